@@ -1,1 +1,12 @@
+//! Hawser's custom resources (group `hawser.dev`, version `v1alpha1`) as Rust
+//! types. The YAML under `charts/hawser-crds` is generated from them.
 
+mod compute_job;
+mod condition;
+mod depin_network;
+mod gpu_offer;
+
+pub use compute_job::*;
+pub use condition::*;
+pub use depin_network::*;
+pub use gpu_offer::*;

@@ -1,0 +1,250 @@
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+/// GPUs of this cluster that are for sale on a network, and on what terms.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[kube(
+    group = "hawser.dev",
+    version = "v1alpha1",
+    kind = "GpuOffer",
+    namespaced,
+    shortname = "gpuo",
+    category = "hawser",
+    status = "GpuOfferStatus",
+    printcolumn = r#"{"name":"Product","type":"string","jsonPath":".spec.gpu.product"}"#,
+    printcolumn = r#"{"name":"Price","type":"string","jsonPath":".spec.price.perGpuHour"}"#,
+    printcolumn = r#"{"name":"Total","type":"integer","jsonPath":".status.gpus.total"}"#,
+    printcolumn = r#"{"name":"In use","type":"integer","jsonPath":".status.gpus.inUse"}"#,
+    printcolumn = r#"{"name":"Offered","type":"integer","jsonPath":".status.gpus.offered"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name":"Offer id","type":"string","jsonPath":".status.onChain.offerId","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct GpuOfferSpec {
+    /// Name of the `DepinNetwork` to sell on.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("networkRef can't be changed: delete the offer and make a new one"))]
+    pub network_ref: String,
+    /// Which GPUs.
+    pub gpu: GpuSelector,
+    /// How many of them.
+    #[serde(default)]
+    pub capacity: Capacity,
+    /// What a GPU-hour costs.
+    pub price: Price,
+    /// What a job may ask for and how long it may run.
+    #[serde(default)]
+    pub limits: Limits,
+    /// How the customer's container is kept apart.
+    #[serde(default)]
+    pub isolation: Isolation,
+    /// How use is attested.
+    #[serde(default)]
+    pub attestation: Attestation,
+    /// How long an image may take to come, and at whose cost.
+    #[serde(default)]
+    pub pull: Pull,
+    /// Free text for customers, in the offer's card on chain (region, driver, links).
+    #[serde(default)]
+    pub card: BTreeMap<String, String>,
+    /// Offer nothing new; running jobs go on.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// Which GPUs an offer sells.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GpuSelector {
+    /// Product name as GPU Feature Discovery labels it (`nvidia.com/gpu.product`), e.g. `NVIDIA-H100-80GB-HBM3`.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("gpu.product is part of the offer's identity on chain: make a new offer"))]
+    pub product: String,
+    /// Extended resource that the device plugin registers.
+    #[serde(default = "default_resource_name")]
+    pub resource_name: String,
+    /// Further node labels that must match.
+    #[serde(default)]
+    pub node_selector: BTreeMap<String, String>,
+}
+
+fn default_resource_name() -> String {
+    "nvidia.com/gpu".to_owned()
+}
+
+/// How many of the matching GPUs are for sale.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Capacity {
+    /// At most so many GPUs; absent: all that are free.
+    pub max: Option<u32>,
+    /// So many GPUs are always left for local work.
+    pub reserve: u32,
+}
+
+/// What a GPU-hour costs.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Price {
+    /// Whole tokens per GPU-hour as a decimal number, e.g. `"2.25"`.
+    #[schemars(regex(pattern = r"^[0-9]{1,12}(\.[0-9]{1,18})?$"))]
+    pub per_gpu_hour: String,
+    /// Address of the ERC-20 token.
+    #[schemars(regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("price.token is part of the offer's identity on chain: make a new offer"))]
+    pub token: String,
+}
+
+/// What a job may ask for.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+#[x_kube(validation = Rule::new("self.minSeconds <= self.maxSeconds").message("limits.minSeconds is greater than limits.maxSeconds"))]
+pub struct Limits {
+    /// Shortest time that can be bought, in seconds.
+    #[schemars(range(min = 1, max = 16_777_215))]
+    pub min_seconds: u32,
+    /// Longest time that can be bought, top-ups included, in seconds.
+    #[schemars(range(min = 1, max = 16_777_215))]
+    pub max_seconds: u32,
+    /// GPUs that one job may ask for; absent: all that are offered.
+    #[schemars(range(min = 1, max = 65_535))]
+    pub gpus_per_job: Option<u32>,
+    /// CPU that a job may ask for per GPU (also what it gets when it asks for nothing).
+    pub cpu_per_gpu: Quantity,
+    /// Memory that a job may ask for per GPU (also what it gets when it asks for nothing).
+    pub memory_per_gpu: Quantity,
+    /// Ephemeral storage that a job may ask for per GPU (also what it gets when it asks for nothing).
+    pub storage_per_gpu: Quantity,
+    /// Seconds after an order's block within which the job must start, or everything goes back.
+    #[schemars(range(min = 10))]
+    pub start_window_seconds: u32,
+    /// Seconds after a job's end within which its use can be claimed.
+    #[schemars(range(min = 60))]
+    pub claim_window_seconds: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            min_seconds: 60,
+            max_seconds: 7 * 24 * 3600,
+            gpus_per_job: None,
+            cpu_per_gpu: Quantity("4".to_owned()),
+            memory_per_gpu: Quantity("16Gi".to_owned()),
+            storage_per_gpu: Quantity("20Gi".to_owned()),
+            start_window_seconds: 600,
+            claim_window_seconds: 24 * 3600,
+        }
+    }
+}
+
+/// How the customer's container is kept apart.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Isolation {
+    /// `RuntimeClass` for the job's pods; absent: `nvidia` where the cluster has it, else the cluster's default.
+    pub runtime_class_name: Option<String>,
+    /// May the customer's container reach addresses outside the cluster?
+    pub egress: Egress,
+}
+
+/// Where the customer's container may connect to.
+#[derive(KubeSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Egress {
+    /// Nowhere.
+    None,
+    /// Outside the cluster (not pods, services, nodes or the metadata address).
+    #[default]
+    Internet,
+}
+
+/// How use is attested.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Attestation {
+    /// Seconds between two reports of the sidecar.
+    #[schemars(range(min = 1, max = 300))]
+    pub interval_seconds: u32,
+}
+
+impl Default for Attestation {
+    fn default() -> Self {
+        Self {
+            interval_seconds: 10,
+        }
+    }
+}
+
+/// How long an image may take to come.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+#[x_kube(validation = Rule::new("self.freeSeconds <= self.timeoutSeconds").message("pull.freeSeconds is greater than pull.timeoutSeconds"))]
+pub struct Pull {
+    /// Seconds of pulling, counted from the start on chain, that are not billed.
+    pub free_seconds: u32,
+    /// Seconds of pulling after which the job is ended.
+    #[schemars(range(min = 1))]
+    pub timeout_seconds: u32,
+}
+
+impl Default for Pull {
+    fn default() -> Self {
+        Self {
+            free_seconds: 60,
+            timeout_seconds: 600,
+        }
+    }
+}
+
+/// What the operator last saw of the offer.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GpuOfferStatus {
+    /// `metadata.generation` that this status was made from.
+    pub observed_generation: Option<i64>,
+    /// `Published`, `CapacityAvailable`, `DeviceIsolation`, `NamespaceIsolated`, `Ready`.
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
+    pub conditions: Vec<Condition>,
+    /// GPUs counted from nodes and pods.
+    pub gpus: Option<GpuCount>,
+    /// The offer as it stands on chain.
+    pub on_chain: Option<OnChainOffer>,
+    /// Jobs of this offer that are not over.
+    pub jobs_active: u32,
+    /// Whole tokens credited to the provider for this offer so far, as a decimal number.
+    pub earned: Option<String>,
+}
+
+/// GPUs of the offer's nodes, now.
+#[derive(KubeSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GpuCount {
+    /// In the nodes' capacity.
+    pub total: u32,
+    /// In the nodes' allocatable: those that the device plugin calls healthy.
+    pub healthy: u32,
+    /// Held by pods.
+    pub in_use: u32,
+    /// Free and said on chain to be available.
+    pub offered: u32,
+}
+
+/// What the market holds of the offer.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnChainOffer {
+    /// The market's `OfferId` (12 bytes, hex).
+    pub offer_id: String,
+    /// Price in the token's smallest unit per GPU-hour.
+    pub price: String,
+    /// GPUs said to be available.
+    pub available: u32,
+    /// Unix seconds until which the offer can be ordered from.
+    pub valid_until: u64,
+}

@@ -1,0 +1,2 @@
+//! Prints the custom resource definitions as YAML: one document a kind.
+fn main() {}
