@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {OfferId} from "./OfferId.sol";
+
+/// @notice What an offer is. All of it is hashed into the offer's id, so none of it can change under a customer.
+struct OfferTerms {
+    /// Provider's cold key; is paid for the jobs of this offer.
+    address provider;
+    /// ERC-20 token in which the price is meant.
+    address token;
+    /// GPU class: product name in UTF-8, zero-padded, or a hash of it where it is longer than 32 bytes.
+    bytes32 gpuClass;
+    /// Seconds after the order in which the job can be started; later the customer can take the deposit back.
+    uint32 startWindow;
+    /// Seconds after the end of a job in which its use can be claimed; later the customer can take the rest back.
+    uint32 claimWindow;
+    /// Shortest order, in seconds. A customer's `endJob` never ends a job earlier than this after its start.
+    uint32 minDuration;
+    /// Longest order, in seconds, top-ups included.
+    uint32 maxDuration;
+    /// Tells apart offers that are otherwise the same.
+    bytes32 salt;
+}
+
+/// @notice An offer as it stands now.
+struct Offer {
+    /// Name of the offer.
+    OfferId id;
+    /// What never changes.
+    OfferTerms terms;
+    /// Token units per GPU-hour that an order pays now. At most 2^80 - 1.
+    uint128 price;
+    /// Most GPUs that one order can ask for now: the provider's statement, not a ledger.
+    uint16 available;
+    /// Last Unix second at which an order is taken.
+    uint64 validUntil;
+    /// GPU-seconds paid so far over all jobs of this offer.
+    uint128 settledGpuSeconds;
+    /// Token units paid so far over all jobs of this offer, fee included. Stays at 2^128 - 1 once there.
+    uint256 settledAmount;
+}
