@@ -1,0 +1,220 @@
+//! The EVM side of a run: who the actors are, the market and the token they
+//! trade in, and what stands on the books.
+
+use alloy::network::EthereumWallet;
+use alloy::primitives::{Address, B256, U256};
+use alloy::providers::{DynProvider, Provider, ProviderBuilder};
+use alloy::signers::local::PrivateKeySigner;
+use anyhow::{Context, Result, ensure};
+use hawser_contracts::{ComputeMarket, JobId, TestToken};
+
+/// Fee of the market under test, in hundredths of a percent.
+pub const FEE_BPS: u16 = 250;
+
+/// An account with its key; the keys are anvil's own, which are public.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Private key in hex, as the CLI and the operator's Secret take it.
+    pub key: String,
+    /// Its address.
+    pub address: Address,
+}
+
+impl Account {
+    fn new(key: &str) -> Result<Self> {
+        let signer: PrivateKeySigner = key.parse().context("an account's key")?;
+        Ok(Self { key: key.to_owned(), address: signer.address() })
+    }
+}
+
+/// The actors of a run.
+#[derive(Clone, Debug)]
+pub struct Actors {
+    /// Deploys the market and owns it; its address is the fee sink too.
+    pub owner: Account,
+    /// The provider's cold key.
+    pub provider: Account,
+    /// The provider's hot key, in the cluster.
+    pub operator: Account,
+    /// Where the provider's earnings go.
+    pub payout: Account,
+    /// Who orders.
+    pub customer: Account,
+    /// Another who orders.
+    pub rival: Account,
+}
+
+impl Actors {
+    /// The first six accounts of anvil's published test mnemonic.
+    ///
+    /// # Errors
+    /// Never, unless a key is mistyped.
+    pub fn of_anvil() -> Result<Self> {
+        Ok(Self {
+            owner: Account::new("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")?,
+            provider: Account::new("0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d")?,
+            operator: Account::new("0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a")?,
+            payout: Account::new("0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6")?,
+            customer: Account::new("0x47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a")?,
+            rival: Account::new("0x8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba")?,
+        })
+    }
+}
+
+/// A market of its own on the EVM node, with a token and a provider.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// JSON-RPC.
+    pub rpc_url: String,
+    /// Who is who.
+    pub actors: Actors,
+    /// The `ComputeMarket`.
+    pub market: Address,
+    /// The ERC-20 with permit that is paid in.
+    pub token: Address,
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// Block before which nothing of this market can have happened.
+    pub start_block: u64,
+}
+
+/// Token units credited to each side, now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Books {
+    /// The provider's credit.
+    pub provider: U256,
+    /// The customer's credit.
+    pub customer: U256,
+    /// The fee sink's credit.
+    pub fee: U256,
+}
+
+impl Chain {
+    /// Deploys token and market, gives the customers tokens, registers the provider.
+    ///
+    /// # Errors
+    /// When the node doesn't answer or refuses a transaction.
+    pub async fn deploy(rpc_url: &str) -> Result<Self> {
+        let actors = Actors::of_anvil()?;
+        let owner = connect(rpc_url, &actors.owner)?;
+        let chain_id = owner.get_chain_id().await.with_context(|| format!("no EVM node answers at {rpc_url}"))?;
+        let start_block = owner.get_block_number().await?;
+        let token = TestToken::deploy(owner.clone()).await?;
+        let market =
+            ComputeMarket::deploy(owner.clone(), actors.owner.address, FEE_BPS, actors.owner.address).await?;
+        for customer in [&actors.customer, &actors.rival] {
+            let amount = U256::from(1_000_000) * U256::from(10).pow(U256::from(18));
+            mined(token.mint(customer.address, amount).send().await?).await?;
+        }
+        let (market, token) = (*market.address(), *token.address());
+        let provider = ComputeMarket::new(market, connect(rpc_url, &actors.provider)?);
+        mined(provider.setProvider(actors.operator.address, actors.payout.address).send().await?).await?;
+        mined(provider.setFloor(token, U256::from(1)).send().await?).await?;
+        Ok(Self { rpc_url: rpc_url.to_owned(), actors, market, token, chain_id, start_block })
+    }
+
+    /// The market, called by `account`.
+    ///
+    /// # Errors
+    /// When the URL or the key can't be used.
+    pub fn market_as(&self, account: &Account) -> Result<ComputeMarket::ComputeMarketInstance<DynProvider>> {
+        Ok(ComputeMarket::new(self.market, connect(&self.rpc_url, account)?))
+    }
+
+    /// What the market credits to provider, `customer` and fee sink.
+    ///
+    /// # Errors
+    /// When the node doesn't answer.
+    pub async fn books(&self, customer: &Account) -> Result<Books> {
+        let market = self.market_as(&self.actors.owner)?;
+        Ok(Books {
+            provider: market.credit(self.actors.provider.address, self.token).call().await?,
+            customer: market.credit(customer.address, self.token).call().await?,
+            fee: market.credit(self.actors.owner.address, self.token).call().await?,
+        })
+    }
+
+    /// A job as the market holds it.
+    ///
+    /// # Errors
+    /// When the node doesn't answer.
+    pub async fn job(&self, id: JobId) -> Result<ComputeMarket::Job> {
+        Ok(self.market_as(&self.actors.owner)?.job(id.0).call().await?)
+    }
+
+    /// Every token unit that the market holds equals what it owes: deposits of jobs that are not closed and credits.
+    ///
+    /// # Errors
+    /// When it doesn't, or the node doesn't answer.
+    pub async fn assert_solvent(&self, open_deposits: U256) -> Result<()> {
+        let token = TestToken::new(self.token, connect(&self.rpc_url, &self.actors.owner)?);
+        let held = token.balanceOf(self.market).call().await?;
+        let customer = self.books(&self.actors.customer).await?;
+        let rival = self.books(&self.actors.rival).await?.customer;
+        let owed = customer.provider + customer.customer + customer.fee + rival + open_deposits;
+        ensure!(held == owed, "the market holds {held} token units and owes {owed}");
+        Ok(())
+    }
+
+    /// Opens a job with any bytes as spec, as a customer with a program of their own could.
+    ///
+    /// # Errors
+    /// When the market refuses, with the refusal decoded.
+    pub async fn open_job(&self, account: &Account, order: &RawOrder<'_>) -> Result<JobId> {
+        let provider = connect(&self.rpc_url, account)?;
+        let token = TestToken::new(self.token, provider.clone());
+        mined(token.approve(self.market, U256::MAX).send().await?).await?;
+        let market = ComputeMarket::new(self.market, provider);
+        let call = market.openJob(
+            order.offer,
+            order.gpus,
+            order.seconds,
+            u128::MAX >> 48,
+            B256::random(),
+            order.spec.to_vec().into(),
+        );
+        let id = call.call().await.map_err(refusal)?;
+        // The id depends on nothing that can change between the two calls but the price, which tests leave alone.
+        mined(call.send().await.map_err(refusal)?).await?;
+        Ok(JobId(id))
+    }
+}
+
+/// An order as the contract takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct RawOrder<'a> {
+    /// The offer.
+    pub offer: alloy::primitives::FixedBytes<12>,
+    /// GPUs.
+    pub gpus: u16,
+    /// Seconds.
+    pub seconds: u32,
+    /// The public spec.
+    pub spec: &'a [u8],
+}
+
+/// A contract's custom error as text with its values.
+pub fn refusal(error: alloy::contract::Error) -> anyhow::Error {
+    match error.as_decoded_interface_error::<ComputeMarket::ComputeMarketErrors>() {
+        Some(refused) => anyhow::anyhow!("the market refused: {refused:?}"),
+        None => error.into(),
+    }
+}
+
+/// Waits until a transaction is mined and fails when it reverted.
+///
+/// # Errors
+/// When it reverted or the node doesn't answer.
+pub async fn mined(
+    pending: alloy::providers::PendingTransactionBuilder<alloy::network::Ethereum>,
+) -> Result<alloy::rpc::types::TransactionReceipt> {
+    let receipt = pending.get_receipt().await?;
+    ensure!(receipt.status(), "transaction {} reverted", receipt.transaction_hash);
+    Ok(receipt)
+}
+
+fn connect(rpc_url: &str, account: &Account) -> Result<DynProvider> {
+    let signer: PrivateKeySigner = account.key.parse()?;
+    let url = rpc_url.parse().with_context(|| format!("{rpc_url} is no URL"))?;
+    Ok(ProviderBuilder::new().wallet(EthereumWallet::from(signer)).connect_http(url).erased())
+}
