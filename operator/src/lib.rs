@@ -1,1 +1,1 @@
-
+//! The operator: turns offers into supply on a compute network, orders into pods, and attested use into payment.
