@@ -1,6 +1,7 @@
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One order for GPU time, as it runs in this cluster.
@@ -13,8 +14,10 @@ use serde::{Deserialize, Serialize};
     shortname = "cj",
     category = "hawser",
     status = "ComputeJobStatus",
-    validation = Rule::new("self.spec.offerRef == oldSelf.spec.offerRef && self.spec.source == oldSelf.spec.source && self.spec.workload == oldSelf.spec.workload")
-        .message("a ComputeJob's spec can't be changed but for spec.terminate"),
+    doc = "One order for GPU time, as it runs in this cluster.",
+    derive = "PartialEq",
+    validation = Rule::new("has(self.spec.source) == has(oldSelf.spec.source)")
+        .message("spec.source can't be added or removed: only spec.terminate can be changed"),
     printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#,
     printcolumn = r#"{"name":"GPUs","type":"integer","jsonPath":".spec.workload.gpus"}"#,
@@ -28,10 +31,14 @@ use serde::{Deserialize, Serialize};
 pub struct ComputeJobSpec {
     /// Name of the `GpuOffer` in the same namespace.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("offerRef can't be changed: only spec.terminate can"))]
     pub offer_ref: String,
     /// The order on chain; absent: a local job, metered and not settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("source can't be changed: only spec.terminate can"))]
     pub source: Option<OrderSource>,
     /// What to run.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("workload can't be changed: only spec.terminate can"))]
     pub workload: Workload,
     /// End the job now: what is owed is claimed, the rest goes back to the customer.
     #[serde(default)]
@@ -43,39 +50,44 @@ pub struct ComputeJobSpec {
 #[serde(rename_all = "camelCase")]
 pub struct OrderSource {
     /// Name of the `DepinNetwork`.
+    #[schemars(length(min = 1, max = 253))]
     pub network: String,
     /// The market's `JobId` (32 bytes, hex).
     #[schemars(regex(pattern = r"^0x[0-9a-f]{64}$"))]
     pub job_id: String,
     /// Address of the customer.
+    #[schemars(regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
     pub customer: String,
     /// Seconds bought with the order.
     pub seconds: u32,
     /// Tokens deposited with the order, in the token's smallest unit.
+    #[schemars(regex(pattern = r"^[0-9]{1,78}$"))]
     pub deposit: String,
     /// Price locked, in the token's smallest unit per GPU-hour.
+    #[schemars(regex(pattern = r"^[0-9]{1,78}$"))]
     pub price: String,
     /// Block that holds the order.
     pub block: u64,
     /// Set where the public spec could not be read: why. Such a job is declined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
     pub malformed: Option<String>,
 }
 
 /// What to run: the public spec of an order (JSON, at most 4 KiB on chain).
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Workload {
     /// Image, by digest where the customer wants to know what runs.
     #[schemars(length(max = 512))]
     pub image: String,
     /// Entry point; absent: the image's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 64), inner(length(max = 4096)))]
     pub command: Vec<String>,
     /// Arguments; absent: the image's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 256), inner(length(max = 4096)))]
     pub args: Vec<String>,
     /// Environment. Public: no secrets. Names that begin with `NVIDIA_` are refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -97,17 +109,19 @@ pub struct Workload {
 
 /// A literal environment variable.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct EnvVar {
     /// Name of the variable.
+    #[schemars(length(min = 1, max = 256))]
     pub name: String,
     /// Its value.
     #[serde(default)]
+    #[schemars(length(max = 4096))]
     pub value: String,
 }
 
 /// What became of the order.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ComputeJobStatus {
     /// `metadata.generation` that this status was made from.
@@ -117,7 +131,7 @@ pub struct ComputeJobStatus {
     /// Why the phase is what it is, as one CamelCase word.
     pub reason: Option<String>,
     /// `Accepted`, `Scheduled`, `Started`, `Running`, `Attested`, `Settled`, `Complete`, `Failed`.
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The job's pod.
     pub pod: Option<String>,
@@ -138,7 +152,7 @@ pub struct ComputeJobStatus {
 }
 
 /// Where a job stands.
-#[derive(KubeSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub enum Phase {
     /// Seen, not yet accepted.
     #[default]
@@ -158,7 +172,7 @@ pub enum Phase {
 }
 
 /// Attested use of a job.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Usage {
     /// Cumulative GPU-seconds of the newest voucher.
@@ -192,7 +206,7 @@ pub struct VoucherRecord {
 }
 
 /// What the market holds of the job.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SettlementStatus {
     /// GPU-seconds claimed on chain.

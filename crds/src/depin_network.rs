@@ -1,5 +1,6 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A decentralised compute network that this cluster sells GPU time on.
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
     shortname = "dnet",
     category = "hawser",
     status = "DepinNetworkStatus",
+    doc = "A decentralised compute network that this cluster sells GPU time on.",
+    derive = "PartialEq",
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
     printcolumn = r#"{"name":"Chain","type":"integer","jsonPath":".spec.evm.chainId"}"#,
@@ -87,7 +90,7 @@ fn default_secret_key() -> String {
 }
 
 /// When the newest vouchers are claimed on chain.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Settlement {
     /// Seconds between two claims of a running job.
@@ -108,7 +111,7 @@ impl Default for Settlement {
 }
 
 /// Limits on the fee of a transaction (EIP-1559).
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Gas {
     /// Upper bound of `maxFeePerGas`, in gwei; absent: what the chain asks.
@@ -116,13 +119,13 @@ pub struct Gas {
 }
 
 /// What the operator last saw of the network.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DepinNetworkStatus {
     /// `metadata.generation` that this status was made from.
     pub observed_generation: Option<i64>,
     /// `Connected`, `ChainMatches`, `WalletFunded`, `Ready`.
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The chain's head.
     pub head: Option<Head>,

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// GPUs of this cluster that are for sale on a network, and on what terms.
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
     shortname = "gpuo",
     category = "hawser",
     status = "GpuOfferStatus",
+    doc = "GPUs of this cluster that are for sale on a network, and on what terms.",
+    derive = "PartialEq",
     printcolumn = r#"{"name":"Product","type":"string","jsonPath":".spec.gpu.product"}"#,
     printcolumn = r#"{"name":"Price","type":"string","jsonPath":".spec.price.perGpuHour"}"#,
     printcolumn = r#"{"name":"Total","type":"integer","jsonPath":".status.gpus.total"}"#,
@@ -79,7 +82,7 @@ fn default_resource_name() -> String {
 }
 
 /// How many of the matching GPUs are for sale.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Capacity {
     /// At most so many GPUs; absent: all that are free.
@@ -102,9 +105,12 @@ pub struct Price {
 }
 
 /// What a job may ask for.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
-#[x_kube(validation = Rule::new("self.minSeconds <= self.maxSeconds").message("limits.minSeconds is greater than limits.maxSeconds"))]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.minSeconds <= self.maxSeconds",
+    "message": "limits.minSeconds is greater than limits.maxSeconds"
+}]))]
 pub struct Limits {
     /// Shortest time that can be bought, in seconds.
     #[schemars(range(min = 1, max = 16_777_215))]
@@ -145,7 +151,7 @@ impl Default for Limits {
 }
 
 /// How the customer's container is kept apart.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Isolation {
     /// `RuntimeClass` for the job's pods; absent: `nvidia` where the cluster has it, else the cluster's default.
@@ -155,7 +161,7 @@ pub struct Isolation {
 }
 
 /// Where the customer's container may connect to.
-#[derive(KubeSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Egress {
     /// Nowhere.
     None,
@@ -165,7 +171,7 @@ pub enum Egress {
 }
 
 /// How use is attested.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Attestation {
     /// Seconds between two reports of the sidecar.
@@ -182,9 +188,12 @@ impl Default for Attestation {
 }
 
 /// How long an image may take to come.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
-#[x_kube(validation = Rule::new("self.freeSeconds <= self.timeoutSeconds").message("pull.freeSeconds is greater than pull.timeoutSeconds"))]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "self.freeSeconds <= self.timeoutSeconds",
+    "message": "pull.freeSeconds is greater than pull.timeoutSeconds"
+}]))]
 pub struct Pull {
     /// Seconds of pulling, counted from the start on chain, that are not billed.
     pub free_seconds: u32,
@@ -203,13 +212,13 @@ impl Default for Pull {
 }
 
 /// What the operator last saw of the offer.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GpuOfferStatus {
     /// `metadata.generation` that this status was made from.
     pub observed_generation: Option<i64>,
     /// `Published`, `CapacityAvailable`, `DeviceIsolation`, `NamespaceIsolated`, `Ready`.
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// GPUs counted from nodes and pods.
     pub gpus: Option<GpuCount>,
@@ -222,7 +231,7 @@ pub struct GpuOfferStatus {
 }
 
 /// GPUs of the offer's nodes, now.
-#[derive(KubeSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GpuCount {
     /// In the nodes' capacity.

@@ -3,10 +3,12 @@
 
 mod compute_job;
 mod condition;
+mod definitions;
 mod depin_network;
 mod gpu_offer;
 
 pub use compute_job::*;
 pub use condition::*;
+pub use definitions::*;
 pub use depin_network::*;
 pub use gpu_offer::*;
