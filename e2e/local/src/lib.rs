@@ -1,1 +1,38 @@
+//! A real single-node Kubernetes on one Linux machine, with the registry, EVM
+//! node and S3 server that Hawser's tests need, built from Go modules, npm and
+//! Debian packages only.
+//!
+//! Everything runs in a network namespace and a cgroup of its own and keeps its
+//! state under one directory, so [`Cluster::down`] can prove that nothing is
+//! left. [`Cluster::up`] builds what the cache lacks, starts the components and
+//! returns once the node is ready.
 
+pub mod cache;
+mod cgroup;
+mod cluster;
+mod command;
+mod components;
+mod debian;
+mod endpoints;
+pub mod go;
+pub mod images;
+mod layout;
+mod kubectl;
+mod leftovers;
+mod lock;
+mod manifests;
+mod mounts;
+pub mod network;
+pub mod npm;
+pub mod nvidia;
+mod pki;
+mod preflight;
+pub mod process;
+mod sysctls;
+mod teardown;
+
+pub use cluster::{Cluster, ComponentStatus};
+pub use command::{output, succeed};
+pub use endpoints::Endpoints;
+pub use layout::Layout;
+pub use leftovers::leftovers;

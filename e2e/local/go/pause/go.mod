@@ -1,0 +1,3 @@
+module hawser.dev/local/pause
+
+go 1.24

@@ -1,0 +1,70 @@
+use crate::{
+    go::Built,
+    network::{NODE, POD_CIDR, SERVICE_CIDR},
+    pki::Pki,
+    process::{Ready, Spec},
+};
+
+use super::etcd::ETCD_URL;
+
+/// kube-apiserver with RBAC and the default admission plugins, Pod Security
+/// and ValidatingAdmissionPolicy among them.
+pub(crate) fn api_server(kubectl_kubeconfig: &str, pki: &Pki, built: &Built) -> Spec {
+    let file = |name: &str| pki.file(name).display().to_string();
+    Spec::new("kube-apiserver", &built.version, built.binary("kube-apiserver"))
+        .arg(format!("--advertise-address={NODE}"))
+        .arg("--allow-privileged=true")
+        .arg("--authorization-mode=Node,RBAC")
+        .arg(format!("--client-ca-file={}", file("ca.crt")))
+        .arg("--enable-admission-plugins=NodeRestriction")
+        .arg(format!("--etcd-servers={ETCD_URL}"))
+        .arg(format!("--kubelet-client-certificate={}", file("kube-apiserver-kubelet-client.crt")))
+        .arg(format!("--kubelet-client-key={}", file("kube-apiserver-kubelet-client.key")))
+        .arg("--kubelet-preferred-address-types=InternalIP")
+        .arg("--profiling=false")
+        .arg("--secure-port=6443")
+        .arg("--service-account-issuer=https://kubernetes.default.svc.cluster.local")
+        .arg(format!("--service-account-key-file={}", file("service-accounts.pub")))
+        .arg(format!("--service-account-signing-key-file={}", file("service-accounts.key")))
+        .arg(format!("--service-cluster-ip-range={SERVICE_CIDR}"))
+        .arg(format!("--tls-cert-file={}", file("kube-apiserver.crt")))
+        .arg(format!("--tls-private-key-file={}", file("kube-apiserver.key")))
+        // A stop waits for no watcher.
+        .arg("--shutdown-send-retry-after=false")
+        .ready(Ready::Succeeds(
+            built.binary("kubectl"),
+            vec!["--kubeconfig".to_owned(), kubectl_kubeconfig.to_owned(), "get".to_owned(), "--raw=/readyz".to_owned()],
+        ))
+}
+
+/// All controllers, with a service account each.
+pub(crate) fn controller_manager(pki: &Pki, built: &Built) -> Spec {
+    let kubeconfig = pki.kubeconfig("kube-controller-manager").display().to_string();
+    Spec::new("kube-controller-manager", &built.version, built.binary("kube-controller-manager"))
+        .arg("--bind-address=127.0.0.1")
+        .arg(format!("--kubeconfig={kubeconfig}"))
+        .arg(format!("--authentication-kubeconfig={kubeconfig}"))
+        .arg(format!("--authorization-kubeconfig={kubeconfig}"))
+        .arg("--allocate-node-cidrs=true")
+        .arg(format!("--cluster-cidr={POD_CIDR}"))
+        // The whole range for the one node.
+        .arg("--node-cidr-mask-size=20")
+        .arg("--leader-elect=false")
+        .arg("--profiling=false")
+        .arg(format!("--root-ca-file={}", pki.file("ca.crt").display()))
+        .arg(format!("--service-account-private-key-file={}", pki.file("service-accounts.key").display()))
+        .arg("--use-service-account-credentials=true")
+        .ready(Ready::Tcp(([127, 0, 0, 1], 10257).into()))
+}
+
+pub(crate) fn scheduler(pki: &Pki, built: &Built) -> Spec {
+    let kubeconfig = pki.kubeconfig("kube-scheduler").display().to_string();
+    Spec::new("kube-scheduler", &built.version, built.binary("kube-scheduler"))
+        .arg("--bind-address=127.0.0.1")
+        .arg(format!("--kubeconfig={kubeconfig}"))
+        .arg(format!("--authentication-kubeconfig={kubeconfig}"))
+        .arg(format!("--authorization-kubeconfig={kubeconfig}"))
+        .arg("--leader-elect=false")
+        .arg("--profiling=false")
+        .ready(Ready::Tcp(([127, 0, 0, 1], 10259).into()))
+}

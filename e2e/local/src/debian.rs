@@ -1,0 +1,63 @@
+//! What Debian gives: found by its binary, installed by apt-get when missing.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Result, bail};
+
+use crate::command;
+
+/// A package, and a file that tells whether it is there.
+struct Package {
+    name: &'static str,
+    file: &'static str,
+}
+
+const PACKAGES: &[Package] = &[
+    Package { name: "runc", file: "sbin/runc" },
+    Package { name: "containernetworking-plugins", file: "lib/cni/ptp" },
+    Package { name: "iptables", file: "sbin/iptables" },
+    Package { name: "conntrack", file: "sbin/conntrack" },
+    Package { name: "iproute2", file: "sbin/ip" },
+    Package { name: "buildah", file: "bin/buildah" },
+    Package { name: "docker-registry", file: "bin/docker-registry" },
+];
+
+/// CNI plugins, where Debian puts them.
+pub(crate) const CNI_PLUGINS: &str = "/usr/lib/cni";
+pub(crate) const REGISTRY: &str = "/usr/bin/docker-registry";
+pub(crate) const RUNC: &str = "/usr/sbin/runc";
+
+/// Installs the packages that are missing, and says which.
+pub(crate) fn install_missing() -> Result<()> {
+    let missing: Vec<&str> = PACKAGES.iter().filter(|package| !is_installed(package.file)).map(|package| package.name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" ");
+    if find_program("apt-get").is_none() {
+        bail!("this needs {names}, and apt-get isn't here to install them: install them by hand, or set HAWSER_KUBECONFIG to use an existing cluster");
+    }
+    eprintln!("installing with apt-get: {names}");
+    command::show(apt().arg("update"))?;
+    command::show(apt().args(["install", "--yes", "--no-install-recommends"]).args(missing))
+}
+
+fn apt() -> Command {
+    let mut apt = Command::new("apt-get");
+    // RUNLEVEL=1 keeps Debian from starting the registry as a service of the machine.
+    apt.arg("--quiet").env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+    apt
+}
+
+fn is_installed(file: &str) -> bool {
+    ["/usr", "/", "/usr/local"].iter().any(|prefix| Path::new(prefix).join(file).exists())
+}
+
+/// Looks a program up in PATH.
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
+}

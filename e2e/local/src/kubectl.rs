@@ -1,0 +1,51 @@
+use std::{
+    fs,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::{Layout, command, components::NODE_NAME};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(200);
+
+/// `kubectl` as the local cluster's administrator.
+pub(crate) fn kubectl(layout: &Layout) -> Command {
+    let mut kubectl = Command::new(layout.bin().join("kubectl"));
+    kubectl.env_clear().env("HOME", layout.state()).arg("--kubeconfig").arg(layout.kubeconfig());
+    kubectl
+}
+
+/// Creates the objects of a `List`.
+pub(crate) fn create(layout: &Layout, name: &str, objects: &Value) -> Result<()> {
+    let file = layout.config().join(format!("{name}.json"));
+    fs::write(&file, objects.to_string()).with_context(|| format!("{} can't be written", file.display()))?;
+    command::succeed(kubectl(layout).args(["create", "--validate=false", "--filename"]).arg(file))
+}
+
+/// Returns when a pod can be created in the namespace `default` and would be
+/// scheduled.
+pub(crate) fn wait_until_usable(layout: &Layout) -> Result<()> {
+    let ready = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}/{.spec.taints}"#;
+    wait_for(layout, "node ready", &["get", "node", NODE_NAME, "--output", ready], |answer| answer == "True/")?;
+    wait_for(layout, "service account default", &["get", "serviceaccount", "default", "--output=name"], |answer| !answer.is_empty())
+}
+
+fn wait_for(layout: &Layout, what: &str, args: &[&str], holds: impl Fn(&str) -> bool) -> Result<()> {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let answer = command::output(kubectl(layout).args(args));
+        if answer.as_ref().is_ok_and(|answer| holds(answer.trim())) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            let last = answer.unwrap_or_else(|error| error.to_string());
+            bail!("{what}: not within {} s; the last answer was {last:?}; see {}", TIMEOUT.as_secs(), layout.logs().display());
+        }
+        thread::sleep(POLL);
+    }
+}

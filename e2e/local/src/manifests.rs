@@ -1,0 +1,51 @@
+//! Objects that the cluster has from the start.
+
+use serde_json::{Value, json};
+
+use crate::network::{DNS_SERVICE, NODE};
+
+/// CoreDNS runs on the node, outside any pod: its Service has an EndpointSlice
+/// of its own, and its user the rights that a CoreDNS pod would have.
+pub(crate) fn cluster_dns() -> Value {
+    let ports = |target: bool| {
+        let port = |name: &str, protocol: &str| {
+            let mut port = json!({"name": name, "protocol": protocol, "port": 53});
+            if target {
+                port["targetPort"] = json!(53);
+            }
+            port
+        };
+        json!([port("dns", "UDP"), port("dns-tcp", "TCP")])
+    };
+    let metadata = |name: &str| json!({"name": name, "namespace": "kube-system", "labels": {"k8s-app": "kube-dns", "kubernetes.io/name": "CoreDNS"}});
+    let mut slice = metadata("kube-dns-node");
+    slice["labels"]["kubernetes.io/service-name"] = json!("kube-dns");
+    slice["labels"]["endpointslice.kubernetes.io/managed-by"] = json!("hawser-local");
+
+    json!({
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": [
+            {
+                "apiVersion": "v1", "kind": "Service", "metadata": metadata("kube-dns"),
+                "spec": {"clusterIP": DNS_SERVICE, "ports": ports(true)},
+            },
+            {
+                "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": slice,
+                "addressType": "IPv4", "endpoints": [{"addresses": [NODE], "conditions": {"ready": true}}], "ports": ports(false),
+            },
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "system:coredns"},
+                "rules": [
+                    {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]},
+                    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
+                ],
+            },
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "system:coredns"},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:coredns"},
+                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:coredns"}],
+            },
+        ],
+    })
+}

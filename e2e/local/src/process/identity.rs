@@ -1,0 +1,98 @@
+use std::{fmt, fs, str::FromStr};
+
+use anyhow::{Context as _, Result};
+
+/// One process for its whole life: a pid alone may belong to another process
+/// by now, a pid with its start time can't.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pid: u32,
+    /// In clock ticks since boot: field 22 of `/proc/PID/stat`.
+    started: u64,
+}
+
+impl Identity {
+    /// The process that has `pid` now, unless it is dead or a zombie.
+    pub fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (state, started) = state_and_start(&stat)?;
+        (!matches!(state, "Z" | "X")).then_some(Self { pid, started })
+    }
+
+    pub fn pid(self) -> u32 {
+        self.pid
+    }
+
+    /// Whether this very process still runs.
+    pub fn is_alive(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+}
+
+/// The command's name stands in parentheses and may hold spaces and
+/// parentheses itself, so fields are counted from the last one.
+fn state_and_start(stat: &str) -> Option<(&str, u64)> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace();
+    let state = fields.next()?;
+    // `starttime` is field 22; the state was field 3.
+    let started = fields.nth(18)?.parse().ok()?;
+    Some((state, started))
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.pid, self.started)
+    }
+}
+
+impl FromStr for Identity {
+    type Err = anyhow::Error;
+
+    fn from_str(line: &str) -> Result<Self> {
+        let (pid, started) = line.trim().split_once(' ').context("a pid file holds a pid and a start time")?;
+        Ok(Self { pid: pid.parse()?, started: started.parse()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{self, Command};
+
+    use super::*;
+
+    #[test]
+    fn a_command_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
+        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 98765 1000 10";
+        assert_eq!(state_and_start(stat), Some(("S", 98765)));
+    }
+
+    #[test]
+    fn the_same_pid_with_another_start_time_is_another_process() {
+        let this = Identity::of(process::id()).unwrap();
+        assert!(this.is_alive());
+        assert!(!Identity { started: this.started + 1, ..this }.is_alive());
+    }
+
+    #[test]
+    fn a_zombie_is_not_alive() {
+        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let identity = Identity::of(child.id()).unwrap();
+        child.kill().unwrap();
+        // Killed but not waited for: a zombie, soon.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while identity.is_alive() {
+            assert!(std::time::Instant::now() < deadline, "still alive");
+            std::thread::yield_now();
+        }
+        assert!(fs::exists(format!("/proc/{}", identity.pid())).unwrap());
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_pid_file_reads_back() {
+        let this = Identity::of(process::id()).unwrap();
+        assert_eq!(this.to_string().parse::<Identity>().unwrap(), this);
+        assert!("12".parse::<Identity>().is_err());
+    }
+}
