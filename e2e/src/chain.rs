@@ -1,6 +1,8 @@
 //! The EVM side of a run: who the actors are, the market and the token they
 //! trade in, and what stands on the books.
 
+use std::time::Duration;
+
 use alloy::network::EthereumWallet;
 use alloy::primitives::{Address, B256, U256};
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
@@ -216,5 +218,8 @@ pub async fn mined(
 fn connect(rpc_url: &str, account: &Account) -> Result<DynProvider> {
     let signer: PrivateKeySigner = account.key.parse()?;
     let url = rpc_url.parse().with_context(|| format!("{rpc_url} is no URL"))?;
-    Ok(ProviderBuilder::new().wallet(EthereumWallet::from(signer)).connect_http(url).erased())
+    let provider = ProviderBuilder::new().wallet(EthereumWallet::from(signer)).connect_http(url).erased();
+    // alloy looks for receipts every 7 seconds on a node that is not on loopback; its blocks come every 2.
+    provider.client().set_poll_interval(Duration::from_millis(250));
+    Ok(provider)
 }

@@ -2,7 +2,14 @@
 //! end-to-end tests have in common.
 
 pub mod chain;
+pub mod conditions;
+pub mod customer;
+pub mod drip;
 pub mod environment;
 pub mod explain;
+pub mod operator;
+pub mod order;
+pub mod report;
 pub mod run;
 pub mod wait;
+pub mod world;

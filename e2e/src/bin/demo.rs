@@ -1,0 +1,105 @@
+//! The main job told as a story: a data centre offers GPUs, a stranger orders,
+//! the order runs, is attested, paid and refunded, and anybody verifies it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use hawser_e2e::customer::{Customer, Wish};
+use hawser_e2e::order::{Order, kubelet_gpu_seconds};
+use hawser_e2e::report::Report;
+use hawser_e2e::world::{World, client};
+use kube::ResourceExt;
+
+const NAMESPACE: &str = "demo";
+
+#[derive(Debug, Parser)]
+struct Options {
+    /// Write what the closing table says as JSON
+    #[arg(long)]
+    report: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    match story(&options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nthe demo failed: {error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn story(options: &Options) -> Result<()> {
+    let begun = Instant::now();
+    let step = |text: &str| println!("{:>7.1} s  {text}", begun.elapsed().as_secs_f32());
+
+    let world = World::install(&step).await?;
+    let kube = client().await?;
+    world.tenant(&kube, NAMESPACE).await?;
+    let offer = world.publish(&kube, NAMESPACE, "h100", world.offer_spec()).await?;
+    let status = offer.status.unwrap_or_default();
+    let on_chain = status.on_chain.context("a Ready offer without its place on chain")?;
+    let gpus = status.gpus.unwrap_or_default();
+    step(&format!("GpuOffer demo/h100 stands on chain as {}: {} of {} GPUs", on_chain.offer_id, gpus.offered, gpus.total));
+
+    let customer = Customer::first(&world);
+    let wish = Wish {
+        offer: on_chain.offer_id,
+        gpus: 2,
+        seconds: 300,
+        image: world.environment.povray_image.clone(),
+        command: Vec::new(),
+        args: ["advanced/chess2.pov", "240", "180"].map(str::to_owned).to_vec(),
+    };
+    let order = Order::new(customer.order(&wish).await?, NAMESPACE);
+    let ordered = Instant::now();
+    let before = world.chain.books(customer.account()).await?;
+    let deposit = order.id.deposit(wish.seconds);
+    step(&format!("a customer ordered 2 GPUs for 300 s: job {}, deposit {deposit}", order.id));
+
+    order.seen(&kube).await?;
+    step(&format!("the operator saw the order and wrote ComputeJob demo/{}", order.name()));
+    let running = order.running(&kube).await?;
+    let order_to_running = ordered.elapsed();
+    let status = running.status.unwrap_or_default();
+    step(&format!("start mined, the customer's container runs on {:?} with {}", status.node, status.gpu_uuids.join(", ")));
+    order.attested(&kube).await?;
+    step("the first voucher was accepted");
+    let job = order.over(&kube).await?;
+    let after = world.chain.books(customer.account()).await?;
+    step(&format!("{} is over: {:?}", job.name_any(), job.status.as_ref().map(|status| status.phase)));
+
+    let split = order.assert_settled(&world, &before, &after, deposit).await?;
+    let kubelet = kubelet_gpu_seconds(&job)?;
+    let status = job.status.unwrap_or_default();
+    let usage = status.usage.unwrap_or_default();
+    let evidence = usage.evidence.context("the job's status names no evidence")?;
+    let verified = customer.verify(&evidence).await?;
+    step(&format!("hawser verify {evidence}: {}", verified["ok"]));
+
+    let report = Report {
+        job_id: order.id.to_string(),
+        order_to_running_seconds: order_to_running.as_secs_f64(),
+        vouchers_accepted: usage.vouchers_accepted,
+        gpu_seconds_kubelet: kubelet,
+        gpu_seconds_sidecar: usage.gpu_seconds,
+        gpu_seconds_chain: world.chain.job(order.id).await?.used,
+        deposit: deposit.to_string(),
+        to_provider: split.provider.to_string(),
+        to_customer: split.customer.to_string(),
+        fee: split.fee.to_string(),
+        verified: verified["ok"] == true,
+    };
+    println!("\n{}", report.table());
+    if let Some(file) = &options.report {
+        std::fs::write(file, serde_json::to_string_pretty(&report)?)
+            .with_context(|| format!("the report can't be written to {}", file.display()))?;
+    }
+    ensure!(report.verified, "the evidence does not hold: {verified}");
+    Ok(())
+}

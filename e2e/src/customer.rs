@@ -1,0 +1,98 @@
+//! A customer with nothing but the `hawser` program, a key and an RPC endpoint.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use hawser_contracts::JobId;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::chain::Account;
+use crate::run;
+use crate::world::World;
+
+/// Somebody who orders through the CLI.
+#[derive(Clone, Debug)]
+pub struct Customer<'a> {
+    world: &'a World,
+    account: Account,
+}
+
+/// What a customer wants to run.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The market's `OfferId`.
+    pub offer: String,
+    /// GPUs.
+    pub gpus: u16,
+    /// Seconds to buy.
+    pub seconds: u32,
+    /// Image.
+    pub image: String,
+    /// Entry point, or none for the image's own.
+    pub command: Vec<String>,
+    /// Arguments.
+    pub args: Vec<String>,
+}
+
+impl<'a> Customer<'a> {
+    /// The world's first customer.
+    pub fn first(world: &'a World) -> Self {
+        Self { world, account: world.chain.actors.customer.clone() }
+    }
+
+    /// The world's other customer.
+    pub fn rival(world: &'a World) -> Self {
+        Self { world, account: world.chain.actors.rival.clone() }
+    }
+
+    /// The customer's account.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Runs `hawser ARGS -o json` and reads its answer.
+    ///
+    /// # Errors
+    /// When it exits non-zero, with what it said.
+    pub async fn hawser(&self, args: &[&str]) -> Result<Value> {
+        let mut command = Command::new(&self.world.environment.hawser);
+        command
+            .args(args)
+            .args(["-o", "json"])
+            .env("HAWSER_RPC_URL", &self.world.chain.rpc_url)
+            .env("HAWSER_MARKET", self.world.chain.market.to_string())
+            .env("HAWSER_PRIVATE_KEY", &self.account.key);
+        let answer = run::command(&mut command).await?;
+        serde_json::from_str(&answer).with_context(|| format!("hawser {args:?} answered {answer:?}, which is no JSON"))
+    }
+
+    /// `hawser order`: deposits and opens the job.
+    ///
+    /// # Errors
+    /// When the CLI or the market refuses.
+    pub async fn order(&self, wish: &Wish) -> Result<JobId> {
+        let file = tempfile::NamedTempFile::with_suffix(".yaml")?;
+        let mut workload = json!({ "image": wish.image, "args": wish.args });
+        if !wish.command.is_empty() {
+            workload["command"] = json!(wish.command);
+        }
+        let order = json!({ "offer": wish.offer, "gpus": wish.gpus, "seconds": wish.seconds, "workload": workload });
+        serde_yaml_ng::to_writer(file.as_file(), &order)?;
+        let answer = self.hawser(&["order", "-f", path(file.path())?]).await?;
+        let id = answer["jobId"].as_str().with_context(|| format!("no jobId in {answer}"))?;
+        Ok(id.parse()?)
+    }
+
+    /// `hawser verify`: the evidence against the chain.
+    ///
+    /// # Errors
+    /// When it does not hold, with what is wrong.
+    pub async fn verify(&self, evidence: &str) -> Result<Value> {
+        self.hawser(&["verify", evidence]).await
+    }
+}
+
+fn path(path: &Path) -> Result<&str> {
+    path.to_str().context("a temporary path is not UTF-8")
+}

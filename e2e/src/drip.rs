@@ -1,0 +1,78 @@
+//! A registry that never says no and never comes to an end: it answers each
+//! request with a byte a second.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// This machine's address as the cluster's node sees it.
+const HOST: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+/// Bytes that one connection gets at most, a second apart.
+const MOST: usize = 300;
+
+/// Serves until it is dropped.
+#[derive(Debug)]
+pub struct DripRegistry {
+    port: u16,
+    asked: Arc<AtomicBool>,
+    server: JoinHandle<()>,
+}
+
+impl DripRegistry {
+    /// Listens on the machine's side of the cluster's network.
+    ///
+    /// # Errors
+    /// When the cluster is not the local one, whose network has this address.
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind((HOST, 0)).await.context("the local cluster's network is not there")?;
+        let port = listener.local_addr()?.port();
+        let asked = Arc::new(AtomicBool::new(false));
+        let server = tokio::spawn(serve(listener, asked.clone()));
+        Ok(Self { port, asked, server })
+    }
+
+    /// An image that this registry claims to have.
+    pub fn image(&self) -> String {
+        format!("{HOST}:{}/drip/drip:latest", self.port)
+    }
+
+    /// Whether anybody asked for anything.
+    pub fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for DripRegistry {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, asked: Arc<AtomicBool>) {
+    while let Ok((connection, _)) = listener.accept().await {
+        asked.store(true, Ordering::Relaxed);
+        // A client that hangs up ends its own drip.
+        tokio::spawn(async move { _ = drip(connection).await });
+    }
+}
+
+async fn drip(mut connection: TcpStream) -> std::io::Result<()> {
+    let mut request = [0; 4096];
+    if connection.read(&mut request).await? == 0 {
+        return Ok(());
+    }
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.oci.image.manifest.v1+json\r\nContent-Length: 100000\r\n\r\n";
+    connection.write_all(head.as_bytes()).await?;
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    for _ in 0..MOST {
+        seconds.tick().await;
+        connection.write_all(b" ").await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,288 @@
+//! Hawser installed as a data centre would: charts by helm, a network and
+//! offers by the API server; then thrown away with its namespace.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+
+use hawser_crds::{
+    Attestation, Capacity, ComputeJob, DepinNetwork, DepinNetworkSpec, EvmNetwork, Gas, GpuOffer, GpuOfferSpec,
+    GpuSelector, Isolation, Limits, Price, Pull, SecretKeyRef, Settlement, Wallet, condition,
+};
+
+use crate::chain::Chain;
+use crate::environment::Environment;
+use crate::{conditions, explain, run, wait};
+
+/// Where the operator is installed.
+pub const SYSTEM: &str = "hawser-system";
+/// Name of the only `DepinNetwork`.
+pub const NETWORK: &str = "local";
+/// Product of the double's default profile, as GPU Feature Discovery labels it.
+pub const PRODUCT: &str = "NVIDIA-H100-80GB-HBM3";
+const FIELD_MANAGER: &str = "hawser-e2e";
+const TENANT_LABEL: &str = "hawser.dev/e2e";
+const WALLET_SECRET: &str = "hawser-wallet";
+const EVIDENCE_SECRET: &str = "hawser-evidence";
+const BUCKET: &str = "evidence";
+
+/// A cluster with Hawser on it and a market of its own.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// What was prepared outside.
+    pub environment: Environment,
+    /// Market, token, actors.
+    pub chain: Chain,
+}
+
+impl World {
+    /// Deploys a fresh market and installs (or upgrades) the charts against it.
+    ///
+    /// # Errors
+    /// Says which step failed, with the state of the operator's namespace.
+    pub async fn install(progress: &impl Fn(&str)) -> Result<Self> {
+        // Another provider may be in the process already; ring is the one that the whole tree uses.
+        _ = rustls::crypto::ring::default_provider().install_default();
+        let environment = Environment::read()?;
+        let client = client().await?;
+        sweep(&client).await?;
+        let chain = Chain::deploy(&environment.rpc_url).await?;
+        progress(&format!("market {} deployed, provider registered", chain.market));
+        let world = Self { environment, chain };
+        world.prepare_system_namespace(&client).await?;
+        world.install_charts().await?;
+        let ready = world.wait_for_operator(&client).await;
+        explained(&client, SYSTEM, ready).await?;
+        progress("charts hawser-crds and hawser installed, operator ready");
+        world.apply_network(&client).await?;
+        let ready = world.wait_for_network(&client).await;
+        explained(&client, SYSTEM, ready).await?;
+        progress("DepinNetwork local is Ready");
+        Ok(world)
+    }
+
+    async fn prepare_system_namespace(&self, client: &Client) -> Result<()> {
+        apply_namespace(client, SYSTEM, false).await?;
+        let wallet = [("privateKey", self.chain.actors.operator.key.as_str())];
+        apply_secret(client, WALLET_SECRET, &wallet).await?;
+        let evidence = [
+            ("AWS_ACCESS_KEY_ID", self.environment.s3_access_key.as_str()),
+            ("AWS_SECRET_ACCESS_KEY", self.environment.s3_secret_key.as_str()),
+        ];
+        apply_secret(client, EVIDENCE_SECRET, &evidence).await
+    }
+
+    async fn install_charts(&self) -> Result<()> {
+        let charts = self.environment.root.join("charts");
+        let values = tempfile::NamedTempFile::new()?;
+        serde_yaml_ng::to_writer(values.as_file(), &self.chart_values())?;
+        for (release, extra) in [("hawser-crds", None), ("hawser", Some(values.path()))] {
+            let chart = charts.join(release);
+            let mut helm = tokio::process::Command::new("helm");
+            helm.args(["upgrade", "--install", release]).arg(chart).args(["--namespace", SYSTEM]);
+            if let Some(values) = extra {
+                helm.arg("--values").arg(values);
+            }
+            run::command(&mut helm).await.with_context(|| format!("chart {release} could not be installed"))?;
+        }
+        Ok(())
+    }
+
+    fn chart_values(&self) -> serde_json::Value {
+        let s3 = &self.environment.s3_url;
+        json!({
+            "image": { "reference": self.environment.operator_image },
+            "sidecar": { "image": { "reference": self.environment.sidecar_image } },
+            "evidence": {
+                "url": format!("s3://{BUCKET}"),
+                "publicUrl": format!("{s3}/{BUCKET}"),
+                "existingSecret": EVIDENCE_SECRET,
+                "s3": { "endpoint": s3, "region": "us-east-1", "allowHttp": true },
+            },
+        })
+    }
+
+    async fn wait_for_operator(&self, client: &Client) -> Result<()> {
+        let deployments: Api<Deployment> = Api::namespaced(client.clone(), SYSTEM);
+        wait::until("the operator's Deployment is available", Duration::from_secs(120), async || {
+            let Some(deployment) = deployments.get_opt("hawser").await? else {
+                return Ok(Err("there is no Deployment hawser".to_owned()));
+            };
+            let generation = deployment.metadata.generation;
+            let status = deployment.status.unwrap_or_default();
+            let settled = status.observed_generation == generation
+                && status.updated_replicas == status.replicas
+                && status.available_replicas == status.replicas
+                && status.replicas >= Some(1);
+            Ok(if settled { Ok(()) } else { Err(format!("{status:?}")) })
+        })
+        .await
+    }
+
+    async fn apply_network(&self, client: &Client) -> Result<()> {
+        let network = DepinNetwork::new(
+            NETWORK,
+            DepinNetworkSpec {
+                evm: EvmNetwork {
+                    rpc_urls: vec![self.chain.rpc_url.clone()],
+                    chain_id: self.chain.chain_id,
+                    market: self.chain.market.to_string(),
+                    provider: self.chain.actors.provider.address.to_string(),
+                    start_block: self.chain.start_block,
+                    confirmations: 1,
+                    wallet: Wallet {
+                        secret_ref: SecretKeyRef { name: WALLET_SECRET.to_owned(), key: "privateKey".to_owned() },
+                    },
+                    settlement: Settlement { interval_seconds: 3600, max_batch: 100 },
+                    gas: Gas::default(),
+                },
+            },
+        );
+        let networks: Api<DepinNetwork> = Api::all(client.clone());
+        networks.patch(NETWORK, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&network)).await?;
+        Ok(())
+    }
+
+    async fn wait_for_network(&self, client: &Client) -> Result<()> {
+        let networks: Api<DepinNetwork> = Api::all(client.clone());
+        wait::until("DepinNetwork local is Ready", Duration::from_secs(60), async || {
+            let network = networks.get(NETWORK).await?;
+            let generation = network.metadata.generation;
+            let status = network.status.unwrap_or_default();
+            let ready =
+                status.observed_generation == generation && conditions::is_true(&status.conditions, condition::READY);
+            Ok(if ready { Ok(()) } else { Err(conditions::text(&status.conditions)) })
+        })
+        .await
+    }
+
+    /// A fresh tenant namespace under Pod Security `restricted`.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn tenant(&self, client: &Client, name: &str) -> Result<()> {
+        apply_namespace(client, name, true).await
+    }
+
+    /// Applies `offer` and waits until it stands on chain with at least one GPU.
+    ///
+    /// # Errors
+    /// When it is not Ready in time; then with the objects of the namespace.
+    pub async fn publish(&self, client: &Client, namespace: &str, name: &str, spec: GpuOfferSpec) -> Result<GpuOffer> {
+        let offers: Api<GpuOffer> = Api::namespaced(client.clone(), namespace);
+        let offer = GpuOffer::new(name, spec);
+        offers.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&offer)).await?;
+        let ready = wait::until(&format!("GpuOffer {namespace}/{name} is Ready"), Duration::from_secs(60), async || {
+            let offer = offers.get(name).await?;
+            let status = offer.status.clone().unwrap_or_default();
+            let ready = status.observed_generation == offer.metadata.generation
+                && conditions::is_true(&status.conditions, condition::READY);
+            Ok(if ready { Ok(offer) } else { Err(conditions::text(&status.conditions)) })
+        })
+        .await;
+        explained(client, namespace, ready).await
+    }
+
+    /// An offer of the double's cards with limits that fit on two cores.
+    pub fn offer_spec(&self) -> GpuOfferSpec {
+        GpuOfferSpec {
+            network_ref: NETWORK.to_owned(),
+            gpu: GpuSelector {
+                product: PRODUCT.to_owned(),
+                resource_name: "nvidia.com/gpu".to_owned(),
+                node_selector: BTreeMap::new(),
+            },
+            capacity: Capacity::default(),
+            price: Price { per_gpu_hour: "2.25".to_owned(), token: self.chain.token.to_string() },
+            limits: Limits {
+                min_seconds: 10,
+                max_seconds: 3600,
+                cpu_per_gpu: Quantity("200m".to_owned()),
+                memory_per_gpu: Quantity("256Mi".to_owned()),
+                storage_per_gpu: Quantity("256Mi".to_owned()),
+                start_window_seconds: 300,
+                claim_window_seconds: 300,
+                ..Limits::default()
+            },
+            isolation: Isolation::default(),
+            attestation: Attestation { interval_seconds: 2 },
+            pull: Pull { free_seconds: 30, timeout_seconds: 60 },
+            card: BTreeMap::from([("region".to_owned(), "local".to_owned())]),
+            suspend: false,
+        }
+    }
+}
+
+/// A client for the cluster that `KUBECONFIG` names.
+///
+/// # Errors
+/// When there is none.
+pub async fn client() -> Result<Client> {
+    Client::try_default().await.context("no Kubernetes API server: KUBECONFIG must name the cluster under test")
+}
+
+/// Adds what stands in `namespace` to an error.
+///
+/// # Errors
+/// `result`'s own.
+pub async fn explained<T>(client: &Client, namespace: &str, result: Result<T>) -> Result<T> {
+    match result {
+        Ok(value) => Ok(value),
+        Err(error) => Err(error.context(explain::namespace(client, namespace).await)),
+    }
+}
+
+/// Removes what an earlier run on the same cluster left: tenants first, so that their jobs are settled while the
+/// operator still knows the market.
+async fn sweep(client: &Client) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let tenants = ListParams::default().labels(TENANT_LABEL);
+    for namespace in namespaces.list(&tenants).await? {
+        namespaces.delete(&namespace.name_any(), &DeleteParams::default()).await?;
+    }
+    wait::until("earlier tenants are gone", Duration::from_secs(180), async || {
+        let left = namespaces.list(&tenants).await?.items;
+        let names: Vec<_> = left.iter().map(ResourceExt::name_any).collect();
+        Ok(if names.is_empty() { Ok(()) } else { Err(names.join(", ")) })
+    })
+    .await
+}
+
+async fn apply_namespace(client: &Client, name: &str, tenant: bool) -> Result<()> {
+    let mut labels = BTreeMap::from([("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned())]);
+    if tenant {
+        labels.insert(TENANT_LABEL.to_owned(), "true".to_owned());
+    }
+    let namespace = Namespace {
+        metadata: ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() },
+        ..Namespace::default()
+    };
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    match namespaces.create(&PostParams::default(), &namespace).await {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        other => other.map(drop).map_err(Into::into),
+    }
+}
+
+async fn apply_secret(client: &Client, name: &str, data: &[(&str, &str)]) -> Result<()> {
+    let secret = Secret {
+        metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+        string_data: Some(data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()),
+        ..Secret::default()
+    };
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), SYSTEM);
+    secrets.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&secret)).await?;
+    Ok(())
+}
+
+/// The jobs of a namespace.
+pub fn jobs(client: &Client, namespace: &str) -> Api<ComputeJob> {
+    Api::namespaced(client.clone(), namespace)
+}

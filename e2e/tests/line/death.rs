@@ -1,0 +1,81 @@
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use hawser_crds::{ComputeJob, Phase};
+use hawser_e2e::operator;
+use kube::ResourceExt;
+
+use crate::scene::{Placed, Scene, sleep};
+
+#[tokio::test]
+async fn an_operator_killed_while_the_job_runs_changes_no_sum() -> Result<()> {
+    let scene = Scene::with_gpus("killed", 2).await?;
+    let placed = scene.order(&scene.wish(2, 180, &sleep(25))).await?;
+    placed.order.running(&scene.client).await?;
+    placed.order.attested(&scene.client).await?;
+    let pod = only_pod(&scene, &placed).await?;
+    operator::kill(&scene.client).await?;
+    operator::leads(&scene.client).await?;
+    settles(&scene, &placed, Phase::Succeeded).await?;
+    ensure!(only_pod(&scene, &placed).await.map_or(true, |now| now == pod), "another pod ran for the same order");
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn an_operator_killed_between_the_last_voucher_and_the_claim_claims_once() -> Result<()> {
+    let scene = Scene::with_gpus("unclaimed", 2).await?;
+    let placed = scene.order(&scene.wish(2, 180, &sleep(12))).await?;
+    placed.order.running(&scene.client).await?;
+    // The container's end is in the status before its use is claimed: the claim is not mined before the next block.
+    let ended = |job: &ComputeJob| job.status.as_ref().is_some_and(|status| status.container_finished_at.is_some());
+    placed.order.when(&scene.client, "has ended", Duration::from_secs(60), ended).await?;
+    operator::kill(&scene.client).await?;
+    operator::leads(&scene.client).await?;
+    settles(&scene, &placed, Phase::Succeeded).await?;
+    ensure!(claims(&scene, &placed).await? == 1, "the last voucher was claimed more than once");
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn a_pod_that_ends_while_the_operator_is_down_is_still_paid() -> Result<()> {
+    let scene = Scene::with_gpus("unseen", 2).await?;
+    let placed = scene.order(&scene.wish(2, 180, &sleep(15))).await?;
+    placed.order.running(&scene.client).await?;
+    operator::stop(&scene.client).await?;
+    let over = async || {
+        let pods = placed.order.pods(&scene.client).await?;
+        let phases: Vec<_> = pods.iter().filter_map(|pod| pod.status.as_ref()?.phase.clone()).collect();
+        Ok(if phases == ["Succeeded"] { Ok(()) } else { Err(format!("{phases:?}")) })
+    };
+    hawser_e2e::wait::until("the pod ended unseen", Duration::from_secs(60), over).await?;
+    operator::start(&scene.client).await?;
+    settles(&scene, &placed, Phase::Succeeded).await?;
+    let used = scene.world.chain.job(placed.order.id).await?.used;
+    // Fifteen seconds on two GPUs, less what start and end may miss.
+    ensure!((24..=40).contains(&used), "{used} GPU-seconds were paid for 15 s on 2 GPUs");
+    scene.clear().await
+}
+
+async fn settles(scene: &Scene, placed: &Placed, phase: Phase) -> Result<()> {
+    let status = placed.order.over(&scene.client).await?.status.unwrap_or_default();
+    ensure!(status.phase == phase, "{status:?}");
+    let after = scene.books().await?;
+    placed.order.assert_settled(&scene.world, &placed.before, &after, placed.deposit).await?;
+    let used = scene.world.chain.job(placed.order.id).await?.used;
+    let vouched = status.usage.unwrap_or_default().gpu_seconds;
+    ensure!(used == vouched && used > 0, "the sidecar vouched for {vouched}, {used} were claimed");
+    Ok(())
+}
+
+async fn only_pod(scene: &Scene, placed: &Placed) -> Result<String> {
+    let pods = placed.order.pods(&scene.client).await?;
+    let [pod] = pods.as_slice() else { anyhow::bail!("{} pods", pods.len()) };
+    Ok(pod.name_any())
+}
+
+async fn claims(scene: &Scene, placed: &Placed) -> Result<usize> {
+    let market = scene.world.chain.market_as(&scene.world.chain.actors.owner)?;
+    let logs = market.UsageClaimed_filter().from_block(scene.world.chain.start_block).query().await?;
+    let of_this_job = |settlement: &hawser_contracts::ComputeMarket::Settlement| settlement.jobId == placed.order.id.0;
+    Ok(logs.iter().filter(|(event, _)| event.settlements.iter().any(of_this_job)).count())
+}

@@ -1,0 +1,33 @@
+use anyhow::{Result, ensure};
+use hawser_crds::Phase;
+use hawser_e2e::customer::Customer;
+use hawser_e2e::order::kubelet_gpu_seconds;
+
+use crate::scene::{Scene, sleep};
+
+#[tokio::test]
+async fn an_order_runs_is_attested_paid_and_refunded_to_the_last_unit() -> Result<()> {
+    let scene = Scene::with_gpus("line", 2).await?;
+    let placed = scene.order(&scene.wish(2, 120, &sleep(12))).await?;
+    let job = placed.order.over(&scene.client).await?;
+    let status = job.status.clone().unwrap_or_default();
+    ensure!(status.phase == Phase::Succeeded, "{status:?}");
+
+    let after = scene.books().await?;
+    placed.order.assert_settled(&scene.world, &placed.before, &after, placed.deposit).await?;
+    scene.world.chain.assert_solvent(alloy::primitives::U256::ZERO).await?;
+
+    let claimed = scene.world.chain.job(placed.order.id).await?.used;
+    let usage = status.usage.clone().unwrap_or_default();
+    ensure!(claimed == usage.gpu_seconds, "the sidecar vouched for {} and {claimed} were claimed", usage.gpu_seconds);
+    let kubelet = kubelet_gpu_seconds(&job)?;
+    let apart = kubelet.abs_diff(i64::try_from(claimed)?);
+    // Kubelet writes whole seconds, and meter hears of the end within two: two GPUs, three seconds.
+    ensure!(apart <= 6, "kubelet counts {kubelet} GPU-seconds, {claimed} were claimed");
+    ensure!(usage.vouchers_rejected == 0, "{usage:?}");
+
+    let evidence = usage.evidence.unwrap_or_default();
+    let verified = Customer::first(&scene.world).verify(&evidence).await?;
+    ensure!(verified["ok"] == true, "{verified}");
+    scene.clear().await
+}

@@ -1,0 +1,11 @@
+//! Everything that can happen to an order, on a real cluster and a real EVM node. Run by `cargo xtask test`, one test
+//! after the other: some of them kill the operator.
+
+mod death;
+mod deletion;
+mod evidence;
+mod line;
+mod permissions;
+mod refusals;
+mod scene;
+mod twice;

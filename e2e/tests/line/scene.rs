@@ -1,0 +1,94 @@
+//! What the tests have in common: one installation for all, a namespace and an offer for each.
+
+use std::sync::Mutex;
+
+use alloy::primitives::U256;
+use anyhow::{Context, Result};
+use hawser_e2e::chain::Books;
+use hawser_e2e::customer::{Customer, Wish};
+use hawser_e2e::order::Order;
+use hawser_e2e::world::{World, client};
+use kube::Client;
+use kube::api::{Api, DeleteParams};
+
+/// The first test installs, the others find it done (or failed, and fail at once).
+static WORLD: Mutex<Option<Result<World, String>>> = Mutex::new(None);
+
+/// One test's corner of the cluster.
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+    /// The market's id of the offer.
+    pub(crate) offer: String,
+}
+
+impl Scene {
+    /// A namespace with an offer of `gpus` GPUs.
+    pub(crate) async fn with_gpus(name: &str, gpus: u32) -> Result<Self> {
+        let world = world().await?;
+        let client = client().await?;
+        let namespace = format!("e2e-{name}");
+        world.tenant(&client, &namespace).await?;
+        let mut spec = world.offer_spec();
+        spec.capacity.max = Some(gpus);
+        let offer = world.publish(&client, &namespace, "gpus", spec).await?;
+        let on_chain = offer.status.and_then(|status| status.on_chain).context("the offer does not stand on chain")?;
+        Ok(Self { world, client, namespace, offer: on_chain.offer_id })
+    }
+
+    /// A wish for `gpus` GPUs that runs a shell script and obeys SIGTERM.
+    pub(crate) fn wish(&self, gpus: u16, seconds: u32, script: &str) -> Wish {
+        Wish {
+            offer: self.offer.clone(),
+            gpus,
+            seconds,
+            image: self.world.environment.povray_image.clone(),
+            command: ["/bin/sh", "-c"].map(str::to_owned).to_vec(),
+            args: vec![format!("trap 'exit 0' TERM; {script}")],
+        }
+    }
+
+    /// Orders as the first customer.
+    pub(crate) async fn order(&self, wish: &Wish) -> Result<Placed> {
+        let customer = Customer::first(&self.world);
+        let id = customer.order(wish).await?;
+        // What the deposit took out of the customer's credit is not on the books any more.
+        let before = self.books().await?;
+        Ok(Placed { order: Order::new(id, &self.namespace), before, deposit: id.deposit(wish.seconds) })
+    }
+
+    pub(crate) async fn books(&self) -> Result<Books> {
+        self.world.chain.books(&self.world.chain.actors.customer).await
+    }
+
+    /// Ends the scene: its namespace goes, and with it its offer.
+    pub(crate) async fn clear(self) -> Result<()> {
+        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
+        namespaces.delete(&self.namespace, &DeleteParams::default()).await?;
+        Ok(())
+    }
+}
+
+/// An order, and what stood on the books once its deposit was taken (out of the customer's credit first).
+pub(crate) struct Placed {
+    pub(crate) order: Order,
+    pub(crate) before: Books,
+    pub(crate) deposit: U256,
+}
+
+async fn world() -> Result<World> {
+    let known = WORLD.lock().map_err(|_| anyhow::anyhow!("another test panicked while it installed"))?.clone();
+    if let Some(known) = known {
+        return known.map_err(|error| anyhow::anyhow!("the installation failed before: {error}"));
+    }
+    let installed = World::install(&|step| println!("{step}")).await;
+    let kept = installed.as_ref().map(Clone::clone).map_err(|error| format!("{error:#}"));
+    *WORLD.lock().map_err(|_| anyhow::anyhow!("another test panicked while it installed"))? = Some(kept);
+    installed
+}
+
+/// Runs while the customer's container sleeps in the background, so that the shell hears SIGTERM at once.
+pub(crate) fn sleep(seconds: u32) -> String {
+    format!("sleep {seconds} & wait $!")
+}

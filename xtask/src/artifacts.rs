@@ -1,0 +1,66 @@
+//! The container images of a run: operator, sidecar and a customer's program.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use hawser_local::images::{self, Rootfs};
+use hawser_local::{Endpoints, Layout};
+
+use crate::workspace;
+
+/// What a run of the demo or the tests is given, as environment variables.
+pub(crate) type Variables = Vec<(&'static str, String)>;
+
+/// Builds and pushes the images from the programs that are built already.
+pub(crate) fn publish(layout: &Layout, endpoints: &Endpoints) -> Result<Variables> {
+    let root = workspace::root();
+    let image = |name: &str, containerfile: &str, fill: &dyn Fn(&Rootfs) -> Result<()>| {
+        let context = tempfile::tempdir()?;
+        fill(&Rootfs::create(context.path().join("rootfs"))?)?;
+        images::publish(layout, &endpoints.registry, name, context.path(), &root.join(containerfile))
+            .with_context(|| format!("image {name}"))
+    };
+    let operator = image("hawser/operator", "operator/Containerfile", &|rootfs| {
+        rootfs.program(&workspace::program(layout, "hawser-operator"), "/usr/local/bin/hawser-operator")?;
+        rootfs.ca_certificates()
+    })?;
+    let sidecar = image("hawser/sidecar", "sidecar/Containerfile", &|rootfs| {
+        rootfs.program(&workspace::program(layout, "hawser-sidecar"), "/usr/local/bin/hawser-sidecar")
+    })?;
+    let povray = image("customer/povray", "e2e/images/povray/Containerfile", &povray)?;
+    Ok(vec![
+        ("HAWSER_OPERATOR_IMAGE", operator),
+        ("HAWSER_SIDECAR_IMAGE", sidecar),
+        ("HAWSER_POVRAY_IMAGE", povray),
+        ("HAWSER_CLI", workspace::program(layout, "hawser").display().to_string()),
+        ("HAWSER_ROOT", root.display().to_string()),
+        ("HAWSER_REGISTRY", endpoints.registry.clone()),
+        ("HAWSER_RPC_URL", endpoints.rpc_url.clone()),
+        ("HAWSER_S3_URL", endpoints.s3_url.clone()),
+        ("HAWSER_S3_ACCESS_KEY", endpoints.s3_access_key.clone()),
+        ("HAWSER_S3_SECRET_KEY", endpoints.s3_secret_key.clone()),
+        ("KUBECONFIG", endpoints.kubeconfig.display().to_string()),
+        ("PATH", path_with(endpoints.bin_dir.as_deref())?),
+    ])
+}
+
+/// POV-Ray from Debian with its own scenes, and a shell to run it from.
+fn povray(rootfs: &Rootfs) -> Result<()> {
+    rootfs.program(Path::new("/usr/bin/povray"), "/usr/bin/povray")?;
+    rootfs.program(Path::new("/bin/busybox"), "/bin/busybox")?;
+    for applet in ["cat", "echo", "env", "false", "grep", "ls", "sh", "sha256sum", "sleep", "true"] {
+        rootfs.link("/bin/busybox", Path::new("/bin").join(applet))?;
+    }
+    for folder in ["/etc/povray", "/usr/share/povray-3.7", "/usr/share/doc/povray/examples/advanced"] {
+        rootfs.folder(Path::new(folder))?;
+    }
+    let script = workspace::root().join("e2e/images/povray/render.sh");
+    rootfs.copy(&script, Path::new("/render.sh"))
+}
+
+fn path_with(first: Option<&Path>) -> Result<String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let all = first.map(Path::to_path_buf).into_iter().chain(std::env::split_paths(&path));
+    let joined = std::env::join_paths(all).context("PATH can't be extended")?;
+    joined.into_string().ok().context("PATH is not UTF-8")
+}

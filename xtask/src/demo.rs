@@ -1,0 +1,54 @@
+//! `cargo xtask demo`: one order's whole life on a cluster of its own.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use hawser_local::{Cluster, Layout, debian};
+
+use crate::{artifacts, workspace};
+
+/// Options of `cargo xtask demo`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Write what the closing table says as JSON to this file
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Leave the cluster up afterwards and say how to look around
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Sets everything up, runs the story, takes everything down.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let layout = Layout::of_this_machine()?;
+    let cluster = Cluster::up()?;
+    let told = tell(&layout, &cluster, options);
+    if options.keep {
+        println!("the cluster is still up; to look around:");
+        println!("  eval \"$(cargo xtask cluster env)\"");
+        println!("  kubectl get gpuo,cj,dnet -A");
+        println!("  kubectl describe cj -n demo");
+        println!("  cargo xtask cluster down");
+        return told;
+    }
+    // What went wrong first is what a person must see first.
+    let down = Cluster::down();
+    told.and(down)
+}
+
+fn tell(layout: &Layout, cluster: &Cluster, options: &Options) -> Result<()> {
+    debian::require(artifacts::DEBIAN_PACKAGES)?;
+    workspace::build(layout)?;
+    let variables = artifacts::publish(layout, cluster.endpoints())?;
+    let mut demo = Command::new(workspace::program(layout, "demo"));
+    demo.envs(variables);
+    if let Some(report) = &options.report {
+        demo.arg("--report").arg(std::path::absolute(report)?);
+    }
+    let status = demo.status()?;
+    if !status.success() {
+        bail!("the demo failed; `cargo xtask demo --keep` leaves the cluster up to look at it");
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! The Helm charts: lint, and what they render through the API's own schemas.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use hawser_local::{Layout, Tools, command};
+
+use super::schemas;
+use super::tally::Tally;
+use crate::workspace;
+
+const CHARTS: [&str; 2] = ["hawser-crds", "hawser"];
+
+pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
+    let mut prepared = None;
+    tally.check("helm and kubeconform", || {
+        let schemas = tempfile::tempdir()?;
+        schemas::write(layout, schemas.path())?;
+        prepared = Some((Tools::build(layout)?, schemas));
+        Ok(())
+    });
+    let Some((tools, schemas)) = prepared else { return };
+    for chart in CHARTS {
+        let path = workspace::root().join("charts").join(chart);
+        let helm = || Command::new(tools.helm());
+        tally.check(&format!("helm lint {chart}"), || {
+            print!("{}", command::output(helm().args(["lint", "--strict"]).arg(&path))?);
+            Ok(())
+        });
+        tally.check(&format!("helm template {chart} | kubeconform"), || {
+            let rendered = command::output(helm().args(["template", chart]).arg(&path))?;
+            conforms(&mut Command::new(tools.kubeconform()), &rendered, schemas.path())
+        });
+    }
+}
+
+fn conforms(kubeconform: &mut Command, rendered: &str, schemas: &std::path::Path) -> Result<()> {
+    let file = tempfile::NamedTempFile::with_suffix(".yaml")?;
+    std::fs::write(file.path(), rendered)?;
+    kubeconform.args(["-strict", "-summary", "-schema-location"]).arg(schemas.join(schemas::TEMPLATE));
+    print!("{}", command::output(kubeconform.arg(file.path())).context("kubeconform")?);
+    Ok(())
+}

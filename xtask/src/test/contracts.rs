@@ -1,0 +1,24 @@
+//! The contracts: format, tests, and the files that are generated from them.
+
+use std::process::Command;
+
+use hawser_local::{Layout, npm};
+
+use super::tally::{Tally, forge};
+use crate::workspace::{self, show};
+
+pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
+    let contracts = workspace::root().join("contracts");
+    tally.check("npm ci (contracts)", || {
+        npm::install(layout)?;
+        show(Command::new("npm").current_dir(&contracts).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))
+    });
+    let script = |name: &str| {
+        let mut npm = Command::new("npm");
+        npm.current_dir(&contracts).args(["run", "--silent", name]);
+        npm
+    };
+    tally.check("forge fmt", || show(&mut script("fmt")));
+    tally.tests("forge test", &mut script("test"), forge);
+    tally.check("ABI and bytecode in sync", || show(&mut script("artifacts:check")));
+}

@@ -1,0 +1,129 @@
+use std::fmt::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+/// What passed, what failed, and how long each step took.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+struct Step {
+    name: String,
+    took: Duration,
+    passed: usize,
+    failed: usize,
+}
+
+impl Tally {
+    pub(crate) fn passed(&self) -> usize {
+        self.steps.iter().map(|step| step.passed).sum()
+    }
+
+    pub(crate) fn failed(&self) -> usize {
+        self.steps.iter().map(|step| step.failed).sum()
+    }
+
+    /// Runs one check that passes or fails as a whole.
+    pub(crate) fn check(&mut self, name: &str, check: impl FnOnce() -> Result<()>) {
+        self.step(name, || check().map(|()| (1, 0)));
+    }
+
+    /// Runs a test program and counts the tests that it says it ran. One that fails without saying so, or runs none,
+    /// counts as one failure.
+    pub(crate) fn tests(&mut self, name: &str, command: &mut Command, count: fn(&str) -> Option<(usize, usize)>) {
+        self.step(name, || {
+            let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+            let output = output.with_context(|| format!("{} can't be run", command.get_program().display()))?;
+            let text = String::from_utf8_lossy(&output.stdout);
+            print!("{text}");
+            let (passed, failed) = count(&text).unwrap_or_default();
+            Ok(if output.status.success() { (passed, failed) } else { (passed, failed.max(1)) })
+        });
+    }
+
+    fn step(&mut self, name: &str, run: impl FnOnce() -> Result<(usize, usize)>) {
+        println!("\n=== {name}");
+        let begun = Instant::now();
+        let (passed, failed) = run().unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            (0, 1)
+        });
+        let took = begun.elapsed();
+        println!("=== {name}: {passed} passed, {failed} failed, {:.1} s", took.as_secs_f32());
+        self.steps.push(Step { name: name.to_owned(), took, passed, failed });
+    }
+
+    /// A line a step, and the whole time.
+    pub(crate) fn account(&self, whole: Duration) -> String {
+        let mut text = String::new();
+        for Step { name, took, passed, failed } in &self.steps {
+            let mark = if *failed == 0 { "ok    " } else { "FAILED" };
+            _ = writeln!(text, "{mark} {:>7.1} s  {passed:>4} passed {failed:>3} failed  {name}", took.as_secs_f32());
+        }
+        _ = write!(text, "all of it took {:.0} s", whole.as_secs_f32());
+        text
+    }
+}
+
+/// Counts in the output of Rust's own test harness.
+pub(crate) fn rust_harness(output: &str) -> Option<(usize, usize)> {
+    counts(output.lines().filter(|line| line.starts_with("test result: ")))
+}
+
+/// Counts in the output of `forge test`.
+pub(crate) fn forge(output: &str) -> Option<(usize, usize)> {
+    counts(output.lines().filter(|line| line.starts_with("Ran ") && line.contains(" total tests)")))
+}
+
+/// Sums `N passed` and `N failed` over lines.
+fn counts<'a>(lines: impl Iterator<Item = &'a str>) -> Option<(usize, usize)> {
+    lines.fold(None, |sum, line| {
+        let (passed, failed) = sum.unwrap_or_default();
+        Some((passed + number_before(line, "passed"), failed + number_before(line, "failed")))
+    })
+}
+
+fn number_before(line: &str, word: &str) -> usize {
+    let words: Vec<&str> = line.split([' ', ';', ',', ':']).filter(|word| !word.is_empty()).collect();
+    let found = words.windows(2).find(|pair| pair[1] == word).and_then(|pair| pair[0].parse().ok());
+    // forge writes "tests passed" after the number of tests.
+    let tests = words.windows(3).find(|three| three[1] == "tests" && three[2] == word).and_then(|t| t[0].parse().ok());
+    found.or(tests).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read_from_rusts_harness() {
+        let output = "running 3 tests\ntest result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured\n";
+        assert_eq!(rust_harness(output), Some((2, 1)));
+        assert_eq!(rust_harness("killed"), None);
+    }
+
+    #[test]
+    fn counts_are_read_from_forge() {
+        let output = "Ran 9 test suites in 1.2s (3.4s CPU time): 87 tests passed, 2 failed, 0 skipped (89 total tests)\n";
+        assert_eq!(forge(output), Some((87, 2)));
+    }
+
+    #[test]
+    fn a_program_that_dies_without_a_word_is_a_failure() {
+        let mut tally = Tally::default();
+        tally.tests("dies", &mut Command::new("false"), rust_harness);
+        assert_eq!((tally.passed(), tally.failed()), (0, 1));
+    }
+
+    #[test]
+    fn an_error_of_a_check_is_a_failure() {
+        let mut tally = Tally::default();
+        tally.check("good", || Ok(()));
+        tally.check("bad", || anyhow::bail!("no"));
+        assert_eq!((tally.passed(), tally.failed()), (1, 1));
+    }
+}

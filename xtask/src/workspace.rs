@@ -1,0 +1,99 @@
+//! Building the workspace with cargo, once for everything: programs, images and tests.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use hawser_local::Layout;
+
+/// Root of the checkout.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// A cargo command on the whole workspace, so that features are resolved in the same way each time, with a target
+/// directory that outlives the checkout.
+pub(crate) fn cargo(layout: &Layout) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root()).env("CARGO_TARGET_DIR", target(layout)).stdin(Stdio::null());
+    cargo
+}
+
+fn target(layout: &Layout) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| layout.cache().join("target"), PathBuf::from)
+}
+
+/// A program of the workspace, built by [`build`] or [`test_programs`].
+pub(crate) fn program(layout: &Layout, name: &str) -> PathBuf {
+    target(layout).join("debug").join(name)
+}
+
+/// Builds every program and library of the workspace.
+pub(crate) fn build(layout: &Layout) -> Result<()> {
+    show(cargo(layout).args(["build", "--workspace", "--locked"]))
+}
+
+/// A compiled test program.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct TestProgram {
+    /// `package target`.
+    pub(crate) name: String,
+    pub(crate) executable: PathBuf,
+    /// The package's folder, in which cargo would run it.
+    pub(crate) directory: PathBuf,
+}
+
+/// Compiles all tests, and with them every program, without running any.
+pub(crate) fn test_programs(layout: &Layout) -> Result<Vec<TestProgram>> {
+    let output = cargo(layout)
+        .args(["test", "--workspace", "--locked", "--no-run", "--message-format", "json-render-diagnostics"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo can't be run")?;
+    if !output.status.success() {
+        bail!("the tests don't compile");
+    }
+    String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| test_program(line).transpose()).collect()
+}
+
+fn test_program(message: &str) -> Result<Option<TestProgram>> {
+    let message: serde_json::Value = serde_json::from_str(message).context("cargo's message is no JSON")?;
+    let (true, Some(executable)) = (message["profile"]["test"] == true, message["executable"].as_str()) else {
+        return Ok(None);
+    };
+    let manifest = Path::new(message["manifest_path"].as_str().context("a message of cargo without manifest_path")?);
+    let directory = manifest.parent().context("a manifest without a folder")?.to_owned();
+    let package = directory.strip_prefix(root()).unwrap_or(&directory).display().to_string();
+    let target = message["target"]["name"].as_str().unwrap_or_default();
+    Ok(Some(TestProgram { name: format!("{package} {target}"), executable: executable.into(), directory }))
+}
+
+/// Runs a command with its output shown.
+pub(crate) fn show(command: &mut Command) -> Result<()> {
+    let shown = format!("{:?} {:?}", command.get_program(), command.get_args().collect::<Vec<_>>());
+    let status = command.stdin(Stdio::null()).status().with_context(|| format!("{shown} can't be run"))?;
+    if !status.success() {
+        bail!("{shown} ended with {status}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_test_programs_are_taken_from_cargos_messages() {
+        let manifest = root().join("crds/Cargo.toml");
+        let message = |test: bool, executable: &str| {
+            format!(
+                r#"{{"profile":{{"test":{test}}},"executable":{executable},"manifest_path":"{}","target":{{"name":"t"}}}}"#,
+                manifest.display()
+            )
+        };
+        assert!(test_program(&message(false, r#""/bin/a""#)).unwrap().is_none());
+        assert!(test_program(&message(true, "null")).unwrap().is_none());
+        let found = test_program(&message(true, r#""/bin/a""#)).unwrap().unwrap();
+        assert_eq!((found.name.as_str(), found.executable.as_path()), ("crds t", Path::new("/bin/a")));
+    }
+}
