@@ -1,40 +1,37 @@
-//! Condition types and reasons: every word that a status can say, in one place.
+//! `status.conditions[].type`: every condition of every kind, in one place.
 
-/// `status.conditions[].type`
-pub mod condition {
-    /// Everything that this object needs is there (all kinds).
-    pub const READY: &str = "Ready";
+/// Everything that this object needs is there (all kinds).
+pub const READY: &str = "Ready";
 
-    /// `DepinNetwork`: an RPC endpoint answers and its head moves.
-    pub const CONNECTED: &str = "Connected";
-    /// `DepinNetwork`: the endpoint's chain id and the market's code are the expected ones.
-    pub const CHAIN_MATCHES: &str = "ChainMatches";
-    /// `DepinNetwork`: the wallet can pay for gas.
-    pub const WALLET_FUNDED: &str = "WalletFunded";
+/// `DepinNetwork`: an RPC endpoint answers and its head moves.
+pub const CONNECTED: &str = "Connected";
+/// `DepinNetwork`: the endpoint's chain id and the market's code are the expected ones.
+pub const CHAIN_MATCHES: &str = "ChainMatches";
+/// `DepinNetwork`: the wallet can pay for gas.
+pub const WALLET_FUNDED: &str = "WalletFunded";
 
-    /// `GpuOffer`: the offer stands on chain as `status.onChain` says.
-    pub const PUBLISHED: &str = "Published";
-    /// `GpuOffer`: at least one healthy GPU is free to be offered.
-    pub const CAPACITY_AVAILABLE: &str = "CapacityAvailable";
-    /// `GpuOffer`: meter can sample the devices (`RuntimeClass` nvidia) or the evidence says that it can't.
-    pub const DEVICE_ISOLATION: &str = "DeviceIsolation";
-    /// `GpuOffer`: the namespace enforces Pod Security `restricted`.
-    pub const NAMESPACE_ISOLATED: &str = "NamespaceIsolated";
+/// `GpuOffer`: the offer stands on chain as `status.onChain` says.
+pub const PUBLISHED: &str = "Published";
+/// `GpuOffer`: at least one healthy GPU is free to be offered.
+pub const CAPACITY_AVAILABLE: &str = "CapacityAvailable";
+/// `GpuOffer`: meter can sample the devices (`RuntimeClass` nvidia) or the evidence says that it can't.
+pub const DEVICE_ISOLATION: &str = "DeviceIsolation";
+/// `GpuOffer`: the namespace enforces Pod Security `restricted`.
+pub const NAMESPACE_ISOLATED: &str = "NamespaceIsolated";
 
-    /// `ComputeJob`: the order passed the offer's policy.
-    pub const ACCEPTED: &str = "Accepted";
-    /// `ComputeJob`: the pod has a node and devices.
-    pub const SCHEDULED: &str = "Scheduled";
-    /// `ComputeJob`: `startJobs` is mined (for a local job: the attestor is enrolled).
-    pub const STARTED: &str = "Started";
-    /// `ComputeJob`: the customer's container runs.
-    pub const RUNNING: &str = "Running";
-    /// `ComputeJob`: a voucher of the enrolled attestor was accepted.
-    pub const ATTESTED: &str = "Attested";
-    /// `ComputeJob`: everything owed is claimed and the job is closed on chain.
-    pub const SETTLED: &str = "Settled";
-    /// `ComputeJob`: the customer's program ended well.
-    pub const COMPLETE: &str = "Complete";
-    /// `ComputeJob`: the job ended otherwise; the reason says why.
-    pub const FAILED: &str = "Failed";
-}
+/// `ComputeJob`: the order passed the offer's policy.
+pub const ACCEPTED: &str = "Accepted";
+/// `ComputeJob`: the pod has a node and devices.
+pub const SCHEDULED: &str = "Scheduled";
+/// `ComputeJob`: `startJobs` is mined (for a local job: the attestor is enrolled).
+pub const STARTED: &str = "Started";
+/// `ComputeJob`: the customer's container runs.
+pub const RUNNING: &str = "Running";
+/// `ComputeJob`: a voucher of the enrolled attestor was accepted.
+pub const ATTESTED: &str = "Attested";
+/// `ComputeJob`: everything owed is claimed and the job is closed on chain.
+pub const SETTLED: &str = "Settled";
+/// `ComputeJob`: the customer's program ended well.
+pub const COMPLETE: &str = "Complete";
+/// `ComputeJob`: the job ended otherwise; the reason says why.
+pub const FAILED: &str = "Failed";

@@ -2,13 +2,12 @@
 //! types. The YAML under `charts/hawser-crds` is generated from them.
 
 mod compute_job;
-mod condition;
+pub mod condition;
 mod definitions;
 mod depin_network;
 mod gpu_offer;
 
 pub use compute_job::*;
-pub use condition::*;
 pub use definitions::*;
 pub use depin_network::*;
 pub use gpu_offer::*;
