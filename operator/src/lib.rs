@@ -1,1 +1,4 @@
 //! The operator: turns offers into supply on a compute network, orders into pods, and attested use into payment.
+
+pub mod network;
+pub mod settlement;

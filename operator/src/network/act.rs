@@ -1,0 +1,165 @@
+use std::fmt;
+
+use alloy::primitives::{Address, B256, Signature};
+use hawser_contracts::{JobId, OfferId};
+use jiff::Timestamp;
+
+use super::{GpuSeconds, OfferTerms};
+
+/// Something to be done on chain by the operator's wallet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Post an offer, or post it again with another card.
+    SetOffer(OfferPost),
+    /// Change what may change of an offer: cheaper than posting it again.
+    UpdateOffer {
+        /// The offer.
+        offer: OfferId,
+        /// Token units per GPU-hour.
+        price: u128,
+        /// Most GPUs that one order can ask for.
+        available: u16,
+        /// Last second at which an order is taken.
+        valid_until: Timestamp,
+    },
+    /// Turn an order down; its deposit goes back in full.
+    Decline {
+        /// The order.
+        job: JobId,
+        /// Why, for the customer.
+        reason: String,
+    },
+    /// Start a job, or give a running one another attestor.
+    Start {
+        /// The job.
+        job: JobId,
+        /// Whose vouchers count.
+        attestor: Address,
+    },
+    /// Be paid for attested use.
+    Claim(Claim),
+    /// End a started job at once and for good; what was not claimed goes back to the customer.
+    End {
+        /// The job.
+        job: JobId,
+        /// What must have been claimed before; with less the market leaves the job alone, so that no claim is lost.
+        expect_used: GpuSeconds,
+        /// Why, for the customer.
+        reason: String,
+    },
+    /// Close a job whose time is over: not started by its deadline, or past its claim window.
+    Refund {
+        /// The job.
+        job: JobId,
+    },
+}
+
+/// An offer to be posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferPost {
+    /// What never changes.
+    pub terms: OfferTerms,
+    /// Token units per GPU-hour.
+    pub price: u128,
+    /// Most GPUs that one order can ask for.
+    pub available: u16,
+    /// Last second at which an order is taken.
+    pub valid_until: Timestamp,
+    /// Free text about the offer (JSON), at most 4 KiB.
+    pub card: String,
+}
+
+/// A voucher to be claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The job.
+    pub job: JobId,
+    /// Cumulative use since the job's start.
+    pub gpu_seconds: GpuSeconds,
+    /// Head of the evidence's hash chain.
+    pub evidence_root: B256,
+    /// The attestor's, over the EIP-712 `UsageVoucher`.
+    pub signature: Signature,
+}
+
+/// Names an act: asking again under the same key replaces what was asked before and not sent yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ActKey {
+    /// Posting or changing an offer.
+    Offer(OfferId),
+    /// Declining an order.
+    Decline(JobId),
+    /// Starting a job.
+    Start(JobId),
+    /// Claiming a job's use.
+    Claim(JobId),
+    /// Ending a job.
+    End(JobId),
+    /// Closing a job by time.
+    Refund(JobId),
+}
+
+impl Act {
+    /// Its name.
+    pub fn key(&self) -> ActKey {
+        match self {
+            Self::SetOffer(post) => ActKey::Offer(post.terms.id()),
+            Self::UpdateOffer { offer, .. } => ActKey::Offer(*offer),
+            Self::Decline { job, .. } => ActKey::Decline(*job),
+            Self::Start { job, .. } => ActKey::Start(*job),
+            Self::Claim(claim) => ActKey::Claim(claim.job),
+            Self::End { job, .. } => ActKey::End(*job),
+            Self::Refund { job } => ActKey::Refund(*job),
+        }
+    }
+}
+
+impl ActKey {
+    /// The job that it is about, if it is about one.
+    pub const fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Offer(_) => None,
+            Self::Decline(job) | Self::Start(job) | Self::Claim(job) | Self::End(job) | Self::Refund(job) => Some(*job),
+        }
+    }
+}
+
+impl fmt::Display for ActKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offer(id) => write!(f, "offer {id}"),
+            Self::Decline(id) => write!(f, "decline {id}"),
+            Self::Start(id) => write!(f, "start {id}"),
+            Self::Claim(id) => write!(f, "claim {id}"),
+            Self::End(id) => write!(f, "end {id}"),
+            Self::Refund(id) => write!(f, "refund {id}"),
+        }
+    }
+}
+
+/// How far an act has come. It is remembered for a while after it was mined or refused; then the chain is the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActState {
+    /// Waits for the sender.
+    Queued {
+        /// Why it was not sent yet, where something is in the way (no gas, fee above the cap, no endpoint).
+        waiting: Option<String>,
+    },
+    /// Sent, not mined.
+    Sent {
+        /// The newest transaction that carries it; a replacement has another hash.
+        tx: B256,
+    },
+    /// Done.
+    Mined {
+        /// The transaction.
+        tx: B256,
+        /// Number of its block.
+        block: u64,
+    },
+    /// The market won't do it. Asked for again, it is tried again after a while.
+    Refused {
+        /// The contract's error in words.
+        error: String,
+    },
+}

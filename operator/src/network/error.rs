@@ -1,0 +1,45 @@
+use thiserror::Error;
+
+/// A field of a `DepinNetwork` that can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{field}: {value:?} is not {expected}")]
+pub struct SpecError {
+    /// The field's path in the resource.
+    pub field: &'static str,
+    /// What it holds.
+    pub value: String,
+    /// What it should hold.
+    pub expected: &'static str,
+}
+
+/// Why a network gave no answer. None of these says anything about a job: unknown is not failed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NetworkError {
+    /// No endpoint can be used now.
+    #[error("no endpoint of the network can be used: {0}")]
+    Unavailable(String),
+    /// An endpoint answered with an error.
+    #[error("{endpoint} answers {method} with error {code}: {message}")]
+    Answer {
+        /// The endpoint, without secrets.
+        endpoint: String,
+        /// JSON-RPC method.
+        method: &'static str,
+        /// JSON-RPC error code.
+        code: i64,
+        /// The endpoint's words.
+        message: String,
+        /// Revert data, where a contract gave some.
+        revert: Option<alloy::primitives::Bytes>,
+    },
+    /// An endpoint answered with something that can't be read.
+    #[error("{endpoint} answers {method} with what can't be read: {message}")]
+    Malformed {
+        /// The endpoint, without secrets.
+        endpoint: String,
+        /// JSON-RPC method, or the contract's function.
+        method: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+}

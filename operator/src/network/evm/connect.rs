@@ -1,0 +1,303 @@
+//! Endpoints of a chain: checked before use, and left for the next one when they fail.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use alloy::{
+    primitives::{Address, Bytes, U64},
+    rpc::client::RpcClient,
+    transports::{RpcError, TransportError},
+};
+use reqwest::Url;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::network::{Disconnected, NetworkError, NetworkSpec};
+
+/// A node that doesn't answer within this time is as good as dead to a block time of seconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is wrong with an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) reason: Disconnected,
+    pub(super) message: String,
+}
+
+#[derive(Debug)]
+struct Endpoint {
+    client: RpcClient,
+    /// Scheme, host and port. The rest of the URL can hold an API key.
+    label: String,
+    /// None: checked and good so far.
+    trouble: Mutex<Option<Trouble>>,
+}
+
+/// The chain, through whichever of its endpoints can be used.
+#[derive(Clone, Debug)]
+pub(super) struct Chain(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    endpoints: Vec<Endpoint>,
+    /// The endpoint in use.
+    current: AtomicUsize,
+    chain_id: u64,
+    market: Address,
+    /// What the last endpoint that was asked called itself.
+    answered_chain_id: Mutex<Option<u64>>,
+}
+
+impl Chain {
+    pub(super) fn new(spec: &NetworkSpec) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            // Answers are bound to the URL that a person wrote down.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let endpoints = spec
+            .rpc_urls
+            .iter()
+            .map(|url| Endpoint {
+                client: RpcClient::new_http_with_client(http.clone(), url.clone()),
+                label: label(url),
+                trouble: Mutex::new(Some(Trouble {
+                    reason: Disconnected::Connecting,
+                    message: "not tried yet".to_owned(),
+                })),
+            })
+            .collect();
+        Ok(Self(Arc::new(Inner {
+            endpoints,
+            current: AtomicUsize::new(0),
+            chain_id: spec.chain_id,
+            market: spec.market,
+            answered_chain_id: Mutex::new(None),
+        })))
+    }
+
+    /// Asks the endpoint in use; where it fails, the next one that is what it should be.
+    ///
+    /// An error that the endpoint answers with is handed back as [`NetworkError::Answer`], unless it says that the
+    /// endpoint has enough of us.
+    pub(super) async fn ask<P, R>(&self, method: &'static str, params: P) -> Result<R, NetworkError>
+    where
+        P: Serialize + Clone + fmt::Debug + Send + Sync + Unpin,
+        R: DeserializeOwned + fmt::Debug + Send + Sync + Unpin + 'static,
+    {
+        for _ in 0..=self.0.endpoints.len() {
+            let endpoint = self.usable().await?;
+            match endpoint.client.request::<P, R>(method, params.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => match endpoint.judge(method, error) {
+                    Judgement::Answer(error) => return Err(error),
+                    Judgement::Trouble(trouble) => endpoint.set_trouble(Some(trouble)),
+                },
+            }
+        }
+        Err(self.unavailable())
+    }
+
+    /// Leaves the endpoint in use for the next one, if there is another: it answers, but with an old head.
+    pub(super) fn turn_away(&self, message: &str) {
+        let current = self.0.current.load(Ordering::Relaxed);
+        if let Some(endpoint) = self.0.endpoints.get(current) {
+            endpoint.set_trouble(Some(Trouble { reason: Disconnected::HeadStalled, message: message.to_owned() }));
+        }
+        self.0.current.store((current + 1) % self.0.endpoints.len(), Ordering::Relaxed);
+    }
+
+    /// Goes back to the preferred endpoint, if it is well again.
+    pub(super) async fn prefer_first(&self) {
+        if self.0.current.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        if let Some(first) = self.0.endpoints.first() {
+            if self.check(first).await {
+                self.0.current.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The endpoint in use, without secrets.
+    pub(super) fn endpoint(&self) -> String {
+        let current = self.0.current.load(Ordering::Relaxed);
+        self.0.endpoints.get(current).map(|endpoint| endpoint.label.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn answered_chain_id(&self) -> Option<u64> {
+        *self.0.answered_chain_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why no endpoint can be used: the trouble that tells a person most, and all of them in words.
+    pub(super) fn trouble(&self) -> Trouble {
+        let troubles: Vec<_> = self.0.endpoints.iter().filter_map(|e| Some((e, e.trouble()?))).collect();
+        let reason = troubles.iter().map(|(_, trouble)| trouble.reason).max_by_key(|reason| telling(*reason));
+        let words: Vec<_> = troubles.iter().map(|(e, trouble)| format!("{}: {}", e.label, trouble.message)).collect();
+        Trouble { reason: reason.unwrap_or(Disconnected::Connecting), message: words.join("; ") }
+    }
+
+    pub(super) fn unavailable(&self) -> NetworkError {
+        NetworkError::Unavailable(self.trouble().message)
+    }
+
+    async fn usable(&self) -> Result<&Endpoint, NetworkError> {
+        let count = self.0.endpoints.len();
+        let current = self.0.current.load(Ordering::Relaxed);
+        for step in 0..count {
+            let index = (current + step) % count;
+            let Some(endpoint) = self.0.endpoints.get(index) else { continue };
+            if endpoint.trouble().is_none() || self.check(endpoint).await {
+                if index != current {
+                    tracing::info!(endpoint = endpoint.label, "using another endpoint");
+                }
+                self.0.current.store(index, Ordering::Relaxed);
+                return Ok(endpoint);
+            }
+        }
+        Err(self.unavailable())
+    }
+
+    /// Checks that an endpoint serves this chain and knows the market.
+    async fn check(&self, endpoint: &Endpoint) -> bool {
+        let trouble = self.examine(endpoint).await.err();
+        if let Some(trouble) = &trouble {
+            tracing::warn!(
+                endpoint = endpoint.label,
+                reason = trouble.reason.reason(),
+                trouble.message,
+                "endpoint can't be used"
+            );
+        }
+        let good = trouble.is_none();
+        endpoint.set_trouble(trouble);
+        good
+    }
+
+    async fn examine(&self, endpoint: &Endpoint) -> Result<(), Trouble> {
+        let unreachable = |error| Trouble { reason: Disconnected::Unreachable, message: words(&error) };
+        let id: U64 = endpoint.client.request_noparams("eth_chainId").await.map_err(unreachable)?;
+        let id = id.to::<u64>();
+        *self.0.answered_chain_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+        if id != self.0.chain_id {
+            return Err(Trouble {
+                reason: Disconnected::WrongChain,
+                message: format!("serves chain {id}, and spec.evm.chainId is {}", self.0.chain_id),
+            });
+        }
+        let code: Bytes =
+            endpoint.client.request("eth_getCode", (self.0.market, "latest")).await.map_err(unreachable)?;
+        if code.is_empty() {
+            return Err(Trouble {
+                reason: Disconnected::NoMarket,
+                message: format!("there is no contract at {} (spec.evm.market)", self.0.market),
+            });
+        }
+        Ok(())
+    }
+}
+
+enum Judgement {
+    Answer(NetworkError),
+    Trouble(Trouble),
+}
+
+impl Endpoint {
+    fn trouble(&self) -> Option<Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_trouble(&self, trouble: Option<Trouble>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    fn judge(&self, method: &'static str, error: TransportError) -> Judgement {
+        match error {
+            // Providers use the code of a rate limit for logs that are too many, too: there the range is halved.
+            RpcError::ErrorResp(answer) if method == "eth_getLogs" || !answer.is_retry_err() => {
+                Judgement::Answer(NetworkError::Answer {
+                    endpoint: self.label.clone(),
+                    method,
+                    code: answer.code,
+                    message: answer.message.to_string(),
+                    revert: answer.as_revert_data(),
+                })
+            }
+            RpcError::NullResp => Judgement::Answer(NetworkError::Malformed {
+                endpoint: self.label.clone(),
+                method,
+                message: "null".to_owned(),
+            }),
+            error => Judgement::Trouble(Trouble {
+                reason: Disconnected::Unreachable,
+                message: format!("{method}: {}", words(&error)),
+            }),
+        }
+    }
+}
+
+/// How much a reason tells: a person must act on a wrong chain, and can only wait for a dead endpoint.
+const fn telling(reason: Disconnected) -> u8 {
+    match reason {
+        Disconnected::Connecting => 0,
+        Disconnected::Unreachable => 1,
+        Disconnected::HeadStalled => 2,
+        Disconnected::NoMarket => 3,
+        Disconnected::WrongChain => 4,
+    }
+}
+
+fn label(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+/// The error with its causes, short and without the URL (`reqwest` puts it into its message).
+fn words(error: &TransportError) -> String {
+    const LONGEST: usize = 300;
+    let mut words = match error {
+        RpcError::DeserError { err, .. } => format!("the answer is not what was asked for: {err}"),
+        error => {
+            let mut cause: Option<&dyn std::error::Error> = Some(error);
+            let mut last = String::new();
+            while let Some(error) = cause {
+                last = error.to_string();
+                cause = error.source();
+            }
+            last
+        }
+    };
+    if let Some((end, _)) = words.char_indices().nth(LONGEST) {
+        words.truncate(end);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_shown_without_path_and_credentials() {
+        let url = "https://user:word@rpc.example.org:8443/v2/key?token=1".parse().unwrap();
+        assert_eq!(label(&url), "https://rpc.example.org:8443");
+    }
+
+    #[test]
+    fn a_wrong_chain_is_told_before_a_dead_endpoint() {
+        let order = [
+            Disconnected::Connecting,
+            Disconnected::Unreachable,
+            Disconnected::HeadStalled,
+            Disconnected::NoMarket,
+            Disconnected::WrongChain,
+        ];
+        assert!(order.is_sorted_by_key(|reason| telling(*reason)));
+    }
+}

@@ -1,0 +1,188 @@
+//! An EVM chain with a `ComputeMarket` on it.
+
+mod connect;
+mod fees;
+mod orders;
+mod pulse;
+mod ranges;
+mod read;
+mod wallet;
+
+mod watchdog;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use alloy::{
+    primitives::{Address, U256},
+    sol_types::Eip712Domain,
+};
+use hawser_contracts::{ComputeMarket, JobId, OfferId, eip712_domain};
+use tokio::sync::{Notify, broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Act, ActKey, ActState, ChainJob, ChainOffer, Connection, Cursor, Disconnected, NetworkError, NetworkSpec, Observed,
+    Order, SpecError, Token, ledger::Ledger,
+};
+use connect::Chain;
+
+pub use wallet::{WalletError, WalletKey};
+
+/// Changes of acts that a slow listener may miss; then it looks at all of them.
+const ACT_CHANGES: usize = 4096;
+
+/// A network in use: one per `DepinNetwork`. Clones are the same network.
+#[derive(Clone)]
+pub struct Network(Arc<Inner>);
+
+struct Inner {
+    spec: NetworkSpec,
+    chain: Chain,
+    wallet: WalletKey,
+    observed: watch::Sender<Observed>,
+    tokens: Mutex<HashMap<Address, Token>>,
+    ledger: Mutex<Ledger>,
+    /// Wakes the sender.
+    requested: Notify,
+    changes: broadcast::Sender<ActKey>,
+    cancel: CancellationToken,
+}
+
+impl Network {
+    /// Connects in the background and begins to send what is asked for, until `cancel`. Returns at once:
+    /// [`observed`](Self::observed) says how it goes.
+    ///
+    /// Only one operator may run this for a wallet: hold the lease.
+    pub fn start(spec: NetworkSpec, wallet: WalletKey, cancel: CancellationToken) -> Result<Self, SpecError> {
+        let chain = Chain::new(&spec).map_err(|error| SpecError {
+            field: "spec.evm.rpcUrls",
+            value: error.to_string(),
+            expected: "a list of endpoints for which an HTTP client can be made",
+        })?;
+        let observed = Observed {
+            connection: Connection::Disconnected {
+                reason: Disconnected::Connecting,
+                message: "not tried yet".to_owned(),
+            },
+            chain_id: None,
+            head: None,
+            wallet: wallet.address(),
+            balance: None,
+            gas_spent: U256::ZERO,
+            cursor: None,
+        };
+        let network = Self(Arc::new(Inner {
+            spec,
+            chain,
+            wallet,
+            observed: watch::Sender::new(observed),
+            tokens: Mutex::default(),
+            ledger: Mutex::default(),
+            requested: Notify::new(),
+            changes: broadcast::Sender::new(ACT_CHANGES),
+            cancel,
+        }));
+        Ok(network)
+    }
+
+    /// Resolves after `cancel`, once what was in flight is mined or a few seconds have passed.
+    pub async fn stopped(&self) {
+        self.0.cancel.cancelled().await;
+    }
+
+    /// What was last seen of the network, and when it changes.
+    pub fn observed(&self) -> watch::Receiver<Observed> {
+        self.0.observed.subscribe()
+    }
+
+    /// What the network was made from.
+    pub fn spec(&self) -> &NetworkSpec {
+        &self.0.spec
+    }
+
+    /// EIP-712 domain of the market, in which vouchers are signed.
+    pub fn domain(&self) -> Eip712Domain {
+        eip712_domain(self.0.spec.chain_id, self.0.spec.market)
+    }
+
+    /// A job at the newest block; [`JobStatus::None`](super::JobStatus::None) where there is none.
+    pub async fn job(&self, id: JobId) -> Result<ChainJob, NetworkError> {
+        read::job(&self.0.chain, self.0.spec.market, id).await
+    }
+
+    /// An offer at the newest block, if it was ever posted.
+    pub async fn offer(&self, id: OfferId) -> Result<Option<ChainOffer>, NetworkError> {
+        read::offer(&self.0.chain, self.0.spec.market, id).await
+    }
+
+    /// An ERC-20 token; read once.
+    pub async fn token(&self, address: Address) -> Result<Token, NetworkError> {
+        if let Some(token) = lock(&self.0.tokens).get(&address) {
+            return Ok(token.clone());
+        }
+        let token = read::token(&self.0.chain, address).await?;
+        lock(&self.0.tokens).insert(address, token.clone());
+        Ok(token)
+    }
+
+    /// Token units that the provider has earned and not withdrawn.
+    pub async fn credit(&self, token: Address) -> Result<U256, NetworkError> {
+        let call = ComputeMarket::creditCall { account: self.0.spec.provider, token };
+        read::view(&self.0.chain, self.0.spec.market, &call).await
+    }
+
+    /// Asks the wallet's one sender for an act. Asking again is harmless, and needed after a restart.
+    pub fn request(&self, act: Act) {
+        let key = act.key();
+        if lock(&self.0.ledger).request(act, Instant::now()) {
+            // Nobody may be listening.
+            let _ = self.0.changes.send(key);
+            self.0.requested.notify_one();
+        }
+    }
+
+    /// How far an act has come; none where it was not asked for, or is over since long.
+    pub fn act(&self, key: &ActKey) -> Option<ActState> {
+        lock(&self.0.ledger).state(key)
+    }
+
+    /// Keys of acts whose state changed. A receiver that lags has missed some and looks at all.
+    pub fn acts_changed(&self) -> broadcast::Receiver<ActKey> {
+        self.0.changes.subscribe()
+    }
+
+    /// Hands each order for the provider's offers to `sink`, oldest first, at least once, until the network is
+    /// cancelled.
+    ///
+    /// Without a cursor it begins at the network's start block. Orders come as soon as they are deep enough. The cursor
+    /// ([`Observed::cursor`]) moves on only after `sink` took them; where `sink` fails, the same orders come again. After
+    /// a reorg orders may come a second time.
+    pub async fn watch_orders<S, F, E>(&self, from: Option<Cursor>, sink: S)
+    where
+        S: Fn(Vec<Order>) -> F + Send + Sync,
+        F: Future<Output = Result<(), E>> + Send,
+        E: fmt::Display + Send,
+    {
+        orders::run(&self.0, from, sink).await;
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("chain_id", &self.0.spec.chain_id)
+            .field("market", &self.0.spec.market)
+            .field("wallet", &self.0.wallet)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A lock is held for a look or an insertion: none of them can leave the value half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,184 @@
+//! Reads orders from the chain's logs: by ranges of confirmed blocks, from a cursor whose block is checked each time.
+
+use std::{collections::HashMap, fmt, time::Duration};
+
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::Address,
+    rpc::types::{Filter, Log},
+    sol_types::SolEvent,
+};
+use hawser_contracts::{ComputeMarket::JobOpened, JobId, OfferId};
+
+use super::{
+    Inner,
+    pulse::header,
+    ranges::{Span, Track},
+    read,
+};
+use crate::network::{Block, Cursor, NetworkError, Order};
+
+const SHORTEST_BACKOFF: Duration = Duration::from_millis(250);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
+
+/// What one look brought.
+enum Look {
+    /// Orders up to a block; perhaps none.
+    Orders { orders: Vec<Order>, to: Block },
+    /// The block under the cursor is another one now.
+    Reorg,
+    /// The endpoint lags behind the head that another one showed, or refuses the range: look again.
+    Again,
+    /// All confirmed blocks were read.
+    UpToDate,
+}
+
+pub(super) async fn run<S, F, E>(network: &Inner, from: Option<Cursor>, sink: S)
+where
+    S: Fn(Vec<Order>) -> F,
+    F: Future<Output = Result<(), E>>,
+    E: fmt::Display,
+{
+    let mut watcher = Watcher {
+        network,
+        track: Track::new(from, network.spec.start_block),
+        span: Span::default(),
+        ours: HashMap::new(),
+    };
+    let mut heads = network.observed.subscribe();
+    let mut backoff = Duration::ZERO;
+    loop {
+        let head = heads.borrow_and_update().head.map_or(0, |head| head.block.number);
+        let failed = match watcher.look(head).await {
+            Ok(Look::Orders { orders, to }) => watcher.hand_over(orders, to, &sink).await.err(),
+            Ok(Look::Reorg) => {
+                let left = watcher.track.at();
+                watcher.track.step_back();
+                tracing::warn!(block = left.number, "reorg: orders are read again from an earlier block");
+                None
+            }
+            Ok(Look::Again) => Some("the endpoint lags or refuses the range".to_owned()),
+            Ok(Look::UpToDate) => {
+                if network.cancel.run_until_cancelled(heads.changed()).await.is_none() {
+                    return;
+                }
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        if network.cancel.is_cancelled() {
+            return;
+        }
+        let Some(why) = failed else {
+            backoff = Duration::ZERO;
+            continue;
+        };
+        backoff = (backoff * 2).clamp(SHORTEST_BACKOFF, LONGEST_BACKOFF);
+        tracing::debug!(why, ?backoff, "orders are looked for again");
+        if network.cancel.run_until_cancelled(tokio::time::sleep(backoff)).await.is_none() {
+            return;
+        }
+    }
+}
+
+struct Watcher<'a> {
+    network: &'a Inner,
+    track: Track,
+    span: Span,
+    /// Whether an offer is the provider's own; an offer's provider never changes.
+    ours: HashMap<OfferId, bool>,
+}
+
+impl Watcher<'_> {
+    async fn look(&mut self, head: u64) -> Result<Look, NetworkError> {
+        let confirmed = head.saturating_sub(self.network.spec.confirmations);
+        let at = self.track.at();
+        let Some(range) = self.span.next(at.number, confirmed) else { return Ok(Look::UpToDate) };
+        if let Some(expected) = at.hash {
+            match self.block(at.number).await? {
+                Some(block) if block.hash == expected => {}
+                Some(_) => return Ok(Look::Reorg),
+                None => return Ok(Look::Again),
+            }
+        }
+        // Its hash is read before the logs: a reorg between the two shows at the next look.
+        let Some(to) = self.block(*range.end()).await? else { return Ok(Look::Again) };
+        let filter = Filter::new().address(self.network.spec.market).event_signature(JobOpened::SIGNATURE_HASH);
+        let filter = match range.start() == range.end() {
+            // By hash, a node behind the same address that lags can't answer with nothing.
+            true => filter.at_block_hash(to.hash),
+            false => filter.from_block(*range.start()).to_block(*range.end()),
+        };
+        let logs: Vec<Log> = match self.network.chain.ask("eth_getLogs", (filter,)).await {
+            Ok(logs) => logs,
+            Err(error @ NetworkError::Answer { .. }) => {
+                return if self.span.refused(&range) { Ok(Look::Again) } else { Err(error) };
+            }
+            Err(error) => return Err(error),
+        };
+        self.span.answered();
+        let mut orders = Vec::with_capacity(logs.len());
+        for order in logs.iter().filter_map(|log| order(log, self.network.spec.market)) {
+            if self.is_ours(order.offer).await? {
+                orders.push(order);
+            }
+        }
+        Ok(Look::Orders { orders, to })
+    }
+
+    async fn hand_over<S, F, E>(&mut self, orders: Vec<Order>, to: Block, sink: &S) -> Result<(), String>
+    where
+        S: Fn(Vec<Order>) -> F,
+        F: Future<Output = Result<(), E>>,
+        E: fmt::Display,
+    {
+        if !orders.is_empty() {
+            tracing::info!(orders = orders.len(), block = to.number, "orders seen");
+            sink(orders).await.map_err(|error| format!("orders were not taken over: {error}"))?;
+        }
+        self.track.advance(to);
+        self.network.observed.send_modify(|observed| observed.cursor = Some(to));
+        Ok(())
+    }
+
+    async fn block(&self, number: u64) -> Result<Option<Block>, NetworkError> {
+        let header = header(&self.network.chain, BlockNumberOrTag::Number(number)).await?;
+        Ok(header.map(|header| header.block))
+    }
+
+    async fn is_ours(&mut self, offer: OfferId) -> Result<bool, NetworkError> {
+        if let Some(ours) = self.ours.get(&offer) {
+            return Ok(*ours);
+        }
+        let spec = &self.network.spec;
+        let Some(posted) = read::offer(&self.network.chain, spec.market, offer).await? else {
+            // An order in a block that a reorg took away together with its offer.
+            return Ok(false);
+        };
+        let ours = posted.terms.provider == spec.provider;
+        self.ours.insert(offer, ours);
+        Ok(ours)
+    }
+}
+
+/// The order in a log; none where the log is not what the market writes.
+fn order(log: &Log, market: Address) -> Option<Order> {
+    let opened = JobOpened::decode_log(&log.inner).ok().filter(|opened| opened.address == market)?;
+    let order = Order {
+        job: JobId(opened.id),
+        offer: OfferId(opened.offerId),
+        customer: opened.customer,
+        duration_seconds: opened.duration,
+        start_deadline: read::timestamp(opened.startDeadline),
+        deposit: opened.deposit,
+        salt: opened.salt,
+        spec: opened.spec.clone(),
+        block: Block { number: log.block_number?, hash: log.block_hash? },
+        tx: log.transaction_hash?,
+    };
+    if log.removed || !order.is_what_its_id_says() {
+        tracing::warn!(job = %order.job, tx = %order.tx, "a log of an order that its id denies is left out");
+        return None;
+    }
+    Some(order)
+}

@@ -1,0 +1,162 @@
+//! Which blocks to read next. Pure.
+
+use std::{collections::VecDeque, ops::RangeInclusive};
+
+use crate::network::{Block, Cursor};
+
+/// Blocks in one request for logs, to begin with; common limits of providers are 500 to 10,000.
+const WIDEST: u64 = 2_000;
+/// Read positions that are remembered: a reorg goes back to the newest of them that still stands.
+const REMEMBERED: usize = 128;
+/// How far a reorg goes back where nothing that is remembered still stands.
+const FAR_BACK: u64 = 256;
+
+/// How many blocks to ask for at once. Halved when a provider refuses, doubled slowly when it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span(u64);
+
+impl Default for Span {
+    fn default() -> Self {
+        Self(WIDEST)
+    }
+}
+
+impl Span {
+    /// A request was refused. False where it can't be made smaller.
+    pub(super) fn refused(&mut self, asked: &RangeInclusive<u64>) -> bool {
+        let width = (asked.end() - asked.start()).saturating_add(1);
+        self.0 = (width.min(self.0) / 2).max(1);
+        width > 1
+    }
+
+    /// A request was answered.
+    pub(super) fn answered(&mut self) {
+        self.0 = self.0.saturating_mul(2).min(WIDEST);
+    }
+
+    /// The next blocks after `after`, not beyond `last`.
+    pub(super) fn next(self, after: u64, last: u64) -> Option<RangeInclusive<u64>> {
+        let from = after.checked_add(1)?;
+        (from <= last).then(|| from..=last.min(after.saturating_add(self.0)))
+    }
+}
+
+/// Where the watcher stands, and where it stood before.
+#[derive(Clone, Debug)]
+pub(super) struct Track {
+    at: Cursor,
+    behind: VecDeque<Block>,
+    /// Nothing of this market lies before.
+    floor: u64,
+}
+
+impl Track {
+    /// Begins at a cursor, or where the market's first order can lie.
+    pub(super) fn new(from: Option<Cursor>, start_block: u64) -> Self {
+        let floor = start_block.saturating_sub(1);
+        Self { at: from.unwrap_or(Cursor { number: floor, hash: None }), behind: VecDeque::new(), floor }
+    }
+
+    pub(super) const fn at(&self) -> Cursor {
+        self.at
+    }
+
+    /// Everything up to this block was taken over.
+    pub(super) fn advance(&mut self, to: Block) {
+        if self.behind.len() == REMEMBERED {
+            self.behind.pop_front();
+        }
+        self.behind.push_back(to);
+        self.at = to.into();
+    }
+
+    /// The block under the cursor is another one now: stands on the position before it. The caller checks that one too.
+    pub(super) fn step_back(&mut self) {
+        let left = self.at.number;
+        while self.behind.back().is_some_and(|block| block.number >= left) {
+            self.behind.pop_back();
+        }
+        self.at = match self.behind.back() {
+            Some(block) => (*block).into(),
+            // Nothing is known of the way here. Blocks this far back are read again; orders seen twice do no harm.
+            None => Cursor { number: left.saturating_sub(FAR_BACK).max(self.floor.min(left)), hash: None },
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::B256;
+
+    use super::*;
+
+    const fn block(number: u64) -> Block {
+        Block { number, hash: B256::repeat_byte(number as u8) }
+    }
+
+    #[test]
+    fn a_range_follows_the_cursor_and_ends_at_the_last_confirmed_block() {
+        let cases = [
+            (Span(10), 5, 5, None),
+            (Span(10), 5, 3, None),
+            (Span(10), 5, 6, Some(6..=6)),
+            (Span(10), 5, 15, Some(6..=15)),
+            (Span(10), 5, 16, Some(6..=15)),
+            (Span(1), 5, 16, Some(6..=6)),
+            (Span(10), u64::MAX, u64::MAX, None),
+        ];
+        for (span, after, last, expected) in cases {
+            assert_eq!(span.next(after, last), expected, "{span:?} {after} {last}");
+        }
+    }
+
+    #[test]
+    fn a_refused_range_is_halved_down_to_one_block() {
+        let mut span = Span::default();
+        let mut asked = Vec::new();
+        loop {
+            let range = span.next(0, 100).unwrap();
+            asked.push(range.end() - range.start() + 1);
+            if !span.refused(&range) {
+                break;
+            }
+        }
+        assert_eq!(asked, [100, 50, 25, 12, 6, 3, 1]);
+    }
+
+    #[test]
+    fn an_answered_range_grows_again_up_to_the_widest() {
+        let mut span = Span(1);
+        span.answered();
+        assert_eq!(span, Span(2));
+        for _ in 0..80 {
+            span.answered();
+        }
+        assert_eq!(span, Span(WIDEST));
+    }
+
+    #[test]
+    fn a_reorg_goes_back_over_what_was_read() {
+        let mut track = Track::new(None, 10);
+        assert_eq!(track.at(), Cursor { number: 9, hash: None });
+        for number in [12, 13, 15] {
+            track.advance(block(number));
+        }
+        track.step_back();
+        assert_eq!(track.at(), block(13).into());
+        track.step_back();
+        assert_eq!(track.at(), block(12).into());
+        track.step_back();
+        assert_eq!(track.at(), Cursor { number: 9, hash: None });
+    }
+
+    #[test]
+    fn a_cursor_of_an_earlier_operator_goes_back_far_but_not_before_the_start() {
+        let cases = [(1000, 10, 744), (300, 100, 99), (100, 0, 0), (50, 80, 50)];
+        for (number, start, expected) in cases {
+            let mut track = Track::new(Some(block(number).into()), start);
+            track.step_back();
+            assert_eq!(track.at(), Cursor { number: expected, hash: None }, "{number} {start}");
+        }
+    }
+}

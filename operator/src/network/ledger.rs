@@ -1,0 +1,188 @@
+//! What was asked of the wallet and how far it has come. In memory only: after a restart the callers ask again.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use alloy::primitives::B256;
+
+use super::{Act, ActKey, ActState};
+
+/// The same act asked for again so soon after it was mined is an echo of an older look at the chain.
+const ECHO: Duration = Duration::from_secs(30);
+/// A refused act is tried again when it is asked for after so long; a caller woken by the refusal can't spin.
+const RETRY: Duration = Duration::from_secs(10);
+/// What came of an act is remembered for so long.
+const MEMORY: Duration = Duration::from_secs(900);
+
+#[derive(Debug)]
+struct Entry {
+    act: Act,
+    state: ActState,
+    /// Asked for while another act of this key was on its way.
+    next: Option<Act>,
+    changed: Instant,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    entries: HashMap<ActKey, Entry>,
+}
+
+impl Ledger {
+    /// Takes a request; true where the sender has something new to do.
+    pub(super) fn request(&mut self, act: Act, now: Instant) -> bool {
+        let key = act.key();
+        let Some(entry) = self.entries.get_mut(&key) else {
+            self.entries.insert(key, Entry { act, state: queued(), next: None, changed: now });
+            return true;
+        };
+        let same = entry.act == act;
+        match entry.state {
+            ActState::Queued { .. } => {
+                entry.act = act;
+                return !same;
+            }
+            ActState::Sent { .. } => {
+                entry.next = (!same).then_some(act);
+                return false;
+            }
+            ActState::Mined { .. } if same && now.duration_since(entry.changed) < ECHO => return false,
+            ActState::Refused { .. } if same && now.duration_since(entry.changed) < RETRY => return false,
+            ActState::Mined { .. } | ActState::Refused { .. } => {}
+        }
+        *entry = Entry { act, state: queued(), next: None, changed: now };
+        true
+    }
+
+    pub(super) fn state(&self, key: &ActKey) -> Option<ActState> {
+        self.entries.get(key).map(|entry| entry.state.clone())
+    }
+
+    /// Acts that wait, in a steady order.
+    pub(super) fn queued(&self) -> Vec<Act> {
+        let mut acts: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| matches!(entry.state, ActState::Queued { .. }))
+            .map(|(key, entry)| (*key, entry.act.clone()))
+            .collect();
+        acts.sort_by_key(|(key, _)| *key);
+        acts.into_iter().map(|(_, act)| act).collect()
+    }
+
+    /// Sets an act's state; true where it changed. An act that was asked for meanwhile takes its place once it is over.
+    pub(super) fn set(&mut self, key: &ActKey, state: ActState, now: Instant) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else { return false };
+        let over = matches!(state, ActState::Mined { .. } | ActState::Refused { .. });
+        let back = matches!(state, ActState::Queued { .. });
+        if over || back {
+            if let Some(next) = entry.next.take() {
+                *entry = Entry { act: next, state: queued(), next: None, changed: now };
+                return true;
+            }
+        }
+        let changed = entry.state != state;
+        if changed {
+            entry.state = state;
+            entry.changed = now;
+        }
+        changed
+    }
+
+    /// Forgets what was over long ago.
+    pub(super) fn forget(&mut self, now: Instant) {
+        self.entries.retain(|_, entry| {
+            !matches!(entry.state, ActState::Mined { .. } | ActState::Refused { .. })
+                || now.duration_since(entry.changed) < MEMORY
+        });
+    }
+}
+
+fn queued() -> ActState {
+    ActState::Queued { waiting: None }
+}
+
+pub(super) fn sent(tx: B256) -> ActState {
+    ActState::Sent { tx }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::Address;
+    use hawser_contracts::JobId;
+
+    use super::*;
+
+    const TX: B256 = B256::repeat_byte(7);
+
+    fn start(attestor: u8) -> Act {
+        Act::Start { job: JobId(B256::repeat_byte(1)), attestor: Address::repeat_byte(attestor) }
+    }
+
+    fn mined() -> ActState {
+        ActState::Mined { tx: TX, block: 5 }
+    }
+
+    fn refused() -> ActState {
+        ActState::Refused { error: "no".into() }
+    }
+
+    #[test]
+    fn asking_twice_before_sending_keeps_the_newer_act() {
+        let (mut ledger, now) = (Ledger::default(), Instant::now());
+        assert!(ledger.request(start(1), now));
+        assert!(!ledger.request(start(1), now));
+        assert!(ledger.request(start(2), now));
+        assert_eq!(ledger.queued(), [start(2)]);
+    }
+
+    #[test]
+    fn an_act_asked_for_while_another_is_on_its_way_follows_it() {
+        for end in [mined(), refused(), queued()] {
+            let (mut ledger, now) = (Ledger::default(), Instant::now());
+            ledger.request(start(1), now);
+            ledger.set(&start(1).key(), sent(TX), now);
+            assert!(!ledger.request(start(1), now));
+            assert!(!ledger.request(start(2), now));
+            assert_eq!(ledger.queued(), []);
+            assert!(ledger.set(&start(1).key(), end, now));
+            assert_eq!(ledger.queued(), [start(2)]);
+        }
+    }
+
+    #[test]
+    fn an_echo_is_ignored_and_a_later_request_is_not() {
+        for (state, pause) in [(mined(), ECHO), (refused(), RETRY)] {
+            let (mut ledger, now) = (Ledger::default(), Instant::now());
+            ledger.request(start(1), now);
+            ledger.set(&start(1).key(), state.clone(), now);
+            assert!(!ledger.request(start(1), now + pause / 2), "{state:?}");
+            assert_eq!(ledger.state(&start(1).key()), Some(state.clone()));
+            assert!(ledger.request(start(1), now + pause), "{state:?}");
+            assert_eq!(ledger.queued(), [start(1)]);
+        }
+    }
+
+    #[test]
+    fn another_act_of_the_key_is_taken_at_once_after_the_first_is_over() {
+        for state in [mined(), refused()] {
+            let (mut ledger, now) = (Ledger::default(), Instant::now());
+            ledger.request(start(1), now);
+            ledger.set(&start(1).key(), state, now);
+            assert!(ledger.request(start(2), now));
+        }
+    }
+
+    #[test]
+    fn only_what_is_over_is_forgotten() {
+        for (state, kept) in [(mined(), false), (refused(), false), (sent(TX), true), (queued(), true)] {
+            let (mut ledger, now) = (Ledger::default(), Instant::now());
+            ledger.request(start(1), now);
+            ledger.set(&start(1).key(), state.clone(), now);
+            ledger.forget(now + MEMORY);
+            assert_eq!(ledger.state(&start(1).key()).is_some(), kept, "{state:?}");
+        }
+    }
+}

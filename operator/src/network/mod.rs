@@ -1,0 +1,22 @@
+//! What a compute network is to the rest of the operator: orders to watch, facts to read, acts to ask for.
+//!
+//! Nothing here is durable. The chain is the record; [`Cursor`] says up to where its orders were seen, and whoever
+//! watches keeps it. After a restart the callers look at cluster and chain again and ask again for what is missing:
+//! an [`Act`] that was done already is found out in simulation and costs nothing.
+
+mod act;
+mod error;
+pub mod evm;
+mod ledger;
+mod market;
+mod observed;
+mod order;
+mod spec;
+
+pub use act::{Act, ActKey, ActState, Claim, OfferPost};
+pub use error::{NetworkError, SpecError};
+pub use evm::{Network, WalletKey};
+pub use market::{ChainJob, ChainOffer, GpuSeconds, JobStatus, OfferTerms, Token, WeiPerGas};
+pub use observed::{Block, Connection, Disconnected, Head, Observed};
+pub use order::{Cursor, Order};
+pub use spec::{NetworkSpec, StallLimit};

@@ -1,0 +1,100 @@
+use std::time::Instant;
+
+use alloy::primitives::{Address, B256, U256};
+use jiff::Timestamp;
+
+/// A block, by number and hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Block {
+    /// Number.
+    pub number: u64,
+    /// Hash: two blocks of one number are told apart by it.
+    pub hash: B256,
+}
+
+/// The newest block that an endpoint showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The block.
+    pub block: Block,
+    /// The block's own time.
+    pub time: Timestamp,
+    /// When this operator first saw it. Its age tells a head that stopped from a chain whose clock is off.
+    pub seen: Instant,
+    /// EIP-1559 base fee of the block, in wei; none before London.
+    pub base_fee: Option<u64>,
+    /// Gas that a block can hold.
+    pub gas_limit: u64,
+}
+
+/// Why there is no connection: the reason of the condition `Connected=False` (and `ChainMatches=False` for the wrong
+/// chain).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Disconnected {
+    /// Not tried yet.
+    Connecting,
+    /// No endpoint answers.
+    Unreachable,
+    /// An endpoint answers with another chain id than the network's.
+    WrongChain,
+    /// There is no contract at the market's address.
+    NoMarket,
+    /// Endpoints answer, and their newest block has been the same for too long.
+    HeadStalled,
+}
+
+impl Disconnected {
+    /// `CamelCase` reason for a condition.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Connecting => "Connecting",
+            Self::Unreachable => "Unreachable",
+            Self::WrongChain => "WrongChain",
+            Self::NoMarket => "NoMarket",
+            Self::HeadStalled => "HeadStalled",
+        }
+    }
+}
+
+/// Whether the network can be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// An endpoint with the right chain and the market answers and its head moves.
+    Connected {
+        /// The endpoint without path, query or credentials: those can be secrets.
+        endpoint: String,
+    },
+    /// Not; nothing is known of jobs meanwhile, and unknown is not failed.
+    Disconnected {
+        /// Which kind of trouble.
+        reason: Disconnected,
+        /// Each endpoint and what was wrong with it, in words.
+        message: String,
+    },
+}
+
+impl Connection {
+    /// Whether it is [`Connection::Connected`].
+    pub const fn is_connected(&self) -> bool {
+        matches!(self, Self::Connected { .. })
+    }
+}
+
+/// What was last seen of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// Whether it can be seen now.
+    pub connection: Connection,
+    /// Chain id that the last endpoint answered with, right or wrong.
+    pub chain_id: Option<u64>,
+    /// The newest block ever seen.
+    pub head: Option<Head>,
+    /// The operator's wallet.
+    pub wallet: Address,
+    /// The wallet's coins, in wei.
+    pub balance: Option<U256>,
+    /// Gas paid by this process so far, in wei.
+    pub gas_spent: U256,
+    /// Up to here every order was seen and taken over; keep it for [`watch_orders`](super::Network::watch_orders).
+    pub cursor: Option<Block>,
+}

@@ -1,0 +1,146 @@
+use std::time::Duration;
+
+use alloy::primitives::Address;
+use hawser_crds::EvmNetwork;
+use reqwest::Url;
+
+use super::{SpecError, WeiPerGas};
+
+/// What a network is made from: `spec.evm` of a `DepinNetwork`, parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkSpec {
+    /// JSON-RPC endpoints, the preferred first. At least one.
+    pub rpc_urls: Vec<Url>,
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// The `ComputeMarket`.
+    pub market: Address,
+    /// The provider's cold key.
+    pub provider: Address,
+    /// Where a watcher without a cursor begins.
+    pub start_block: u64,
+    /// Blocks on top of an order's block before it is believed.
+    pub confirmations: u64,
+    /// Jobs in one transaction.
+    pub max_batch: usize,
+    /// Cap of `maxFeePerGas`.
+    pub max_fee: Option<WeiPerGas>,
+    /// When a head counts as stalled.
+    pub stall: StallLimit,
+}
+
+/// When a head that doesn't move is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StallLimit {
+    /// After so many block times (as measured on the chain) ...
+    pub blocks: u32,
+    /// ... but not before so long: a fast chain pauses now and then.
+    pub at_least: Duration,
+}
+
+impl Default for StallLimit {
+    fn default() -> Self {
+        Self { blocks: 10, at_least: Duration::from_secs(30) }
+    }
+}
+
+impl TryFrom<&EvmNetwork> for NetworkSpec {
+    type Error = SpecError;
+
+    fn try_from(evm: &EvmNetwork) -> Result<Self, SpecError> {
+        if evm.rpc_urls.is_empty() {
+            return Err(SpecError {
+                field: "spec.evm.rpcUrls",
+                value: String::new(),
+                expected: "a list of at least one http or https URL",
+            });
+        }
+        Ok(Self {
+            rpc_urls: evm.rpc_urls.iter().map(|url| rpc_url(url)).collect::<Result<_, _>>()?,
+            chain_id: evm.chain_id,
+            market: address("spec.evm.market", &evm.market)?,
+            provider: address("spec.evm.provider", &evm.provider)?,
+            start_block: evm.start_block,
+            confirmations: evm.confirmations,
+            max_batch: usize::from(evm.settlement.max_batch.max(1)),
+            max_fee: evm.gas.max_fee_per_gas_gwei.map(WeiPerGas::from_gwei),
+            stall: StallLimit::default(),
+        })
+    }
+}
+
+fn rpc_url(text: &str) -> Result<Url, SpecError> {
+    Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()).ok_or_else(|| {
+        // A URL's path often holds an API key: only its beginning is shown.
+        SpecError {
+            field: "spec.evm.rpcUrls",
+            value: text.chars().take(16).chain("...".chars()).collect(),
+            expected: "an http or https URL",
+        }
+    })
+}
+
+fn address(field: &'static str, text: &str) -> Result<Address, SpecError> {
+    text.parse().map_err(|_| SpecError {
+        field,
+        value: text.to_owned(),
+        expected: "an address: 0x and 40 hexadecimal digits",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evm() -> EvmNetwork {
+        serde_json::from_value(serde_json::json!({
+            "rpcUrls": ["http://127.0.0.1:8545", "https://rpc.example.org/v2/key"],
+            "chainId": 31337,
+            "market": "0x5FbDB2315678afecb367f032d93F642f64180aa3",
+            "provider": "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266",
+            "wallet": {"secretRef": {"name": "wallet"}},
+            "gas": {"maxFeePerGasGwei": 40},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_network_is_read_with_its_defaults() {
+        let spec = NetworkSpec::try_from(&evm()).unwrap();
+        assert_eq!(spec.rpc_urls.len(), 2);
+        assert_eq!(spec.confirmations, 2);
+        assert_eq!(spec.max_batch, 100);
+        assert_eq!(spec.max_fee, Some(WeiPerGas(40_000_000_000)));
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_with_its_value() {
+        let cases: [(fn(&mut EvmNetwork), &str); 4] = [
+            (|evm| evm.rpc_urls.clear(), "spec.evm.rpcUrls: \"\" is not a list of at least one http or https URL"),
+            (
+                |evm| evm.market = "0x12".into(),
+                "spec.evm.market: \"0x12\" is not an address: 0x and 40 hexadecimal digits",
+            ),
+            (
+                |evm| evm.provider = "me".into(),
+                "spec.evm.provider: \"me\" is not an address: 0x and 40 hexadecimal digits",
+            ),
+            (
+                |evm| evm.rpc_urls[0] = "ws://node".into(),
+                "spec.evm.rpcUrls: \"ws://node...\" is not an http or https URL",
+            ),
+        ];
+        for (spoil, expected) in cases {
+            let mut evm = evm();
+            spoil(&mut evm);
+            assert_eq!(NetworkSpec::try_from(&evm).unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_cannot_be_read_does_not_show_its_api_key() {
+        let mut evm = evm();
+        evm.rpc_urls[0] = "wss://rpc.example.org/v2/secret".into();
+        assert!(!NetworkSpec::try_from(&evm).unwrap_err().to_string().contains("secret"));
+    }
+}

@@ -1,0 +1,3 @@
+//! When attested use is turned into payment.
+
+pub mod plan;
