@@ -102,8 +102,7 @@ impl Chain {
         let chain_id = owner.get_chain_id().await.with_context(|| format!("no EVM node answers at {rpc_url}"))?;
         let start_block = owner.get_block_number().await?;
         let token = TestToken::deploy(owner.clone()).await?;
-        let market =
-            ComputeMarket::deploy(owner.clone(), actors.owner.address, FEE_BPS, actors.owner.address).await?;
+        let market = ComputeMarket::deploy(owner.clone(), actors.owner.address, FEE_BPS, actors.owner.address).await?;
         for customer in [&actors.customer, &actors.rival] {
             let amount = U256::from(1_000_000) * U256::from(10).pow(U256::from(18));
             mined(token.mint(customer.address, amount).send().await?).await?;

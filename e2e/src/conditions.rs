@@ -17,6 +17,7 @@ pub fn text(conditions: &[Condition]) -> String {
     if conditions.is_empty() {
         return "no conditions yet".to_owned();
     }
-    let each: Vec<_> = conditions.iter().map(|c| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message)).collect();
+    let each: Vec<_> =
+        conditions.iter().map(|c| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message)).collect();
     each.join("; ")
 }

@@ -67,7 +67,8 @@ async fn drip(mut connection: TcpStream) -> std::io::Result<()> {
     if connection.read(&mut request).await? == 0 {
         return Ok(());
     }
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.oci.image.manifest.v1+json\r\nContent-Length: 100000\r\n\r\n";
+    let head =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.oci.image.manifest.v1+json\r\nContent-Length: 100000\r\n\r\n";
     connection.write_all(head.as_bytes()).await?;
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     for _ in 0..MOST {

@@ -52,7 +52,6 @@ impl Environment {
 }
 
 fn variable(name: &str) -> Result<String> {
-    std::env::var(name).with_context(|| {
-        format!("{name} is not set; run this through `cargo xtask demo` or `cargo xtask test`")
-    })
+    std::env::var(name)
+        .with_context(|| format!("{name} is not set; run this through `cargo xtask demo` or `cargo xtask test`"))
 }

@@ -13,18 +13,9 @@ use hawser_crds::{ComputeJob, GpuOffer};
 /// read is said in its place.
 pub async fn namespace(client: &Client, namespace: &str) -> String {
     let mut text = format!("--- namespace {namespace}\n");
-    objects::<GpuOffer>(&mut text, client, namespace, "gpuoffer", |o| {
-        serde_json::to_value(&o.status)
-    })
-    .await;
-    objects::<ComputeJob>(&mut text, client, namespace, "computejob", |j| {
-        serde_json::to_value(&j.status)
-    })
-    .await;
-    objects::<Pod>(&mut text, client, namespace, "pod", |p| {
-        serde_json::to_value(&p.status)
-    })
-    .await;
+    objects::<GpuOffer>(&mut text, client, namespace, "gpuoffer", |o| serde_json::to_value(&o.status)).await;
+    objects::<ComputeJob>(&mut text, client, namespace, "computejob", |j| serde_json::to_value(&j.status)).await;
+    objects::<Pod>(&mut text, client, namespace, "pod", |p| serde_json::to_value(&p.status)).await;
     events(&mut text, client, namespace).await;
     logs(&mut text, client, namespace).await;
     text
@@ -42,10 +33,7 @@ async fn objects<K>(
         + std::fmt::Debug
         + serde::de::DeserializeOwned,
 {
-    match Api::<K>::namespaced(client.clone(), namespace)
-        .list(&ListParams::default())
-        .await
-    {
+    match Api::<K>::namespaced(client.clone(), namespace).list(&ListParams::default()).await {
         Err(error) => _ = writeln!(text, "{kind}s can't be listed: {error}"),
         Ok(list) => {
             for object in list {
@@ -57,10 +45,7 @@ async fn objects<K>(
 }
 
 async fn events(text: &mut String, client: &Client, namespace: &str) {
-    let Ok(list) = Api::<Event>::namespaced(client.clone(), namespace)
-        .list(&ListParams::default())
-        .await
-    else {
+    let Ok(list) = Api::<Event>::namespaced(client.clone(), namespace).list(&ListParams::default()).await else {
         return;
     };
     for event in list {
@@ -84,11 +69,8 @@ async fn logs(text: &mut String, client: &Client, namespace: &str) {
         let spec = pod.spec.clone().unwrap_or_default();
         let inits = spec.init_containers.unwrap_or_default();
         for container in inits.iter().chain(&spec.containers) {
-            let params = LogParams {
-                container: Some(container.name.clone()),
-                tail_lines: Some(40),
-                ..LogParams::default()
-            };
+            let params =
+                LogParams { container: Some(container.name.clone()), tail_lines: Some(40), ..LogParams::default() };
             if let Ok(log) = pods.logs(&pod.name_any(), &params).await {
                 _ = writeln!(text, "log {}/{}:\n{log}", pod.name_any(), container.name);
             }

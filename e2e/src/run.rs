@@ -28,11 +28,7 @@ pub async fn command(command: &mut Command) -> Result<String> {
         .with_context(|| format!("can't start {shown}"))?;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
-        bail!(
-            "{shown}: {}\n{stdout}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        );
+        bail!("{shown}: {}\n{stdout}{}", output.status, String::from_utf8_lossy(&output.stderr));
     }
     Ok(stdout)
 }

@@ -3,10 +3,19 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use hawser_local::debian::Package;
 use hawser_local::images::{self, Rootfs};
 use hawser_local::{Endpoints, Layout};
 
 use crate::workspace;
+
+/// Debian packages that the customer's image is made of.
+pub(crate) const DEBIAN_PACKAGES: &[Package] = &[
+    Package { name: "povray", file: "bin/povray" },
+    Package { name: "povray-examples", file: "share/doc/povray/examples/advanced/chess2.pov" },
+    Package { name: "povray-includes", file: "share/povray-3.7/include/colors.inc" },
+    Package { name: "busybox-static", file: "bin/busybox" },
+];
 
 /// What a run of the demo or the tests is given, as environment variables.
 pub(crate) type Variables = Vec<(&'static str, String)>;

@@ -1,6 +1,10 @@
 //! `cargo xtask`: everything a developer of Hawser runs.
 
+mod artifacts;
 mod cluster;
+mod demo;
+mod test;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -18,11 +22,17 @@ enum Task {
     /// A real single-node Kubernetes on this machine, with registry, EVM node and S3 server
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// The main job, end to end: an offer, a stranger's order, attested use, payment and refund
+    Demo(demo::Options),
+    /// Every check and every test
+    Test(test::Options),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Cluster(command) => cluster::run(command),
+        Task::Demo(options) => demo::run(&options),
+        Task::Test(options) => test::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

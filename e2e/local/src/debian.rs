@@ -9,10 +9,11 @@ use anyhow::{Result, bail};
 
 use crate::command;
 
-/// A package, and a file that tells whether it is there.
-struct Package {
-    name: &'static str,
-    file: &'static str,
+/// A package, and a file below `/usr` (or `/`, or `/usr/local`) that tells whether it is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Package {
+    pub name: &'static str,
+    pub file: &'static str,
 }
 
 const PACKAGES: &[Package] = &[
@@ -30,9 +31,14 @@ pub(crate) const CNI_PLUGINS: &str = "/usr/lib/cni";
 pub(crate) const REGISTRY: &str = "/usr/bin/docker-registry";
 pub(crate) const RUNC: &str = "/usr/sbin/runc";
 
-/// Installs the packages that are missing, and says which.
+/// Installs what the cluster needs of Debian.
 pub(crate) fn install_missing() -> Result<()> {
-    let missing: Vec<&str> = PACKAGES.iter().filter(|package| !is_installed(package.file)).map(|package| package.name).collect();
+    require(PACKAGES)
+}
+
+/// Installs the packages that are missing, and says which.
+pub fn require(packages: &[Package]) -> Result<()> {
+    let missing: Vec<&str> = packages.iter().filter(|package| !is_installed(package.file)).map(|package| package.name).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -12,7 +12,7 @@ mod cgroup;
 mod cluster;
 mod command;
 mod components;
-mod debian;
+pub mod debian;
 mod endpoints;
 pub mod go;
 pub mod images;
@@ -31,6 +31,7 @@ pub mod process;
 mod sysctls;
 mod teardown;
 
+pub use components::{helm, kubeconform};
 pub use cluster::{Cluster, ComponentStatus};
 pub use command::{output, succeed};
 pub use endpoints::Endpoints;

@@ -45,7 +45,10 @@ async fn story(options: &Options) -> Result<()> {
     let status = offer.status.unwrap_or_default();
     let on_chain = status.on_chain.context("a Ready offer without its place on chain")?;
     let gpus = status.gpus.unwrap_or_default();
-    step(&format!("GpuOffer demo/h100 stands on chain as {}: {} of {} GPUs", on_chain.offer_id, gpus.offered, gpus.total));
+    step(&format!(
+        "GpuOffer demo/h100 stands on chain as {}: {} of {} GPUs",
+        on_chain.offer_id, gpus.offered, gpus.total
+    ));
 
     let customer = Customer::first(&world);
     let wish = Wish {
@@ -67,7 +70,11 @@ async fn story(options: &Options) -> Result<()> {
     let running = order.running(&kube).await?;
     let order_to_running = ordered.elapsed();
     let status = running.status.unwrap_or_default();
-    step(&format!("start mined, the customer's container runs on {:?} with {}", status.node, status.gpu_uuids.join(", ")));
+    step(&format!(
+        "start mined, the customer's container runs on {:?} with {}",
+        status.node,
+        status.gpu_uuids.join(", ")
+    ));
     order.attested(&kube).await?;
     step("the first voucher was accepted");
     let job = order.over(&kube).await?;

@@ -18,7 +18,10 @@ async fn an_order_for_more_gpus_than_are_offered_reverts_on_chain() -> Result<()
     let before = scene.books().await?;
     let refused = Customer::first(&scene.world).order(&scene.wish(3, 60, "true")).await;
     let said = format!("{:#}", refused.err().unwrap_or_else(|| anyhow::anyhow!("the order was taken")));
-    ensure!(said.contains('3') && said.contains('2'), "the refusal does not name what was asked and what there is: {said}");
+    ensure!(
+        said.contains('3') && said.contains('2'),
+        "the refusal does not name what was asked and what there is: {said}"
+    );
     ensure!(scene.books().await? == before, "a reverted order moved tokens");
     scene.clear().await
 }
@@ -79,7 +82,12 @@ async fn a_malformed_spec_is_declined_with_its_reason_and_the_next_order_runs() 
         ("not JSON", b"\xff\xfe{".to_vec()),
         ("negative", json!({ "image": image, "gpus": -1 }).to_string().into_bytes()),
         ("unknown field", json!({ "image": image, "gpus": 1, "hostNetwork": true }).to_string().into_bytes()),
-        ("NVIDIA_ in env", json!({ "image": image, "gpus": 1, "env": [{ "name": "NVIDIA_VISIBLE_DEVICES", "value": "all" }] }).to_string().into_bytes()),
+        (
+            "NVIDIA_ in env",
+            json!({ "image": image, "gpus": 1, "env": [{ "name": "NVIDIA_VISIBLE_DEVICES", "value": "all" }] })
+                .to_string()
+                .into_bytes(),
+        ),
         ("0 GPUs", json!({ "image": image, "gpus": 0 }).to_string().into_bytes()),
         ("oversized memory", json!({ "image": image, "gpus": 1, "memory": "999Ti" }).to_string().into_bytes()),
     ];
@@ -88,7 +96,10 @@ async fn a_malformed_spec_is_declined_with_its_reason_and_the_next_order_runs() 
         let job = placed.order.over(&scene.client).await?;
         let status = job.status.unwrap_or_default();
         ensure!(status.phase == Phase::Declined, "{what}: {status:?}");
-        ensure!(status.reason.as_deref().is_some_and(|reason| !reason.is_empty()), "{what} was declined without a reason");
+        ensure!(
+            status.reason.as_deref().is_some_and(|reason| !reason.is_empty()),
+            "{what} was declined without a reason"
+        );
         ensure!(declined_with_a_reason(&scene, &placed).await?, "{what} was declined on chain without a reason");
         let after = scene.books().await?;
         let split = placed.order.assert_settled(&scene.world, &placed.before, &after, placed.deposit).await?;

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use hawser_local::{Layout, Tools, command};
+use hawser_local::{Layout, helm, kubeconform, output};
 
 use super::schemas;
 use super::tally::Tally;
@@ -16,20 +16,20 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
     tally.check("helm and kubeconform", || {
         let schemas = tempfile::tempdir()?;
         schemas::write(layout, schemas.path())?;
-        prepared = Some((Tools::build(layout)?, schemas));
+        prepared = Some((helm(layout)?, kubeconform(layout)?, schemas));
         Ok(())
     });
-    let Some((tools, schemas)) = prepared else { return };
+    let Some((helm, kubeconform, schemas)) = prepared else { return };
     for chart in CHARTS {
         let path = workspace::root().join("charts").join(chart);
-        let helm = || Command::new(tools.helm());
+        let helm = || Command::new(&helm);
         tally.check(&format!("helm lint {chart}"), || {
-            print!("{}", command::output(helm().args(["lint", "--strict"]).arg(&path))?);
+            print!("{}", output(helm().args(["lint", "--strict"]).arg(&path))?);
             Ok(())
         });
         tally.check(&format!("helm template {chart} | kubeconform"), || {
-            let rendered = command::output(helm().args(["template", chart]).arg(&path))?;
-            conforms(&mut Command::new(tools.kubeconform()), &rendered, schemas.path())
+            let rendered = output(helm().args(["template", chart]).arg(&path))?;
+            conforms(&mut Command::new(&kubeconform), &rendered, schemas.path())
         });
     }
 }
@@ -38,6 +38,6 @@ fn conforms(kubeconform: &mut Command, rendered: &str, schemas: &std::path::Path
     let file = tempfile::NamedTempFile::with_suffix(".yaml")?;
     std::fs::write(file.path(), rendered)?;
     kubeconform.args(["-strict", "-summary", "-schema-location"]).arg(schemas.join(schemas::TEMPLATE));
-    print!("{}", command::output(kubeconform.arg(file.path())).context("kubeconform")?);
+    print!("{}", output(kubeconform.arg(file.path())).context("kubeconform")?);
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use hawser_local::{Layout, command};
+use hawser_local::{Layout, output};
 use serde_json::{Map, Value, json};
 
 /// Where kubeconform finds the schema of a kind below the folder that [`write`] filled.
@@ -33,7 +33,7 @@ pub(crate) fn write(layout: &Layout, folder: &Path) -> Result<()> {
 fn kubernetes_module(layout: &Layout) -> Result<PathBuf> {
     let mut go = Command::new("go");
     go.current_dir(layout.source().join("go/kubernetes")).env("GOFLAGS", "-mod=mod");
-    let listed = command::output(go.args(["list", "-m", "-f", "{{.Dir}}", "k8s.io/kubernetes"]))?;
+    let listed = output(go.args(["list", "-m", "-f", "{{.Dir}}", "k8s.io/kubernetes"]))?;
     Ok(PathBuf::from(listed.trim()))
 }
 
@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn an_unknown_field_is_refused_at_any_depth() {
-        let mut schema = json!({"properties": {"spec": {"properties": {"port": {"type": "string", "format": "int-or-string"}}}}});
+        let mut schema =
+            json!({"properties": {"spec": {"properties": {"port": {"type": "string", "format": "int-or-string"}}}}});
         tighten(&mut schema);
         assert_eq!(schema["additionalProperties"], false);
         assert_eq!(schema["properties"]["spec"]["additionalProperties"], false);

@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn counts_are_read_from_forge() {
-        let output = "Ran 9 test suites in 1.2s (3.4s CPU time): 87 tests passed, 2 failed, 0 skipped (89 total tests)\n";
+        let output =
+            "Ran 9 test suites in 1.2s (3.4s CPU time): 87 tests passed, 2 failed, 0 skipped (89 total tests)\n";
         assert_eq!(forge(output), Some((87, 2)));
     }
 

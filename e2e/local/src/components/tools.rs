@@ -1,4 +1,4 @@
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{fs, os::unix::fs::symlink, path::{Path, PathBuf}};
 
 use anyhow::{Context as _, Result};
 
@@ -83,6 +83,16 @@ const KUBECONFORM: Module<'_> = Module {
 
 const PAUSE: Module<'_> =
     Module { folder: "pause", main: "hawser.dev/local/pause", tools: &[Tool { binary: "pause", package: "hawser.dev/local/pause" }], tags: "", ldflags: "", cgo: false };
+
+/// Helm, built if need be: charts are checked without a cluster too.
+pub fn helm(layout: &Layout) -> Result<PathBuf> {
+    Ok(go::build(layout, &HELM)?.binary("helm"))
+}
+
+/// kubeconform, built if need be.
+pub fn kubeconform(layout: &Layout) -> Result<PathBuf> {
+    Ok(go::build(layout, &KUBECONFORM)?.binary("kubeconform"))
+}
 
 /// Everything that is built or installed, by name.
 #[derive(Debug)]

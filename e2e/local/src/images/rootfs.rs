@@ -1,6 +1,6 @@
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -63,6 +63,25 @@ impl Rootfs {
         let target = self.make_room(at)?;
         fs::copy(from, &target).with_context(|| format!("{} can't be copied to {}", from.display(), target.display()))?;
         Ok(())
+    }
+
+    /// Adds the machine's folder `from` with everything below it, following links.
+    pub fn folder(&self, from: &Path) -> Result<()> {
+        for entry in fs::read_dir(from).with_context(|| format!("{} can't be read", from.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                self.folder(&path)?;
+            } else {
+                self.copy(&path, &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a symbolic link at `at` to `target`.
+    pub fn link(&self, target: impl AsRef<Path>, at: impl AsRef<Path>) -> Result<()> {
+        let link = self.make_room(at.as_ref())?;
+        symlink(target, &link).with_context(|| format!("{} can't be linked", link.display()))
     }
 
     fn libraries_of(&self, file: &Path) -> Result<()> {
