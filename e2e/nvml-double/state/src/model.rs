@@ -83,7 +83,7 @@ impl Model {
         }
     }
 
-    /// H100 SXM5, 80 GB HBM3.
+    /// H100 SXM5, 80 GB.
     pub fn h100() -> Self {
         Self {
             key: "h100".to_owned(),
@@ -108,7 +108,7 @@ impl Model {
         }
     }
 
-    /// A100 SXM4, 80 GB HBM2e.
+    /// A100 SXM4, 80 GB.
     pub fn a100() -> Self {
         Self {
             key: "a100".to_owned(),
@@ -133,7 +133,7 @@ impl Model {
         }
     }
 
-    /// L40S, 48 GB GDDR6.
+    /// L40S, 48 GB.
     pub fn l40s() -> Self {
         Self {
             key: "l40s".to_owned(),
@@ -158,7 +158,7 @@ impl Model {
         }
     }
 
-    /// T4, 16 GB GDDR6.
+    /// T4, 16 GB.
     pub fn t4() -> Self {
         Self {
             key: "t4".to_owned(),
