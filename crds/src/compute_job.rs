@@ -213,8 +213,10 @@ pub struct SettlementStatus {
     pub claimed_gpu_seconds: u64,
     /// Tokens credited to the provider and the fee sink, in the token's smallest unit.
     pub paid: Option<String>,
-    /// Tokens credited back to the customer, in the token's smallest unit.
+    /// Tokens credited back to the customer, in the token's smallest unit; set once the job is closed.
     pub refunded: Option<String>,
+    /// Tokens deposited in all, top-ups included, in the token's smallest unit.
+    pub deposited: Option<String>,
     /// The last transaction.
     pub tx: Option<String>,
 }

@@ -226,7 +226,7 @@ pub struct GpuOfferStatus {
     pub on_chain: Option<OnChainOffer>,
     /// Jobs of this offer that are not over.
     pub jobs_active: u32,
-    /// Whole tokens credited to the provider for this offer so far, as a decimal number.
+    /// Whole tokens paid for this offer's jobs so far, the market's fee included, as a decimal number.
     pub earned: Option<String>,
 }
 
@@ -256,4 +256,7 @@ pub struct OnChainOffer {
     pub available: u32,
     /// Unix seconds until which the offer can be ordered from.
     pub valid_until: u64,
+    /// keccak-256 of the card that was posted last; the card itself stands in the chain's log only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_hash: Option<String>,
 }
