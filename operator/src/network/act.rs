@@ -157,6 +157,11 @@ pub enum ActState {
         /// Number of its block.
         block: u64,
     },
+    /// The chain is already as the act would make it: claimed, closed.
+    Needless {
+        /// How it is.
+        why: String,
+    },
     /// The market won't do it. Asked for again, it is tried again after a while.
     Refused {
         /// The contract's error in words.

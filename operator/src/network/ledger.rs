@@ -48,9 +48,11 @@ impl Ledger {
                 entry.next = (!same).then_some(act);
                 return false;
             }
-            ActState::Mined { .. } if same && now.duration_since(entry.changed) < ECHO => return false,
+            ActState::Mined { .. } | ActState::Needless { .. } if same && now.duration_since(entry.changed) < ECHO => {
+                return false;
+            }
             ActState::Refused { .. } if same && now.duration_since(entry.changed) < RETRY => return false,
-            ActState::Mined { .. } | ActState::Refused { .. } => {}
+            _ => {}
         }
         *entry = Entry { act, state: queued(), next: None, changed: now };
         true
@@ -75,9 +77,7 @@ impl Ledger {
     /// Sets an act's state; true where it changed. An act that was asked for meanwhile takes its place once it is over.
     pub(super) fn set(&mut self, key: &ActKey, state: ActState, now: Instant) -> bool {
         let Some(entry) = self.entries.get_mut(key) else { return false };
-        let over = matches!(state, ActState::Mined { .. } | ActState::Refused { .. });
-        let back = matches!(state, ActState::Queued { .. });
-        if over || back {
+        if !matches!(state, ActState::Sent { .. }) {
             if let Some(next) = entry.next.take() {
                 *entry = Entry { act: next, state: queued(), next: None, changed: now };
                 return true;
@@ -94,7 +94,7 @@ impl Ledger {
     /// Forgets what was over long ago.
     pub(super) fn forget(&mut self, now: Instant) {
         self.entries.retain(|_, entry| {
-            !matches!(entry.state, ActState::Mined { .. } | ActState::Refused { .. })
+            matches!(entry.state, ActState::Queued { .. } | ActState::Sent { .. })
                 || now.duration_since(entry.changed) < MEMORY
         });
     }

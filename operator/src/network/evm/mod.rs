@@ -1,11 +1,17 @@
 //! An EVM chain with a `ComputeMarket` on it.
 
+mod answers;
+mod batch;
 mod connect;
 mod fees;
+mod nonce;
 mod orders;
 mod pulse;
 mod ranges;
 mod read;
+mod refusal;
+mod simulate;
+mod submit;
 mod wallet;
 
 mod watchdog;
@@ -51,6 +57,33 @@ struct Inner {
     requested: Notify,
     changes: broadcast::Sender<ActKey>,
     cancel: CancellationToken,
+    /// Set once nothing of the network runs any more.
+    stopped: CancellationToken,
+}
+
+/// Runs the head's poller for as long as the sender needs it: the sender outlives `cancel` by what is in flight.
+async fn live(network: Arc<Inner>) {
+    let stop_pulse = CancellationToken::new();
+    let pulse = pulse::run(Arc::clone(&network), stop_pulse.clone());
+    let sender = async {
+        submit::run(Arc::clone(&network)).await;
+        stop_pulse.cancel();
+    };
+    tokio::join!(pulse, sender);
+    network.stopped.cancel();
+}
+
+impl Inner {
+    fn domain(&self) -> Eip712Domain {
+        eip712_domain(self.spec.chain_id, self.spec.market)
+    }
+
+    fn set_act(&self, key: &ActKey, state: ActState) {
+        if lock(&self.ledger).set(key, state, Instant::now()) {
+            // Nobody may be listening.
+            let _ = self.changes.send(*key);
+        }
+    }
 }
 
 impl Network {
@@ -86,13 +119,15 @@ impl Network {
             requested: Notify::new(),
             changes: broadcast::Sender::new(ACT_CHANGES),
             cancel,
+            stopped: CancellationToken::new(),
         }));
+        tokio::spawn(live(Arc::clone(&network.0)));
         Ok(network)
     }
 
     /// Resolves after `cancel`, once what was in flight is mined or a few seconds have passed.
     pub async fn stopped(&self) {
-        self.0.cancel.cancelled().await;
+        self.0.stopped.cancelled().await;
     }
 
     /// What was last seen of the network, and when it changes.
@@ -107,7 +142,7 @@ impl Network {
 
     /// EIP-712 domain of the market, in which vouchers are signed.
     pub fn domain(&self) -> Eip712Domain {
-        eip712_domain(self.0.spec.chain_id, self.0.spec.market)
+        self.0.domain()
     }
 
     /// A job at the newest block; [`JobStatus::None`](super::JobStatus::None) where there is none.

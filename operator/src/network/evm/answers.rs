@@ -1,0 +1,69 @@
+//! What nodes say to a raw transaction. The JSON-RPC codes are of no help: clients tell these apart by words only.
+
+/// What an error of `eth_sendRawTransaction` means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It is in the pool: as good as sent.
+    Known,
+    /// A transaction of this nonce was mined: somebody else sends from the wallet.
+    NonceTaken,
+    /// A transaction of this nonce is in the pool, with fees that are not a tenth lower; or the fees are too low for
+    /// the pool at all.
+    Underpriced,
+    /// The wallet has too little.
+    Poor,
+    /// Anything else.
+    Other,
+}
+
+/// Reads the words of geth, reth, erigon, nethermind, besu and anvil.
+pub(super) fn read(message: &str) -> Answer {
+    const WORDS: [(Answer, &[&str]); 4] = [
+        (Answer::Known, &["already known", "already imported", "alreadyknown", "known transaction"]),
+        (Answer::NonceTaken, &["nonce too low", "nonce is too low", "oldnonce", "nonce_too_low"]),
+        (
+            Answer::Underpriced,
+            &[
+                "underpriced",
+                "gas price not enough to bump",
+                "feetoolow",
+                "fee too low",
+                "less than block base fee",
+                "replacement fee too low",
+            ],
+        ),
+        (Answer::Poor, &["insufficient funds", "insufficientfunds", "upfront cost exceeds"]),
+    ];
+    let message = message.to_lowercase();
+    WORDS
+        .into_iter()
+        .find(|(_, words)| words.iter().any(|word| message.contains(word)))
+        .map_or(Answer::Other, |(answer, _)| answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_known_clients_are_understood() {
+        let cases = [
+            ("already known", Answer::Known),
+            ("transaction already imported", Answer::Known),
+            ("AlreadyKnown", Answer::Known),
+            ("nonce too low: next nonce 5, tx nonce 4", Answer::NonceTaken),
+            ("nonce too low", Answer::NonceTaken),
+            ("OldNonce", Answer::NonceTaken),
+            ("replacement transaction underpriced", Answer::Underpriced),
+            ("transaction underpriced: gas tip cap 1, minimum needed 2", Answer::Underpriced),
+            ("max fee per gas less than block base fee: address 0x, maxFeePerGas: 1", Answer::Underpriced),
+            ("insufficient funds for gas * price + value: balance 0", Answer::Poor),
+            ("Insufficient funds for gas * price + value", Answer::Poor),
+            ("Upfront cost exceeds account balance", Answer::Poor),
+            ("txpool is full", Answer::Other),
+        ];
+        for (message, expected) in cases {
+            assert_eq!(read(message), expected, "{message}");
+        }
+    }
+}

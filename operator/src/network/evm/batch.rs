@@ -1,0 +1,271 @@
+//! Acts put together into calls of the market. Pure.
+
+use std::collections::BTreeMap;
+
+use alloy::{
+    primitives::{Bytes, U256},
+    sol_types::SolCall,
+};
+use hawser_contracts::{ComputeMarket, OfferId, UsageVoucher, signed_voucher};
+use jiff::Timestamp;
+
+use crate::network::{Act, ActKey, Claim};
+
+/// What can share a call. The order is that of sending: a customer waits for a start, a provider for a claim.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Start,
+    Claim(OfferId),
+    End(String),
+    Decline(String),
+    Offer(OfferId),
+    Refund,
+}
+
+fn kind(act: &Act) -> Kind {
+    match act {
+        Act::Start { .. } => Kind::Start,
+        Act::Claim(claim) => Kind::Claim(claim.job.offer_id()),
+        Act::End { reason, .. } => Kind::End(reason.clone()),
+        Act::Decline { reason, .. } => Kind::Decline(reason.clone()),
+        Act::SetOffer(post) => Kind::Offer(post.terms.id()),
+        Act::UpdateOffer { offer, .. } => Kind::Offer(*offer),
+        Act::Refund { .. } => Kind::Refund,
+    }
+}
+
+/// Acts that go into one call of the market: at least one, all of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Batch {
+    kind: Kind,
+    acts: Vec<Act>,
+}
+
+/// Groups acts into batches of at most `most`. Jobs of one offer lie side by side, which costs least.
+pub(super) fn batches(acts: Vec<Act>, most: usize) -> Vec<Batch> {
+    let mut kinds: BTreeMap<Kind, Vec<Act>> = BTreeMap::new();
+    for act in acts {
+        kinds.entry(kind(&act)).or_default().push(act);
+    }
+    kinds
+        .into_iter()
+        .flat_map(|(kind, mut acts)| {
+            acts.sort_by_key(Act::key);
+            let batches: Vec<_> =
+                acts.chunks(most.max(1)).map(|acts| Batch { kind: kind.clone(), acts: acts.to_vec() }).collect();
+            batches
+        })
+        .collect()
+}
+
+impl Batch {
+    pub(super) fn acts(&self) -> &[Act] {
+        &self.acts
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = ActKey> {
+        self.acts.iter().map(Act::key)
+    }
+
+    /// The batch of some of its acts; none where there are none.
+    pub(super) fn only(&self, acts: Vec<Act>) -> Option<Self> {
+        (!acts.is_empty()).then(|| Self { kind: self.kind.clone(), acts })
+    }
+
+    /// The first half; none where it can't be halved.
+    pub(super) fn half(&self) -> Option<Self> {
+        let half = self.acts.len() / 2;
+        self.only(self.acts.iter().take(half).cloned().collect())
+    }
+
+    /// What the call is named in logs.
+    pub(super) const fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Start => "startJobs",
+            Kind::Claim(_) => "claim",
+            Kind::End(_) => "endJobs",
+            Kind::Decline(_) => "declineJobs",
+            Kind::Offer(_) => "setOffer",
+            Kind::Refund => "refund",
+        }
+    }
+
+    /// The call's data.
+    pub(super) fn call(&self) -> Bytes {
+        let ids = || self.acts.iter().filter_map(|act| act.key().job()).map(|job| job.0).collect::<Vec<_>>();
+        match &self.kind {
+            Kind::Start => ComputeMarket::startJobsCall {
+                ids: ids(),
+                attestors: self.each(|act| match act {
+                    Act::Start { attestor, .. } => Some(*attestor),
+                    _ => None,
+                }),
+            }
+            .abi_encode(),
+            Kind::Claim(offer) => ComputeMarket::claimCall {
+                offerId: offer.0,
+                vouchers: self.each(|act| match act {
+                    Act::Claim(claim) => voucher(claim),
+                    _ => None,
+                }),
+            }
+            .abi_encode(),
+            Kind::End(reason) => ComputeMarket::endJobsCall {
+                ids: ids(),
+                endAt: 0,
+                expectUsed: self.each(|act| match act {
+                    Act::End { expect_used, .. } => Some(expect_used.0),
+                    _ => None,
+                }),
+                reason: reason.clone(),
+            }
+            .abi_encode(),
+            Kind::Decline(reason) => ComputeMarket::declineJobsCall { ids: ids(), reason: reason.clone() }.abi_encode(),
+            Kind::Offer(_) => self.each(offer_call).pop().unwrap_or_default(),
+            Kind::Refund => ComputeMarket::refundCall { ids: ids() }.abi_encode(),
+        }
+        .into()
+    }
+
+    /// How many of its acts the call did, from what it returned.
+    pub(super) fn done(&self, output: &[u8]) -> usize {
+        match self.kind {
+            // It reverts where it can't be done.
+            Kind::Offer(_) => self.acts.len(),
+            _ => U256::try_from_be_slice(output).and_then(|done| done.try_into().ok()).unwrap_or(0),
+        }
+    }
+
+    fn each<T>(&self, part: impl Fn(&Act) -> Option<T>) -> Vec<T> {
+        self.acts.iter().filter_map(part).collect()
+    }
+}
+
+fn offer_call(act: &Act) -> Option<Vec<u8>> {
+    match act {
+        Act::SetOffer(post) => Some(
+            ComputeMarket::setOfferCall {
+                terms: (&post.terms).into(),
+                price: post.price,
+                available: post.available,
+                validUntil: unix(post.valid_until),
+                card: post.card.clone(),
+            }
+            .abi_encode(),
+        ),
+        Act::UpdateOffer { offer, price, available, valid_until } => Some(
+            ComputeMarket::updateOfferCall {
+                offerId: offer.0,
+                price: *price,
+                available: *available,
+                validUntil: unix(*valid_until),
+            }
+            .abi_encode(),
+        ),
+        _ => None,
+    }
+}
+
+fn voucher(claim: &Claim) -> Option<ComputeMarket::Voucher> {
+    let voucher = UsageVoucher::new(claim.job, claim.gpu_seconds.0, claim.evidence_root);
+    signed_voucher(&voucher, &claim.signature)
+}
+
+fn unix(time: Timestamp) -> u64 {
+    time.as_second().try_into().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::{Address, B256, FixedBytes, Signature};
+    use hawser_contracts::JobId;
+
+    use super::*;
+    use crate::network::GpuSeconds;
+
+    fn job(offer: u8, number: u8) -> JobId {
+        JobId::from_parts(OfferId(FixedBytes([offer; 12])), 1, 1, FixedBytes([number; 8])).unwrap()
+    }
+
+    fn start(offer: u8, number: u8) -> Act {
+        Act::Start { job: job(offer, number), attestor: Address::repeat_byte(number) }
+    }
+
+    fn claim(offer: u8, number: u8) -> Act {
+        Act::Claim(Claim {
+            job: job(offer, number),
+            gpu_seconds: GpuSeconds(u64::from(number)),
+            evidence_root: B256::ZERO,
+            signature: Signature::test_signature(),
+        })
+    }
+
+    fn end(number: u8, reason: &str) -> Act {
+        Act::End { job: job(1, number), expect_used: GpuSeconds(u64::from(number)), reason: reason.into() }
+    }
+
+    fn decline(number: u8, reason: &str) -> Act {
+        Act::Decline { job: job(1, number), reason: reason.into() }
+    }
+
+    #[test]
+    fn acts_are_grouped_by_what_can_share_a_call() {
+        let acts = vec![
+            decline(1, "full"),
+            claim(2, 1),
+            end(1, "done"),
+            start(2, 1),
+            claim(1, 2),
+            start(1, 1),
+            decline(2, "no such image"),
+            end(2, "done"),
+            claim(1, 1),
+        ];
+        let grouped: Vec<_> = batches(acts, 10).into_iter().map(|batch| batch.acts).collect();
+        assert_eq!(
+            grouped,
+            [
+                vec![start(1, 1), start(2, 1)],
+                vec![claim(1, 1), claim(1, 2)],
+                vec![claim(2, 1)],
+                vec![end(1, "done"), end(2, "done")],
+                vec![decline(1, "full")],
+                vec![decline(2, "no such image")],
+            ]
+        );
+    }
+
+    #[test]
+    fn a_batch_holds_no_more_than_its_limit() {
+        for (acts, most, sizes) in [(5, 2, vec![2, 2, 1]), (4, 4, vec![4]), (1, 0, vec![1]), (0, 3, vec![])] {
+            let acts: Vec<_> = (0..acts).map(|number| start(1, number)).collect();
+            let got: Vec<_> = batches(acts, most).iter().map(|batch| batch.acts.len()).collect();
+            assert_eq!(got, sizes);
+        }
+    }
+
+    #[test]
+    fn a_call_holds_every_act_in_its_order() {
+        let batch = batches(vec![start(1, 2), start(1, 1)], 10).pop().unwrap();
+        let call = ComputeMarket::startJobsCall::abi_decode(&batch.call()).unwrap();
+        assert_eq!(call.ids, [job(1, 1).0, job(1, 2).0]);
+        assert_eq!(call.attestors, [Address::repeat_byte(1), Address::repeat_byte(2)]);
+
+        let batch = batches(vec![claim(7, 1)], 10).pop().unwrap();
+        let call = ComputeMarket::claimCall::abi_decode(&batch.call()).unwrap();
+        assert_eq!((call.offerId, call.vouchers.len()), (FixedBytes([7; 12]), 1));
+        assert_eq!((call.vouchers[0].jobId, call.vouchers[0].gpuSeconds), (job(7, 1).0, 1));
+
+        let batch = batches(vec![end(3, "done"), end(4, "done")], 10).pop().unwrap();
+        let call = ComputeMarket::endJobsCall::abi_decode(&batch.call()).unwrap();
+        assert_eq!((call.expectUsed.as_slice(), call.endAt, call.reason.as_str()), ([3, 4].as_slice(), 0, "done"));
+    }
+
+    #[test]
+    fn a_batch_is_halved_until_one_is_left() {
+        let batch = batches((0..5).map(|number| start(1, number)).collect(), 10).pop().unwrap();
+        let half = batch.half().unwrap();
+        assert_eq!(half.acts, batch.acts[..2]);
+        assert_eq!(half.half().unwrap().half(), None);
+    }
+}

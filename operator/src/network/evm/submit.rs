@@ -1,0 +1,369 @@
+//! The wallet's one sender: what is asked for goes out in batches, and what is out is looked after until it is mined.
+//!
+//! Each turn starts from what the chain says. Nothing of a turn must survive it: where this process dies after sending,
+//! the next one sees the transaction in the pool and waits for it, or its effect on the chain.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use alloy::{
+    consensus::TxEip1559,
+    eips::{BlockNumberOrTag, Encodable2718},
+    primitives::{B256, Bytes, TxKind, U64, U128},
+    rpc::types::TransactionReceipt,
+    sol_types::SolEvent,
+};
+use hawser_contracts::{ComputeMarket::JobSkipped, JobId};
+
+use super::{
+    Inner, answers,
+    answers::Answer,
+    batch::{Batch, batches},
+    fees::{self, Fees},
+    nonce::{self, Choice, Foreign},
+    refusal::{Skip, too_poor},
+    simulate::{self, Ready},
+};
+use crate::network::{ActState, Head, NetworkError, WeiPerGas, ledger};
+
+/// Transactions on their way at the same time.
+const IN_FLIGHT: usize = 8;
+/// Blocks without being mined after which a transaction is replaced.
+const STUCK: u64 = 3;
+/// Assumed where a node doesn't say what a usual tip is.
+const USUAL_TIP: WeiPerGas = WeiPerGas::from_gwei(1);
+/// How long what is in flight is waited for when the operator stops.
+const LAST_WAIT: Duration = Duration::from_secs(10);
+
+/// A transaction on its way.
+#[derive(Debug)]
+struct Flight {
+    nonce: u64,
+    batch: Batch,
+    call: Bytes,
+    gas: u64,
+    fees: Fees,
+    /// Hashes of all its versions, the newest last.
+    txs: Vec<B256>,
+    /// Block at which it was last sent.
+    sent: u64,
+    /// Block at which its nonce was seen to be mined by something else.
+    lost: Option<u64>,
+}
+
+pub(super) struct Sender {
+    network: Arc<Inner>,
+    in_flight: VecDeque<Flight>,
+    foreign: Option<Foreign>,
+    /// Fees that the pool found too low, of a nonce of ours that something foreign holds.
+    outbid: Option<Fees>,
+}
+
+/// What became of a raw transaction.
+enum Handed {
+    /// In the pool, or nobody knows: looked after until it is mined.
+    Out(B256),
+    /// Not sent.
+    Back { answer: Answer, message: String },
+}
+
+pub(super) async fn run(network: Arc<Inner>) {
+    let mut observed = network.observed.subscribe();
+    let mut sender = Sender { network: Arc::clone(&network), in_flight: VecDeque::new(), foreign: None, outbid: None };
+    let mut seen = None;
+    loop {
+        tokio::select! {
+            () = network.cancel.cancelled() => break,
+            () = network.requested.notified() => {}
+            head = observed.wait_for(|observed| observed.head.map(|head| head.block) != seen) => {
+                let Ok(head) = head else { return };
+                seen = head.head.map(|head| head.block);
+            }
+        }
+        sender.turn().await;
+    }
+    let last = async {
+        while !sender.in_flight.is_empty() {
+            if observed.wait_for(|observed| observed.head.map(|head| head.block) != seen).await.is_err() {
+                return;
+            }
+            let Some(head) = sender.head() else { return };
+            seen = Some(head.block);
+            if let Err(error) = sender.land(head).await {
+                tracing::debug!(%error, "receipts can't be read");
+            }
+        }
+    };
+    if tokio::time::timeout(LAST_WAIT, last).await.is_err() {
+        tracing::warn!(transactions = sender.in_flight.len(), "stopped before these were mined");
+    }
+}
+
+impl Sender {
+    async fn turn(&mut self) {
+        super::lock(&self.network.ledger).forget(Instant::now());
+        let Some(head) = self.head() else { return self.wait("no endpoint has shown a block yet") };
+        let turn = async {
+            self.land(head).await?;
+            self.replace_stuck(head).await?;
+            self.send_queued(head).await
+        };
+        if let Err(error) = turn.await {
+            tracing::warn!(%error, "the sender waits for the network");
+            self.wait(&error.to_string());
+        }
+    }
+
+    fn head(&self) -> Option<Head> {
+        self.network.observed.borrow().head
+    }
+
+    /// Says of all that is queued why it waits.
+    fn wait(&self, why: &str) {
+        let queued = super::lock(&self.network.ledger).queued();
+        for act in queued {
+            self.network.set_act(&act.key(), ActState::Queued { waiting: Some(why.to_owned()) });
+        }
+    }
+
+    async fn count(&self, at: BlockNumberOrTag) -> Result<u64, NetworkError> {
+        let count: U64 = self.network.chain.ask("eth_getTransactionCount", (self.network.wallet.address(), at)).await?;
+        Ok(count.to())
+    }
+
+    /// Settles what was mined.
+    async fn land(&mut self, head: Head) -> Result<(), NetworkError> {
+        if self.in_flight.is_empty() {
+            return Ok(());
+        }
+        let mined = self.count(BlockNumberOrTag::Latest).await?;
+        let mut waiting = VecDeque::with_capacity(self.in_flight.len());
+        while let Some(mut flight) = self.in_flight.pop_front() {
+            if flight.nonce >= mined {
+                flight.lost = None;
+                waiting.push_back(flight);
+                continue;
+            }
+            match self.receipt(&flight).await {
+                Ok(Some(receipt)) => self.settle(&flight, &receipt),
+                // The node that has the receipt may be another one than the node that counted: one block's patience.
+                Ok(None) if flight.lost.is_none_or(|lost| lost >= head.block.number) => {
+                    flight.lost.get_or_insert(head.block.number);
+                    waiting.push_back(flight);
+                }
+                Ok(None) => {
+                    tracing::warn!(nonce = flight.nonce, "another transaction of the wallet took this nonce");
+                    self.take_back(&flight, "another transaction of the wallet took its nonce: sent again");
+                }
+                Err(error) => {
+                    waiting.push_back(flight);
+                    waiting.append(&mut self.in_flight);
+                    self.in_flight = waiting;
+                    return Err(error);
+                }
+            }
+        }
+        self.in_flight = waiting;
+        Ok(())
+    }
+
+    async fn receipt(&self, flight: &Flight) -> Result<Option<TransactionReceipt>, NetworkError> {
+        for tx in flight.txs.iter().rev() {
+            let receipt: Option<TransactionReceipt> =
+                self.network.chain.ask("eth_getTransactionReceipt", (*tx,)).await?;
+            if receipt.is_some() {
+                return Ok(receipt);
+            }
+        }
+        Ok(None)
+    }
+
+    fn settle(&self, flight: &Flight, receipt: &TransactionReceipt) {
+        let (tx, block) = (receipt.transaction_hash, receipt.block_number.unwrap_or_default());
+        let spent = u128::from(receipt.gas_used).saturating_mul(receipt.effective_gas_price);
+        self.network.observed.send_modify(|observed| {
+            observed.gas_spent = observed.gas_spent.saturating_add(alloy::primitives::U256::from(spent));
+        });
+        let acts = flight.batch.acts();
+        tracing::info!(call = flight.batch.name(), acts = acts.len(), %tx, block, gas = receipt.gas_used, "mined");
+        let skipped: Vec<(JobId, Skip)> = receipt
+            .logs()
+            .iter()
+            .filter(|log| log.address() == self.network.spec.market)
+            .filter_map(|log| JobSkipped::decode_log(&log.inner).ok())
+            .filter_map(|log| Some((JobId(log.id), Skip::from_log(log.reason)?)))
+            .collect();
+        for act in acts {
+            let skip = skipped.iter().find(|(job, _)| act.key().job() == Some(*job));
+            let state = match skip {
+                Some((_, skip)) => skip.state(act),
+                None if receipt.status() => ActState::Mined { tx, block },
+                None => ActState::Refused { error: format!("transaction {tx} failed in block {block}") },
+            };
+            self.network.set_act(&act.key(), state);
+        }
+    }
+
+    fn take_back(&self, flight: &Flight, why: &str) {
+        for key in flight.batch.keys() {
+            self.network.set_act(&key, ActState::Queued { waiting: Some(why.to_owned()) });
+        }
+    }
+
+    /// Replaces the transaction that holds up the others, if it does so for long.
+    async fn replace_stuck(&mut self, head: Head) -> Result<(), NetworkError> {
+        let Some(first) = self.in_flight.iter().find(|flight| flight.lost.is_none()) else { return Ok(()) };
+        if head.block.number.saturating_sub(first.sent) < STUCK {
+            return Ok(());
+        }
+        let mined = self.count(BlockNumberOrTag::Latest).await?;
+        if first.nonce > mined {
+            // A transaction before ours fell out of the pool, and nothing fills the gap: start again from the chain.
+            tracing::warn!(nonce = first.nonce, mined, "a gap in the wallet's nonces: what is in flight is sent again");
+            for flight in std::mem::take(&mut self.in_flight) {
+                self.take_back(&flight, "a gap in the wallet's nonces: sent again");
+            }
+            return Ok(());
+        }
+        let fresh = self.fees(head).await?;
+        let Some(flight) = self.in_flight.iter_mut().find(|flight| flight.lost.is_none()) else { return Ok(()) };
+        let cap = self.network.spec.max_fee;
+        let raised = fees::bump(flight.fees, fresh.unwrap_or(flight.fees), cap);
+        let fees = raised.unwrap_or(flight.fees);
+        flight.sent = head.block.number;
+        tracing::warn!(nonce = flight.nonce, most = %fees.most, tip = %fees.tip, raised = raised.is_some(), "not mined in time: sent again");
+        match hand_over(&self.network, flight.nonce, flight.gas, &flight.call, fees).await? {
+            Handed::Out(tx) => {
+                flight.fees = fees;
+                if !flight.txs.contains(&tx) {
+                    flight.txs.push(tx);
+                }
+                for key in flight.batch.keys() {
+                    self.network.set_act(&key, ledger::sent(tx));
+                }
+            }
+            // The pool knows higher fees: the next replacement starts from there.
+            Handed::Back { answer: Answer::Underpriced, .. } => flight.fees = fees,
+            Handed::Back { message, .. } => tracing::debug!(message, "replacement not taken"),
+        }
+        Ok(())
+    }
+
+    async fn fees(&self, head: Head) -> Result<Result<Fees, fees::AboveCap>, NetworkError> {
+        let tip: U128 = match self.network.chain.ask("eth_maxPriorityFeePerGas", ()).await {
+            Ok(tip) => tip,
+            Err(NetworkError::Answer { .. }) => U128::from(USUAL_TIP.0),
+            Err(error) => return Err(error),
+        };
+        let base = WeiPerGas(head.base_fee.unwrap_or_default().into());
+        Ok(fees::first(base, WeiPerGas(tip.to()), self.network.spec.max_fee))
+    }
+
+    /// The nonce to send with next; none while something foreign is waited for.
+    async fn next_nonce(&mut self, head: Head) -> Result<Option<u64>, NetworkError> {
+        if let Some(last) = self.in_flight.back() {
+            return Ok(Some(last.nonce + 1));
+        }
+        let mined = self.count(BlockNumberOrTag::Latest).await?;
+        let pooled = self.count(BlockNumberOrTag::Pending).await?;
+        match nonce::choose(mined, pooled, head.block.number, self.foreign) {
+            Choice::Use(nonce) => Ok(Some(nonce)),
+            Choice::Wait(foreign) => {
+                self.foreign = Some(foreign);
+                Ok(None)
+            }
+        }
+    }
+
+    async fn send_queued(&mut self, head: Head) -> Result<(), NetworkError> {
+        let queued = super::lock(&self.network.ledger).queued();
+        if queued.is_empty() || self.in_flight.len() >= IN_FLIGHT {
+            return Ok(());
+        }
+        let Some(mut nonce) = self.next_nonce(head).await? else {
+            self.wait("another transaction of the wallet, not of this process, is in the pool");
+            return Ok(());
+        };
+        let fees = match (self.fees(head).await?, self.outbid) {
+            (Ok(fees), None) => fees,
+            (Ok(fees), Some(outbid)) => fees::bump(outbid, fees, self.network.spec.max_fee).unwrap_or(fees),
+            (Err(above), _) => {
+                self.wait(&above.to_string());
+                return Ok(());
+            }
+        };
+        for batch in batches(queued, self.network.spec.max_batch) {
+            if self.in_flight.len() >= IN_FLIGHT || self.network.cancel.is_cancelled() {
+                break;
+            }
+            let Some(ready) = simulate::prepare(&self.network, batch).await? else { continue };
+            if !self.send(ready, nonce, fees, head).await? {
+                break;
+            }
+            nonce += 1;
+        }
+        Ok(())
+    }
+
+    /// Sends one batch; false where the nonce has to be thought over.
+    async fn send(&mut self, ready: Ready, nonce: u64, fees: Fees, head: Head) -> Result<bool, NetworkError> {
+        let Ready { batch, call, gas } = ready;
+        match hand_over(&self.network, nonce, gas, &call, fees).await? {
+            Handed::Out(tx) => {
+                tracing::info!(call = batch.name(), acts = batch.acts().len(), %tx, nonce, "sent");
+                self.foreign = None;
+                self.outbid = None;
+                for key in batch.keys() {
+                    self.network.set_act(&key, ledger::sent(tx));
+                }
+                let sent = head.block.number;
+                self.in_flight.push_back(Flight { nonce, batch, call, gas, fees, txs: vec![tx], sent, lost: None });
+                Ok(true)
+            }
+            Handed::Back { answer, message } => {
+                tracing::warn!(call = batch.name(), nonce, message, "not sent");
+                if answer == Answer::Underpriced {
+                    self.outbid = Some(fees);
+                }
+                let why = match answer {
+                    Answer::Poor => too_poor(self.network.wallet.address(), self.network.observed.borrow().balance),
+                    _ => message,
+                };
+                for key in batch.keys() {
+                    self.network.set_act(&key, ActState::Queued { waiting: Some(why.clone()) });
+                }
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Signs and sends. Where no endpoint says what became of it, it counts as sent: it is looked for until its nonce is used.
+async fn hand_over(network: &Inner, nonce: u64, gas: u64, call: &Bytes, fees: Fees) -> Result<Handed, NetworkError> {
+    let tx = TxEip1559 {
+        chain_id: network.spec.chain_id,
+        nonce,
+        gas_limit: gas,
+        max_fee_per_gas: fees.most.0,
+        max_priority_fee_per_gas: fees.tip.0,
+        to: TxKind::Call(network.spec.market),
+        input: call.clone(),
+        ..TxEip1559::default()
+    };
+    let signed = match network.wallet.sign(tx) {
+        Ok(signed) => signed,
+        Err(error) => return Ok(Handed::Back { answer: Answer::Other, message: error.to_string() }),
+    };
+    let hash = *signed.tx_hash();
+    let raw = Bytes::from(signed.encoded_2718());
+    match network.chain.ask::<_, B256>("eth_sendRawTransaction", (raw,)).await {
+        Ok(_) | Err(NetworkError::Unavailable(_) | NetworkError::Malformed { .. }) => Ok(Handed::Out(hash)),
+        Err(NetworkError::Answer { message, .. }) => match answers::read(&message) {
+            Answer::Known => Ok(Handed::Out(hash)),
+            answer => Ok(Handed::Back { answer, message }),
+        },
+    }
+}
