@@ -1,0 +1,26 @@
+use std::fmt;
+
+use alloy::primitives::{B256, keccak256};
+use serde::{Deserialize, Serialize};
+
+/// Head of the hash chain over an attestor's evidence lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EvidenceRoot(pub B256);
+
+impl EvidenceRoot {
+    /// The root before an attestor's header.
+    pub const EMPTY: Self = Self(B256::ZERO);
+
+    /// The root after one more line: `keccak256(root || keccak256(body))`.
+    #[must_use]
+    pub fn then(self, body: &[u8]) -> Self {
+        Self(keccak256([self.0, keccak256(body)].concat()))
+    }
+}
+
+impl fmt::Display for EvidenceRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
