@@ -1,0 +1,91 @@
+use std::fmt;
+
+use alloy::primitives::Address;
+use hawser_attestation::{GpuSeconds, JobId, Market, SignedVoucher};
+use jiff::Timestamp;
+
+/// A `ComputeJob` in this cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobRef {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for JobRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// What is known of a job when its use is to be attested: said again at each reconcile, the newest counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExpectedJob {
+    /// The job.
+    pub job: JobRef,
+    /// The market's id; for a local job `keccak256("namespace/name")`.
+    pub id: JobId,
+    /// The market that vouchers are made for; `Market::default()` for a local job.
+    pub market: Market,
+    /// The job's present pod; none before it was created and after it is gone.
+    pub pod: Option<ExpectedPod>,
+    /// Number of GPUs.
+    pub gpus: u16,
+    /// `startJobs` is mined (a local job: the attestor is enrolled). `attestor` is who may report.
+    pub started: Option<StartedJob>,
+    /// Use vouched for by earlier attestors of this job: where a new attestor's count goes on.
+    pub base_gpu_seconds: GpuSeconds,
+    /// When the present attestor's count begins: kubelet started the customer's container, or the free pull
+    /// allowance was used up.
+    pub begin: Option<Timestamp>,
+    /// When the customer's container ended (or the job, whichever was first): nothing counts after it.
+    pub ended: Option<Timestamp>,
+    /// The newest voucher that the job's status holds.
+    pub voucher: Option<SignedVoucher>,
+}
+
+/// The pod that may enrol an attestor for a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectedPod {
+    /// Its name.
+    pub name: String,
+    /// Its `metadata.uid`.
+    pub uid: String,
+    /// Name of its service account (in the job's namespace).
+    pub service_account: String,
+}
+
+/// A job's start as the market holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartedJob {
+    /// Block time of the start.
+    pub at: Timestamp,
+    /// Whose vouchers the market takes.
+    pub attestor: Address,
+}
+
+/// What the sidecar's reports came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attested {
+    /// Whose key enrolled last: the one to name in `startJobs`.
+    pub attestor: Address,
+    /// The job's GPUs as NVML gave them to probe; empty where NVML is not visible.
+    pub gpu_uuids: Vec<String>,
+    /// The newest voucher whose evidence is stored; its signer is `voucher_attestor`.
+    pub voucher: Option<SignedVoucher>,
+    /// Who signed `voucher`.
+    pub voucher_attestor: Option<Address>,
+    /// Reports taken since this operator started.
+    pub accepted: u64,
+    /// Reports and enrolments refused since this operator started.
+    pub rejected: u64,
+    /// Why the last one was refused.
+    pub last_rejection: Option<String>,
+    /// When the newest report was taken.
+    pub last_report: Option<Timestamp>,
+    /// The sidecar sent its last report, or its termination message was read: no more will come from this attestor.
+    pub finished: bool,
+    /// Where the customer reads the evidence: `<this>/<attestor>/<000000>.jsonl`.
+    pub evidence_url: String,
+}

@@ -1,0 +1,19 @@
+//! Attested use: what the rest of the operator says about its jobs ([`Attestations::expect`]) and what the sidecars'
+//! reports came to ([`Attestations::attested`]).
+//!
+//! Held in memory. Evidence lies in the object store before a report counts, and the newest voucher also stands in
+//! the pod's termination message and in the job's status: after a restart all three give it back.
+
+mod evidence;
+mod expected;
+mod refusal;
+mod registry;
+mod review;
+mod serve;
+
+pub use evidence::{EvidenceStore, EvidenceStoreError};
+pub use expected::{Attested, ExpectedJob, ExpectedPod, JobRef, StartedJob};
+pub use refusal::Refusal;
+pub use registry::Attestations;
+pub use review::{AUDIENCE, KubeTokenReviewer, ReviewError, Reviewed, TokenReviewer};
+pub use serve::{ServeError, TlsPem, serve};
