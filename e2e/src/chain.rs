@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use alloy::network::EthereumWallet;
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, U256, keccak256};
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, Result, ensure};
@@ -171,7 +171,7 @@ impl Chain {
             order.gpus,
             order.seconds,
             u128::MAX >> 48,
-            B256::random(),
+            keccak256(jiff::Timestamp::now().as_nanosecond().to_be_bytes()),
             order.spec.to_vec().into(),
         );
         let id = call.call().await.map_err(refusal)?;

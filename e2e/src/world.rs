@@ -19,7 +19,7 @@ use hawser_crds::{
 
 use crate::chain::Chain;
 use crate::environment::Environment;
-use crate::{conditions, explain, run, wait};
+use crate::{bucket, conditions, explain, run, wait};
 
 /// Where the operator is installed.
 pub const SYSTEM: &str = "hawser-system";
@@ -56,6 +56,7 @@ impl World {
         let chain = Chain::deploy(&environment.rpc_url).await?;
         progress(&format!("market {} deployed, provider registered", chain.market));
         let world = Self { environment, chain };
+        bucket::publish(&world.environment, BUCKET).await?;
         world.prepare_system_namespace(&client).await?;
         world.install_charts().await?;
         let ready = world.wait_for_operator(&client).await;
@@ -104,7 +105,7 @@ impl World {
                 "url": format!("s3://{BUCKET}"),
                 "publicUrl": format!("{s3}/{BUCKET}"),
                 "existingSecret": EVIDENCE_SECRET,
-                "s3": { "endpoint": s3, "region": "us-east-1", "allowHttp": true },
+                "s3": { "endpoint": s3, "region": bucket::REGION, "allowHttp": true },
             },
         })
     }
