@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {JobId} from "../../src/types/JobId.sol";
+import {OfferTerms} from "../../src/types/Offer.sol";
+import {OfferId} from "../../src/types/OfferId.sol";
+import {Voucher} from "../../src/types/Voucher.sol";
+import {MarketTest} from "../support/MarketTest.sol";
+import {vm} from "../support/Vm.sol";
+
+/// @notice What transactions cost, base fee and calldata included (`isolate` makes each call a transaction of its
+/// own). The figures are committed in `snapshots/ComputeMarket.json`; a drift of it fails in CI.
+/// @dev The second claim of a job is measured, the one that is repeated while it runs.
+/// forge-config: default.isolate = true
+contract GasTest is MarketTest {
+    string private constant GROUP = "ComputeMarket";
+    uint256 private constant JOBS = 100;
+
+    JobId[] private jobs;
+
+    function setUp() public override {
+        super.setUp();
+        for (uint256 i = 0; i < JOBS; ++i) {
+            jobs.push(open(2, 3600, keccak256(abi.encode(i))));
+        }
+    }
+
+    function take(uint256 count) private view returns (JobId[] memory ids, address[] memory signers) {
+        ids = new JobId[](count);
+        signers = new address[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            ids[i] = jobs[i];
+            signers[i] = attestor;
+        }
+    }
+
+    function startJobs(uint256 count) private {
+        (JobId[] memory ids, address[] memory signers) = take(count);
+        vm.prank(operator);
+        market.startJobs(ids, signers);
+    }
+
+    function claimJobs(uint256 count, uint64 gpuSeconds) private {
+        Voucher[] memory vouchers = new Voucher[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            vouchers[i] = sign(jobs[i], gpuSeconds);
+        }
+        vm.prank(operator);
+        market.claim(offerId, vouchers);
+    }
+
+    function snapshot(string memory name) private returns (uint256) {
+        return vm.snapshotGasLastCall(GROUP, name);
+    }
+
+    function test_StartCostsWithinTheTarget() public {
+        startJobs(JOBS / 2);
+        uint256 fifty = snapshot("startJobs, 50 jobs");
+        (JobId[] memory ids, address[] memory signers) = take(JOBS);
+        JobId[] memory last = new JobId[](1);
+        last[0] = ids[JOBS - 1];
+        assembly ("memory-safe") {
+            mstore(signers, 1)
+        }
+        vm.prank(operator);
+        market.startJobs(last, signers);
+        uint256 one = snapshot("startJobs, 1 job");
+        uint256 marginal = (fifty - one) / 49;
+        vm.snapshotValue(GROUP, "startJobs, each further job", marginal);
+        vm.assertLe(marginal, 11_000, "gas of a further start");
+    }
+
+    function test_ClaimCostsWithinTheTarget() public {
+        startJobs(JOBS);
+        vm.warp(T0 + 3000);
+        claimJobs(JOBS, 1000);
+        claimJobs(1, 1100);
+        uint256 one = snapshot("claim, 1 job");
+        claimJobs(JOBS, 5400);
+        uint256 hundred = snapshot("claim, 100 jobs");
+        uint256 marginal = (hundred - one) / 99;
+        vm.snapshotValue(GROUP, "claim, each further job", marginal);
+        vm.assertLe(marginal, 12_000, "gas of a further claim");
+    }
+
+    function test_TheOtherCalls() public {
+        OfferTerms memory t = terms();
+        t.salt = "new";
+        vm.prank(operator);
+        market.setOffer(t, PRICE, AVAILABLE, type(uint64).max, "{}");
+        snapshot("setOffer, new");
+        vm.prank(operator);
+        market.updateOffer(offerId, PRICE + 1, 4, uint64(T0 + 1000));
+        snapshot("updateOffer");
+        vm.prank(customer);
+        market.openJob(offerId, 1, 3600, PRICE + 1, 0, new bytes(1024));
+        snapshot("openJob, spec of 1024 zero bytes");
+        startJobs(3);
+        vm.prank(customer);
+        market.topUp(jobs[0], 3600);
+        snapshot("topUp");
+        vm.warp(T0 + 600);
+        vm.prank(customer);
+        market.endJob(jobs[0]);
+        snapshot("endJob");
+        claimJobs(1, 1000);
+        snapshot("claim, 1 job, first of the market");
+        end(jobs[1], 0, 0);
+        snapshot("endJobs, 1 job, at once");
+        vm.prank(operator);
+        market.declineJobs(one(jobs[3]), "no");
+        snapshot("declineJobs, 1 job");
+        vm.warp(T0 + 601);
+        market.refund(one(jobs[4]));
+        snapshot("refund, 1 job");
+        vm.prank(customer);
+        market.withdraw(address(token), customer);
+        snapshot("withdraw");
+    }
+}

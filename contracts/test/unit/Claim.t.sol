@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {JobStatus, SkipReason} from "../../src/types/Job.sol";
+import {JobId} from "../../src/types/JobId.sol";
+import {OfferTerms} from "../../src/types/Offer.sol";
+import {OfferId} from "../../src/types/OfferId.sol";
+import {Settlement, Voucher} from "../../src/types/Voucher.sol";
+import {MarketTest} from "../support/MarketTest.sol";
+import {vm} from "../support/Vm.sol";
+
+contract ClaimTest is MarketTest {
+    function skipped(Voucher memory voucher, SkipReason why) private {
+        uint256 before = creditOf(provider);
+        expectSkip(voucher.jobId, why);
+        vm.assertEq(market.claim(offerId, one(voucher)), 0);
+        vm.assertEq(creditOf(provider), before);
+    }
+
+    function test_UseIsPaidLessTheFee() public {
+        JobId id = running();
+        vm.warp(T0 + 1800);
+        vm.assertEq(claim(id, 1800), 1);
+        vm.assertEq(market.job(id).used, 1800);
+        vm.assertEq(market.job(id).paid, 1e6);
+        vm.assertEq(creditOf(provider), 975_000);
+        vm.assertEq(creditOf(sink), 25_000);
+        assertBooks(id);
+    }
+
+    function test_ABatchIsOneLogWithALinePerPaidJob() public {
+        JobId a = open(1, 3600, "a");
+        JobId b = open(2, 3600, "b");
+        start(a);
+        start(b);
+        vm.warp(T0 + 3600);
+        Voucher[] memory vouchers = new Voucher[](3);
+        vouchers[0] = sign(a, 3600);
+        vouchers[1] = sign(a, 3600);
+        vouchers[2] = sign(b, 7000);
+
+        Settlement[] memory lines = new Settlement[](2);
+        lines[0] = Settlement(a, 3600, vouchers[0].evidenceRoot);
+        lines[1] = Settlement(b, 7000, vouchers[2].evidenceRoot);
+        expectSkip(a, SkipReason.Stale);
+        uint256 paid = 2e6 + uint256(7000) * 2e6 / 3600;
+        vm.expectEmit(address(market));
+        emit IComputeMarket.UsageClaimed(offerId, provider, lines, 10_600, paid, 50_000 + 97_222);
+        vm.prank(stranger);
+        vm.assertEq(market.claim(offerId, vouchers), 2);
+        vm.assertEq(creditOf(provider) + creditOf(sink), paid);
+    }
+
+    function test_AVoucherOlderThanTheClaimPaysNothing() public {
+        JobId id = running();
+        vm.warp(T0 + 1800);
+        Voucher memory older = sign(id, 900);
+        claim(id, 1800);
+        skipped(older, SkipReason.Stale);
+        skipped(sign(id, 1800), SkipReason.Stale);
+    }
+
+    function test_UseBeyondRunningTimeIsCutAndCanBeClaimedLater() public {
+        JobId id = running();
+        vm.warp(T0 + 100);
+        Voucher memory eager = sign(id, 7200);
+        market.claim(offerId, one(eager));
+        vm.assertEq(market.job(id).used, 200);
+        vm.warp(T0 + 3600 + CLAIM_WINDOW);
+        market.claim(offerId, one(eager));
+        vm.assertEq(market.job(id).used, 7200);
+        vm.assertEq(market.job(id).paid, 4e6);
+    }
+
+    function test_UseBeyondTheEndIsCut() public {
+        JobId id = running();
+        vm.warp(T0 + 4000);
+        claim(id, type(uint64).max);
+        vm.assertEq(market.job(id).used, 7200);
+        assertBooks(id);
+    }
+
+    function test_AForgedVoucherIsSkippedAndTheRestIsPaid() public {
+        JobId id = running();
+        vm.warp(T0 + 1000);
+        Voucher[] memory vouchers = new Voucher[](2);
+        vouchers[0] = signAs(0xBAD, id, 2000);
+        vouchers[1] = sign(id, 1000);
+        expectSkip(id, SkipReason.BadSignature);
+        vm.assertEq(market.claim(offerId, vouchers), 1);
+        vm.assertEq(market.job(id).used, 1000);
+    }
+
+    function test_ASignatureCoversCountEvidenceAndJob() public {
+        JobId id = running();
+        JobId other = open(2, 3600, "other");
+        start(other);
+        vm.warp(T0 + 1000);
+        Voucher memory changed = sign(id, 500);
+        changed.gpuSeconds = 501;
+        skipped(changed, SkipReason.BadSignature);
+        changed = sign(id, 500);
+        changed.evidenceRoot = 0;
+        skipped(changed, SkipReason.BadSignature);
+        changed = sign(id, 500);
+        changed.jobId = other;
+        skipped(changed, SkipReason.BadSignature);
+    }
+
+    function test_ASignatureForAnotherMarketCountsForNothing() public {
+        JobId id = running();
+        vm.warp(T0 + 1000);
+        IComputeMarket here = market;
+        market = deployMarket(0, sink);
+        Voucher memory elsewhere = sign(id, 500);
+        market = here;
+        skipped(elsewhere, SkipReason.BadSignature);
+    }
+
+    function test_AMalleableOrEmptySignatureIsNoSignature() public {
+        JobId id = running();
+        vm.warp(T0 + 1000);
+        Voucher memory voucher = sign(id, 500);
+        bytes32 n = bytes32(0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141);
+        uint256 s = uint256(voucher.vs) & (type(uint256).max >> 1);
+        uint256 flipped = (uint256(voucher.vs) >> 255) ^ 1;
+        voucher.vs = bytes32((flipped << 255) | (uint256(n) - s));
+        skipped(voucher, SkipReason.BadSignature);
+        (voucher.r, voucher.vs) = (0, 0);
+        skipped(voucher, SkipReason.BadSignature);
+    }
+
+    function test_VouchersOfARotatedAttestorCountNoMore() public {
+        JobId id = running();
+        vm.warp(T0 + 1000);
+        Voucher memory old = sign(id, 2000);
+        startAs(id, vm.addr(0xBEEF));
+        skipped(old, SkipReason.BadSignature);
+        vm.assertEq(market.claim(offerId, one(signAs(0xBEEF, id, 1500))), 1);
+    }
+
+    function test_AJobThatWasNotStartedPaysNothing() public {
+        skipped(sign(open(1, 3600, 0), 1), SkipReason.NotStarted);
+        skipped(sign(JobId.wrap(bytes32(OfferId.unwrap(offerId))), 1), SkipReason.NotLive);
+    }
+
+    function test_AClosedJobPaysNothing() public {
+        JobId id = running();
+        vm.warp(T0 + 1000);
+        end(id, 0, 0);
+        skipped(sign(id, 2000), SkipReason.NotLive);
+    }
+
+    function test_TheClaimWindowEndsWhereTheRefundBegins() public {
+        JobId id = running();
+        vm.warp(T0 + 3600 + CLAIM_WINDOW);
+        vm.assertEq(market.refund(one(id)), 0);
+        vm.assertEq(claim(id, 3600), 1);
+        vm.warp(T0 + 3600 + CLAIM_WINDOW + 1);
+        skipped(sign(id, 7200), SkipReason.ClaimWindowPassed);
+        vm.assertEq(market.refund(one(id)), 1);
+    }
+
+    function test_AJobOfAnotherOfferIsSkipped() public {
+        OfferTerms memory t = terms();
+        t.salt = "other";
+        OfferId other = post(t);
+        JobId id = running();
+        vm.warp(T0 + 1000);
+        Voucher memory voucher = sign(id, 500);
+        expectSkip(id, SkipReason.WrongOffer);
+        vm.assertEq(market.claim(other, one(voucher)), 0);
+    }
+
+    function test_AnUnknownOfferCantBeClaimedFor() public {
+        OfferId none = OfferId.wrap("none");
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.UnknownOffer.selector, none));
+        market.claim(none, new Voucher[](0));
+    }
+
+    function test_AClaimClosesNothing() public {
+        JobId id = running();
+        vm.warp(T0 + 3600);
+        claim(id, 7200);
+        assertStatus(id, JobStatus.Ended);
+    }
+
+    function test_WhatAnOfferEarnedIsCounted() public {
+        JobId id = running();
+        vm.warp(T0 + 3600);
+        claim(id, 3600);
+        claim(id, 5400);
+        vm.assertEq(market.offer(offerId).settledGpuSeconds, 5400);
+        vm.assertEq(market.offer(offerId).settledAmount, 3e6);
+    }
+
+    function test_NothingPaidIsNothingLogged() public {
+        JobId id = running();
+        vm.recordLogs();
+        market.claim(offerId, one(sign(id, 0)));
+        vm.assertEq(vm.getRecordedLogs().length, 1);
+    }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {JobStatus} from "../../src/types/Job.sol";
+import {JobId} from "../../src/types/JobId.sol";
+import {MarketTest} from "../support/MarketTest.sol";
+import {vm} from "../support/Vm.sol";
+
+contract EndJobTest is MarketTest {
+    function endByCustomer(JobId id) private returns (uint64) {
+        vm.prank(customer);
+        return market.endJob(id);
+    }
+
+    function refused(JobId id, bytes memory why) private {
+        vm.expectRevert(why);
+        vm.prank(customer);
+        market.endJob(id);
+    }
+
+    function test_TheJobEndsAfterANoticeAndTheTailIsCredited() public {
+        JobId id = running();
+        vm.warp(T0 + 840);
+        vm.expectEmit(address(market));
+        emit IComputeMarket.JobEndAnnounced(id, offerId, customer, uint64(T0 + 900), 3e6, "");
+        vm.assertEq(endByCustomer(id), T0 + 900);
+        vm.assertEq(creditOf(customer), 3e6);
+        vm.assertEq(market.job(id).duration, 900);
+        assertBooks(id);
+    }
+
+    function test_TheShortestDurationIsPaidFor() public {
+        JobId id = running();
+        vm.warp(T0 + 1);
+        vm.assertEq(endByCustomer(id), T0 + MIN_DURATION);
+    }
+
+    function test_ClaimsGoOnUntilTheWindowEndsThenTheRestIsRefunded() public {
+        JobId id = running();
+        vm.warp(T0 + 840);
+        endByCustomer(id);
+        vm.warp(T0 + 900 + CLAIM_WINDOW);
+        claim(id, 1000);
+        vm.assertEq(market.refund(one(id)), 0);
+        vm.warp(T0 + 900 + CLAIM_WINDOW + 1);
+        vm.assertEq(market.refund(one(id)), 1);
+        vm.assertEq(creditOf(customer) + creditOf(provider) + creditOf(sink), 4e6);
+    }
+
+    function test_UseClaimedBeforeTheNoticeFitsInWhatIsKept() public {
+        JobId id = running();
+        vm.warp(T0 + 1000);
+        claim(id, 2000);
+        endByCustomer(id);
+        vm.warp(T0 + 4000);
+        claim(id, 7200);
+        vm.assertEq(market.job(id).used, 2 * 1060);
+        assertBooks(id);
+    }
+
+    function test_AJobThatEndsAnywayCantBeEnded() public {
+        JobId id = running();
+        vm.warp(T0 + 3540);
+        refused(id, abi.encodeWithSelector(IComputeMarket.EndNotEarlier.selector, id, T0 + 3600, T0 + 3600));
+    }
+
+    function test_AnOrderThatWasNotStartedCantBeEnded() public {
+        JobId id = open(1, 3600, 0);
+        refused(id, abi.encodeWithSelector(IComputeMarket.WrongStatus.selector, id, JobStatus.Open));
+    }
+
+    function test_AnEndedJobCantBeEnded() public {
+        JobId id = running();
+        vm.warp(T0 + 3600);
+        refused(id, abi.encodeWithSelector(IComputeMarket.WrongStatus.selector, id, JobStatus.Ended));
+    }
+
+    function test_OnlyTheCustomerEndsIt() public {
+        JobId id = running();
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.NotCustomer.selector, id, operator));
+        vm.prank(operator);
+        market.endJob(id);
+    }
+}

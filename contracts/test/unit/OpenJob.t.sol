@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {Job, JobStatus} from "../../src/types/Job.sol";
+import {JobId} from "../../src/types/JobId.sol";
+import {OfferId} from "../../src/types/OfferId.sol";
+import {MarketTest} from "../support/MarketTest.sol";
+import {vm} from "../support/Vm.sol";
+
+contract OpenJobTest is MarketTest {
+    function refused(bytes memory why, uint16 gpus, uint32 duration, uint128 maxPrice) private {
+        vm.expectRevert(why);
+        vm.prank(customer);
+        market.openJob(offerId, gpus, duration, maxPrice, 0, "{}");
+    }
+
+    function test_AnOrderIsStoredLoggedAndPaidFor() public {
+        bytes memory spec = '{"image":"x@sha256:0"}';
+        JobId expected = market.jobIdOf(offerId, PRICE, 2, customer, 3600, "salt", keccak256(spec));
+        vm.expectEmit(address(market));
+        emit IComputeMarket.JobOpened(expected, offerId, customer, 3600, uint64(T0 + START_WINDOW), 4e6, "salt", spec);
+        vm.prank(customer);
+        JobId id = market.openJob(offerId, 2, 3600, PRICE, "salt", spec);
+
+        vm.assertTrue(id == expected);
+        vm.assertEq(token.balanceOf(address(market)), 4e6);
+        Job memory job = market.job(id);
+        assertStatus(id, JobStatus.Open);
+        vm.assertTrue(job.offerId == offerId);
+        vm.assertEq(job.customer, customer);
+        vm.assertEq(job.attestor, address(0));
+        vm.assertEq(job.price, PRICE);
+        vm.assertEq(job.gpus, 2);
+        vm.assertEq(job.duration, 3600);
+        vm.assertEq(job.minDuration, MIN_DURATION);
+        vm.assertEq(job.maxDuration, MAX_DURATION);
+        vm.assertEq(job.startDeadline, T0 + START_WINDOW);
+        vm.assertEq(job.refundableFrom, T0 + START_WINDOW + 1);
+        vm.assertEq(job.started + job.end + job.used + job.paid, 0);
+        vm.assertEq(job.deposit, 4e6);
+    }
+
+    function test_TheDepositIsRoundedUp() public {
+        vm.prank(operator);
+        market.updateOffer(offerId, 1, AVAILABLE, type(uint64).max);
+        vm.prank(customer);
+        JobId id = market.openJob(offerId, 1, MIN_DURATION, 1, 0, "{}");
+        vm.assertEq(market.job(id).deposit, 1);
+    }
+
+    function test_TheLockedPriceOutlivesAPriceChange() public {
+        JobId id = open(1, 3600, 0);
+        vm.prank(operator);
+        market.updateOffer(offerId, PRICE * 10, AVAILABLE, type(uint64).max);
+        vm.assertEq(market.job(id).price, PRICE);
+    }
+
+    function test_CreditIsSpentBeforeTokens() public {
+        JobId first = open(2, 3600, 0);
+        vm.prank(operator);
+        market.declineJobs(one(first), "");
+        vm.assertEq(creditOf(customer), 4e6);
+        uint256 before = token.balanceOf(customer);
+
+        open(1, 3600, "a");
+        vm.assertEq(creditOf(customer), 2e6);
+        vm.assertEq(token.balanceOf(customer), before);
+        open(2, 3600, "b");
+        vm.assertEq(creditOf(customer), 0);
+        vm.assertEq(token.balanceOf(customer), before - 2e6);
+    }
+
+    function test_TheSameOrderTwiceIsOneOrder() public {
+        JobId id = open(1, 3600, 0);
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.JobExists.selector, id));
+        open(1, 3600, 0);
+    }
+
+    function test_AClosedOrderCantBeOpenedAgain() public {
+        JobId id = open(1, 3600, 0);
+        vm.prank(operator);
+        market.declineJobs(one(id), "");
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.JobExists.selector, id));
+        open(1, 3600, 0);
+    }
+
+    function test_EachPartOfTheOrderIsInTheId() public view {
+        JobId[6] memory ids = [
+            market.jobIdOf(offerId, PRICE, 1, customer, 3600, 0, 0),
+            market.jobIdOf(offerId, PRICE, 1, stranger, 3600, 0, 0),
+            market.jobIdOf(offerId, PRICE, 1, customer, 3601, 0, 0),
+            market.jobIdOf(offerId, PRICE, 1, customer, 3600, "s", 0),
+            market.jobIdOf(offerId, PRICE, 1, customer, 3600, 0, "spec"),
+            market.jobIdOf(offerId, PRICE, 2, customer, 3600, 0, 0)
+        ];
+        for (uint256 i = 0; i < 6; ++i) {
+            for (uint256 j = 0; j < i; ++j) {
+                vm.assertTrue(ids[i] != ids[j]);
+            }
+        }
+    }
+
+    function test_MoreGpusThanOfferedAreRefused() public {
+        refused(abi.encodeWithSelector(IComputeMarket.GpusUnavailable.selector, 9, 8), 9, 3600, PRICE);
+        refused(abi.encodeWithSelector(IComputeMarket.GpusUnavailable.selector, 0, 8), 0, 3600, PRICE);
+        open(8, 3600, 0);
+    }
+
+    function test_APriceAboveWhatTheCustomerAcceptsIsRefused() public {
+        refused(abi.encodeWithSelector(IComputeMarket.PriceAboveMax.selector, PRICE, PRICE - 1), 1, 3600, PRICE - 1);
+    }
+
+    function test_ADurationOutsideTheOffersRangeIsRefused() public {
+        refused(abi.encodeWithSelector(IComputeMarket.DurationOutOfRange.selector, 119, 120, 86_400), 1, 119, PRICE);
+        refused(
+            abi.encodeWithSelector(IComputeMarket.DurationOutOfRange.selector, 86_401, 120, 86_400), 1, 86_401, PRICE
+        );
+        // 2^24 + 200 would be a valid 200 where it is stored.
+        uint32 wide = 2 ** 24 + 200;
+        refused(abi.encodeWithSelector(IComputeMarket.DurationOutOfRange.selector, wide, 120, 86_400), 1, wide, PRICE);
+    }
+
+    function test_AnExpiredOfferTakesNoOrders() public {
+        vm.prank(operator);
+        market.updateOffer(offerId, PRICE, AVAILABLE, uint64(T0));
+        open(1, 3600, 0);
+        vm.warp(T0 + 1);
+        refused(abi.encodeWithSelector(IComputeMarket.OfferExpired.selector, offerId, T0), 1, 3600, PRICE);
+    }
+
+    function test_AnUnknownOfferTakesNoOrders() public {
+        OfferId none = OfferId.wrap("none");
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.UnknownOffer.selector, none));
+        market.openJob(none, 1, 3600, PRICE, 0, "{}");
+    }
+
+    function test_ASpecHasALimit() public {
+        vm.prank(customer);
+        market.openJob(offerId, 1, 3600, PRICE, 0, new bytes(4096));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.TextTooLong.selector, 4097, 4096));
+        vm.prank(customer);
+        market.openJob(offerId, 1, 3600, PRICE, 0, new bytes(4097));
+    }
+
+    function test_AnOrderWithoutTheMoneyIsRefused() public {
+        vm.expectRevert(
+            abi.encodeWithSignature(
+                "ERC20InsufficientAllowance(address,uint256,uint256)", address(market), 0, uint256(PRICE)
+            )
+        );
+        vm.prank(stranger);
+        market.openJob(offerId, 1, 3600, PRICE, 0, "{}");
+    }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {JobId} from "../../src/types/JobId.sol";
+import {Provider} from "../../src/types/Provider.sol";
+import {MarketTest} from "../support/MarketTest.sol";
+import {vm} from "../support/Vm.sol";
+
+contract SetProviderTest is MarketTest {
+    function test_KeysAreStoredAndLogged() public {
+        vm.expectEmit(address(market));
+        emit IComputeMarket.ProviderSet(stranger, operator, payout);
+        vm.prank(stranger);
+        market.setProvider(operator, payout);
+        Provider memory keys = market.provider(stranger);
+        vm.assertEq(keys.operator, operator);
+        vm.assertEq(keys.payout, payout);
+    }
+
+    function test_EarningsMustGoSomewhere() public {
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.ZeroPayout.selector));
+        market.setProvider(operator, address(0));
+    }
+
+    function test_ARevokedOperatorCanDoNothingMore() public {
+        JobId id = open(1, 3600, 0);
+        vm.prank(provider);
+        market.setProvider(address(0), payout);
+
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.NotOperator.selector, operator, provider));
+        vm.prank(operator);
+        market.updateOffer(offerId, PRICE, 1, type(uint64).max);
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.NotOperator.selector, operator, provider));
+        vm.prank(operator);
+        market.withdrawFor(provider, address(token));
+        vm.prank(operator);
+        vm.assertEq(market.declineJobs(one(id), "stolen"), 0);
+        vm.prank(provider);
+        vm.assertEq(market.declineJobs(one(id), "the cold key still can"), 1);
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {JobStatus} from "../../src/types/Job.sol";
+import {JobId} from "../../src/types/JobId.sol";
+import {MarketTest} from "../support/MarketTest.sol";
+import {vm} from "../support/Vm.sol";
+
+contract TopUpTest is MarketTest {
+    function topUp(JobId id, uint32 extra) private {
+        vm.prank(customer);
+        market.topUp(id, extra);
+    }
+
+    function refused(JobId id, uint32 extra, bytes memory why) private {
+        vm.expectRevert(why);
+        vm.prank(customer);
+        market.topUp(id, extra);
+    }
+
+    function test_MoreTimeIsPaidForAtTheLockedPrice() public {
+        JobId id = running();
+        vm.prank(operator);
+        market.updateOffer(offerId, PRICE * 10, 0, uint64(T0));
+        vm.warp(T0 + 3599);
+        vm.expectEmit(address(market));
+        emit IComputeMarket.JobToppedUp(id, offerId, 5400, 6e6);
+        topUp(id, 1800);
+        vm.assertEq(token.balanceOf(address(market)), 6e6);
+        vm.assertEq(market.job(id).end, T0 + 5400);
+        vm.assertEq(market.job(id).deposit, 6e6);
+    }
+
+    function test_ManySmallTopUpsCostWhatOneOrderCosts() public {
+        JobId id = open(1, 121, 0);
+        for (uint256 i = 0; i < 7; ++i) {
+            topUp(id, 1);
+        }
+        vm.assertEq(token.balanceOf(address(market)), market.job(id).deposit);
+        vm.assertEq(market.job(id).deposit, uint256(71_112));
+    }
+
+    function test_AnOpenOrderCanBeToppedUp() public {
+        JobId id = open(1, 3600, 0);
+        topUp(id, 3600);
+        assertStatus(id, JobStatus.Open);
+        vm.assertEq(market.job(id).duration, 7200);
+    }
+
+    function test_TheOffersLongestDurationHolds() public {
+        JobId id = running();
+        topUp(id, MAX_DURATION - 3600);
+        refused(
+            id,
+            1,
+            abi.encodeWithSelector(
+                IComputeMarket.DurationOutOfRange.selector, MAX_DURATION + 1, MIN_DURATION, MAX_DURATION
+            )
+        );
+    }
+
+    function test_AHugeExtraDoesNotWrap() public {
+        JobId id = running();
+        refused(
+            id,
+            type(uint32).max,
+            abi.encodeWithSelector(
+                IComputeMarket.DurationOutOfRange.selector, uint256(type(uint32).max) + 3600, MIN_DURATION, MAX_DURATION
+            )
+        );
+    }
+
+    function test_AnAnnouncedEndStays() public {
+        JobId id = running();
+        end(id, uint64(T0 + 1800), 0);
+        refused(id, 60, abi.encodeWithSelector(IComputeMarket.EndAnnounced.selector, id, T0 + 1800));
+    }
+
+    function test_AnEndedOrClosedJobTakesNoMoreMoney() public {
+        JobId id = running();
+        vm.warp(T0 + 3600);
+        refused(id, 60, abi.encodeWithSelector(IComputeMarket.WrongStatus.selector, id, JobStatus.Ended));
+        end(id, 0, 0);
+        refused(id, 60, abi.encodeWithSelector(IComputeMarket.WrongStatus.selector, id, JobStatus.Closed));
+    }
+
+    function test_OnlyTheCustomerTopsUp() public {
+        JobId id = running();
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.NotCustomer.selector, id, stranger));
+        vm.prank(stranger);
+        market.topUp(id, 60);
+    }
+}
