@@ -4,7 +4,6 @@ pragma solidity ^0.8.28;
 import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 import {Ledger} from "./base/Ledger.sol";
@@ -33,6 +32,11 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
         bool ending;
     }
 
+    /// @dev A struct only so that a claim computes the place of the slot once.
+    struct JobSlot {
+        JobState state;
+    }
+
     struct Fee {
         uint16 bps;
         address sink;
@@ -42,7 +46,6 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
     struct Tally {
         uint256 gpuSeconds;
         uint256 paid;
-        uint256 fee;
     }
 
     /// @inheritdoc IComputeMarket
@@ -50,7 +53,7 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
     /// @inheritdoc IComputeMarket
     uint32 public constant END_NOTICE = 60;
 
-    mapping(JobId => JobState) private _jobs;
+    mapping(JobId => JobSlot) private _jobs;
     mapping(JobId => Order) private _orders;
     Fee private _fee;
 
@@ -78,7 +81,7 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
         require(_orders[id].customer == address(0), JobExists(id));
 
         uint256 startDeadline = block.timestamp + posted.startWindow;
-        _jobs[id] = JobStateLibrary.open(duration);
+        _jobs[id].state = JobStateLibrary.open(duration);
         _orders[id] = Order(msg.sender, uint32(startDeadline), posted.minDuration, posted.maxDuration, false);
         uint256 deposit = id.deposit(duration);
         emit JobOpened(id, offerId, msg.sender, duration, uint64(startDeadline), deposit, salt, spec);
@@ -88,7 +91,7 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
 
     /// @inheritdoc IComputeMarket
     function topUp(JobId id, uint32 extra) external nonReentrant {
-        JobState state = _jobs[id];
+        JobState state = _jobs[id].state;
         Order memory order = _orders[id];
         _requireCustomer(id, order);
         JobStatus status = _status(state, order.customer);
@@ -97,7 +100,7 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
         uint256 duration = state.duration() + extra;
         require(duration <= order.maxDuration, DurationOutOfRange(duration, order.minDuration, order.maxDuration));
 
-        _jobs[id] = state.withDuration(duration);
+        _jobs[id].state = state.withDuration(duration);
         uint256 deposit = id.deposit(duration);
         emit JobToppedUp(id, id.offerId(), uint32(duration), deposit);
 
@@ -106,7 +109,7 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
 
     /// @inheritdoc IComputeMarket
     function endJob(JobId id) external returns (uint64) {
-        JobState state = _jobs[id];
+        JobState state = _jobs[id].state;
         Order memory order = _orders[id];
         _requireCustomer(id, order);
         JobStatus status = _status(state, order.customer);
@@ -124,7 +127,7 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
     function declineJobs(JobId[] calldata ids, string calldata reason) external returns (uint256 done) {
         for (uint256 i = 0; i < ids.length; ++i) {
             JobId id = ids[i];
-            JobState state = _jobs[id];
+            JobState state = _jobs[id].state;
             if (!_isOperator(_offers[id.offerId()].provider)) {
                 emit JobSkipped(id, SkipReason.NotOperator);
             } else if (state.duration() == 0) {
@@ -164,7 +167,7 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
         require(endAt == 0 || endAt > block.timestamp, EndInPast(endAt, block.timestamp));
         for (uint256 i = 0; i < ids.length; ++i) {
             JobId id = ids[i];
-            JobState state = _jobs[id];
+            JobState state = _jobs[id].state;
             if (!_isOperator(_offers[id.offerId()].provider)) {
                 emit JobSkipped(id, SkipReason.NotOperator);
             } else if (state.duration() == 0) {
@@ -194,34 +197,33 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
         address payee = posted.provider;
         require(payee != address(0), UnknownOffer(offerId));
         uint256 claimWindow = posted.claimWindow;
-        Fee memory charged = _fee;
         bytes32 domain = _domainSeparatorV4();
 
         Tally memory tally;
         ClaimLog log = ClaimLogLibrary.reserve(vouchers.length);
         for (uint256 i = 0; i < vouchers.length; ++i) {
             Voucher calldata voucher = vouchers[i];
-            if (voucher.jobId.offerId() != offerId) {
-                emit JobSkipped(voucher.jobId, SkipReason.WrongOffer);
+            JobId id = voucher.jobId;
+            if (id.offerId() != offerId) {
+                emit JobSkipped(id, SkipReason.WrongOffer);
                 continue;
             }
-            uint256 used = _settle(voucher, claimWindow, domain, charged.bps, tally);
-            if (used != 0) log.write(done++, voucher.jobId, used, voucher.evidenceRoot);
+            uint256 used = _settle(id, voucher, claimWindow, domain, tally);
+            if (used != 0) log.write(done++, id, used, voucher.evidenceRoot);
         }
         if (done == 0) return 0;
 
-        address token = posted.token;
-        _countSettled(posted, tally.gpuSeconds, tally.paid);
-        _credit(payee, token, tally.paid - tally.fee);
-        _credit(charged.sink, token, tally.fee);
-        log.finish(done, offerId, payee, tally.gpuSeconds, tally.paid, tally.fee);
+        uint256 paid = tally.paid;
+        uint256 charged = _charge(posted, tally.gpuSeconds, paid);
+        _credit(payee, posted.token, paid - charged);
+        log.finish(done, offerId, payee, tally.gpuSeconds, paid, charged);
     }
 
     /// @inheritdoc IComputeMarket
     function refund(JobId[] calldata ids) external returns (uint256 done) {
         for (uint256 i = 0; i < ids.length; ++i) {
             JobId id = ids[i];
-            JobState state = _jobs[id];
+            JobState state = _jobs[id].state;
             if (state.duration() == 0) {
                 emit JobSkipped(id, SkipReason.NotLive);
             } else if (block.timestamp < _refundableFrom(id, state)) {
@@ -250,7 +252,7 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
 
     /// @inheritdoc IComputeMarket
     function job(JobId id) external view returns (Job memory) {
-        JobState state = _jobs[id];
+        JobState state = _jobs[id].state;
         Order memory order = _orders[id];
         bool live = state.duration() != 0;
         uint256 paid = id.paid(state.used());
@@ -319,14 +321,14 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
 
     /// @dev Starts a job or rotates its attestor; logs why not where it can't.
     function _start(JobId id, address attestor) private returns (bool) {
-        JobState state = _jobs[id];
+        JobState state = _jobs[id].state;
         if (state.duration() == 0) {
             emit JobSkipped(id, SkipReason.NotLive);
         } else if (attestor == address(0)) {
             emit JobSkipped(id, SkipReason.ZeroAttestor);
         } else if (state.started() != 0) {
             if (block.timestamp < state.end()) {
-                _jobs[id] = state.withStart(attestor, state.started());
+                _jobs[id].state = state.withStart(attestor, state.started());
                 emit AttestorRotated(id, attestor);
                 return true;
             }
@@ -334,7 +336,7 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
         } else if (block.timestamp > _orders[id].startDeadline) {
             emit JobSkipped(id, SkipReason.DeadlinePassed);
         } else {
-            _jobs[id] = state.withStart(attestor, block.timestamp);
+            _jobs[id].state = state.withStart(attestor, block.timestamp);
             emit JobStarted(id, attestor, uint64(block.timestamp));
             return true;
         }
@@ -343,42 +345,51 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
 
     /// @dev Pays one voucher: writes the job and adds to the tally. Returns the GPU-seconds claimed so far, or 0 where
     /// the voucher was skipped.
-    function _settle(Voucher calldata voucher, uint256 claimWindow, bytes32 domain, uint256 bps, Tally memory tally)
+    function _settle(JobId id, Voucher calldata voucher, uint256 claimWindow, bytes32 domain, Tally memory tally)
         private
-        returns (uint256)
+        returns (uint256 used)
     {
-        JobId id = voucher.jobId;
-        JobState state = _jobs[id];
-        if (state.duration() == 0) return _skip(id, SkipReason.NotLive);
-        if (state.started() == 0) return _skip(id, SkipReason.NotStarted);
+        JobSlot storage slot = _jobs[id];
+        JobState state = slot.state;
         unchecked {
-            uint256 end = state.end();
-            if (block.timestamp > end + claimWindow) return _skip(id, SkipReason.ClaimWindowPassed);
-
-            uint256 bound = id.gpus() * (Math.min(block.timestamp, end) - state.started());
-            uint256 used = Math.min(voucher.gpuSeconds, bound);
+            uint256 started = state.started();
+            uint256 end = started + state.duration();
+            uint256 bound = id.gpus() * ((block.timestamp < end ? block.timestamp : end) - started);
+            used = voucher.gpuSeconds;
+            if (used > bound) used = bound;
             uint256 before = state.used();
-            if (used <= before) return _skip(id, SkipReason.Stale);
-            if (!_isSigned(voucher, domain, state.attestor())) return _skip(id, SkipReason.BadSignature);
-
-            _jobs[id] = state.withUsed(used);
-            uint256 paidBefore = id.paid(before);
-            uint256 paid = id.paid(used);
+            // A job that is not there or closed has no seconds, so its bound is 0; one that was not started ended in
+            // 1970. Which of these it was is found out only where a voucher is skipped.
+            if (used <= before || block.timestamp > end + claimWindow || !_isSigned(voucher, domain, state.attestor()))
+            {
+                emit JobSkipped(id, _whySkipped(state, claimWindow, used));
+                return 0;
+            }
+            slot.state = state.withUsed(used);
             tally.gpuSeconds += used - before;
-            tally.paid += paid - paidBefore;
-            tally.fee += paid.fee(bps) - paidBefore.fee(bps);
-            return used;
+            tally.paid += id.paid(used) - id.paid(before);
         }
     }
 
-    function _skip(JobId id, SkipReason reason) private returns (uint256) {
-        emit JobSkipped(id, reason);
-        return 0;
+    /// @dev Why `_settle` skipped a voucher: the first of its conditions that failed.
+    function _whySkipped(JobState state, uint256 claimWindow, uint256 used) private view returns (SkipReason) {
+        if (state.duration() == 0) return SkipReason.NotLive;
+        if (state.started() == 0) return SkipReason.NotStarted;
+        if (block.timestamp > state.end() + claimWindow) return SkipReason.ClaimWindowPassed;
+        return used <= state.used() ? SkipReason.Stale : SkipReason.BadSignature;
+    }
+
+    /// @dev Counts what a claim paid, credits the fee on it, and returns the fee. The fee is the difference of the fee
+    /// on all that the offer ever paid, so that it doesn't depend on how claims are batched.
+    function _charge(StoredOffer storage posted, uint256 gpuSeconds, uint256 paid) private returns (uint256 charged) {
+        Fee memory current = _fee;
+        (uint256 before, uint256 settled) = _countSettled(posted, gpuSeconds, paid);
+        charged = settled.fee(current.bps) - before.fee(current.bps);
+        _credit(current.sink, posted.token, charged);
     }
 
     function _isSigned(Voucher calldata voucher, bytes32 domain, address attestor) private pure returns (bool) {
-        bytes32 structHash = Hashes.usageVoucher(voucher.jobId, voucher.gpuSeconds, voucher.evidenceRoot);
-        bytes32 digest = MessageHashUtils.toTypedDataHash(domain, structHash);
+        bytes32 digest = Hashes.voucherDigest(domain, voucher);
         (address signer, ECDSA.RecoverError failure,) = ECDSA.tryRecover(digest, voucher.r, voucher.vs);
         return failure == ECDSA.RecoverError.NoError && signer == attestor;
     }
@@ -386,7 +397,7 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
     /// @dev Moves the end of a running job forward and credits the price of the time after it.
     function _announceEnd(JobId id, JobState state, uint256 end, string memory reason) private {
         uint256 duration = end - state.started();
-        _jobs[id] = state.withDuration(duration);
+        _jobs[id].state = state.withDuration(duration);
         Order storage order = _orders[id];
         order.ending = true;
         OfferId offerId = id.offerId();
@@ -397,7 +408,7 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
 
     /// @dev Closes a live job: what of its deposit was not paid is credited to the customer.
     function _close(JobId id, JobState state) private returns (address customer, uint256 refunded) {
-        _jobs[id] = state.withDuration(0);
+        _jobs[id].state = state.withDuration(0);
         customer = _orders[id].customer;
         refunded = id.deposit(state.duration()) - id.paid(state.used());
         _credit(customer, _offers[id.offerId()].token, refunded);

@@ -150,10 +150,16 @@ abstract contract Offers is IComputeMarket {
         require(price >= lowest, PriceBelowFloor(price, lowest));
     }
 
-    /// @dev Counts what a claim paid. The amount stops at its limit rather than stopping claims.
-    function _countSettled(StoredOffer storage stored, uint256 gpuSeconds, uint256 amount) internal {
+    /// @dev Counts what a claim paid; returns the amount before and after. It stops at its limit rather than stopping
+    /// claims: 2^20 jobs at the highest price for the longest time, which only a worthless token can have.
+    function _countSettled(StoredOffer storage stored, uint256 gpuSeconds, uint256 amount)
+        internal
+        returns (uint256 before, uint256 settled)
+    {
+        before = stored.settledAmount;
+        settled = Math.min(before + amount, type(uint128).max);
         stored.settledGpuSeconds += uint88(gpuSeconds);
-        stored.settledAmount = uint128(Math.min(stored.settledAmount + amount, type(uint128).max));
+        stored.settledAmount = uint128(settled);
     }
 
     function _post(OfferId offerId, StoredOffer storage stored, OfferTerms calldata terms) private {

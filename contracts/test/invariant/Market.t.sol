@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {Job} from "../../src/types/Job.sol";
+import {JobId} from "../../src/types/JobId.sol";
+import {TestToken} from "../tokens/TestToken.sol";
+import {vm} from "../support/Vm.sol";
+import {Actors} from "./Actors.sol";
+
+/// @notice What holds whatever anybody calls in whatever order.
+contract MarketInvariants {
+    address private constant OWNER = address(0x0111);
+    address private constant SINK = address(0x0222);
+    uint256 private constant MINTED = 2e18;
+
+    IComputeMarket private market;
+    TestToken private token;
+    Actors private actors;
+
+    function setUp() public {
+        vm.warp(1_800_000_000);
+        market = IComputeMarket(vm.deployCode("ComputeMarket.sol:ComputeMarket", abi.encode(OWNER, uint16(333), SINK)));
+        token = TestToken(vm.deployCode("TestToken.sol:TestToken"));
+        actors = new Actors(market, token, OWNER, SINK);
+    }
+
+    /// @dev Read by forge: only the actors are called.
+    function targetContracts() public view returns (address[] memory targets) {
+        targets = new address[](1);
+        targets[0] = address(actors);
+    }
+
+    function excludeSelectors() public view returns (Selectors[] memory excluded) {
+        excluded = new Selectors[](1);
+        excluded[0].target = address(actors);
+        excluded[0].selectors = new bytes4[](1);
+        excluded[0].selectors[0] = Actors.letTimePass.selector;
+    }
+
+    function invariant_TheBalanceIsWhatDepositsAndCreditsAddUpTo() public view {
+        uint256 owed =
+            credit(actors.customers(0)) + credit(actors.customers(1)) + credit(actors.provider()) + credit(SINK);
+        for (uint256 i = 0; i < actors.jobCount(); ++i) {
+            Job memory job = market.job(actors.jobs(i));
+            owed += job.deposit - job.paid;
+        }
+        vm.assertEq(token.balanceOf(address(market)), owed);
+    }
+
+    function invariant_NobodyIsPaidPastTheBounds() public view {
+        for (uint256 i = 0; i < actors.jobCount(); ++i) {
+            JobId id = actors.jobs(i);
+            Job memory job = market.job(id);
+            (uint256 started, uint256 end, uint256 signed,) = actors.models(id);
+            uint256 until = block.timestamp < end ? block.timestamp : end;
+            vm.assertLe(job.used, job.gpus * (until - started), "paid beyond running time");
+            vm.assertLe(job.used, signed, "paid beyond what was signed");
+            vm.assertLe(job.paid, job.deposit, "paid beyond the deposit");
+            vm.assertEq(job.paid, uint256(job.price) * job.used / 3600);
+        }
+    }
+
+    function invariant_WhatOffersCountIsWhatProviderAndSinkGot() public view {
+        uint256 settled =
+            market.offer(actors.offerIds(0)).settledAmount + market.offer(actors.offerIds(1)).settledAmount;
+        uint256 earned =
+            credit(actors.provider()) + token.balanceOf(actors.payout()) + credit(SINK) + token.balanceOf(SINK);
+        vm.assertEq(settled, earned);
+        uint256 paid;
+        for (uint256 i = 0; i < actors.jobCount(); ++i) {
+            paid += market.job(actors.jobs(i)).paid;
+        }
+        vm.assertEq(settled, paid);
+    }
+
+    function invariant_NothingGoesToAKeyThatEarnsNothing() public view {
+        vm.assertEq(token.balanceOf(actors.operator()) + token.balanceOf(actors.stranger()), 0);
+        vm.assertEq(credit(actors.operator()) + credit(actors.stranger()) + credit(OWNER), 0);
+    }
+
+    /// @dev After each run: nobody needs anybody's help to get out what is theirs.
+    function afterInvariant() public {
+        actors.letTimePass();
+        vm.assertEq(token.balanceOf(address(market)), 0);
+        uint256 out = token.balanceOf(actors.customers(0)) + token.balanceOf(actors.customers(1))
+            + token.balanceOf(actors.payout()) + token.balanceOf(SINK);
+        vm.assertEq(out, MINTED);
+    }
+
+    function credit(address account) private view returns (uint256) {
+        return market.credit(account, address(token));
+    }
+}
+
+/// @dev What forge reads from `excludeSelectors`.
+struct Selectors {
+    address target;
+    bytes4[] selectors;
+}

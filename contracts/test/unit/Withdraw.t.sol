@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {JobId} from "../../src/types/JobId.sol";
+import {MarketTest} from "../support/MarketTest.sol";
+import {vm} from "../support/Vm.sol";
+
+contract WithdrawTest is MarketTest {
+    /// @dev Everybody earned: customer 3e6, provider 975,000, sink 25,000.
+    function settled() private {
+        JobId id = running();
+        vm.warp(T0 + 1000);
+        claim(id, 1800);
+        end(id, 0, 1800);
+    }
+
+    function test_ACustomersCreditGoesWhereItSays() public {
+        settled();
+        vm.expectEmit(address(market));
+        emit IComputeMarket.Withdrawn(customer, address(token), stranger, 3e6);
+        vm.prank(customer);
+        vm.assertEq(market.withdraw(address(token), stranger), 3e6);
+        vm.assertEq(token.balanceOf(stranger), 3e6);
+        vm.assertEq(creditOf(customer), 0);
+    }
+
+    function test_TheFeeSinksCreditGoesWhereItSays() public {
+        settled();
+        vm.prank(sink);
+        vm.assertEq(market.withdraw(address(token), stranger), 25_000);
+    }
+
+    function test_EarningsGoToThePayoutAddressOnly() public {
+        settled();
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.PayoutOnly.selector, provider, payout, provider));
+        vm.prank(provider);
+        market.withdraw(address(token), provider);
+        vm.prank(provider);
+        vm.assertEq(market.withdraw(address(token), payout), 975_000);
+        vm.assertEq(token.balanceOf(payout), 975_000);
+    }
+
+    function test_TheOperatorSendsEarningsToThePayoutAddress() public {
+        settled();
+        vm.prank(operator);
+        vm.assertEq(market.withdrawFor(provider, address(token)), 975_000);
+        vm.assertEq(token.balanceOf(payout), 975_000);
+    }
+
+    function test_AStrangerCantSendAProvidersEarnings() public {
+        settled();
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.NotOperator.selector, stranger, provider));
+        vm.prank(stranger);
+        market.withdrawFor(provider, address(token));
+    }
+
+    function test_NobodyCanSendACustomersCredit() public {
+        settled();
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.UnknownProvider.selector, customer));
+        vm.prank(operator);
+        market.withdrawFor(customer, address(token));
+    }
+
+    function test_WithdrawnTwiceItIsPaidOnce() public {
+        settled();
+        vm.prank(customer);
+        market.withdraw(address(token), customer);
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.NothingToWithdraw.selector, customer, address(token)));
+        vm.prank(customer);
+        market.withdraw(address(token), customer);
+    }
+
+    function test_CreditCantBeSentToTheMarketItself() public {
+        settled();
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.TransferMismatch.selector, address(token), 3e6, 0));
+        vm.prank(customer);
+        market.withdraw(address(token), address(market));
+    }
+}
