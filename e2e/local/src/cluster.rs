@@ -171,7 +171,7 @@ fn bring_up(layout: &Layout, endpoints: &Endpoints, tools: &Tools, pause: &std::
         ],
     )?;
     kubectl::wait_until_usable(layout)?;
-    nvidia::start(layout, &supervisor, endpoints)?;
+    nvidia::start(layout, &supervisor)?;
     fs::write(mark(layout), "").context("the cluster can't be marked as up")
 }
 
