@@ -3,6 +3,7 @@
 mod artifacts;
 mod cluster;
 mod demo;
+mod gpu;
 mod test;
 mod workspace;
 
@@ -22,6 +23,9 @@ enum Task {
     /// A real single-node Kubernetes on this machine, with registry, EVM node and S3 server
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// The local cluster's GPUs, which are a double's: shows and changes what they read
+    #[command(subcommand)]
+    Gpu(gpu::Command),
     /// The main job, end to end: an offer, a stranger's order, attested use, payment and refund
     Demo(demo::Options),
     /// Every check and every test
@@ -31,6 +35,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Cluster(command) => cluster::run(command),
+        Task::Gpu(command) => gpu::run(&command),
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),
     };
