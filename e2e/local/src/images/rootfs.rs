@@ -20,12 +20,15 @@ pub struct Rootfs {
 
 impl Rootfs {
     /// Begins an image in `root` (made if need be): `/etc/passwd` and
-    /// `/etc/group` with user `nonroot` (65532), and a `/tmp` for everybody.
+    /// `/etc/group` with user `nonroot` (65532), `/etc/ld.so.conf`, and a `/tmp` for everybody.
     pub fn create(root: impl Into<PathBuf>) -> Result<Self> {
         let rootfs = Self { root: root.into() };
         rootfs.file("/etc/passwd", "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n")?;
         rootfs.file("/etc/group", "root:x:0:\nnonroot:x:65532:\n")?;
         rootfs.file("/etc/nsswitch.conf", "hosts: files dns\n")?;
+        // NVIDIA's hook adds the driver's folder there and runs ldconfig, which reads nothing else: without
+        // this file the driver's libraries are mounted and not found.
+        rootfs.file("/etc/ld.so.conf", "include /etc/ld.so.conf.d/*.conf\n")?;
         let tmp = rootfs.inside(Path::new("/tmp"));
         fs::create_dir_all(&tmp)?;
         fs::set_permissions(&tmp, fs::Permissions::from_mode(0o1777))?;
