@@ -1,0 +1,125 @@
+use std::collections::VecDeque;
+
+use alloy::signers::local::PrivateKeySigner;
+use hawser_attestation::{
+    Body, Chain, ChainError, EvidenceRoot, GpuSeconds, Header, Line, Report, SignError, SignedVoucher,
+    TerminationMessage,
+};
+use hawser_proto::attestation as proto;
+use serde::{Deserialize, Serialize};
+
+/// A line that the operator has not confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pending {
+    pub(crate) sequence: u64,
+    gpu_seconds: GpuSeconds,
+    root: EvidenceRoot,
+    line: Line,
+}
+
+impl Pending {
+    pub(crate) fn message(&self) -> proto::Report {
+        proto::Report {
+            sequence: self.sequence,
+            body: self.line.body.clone().into_bytes(),
+            gpu_seconds: self.gpu_seconds.0,
+            evidence_root: self.root.0.to_vec(),
+            signature: self.line.signature.to_bytes().to_vec(),
+        }
+    }
+}
+
+/// The attestor's evidence: what has to be kept of it to go on, and to send again.
+#[derive(Clone, Debug)]
+pub(crate) struct Evidence {
+    header: Line,
+    last: Line,
+    chain: Chain,
+    pending: VecDeque<Pending>,
+}
+
+/// The same as it is written down.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    header: Line,
+    last: Line,
+    pending: VecDeque<Pending>,
+}
+
+/// Why a line could not be added.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EvidenceError {
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    #[error("own evidence does not hold: {0}")]
+    Chain(#[from] ChainError),
+    #[error("the line can't be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Evidence {
+    pub(crate) fn open(key: &PrivateKeySigner, header: Header) -> Result<Self, EvidenceError> {
+        let (market, job, base) = (header.market(), header.job_id, header.base_gpu_seconds);
+        let body = serde_json::to_string(&Body::Header(header))?;
+        let root = EvidenceRoot::EMPTY.then(body.as_bytes());
+        let signature = SignedVoucher::sign(key, market, job, base, root)?.signature;
+        let line = Line { body, signature };
+        let chain = Chain::open(&line)?;
+        let pending = Pending { sequence: 0, gpu_seconds: base, root, line: line.clone() };
+        Ok(Self { header: line.clone(), last: line, chain, pending: [pending].into() })
+    }
+
+    pub(crate) fn add(&mut self, key: &PrivateKeySigner, mut report: Report) -> Result<(), EvidenceError> {
+        report.sequence = self.chain.next_sequence();
+        report.previous = self.chain.root();
+        let header = self.chain.header();
+        let (sequence, gpu_seconds) = (report.sequence, report.gpu_seconds);
+        let body = serde_json::to_string(&Body::Report(report))?;
+        let root = self.chain.root().then(body.as_bytes());
+        let signature = SignedVoucher::sign(key, header.market(), header.job_id, gpu_seconds, root)?.signature;
+        let line = Line { body, signature };
+        // Checked as the operator and the customer will: what they would refuse is not made.
+        self.chain.follow(&line)?;
+        self.last = line.clone();
+        self.pending.push_back(Pending { sequence, gpu_seconds, root, line });
+        Ok(())
+    }
+
+    /// The operator holds every line before this one.
+    pub(crate) fn confirmed(&mut self, next: u64) {
+        self.pending.retain(|line| line.sequence >= next);
+    }
+
+    pub(crate) fn pending(&self) -> &VecDeque<Pending> {
+        &self.pending
+    }
+
+    pub(crate) fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    pub(crate) fn termination_message(&self) -> TerminationMessage {
+        TerminationMessage {
+            attestor: self.chain.header().attestor,
+            voucher: self.chain.voucher(),
+            sequence: self.chain.next_sequence() - 1,
+            last: self.chain.finished(),
+            // More would never fit, and copying them all at each report would cost more the longer nobody answers.
+            lines: self.pending.iter().skip(self.pending.len().saturating_sub(16)).map(|p| p.line.clone()).collect(),
+        }
+    }
+
+    pub(crate) fn kept(&self) -> Kept {
+        Kept { header: self.header.clone(), last: self.last.clone(), pending: self.pending.clone() }
+    }
+}
+
+impl TryFrom<Kept> for Evidence {
+    type Error = ChainError;
+
+    fn try_from(kept: Kept) -> Result<Self, ChainError> {
+        let Kept { header, last, pending } = kept;
+        let chain = if header == last { Chain::open(&header)? } else { Chain::resume(&header, &last)? };
+        Ok(Self { header, last, chain, pending })
+    }
+}

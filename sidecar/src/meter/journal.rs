@@ -1,0 +1,84 @@
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use hawser_attestation::ChainError;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    evidence::{Evidence, Kept},
+    session::Memory,
+};
+use crate::started::MARKER;
+
+const FILE: &str = "journal";
+
+/// meter's memory in the pod's own memory volume: it outlives meter's container, not the pod.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    directory: PathBuf,
+}
+
+/// Why the journal can't be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JournalError {
+    #[error("meter's journal {path}: {error}")]
+    File { path: PathBuf, error: io::Error },
+    #[error("meter's journal {path} is damaged: {error}")]
+    Chain { path: PathBuf, error: ChainError },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    enrolled: bool,
+    begin: Option<Timestamp>,
+    evidence: Option<Kept>,
+}
+
+impl Journal {
+    pub(crate) fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
+    pub(crate) fn load(&self) -> Result<Memory, JournalError> {
+        let path = self.directory.join(FILE);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Memory::default()),
+            Err(error) => return Err(JournalError::File { path, error }),
+        };
+        let written: Written = match serde_json::from_slice(&bytes) {
+            Ok(written) => written,
+            Err(error) => return Err(JournalError::File { path, error: error.into() }),
+        };
+        let evidence = written
+            .evidence
+            .map(Evidence::try_from)
+            .transpose()
+            .map_err(|error| JournalError::Chain { path, error })?;
+        Ok(Memory { enrolled: written.enrolled, begin: written.begin, evidence })
+    }
+
+    pub(crate) fn keep(&self, memory: &Memory) -> Result<(), JournalError> {
+        let written = Written {
+            enrolled: memory.enrolled,
+            begin: memory.begin,
+            evidence: memory.evidence.as_ref().map(Evidence::kept),
+        };
+        let path = self.directory.join(FILE);
+        let fresh = self.directory.join("journal.new");
+        serde_json::to_vec(&written)
+            .map_err(io::Error::from)
+            .and_then(|bytes| fs::write(&fresh, bytes))
+            .and_then(|()| fs::rename(&fresh, &path))
+            .map_err(|error| JournalError::File { path, error })
+    }
+
+    /// Lets the startup probe pass.
+    pub(crate) fn mark_started(&self) -> Result<(), JournalError> {
+        let path = self.directory.join(MARKER);
+        fs::write(&path, []).map_err(|error| JournalError::File { path, error })
+    }
+}

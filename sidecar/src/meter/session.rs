@@ -1,0 +1,271 @@
+//! What meter does next, without clock, files or network: it is told the time and what came, and says what to do.
+
+use alloy::{
+    primitives::B256,
+    signers::{SignerSync, local::PrivateKeySigner},
+};
+use hawser_attestation::{
+    GpuSample, GpuSeconds, Header, JobId, Market, Nvml, Report, TerminationMessage, session_proof_hash,
+};
+use hawser_proto::attestation::{
+    Ack, Directive, Enroll, OperatorMessage, RejectReason, Rejected, Resume, SidecarMessage, directive,
+    operator_message, sidecar_message,
+};
+use jiff::{SignedDuration, Timestamp};
+
+use super::evidence::{Evidence, EvidenceError};
+
+/// After SIGTERM, how long to wait for the operator to say when the customer's container ended: it knows from kubelet,
+/// and a count up to the signal would bill the second that kubelet took to notice.
+const WAIT_FOR_END: SignedDuration = SignedDuration::from_secs(3);
+/// After SIGTERM, how long to try to deliver the last report. It also stands in the termination message.
+const WAIT_FOR_DELIVERY: SignedDuration = SignedDuration::from_secs(8);
+/// Reports on the way that the operator has not confirmed.
+const WINDOW: usize = 64;
+/// With so many reports unconfirmed the interval is doubled, with twice as many it is three times as long, and so on:
+/// the operator may stay away for weeks, and memory is small.
+const STRETCH: usize = 256;
+
+/// The job, as the pod and NVML say it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) id: JobId,
+    pub(crate) market: Market,
+    pub(crate) gpus: u16,
+    pub(crate) gpu_uuids: Vec<String>,
+    pub(crate) nvml: Nvml,
+    pub(crate) driver_version: Option<String>,
+    pub(crate) interval: SignedDuration,
+}
+
+/// What a restart of the container must not forget.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) enrolled: bool,
+    pub(crate) begin: Option<Timestamp>,
+    pub(crate) evidence: Option<Evidence>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// Let the customer's container start.
+    MarkStarted,
+    /// Send this.
+    Send(SidecarMessage),
+    /// Write memory and termination message down.
+    Keep,
+    /// Open a new stream, after a while.
+    Reconnect(String),
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    job: Job,
+    key: PrivateKeySigner,
+    memory: Memory,
+    /// Sequence to send next on the present stream; none before the operator took us.
+    sending: Option<u64>,
+    stop: Option<Timestamp>,
+    terminating: Option<Timestamp>,
+}
+
+impl Session {
+    pub(crate) fn new(job: Job, key: PrivateKeySigner, memory: Memory) -> Self {
+        Self { job, key, memory, sending: None, stop: None, terminating: None }
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    pub(crate) fn gpu_uuids(&self) -> &[String] {
+        &self.job.gpu_uuids
+    }
+
+    pub(crate) fn nvml_visible(&self) -> bool {
+        self.job.nvml == Nvml::Visible
+    }
+
+    /// First message on a new stream: prove that we hold the key, the first time also whose pod we are.
+    pub(crate) fn open(&mut self, nonce: B256, token: &str) -> Result<SidecarMessage, alloy::signers::Error> {
+        self.sending = None;
+        let hash = session_proof_hash(self.job.market, self.job.id, nonce);
+        let proof = self.key.sign_hash_sync(&hash)?.as_bytes().to_vec();
+        let (job_id, attestor) = (self.job.id.0.to_vec(), self.key.address().to_vec());
+        let message = if self.memory.enrolled {
+            sidecar_message::Message::Resume(Resume { job_id, attestor, proof })
+        } else {
+            let gpu_uuids = self.job.gpu_uuids.clone();
+            let token = token.to_owned();
+            sidecar_message::Message::Enroll(Enroll { job_id, attestor, token, gpu_uuids, proof })
+        };
+        Ok(SidecarMessage { message: Some(message) })
+    }
+
+    /// The stream is gone.
+    pub(crate) fn lost(&mut self) {
+        self.sending = None;
+    }
+
+    pub(crate) fn receive(&mut self, message: OperatorMessage, now: Timestamp) -> Result<Vec<Effect>, EvidenceError> {
+        match message.message {
+            Some(operator_message::Message::Ack(Ack { next_sequence })) => Ok(self.acknowledged(next_sequence)),
+            Some(operator_message::Message::Rejected(rejected)) => Ok(vec![self.rejected(&rejected)]),
+            Some(operator_message::Message::Directive(Directive { directive: Some(directive) })) => {
+                self.directed(directive, now)
+            }
+            // Hello opens a stream; what this version does not know is for a later one.
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn acknowledged(&mut self, next: u64) -> Vec<Effect> {
+        self.memory.enrolled = true;
+        self.sending.get_or_insert(next);
+        if let Some(evidence) = &mut self.memory.evidence {
+            evidence.confirmed(next);
+        }
+        let mut effects = vec![Effect::Keep];
+        self.send_pending(&mut effects);
+        effects
+    }
+
+    fn rejected(&mut self, rejected: &Rejected) -> Effect {
+        self.sending = None;
+        if rejected.reason() == RejectReason::Unauthenticated {
+            self.memory.enrolled = false;
+        }
+        Effect::Reconnect(format!("{:?} (line {}): {}", rejected.reason(), rejected.sequence, rejected.message))
+    }
+
+    fn directed(&mut self, directive: directive::Directive, now: Timestamp) -> Result<Vec<Effect>, EvidenceError> {
+        let mut effects = Vec::new();
+        match directive {
+            directive::Directive::Started(started) => {
+                if self.memory.evidence.is_none() {
+                    let header = self.header(GpuSeconds(started.base_gpu_seconds), now);
+                    self.memory.evidence = Some(Evidence::open(&self.key, header)?);
+                }
+                effects.extend([Effect::Keep, Effect::MarkStarted]);
+                self.send_pending(&mut effects);
+            }
+            directive::Directive::Begin(begin) => {
+                let at = from_millis(begin.began_at_millis, now);
+                // Nothing of the customer ran before the header was made, whatever another clock says.
+                let earliest = self.memory.evidence.as_ref().map_or(now, |e| e.chain().header().time);
+                self.memory.begin.get_or_insert(at.max(earliest).min(now));
+                effects.push(Effect::Keep);
+            }
+            directive::Directive::Stop(stop) => {
+                let at = from_millis(stop.ended_at_millis, now);
+                self.stop = Some(self.stop.map_or(at, |had| had.min(at)));
+            }
+            directive::Directive::Challenge(_) => tracing::warn!("challenged, but this sidecar meters only"),
+        }
+        Ok(effects)
+    }
+
+    fn header(&self, base_gpu_seconds: GpuSeconds, time: Timestamp) -> Header {
+        Header {
+            job_id: self.job.id,
+            attestor: self.key.address(),
+            chain_id: self.job.market.chain_id,
+            market: self.job.market.address,
+            gpus: self.job.gpus,
+            gpu_uuids: self.job.gpu_uuids.clone(),
+            base_gpu_seconds,
+            nvml: self.job.nvml,
+            driver_version: self.job.driver_version.clone(),
+            sidecar: env!("CARGO_PKG_VERSION").to_owned(),
+            time,
+        }
+    }
+
+    /// The pod ends.
+    pub(crate) fn terminate(&mut self, now: Timestamp) {
+        self.terminating.get_or_insert(now);
+    }
+
+    /// When the next report is due; none before the start on chain and after the last report.
+    pub(crate) fn report_due(&self, now: Timestamp) -> Option<Timestamp> {
+        let evidence = self.memory.evidence.as_ref().filter(|e| !e.chain().finished())?;
+        if self.last_is_due(now) {
+            return Some(now);
+        }
+        let times = 1 + evidence.pending().len() / STRETCH;
+        let interval = self.job.interval.saturating_mul(i32::try_from(times).unwrap_or(i32::MAX));
+        let regular = evidence.chain().time().saturating_add(interval).unwrap_or(Timestamp::MAX);
+        Some(self.terminating.map_or(regular, |at| regular.min(plus(at, WAIT_FOR_END))))
+    }
+
+    /// Makes a report; the last one where the end is known, or nobody is there who would tell it.
+    pub(crate) fn report(&mut self, now: Timestamp, gpus: Vec<GpuSample>) -> Result<Vec<Effect>, EvidenceError> {
+        let last = self.last_is_due(now);
+        let gpu_seconds = self.count(now);
+        let began_at = self.memory.begin;
+        let Some(evidence) = &mut self.memory.evidence else { return Ok(Vec::new()) };
+        if evidence.chain().finished() {
+            return Ok(Vec::new());
+        }
+        let time = now.max(evidence.chain().time());
+        let report = Report { sequence: 0, previous: evidence.chain().root(), time, began_at, gpu_seconds, last, gpus };
+        evidence.add(&self.key, report)?;
+        let mut effects = vec![Effect::Keep];
+        self.send_pending(&mut effects);
+        Ok(effects)
+    }
+
+    /// Whether nothing is left to be done. Only a pod that ends lets meter exit: kubelet would start it again.
+    pub(crate) fn done(&self, now: Timestamp) -> bool {
+        let Some(at) = self.terminating else { return false };
+        match &self.memory.evidence {
+            None => true,
+            Some(evidence) => {
+                evidence.chain().finished() && (evidence.pending().is_empty() || now >= plus(at, WAIT_FOR_DELIVERY))
+            }
+        }
+    }
+
+    pub(crate) fn termination_message(&self) -> Option<TerminationMessage> {
+        self.memory.evidence.as_ref().map(Evidence::termination_message)
+    }
+
+    fn last_is_due(&self, now: Timestamp) -> bool {
+        let told = self.stop.is_some();
+        let nobody_tells = self.terminating.is_some_and(|at| self.sending.is_none() || now >= plus(at, WAIT_FOR_END));
+        told || nobody_tells
+    }
+
+    fn count(&self, now: Timestamp) -> GpuSeconds {
+        let Some(chain) = self.memory.evidence.as_ref().map(Evidence::chain) else { return GpuSeconds::ZERO };
+        let end = [self.stop, self.terminating].into_iter().flatten().fold(now, Timestamp::min);
+        let ran = self.memory.begin.and_then(|begin| end.duration_since(begin).try_into().ok()).unwrap_or_default();
+        let used = GpuSeconds::elapsed(self.job.gpus, ran);
+        chain.header().base_gpu_seconds.saturating_add(used).max(chain.gpu_seconds())
+    }
+
+    fn send_pending(&mut self, effects: &mut Vec<Effect>) {
+        let (Some(next), Some(evidence)) = (self.sending, &self.memory.evidence) else { return };
+        let in_window = evidence.pending().iter().take(WINDOW).filter(|line| line.sequence >= next);
+        let mut sent = next;
+        for line in in_window {
+            sent = line.sequence + 1;
+            let message = Some(sidecar_message::Message::Report(line.message()));
+            effects.push(Effect::Send(SidecarMessage { message }));
+        }
+        self.sending = Some(sent);
+    }
+}
+
+fn plus(at: Timestamp, more: SignedDuration) -> Timestamp {
+    at.saturating_add(more).unwrap_or(Timestamp::MAX)
+}
+
+fn from_millis(millis: u64, now: Timestamp) -> Timestamp {
+    i64::try_from(millis).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok()).unwrap_or(now)
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

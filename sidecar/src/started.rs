@@ -1,0 +1,22 @@
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+/// File in meter's directory that says that the job is started on chain.
+pub(crate) const MARKER: &str = "started";
+
+/// Where meter keeps its files.
+#[derive(Args)]
+pub(crate) struct Config {
+    /// Directory that only meter mounts
+    #[arg(long, env = "HAWSER_KEY_DIR", default_value = "/run/hawser/key")]
+    key_dir: PathBuf,
+}
+
+pub(crate) fn run(config: &Config) -> ExitCode {
+    if config.key_dir.join(MARKER).exists() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("the job is not started on chain yet");
+    ExitCode::FAILURE
+}
