@@ -1,6 +1,13 @@
 use std::sync::Arc;
 
-use object_store::{ObjectStore, path::Path};
+use alloy::primitives::Address;
+use futures::TryStreamExt;
+use hawser_attestation::{Chain, JobId, Line, ParseLineError, evidence_path, evidence_prefix};
+use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+
+/// A file of evidence is closed when the next line would make it longer, in bytes. The open one is written anew at
+/// each report, so this is what a report costs at most.
+const MAX_FILE_BYTES: usize = 128 * 1024;
 
 /// Where evidence lies: `<prefix>/<job id>/<attestor>/<000000>.jsonl`.
 #[derive(Clone, Debug)]
@@ -14,7 +21,7 @@ pub struct EvidenceStore {
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceStoreError {
     /// The address is not one of a store.
-    #[error("evidence URL {url:?} is not s3://bucket/prefix or file:///path: {error}")]
+    #[error("evidence URL {url:?} is not s3://bucket/prefix or file:///path of a directory: {error}")]
     Url {
         /// What was given.
         url: String,
@@ -24,6 +31,14 @@ pub enum EvidenceStoreError {
     /// The store refused, or could not be reached.
     #[error("evidence store: {0}")]
     Store(#[from] object_store::Error),
+    /// What lies there is not what was stored.
+    #[error("evidence {path} was changed in the store: {error}")]
+    Changed {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        error: String,
+    },
 }
 
 impl EvidenceStore {
@@ -36,6 +51,101 @@ impl EvidenceStore {
             .filter(|(name, _)| name.starts_with("AWS_"))
             .map(|(name, value)| (name.to_lowercase(), value));
         let (store, prefix) = object_store::parse_url_opts(&parsed, aws).map_err(|e| refuse(e.to_string()))?;
-        Ok(Self { store: store.into(), prefix, public_url: public_url.trim_end_matches('/').to_owned() })
+        Ok(Self::new(store.into(), prefix, public_url))
+    }
+
+    /// A store that is already open.
+    pub fn new(store: Arc<dyn ObjectStore>, prefix: Path, public_url: &str) -> Self {
+        Self { store, prefix, public_url: public_url.trim_end_matches('/').to_owned() }
+    }
+
+    /// Where a customer reads the evidence of a job: `<this>/<attestor>/<000000>.jsonl`.
+    pub fn public_url(&self, job: JobId) -> String {
+        format!("{}/{job}", self.public_url)
+    }
+
+    pub(super) async fn load(&self, job: JobId, attestor: Address) -> Result<Stored, EvidenceStoreError> {
+        let directory = self.path(&evidence_prefix(job, attestor));
+        let files: Vec<_> = self.store.list(Some(&directory)).map_ok(|file| file.location).try_collect().await?;
+        let Some(last) = u32::try_from(files.len()).ok().and_then(|files| files.checked_sub(1)) else {
+            return Ok(Stored::default());
+        };
+        let header = first_line(&self.read(job, attestor, 0).await?, &directory)?;
+        let open = self.read(job, attestor, last).await?;
+        let newest = open.trim_end().rsplit('\n').next().unwrap_or_default();
+        let newest = parse(newest, &directory)?;
+        let chain = if newest == header { Chain::open(&header) } else { Chain::resume(&header, &newest) };
+        let chain = chain.map_err(|error| changed(&directory, &error))?;
+        Ok(Stored { chain: Some(chain), file: last, bytes: open.into_bytes() })
+    }
+
+    pub(super) async fn write(&self, job: JobId, attestor: Address, file: &File) -> Result<(), EvidenceStoreError> {
+        let path = self.path(&evidence_path(job, attestor, file.index));
+        self.store.put(&path, file.bytes.clone().into()).await?;
+        Ok(())
+    }
+
+    async fn read(&self, job: JobId, attestor: Address, index: u32) -> Result<String, EvidenceStoreError> {
+        let path = self.path(&evidence_path(job, attestor, index));
+        let bytes = self.store.get(&path).await?.bytes().await?;
+        String::from_utf8(bytes.to_vec()).map_err(|error| changed(&path, &error))
+    }
+
+    fn path(&self, below: &str) -> Path {
+        below.split('/').fold(self.prefix.clone(), |path, part| path.join(part))
+    }
+}
+
+fn first_line(text: &str, path: &Path) -> Result<Line, EvidenceStoreError> {
+    parse(text.split('\n').next().unwrap_or_default(), path)
+}
+
+fn parse(text: &str, path: &Path) -> Result<Line, EvidenceStoreError> {
+    Line::parse(text).map_err(|error: ParseLineError| changed(path, &error))
+}
+
+fn changed(path: &Path, error: &dyn std::error::Error) -> EvidenceStoreError {
+    EvidenceStoreError::Changed { path: path.to_string(), error: error.to_string() }
+}
+
+/// One file as it is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct File {
+    index: u32,
+    bytes: Vec<u8>,
+}
+
+/// An attestor's evidence as the store holds it: its head, and the file that the next line goes to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stored {
+    pub(super) chain: Option<Chain>,
+    file: u32,
+    bytes: Vec<u8>,
+}
+
+impl Stored {
+    /// The same with these lines added, and the files that make it so.
+    pub(super) fn with(&self, chain: Chain, lines: &[Line]) -> (Self, Vec<File>) {
+        let mut next = Self { chain: Some(chain), file: self.file, bytes: self.bytes.clone() };
+        let mut files = Vec::new();
+        for line in lines {
+            let line = format!("{line}\n");
+            if !next.bytes.is_empty() && next.bytes.len() + line.len() > MAX_FILE_BYTES {
+                files.push(next.open_file());
+                next.file += 1;
+                next.bytes.clear();
+            }
+            next.bytes.extend_from_slice(line.as_bytes());
+        }
+        files.push(next.open_file());
+        (next, files)
+    }
+
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.chain.as_ref().map_or(0, Chain::next_sequence)
+    }
+
+    fn open_file(&self) -> File {
+        File { index: self.file, bytes: self.bytes.clone() }
     }
 }

@@ -1,11 +1,20 @@
 //! Attested use: what the rest of the operator says about its jobs ([`Attestations::expect`]) and what the sidecars'
 //! reports came to ([`Attestations::attested`]).
 //!
+//! A stream's way: `serve` (limits) -> `conversation` -> `enrol` (who is it?) -> `intake` (`check`, then `evidence`
+//! stores, then it counts) -> `registry` (what the controllers read).
+//!
 //! Held in memory. Evidence lies in the object store before a report counts, and the newest voucher also stands in
 //! the pod's termination message and in the job's status: after a restart all three give it back.
 
+mod check;
+mod conversation;
+mod directives;
+mod enrol;
 mod evidence;
 mod expected;
+mod intake;
+mod peers;
 mod refusal;
 mod registry;
 mod review;
@@ -16,4 +25,4 @@ pub use expected::{Attested, ExpectedJob, ExpectedPod, JobRef, StartedJob};
 pub use refusal::Refusal;
 pub use registry::Attestations;
 pub use review::{AUDIENCE, KubeTokenReviewer, ReviewError, Reviewed, TokenReviewer};
-pub use serve::{ServeError, TlsPem, serve};
+pub use serve::{ServeError, TlsPem, serve, serve_on};

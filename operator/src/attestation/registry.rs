@@ -3,11 +3,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use hawser_attestation::SignedVoucher;
-use tokio::sync::broadcast;
+use alloy::primitives::Address;
+use hawser_attestation::{Chain, JobId, SignedVoucher};
+use hawser_proto::attestation::{Directive, OperatorMessage, RejectReason, operator_message};
+use jiff::Timestamp;
+use tokio::sync::{broadcast, mpsc};
 
 use super::{
-    evidence::EvidenceStore,
+    directives::Told,
+    evidence::{EvidenceStore, Stored},
     expected::{Attested, ExpectedJob, JobRef},
     refusal::Refusal,
 };
@@ -27,6 +31,39 @@ struct Inner {
 struct Entry {
     expected: ExpectedJob,
     attested: Option<Attested>,
+    ledger: Ledger,
+    stream: Option<Stream>,
+    refused: Option<Refused>,
+}
+
+#[derive(Clone, Debug)]
+struct Refused {
+    times: u64,
+    reason: RejectReason,
+    text: String,
+}
+
+/// An attestor's evidence; whoever holds the lock is the one who writes it.
+pub(super) type Ledger = Arc<tokio::sync::Mutex<Option<(Address, Stored)>>>;
+
+/// The open stream to a job's sidecar.
+#[derive(Clone, Debug)]
+pub(super) struct Stream {
+    pub(super) attestor: Address,
+    pub(super) sender: mpsc::Sender<OperatorMessage>,
+    pub(super) told: Told,
+}
+
+impl Stream {
+    /// Tells the sidecar what it does not know yet; `false`: it does not listen.
+    fn tell(&mut self, expected: &ExpectedJob) -> bool {
+        let due = self.told.due(expected, self.attestor);
+        due.into_iter().all(|directive| self.sender.try_send(message(directive)).is_ok())
+    }
+}
+
+fn message(directive: Directive) -> OperatorMessage {
+    OperatorMessage { message: Some(operator_message::Message::Directive(directive)) }
 }
 
 impl Attestations {
@@ -38,12 +75,20 @@ impl Attestations {
 
     /// What is known of a job now. Tells the job's sidecar what it has to know of it.
     pub fn expect(&self, expected: ExpectedJob) {
+        let url = self.0.evidence.public_url(expected.id);
         let mut jobs = self.jobs();
-        match jobs.get_mut(&expected.job) {
-            Some(entry) => entry.expected = expected,
-            None => {
-                jobs.insert(expected.job.clone(), Entry { expected, attested: None });
-            }
+        let entry = jobs.entry(expected.job.clone()).or_insert_with(|| Entry {
+            attested: None,
+            ledger: Ledger::default(),
+            stream: None,
+            refused: None,
+            expected: expected.clone(),
+        });
+        entry.expected = expected;
+        entry.recall(url);
+        // A sidecar that does not read is cut off: it comes back and is told everything again.
+        if entry.stream.as_mut().is_some_and(|stream| !stream.tell(&entry.expected)) {
+            entry.stream = None;
         }
     }
 
@@ -52,16 +97,19 @@ impl Attestations {
         self.jobs().remove(job);
     }
 
-    /// What the reports of a job's sidecar came to; `None` before one enrolled (to this operator).
+    /// What the reports of a job's sidecar came to; `None` before one enrolled.
     pub fn attested(&self, job: &JobRef) -> Option<Attested> {
-        self.jobs().get(job)?.attested.clone()
+        let jobs = self.jobs();
+        let entry = jobs.get(job)?;
+        let mut attested = entry.attested.clone()?;
+        attested.rejected = entry.refused.as_ref().map_or(0, |refused| refused.times);
+        attested.last_rejection = entry.refused.as_ref().map(|refused| refused.text.clone());
+        Some(attested)
     }
 
-    /// Takes the voucher from the termination message of a job's meter, by the same checks as a report, and stores
-    /// the evidence lines that it brings.
-    pub async fn read_termination_message(&self, job: &JobRef, text: &str) -> Result<SignedVoucher, Refusal> {
-        let _ = (job, text, &self.0.evidence);
-        Err(Refusal::new(hawser_proto::attestation::RejectReason::Unavailable, "not read yet"))
+    /// Why the last message for a job was refused, even where nobody has enrolled.
+    pub fn last_rejection(&self, job: &JobRef) -> Option<String> {
+        Some(self.jobs().get(job)?.refused.as_ref()?.text.clone())
     }
 
     /// Jobs to look at again: an attestor enrolled, the first voucher came, something was refused for a new reason,
@@ -70,8 +118,130 @@ impl Attestations {
         self.0.changed.subscribe()
     }
 
+    pub(super) fn evidence(&self) -> &EvidenceStore {
+        &self.0.evidence
+    }
+
+    /// What is expected of the job with this id.
+    pub(super) fn by_id(&self, id: JobId) -> Option<ExpectedJob> {
+        self.jobs().values().map(|entry| &entry.expected).find(|expected| expected.id == id).cloned()
+    }
+
+    pub(super) fn expected(&self, job: &JobRef) -> Option<(ExpectedJob, Ledger)> {
+        self.jobs().get(job).map(|entry| (entry.expected.clone(), Arc::clone(&entry.ledger)))
+    }
+
+    /// A sidecar proved itself: it is the job's attestor from now on, and told what it has to know.
+    pub(super) fn enrolled(&self, job: &JobRef, gpu_uuids: &[String], mut stream: Stream) {
+        let mut new = false;
+        if let Some(entry) = self.jobs().get_mut(job) {
+            new = entry.attested.as_ref().is_none_or(|attested| attested.attestor != stream.attestor);
+            let url = self.0.evidence.public_url(entry.expected.id);
+            let attested = entry.attested.get_or_insert_with(|| nothing_yet(stream.attestor, url));
+            if new {
+                attested.finished = false;
+            }
+            attested.attestor = stream.attestor;
+            attested.gpu_uuids = gpu_uuids.to_vec();
+            entry.stream = stream.tell(&entry.expected).then_some(stream);
+        }
+        if new {
+            self.notify(job);
+        }
+    }
+
+    /// The evidence of a job's attestor grew by so many reports, or was found in the store.
+    pub(super) fn advanced(&self, job: &JobRef, attestor: Address, chain: &Chain, reports: u64, now: Timestamp) {
+        let mut notable = false;
+        if let Some(entry) = self.jobs().get_mut(job) {
+            let url = self.0.evidence.public_url(entry.expected.id);
+            let attested = entry.attested.get_or_insert_with(|| nothing_yet(attestor, url));
+            if attested.attestor == attestor {
+                attested.gpu_uuids.clone_from(&chain.header().gpu_uuids);
+                notable |= chain.finished() && !attested.finished;
+                attested.finished |= chain.finished();
+            }
+            attested.accepted += reports;
+            if reports > 0 {
+                attested.last_report = Some(now);
+                notable |= attested.accepted == reports;
+            }
+            notable |= attested.voucher.is_none();
+            attested.offer(attestor, chain.voucher());
+        }
+        if notable {
+            self.notify(job);
+        }
+    }
+
+    /// A termination message's voucher was taken; no more comes from this attestor.
+    pub(super) fn terminated(&self, job: &JobRef, attestor: Address, voucher: SignedVoucher) {
+        if let Some(entry) = self.jobs().get_mut(job) {
+            let url = self.0.evidence.public_url(entry.expected.id);
+            let attested = entry.attested.get_or_insert_with(|| nothing_yet(attestor, url));
+            attested.finished |= attested.attestor == attestor;
+            attested.offer(attestor, voucher);
+        }
+    }
+
+    /// Something was refused: it reaches the job's status, and a reconcile only where the reason is a new one.
+    pub(super) fn refused(&self, job: &JobRef, refusal: &Refusal) {
+        let mut new = false;
+        if let Some(entry) = self.jobs().get_mut(job) {
+            let before = entry.refused.take();
+            new = before.as_ref().is_none_or(|before| before.reason != refusal.reason);
+            let times = before.map_or(0, |before| before.times) + 1;
+            entry.refused = Some(Refused { times, reason: refusal.reason, text: refusal.to_string() });
+        }
+        if new {
+            self.notify(job);
+        }
+    }
+
+    fn notify(&self, job: &JobRef) {
+        // Nobody listens while the operator starts and stops.
+        let _ = self.0.changed.send(job.clone());
+    }
+
     fn jobs(&self) -> MutexGuard<'_, HashMap<JobRef, Entry>> {
-        // A panic elsewhere must not stop every other job's attestation; each change below is one assignment.
+        // A panic elsewhere must not stop every other job's attestation; each change here leaves an entry whole.
         self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// After a restart: the market knows the attestor, and the job's status its newest voucher.
+    fn recall(&mut self, url: String) {
+        let Some(started) = self.expected.started else { return };
+        let attested = self.attested.get_or_insert_with(|| nothing_yet(started.attestor, url));
+        if let Some(voucher) = self.expected.voucher
+            && let Ok(signer) = voucher.attestor(self.expected.market)
+        {
+            attested.offer(signer, voucher);
+        }
+    }
+}
+
+impl Attested {
+    fn offer(&mut self, attestor: Address, voucher: SignedVoucher) {
+        if self.voucher.is_none_or(|had| had.gpu_seconds <= voucher.gpu_seconds) {
+            self.voucher = Some(voucher);
+            self.voucher_attestor = Some(attestor);
+        }
+    }
+}
+
+fn nothing_yet(attestor: Address, evidence_url: String) -> Attested {
+    Attested {
+        attestor,
+        gpu_uuids: Vec::new(),
+        voucher: None,
+        voucher_attestor: None,
+        accepted: 0,
+        rejected: 0,
+        last_rejection: None,
+        last_report: None,
+        finished: false,
+        evidence_url,
     }
 }

@@ -1,8 +1,23 @@
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use hawser_proto::attestation::{
+    OperatorMessage, SidecarMessage,
+    attestation_server::{Attestation, AttestationServer},
+};
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::{
+    Request, Response, Status, Streaming,
+    transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming},
+};
 
-use super::{registry::Attestations, review::TokenReviewer};
+use super::{conversation::Conversation, peers::Peers, registry::Attestations, review::TokenReviewer};
+
+/// Longest message that is read: a line of evidence, or a token, and some.
+const MAX_MESSAGE_BYTES: usize = hawser_attestation::MAX_LINE_BYTES + 4096;
+/// A sidecar has one stream.
+const STREAMS_PER_CONNECTION: u32 = 4;
 
 /// Certificate chain and key, PEM.
 #[derive(Clone)]
@@ -43,7 +58,62 @@ pub async fn serve(
     reviewer: impl TokenReviewer,
     cancel: CancellationToken,
 ) -> Result<(), ServeError> {
-    let _ = (attestations, listen, tls, reviewer);
-    cancel.cancelled().await;
+    let listener = TcpListener::bind(listen).await.map_err(|error| ServeError::Listen { address: listen, error })?;
+    serve_on(attestations, listener, tls, reviewer, cancel).await
+}
+
+/// The same on a socket that listens already.
+pub async fn serve_on(
+    attestations: Attestations,
+    listener: TcpListener,
+    tls: TlsPem,
+    reviewer: impl TokenReviewer,
+    cancel: CancellationToken,
+) -> Result<(), ServeError> {
+    let tls =
+        ServerTlsConfig::new().identity(Identity::from_pem(tls.certificate, tls.key)).timeout(Duration::from_secs(5));
+    let service =
+        Service { attestations, reviewer: Arc::new(reviewer), peers: Peers::default(), cancel: cancel.clone() };
+    Server::builder()
+        .tls_config(tls)?
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .http2_max_header_list_size(8 * 1024)
+        .add_service(AttestationServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener), cancel.cancelled_owned())
+        .await?;
     Ok(())
+}
+
+struct Service<R> {
+    attestations: Attestations,
+    reviewer: Arc<R>,
+    peers: Peers,
+    cancel: CancellationToken,
+}
+
+#[tonic::async_trait]
+impl<R: TokenReviewer> Attestation for Service<R> {
+    type AttestStream = ReceiverStream<Result<OperatorMessage, Status>>;
+
+    async fn attest(
+        &self,
+        request: Request<Streaming<SidecarMessage>>,
+    ) -> Result<Response<Self::AttestStream>, Status> {
+        let peer = request.remote_addr().ok_or_else(|| Status::internal("the peer has no address"))?;
+        let Some(seat) = self.peers.seat(peer.ip()) else {
+            return Err(Status::resource_exhausted("too many streams from this address: try again later"));
+        };
+        let (sender, receiver) = mpsc::channel(32);
+        let conversation =
+            Conversation::new(self.attestations.clone(), Arc::clone(&self.reviewer), request.into_inner(), sender);
+        let cancel = self.cancel.clone();
+        tokio::spawn(async move {
+            // Ends with the operator: an open stream must not hold up its shutdown.
+            cancel.run_until_cancelled(conversation.run(peer)).await;
+            drop(seat);
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
 }

@@ -1,0 +1,152 @@
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use alloy::primitives::B256;
+use futures::FutureExt;
+use hawser_proto::attestation::{
+    Ack, Hello, OperatorMessage, RejectReason, Report, SidecarMessage, operator_message, sidecar_message,
+};
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+
+use super::{
+    directives::Told,
+    enrol::{self, Proven, Unproven},
+    refusal::Refusal,
+    registry::{Attestations, Stream},
+    review::TokenReviewer,
+};
+
+/// How long a sidecar may take to say who it is.
+const FIRST_MESSAGE_WITHIN: Duration = Duration::from_secs(10);
+/// Reports that are stored with one write, after an absence.
+const BATCH: usize = 64;
+
+type Answers = mpsc::Sender<Result<OperatorMessage, Status>>;
+
+/// One stream with one sidecar, from Hello to its end.
+pub(super) struct Conversation<R> {
+    attestations: Attestations,
+    reviewer: Arc<R>,
+    messages: Streaming<SidecarMessage>,
+    answers: Answers,
+}
+
+/// The stream is over, in one way or another.
+struct Over;
+
+impl<R: TokenReviewer> Conversation<R> {
+    pub(super) fn new(
+        attestations: Attestations,
+        reviewer: Arc<R>,
+        messages: Streaming<SidecarMessage>,
+        answers: Answers,
+    ) -> Self {
+        Self { attestations, reviewer, messages, answers }
+    }
+
+    pub(super) async fn run(mut self, peer: SocketAddr) {
+        if let Ok((proven, gpu_uuids, directives)) = self.meet(peer).await {
+            tracing::info!(%peer, job = %proven.job, attestor = %proven.attestor, "attestor connected");
+            let _ = self.attend(&proven, &gpu_uuids, directives).await;
+            tracing::info!(%peer, job = %proven.job, attestor = %proven.attestor, "attestor gone");
+        }
+    }
+
+    /// Finds out who it is, and says where its evidence goes on.
+    async fn meet(&mut self, peer: SocketAddr) -> Result<(Proven, Vec<String>, mpsc::Receiver<OperatorMessage>), Over> {
+        let nonce = B256::from(rand::random::<[u8; 32]>());
+        self.answer(operator_message::Message::Hello(Hello { nonce: nonce.to_vec() })).await?;
+        let first = tokio::time::timeout(FIRST_MESSAGE_WITHIN, self.messages.message()).await;
+        let Ok(Ok(Some(SidecarMessage { message: Some(first) }))) = first else { return Err(Over) };
+        let proven = match self.prove(nonce, first).await {
+            Ok(proven) => proven,
+            Err((blame, refusal)) => {
+                tracing::warn!(%peer, %refusal, "sidecar refused");
+                if let Some(job) = blame {
+                    self.attestations.refused(&job, &refusal);
+                }
+                return self.refuse(0, &refusal).await;
+            }
+        };
+        let stored = match self.attestations.stored_before(&proven).await {
+            Ok(stored) => stored,
+            Err(refusal) => return self.refuse(0, &refusal).await,
+        };
+        let known = proven.gpu_uuids.clone().or_else(|| stored.as_ref().map(|c| c.header().gpu_uuids.clone()));
+        let Some(gpu_uuids) = known else {
+            let message = "nothing of this attestor is stored, so its GPUs are not known: enrol again";
+            return self.refuse(0, &Refusal::new(RejectReason::Unauthenticated, message)).await;
+        };
+        let next_sequence = stored.map_or(0, |chain| chain.next_sequence());
+        self.answer(operator_message::Message::Ack(Ack { next_sequence })).await?;
+        let (sender, directives) = mpsc::channel(16);
+        let stream = Stream { attestor: proven.attestor, sender, told: Told::default() };
+        self.attestations.enrolled(&proven.job, &gpu_uuids, stream);
+        Ok((proven, gpu_uuids, directives))
+    }
+
+    async fn prove(&self, nonce: B256, first: sidecar_message::Message) -> Result<Proven, Unproven> {
+        match first {
+            sidecar_message::Message::Enroll(enroll) => {
+                enrol::enroll(&self.attestations, self.reviewer.as_ref(), nonce, enroll).await
+            }
+            sidecar_message::Message::Resume(resume) => enrol::resume(&self.attestations, nonce, &resume),
+            _ => Err((None, Refusal::new(RejectReason::Unauthenticated, "a stream begins with Enroll or Resume"))),
+        }
+    }
+
+    /// Passes directives on and takes reports, until either side has enough.
+    async fn attend(
+        &mut self,
+        proven: &Proven,
+        gpu_uuids: &[String],
+        mut directives: mpsc::Receiver<OperatorMessage>,
+    ) -> Result<(), Over> {
+        loop {
+            tokio::select! {
+                directive = directives.recv() => {
+                    // None: another stream of this job took over, or the job is over.
+                    let message = directive.and_then(|directive| directive.message).ok_or(Over)?;
+                    self.answer(message).await?;
+                }
+                message = self.messages.message() => {
+                    let message = message.ok().flatten().ok_or(Over)?;
+                    let reports = self.gather(message);
+                    let taken = self.attestations.take(proven, gpu_uuids, &reports).await;
+                    if let Some((sequence, refusal)) = taken.refused {
+                        tracing::warn!(job = %proven.job, attestor = %proven.attestor, sequence, %refusal, "report refused");
+                        self.attestations.refused(&proven.job, &refusal);
+                        return self.refuse(sequence, &refusal).await;
+                    }
+                    self.answer(operator_message::Message::Ack(Ack { next_sequence: taken.next_sequence })).await?;
+                }
+            }
+        }
+    }
+
+    /// This report and those that are here already.
+    fn gather(&mut self, first: SidecarMessage) -> Vec<Report> {
+        let mut reports = Vec::new();
+        let mut next = Some(first);
+        while let Some(message) = next.take() {
+            if let Some(sidecar_message::Message::Report(report)) = message.message {
+                reports.push(report);
+            }
+            if reports.len() < BATCH
+                && let Some(Ok(Some(message))) = self.messages.message().now_or_never()
+            {
+                next = Some(message);
+            }
+        }
+        reports
+    }
+
+    async fn answer(&self, message: operator_message::Message) -> Result<(), Over> {
+        self.answers.send(Ok(OperatorMessage { message: Some(message) })).await.map_err(|_| Over)
+    }
+
+    async fn refuse<T>(&self, sequence: u64, refusal: &Refusal) -> Result<T, Over> {
+        self.answer(operator_message::Message::Rejected(refusal.answer(sequence))).await?;
+        Err(Over)
+    }
+}

@@ -1,0 +1,112 @@
+//! Who may attest a job: the pod that its token is bound to, or a key that is known already.
+
+use alloy::primitives::{Address, B256};
+use hawser_attestation::{JobId, VoucherSignature, session_proof_hash};
+use hawser_proto::attestation::{Enroll, RejectReason, Resume};
+
+use super::{
+    expected::{ExpectedJob, JobRef},
+    refusal::Refusal,
+    registry::Attestations,
+    review::{ReviewError, Reviewed, TokenReviewer},
+};
+
+/// A sidecar that proved who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Proven {
+    pub(super) job: JobRef,
+    pub(super) id: JobId,
+    pub(super) attestor: Address,
+    /// As enrolled; `None` on a resume: known from memory, or from the evidence's header.
+    pub(super) gpu_uuids: Option<Vec<String>>,
+}
+
+/// Why not, and whose status has to say so (`None`: nobody is known to be meant).
+pub(super) type Unproven = (Option<JobRef>, Refusal);
+
+/// Longest list of GPUs that is kept; a node has at most 16 and a MIG-sliced one 112.
+const MAX_GPUS: usize = 128;
+/// Longest UUID that is kept, in bytes: `GPU-` or `MIG-` and 36 characters.
+const MAX_UUID_BYTES: usize = 64;
+
+pub(super) async fn enroll(
+    attestations: &Attestations,
+    reviewer: &impl TokenReviewer,
+    nonce: B256,
+    enroll: Enroll,
+) -> Result<Proven, Unproven> {
+    let (expected, attestor) = claimed(attestations, &enroll.job_id, &enroll.attestor, &enroll.proof, nonce)?;
+    let job = expected.job.clone();
+    let blame = |refusal| (Some(job.clone()), refusal);
+    if enroll.gpu_uuids.len() > MAX_GPUS || enroll.gpu_uuids.iter().any(|uuid| uuid.len() > MAX_UUID_BYTES) {
+        let message = format!("the list of GPUs is too long: at most {MAX_GPUS} of {MAX_UUID_BYTES} bytes");
+        return Err(blame(Refusal::new(RejectReason::Unauthenticated, message)));
+    }
+    let reviewed = reviewer.review(&enroll.token).await.map_err(|error| match error {
+        // Anybody who reaches the port can send a wrong token: that is no news of this job.
+        ReviewError::Refused(_) | ReviewError::NotBound(_) => {
+            (None, Refusal::new(RejectReason::Unauthenticated, error.to_string()))
+        }
+        ReviewError::Unavailable(_) => blame(Refusal::new(RejectReason::Unavailable, error.to_string())),
+    })?;
+    check_pod(&expected, &reviewed).map_err(blame)?;
+    Ok(Proven { job: expected.job, id: expected.id, attestor, gpu_uuids: Some(enroll.gpu_uuids) })
+}
+
+pub(super) fn resume(attestations: &Attestations, nonce: B256, resume: &Resume) -> Result<Proven, Unproven> {
+    let (expected, attestor) = claimed(attestations, &resume.job_id, &resume.attestor, &resume.proof, nonce)?;
+    let known = attestations.attested(&expected.job).filter(|attested| attested.attestor == attestor);
+    let on_chain = expected.started.is_some_and(|started| started.attestor == attestor);
+    if known.is_none() && !on_chain {
+        let message = format!("attestor {attestor} is not known for job {}: enrol again", expected.job);
+        return Err((None, Refusal::new(RejectReason::Unauthenticated, message)));
+    }
+    let gpu_uuids = known.map(|attested| attested.gpu_uuids).filter(|uuids| !uuids.is_empty());
+    Ok(Proven { job: expected.job, id: expected.id, attestor, gpu_uuids })
+}
+
+/// The job and the key that a sidecar says it is, with the proof that it holds the key.
+fn claimed(
+    attestations: &Attestations,
+    job_id: &[u8],
+    attestor: &[u8],
+    proof: &[u8],
+    nonce: B256,
+) -> Result<(ExpectedJob, Address), Unproven> {
+    let refuse = |reason, message: String| (None, Refusal::new(reason, message));
+    let id = B256::try_from(job_id)
+        .map(JobId)
+        .map_err(|_| refuse(RejectReason::UnknownJob, format!("a job id has 32 bytes, not {}", job_id.len())))?;
+    let attestor = Address::try_from(attestor).map_err(|_| {
+        refuse(RejectReason::Unauthenticated, format!("an attestor's address has 20 bytes, not {}", attestor.len()))
+    })?;
+    let Some(expected) = attestations.by_id(id) else {
+        return Err(refuse(RejectReason::UnknownJob, format!("no job with id {id} is expected here (yet)")));
+    };
+    let hash = session_proof_hash(expected.market, id, nonce);
+    let signer = VoucherSignature::from_bytes(proof)
+        .and_then(|proof| proof.signer(hash))
+        .map_err(|error| refuse(RejectReason::Unauthenticated, format!("the proof is wrong: {error}")))?;
+    if signer != attestor {
+        let message = format!("the proof over this stream's nonce is signed by {signer}, not by attestor {attestor}");
+        return Err(refuse(RejectReason::Unauthenticated, message));
+    }
+    Ok((expected, attestor))
+}
+
+fn check_pod(expected: &ExpectedJob, reviewed: &Reviewed) -> Result<(), Refusal> {
+    let Some(pod) = &expected.pod else {
+        let message = format!("job {} has no pod now", expected.job);
+        return Err(Refusal::new(RejectReason::UnknownJob, message));
+    };
+    let wanted = (&expected.job.namespace, &pod.service_account, &pod.name, &pod.uid);
+    let found = (&reviewed.namespace, &reviewed.service_account, &reviewed.pod, &reviewed.uid);
+    if wanted == found {
+        return Ok(());
+    }
+    let message = format!(
+        "the token is of pod {}/{} (uid {}, service account {}), the job's pod is {}/{} (uid {}, service account {})",
+        found.0, found.2, found.3, found.1, wanted.0, wanted.2, wanted.3, wanted.1
+    );
+    Err(Refusal::new(RejectReason::WrongPod, message))
+}
