@@ -75,9 +75,17 @@ impl Ledger {
     }
 
     /// Sets an act's state; true where it changed. An act that was asked for meanwhile takes its place once it is over.
-    pub(super) fn set(&mut self, key: &ActKey, state: ActState, now: Instant) -> bool {
-        let Some(entry) = self.entries.get_mut(key) else { return false };
-        if !matches!(state, ActState::Sent { .. }) {
+    pub(super) fn set(&mut self, act: &Act, state: ActState, now: Instant) -> bool {
+        let Some(entry) = self.entries.get_mut(&act.key()) else { return false };
+        let sent = matches!(state, ActState::Sent { .. });
+        if entry.act != *act {
+            // Asked for while this one was looked at: what came of that is of no use to it, unless it is on its way.
+            if !sent {
+                return false;
+            }
+            entry.next = Some(std::mem::replace(&mut entry.act, act.clone()));
+        }
+        if !sent {
             if let Some(next) = entry.next.take() {
                 *entry = Entry { act: next, state: queued(), next: None, changed: now };
                 return true;
@@ -143,11 +151,11 @@ mod tests {
         for end in [mined(), refused(), queued()] {
             let (mut ledger, now) = (Ledger::default(), Instant::now());
             ledger.request(start(1), now);
-            ledger.set(&start(1).key(), sent(TX), now);
+            ledger.set(&start(1), sent(TX), now);
             assert!(!ledger.request(start(1), now));
             assert!(!ledger.request(start(2), now));
             assert_eq!(ledger.queued(), []);
-            assert!(ledger.set(&start(1).key(), end, now));
+            assert!(ledger.set(&start(1), end, now));
             assert_eq!(ledger.queued(), [start(2)]);
         }
     }
@@ -157,7 +165,7 @@ mod tests {
         for (state, pause) in [(mined(), ECHO), (refused(), RETRY)] {
             let (mut ledger, now) = (Ledger::default(), Instant::now());
             ledger.request(start(1), now);
-            ledger.set(&start(1).key(), state.clone(), now);
+            ledger.set(&start(1), state.clone(), now);
             assert!(!ledger.request(start(1), now + pause / 2), "{state:?}");
             assert_eq!(ledger.state(&start(1).key()), Some(state.clone()));
             assert!(ledger.request(start(1), now + pause), "{state:?}");
@@ -170,8 +178,23 @@ mod tests {
         for state in [mined(), refused()] {
             let (mut ledger, now) = (Ledger::default(), Instant::now());
             ledger.request(start(1), now);
-            ledger.set(&start(1).key(), state, now);
+            ledger.set(&start(1), state, now);
             assert!(ledger.request(start(2), now));
+        }
+    }
+
+    #[test]
+    fn an_act_replaced_while_it_was_looked_at_does_not_answer_for_the_newer_one() {
+        for (state, newer_follows) in [(refused(), false), (queued(), false), (sent(TX), true)] {
+            let (mut ledger, now) = (Ledger::default(), Instant::now());
+            ledger.request(start(1), now);
+            ledger.request(start(2), now);
+            assert_eq!(ledger.set(&start(1), state, now), newer_follows);
+            if newer_follows {
+                assert_eq!(ledger.queued(), []);
+                ledger.set(&start(1), mined(), now);
+            }
+            assert_eq!(ledger.queued(), [start(2)]);
         }
     }
 
@@ -180,7 +203,7 @@ mod tests {
         for (state, kept) in [(mined(), false), (refused(), false), (sent(TX), true), (queued(), true)] {
             let (mut ledger, now) = (Ledger::default(), Instant::now());
             ledger.request(start(1), now);
-            ledger.set(&start(1).key(), state.clone(), now);
+            ledger.set(&start(1), state.clone(), now);
             ledger.forget(now + MEMORY);
             assert_eq!(ledger.state(&start(1).key()).is_some(), kept, "{state:?}");
         }

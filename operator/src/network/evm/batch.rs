@@ -9,7 +9,7 @@ use alloy::{
 use hawser_contracts::{ComputeMarket, OfferId, UsageVoucher, signed_voucher};
 use jiff::Timestamp;
 
-use crate::network::{Act, ActKey, Claim};
+use crate::network::{Act, Claim};
 
 /// What can share a call. The order is that of sending: a customer waits for a start, a provider for a claim.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,10 +61,6 @@ pub(super) fn batches(acts: Vec<Act>, most: usize) -> Vec<Batch> {
 impl Batch {
     pub(super) fn acts(&self) -> &[Act] {
         &self.acts
-    }
-
-    pub(super) fn keys(&self) -> impl Iterator<Item = ActKey> {
-        self.acts.iter().map(Act::key)
     }
 
     /// The batch of some of its acts; none where there are none.

@@ -78,10 +78,10 @@ impl Inner {
         eip712_domain(self.spec.chain_id, self.spec.market)
     }
 
-    fn set_act(&self, key: &ActKey, state: ActState) {
-        if lock(&self.ledger).set(key, state, Instant::now()) {
+    fn set_act(&self, act: &Act, state: ActState) {
+        if lock(&self.ledger).set(act, state, Instant::now()) {
             // Nobody may be listening.
-            let _ = self.changes.send(*key);
+            let _ = self.changes.send(act.key());
         }
     }
 }
@@ -90,7 +90,7 @@ impl Network {
     /// Connects in the background and begins to send what is asked for, until `cancel`. Returns at once:
     /// [`observed`](Self::observed) says how it goes.
     ///
-    /// Only one operator may run this for a wallet: hold the lease.
+    /// Only one operator may run this for a wallet: hold the lease. Needs a tokio runtime.
     pub fn start(spec: NetworkSpec, wallet: WalletKey, cancel: CancellationToken) -> Result<Self, SpecError> {
         let chain = Chain::new(&spec).map_err(|error| SpecError {
             field: "spec.evm.rpcUrls",

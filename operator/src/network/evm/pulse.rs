@@ -74,11 +74,11 @@ async fn saw(network: &Inner, watchdog: &mut Watchdog, head: Head) {
                 changed
             });
         }
-        Verdict::Stalled { since } => {
+        Verdict::Stalled => {
+            // Without a running number: it would wake everybody at each look.
             let message = format!(
-                "its newest block has been {} for {} s, more than {} s",
+                "its newest block is still {}, for more than {} s",
                 head.block.number,
-                since.as_secs(),
                 watchdog.patience().as_secs(),
             );
             network.chain.turn_away(&message);

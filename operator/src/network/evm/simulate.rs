@@ -30,8 +30,45 @@ enum Trial {
     Reverted(String),
 }
 
+/// What is already so, though the market would do it again: the callers may have asked from an older look.
+async fn already(network: &Inner, act: &Act) -> Result<Option<ActState>, NetworkError> {
+    let market = network.spec.market;
+    let why = match act {
+        Act::Start { job, attestor } => {
+            let job = read::job(&network.chain, market, *job).await?;
+            (job.attestor == Some(*attestor)).then_some("the job was started with this attestor")
+        }
+        Act::UpdateOffer { offer, price, available, valid_until } => {
+            let posted = read::offer(&network.chain, market, *offer).await?;
+            posted
+                .is_some_and(|p| (p.price, p.available, p.valid_until) == (*price, *available, *valid_until))
+                .then_some("the offer says so")
+        }
+        _ => None,
+    };
+    Ok(why.map(|why| ActState::Needless { why: why.to_owned() }))
+}
+
+/// Leaves out what is already so.
+async fn needed(network: &Inner, batch: Batch) -> Result<Option<Batch>, NetworkError> {
+    let looks: Vec<_> = stream::iter(batch.acts().iter().cloned())
+        .map(async |act| Ok::<_, NetworkError>((already(network, &act).await?, act)))
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let mut left = Vec::with_capacity(looks.len());
+    for (state, act) in looks {
+        match state {
+            Some(state) => network.set_act(&act, state),
+            None => left.push(act),
+        }
+    }
+    Ok(batch.only(left))
+}
+
 /// Tries a batch; its acts that can't be done get their state and are left out. None where nothing is left.
 pub(super) async fn prepare(network: &Inner, batch: Batch) -> Result<Option<Ready>, NetworkError> {
+    let Some(batch) = needed(network, batch).await? else { return Ok(None) };
     let batch = match tried(network, &batch).await? {
         Trial::Done(all) if all == batch.acts().len() => batch,
         _ => match feasible(network, &batch).await? {
@@ -50,11 +87,11 @@ async fn feasible(network: &Inner, batch: &Batch) -> Result<Option<Batch>, Netwo
             match tried(network, &alone).await? {
                 Trial::Done(1) => Ok(Some(act)),
                 Trial::Done(_) => {
-                    network.set_act(&act.key(), skipped(network, &act).await?);
+                    network.set_act(&act, skipped(network, &act).await?);
                     Ok(None)
                 }
                 Trial::Reverted(error) => {
-                    network.set_act(&act.key(), ActState::Refused { error });
+                    network.set_act(&act, ActState::Refused { error });
                     Ok(None)
                 }
             }
@@ -96,8 +133,8 @@ async fn sized(network: &Inner, mut batch: Batch) -> Result<Option<Ready>, Netwo
             Err(error) => {
                 let Some(words) = refusal::reverted(&error) else { return Err(error) };
                 // It could be done a moment ago: whoever wants it still will ask again.
-                for key in batch.keys() {
-                    network.set_act(&key, ActState::Refused { error: words.clone() });
+                for act in batch.acts() {
+                    network.set_act(act, ActState::Refused { error: words.clone() });
                 }
                 return Ok(None);
             }

@@ -125,7 +125,7 @@ impl Sender {
     fn wait(&self, why: &str) {
         let queued = super::lock(&self.network.ledger).queued();
         for act in queued {
-            self.network.set_act(&act.key(), ActState::Queued { waiting: Some(why.to_owned()) });
+            self.network.set_act(&act, ActState::Queued { waiting: Some(why.to_owned()) });
         }
     }
 
@@ -203,13 +203,13 @@ impl Sender {
                 None if receipt.status() => ActState::Mined { tx, block },
                 None => ActState::Refused { error: format!("transaction {tx} failed in block {block}") },
             };
-            self.network.set_act(&act.key(), state);
+            self.network.set_act(&act, state);
         }
     }
 
     fn take_back(&self, flight: &Flight, why: &str) {
-        for key in flight.batch.keys() {
-            self.network.set_act(&key, ActState::Queued { waiting: Some(why.to_owned()) });
+        for act in flight.batch.acts() {
+            self.network.set_act(act, ActState::Queued { waiting: Some(why.to_owned()) });
         }
     }
 
@@ -241,8 +241,8 @@ impl Sender {
                 if !flight.txs.contains(&tx) {
                     flight.txs.push(tx);
                 }
-                for key in flight.batch.keys() {
-                    self.network.set_act(&key, ledger::sent(tx));
+                for act in flight.batch.acts() {
+                    self.network.set_act(act, ledger::sent(tx));
                 }
             }
             // The pool knows higher fees: the next replacement starts from there.
@@ -280,6 +280,9 @@ impl Sender {
 
     async fn send_queued(&mut self, head: Head) -> Result<(), NetworkError> {
         let queued = super::lock(&self.network.ledger).queued();
+        if queued.is_empty() {
+            self.foreign = None;
+        }
         if queued.is_empty() || self.in_flight.len() >= IN_FLIGHT {
             return Ok(());
         }
@@ -316,8 +319,8 @@ impl Sender {
                 tracing::info!(call = batch.name(), acts = batch.acts().len(), %tx, nonce, "sent");
                 self.foreign = None;
                 self.outbid = None;
-                for key in batch.keys() {
-                    self.network.set_act(&key, ledger::sent(tx));
+                for act in batch.acts() {
+                    self.network.set_act(act, ledger::sent(tx));
                 }
                 let sent = head.block.number;
                 self.in_flight.push_back(Flight { nonce, batch, call, gas, fees, txs: vec![tx], sent, lost: None });
@@ -332,8 +335,8 @@ impl Sender {
                     Answer::Poor => too_poor(self.network.wallet.address(), self.network.observed.borrow().balance),
                     _ => message,
                 };
-                for key in batch.keys() {
-                    self.network.set_act(&key, ActState::Queued { waiting: Some(why.clone()) });
+                for act in batch.acts() {
+                    self.network.set_act(act, ActState::Queued { waiting: Some(why.clone()) });
                 }
                 Ok(false)
             }

@@ -18,10 +18,7 @@ pub(super) enum Verdict {
     /// The same block as before, or an older one.
     Same,
     /// The same for too long.
-    Stalled {
-        /// How long.
-        since: Duration,
-    },
+    Stalled,
 }
 
 /// Remembers the newest head and how fast heads come.
@@ -43,7 +40,7 @@ impl Watchdog {
             let same_height = head.block.number == newest.block.number;
             if head.block.number < newest.block.number || (same_height && head.block.hash == newest.block.hash) {
                 let since = now.duration_since(newest.seen);
-                return if since >= self.patience() { Verdict::Stalled { since } } else { Verdict::Same };
+                return if since >= self.patience() { Verdict::Stalled } else { Verdict::Same };
             }
             self.learn(newest, head);
         }
@@ -101,7 +98,7 @@ mod tests {
         assert_eq!(dog.see(head(1, 1, 100, t), t), Verdict::Moved);
         assert_eq!(dog.see(head(2, 2, 102, t), t), Verdict::Moved);
         assert_eq!(dog.see(head(2, 2, 102, t + s(19)), t + s(19)), Verdict::Same);
-        assert_eq!(dog.see(head(2, 2, 102, t + s(20)), t + s(20)), Verdict::Stalled { since: s(20) });
+        assert_eq!(dog.see(head(2, 2, 102, t + s(20)), t + s(20)), Verdict::Stalled);
         assert_eq!(dog.see(head(3, 3, 130, t + s(21)), t + s(21)), Verdict::Moved);
     }
 

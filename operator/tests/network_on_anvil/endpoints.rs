@@ -1,0 +1,161 @@
+//! Endpoints that are dead, lie, stand still, or refuse wide ranges.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use alloy::primitives::Address;
+use axum::{Router, extract::State, http::StatusCode, routing::post};
+use hawser_operator::network::{Connection, Disconnected, Network, StallLimit};
+use serde_json::{Value, json};
+
+use crate::{
+    line::{Seen, open},
+    node::{Node, start},
+};
+
+/// A node behind limits and troubles.
+#[derive(Default)]
+struct Troubles {
+    node: String,
+    /// Answers 503 to everything.
+    dead: AtomicBool,
+    /// Widest range for logs; 0: any.
+    widest: AtomicU64,
+    /// Requests for logs that were refused.
+    refused: AtomicU64,
+}
+
+async fn answer(State(troubles): State<Arc<Troubles>>, body: String) -> (StatusCode, String) {
+    if troubles.dead.load(Ordering::SeqCst) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "away".to_owned());
+    }
+    let request: Value = serde_json::from_str(&body).unwrap();
+    let number = |value: &Value| u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok();
+    let filter = &request["params"][0];
+    let widest = troubles.widest.load(Ordering::SeqCst);
+    if let (Some(from), Some(to)) = (number(&filter["fromBlock"]), number(&filter["toBlock"])) {
+        if widest != 0 && to - from >= widest {
+            troubles.refused.fetch_add(1, Ordering::SeqCst);
+            let error = json!({"code": -32005, "message": format!("query exceeds max block range {widest}")});
+            return (StatusCode::OK, json!({"jsonrpc": "2.0", "id": request["id"], "error": error}).to_string());
+        }
+    }
+    let client = reqwest::Client::new();
+    let sent = client.post(&troubles.node).header("content-type", "application/json").body(body).send().await.unwrap();
+    (StatusCode::OK, sent.text().await.unwrap())
+}
+
+async fn behind_troubles(node: &Node) -> (String, Arc<Troubles>) {
+    let troubles = Arc::new(Troubles { node: node.url.clone(), ..Troubles::default() });
+    let app = Router::new().route("/", post(answer)).with_state(Arc::clone(&troubles));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (url, troubles)
+}
+
+async fn disconnected(node: &Node, network: &Network, expected: Disconnected) -> String {
+    node.until(expected.reason(), async || match &network.observed().borrow().connection {
+        Connection::Disconnected { reason, message } if *reason == expected => Some(message.clone()),
+        _ => None,
+    })
+    .await
+}
+
+async fn connected(node: &Node, network: &Network) -> String {
+    node.until("connected", async || match &network.observed().borrow().connection {
+        Connection::Connected { endpoint } => Some(endpoint.clone()),
+        Connection::Disconnected { .. } => None,
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_endpoint_of_another_chain_is_refused_and_named() {
+    let node = Node::start().await;
+    let mut spec = node.spec();
+    spec.chain_id = 1;
+    let (network, _stop) = start(spec);
+    let message = disconnected(&node, &network, Disconnected::WrongChain).await;
+    assert_eq!(message, format!("{}: serves chain 31337, and spec.evm.chainId is 1", node.url));
+    assert_eq!(network.observed().borrow().chain_id, Some(31337));
+}
+
+#[tokio::test]
+async fn an_address_without_a_contract_is_no_market() {
+    let node = Node::start().await;
+    let mut spec = node.spec();
+    spec.market = Address::repeat_byte(3);
+    let (network, _stop) = start(spec);
+    let message = disconnected(&node, &network, Disconnected::NoMarket).await;
+    assert!(message.contains("there is no contract at 0x0303"), "{message}");
+}
+
+#[tokio::test]
+async fn a_dead_endpoint_is_left_for_the_next_and_all_dead_is_unreachable() {
+    let node = Node::start().await;
+    let (first, troubles) = behind_troubles(&node).await;
+    let mut spec = node.spec();
+    spec.rpc_urls = vec![first.parse().unwrap(), node.url.parse().unwrap()];
+    let (network, _stop) = start(spec.clone());
+    assert_eq!(connected(&node, &network).await, first);
+
+    troubles.dead.store(true, Ordering::SeqCst);
+    node.until("the second endpoint is used", async || {
+        node.mine(1).await;
+        matches!(&network.observed().borrow().connection, Connection::Connected { endpoint } if *endpoint == node.url)
+            .then_some(())
+    })
+    .await;
+
+    spec.rpc_urls.pop();
+    let (alone, _stop) = start(spec);
+    let message = disconnected(&node, &alone, Disconnected::Unreachable).await;
+    assert!(message.contains("503"), "{message}");
+    troubles.dead.store(false, Ordering::SeqCst);
+    assert_eq!(connected(&node, &alone).await, first);
+}
+
+#[tokio::test]
+async fn a_head_that_stands_still_is_an_error_until_it_moves() {
+    let node = Node::start().await;
+    node.stop_mining().await;
+    let mut spec = node.spec();
+    spec.stall = StallLimit { blocks: 1, at_least: Duration::from_millis(500) };
+    let (network, _stop) = start(spec);
+    connected(&node, &network).await;
+    let head = || network.observed().borrow().head.unwrap().block.number;
+    for _ in 0..3 {
+        let seen = head();
+        node.mine(1).await;
+        node.until("the block is seen", async || (head() > seen).then_some(())).await;
+    }
+    let message = disconnected(&node, &network, Disconnected::HeadStalled).await;
+    assert!(message.contains(&format!("its newest block is still {}", head())), "{message}");
+    node.mine(1).await;
+    connected(&node, &network).await;
+}
+
+#[tokio::test]
+async fn a_provider_that_refuses_wide_ranges_is_asked_for_narrower_ones() {
+    let node = Node::start().await;
+    let (network, _stop) = node.network();
+    let first = open(&node, &network, 1).await;
+    node.mine(40).await;
+    let second = node.order(first.offer_id(), 2).await;
+    node.mine(2).await;
+
+    let (url, troubles) = behind_troubles(&node).await;
+    troubles.widest.store(5, Ordering::SeqCst);
+    let mut spec = node.spec();
+    spec.rpc_urls = vec![url.parse().unwrap()];
+    let (limited, _stop) = start(spec);
+    let seen = Seen::watch(&limited, None);
+    node.until("all orders are seen", async || (seen.jobs() == [first, second]).then_some(())).await;
+    assert!(troubles.refused.load(Ordering::SeqCst) > 0, "the limit was met");
+}

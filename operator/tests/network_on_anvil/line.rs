@@ -1,0 +1,216 @@
+//! An order's whole line.
+
+use std::sync::{Arc, Mutex};
+
+use alloy::{
+    primitives::{Address, B256, U256},
+    signers::{SignerSync, local::PrivateKeySigner},
+    sol_types::SolStruct,
+};
+use hawser_contracts::{JobId, UsageVoucher};
+use hawser_operator::{
+    network::{Act, ActState, Claim, Cursor, GpuSeconds, JobStatus, Network, Order},
+    settlement::plan::{self, Step},
+};
+
+use crate::node::{GPUS, Node, PRICE, SECONDS, assert_mined, assert_says, spec};
+
+/// Orders that a watcher handed over.
+#[derive(Clone, Default)]
+pub struct Seen(Arc<Mutex<Vec<Order>>>);
+
+impl Seen {
+    pub fn watch(network: &Network, from: Option<Cursor>) -> Self {
+        let seen = Self::default();
+        let (sink, network) = (seen.clone(), network.clone());
+        tokio::spawn(async move {
+            network
+                .watch_orders(from, |orders| {
+                    sink.0.lock().unwrap().extend(orders);
+                    std::future::ready(Ok::<_, std::convert::Infallible>(()))
+                })
+                .await;
+        });
+        seen
+    }
+
+    pub fn orders(&self) -> Vec<Order> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub fn jobs(&self) -> Vec<JobId> {
+        self.orders().iter().map(|order| order.job).collect()
+    }
+}
+
+pub fn claim(network: &Network, attestor: &PrivateKeySigner, job: JobId, gpu_seconds: u64) -> Claim {
+    let root = B256::repeat_byte(0x42);
+    let hash = UsageVoucher::new(job, gpu_seconds, root).eip712_signing_hash(&network.domain());
+    let signature = attestor.sign_hash_sync(&hash).unwrap();
+    Claim { job, gpu_seconds: GpuSeconds(gpu_seconds), evidence_root: root, signature }
+}
+
+/// An order that is open, and the network through which its offer was posted.
+pub async fn open(node: &Node, network: &Network, salt: u8) -> JobId {
+    let offer = node.offer(network).await;
+    node.order(offer, salt).await
+}
+
+#[tokio::test]
+async fn an_offer_is_posted_under_the_id_that_its_terms_give_and_then_changed() {
+    let node = Node::start().await;
+    let (network, _stop) = node.network();
+    let post = node.post();
+    let id = post.terms.id();
+    assert_eq!(network.offer(id).await.unwrap(), None);
+
+    assert_mined(&node.done(&network, Act::SetOffer(post.clone())).await);
+    let posted = network.offer(id).await.unwrap().unwrap();
+    assert_eq!((posted.id, &posted.terms, posted.price, posted.available), (id, &post.terms, PRICE, 8));
+    assert_eq!(posted.valid_until, post.valid_until);
+
+    let update = Act::UpdateOffer { offer: id, price: PRICE + 1, available: 3, valid_until: post.valid_until };
+    assert_mined(&node.done(&network, update).await);
+    let posted = network.offer(id).await.unwrap().unwrap();
+    assert_eq!((posted.price, posted.available), (PRICE + 1, 3));
+
+    let token = network.token(node.token).await.unwrap();
+    assert_eq!((token.decimals, token.symbol.as_str()), (6, "tUSD"));
+}
+
+#[tokio::test]
+async fn an_offer_that_the_market_refuses_is_reported_in_words() {
+    let node = Node::start().await;
+    let (network, _stop) = node.network();
+    let mut post = node.post();
+    post.terms.token = Address::repeat_byte(9);
+    assert_says(&node.done(&network, Act::SetOffer(post)).await, "call setFloor with its key");
+    let mut post = node.post();
+    post.price = 0;
+    assert_says(&node.done(&network, Act::SetOffer(post)).await, "below the provider's floor of 1");
+    let mut post = node.post();
+    post.terms.provider = Address::repeat_byte(9);
+    assert_says(&node.done(&network, Act::SetOffer(post)).await, "call setProvider with");
+}
+
+#[tokio::test]
+async fn an_order_is_seen_once_it_is_deep_enough_and_again_from_an_old_cursor() {
+    let node = Node::start().await;
+    let (network, _stop) = node.network();
+    let seen = Seen::watch(&network, None);
+    let job = open(&node, &network, 1).await;
+
+    let placed = node.block().await;
+    node.mine(1).await;
+    node.until("all that may be read is read", async || {
+        network.observed().borrow().cursor.filter(|cursor| cursor.number + 1 == placed)
+    })
+    .await;
+    assert_eq!(seen.jobs(), [], "one block on top is not enough");
+    node.mine(1).await;
+    node.until("the order is seen", async || (seen.jobs() == [job]).then_some(())).await;
+    let order = seen.orders().remove(0);
+    assert_eq!(order.block.number, placed);
+    assert_eq!((order.job.gpus(), order.job.price(), order.duration_seconds), (GPUS, PRICE, SECONDS));
+    assert_eq!((order.deposit, order.spec.to_vec()), (job.deposit(SECONDS), spec(1)));
+
+    node.mine(5).await;
+    let past = order.block.number + 3;
+    let cursor = node
+        .until("the cursor moved on", async || {
+            network.observed().borrow().cursor.filter(|cursor| cursor.number >= past)
+        })
+        .await;
+    assert_eq!(seen.jobs(), [job], "once, however many blocks follow");
+
+    let again = Seen::watch(&network, None);
+    node.until("an old cursor shows it again", async || (again.jobs() == [job]).then_some(())).await;
+    let later = Seen::watch(&network, Some(cursor.into()));
+    let second = node.order(job.offer_id(), 2).await;
+    node.mine(2).await;
+    node.until("a new cursor shows what follows", async || (later.jobs() == [second]).then_some(())).await;
+}
+
+#[tokio::test]
+async fn orders_that_a_sink_refuses_come_again() {
+    let node = Node::start().await;
+    let (network, _stop) = node.network();
+    let job = open(&node, &network, 1).await;
+    node.mine(2).await;
+    let head = node.block().await;
+    let tries = Arc::new(Mutex::new(Vec::new()));
+    let (sink, watcher) = (Arc::clone(&tries), network.clone());
+    tokio::spawn(async move {
+        watcher
+            .watch_orders(None, |orders| {
+                let mut tries = sink.lock().unwrap();
+                tries.push(orders.iter().map(|order| order.job).collect::<Vec<_>>());
+                std::future::ready(if tries.len() < 3 { Err("the API server is away") } else { Ok(()) })
+            })
+            .await;
+    });
+    node.until("the cursor passed it", async || {
+        network.observed().borrow().cursor.filter(|cursor| cursor.number + 2 >= head)
+    })
+    .await;
+    assert_eq!(*tries.lock().unwrap(), [vec![job], vec![job], vec![job]]);
+}
+
+#[tokio::test]
+async fn a_job_is_started_paid_for_what_was_attested_and_ended() {
+    let node = Node::start().await;
+    let (network, _stop) = node.network();
+    let job = open(&node, &network, 1).await;
+    assert_eq!(network.job(job).await.unwrap().status, JobStatus::Open);
+
+    let attestor = PrivateKeySigner::random();
+    assert_mined(&node.done(&network, Act::Start { job, attestor: attestor.address() }).await);
+    let running = network.job(job).await.unwrap();
+    assert_eq!((running.status, running.attestor), (JobStatus::Running, Some(attestor.address())));
+
+    node.rpc("evm_increaseTime", serde_json::json!([60])).await;
+    node.mine(1).await;
+    assert_mined(&node.done(&network, Act::Claim(claim(&network, &attestor, job, 100))).await);
+    assert_eq!(network.job(job).await.unwrap().used, GpuSeconds(100));
+
+    let forged = claim(&network, &PrivateKeySigner::random(), job, 110);
+    let state = node.done(&network, Act::Claim(forged)).await;
+    assert_says(&state, "not signed by the job's attestor");
+    assert!(matches!(state, ActState::Refused { .. }));
+    let replayed = node.done(&network, Act::Claim(claim(&network, &attestor, job, 90))).await;
+    assert!(matches!(replayed, ActState::Needless { .. }), "{replayed:?}");
+    assert_eq!(network.job(job).await.unwrap().used, GpuSeconds(100), "neither was paid");
+
+    let end = |used| Act::End { job, expect_used: GpuSeconds(used), reason: "finished".into() };
+    assert_says(&node.done(&network, end(101)).await, "claim first");
+    assert_mined(&node.done(&network, end(100)).await);
+    let closed = network.job(job).await.unwrap();
+    assert_eq!((closed.status, closed.paid), (JobStatus::Closed, U256::from(100_000)));
+    let now = network.observed().borrow().head.unwrap().time;
+    let policy = plan::Policy { interval: std::time::Duration::from_secs(1) };
+    assert_eq!(plan::next(&closed, GpuSeconds(100), true, now, policy), Step::Done);
+    let again = node.done(&network, Act::Refund { job }).await;
+    assert!(matches!(again, ActState::Needless { .. }), "{again:?}");
+    let fee = 100_000 * 250 / 10_000;
+    assert_eq!(network.credit(node.token).await.unwrap(), U256::from(100_000 - fee));
+}
+
+#[tokio::test]
+async fn one_bad_item_is_left_out_and_the_others_go_in_one_transaction() {
+    let node = Node::start().await;
+    let (network, _stop) = node.network();
+    let first = open(&node, &network, 1).await;
+    let second = node.order(first.offer_id(), 2).await;
+    let declined = node.order(first.offer_id(), 3).await;
+    assert_mined(&node.done(&network, Act::Decline { job: declined, reason: "no room".into() }).await);
+
+    node.stop_mining().await;
+    let acts = [first, second, declined].map(|job| Act::Start { job, attestor: Address::repeat_byte(5) });
+    for act in acts.clone() {
+        network.request(act);
+    }
+    let [one, two, none] = acts.map(|act| act.key());
+    let tx = assert_mined(&node.over(&network, &one).await);
+    assert_eq!(assert_mined(&node.over(&network, &two).await), tx);
+    assert_says(&node.over(&network, &none).await, "it was closed, or never ordered");
+}

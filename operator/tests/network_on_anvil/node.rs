@@ -1,0 +1,265 @@
+//! An anvil of its own for each test, with a market, a token and the accounts that act.
+
+use std::{
+    fmt::Debug,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use alloy::{
+    network::EthereumWallet,
+    primitives::{Address, B256, U256},
+    providers::{DynProvider, Provider, ProviderBuilder},
+    signers::local::PrivateKeySigner,
+};
+use hawser_contracts::{ComputeMarket, JobId, OfferId, TestToken};
+use hawser_operator::network::{
+    Act, ActKey, ActState, Network, NetworkSpec, OfferPost, OfferTerms, StallLimit, WalletKey,
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Anvil's published test accounts.
+const OWNER: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+const PROVIDER: &str = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
+pub const OPERATOR: &str = "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a";
+const CUSTOMER: &str = "0x47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a";
+
+pub const CHAIN_ID: u64 = 31337;
+/// Token units per GPU-hour: a GPU-second costs 1000.
+pub const PRICE: u128 = 3_600_000;
+pub const GPUS: u16 = 2;
+pub const SECONDS: u32 = 3600;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(20);
+
+pub fn signer(key: &str) -> PrivateKeySigner {
+    key.parse().unwrap()
+}
+
+pub struct Node {
+    pub url: String,
+    pub market: Address,
+    pub token: Address,
+    root: DynProvider,
+    customer: DynProvider,
+    _anvil: Child,
+}
+
+impl Node {
+    /// A node that mines each transaction at once, with a market whose provider has the operator's key as its operator.
+    pub async fn start() -> Self {
+        // Only the first test of the process installs it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let binary = std::env::var("HAWSER_ANVIL").expect("set HAWSER_ANVIL to the path of an anvil binary (Foundry)");
+        let mut anvil = Command::new(&binary)
+            .args(["--port", "0", "--chain-id", &CHAIN_ID.to_string()])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{binary} can't be run: {error}"));
+        let mut lines = BufReader::new(anvil.stdout.take().unwrap()).lines();
+        let address = tokio::time::timeout(DEADLINE, async {
+            loop {
+                let line = lines.next_line().await.unwrap().expect("anvil says where it listens");
+                if let Some((_, address)) = line.split_once("Listening on ") {
+                    return address.trim().to_owned();
+                }
+            }
+        });
+        let url = format!("http://{}", address.await.expect("anvil starts"));
+        // What it prints later must not fill the pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+
+        let [owner, provider, customer] = [OWNER, PROVIDER, CUSTOMER].map(|key| connect(&url, key));
+        let token = TestToken::deploy(owner.clone()).await.unwrap();
+        let owner_address = signer(OWNER).address();
+        let market = ComputeMarket::deploy(owner.clone(), owner_address, 250, owner_address).await.unwrap();
+        let (token, market) = (*token.address(), *market.address());
+        let keys = ComputeMarket::new(market, provider);
+        let payout = Address::repeat_byte(0x77);
+        keys.setProvider(signer(OPERATOR).address(), payout).send().await.unwrap().watch().await.unwrap();
+        keys.setFloor(token, U256::ONE).send().await.unwrap().watch().await.unwrap();
+        let tokens = TestToken::new(token, customer.clone());
+        tokens
+            .mint(signer(CUSTOMER).address(), U256::from(10).pow(U256::from(30)))
+            .send()
+            .await
+            .unwrap()
+            .watch()
+            .await
+            .unwrap();
+        tokens.approve(market, U256::MAX).send().await.unwrap().watch().await.unwrap();
+        Self { url, market, token, root: owner, customer, _anvil: anvil }
+    }
+
+    pub async fn rpc(&self, method: &'static str, params: Value) -> Value {
+        self.root.raw_request(method.into(), params).await.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    pub async fn mine(&self, blocks: u32) {
+        for _ in 0..blocks {
+            self.rpc("evm_mine", json!([])).await;
+        }
+    }
+
+    /// Mines only when told to.
+    pub async fn stop_mining(&self) {
+        self.rpc("evm_setAutomine", json!([false])).await;
+    }
+
+    pub async fn nonce(&self, address: Address) -> u64 {
+        self.root.get_transaction_count(address).latest().await.unwrap()
+    }
+
+    pub async fn block(&self) -> u64 {
+        self.root.get_block_number().await.unwrap()
+    }
+
+    pub async fn job(&self, id: JobId) -> ComputeMarket::Job {
+        ComputeMarket::new(self.market, self.root.clone()).job(id.0).call().await.unwrap()
+    }
+
+    /// Orders as the customer; on a node that doesn't mine by itself, a block is mined for it.
+    pub async fn order(&self, offer: OfferId, salt: u8) -> JobId {
+        let market = ComputeMarket::new(self.market, self.customer.clone());
+        let call = market.openJob(offer.0, GPUS, SECONDS, PRICE, B256::repeat_byte(salt), spec(salt).into());
+        let id = JobId(call.call().await.unwrap());
+        let pending = call.gas(500_000).send().await.unwrap();
+        let tx = *pending.tx_hash();
+        self.rpc("evm_mine", json!([])).await;
+        let receipt = self.until("the order is mined", async || self.root.get_transaction_receipt(tx).await.unwrap());
+        assert!(receipt.await.status());
+        id
+    }
+
+    pub fn spec(&self) -> NetworkSpec {
+        NetworkSpec {
+            rpc_urls: vec![self.url.parse().unwrap()],
+            chain_id: CHAIN_ID,
+            market: self.market,
+            provider: signer(PROVIDER).address(),
+            start_block: 0,
+            confirmations: 2,
+            max_batch: 50,
+            max_fee: None,
+            stall: StallLimit::default(),
+        }
+    }
+
+    pub fn network(&self) -> (Network, CancellationToken) {
+        start(self.spec())
+    }
+
+    pub fn post(&self) -> OfferPost {
+        OfferPost {
+            terms: OfferTerms {
+                provider: signer(PROVIDER).address(),
+                token: self.token,
+                gpu_class: B256::repeat_byte(b'H'),
+                start_window_seconds: 3600,
+                claim_window_seconds: 3600,
+                min_seconds: 60,
+                max_seconds: 86_400,
+                salt: B256::ZERO,
+            },
+            price: PRICE,
+            available: 8,
+            valid_until: "2100-01-01T00:00:00Z".parse::<Timestamp>().unwrap(),
+            card: r#"{"region":"nowhere"}"#.to_owned(),
+        }
+    }
+
+    /// Posts the offer through the network.
+    pub async fn offer(&self, network: &Network) -> OfferId {
+        let post = self.post();
+        let id = post.terms.id();
+        self.done(network, Act::SetOffer(post)).await;
+        id
+    }
+
+    /// Asks for an act and mines until it is over.
+    pub async fn done(&self, network: &Network, act: Act) -> ActState {
+        let key = act.key();
+        network.request(act);
+        self.over(network, &key).await
+    }
+
+    pub async fn over(&self, network: &Network, key: &ActKey) -> ActState {
+        self.until(&format!("{key} is over"), async || {
+            let state = network.act(key)?;
+            match state {
+                ActState::Queued { .. } => None,
+                // Nodes with automatic mining have mined it already.
+                ActState::Sent { .. } => {
+                    self.mine(1).await;
+                    None
+                }
+                over => Some(over),
+            }
+        })
+        .await
+    }
+
+    /// Mines block after block until an act is over.
+    pub async fn until_mining(&self, network: &Network, key: &ActKey) -> ActState {
+        self.until(&format!("{key} is over"), async || {
+            self.mine(1).await;
+            network.act(key).filter(|state| !matches!(state, ActState::Queued { .. } | ActState::Sent { .. }))
+        })
+        .await
+    }
+
+    /// Looks until something is there.
+    pub async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+        let end = Instant::now() + DEADLINE;
+        let mut looks = tokio::time::interval(LOOK);
+        while Instant::now() < end {
+            looks.tick().await;
+            if let Some(found) = look().await {
+                return found;
+            }
+        }
+        panic!("not so within {} s: {what}", DEADLINE.as_secs());
+    }
+}
+
+pub fn start(spec: NetworkSpec) -> (Network, CancellationToken) {
+    let cancel = CancellationToken::new();
+    (Network::start(spec, WalletKey::from_hex(OPERATOR).unwrap(), cancel.clone()).unwrap(), cancel)
+}
+
+/// A provider whose transactions are signed with a key.
+pub fn connect(url: &str, key: &str) -> DynProvider {
+    let provider = ProviderBuilder::new()
+        .with_simple_nonce_management()
+        .wallet(EthereumWallet::from(signer(key)))
+        .connect_http(url.parse().unwrap())
+        .erased();
+    provider.client().set_poll_interval(LOOK);
+    provider
+}
+
+pub fn spec(salt: u8) -> Vec<u8> {
+    format!(r#"{{"image":"example.org/render:{salt}","gpus":{GPUS}}}"#).into_bytes()
+}
+
+#[track_caller]
+pub fn assert_mined(state: &ActState) -> B256 {
+    match state {
+        ActState::Mined { tx, .. } => *tx,
+        other => panic!("not mined: {other:?}"),
+    }
+}
+
+#[track_caller]
+pub fn assert_says(state: &(impl Debug + ?Sized), words: &str) {
+    let said = format!("{state:?}");
+    assert!(said.contains(words), "{said} doesn't say {words:?}");
+}
