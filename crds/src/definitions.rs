@@ -7,10 +7,17 @@ use crate::{ComputeJob, DepinNetwork, GpuOffer};
 /// The three definitions as they are installed, with the file name of each in the chart's templates.
 pub fn definitions() -> [(&'static str, CustomResourceDefinition); 3] {
     [
-        ("computejobs.yaml", ComputeJob::crd()),
-        ("depinnetworks.yaml", DepinNetwork::crd()),
-        ("gpuoffers.yaml", GpuOffer::crd()),
+        ("computejobs.yaml", kept(ComputeJob::crd())),
+        ("depinnetworks.yaml", kept(DepinNetwork::crd())),
+        ("gpuoffers.yaml", kept(GpuOffer::crd())),
     ]
+}
+
+/// Uninstalling the chart leaves the definition: with it, every object of its kind would go, running jobs among them.
+fn kept(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
+    let annotations = definition.metadata.annotations.get_or_insert_default();
+    annotations.insert("helm.sh/resource-policy".to_owned(), "keep".to_owned());
+    definition
 }
 
 /// One definition as YAML, as it is committed in the chart.

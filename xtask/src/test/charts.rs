@@ -9,6 +9,8 @@ use super::schemas;
 use super::tally::Tally;
 use crate::workspace;
 
+/// Without a cluster helm can't know which version the charts will meet.
+const KUBERNETES: &str = "1.34.0";
 const CHARTS: [&str; 2] = ["hawser-crds", "hawser"];
 
 pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
@@ -28,7 +30,7 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
             Ok(())
         });
         tally.check(&format!("helm template {chart} | kubeconform"), || {
-            let rendered = output(helm().args(["template", chart]).arg(&path))?;
+            let rendered = output(helm().args(["template", chart, "--kube-version", KUBERNETES]).arg(&path))?;
             conforms(&mut Command::new(&kubeconform), &rendered, schemas.path())
         });
     }
