@@ -64,8 +64,12 @@ pub fn directory(layout: &Layout, kind: &str, key: &Key, make: impl FnOnce(&Path
 fn publish(partial: &Path, whole: &Path) -> Result<()> {
     match fs::rename(partial, whole) {
         Ok(()) => Ok(()),
-        Err(_) if whole.is_dir() => fs::remove_dir_all(partial).with_context(|| format!("{} can't be removed", partial.display())),
-        Err(error) => Err(error).with_context(|| format!("{} can't be renamed to {}", partial.display(), whole.display())),
+        Err(_) if whole.is_dir() => {
+            fs::remove_dir_all(partial).with_context(|| format!("{} can't be removed", partial.display()))
+        }
+        Err(error) => {
+            Err(error).with_context(|| format!("{} can't be renamed to {}", partial.display(), whole.display()))
+        }
     }
 }
 

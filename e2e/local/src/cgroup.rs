@@ -45,7 +45,10 @@ pub(crate) fn create() -> Result<()> {
         }
         // cgroup v2: children get only the controllers that are passed down.
         if !is_v1(&hierarchy) {
-            let passed_down = fs::read_to_string(hierarchy.join("cgroup.controllers"))?.split_whitespace().map(|name| format!("+{name} ")).collect::<String>();
+            let passed_down = fs::read_to_string(hierarchy.join("cgroup.controllers"))?
+                .split_whitespace()
+                .map(|name| format!("+{name} "))
+                .collect::<String>();
             for level in [&hierarchy, &cgroup] {
                 fs::write(level.join("cgroup.subtree_control"), &passed_down)
                     .with_context(|| format!("controllers can't be passed down from {}", level.display()))?;
@@ -99,7 +102,12 @@ pub(crate) fn delete() -> Result<()> {
 
 /// The cgroups that exist, in words.
 pub(crate) fn remains() -> Result<Vec<String>> {
-    Ok(hierarchies()?.iter().map(|h| h.join(NAME)).filter(|path| path.exists()).map(|path| format!("cgroup {}", path.display())).collect())
+    Ok(hierarchies()?
+        .iter()
+        .map(|h| h.join(NAME))
+        .filter(|path| path.exists())
+        .map(|path| format!("cgroup {}", path.display()))
+        .collect())
 }
 
 /// Mount points of cgroup v1 controllers, or the one of v2.
@@ -145,7 +153,9 @@ fn remove(cgroup: &Path) -> io::Result<()> {
         match fs::remove_dir(cgroup) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             // The kernel lets go of a killed process a moment after it is gone.
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(20))
+            }
             other => return other,
         }
     }

@@ -1,19 +1,15 @@
-use std::{fs, path::PathBuf, thread, time::Instant};
+use std::{fs, path::PathBuf, time::Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    Endpoints, Layout, cgroup,
+    Endpoints, Layout, bring_up,
     components::{self, Tools},
-    debian,
-    endpoints::{REGISTRY_PORT, at},
-    images, kubectl, leftovers,
+    debian, leftovers,
     lock::Lock,
-    manifests, network, nvidia,
-    pki::Pki,
     preflight,
-    process::{Identity, Spec, Supervisor},
-    sysctls, teardown,
+    process::{Identity, Supervisor},
+    teardown,
 };
 
 /// A cluster that is up: the local one, or the one that `HAWSER_KUBECONFIG` names.
@@ -54,10 +50,12 @@ impl Cluster {
         preflight::check()?;
         debian::install_missing()?;
         let tools = Tools::build(&layout)?;
-        let pause = pause_image_context(&layout, &tools)?;
 
         let begun = Instant::now();
-        bring_up(&layout, &cluster.endpoints, &tools, &pause).context("the local cluster didn't come up (`cargo xtask cluster down` cleans up)")?;
+        bring_up::run(&layout, &cluster.endpoints, &tools)
+            .context("the local cluster didn't come up (`cargo xtask cluster down` cleans up)")?;
+        let mark = mark(&layout);
+        fs::write(&mark, "").with_context(|| format!("{} can't be written", mark.display()))?;
         eprintln!("the local cluster is up after {:.1} s", begun.elapsed().as_secs_f32());
         Ok(cluster)
     }
@@ -69,7 +67,9 @@ impl Cluster {
         }
         let layout = Layout::of_this_machine()?;
         if !is_up(&layout) {
-            bail!("the local cluster is not up: run `cargo xtask cluster up`, or set HAWSER_KUBECONFIG to use an existing cluster");
+            bail!(
+                "the local cluster is not up: run `cargo xtask cluster up`, or set HAWSER_KUBECONFIG to use an existing cluster"
+            );
         }
         Ok(Self::local(&layout))
     }
@@ -93,7 +93,16 @@ impl Cluster {
     /// Stops, starts, kills and freezes single components, for fault tests.
     /// An existing cluster's are not in our hands.
     pub fn supervisor(&self) -> Result<&Supervisor> {
-        self.local.as_ref().context("HAWSER_KUBECONFIG names the cluster, so its components can't be stopped and started")
+        self.local
+            .as_ref()
+            .context("HAWSER_KUBECONFIG names the cluster, so its components can't be stopped and started")
+    }
+
+    /// Lets kubelet pull from another registry (`host:port`) over plain HTTP, as
+    /// it does from the cluster's own. An existing cluster's owner has to do that.
+    pub fn allow_plain_http(&self, registry: &str) -> Result<()> {
+        self.supervisor()?;
+        components::allow_plain_http(&Layout::of_this_machine()?, registry)
     }
 
     /// The local cluster's components, whether it is up or not.
@@ -123,79 +132,4 @@ fn is_up(layout: &Layout) -> bool {
     let supervisor = Supervisor::new(layout);
     let runs = |name: &String| supervisor.identity(name).is_some_and(Identity::is_alive);
     mark(layout).exists() && supervisor.names().iter().all(runs)
-}
-
-fn bring_up(layout: &Layout, endpoints: &Endpoints, tools: &Tools, pause: &std::path::Path) -> Result<()> {
-    fs::create_dir_all(layout.state()).with_context(|| format!("{} can't be created", layout.state().display()))?;
-    sysctls::save(layout)?;
-    cgroup::create()?;
-    network::create()?;
-    tools.link(layout)?;
-    let pki = Pki::create(layout)?;
-    let nvidia = nvidia::install(layout)?;
-    for tool in &nvidia.tools {
-        components::link(layout, tool)?;
-    }
-    components::write_containerd_configuration(layout, &nvidia.containerd_runtime)?;
-    components::write_node_configuration(layout, &pki)?;
-    components::write_corefile(layout, &pki)?;
-    components::write_registry_configuration(layout)?;
-    fs::create_dir_all(layout.state().join("s3"))?;
-
-    let kubernetes = &tools.kubernetes;
-    let supervisor = Supervisor::new(layout);
-    start_together(
-        &supervisor,
-        &[
-            components::etcd(layout, &tools.etcd),
-            components::registry(layout),
-            components::containerd(layout, &tools.containerd),
-            components::s3(layout, endpoints, tools),
-            components::anvil(layout, tools),
-        ],
-    )?;
-    thread::scope(|scope| {
-        let push = scope.spawn(|| push_pause_image(layout, pause));
-        supervisor.run(&components::api_server(&layout.kubeconfig().display().to_string(), &pki, kubernetes))?;
-        push.join().map_err(|_| anyhow!("the thread that pushes the pause image panicked"))?
-    })?;
-    kubectl::create(layout, "cluster-dns", &manifests::cluster_dns())?;
-    start_together(
-        &supervisor,
-        &[
-            components::kubelet(layout, &pki, kubernetes),
-            components::controller_manager(&pki, kubernetes),
-            components::scheduler(&pki, kubernetes),
-            components::kube_proxy(layout, kubernetes),
-            components::coredns(layout, &tools.coredns),
-        ],
-    )?;
-    kubectl::wait_until_usable(layout)?;
-    nvidia::start(layout, &supervisor)?;
-    fs::write(mark(layout), "").context("the cluster can't be marked as up")
-}
-
-/// Starts components that don't need each other, and waits for all.
-fn start_together(supervisor: &Supervisor, specs: &[Spec]) -> Result<()> {
-    thread::scope(|scope| {
-        let starting: Vec<_> = specs.iter().map(|spec| scope.spawn(|| supervisor.run(spec))).collect();
-        starting.into_iter().try_for_each(|start| start.join().map_err(|_| anyhow!("a thread that starts a component panicked"))?)
-    })
-}
-
-/// A directory that the pause image is built from.
-fn pause_image_context(layout: &Layout, tools: &Tools) -> Result<PathBuf> {
-    let containerfile = tools.pause.directory.join("Containerfile");
-    if !containerfile.exists() {
-        fs::write(&containerfile, "FROM scratch\nCOPY pause /pause\nUSER 65535:65535\nENTRYPOINT [\"/pause\"]\n")
-            .with_context(|| format!("{} can't be written", containerfile.display()))?;
-    }
-    let _ = layout;
-    Ok(tools.pause.directory.clone())
-}
-
-fn push_pause_image(layout: &Layout, context: &std::path::Path) -> Result<()> {
-    let registry = at(REGISTRY_PORT).to_string();
-    let name = components::PAUSE_IMAGE.trim_start_matches(&registry).trim_start_matches('/');
-    images::publish(layout, &registry, name, context, &context.join("Containerfile")).map(drop)
 }

@@ -44,7 +44,9 @@ pub fn require(packages: &[Package]) -> Result<()> {
     }
     let names = missing.join(" ");
     if find_program("apt-get").is_none() {
-        bail!("this needs {names}, and apt-get isn't here to install them: install them by hand, or set HAWSER_KUBECONFIG to use an existing cluster");
+        bail!(
+            "this needs {names}, and apt-get isn't here to install them: install them by hand, or set HAWSER_KUBECONFIG to use an existing cluster"
+        );
     }
     eprintln!("installing with apt-get: {names}");
     command::show(apt().arg("update"))?;

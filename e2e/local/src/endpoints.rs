@@ -65,7 +65,10 @@ impl Endpoints {
         };
         Ok(Some(Self {
             kubeconfig: kubeconfig.into(),
-            registry: required("HAWSER_REGISTRY", "the image registry (host:port) that its nodes and this machine reach")?,
+            registry: required(
+                "HAWSER_REGISTRY",
+                "the image registry (host:port) that its nodes and this machine reach",
+            )?,
             rpc_url: required("HAWSER_RPC_URL", "an EVM node's URL that its pods and this machine reach")?,
             s3_url: required("HAWSER_S3_URL", "an S3 server's URL that its pods and this machine reach")?,
             s3_access_key: variable("HAWSER_S3_ACCESS_KEY").unwrap_or_else(|| S3_ACCESS_KEY.to_owned()),
@@ -112,7 +115,8 @@ mod tests {
     #[test]
     fn an_existing_cluster_without_its_registry_is_refused_by_the_variables_name() {
         let this_file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/endpoints.rs");
-        let error = Endpoints::existing(|name| (name == "HAWSER_KUBECONFIG").then(|| this_file.to_owned())).unwrap_err();
+        let error =
+            Endpoints::existing(|name| (name == "HAWSER_KUBECONFIG").then(|| this_file.to_owned())).unwrap_err();
         assert!(error.to_string().contains("HAWSER_REGISTRY"), "{error}");
     }
 

@@ -49,7 +49,8 @@ impl Built {
 pub fn build(layout: &Layout, module: &Module<'_>) -> Result<Built> {
     let source = layout.source().join("go").join(module.folder);
     let manifest = source.join("go.mod");
-    let requirements = fs::read_to_string(&manifest).with_context(|| format!("{} can't be read", manifest.display()))?;
+    let requirements =
+        fs::read_to_string(&manifest).with_context(|| format!("{} can't be read", manifest.display()))?;
     let version = required_version(&requirements, module.main).unwrap_or("v0.0.0");
     let ldflags = format!("-s -w {}", module.ldflags.replace("{version}", version));
 
@@ -69,13 +70,16 @@ pub fn build(layout: &Layout, module: &Module<'_>) -> Result<Built> {
         let mut go = Command::new("go");
         go.arg("build").current_dir(&source).args(["-trimpath", "-ldflags", &ldflags, "-tags", module.tags]);
         // GOTOOLCHAIN: a newer Go would have to be downloaded, and there may be nowhere to get it.
-        go.env("CGO_ENABLED", if module.cgo { "1" } else { "0" }).env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=readonly");
+        go.env("CGO_ENABLED", if module.cgo { "1" } else { "0" })
+            .env("GOTOOLCHAIN", "local")
+            .env("GOFLAGS", "-mod=readonly");
         go.arg("-o").arg(out).args(module.tools.iter().map(|tool| tool.package));
         command::show(&mut go)?;
         for tool in module.tools {
             let built = out.join(go_binary_name(tool.package));
             if !built.ends_with(tool.binary) {
-                fs::rename(&built, out.join(tool.binary)).with_context(|| format!("{} was not built", built.display()))?;
+                fs::rename(&built, out.join(tool.binary))
+                    .with_context(|| format!("{} was not built", built.display()))?;
             }
         }
         Ok(())
@@ -94,7 +98,9 @@ fn required_version<'a>(go_mod: &'a str, module: &str) -> Option<&'a str> {
 /// The name that `go build -o DIR/` gives: the last element of the import
 /// path that isn't a major version.
 fn go_binary_name(package: &str) -> &str {
-    let is_major = |element: &str| element.strip_prefix('v').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
+    let is_major = |element: &str| {
+        element.strip_prefix('v').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+    };
     package.rsplit('/').find(|element| !is_major(element)).unwrap_or(package)
 }
 

@@ -32,7 +32,9 @@ pub(crate) fn create(layout: &Layout, name: &str, objects: &Value) -> Result<()>
 pub(crate) fn wait_until_usable(layout: &Layout) -> Result<()> {
     let ready = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}/{.spec.taints}"#;
     wait_for(layout, "node ready", &["get", "node", NODE_NAME, "--output", ready], |answer| answer == "True/")?;
-    wait_for(layout, "service account default", &["get", "serviceaccount", "default", "--output=name"], |answer| !answer.is_empty())
+    wait_for(layout, "service account default", &["get", "serviceaccount", "default", "--output=name"], |answer| {
+        !answer.is_empty()
+    })
 }
 
 fn wait_for(layout: &Layout, what: &str, args: &[&str], holds: impl Fn(&str) -> bool) -> Result<()> {
@@ -44,7 +46,11 @@ fn wait_for(layout: &Layout, what: &str, args: &[&str], holds: impl Fn(&str) -> 
         }
         if Instant::now() > deadline {
             let last = answer.unwrap_or_else(|error| error.to_string());
-            bail!("{what}: not within {} s; the last answer was {last:?}; see {}", TIMEOUT.as_secs(), layout.logs().display());
+            bail!(
+                "{what}: not within {} s; the last answer was {last:?}; see {}",
+                TIMEOUT.as_secs(),
+                layout.logs().display()
+            );
         }
         thread::sleep(POLL);
     }

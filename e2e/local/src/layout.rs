@@ -21,8 +21,11 @@ impl Layout {
     pub fn of_this_machine() -> Result<Self> {
         let cache = match env::var_os("XDG_CACHE_HOME") {
             Some(dir) if !dir.is_empty() => PathBuf::from(dir),
-            _ => PathBuf::from(env::var_os("HOME").context("HOME is not set: set it to a directory that can hold 3 GB of built tools")?)
-                .join(".cache"),
+            _ => PathBuf::from(
+                env::var_os("HOME")
+                    .context("HOME is not set: set it to a directory that can hold 3 GB of built tools")?,
+            )
+            .join(".cache"),
         };
         Ok(Self::new(cache.join("hawser"), "/var/lib/hawser-local"))
     }

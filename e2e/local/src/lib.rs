@@ -7,6 +7,7 @@
 //! left. [`Cluster::up`] builds what the cache lacks, starts the components and
 //! returns once the node is ready.
 
+mod bring_up;
 pub mod cache;
 mod cgroup;
 mod cluster;
@@ -16,8 +17,8 @@ pub mod debian;
 mod endpoints;
 pub mod go;
 pub mod images;
-mod layout;
 mod kubectl;
+mod layout;
 mod leftovers;
 mod lock;
 mod manifests;

@@ -49,3 +49,18 @@ pub(crate) fn cluster_dns() -> Value {
         ],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dns_slice_belongs_to_the_dns_service_and_leads_to_the_node() {
+        let list = cluster_dns();
+        let (service, slice) = (&list["items"][0], &list["items"][1]);
+        assert_eq!(slice["metadata"]["labels"]["kubernetes.io/service-name"], service["metadata"]["name"]);
+        assert_eq!(slice["metadata"]["namespace"], service["metadata"]["namespace"]);
+        assert_eq!(slice["endpoints"][0]["addresses"][0], "198.18.0.2");
+        assert_eq!(service["spec"]["clusterIP"], "198.19.0.10");
+    }
+}

@@ -49,7 +49,8 @@ pub(crate) fn create() -> Result<()> {
     inside(&["link", "set", NODE_LINK, "up"])?;
     // A service address needs some route before iptables can rewrite it.
     inside(&["route", "add", SERVICE_CIDR, "via", &HOST.to_string()])?;
-    within(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1"))?.context("forwarding inside the namespace can't be switched on")
+    within(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1"))?
+        .context("forwarding inside the namespace can't be switched on")
 }
 
 /// Deletes the namespace and the links, whichever of them exist.
@@ -59,7 +60,9 @@ pub(crate) fn delete() -> Result<()> {
     }
     if namespace_file().exists() {
         // A half-made namespace is a plain file, which `ip` can't unmount.
-        ip(&["netns", "delete", NAMESPACE]).or_else(|_| std::fs::remove_file(namespace_file())).with_context(|| format!("{} can't be removed", namespace_file().display()))?;
+        ip(&["netns", "delete", NAMESPACE])
+            .or_else(|_| std::fs::remove_file(namespace_file()))
+            .with_context(|| format!("{} can't be removed", namespace_file().display()))?;
     }
     Ok(())
 }
@@ -78,10 +81,12 @@ fn host_link_exists() -> bool {
 /// Runs `act` inside the cluster's network namespace. Only a thread of its own
 /// enters it; processes that `act` starts are born there.
 pub fn within<T: Send>(act: impl FnOnce() -> T + Send) -> Result<T> {
-    let file = File::open(namespace_file()).with_context(|| format!("the local cluster is not up: there is no network namespace {NAMESPACE}"))?;
+    let file = File::open(namespace_file())
+        .with_context(|| format!("the local cluster is not up: there is no network namespace {NAMESPACE}"))?;
     thread::scope(|scope| {
         let inside = scope.spawn(move || {
-            setns(file, CloneFlags::CLONE_NEWNET).with_context(|| format!("network namespace {NAMESPACE} can't be entered"))?;
+            setns(file, CloneFlags::CLONE_NEWNET)
+                .with_context(|| format!("network namespace {NAMESPACE} can't be entered"))?;
             Ok(act())
         });
         inside.join().map_err(|_| anyhow!("a thread in network namespace {NAMESPACE} panicked"))?
@@ -94,9 +99,20 @@ fn ip(args: &[&str]) -> Result<()> {
 
 /// Refuses to start where the machine itself uses the cluster's addresses.
 pub(crate) fn check_addresses_are_free() -> Result<()> {
-    let routes = crate::command::output(Command::new("ip").args(["-4", "route", "show", "table", "all", "root", "198.18.0.0/15"]))?;
+    let routes = crate::command::output(Command::new("ip").args([
+        "-4",
+        "route",
+        "show",
+        "table",
+        "all",
+        "root",
+        "198.18.0.0/15",
+    ]))?;
     match routes.lines().find(|route| !route.contains(HOST_LINK)) {
-        Some(route) => Err(anyhow!("the local cluster uses 198.18.0.0/15, and this machine has a route there already: `{}`; remove it or set HAWSER_KUBECONFIG", route.trim())),
+        Some(route) => Err(anyhow!(
+            "the local cluster uses 198.18.0.0/15, and this machine has a route there already: `{}`; remove it or set HAWSER_KUBECONFIG",
+            route.trim()
+        )),
         None => Ok(()),
     }
 }

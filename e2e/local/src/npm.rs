@@ -30,7 +30,9 @@ pub fn install(layout: &Layout) -> Result<Toolchain> {
             fs::copy(source.join(file), out.join(file)).with_context(|| format!("{file} can't be copied"))?;
         }
         // Their install scripts only check what npm has checked already.
-        command::show(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(out))?;
+        command::show(
+            Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(out),
+        )?;
         Toolchain { node_modules: out.join("node_modules") }.check()
     })?;
     Ok(Toolchain { node_modules: directory.join("node_modules") })

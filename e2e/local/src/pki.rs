@@ -9,7 +9,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType,
 };
 use serde_json::json;
 
@@ -41,7 +42,13 @@ impl Pki {
         let pki = Self { directory, ca_pem };
         write_secret(&pki.file("ca.crt"), &pki.ca_pem)?;
 
-        let names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "localhost"];
+        let names = [
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "kubernetes.default.svc.cluster.local",
+            "localhost",
+        ];
         let addresses = [IpAddr::from([127, 0, 0, 1]), NODE.into(), API_SERVICE.into()];
         let mut api = identity("kube-apiserver", None);
         api.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -50,7 +57,10 @@ impl Pki {
             api.subject_alt_names.push(SanType::DnsName(name.try_into()?));
         }
         pki.write_pair("kube-apiserver", &authority.sign(api)?)?;
-        pki.write_pair("kube-apiserver-kubelet-client", &authority.client("kube-apiserver-kubelet-client", "system:masters")?)?;
+        pki.write_pair(
+            "kube-apiserver-kubelet-client",
+            &authority.client("kube-apiserver-kubelet-client", "system:masters")?,
+        )?;
 
         let service_accounts = KeyPair::generate()?;
         write_secret(&pki.file("service-accounts.key"), &service_accounts.serialize_pem())?;
@@ -66,7 +76,10 @@ impl Pki {
         ] {
             write_secret(&pki.kubeconfig(file), &pki.render_kubeconfig(&authority.client(user, group)?))?;
         }
-        write_secret(&layout.kubeconfig(), &pki.render_kubeconfig(&authority.client("hawser-admin", "system:masters")?))?;
+        write_secret(
+            &layout.kubeconfig(),
+            &pki.render_kubeconfig(&authority.client("hawser-admin", "system:masters")?),
+        )?;
         Ok(pki)
     }
 
@@ -100,7 +113,8 @@ impl Authority {
     fn create() -> Result<(Self, String)> {
         let mut params = identity("hawser-local", None);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        params.key_usages =
+            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?.pem();
         Ok((Self { issuer: Issuer::new(params, key) }, certificate))
@@ -148,7 +162,8 @@ fn kubeconfig(ca_pem: &str, pair: &Pair) -> String {
 
 fn write_secret(path: &Path, content: &str) -> Result<()> {
     let open = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path);
-    open.and_then(|mut file| std::io::Write::write_all(&mut file, content.as_bytes())).with_context(|| format!("{} can't be written", path.display()))
+    open.and_then(|mut file| std::io::Write::write_all(&mut file, content.as_bytes()))
+        .with_context(|| format!("{} can't be written", path.display()))
 }
 
 /// RFC 4648 with padding.

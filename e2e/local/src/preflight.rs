@@ -25,11 +25,17 @@ pub(crate) fn check() -> Result<()> {
     check_platform()?;
     for needed in NEEDED {
         if find_program(needed.program).is_none() {
-            bail!("the local cluster needs `{}`: {}, or set HAWSER_KUBECONFIG to use an existing cluster", needed.program, needed.remedy);
+            bail!(
+                "the local cluster needs `{}`: {}, or set HAWSER_KUBECONFIG to use an existing cluster",
+                needed.program,
+                needed.remedy
+            );
         }
     }
     if Path::new("/var/lib/kubelet/config.yaml").exists() {
-        bail!("this machine is a Kubernetes node already (/var/lib/kubelet/config.yaml): set HAWSER_KUBECONFIG to use its cluster");
+        bail!(
+            "this machine is a Kubernetes node already (/var/lib/kubelet/config.yaml): set HAWSER_KUBECONFIG to use its cluster"
+        );
     }
     network::check_addresses_are_free()
 }
@@ -37,10 +43,14 @@ pub(crate) fn check() -> Result<()> {
 /// What `down` needs as well.
 pub(crate) fn check_platform() -> Result<()> {
     if !cfg!(target_os = "linux") {
-        bail!("the local cluster needs Linux: run this in a Linux virtual machine, or set HAWSER_KUBECONFIG to use an existing cluster");
+        bail!(
+            "the local cluster needs Linux: run this in a Linux virtual machine, or set HAWSER_KUBECONFIG to use an existing cluster"
+        );
     }
     if !Uid::effective().is_root() {
-        bail!("the local cluster needs root, for its network namespace and containers: run this with sudo, or set HAWSER_KUBECONFIG to use an existing cluster");
+        bail!(
+            "the local cluster needs root, for its network namespace and containers: run this with sudo, or set HAWSER_KUBECONFIG to use an existing cluster"
+        );
     }
     Ok(())
 }

@@ -11,8 +11,14 @@ use anyhow::{Context as _, Result};
 use crate::Layout;
 
 /// kubelet's `setupKernelTunables`.
-const CHANGED_BY_KUBELET: &[&str] =
-    &["vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes"];
+const CHANGED_BY_KUBELET: &[&str] = &[
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+];
 
 /// Writes down what the settings are now.
 pub(crate) fn save(layout: &Layout) -> Result<()> {

@@ -48,7 +48,14 @@ fn remove_strays(layout: &Layout) -> Result<()> {
     // kubelet's socket for device plugins has a fixed place; preflight made sure that no other kubelet uses it.
     remove_tree(Path::new("/var/lib/kubelet/device-plugins"))?;
     remove_tree(Path::new("/var/lib/kubelet/plugins_registry"))?;
-    for dir in ["/var/lib/kubelet", "/var/log/containers", "/var/lib/cni/results", "/var/lib/cni", "/run/containerd/s", "/run/containerd"] {
+    for dir in [
+        "/var/lib/kubelet",
+        "/var/log/containers",
+        "/var/lib/cni/results",
+        "/var/lib/cni",
+        "/run/containerd/s",
+        "/run/containerd",
+    ] {
         // Only if it is empty, and so nobody else's.
         let _ = fs::remove_dir(dir);
     }
@@ -69,7 +76,9 @@ fn remove_file(path: &Path) -> Result<()> {
 
 fn remove_tree(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).with_context(|| format!("{} can't be removed", path.display())),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} can't be removed", path.display()))
+        }
         _ => Ok(()),
     }
 }

@@ -25,15 +25,14 @@ pub(crate) fn containerd(layout: &Layout, built: &Built) -> Spec {
 pub(crate) fn write_configuration(layout: &Layout, runtimes: &str) -> Result<()> {
     write(&layout.config().join("containerd.toml"), &render(layout, runtimes))?;
     write(&layout.config().join("cni/10-hawser.conflist"), &render_cni(layout.state()))?;
-    let certs = layout.config().join("certs.d");
-    let local = at(REGISTRY_PORT).to_string();
-    write(&certs.join(&local).join("hosts.toml"), &plain_http(&local))?;
-    // Any other registry is asked over plain HTTP by its own name.
-    write(&certs.join("_default/hosts.toml"), "[host]\n")
+    allow_plain_http(layout, &at(REGISTRY_PORT).to_string())
 }
 
-fn plain_http(host: &str) -> String {
-    format!("server = \"http://{host}\"\n\n[host.\"http://{host}\"]\n  capabilities = [\"pull\", \"resolve\"]\n")
+/// Lets kubelet pull from `registry` (`host:port`) over plain HTTP. containerd
+/// reads this at each pull.
+pub(crate) fn allow_plain_http(layout: &Layout, registry: &str) -> Result<()> {
+    let hosts = layout.config().join("certs.d").join(registry).join("hosts.toml");
+    write(&hosts, &format!("server = \"http://{registry}\"\n"))
 }
 
 fn render(layout: &Layout, runtimes: &str) -> String {
@@ -107,4 +106,43 @@ fn render_cni(state: &Path) -> String {
         ],
     })
     .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout() -> Layout {
+        Layout::new("/cache", "/state")
+    }
+
+    #[test]
+    fn everything_that_containerd_keeps_lies_beneath_the_state_directory() {
+        let rendered = render(&layout(), "");
+        for line in [
+            r#"root = "/state/containerd/root""#,
+            r#"state = "/state/containerd/run""#,
+            "netns_mounts_under_state_dir = true",
+            r#"Root = "/state/runc""#,
+            r#"config_path = "/state/config/certs.d""#,
+        ] {
+            assert!(rendered.contains(line), "{line} is not in\n{rendered}");
+        }
+        assert!(render_cni(Path::new("/state")).contains(r#""dataDir":"/state/cni""#));
+    }
+
+    #[test]
+    fn further_runtimes_come_last_as_tables_of_their_own() {
+        let tables = "[plugins.\"io.containerd.cri.v1.runtime\".containerd.runtimes.nvidia]\n";
+        assert!(render(&layout(), tables).ends_with(&format!("\n\n{tables}")));
+    }
+
+    #[test]
+    fn a_registry_over_plain_http_is_named_by_host_and_port() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path(), dir.path());
+        allow_plain_http(&layout, "198.18.0.1:5999").unwrap();
+        let hosts = std::fs::read_to_string(dir.path().join("config/certs.d/198.18.0.1:5999/hosts.toml")).unwrap();
+        assert_eq!(hosts, "server = \"http://198.18.0.1:5999\"\n");
+    }
 }

@@ -33,7 +33,12 @@ pub(crate) fn api_server(kubectl_kubeconfig: &str, pki: &Pki, built: &Built) -> 
         .arg("--shutdown-send-retry-after=false")
         .ready(Ready::Succeeds(
             built.binary("kubectl"),
-            vec!["--kubeconfig".to_owned(), kubectl_kubeconfig.to_owned(), "get".to_owned(), "--raw=/readyz".to_owned()],
+            vec![
+                "--kubeconfig".to_owned(),
+                kubectl_kubeconfig.to_owned(),
+                "get".to_owned(),
+                "--raw=/readyz".to_owned(),
+            ],
         ))
 }
 

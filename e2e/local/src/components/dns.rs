@@ -43,3 +43,16 @@ fn render(kubeconfig: &str) -> String {
 "
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::render;
+
+    #[test]
+    fn names_outside_the_cluster_are_answered_at_once() {
+        let corefile = render("/state/pki/coredns.kubeconfig");
+        assert!(corefile.contains("kubeconfig /state/pki/coredns.kubeconfig\n"), "{corefile}");
+        assert!(corefile.contains("rcode NXDOMAIN"), "{corefile}");
+        assert_eq!(corefile.matches('{').count(), corefile.matches('}').count());
+    }
+}

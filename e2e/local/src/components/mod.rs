@@ -13,7 +13,9 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
-pub(crate) use containerd::{PAUSE_IMAGE, containerd, write_configuration as write_containerd_configuration};
+pub(crate) use containerd::{
+    PAUSE_IMAGE, allow_plain_http, containerd, write_configuration as write_containerd_configuration,
+};
 pub(crate) use control_plane::{api_server, controller_manager, scheduler};
 pub(crate) use dns::{coredns, write_corefile};
 pub(crate) use etcd::etcd;

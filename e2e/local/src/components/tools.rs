@@ -38,7 +38,10 @@ const CONTAINERD: Module<'_> = Module {
     main: "github.com/containerd/containerd/v2",
     tools: &[
         Tool { binary: "containerd", package: "github.com/containerd/containerd/v2/cmd/containerd" },
-        Tool { binary: "containerd-shim-runc-v2", package: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2" },
+        Tool {
+            binary: "containerd-shim-runc-v2",
+            package: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+        },
     ],
     tags: "no_btrfs,no_zfs,no_devmapper",
     ldflags: "-X github.com/containerd/containerd/v2/version.Version={version}",
@@ -81,8 +84,14 @@ const KUBECONFORM: Module<'_> = Module {
     cgo: false,
 };
 
-const PAUSE: Module<'_> =
-    Module { folder: "pause", main: "hawser.dev/local/pause", tools: &[Tool { binary: "pause", package: "hawser.dev/local/pause" }], tags: "", ldflags: "", cgo: false };
+const PAUSE: Module<'_> = Module {
+    folder: "pause",
+    main: "hawser.dev/local/pause",
+    tools: &[Tool { binary: "pause", package: "hawser.dev/local/pause" }],
+    tags: "",
+    ldflags: "",
+    cgo: false,
+};
 
 /// Helm, built if need be: charts are checked without a cluster too.
 pub fn helm(layout: &Layout) -> Result<PathBuf> {
@@ -127,7 +136,15 @@ impl Tools {
     /// Fills the cluster's `bin` directory with links to every tool.
     pub(crate) fn link(&self, layout: &Layout) -> Result<()> {
         fs::create_dir_all(layout.bin()).with_context(|| format!("{} can't be created", layout.bin().display()))?;
-        for built in [&self.kubernetes, &self.etcd, &self.containerd, &self.coredns, &self.versitygw, &self.helm, &self.kubeconform] {
+        for built in [
+            &self.kubernetes,
+            &self.etcd,
+            &self.containerd,
+            &self.coredns,
+            &self.versitygw,
+            &self.helm,
+            &self.kubeconform,
+        ] {
             for entry in fs::read_dir(&built.directory)? {
                 link(layout, &entry?.path())?;
             }

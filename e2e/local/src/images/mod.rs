@@ -33,7 +33,8 @@ impl Workspace {
     fn create(layout: &Layout) -> Result<Self> {
         let parent = layout.cache().join("images");
         fs::create_dir_all(&parent).with_context(|| format!("{} can't be created", parent.display()))?;
-        let dir = tempfile::tempdir_in(&parent).with_context(|| format!("no directory can be made in {}", parent.display()))?;
+        let dir = tempfile::tempdir_in(&parent)
+            .with_context(|| format!("no directory can be made in {}", parent.display()))?;
         Ok(Self { dir })
     }
 
@@ -48,13 +49,18 @@ impl Workspace {
         let mut push = self.buildah();
         push.args(["push", "--quiet", "--tls-verify=false", "--digestfile"]).arg(&digest_file);
         command::succeed(push.arg(BUILT).arg(format!("docker://{destination}")))?;
-        let digest = fs::read_to_string(&digest_file).with_context(|| format!("buildah wrote no {}", digest_file.display()))?;
+        let digest =
+            fs::read_to_string(&digest_file).with_context(|| format!("buildah wrote no {}", digest_file.display()))?;
         by_digest(destination, digest.trim())
     }
 
     fn buildah(&self) -> Command {
         let mut buildah = Command::new("buildah");
-        buildah.args(["--storage-driver", "vfs", "--root"]).arg(self.dir.path().join("root")).arg("--runroot").arg(self.dir.path().join("run"));
+        buildah
+            .args(["--storage-driver", "vfs", "--root"])
+            .arg(self.dir.path().join("root"))
+            .arg("--runroot")
+            .arg(self.dir.path().join("run"));
         buildah
     }
 }

@@ -23,7 +23,10 @@ impl Rootfs {
     /// `/etc/group` with user `nonroot` (65532), `/etc/ld.so.conf`, and a `/tmp` for everybody.
     pub fn create(root: impl Into<PathBuf>) -> Result<Self> {
         let rootfs = Self { root: root.into() };
-        rootfs.file("/etc/passwd", "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n")?;
+        rootfs.file(
+            "/etc/passwd",
+            "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n",
+        )?;
         rootfs.file("/etc/group", "root:x:0:\nnonroot:x:65532:\n")?;
         rootfs.file("/etc/nsswitch.conf", "hosts: files dns\n")?;
         // NVIDIA's hook adds the driver's folder there and runs ldconfig, which reads nothing else: without
@@ -45,7 +48,8 @@ impl Rootfs {
     /// everything it is linked to itself.
     pub fn library(&self, name: &str) -> Result<()> {
         let table = command::output(Command::new("/sbin/ldconfig").arg("-p"))?;
-        let path = library_path(&table, name).with_context(|| format!("this machine has no {name} (asked `ldconfig -p`)"))?;
+        let path =
+            library_path(&table, name).with_context(|| format!("this machine has no {name} (asked `ldconfig -p`)"))?;
         self.copy(&path, &path)?;
         self.libraries_of(&path)
     }
@@ -64,7 +68,8 @@ impl Rootfs {
     /// Adds a copy of the machine's file `from`, following links, with its permissions.
     pub fn copy(&self, from: &Path, at: &Path) -> Result<()> {
         let target = self.make_room(at)?;
-        fs::copy(from, &target).with_context(|| format!("{} can't be copied to {}", from.display(), target.display()))?;
+        fs::copy(from, &target)
+            .with_context(|| format!("{} can't be copied to {}", from.display(), target.display()))?;
         Ok(())
     }
 
@@ -132,12 +137,16 @@ mod tests {
     #[test]
     fn libraries_and_loader_are_found_and_the_vdso_is_not() {
         let listing = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibgcc_s.so.1 => /lib/x86_64-linux-gnu/libgcc_s.so.1 (0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
-        assert_eq!(linked_libraries(listing).collect::<Vec<_>>(), ["/lib/x86_64-linux-gnu/libgcc_s.so.1", "/lib64/ld-linux-x86-64.so.2"]);
+        assert_eq!(
+            linked_libraries(listing).collect::<Vec<_>>(),
+            ["/lib/x86_64-linux-gnu/libgcc_s.so.1", "/lib64/ld-linux-x86-64.so.2"]
+        );
     }
 
     #[test]
     fn a_library_is_looked_up_by_its_whole_name() {
-        let table = "2 libs found\n\tlibm.so.6 (libc6,x86-64) => /lib/libm.so.6\n\tlibm.so (libc6,x86-64) => /lib/libm.so\n";
+        let table =
+            "2 libs found\n\tlibm.so.6 (libc6,x86-64) => /lib/libm.so.6\n\tlibm.so (libc6,x86-64) => /lib/libm.so\n";
         assert_eq!(library_path(table, "libm.so"), Some("/lib/libm.so".into()));
         assert_eq!(library_path(table, "lib"), None);
     }

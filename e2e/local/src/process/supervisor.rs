@@ -93,7 +93,9 @@ impl Supervisor {
     /// What the component was started with.
     pub fn spec(&self, name: &str) -> Result<Spec> {
         let path = self.spec_path(name);
-        let text = fs::read(&path).with_context(|| format!("the local cluster has no component {name:?}; it has {}", self.names().join(", ")))?;
+        let text = fs::read(&path).with_context(|| {
+            format!("the local cluster has no component {name:?}; it has {}", self.names().join(", "))
+        })?;
         serde_json::from_slice(&text).with_context(|| format!("{} can't be read", path.display()))
     }
 
@@ -107,7 +109,8 @@ impl Supervisor {
             fs::create_dir_all(&dir).with_context(|| format!("{} can't be created", dir.display()))?;
         }
         let spec_path = self.spec_path(&spec.name);
-        fs::write(&spec_path, serde_json::to_vec_pretty(spec)?).with_context(|| format!("{} can't be written", spec_path.display()))?;
+        fs::write(&spec_path, serde_json::to_vec_pretty(spec)?)
+            .with_context(|| format!("{} can't be written", spec_path.display()))?;
 
         let log = self.open_log(&spec.name)?;
         let mut command = Command::new("setsid");
@@ -135,7 +138,13 @@ impl Supervisor {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                bail!("{} was not ready ({:?}) after {} s\n{}", spec.name, spec.ready, READY_TIMEOUT.as_secs(), self.log_tail(&spec.name));
+                bail!(
+                    "{} was not ready ({:?}) after {} s\n{}",
+                    spec.name,
+                    spec.ready,
+                    READY_TIMEOUT.as_secs(),
+                    self.log_tail(&spec.name)
+                );
             }
             thread::sleep(POLL);
         }
@@ -149,7 +158,8 @@ impl Supervisor {
             if !identity.is_alive() {
                 return Ok(());
             }
-            kill(pid(identity), signal).with_context(|| format!("{name} (pid {}) can't be sent {signal}", identity.pid()))?;
+            kill(pid(identity), signal)
+                .with_context(|| format!("{name} (pid {}) can't be sent {signal}", identity.pid()))?;
             let deadline = Instant::now() + patience;
             while identity.is_alive() && Instant::now() < deadline {
                 // When this process is its parent, the zombie is ours to reap.
@@ -164,13 +174,20 @@ impl Supervisor {
     }
 
     fn signal(&self, name: &str, signal: Signal) -> Result<()> {
-        let identity = self.identity(name).filter(|identity| identity.is_alive()).with_context(|| format!("{name} doesn't run"))?;
+        let identity = self
+            .identity(name)
+            .filter(|identity| identity.is_alive())
+            .with_context(|| format!("{name} doesn't run"))?;
         kill(pid(identity), signal).with_context(|| format!("{name} (pid {}) can't be sent {signal}", identity.pid()))
     }
 
     fn open_log(&self, name: &str) -> Result<File> {
         let path = self.log_path(name);
-        OpenOptions::new().create(true).append(true).open(&path).with_context(|| format!("{} can't be opened", path.display()))
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("{} can't be opened", path.display()))
     }
 
     fn log_tail(&self, name: &str) -> String {
