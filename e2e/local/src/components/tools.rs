@@ -51,7 +51,7 @@ const CONTAINERD: Module<'_> = Module {
 const COREDNS: Module<'_> = Module {
     folder: "coredns",
     main: "github.com/coredns/coredns",
-    tools: &[Tool { binary: "coredns", package: "github.com/coredns/coredns" }],
+    tools: &[Tool { binary: "coredns", package: "hawser.dev/local/coredns" }],
     tags: "",
     ldflags: "",
     cgo: false,
