@@ -38,7 +38,8 @@ pub(crate) fn install_missing() -> Result<()> {
 
 /// Installs the packages that are missing, and says which.
 pub fn require(packages: &[Package]) -> Result<()> {
-    let missing: Vec<&str> = packages.iter().filter(|package| !is_installed(package.file)).map(|package| package.name).collect();
+    let missing: Vec<&str> =
+        packages.iter().filter(|package| !is_installed(package.file)).map(|package| package.name).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -32,9 +32,9 @@ pub mod process;
 mod sysctls;
 mod teardown;
 
-pub use components::{helm, kubeconform};
 pub use cluster::{Cluster, ComponentStatus};
 pub use command::{output, succeed};
+pub use components::{helm, kubeconform};
 pub use endpoints::Endpoints;
 pub use layout::Layout;
 pub use leftovers::leftovers;

@@ -1,4 +1,8 @@
-use std::{fs, os::unix::fs::symlink, path::{Path, PathBuf}};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 
