@@ -20,7 +20,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "hawser.image" -}}
 {{- $root := index . 0 }}
 {{- $image := index . 1 }}
-{{- if $image.digest }}
+{{- if $image.reference }}
+{{- $image.reference }}
+{{- else if $image.digest }}
 {{- printf "%s@%s" $image.repository $image.digest }}
 {{- else }}
 {{- printf "%s:%s" $image.repository ($image.tag | default $root.Chart.AppVersion) }}
