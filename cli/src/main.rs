@@ -1,1 +1,39 @@
-fn main() {}
+//! `hawser`: buys GPU time on a Hawser market, follows the job and checks the evidence.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod args;
+mod chain;
+mod commands;
+mod evidence;
+mod explain;
+mod failure;
+mod job;
+mod key;
+mod order;
+mod output;
+mod text;
+mod token;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    // The HTTP client is built without a TLS provider of its own, so that the tree holds one only. An error says
+    // that one was installed already, which can't be here.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::progress(format!("hawser: the asynchronous runtime can't start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(commands::run(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::progress(format!("hawser: {failure}"));
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use alloy::primitives::{Address, B256};
+use clap::{Parser, Subcommand};
+use hawser_contracts::{JobId, OfferId};
+
+use crate::{job::Milestone, output::Format};
+
+/// Buys GPU time on a Hawser market, follows the job and checks the evidence.
+///
+/// Exit codes: 0 done; 1 refused by the market, the token or the node, or the evidence is wrong; 2 bad input.
+#[derive(Debug, Parser)]
+#[command(name = "hawser", version)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(flatten)]
+    pub(crate) key: KeySource,
+    /// Table for people, JSON for programs
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    pub(crate) output: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the market is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Connection {
+    /// JSON-RPC endpoint of an EVM node
+    #[arg(long, global = true, env = "HAWSER_RPC_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) rpc_url: Option<String>,
+    /// Address of the market's contract
+    #[arg(long, global = true, env = "HAWSER_MARKET", value_name = "ADDRESS")]
+    pub(crate) market: Option<Address>,
+    /// First block to look for events in; the block of the market's deployment saves time on long chains
+    #[arg(long, global = true, env = "HAWSER_FROM_BLOCK", default_value_t = 0, value_name = "BLOCK")]
+    pub(crate) from_block: u64,
+}
+
+/// Where the key is that orders and pays. Without a keystore it is read from `HAWSER_PRIVATE_KEY`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct KeySource {
+    /// Keystore file (Web3 Secret Storage); its password is asked for, or read from the file that
+    /// `HAWSER_PASSWORD_FILE` names. Without it: the environment variable `HAWSER_PRIVATE_KEY`
+    #[arg(long, global = true, env = "HAWSER_KEYSTORE", value_name = "FILE")]
+    pub(crate) keystore: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List what is for sale
+    Offers {
+        /// Also offers that take no orders now
+        #[arg(long)]
+        all: bool,
+    },
+    /// Order GPU time and pay the deposit
+    Order(OrderArgs),
+    /// List my jobs
+    Jobs {
+        /// Whose jobs, instead of the key's own
+        #[arg(long, value_name = "ADDRESS")]
+        customer: Option<Address>,
+        /// Also jobs that are closed
+        #[arg(long)]
+        all: bool,
+    },
+    /// Follow a job until it is closed
+    Watch {
+        /// The job, as `hawser order` printed it
+        job: JobId,
+        #[command(flatten)]
+        patience: Patience,
+    },
+    /// Pay for more time at the price of the order
+    Topup {
+        /// The job
+        job: JobId,
+        /// Seconds to add
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+    },
+    /// End a running job early; the price of the time after the end comes back at once
+    End {
+        /// The job
+        job: JobId,
+    },
+    /// Take back what is left of jobs that were never started, or whose claim window is over
+    Refund {
+        /// The jobs
+        #[arg(required = true)]
+        jobs: Vec<JobId>,
+    },
+    /// Send credit out of the market
+    Withdraw {
+        /// Only this token, instead of every token in which there is credit
+        #[arg(long, value_name = "ADDRESS")]
+        token: Option<Address>,
+        /// Where to, instead of the key's own address (a provider's credit: its payout address)
+        #[arg(long, value_name = "ADDRESS")]
+        to: Option<Address>,
+    },
+    /// Check a job's evidence by itself and against the chain
+    Verify {
+        /// A file, a directory, or a URL: of a job (it ends in the job's id), or of the files 000000.jsonl, 000001.jsonl
+        /// ... of one attestor
+        evidence: String,
+        /// Check the evidence by itself only
+        #[arg(long)]
+        offline: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct OrderArgs {
+    /// YAML file with `workload` and, unless given as options, `offer`, `gpus`, `seconds` and `maxPrice`
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Offer to order from
+    #[arg(long, value_name = "ID")]
+    pub(crate) offer: Option<OfferId>,
+    /// Number of GPUs
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) gpus: Option<u16>,
+    /// Seconds to buy
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: Option<u32>,
+    /// Highest price that is accepted, in whole tokens per GPU-hour; without it, the offer's price as it stands now
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) max_price: Option<String>,
+    /// Tells apart orders that are otherwise the same (32 bytes, hex); random without it. An order that is sent
+    /// again with the same salt can't be placed twice
+    #[arg(long, value_name = "HEX")]
+    pub(crate) salt: Option<B256>,
+    /// Follow the job until it is closed, and print the job instead of the order
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+impl Patience {
+    /// Follow to the end, however long it takes.
+    pub(crate) const ENDLESS: Self = Self { until: Milestone::Closed, timeout: None };
+}
+
+/// How far to follow a job, and how long.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Patience {
+    /// Stop following at this milestone
+    #[arg(long, value_enum, default_value_t = Milestone::Closed)]
+    pub(crate) until: Milestone,
+    /// Give up after so many seconds (the job goes on)
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_options_do_not_contradict_each_other() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn help_shows_no_secret_of_the_environment() {
+        let url = Args::command()
+            .get_arguments()
+            .find(|arg| arg.get_id() == "rpc_url")
+            .map(clap::Arg::is_hide_env_values_set);
+        assert_eq!(url, Some(true));
+        assert!(!Args::command().render_long_help().to_string().contains("[env: HAWSER_PRIVATE_KEY"));
+    }
+}

@@ -1,0 +1,130 @@
+//! The market on an EVM chain: what can be read of it, and the one way in which transactions are sent.
+
+mod endpoint;
+mod history;
+mod payment;
+mod send;
+mod token;
+
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::{Address, U256},
+    providers::{DynProvider, Provider},
+    signers::local::PrivateKeySigner,
+};
+use hawser_contracts::{ComputeMarket, ComputeMarket::ComputeMarketInstance, JobId, OfferId};
+
+pub(crate) use history::{Closing, History};
+pub(crate) use payment::Purchase;
+
+use crate::{args::Connection, failure::Failure};
+
+/// How many offers one call asks for.
+const OFFERS_PER_CALL: u64 = 100;
+
+/// A market, with or without a key to send transactions with.
+pub(crate) struct Market {
+    contract: ComputeMarketInstance<DynProvider>,
+    provider: DynProvider,
+    signer: Option<PrivateKeySigner>,
+    chain_id: u64,
+    from_block: u64,
+}
+
+impl Market {
+    /// Connects and makes sure that a contract is there.
+    pub(crate) async fn connect(to: &Connection, signer: Option<PrivateKeySigner>) -> Result<Self, Failure> {
+        let url = to
+            .rpc_url
+            .as_deref()
+            .ok_or_else(|| Failure::input("no node: say which with --rpc-url URL or HAWSER_RPC_URL"))?;
+        let address =
+            to.market.ok_or_else(|| Failure::input("no market: say which with --market ADDRESS or HAWSER_MARKET"))?;
+        let provider = endpoint::connect(url, signer.as_ref())?;
+        let chain_id = provider.get_chain_id().await.map_err(|error| send::failure(&error, None))?;
+        let code = provider.get_code_at(address).await.map_err(|error| send::failure(&error, None))?;
+        if code.is_empty() {
+            return Err(Failure::input(format!(
+                "there is no contract at {address} on chain {chain_id}: check --market and --rpc-url"
+            )));
+        }
+        let contract = ComputeMarket::new(address, provider.clone());
+        Ok(Self { contract, provider, signer, chain_id, from_block: to.from_block })
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        *self.contract.address()
+    }
+
+    pub(crate) fn chain_id(&self) -> u64 {
+        self.chain_id
+    }
+
+    /// Builds calls; [`send`](Self::send) sends them.
+    pub(crate) fn contract(&self) -> &ComputeMarketInstance<DynProvider> {
+        &self.contract
+    }
+
+    /// Whose key signs.
+    pub(crate) fn me(&self) -> Result<Address, Failure> {
+        Ok(self.key()?.address())
+    }
+
+    fn key(&self) -> Result<&PrivateKeySigner, Failure> {
+        self.signer.as_ref().ok_or_else(|| Failure::input("this needs a key: --keystore or HAWSER_PRIVATE_KEY"))
+    }
+
+    /// The chain's own clock: the time of the newest block.
+    pub(crate) async fn now(&self) -> Result<u64, Failure> {
+        let block = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await;
+        let block = block.map_err(|error| send::failure(&error, None))?;
+        block
+            .map(|block| block.header.timestamp)
+            .ok_or_else(|| Failure::Unreachable("the node has no newest block".into()))
+    }
+
+    /// All offers that were ever posted, oldest first.
+    pub(crate) async fn offers(&self) -> Result<Vec<ComputeMarket::Offer>, Failure> {
+        let mut offers = Vec::new();
+        loop {
+            let from = U256::from(offers.len());
+            let page = self.contract.offers(from, U256::from(OFFERS_PER_CALL)).call().await;
+            let page = page.map_err(|error| send::call_failure(&error, None))?;
+            let last = (page.len() as u64) < OFFERS_PER_CALL;
+            offers.extend(page);
+            if last {
+                return Ok(offers);
+            }
+        }
+    }
+
+    pub(crate) async fn offer(&self, id: OfferId) -> Result<ComputeMarket::Offer, Failure> {
+        self.contract.offer(id.0).call().await.map_err(|error| send::call_failure(&error, None))
+    }
+
+    /// A job that was ordered on this market.
+    pub(crate) async fn job(&self, id: JobId) -> Result<ComputeMarket::Job, Failure> {
+        let job = self.contract.job(id.0).call().await.map_err(|error| send::call_failure(&error, None))?;
+        if job.status == 0 {
+            return Err(Failure::refused(format!(
+                "there is no job {id} on the market {} of chain {}: check the id, --market and --rpc-url",
+                self.address(),
+                self.chain_id
+            )));
+        }
+        Ok(job)
+    }
+
+    /// Token units that an account can spend on orders or withdraw.
+    pub(crate) async fn credit(&self, account: Address, token: Address) -> Result<U256, Failure> {
+        self.contract.credit(account, token).call().await.map_err(|error| send::call_failure(&error, None))
+    }
+
+    /// Where a provider's earnings go; `None` for everybody else.
+    pub(crate) async fn payout_of(&self, account: Address) -> Result<Option<Address>, Failure> {
+        // The binding's own `provider` is the connection.
+        let call = self.contract.call_builder(&ComputeMarket::providerCall { account });
+        let keys = call.call().await.map_err(|error| send::call_failure(&error, None))?;
+        Ok((keys.payout != Address::ZERO).then_some(keys.payout))
+    }
+}

@@ -1,0 +1,95 @@
+//! What is read of an ERC-20 token, and its permit (ERC-2612).
+
+use alloy::{
+    primitives::{Address, B256, Signature, U256},
+    providers::DynProvider,
+    signers::SignerSync,
+    sol,
+    sol_types::{Eip712Domain, SolStruct, eip712_domain},
+};
+
+use super::{Market, send};
+use crate::{failure::Failure, token::Token};
+
+sol! {
+    #[sol(rpc)]
+    interface Erc20 {
+        function name() external view returns (string);
+        function symbol() external view returns (string);
+        function decimals() external view returns (uint8);
+        function balanceOf(address account) external view returns (uint256);
+        function allowance(address owner, address spender) external view returns (uint256);
+        // Some tokens return nothing here: what is returned is not looked at.
+        function approve(address spender, uint256 value) external;
+        function nonces(address owner) external view returns (uint256);
+        function version() external view returns (string);
+        function DOMAIN_SEPARATOR() external view returns (bytes32);
+    }
+
+    struct Permit {
+        address owner;
+        address spender;
+        uint256 value;
+        uint256 nonce;
+        uint256 deadline;
+    }
+}
+
+pub(super) use Erc20::Erc20Instance;
+
+/// A signed ERC-2612 permit for the market.
+pub(super) struct SignedPermit {
+    pub(super) value: U256,
+    pub(super) deadline: U256,
+    pub(super) signature: Signature,
+}
+
+impl Market {
+    /// Name and decimals of a token, as the token says them.
+    pub(crate) async fn token(&self, address: Address) -> Result<Token, Failure> {
+        let token = self.erc20(address);
+        let decimals = token.decimals().call().await.map_err(|error| send::call_failure(&error, None))?;
+        // Old tokens return bytes32 here; their address serves as well.
+        let symbol = token.symbol().call().await.unwrap_or_else(|_| address.to_string());
+        Ok(Token { address, symbol: crate::text::printable(&symbol), decimals })
+    }
+
+    pub(super) fn erc20(&self, token: Address) -> Erc20Instance<DynProvider> {
+        Erc20::new(token, self.provider.clone())
+    }
+
+    /// Signs a permit for the market where the token has that; `None` where it hasn't.
+    pub(super) async fn permit(
+        &self,
+        token: Address,
+        value: U256,
+        deadline: u64,
+    ) -> Result<Option<SignedPermit>, Failure> {
+        let owner = self.me()?;
+        let Some((domain, nonce)) = self.permit_domain(token, owner).await else { return Ok(None) };
+        let deadline = U256::from(deadline);
+        let permit = Permit { owner, spender: self.address(), value, nonce, deadline };
+        let signature = self
+            .key()?
+            .sign_hash_sync(&permit.eip712_signing_hash(&domain))
+            .map_err(|error| Failure::input(format!("the permit can't be signed: {error}")))?;
+        Ok(Some(SignedPermit { value, deadline, signature }))
+    }
+
+    /// The token's EIP-712 domain, rebuilt here and compared with what the token says of itself: a signature over
+    /// whatever 32 bytes a token returns could be one for another token.
+    async fn permit_domain(&self, address: Address, owner: Address) -> Option<(Eip712Domain, U256)> {
+        let token = self.erc20(address);
+        let separator: B256 = token.DOMAIN_SEPARATOR().call().await.ok()?;
+        let nonce = token.nonces(owner).call().await.ok()?;
+        let name = token.name().call().await.ok()?;
+        let version = token.version().call().await.unwrap_or_else(|_| "1".to_owned());
+        let domain = eip712_domain! {
+            name: name,
+            version: version,
+            chain_id: self.chain_id,
+            verifying_contract: address,
+        };
+        (domain.separator() == separator).then_some((domain, nonce))
+    }
+}

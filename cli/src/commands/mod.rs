@@ -1,0 +1,54 @@
+//! One file per verb.
+
+mod end;
+mod jobs;
+mod offers;
+mod order;
+mod refund;
+mod topup;
+mod verify;
+mod watch;
+mod withdraw;
+
+use crate::{
+    args::{Args, Command, Patience},
+    chain::Market,
+    failure::Failure,
+    key, output,
+};
+
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+    let Args { connection, key: source, output: format, command } = args;
+    let look = || Market::connect(&connection, None);
+    let act = async || Market::connect(&connection, Some(key::signer(&source)?)).await;
+    match command {
+        Command::Offers { all } => output::print(format, &offers::run(&look().await?, all).await?),
+        Command::Order(args) => {
+            // What is wrong with the file is said before a password is asked for.
+            let order = crate::order::Order::read(&args)?;
+            let market = act().await?;
+            let placed = order::run(&market, &order).await?;
+            if !args.wait {
+                return output::print(format, &placed);
+            }
+            output::progress(format!("job {}", placed.job_id));
+            let (view, verdict) = watch::run(&market, placed.job_id, Patience::ENDLESS).await?;
+            output::print(format, &view)?;
+            verdict
+        }
+        Command::Jobs { customer, all } => {
+            let customer = customer.map_or_else(|| key::address(&source), Ok)?;
+            output::print(format, &jobs::run(&look().await?, customer, all).await?)
+        }
+        Command::Watch { job, patience } => {
+            let (view, verdict) = watch::run(&look().await?, job, patience).await?;
+            output::print(format, &view)?;
+            verdict
+        }
+        Command::Topup { job, seconds } => output::print(format, &topup::run(&act().await?, job, seconds).await?),
+        Command::End { job } => output::print(format, &end::run(&act().await?, job).await?),
+        Command::Refund { jobs } => output::print(format, &refund::run(&act().await?, &jobs).await?),
+        Command::Withdraw { token, to } => output::print(format, &withdraw::run(&act().await?, token, to).await?),
+        Command::Verify { evidence, offline } => verify::run(&connection, format, &evidence, offline).await,
+    }
+}

@@ -1,0 +1,69 @@
+//! `hawser topup`: pays for more time.
+
+use alloy::{
+    primitives::{B256, U256},
+    sol_types::SolEvent,
+};
+use hawser_contracts::{ComputeMarket::JobToppedUp, JobId};
+use serde::Serialize;
+
+use crate::{
+    chain::{Market, Purchase},
+    failure::Failure,
+    job::decimal,
+    output::{Report, pairs},
+    token::Token,
+};
+
+/// More time, paid for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ToppedUp {
+    job_id: JobId,
+    /// Seconds paid for in all.
+    seconds: u32,
+    /// What the added seconds cost.
+    #[serde(serialize_with = "decimal")]
+    added: U256,
+    /// Deposited in all.
+    #[serde(serialize_with = "decimal")]
+    deposited: U256,
+    token: Token,
+    tx: B256,
+}
+
+impl Report for ToppedUp {
+    fn table(&self) -> String {
+        pairs([
+            ("Job", self.job_id.to_string()),
+            ("Seconds", self.seconds.to_string()),
+            ("Added", self.token.show(self.added)),
+            ("Deposited", self.token.show(self.deposited)),
+            ("Transaction", self.tx.to_string()),
+        ])
+    }
+}
+
+pub(crate) async fn run(market: &Market, id: JobId, seconds: u32) -> Result<ToppedUp, Failure> {
+    let job = market.job(id).await?;
+    let token = market.token(market.offer(id.offer_id()).await?.terms.token).await?;
+    let call = market.contract().topUp(id.0, seconds).calldata().clone();
+    let in_all = job.duration.saturating_add(seconds);
+    // Beyond the longest duration the market refuses whatever is paid: let it, before an allowance is given.
+    let due = if in_all > job.maxDuration { U256::ZERO } else { id.deposit(in_all).saturating_sub(job.deposit) };
+    let receipt = market.purchase(Purchase { call, due, token: &token }).await?.receipt;
+    let tx = receipt.transaction_hash;
+    let topped_up = receipt
+        .logs()
+        .iter()
+        .find_map(|log| JobToppedUp::decode_log(&log.inner).ok())
+        .ok_or_else(|| Failure::refused(format!("transaction {tx} added no time: check --market")))?;
+    Ok(ToppedUp {
+        job_id: id,
+        seconds: topped_up.duration,
+        added: topped_up.deposit.saturating_sub(job.deposit),
+        deposited: topped_up.deposit,
+        token,
+        tx,
+    })
+}

@@ -1,0 +1,169 @@
+//! `hawser watch`: follows a job, one line for each thing that happens.
+
+use std::time::Duration;
+
+use hawser_contracts::{ComputeMarket::Job, JobId};
+use tokio::time::{Instant, sleep};
+
+use super::jobs;
+use crate::{
+    args::Patience,
+    chain::Market,
+    failure::Failure,
+    job::{JobView, Outcome, Status},
+    output::progress,
+    text::time,
+    token::Token,
+};
+
+/// About a block of a fast chain: asking more often shows nothing more.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// A node that doesn't answer so many times in a row is reported; a blip isn't.
+const SILENCES: u32 = 15;
+
+/// The job as it stands at the end, and whether that is what the customer hoped for.
+pub(crate) async fn run(
+    market: &Market,
+    id: JobId,
+    patience: Patience,
+) -> Result<(JobView, Result<(), Failure>), Failure> {
+    let mut seen = market.job(id).await?;
+    let token = market.token(market.offer(id.offer_id()).await?.terms.token).await?;
+    changes(None, &seen, &token).iter().for_each(progress);
+    let deadline = patience.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut silences = 0;
+    while !patience.until.reached(seen.status.into()) {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let view = jobs::one(market, id).await?;
+            let verdict = Err(Failure::refused(format!(
+                "job {id} is {:?} and not yet what was waited for: it goes on, watch it again",
+                view.status
+            )));
+            return Ok((view, verdict));
+        }
+        sleep(INTERVAL).await;
+        match market.job(id).await {
+            Ok(now) => {
+                silences = 0;
+                changes(Some(&seen), &now, &token).iter().for_each(progress);
+                seen = now;
+            }
+            Err(Failure::Unreachable(_)) if silences < SILENCES => silences += 1,
+            Err(failure) => return Err(failure),
+        }
+    }
+    let view = jobs::one(market, id).await?;
+    let verdict = verdict(&view);
+    Ok((view, verdict))
+}
+
+/// A job that never ran is no success, so that a script notices.
+fn verdict(view: &JobView) -> Result<(), Failure> {
+    let back = view.token.show(view.returned);
+    match view.outcome {
+        Some(Outcome::Declined) => Err(Failure::refused(format!(
+            "the provider declined the order ({}): {back} came back as credit, order again or `hawser withdraw`",
+            view.reason.as_deref().unwrap_or("no reason given")
+        ))),
+        Some(Outcome::Refunded) if view.started == 0 => Err(Failure::refused(format!(
+            "the job was not started in time: {back} came back as credit, order again or `hawser withdraw`"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What happened between two looks, in words.
+fn changes(before: Option<&Job>, now: &Job, token: &Token) -> Vec<String> {
+    let mut lines = Vec::new();
+    let status = Status::from(now.status);
+    if before.is_none_or(|before| before.status != now.status) {
+        lines.push(match status {
+            Status::Open => format!("ordered: the provider has until {} to start it", time(now.startDeadline)),
+            Status::Running => format!(
+                "running since {} until {}: {} GPUs, attestor {}",
+                time(now.started),
+                time(now.end),
+                now.gpus,
+                now.attestor
+            ),
+            Status::Ended => {
+                format!("ended: use is claimed now, the rest can be refunded from {}", time(now.refundableFrom))
+            }
+            Status::Closed => format!("closed: {} GPU-seconds used, {} paid", now.used, token.show(now.paid)),
+            Status::Unknown => "in a state that this version of hawser doesn't know".to_owned(),
+        });
+    }
+    let Some(before) = before.filter(|_| status != Status::Closed) else { return lines };
+    if before.attestor != now.attestor && Status::from(before.status) == Status::Running {
+        lines.push(format!("the provider replaced the attestor by {}", now.attestor));
+    }
+    if now.ending && !before.ending {
+        lines.push(format!("an end was announced for {}", time(now.end)));
+    } else if now.duration > before.duration {
+        lines.push(format!("topped up to {} seconds, until {}", now.duration, time(now.end)));
+    }
+    if now.used > before.used {
+        let bought = u64::from(now.duration) * u64::from(now.gpus);
+        lines.push(format!("{} of {bought} GPU-seconds claimed, {} paid", now.used, token.show(now.paid)));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::{Address, U256};
+
+    use super::*;
+
+    fn token() -> Token {
+        Token { address: Address::ZERO, symbol: "USDC".to_owned(), decimals: 6 }
+    }
+
+    fn job(status: u8) -> Job {
+        Job {
+            status,
+            offerId: [0; 12].into(),
+            customer: Address::ZERO,
+            attestor: Address::ZERO,
+            price: 3_600_000_000,
+            gpus: 2,
+            duration: 600,
+            minDuration: 60,
+            maxDuration: 6000,
+            startDeadline: 1_700_000_600,
+            started: 1_700_000_000,
+            end: 1_700_000_600,
+            ending: false,
+            refundableFrom: 1_700_090_000,
+            used: 0,
+            deposit: U256::from(1_200_000_000),
+            paid: U256::ZERO,
+        }
+    }
+
+    #[test]
+    fn nothing_new_says_nothing() {
+        assert_eq!(changes(Some(&job(2)), &job(2), &token()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_step_of_a_job_is_said_once() {
+        let claimed = Job { used: 120, paid: U256::from(120_000_000), ..job(2) };
+        let ending = Job { ending: true, duration: 300, ..claimed.clone() };
+        let closed = Job { status: 4, duration: 0, attestor: Address::repeat_byte(9), ..ending.clone() };
+        let steps = [
+            (None, job(1), "ordered: the provider has until 2023-11-14 22:23:20Z"),
+            (Some(job(1)), job(2), "running since 2023-11-14 22:13:20Z"),
+            (Some(job(2)), claimed.clone(), "120 of 1200 GPU-seconds claimed, 120 USDC paid"),
+            (Some(job(2)), Job { duration: 900, ..job(2) }, "topped up to 900 seconds"),
+            (Some(job(2)), Job { attestor: Address::repeat_byte(1), ..job(2) }, "replaced the attestor"),
+            (Some(claimed), ending.clone(), "an end was announced"),
+            (Some(ending), closed, "closed: 120 GPU-seconds used, 120 USDC paid"),
+        ];
+        for (before, now, expected) in steps {
+            let lines = changes(before.as_ref(), &now, &token());
+            assert!(matches!(&lines[..], [line] if line.contains(expected)), "{expected}: {lines:?}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `hawser withdraw`: sends credit out of the market.
+
+use std::collections::BTreeSet;
+
+use alloy::{
+    primitives::{Address, B256, U256},
+    sol_types::SolEvent,
+};
+use hawser_contracts::ComputeMarket::Withdrawn;
+use serde::Serialize;
+
+use crate::{
+    chain::Market,
+    failure::Failure,
+    job::decimal,
+    output::{Report, columns},
+    token::Token,
+};
+
+/// Credit that left the market.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Withdrawal {
+    #[serde(serialize_with = "decimal")]
+    amount: U256,
+    token: Token,
+    to: Address,
+    tx: B256,
+}
+
+impl Report for Vec<Withdrawal> {
+    fn table(&self) -> String {
+        columns(
+            ["AMOUNT", "TO", "TRANSACTION"],
+            self.iter().map(|one| [one.token.show(one.amount), one.to.to_string(), one.tx.to_string()]),
+        )
+    }
+}
+
+pub(crate) async fn run(
+    market: &Market,
+    token: Option<Address>,
+    to: Option<Address>,
+) -> Result<Vec<Withdrawal>, Failure> {
+    let me = market.me()?;
+    let to = match to {
+        Some(to) => to,
+        None => market.payout_of(me).await?.unwrap_or(me),
+    };
+    let tokens = match token {
+        Some(token) => vec![token],
+        None => with_credit(market, me).await?,
+    };
+    let mut withdrawals = Vec::new();
+    for address in tokens {
+        let token = market.token(address).await?;
+        let call = market.contract().withdraw(address, to).calldata().clone();
+        let receipt = market.send(market.address(), call, Some(&token)).await?.receipt;
+        let withdrawn = receipt.logs().iter().find_map(|log| Withdrawn::decode_log(&log.inner).ok());
+        let amount = withdrawn.map(|log| log.amount).unwrap_or_default();
+        withdrawals.push(Withdrawal { amount, token, to, tx: receipt.transaction_hash });
+    }
+    Ok(withdrawals)
+}
+
+/// Tokens of the market's offers in which the account has credit.
+async fn with_credit(market: &Market, me: Address) -> Result<Vec<Address>, Failure> {
+    let tokens: BTreeSet<Address> = market.offers().await?.iter().map(|offer| offer.terms.token).collect();
+    let mut found = Vec::new();
+    for token in tokens {
+        if !market.credit(me, token).await?.is_zero() {
+            found.push(token);
+        }
+    }
+    if found.is_empty() {
+        return Err(Failure::refused(format!(
+            "{me} has no credit in any token of this market's offers: there is nothing to withdraw"
+        )));
+    }
+    Ok(found)
+}

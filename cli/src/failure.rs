@@ -1,0 +1,35 @@
+//! Why a command did not do what was asked, and the exit code that says which kind it was.
+
+use thiserror::Error;
+
+/// What a person reads on stderr: one sentence or two, with the values and the way out.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// What was typed, or what a file holds, can't be right. Nothing was sent.
+    #[error("{0}")]
+    Input(String),
+    /// The market, the token or the node refused, or what was asked for did not come about.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody answered; asking again may help.
+    #[error("{0}")]
+    Unreachable(String),
+}
+
+impl Failure {
+    pub(crate) fn input(text: impl Into<String>) -> Self {
+        Self::Input(text.into())
+    }
+
+    pub(crate) fn refused(text: impl Into<String>) -> Self {
+        Self::Refused(text.into())
+    }
+
+    /// 2 for bad input (as clap does for its own), 1 for everything else.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Input(_) => 2,
+            Self::Refused(_) | Self::Unreachable(_) => 1,
+        }
+    }
+}

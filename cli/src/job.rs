@@ -1,0 +1,220 @@
+//! A job as the chain shows it: state now, and what became of the money.
+
+use alloy::primitives::{Address, U256};
+use clap::ValueEnum;
+use hawser_contracts::{ComputeMarket, JobId, OfferId};
+use serde::{Serialize, Serializer};
+
+use crate::{
+    chain::{Closing, History},
+    output::{Report, columns, pairs},
+    text::time,
+    token::Token,
+};
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum Status {
+    /// Ordered and paid for, not started.
+    Open,
+    /// Started, its end lies ahead.
+    Running,
+    /// Its end has passed; use can still be claimed.
+    Ended,
+    /// Nothing of its deposit is held any more.
+    Closed,
+    /// A newer market knows more states.
+    Unknown,
+}
+
+impl From<u8> for Status {
+    fn from(status: u8) -> Self {
+        match status {
+            1 => Self::Open,
+            2 => Self::Running,
+            3 => Self::Ended,
+            4 => Self::Closed,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// How far a job is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Milestone {
+    /// Started on chain
+    Running,
+    /// Its end has passed
+    Ended,
+    /// Nothing of its deposit is held any more
+    Closed,
+}
+
+impl Milestone {
+    pub(crate) fn reached(self, status: Status) -> bool {
+        match self {
+            Self::Running => matches!(status, Status::Running | Status::Ended | Status::Closed),
+            Self::Ended => matches!(status, Status::Ended | Status::Closed),
+            Self::Closed => status == Status::Closed,
+        }
+    }
+}
+
+/// How a closed job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Outcome {
+    /// The provider turned the order down; everything came back.
+    Declined,
+    /// The provider ended it; what was used is paid.
+    Ended,
+    /// Closed by time: never started, or never claimed in full.
+    Refunded,
+}
+
+/// One job. Amounts are in the token's smallest unit, times are Unix seconds and 0 where there is none yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct JobView {
+    pub(crate) job_id: JobId,
+    pub(crate) offer_id: OfferId,
+    pub(crate) customer: Address,
+    pub(crate) status: Status,
+    pub(crate) outcome: Option<Outcome>,
+    /// What the provider said when it declined or ended the job.
+    pub(crate) reason: Option<String>,
+    pub(crate) gpus: u16,
+    /// Seconds ordered and paid for; as shortened by an end; 0 once closed.
+    pub(crate) seconds: u32,
+    /// Locked price per GPU-hour.
+    #[serde(serialize_with = "decimal")]
+    pub(crate) price: U256,
+    pub(crate) token: Token,
+    /// Deposited in all, top-ups included.
+    #[serde(serialize_with = "decimal")]
+    pub(crate) deposited: U256,
+    /// Claimed so far, fee included.
+    #[serde(serialize_with = "decimal")]
+    pub(crate) paid: U256,
+    /// Credited back to the customer so far.
+    #[serde(serialize_with = "decimal")]
+    pub(crate) returned: U256,
+    pub(crate) used_gpu_seconds: u64,
+    pub(crate) attestor: Option<Address>,
+    pub(crate) ordered: u64,
+    pub(crate) start_deadline: u64,
+    pub(crate) started: u64,
+    pub(crate) end: u64,
+    /// An end earlier than the paid one was announced.
+    pub(crate) ending: bool,
+    /// When anyone can close the job by time.
+    pub(crate) refundable_from: u64,
+}
+
+/// JSON numbers lose digits beyond 2^53, so amounts are decimal strings.
+pub(crate) fn decimal<S: Serializer>(amount: &U256, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(amount)
+}
+
+impl JobView {
+    pub(crate) fn new(id: JobId, job: &ComputeMarket::Job, history: &History, token: Token) -> Self {
+        let (outcome, said) = match &history.closing {
+            Some(Closing::Declined(reason)) => (Some(Outcome::Declined), Some(reason)),
+            Some(Closing::Ended(reason)) => (Some(Outcome::Ended), Some(reason)),
+            Some(Closing::Refunded) => (Some(Outcome::Refunded), history.end_reason.as_ref()),
+            None => (None, history.end_reason.as_ref()),
+        };
+        Self {
+            job_id: id,
+            offer_id: OfferId(job.offerId),
+            customer: job.customer,
+            status: job.status.into(),
+            outcome,
+            reason: said.filter(|reason| !reason.is_empty()).cloned(),
+            gpus: job.gpus,
+            seconds: job.duration,
+            price: U256::from(job.price),
+            token,
+            deposited: history.deposited,
+            paid: job.paid,
+            returned: history.returned,
+            used_gpu_seconds: job.used,
+            attestor: (job.attestor != Address::ZERO).then_some(job.attestor),
+            ordered: history.ordered_at,
+            start_deadline: job.startDeadline,
+            started: job.started,
+            end: job.end,
+            ending: job.ending,
+            refundable_from: job.refundableFrom,
+        }
+    }
+
+    fn state(&self) -> String {
+        match (self.status, self.outcome) {
+            (Status::Closed, Some(outcome)) => format!("{outcome:?}"),
+            (status, _) => format!("{status:?}"),
+        }
+    }
+}
+
+impl Report for JobView {
+    fn table(&self) -> String {
+        let dash = || "-".to_owned();
+        pairs([
+            ("Job", self.job_id.to_string()),
+            ("Offer", self.offer_id.to_string()),
+            ("Customer", self.customer.to_string()),
+            ("Status", self.state()),
+            ("Reason", self.reason.clone().unwrap_or_else(dash)),
+            ("GPUs", self.gpus.to_string()),
+            ("Seconds", self.seconds.to_string()),
+            ("Price", format!("{} per GPU-hour", self.token.show(self.price))),
+            ("Deposited", self.token.show(self.deposited)),
+            ("Paid", self.token.show(self.paid)),
+            ("Returned", self.token.show(self.returned)),
+            ("Used", format!("{} GPU-seconds", self.used_gpu_seconds)),
+            ("Attestor", self.attestor.map_or_else(dash, |attestor| attestor.to_string())),
+            ("Ordered", time(self.ordered)),
+            ("Start by", time(self.start_deadline)),
+            ("Started", time(self.started)),
+            ("Ends", time(self.end)),
+            ("Refundable", time(self.refundable_from)),
+        ])
+    }
+}
+
+impl Report for Vec<JobView> {
+    fn table(&self) -> String {
+        columns(
+            ["JOB", "STATUS", "GPUS", "SECONDS", "USED", "PAID", "RETURNED", "ENDS", "REASON"],
+            self.iter().map(|job| {
+                [
+                    job.job_id.to_string(),
+                    job.state(),
+                    job.gpus.to_string(),
+                    job.seconds.to_string(),
+                    job.used_gpu_seconds.to_string(),
+                    job.token.show(job.paid),
+                    job.token.show(job.returned),
+                    time(job.end),
+                    job.reason.clone().unwrap_or_default(),
+                ]
+            }),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_milestone_is_reached_by_every_later_state() {
+        let order = [Status::Open, Status::Running, Status::Ended, Status::Closed];
+        for (milestone, first) in [(Milestone::Running, 1), (Milestone::Ended, 2), (Milestone::Closed, 3)] {
+            for (position, status) in order.into_iter().enumerate() {
+                assert_eq!(milestone.reached(status), position >= first, "{milestone:?} {status:?}");
+            }
+        }
+    }
+}

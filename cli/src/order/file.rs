@@ -1,0 +1,66 @@
+//! The YAML file of an order.
+
+use std::{fs, path::Path};
+
+use hawser_contracts::OfferId;
+use serde::Deserialize;
+
+use super::{DecimalText, workload::WorkloadFile};
+use crate::failure::Failure;
+
+/// `job.yaml`. Everything but the workload can be given as an option instead.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct OrderFile {
+    pub(super) offer: Option<OfferId>,
+    pub(super) gpus: Option<u16>,
+    pub(super) seconds: Option<u32>,
+    pub(super) max_price: Option<DecimalText>,
+    pub(super) workload: WorkloadFile,
+}
+
+impl OrderFile {
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let name = path.display();
+        let text = fs::read_to_string(path)
+            .map_err(|error| Failure::input(format!("the order {name} can't be read: {error}")))?;
+        parse(&text).map_err(|problem| Failure::input(format!("the order {name} is not right: {problem}")))
+    }
+}
+
+fn parse(text: &str) -> Result<OrderFile, serde_yaml_ng::Error> {
+    serde_yaml_ng::from_str(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_file_is_read() {
+        let file = parse(
+            "offer: '0x0102030405060708090a0b0c'\ngpus: 2\nseconds: 600\nmaxPrice: 2.25\nworkload:\n  image: a/b\n",
+        )
+        .unwrap();
+        assert_eq!(file.offer.unwrap().to_string(), "0x0102030405060708090a0b0c");
+        assert_eq!((file.gpus, file.seconds), (Some(2), Some(600)));
+        assert_eq!(file.max_price, Some(DecimalText("2.25".to_owned())));
+    }
+
+    #[test]
+    fn a_wrong_file_says_what_and_where() {
+        for (yaml, part) in [
+            ("gpus: 1\n", "missing field `workload`"),
+            ("gpu: 1\nworkload: {image: a}\n", "unknown field `gpu`"),
+            ("gpus: -1\nworkload: {image: a}\n", "gpus"),
+            ("gpus: 70000\nworkload: {image: a}\n", "gpus"),
+            ("seconds: soon\nworkload: {image: a}\n", "seconds"),
+            ("offer: '0x12'\nworkload: {image: a}\n", "an offer's id"),
+            ("workload: {image: a, privileged: true}\n", "privileged"),
+            ("workload: {image: a, gpus: 1}\n", "gpus"),
+        ] {
+            let problem = parse(yaml).unwrap_err().to_string();
+            assert!(problem.contains(part), "{yaml:?}: {problem}");
+        }
+    }
+}

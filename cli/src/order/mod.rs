@@ -1,0 +1,62 @@
+//! An order: what the file says, what the options say, and the public spec that goes on chain.
+
+mod decimal;
+mod file;
+mod workload;
+
+use alloy::primitives::{B256, Bytes};
+use hawser_contracts::OfferId;
+use hawser_crds::Workload;
+
+pub(crate) use decimal::DecimalText;
+
+use crate::{args::OrderArgs, failure::Failure};
+
+/// What is ordered, before the chain was asked anything.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Order {
+    pub(crate) offer: OfferId,
+    pub(crate) gpus: u16,
+    pub(crate) seconds: u32,
+    /// Whole tokens per GPU-hour; without it, the offer's price as it stands.
+    pub(crate) max_price: Option<DecimalText>,
+    pub(crate) salt: B256,
+    workload: Workload,
+}
+
+impl Order {
+    /// Reads the file and lets the options win over it.
+    pub(crate) fn read(args: &OrderArgs) -> Result<Self, Failure> {
+        let file = file::OrderFile::read(&args.file)?;
+        let name = args.file.display();
+        let missing = |field: &str, option: &str| {
+            Failure::input(format!("the order {name} has no `{field}`: add it, or give {option}"))
+        };
+        let gpus = args.gpus.or(file.gpus).ok_or_else(|| missing("gpus", "--gpus N"))?;
+        let seconds = args.seconds.or(file.seconds).ok_or_else(|| missing("seconds", "--seconds N"))?;
+        for (field, zero) in [("gpus", gpus == 0), ("seconds", seconds == 0)] {
+            if zero {
+                return Err(Failure::input(format!("the order {name}: `{field}` is 0, order at least 1")));
+            }
+        }
+        let workload = file
+            .workload
+            .for_gpus(gpus)
+            .map_err(|problem| Failure::input(format!("the order {name}: workload.{problem}")))?;
+        let max_price = args.max_price.clone().map(DecimalText).or(file.max_price);
+        let offer = args.offer.or(file.offer).ok_or_else(|| missing("offer", "--offer ID (see `hawser offers`)"))?;
+        let salt = match args.salt {
+            Some(salt) => salt,
+            None => B256::try_random()
+                .map_err(|error| Failure::refused(format!("the system gives no random numbers: {error}")))?,
+        };
+        Ok(Self { offer, gpus, seconds, max_price, salt, workload })
+    }
+
+    /// The spec as it goes on chain: everybody can read it.
+    pub(crate) fn spec(&self) -> Result<Bytes, Failure> {
+        serde_json::to_vec(&self.workload)
+            .map(Bytes::from)
+            .map_err(|error| Failure::input(format!("the workload can't be written as JSON: {error}")))
+    }
+}

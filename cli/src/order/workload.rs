@@ -1,0 +1,159 @@
+//! What is to run, as a person writes it, and the public spec that the operator reads (`hawser_crds::Workload`).
+
+use std::collections::BTreeMap;
+
+use hawser_crds::{EnvVar, Workload};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde::Deserialize;
+
+/// `workload` in the order's file. The number of GPUs is not in it: it is what is paid for.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct WorkloadFile {
+    image: String,
+    #[serde(default)]
+    command: Vec<String>,
+    #[serde(default)]
+    args: Vec<String>,
+    #[serde(default)]
+    env: Environment,
+    cpu: Option<Scalar>,
+    memory: Option<Scalar>,
+    storage: Option<Scalar>,
+}
+
+/// `{NAME: value}`, or a list as in a pod.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "expected `NAME: value` pairs, or a list of `name` and `value`")]
+enum Environment {
+    Map(BTreeMap<String, Scalar>),
+    List(Vec<EnvVar>),
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self::Map(BTreeMap::new())
+    }
+}
+
+/// `4`, `"4"` and `4Gi` alike.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "expected a text or a number")]
+enum Scalar {
+    Text(String),
+    Integer(i64),
+    Number(f64),
+    Truth(bool),
+}
+
+impl Scalar {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Integer(number) => number.to_string(),
+            Self::Number(number) => number.to_string(),
+            Self::Truth(truth) => truth.to_string(),
+        }
+    }
+}
+
+impl WorkloadFile {
+    /// The spec that goes on chain. What every operator refuses is refused here, before a deposit is paid.
+    pub(super) fn for_gpus(self, gpus: u16) -> Result<Workload, String> {
+        if self.image.is_empty() {
+            return Err("image is empty: name an image, best by digest (name@sha256:...)".to_owned());
+        }
+        if self.image.chars().any(char::is_whitespace) {
+            return Err(format!("image {:?} holds white space: an image reference has none", self.image));
+        }
+        let env = match self.env {
+            Environment::Map(map) => {
+                map.into_iter().map(|(name, value)| EnvVar { name, value: value.into_text() }).collect()
+            }
+            Environment::List(list) => list,
+        };
+        env.iter().try_for_each(check_name)?;
+        Ok(Workload {
+            image: self.image,
+            command: self.command,
+            args: self.args,
+            env,
+            gpus: u32::from(gpus),
+            cpu: quantity("cpu", self.cpu)?,
+            memory: quantity("memory", self.memory)?,
+            storage: quantity("storage", self.storage)?,
+        })
+    }
+}
+
+fn check_name(variable: &EnvVar) -> Result<(), String> {
+    let name = &variable.name;
+    if name.to_ascii_uppercase().starts_with("NVIDIA_") {
+        return Err(format!(
+            "env: {name} is refused by operators (it could open other GPUs of the node): leave it out"
+        ));
+    }
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if !starts_well || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Err(format!("env: {name:?} is no name for a variable: use letters, digits and _"));
+    }
+    Ok(())
+}
+
+/// Kubernetes' resource quantities: a decimal number with an optional suffix.
+fn quantity(field: &str, value: Option<Scalar>) -> Result<Option<Quantity>, String> {
+    const SUFFIXES: [&str; 14] = ["", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let Some(text) = value.map(Scalar::into_text) else { return Ok(None) };
+    let suffix = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number = &text[..text.len() - suffix.len()];
+    if !SUFFIXES.contains(&suffix) || number.parse::<f64>().is_err() {
+        return Err(format!("{field} {text:?} is no quantity: write for instance 4, 500m or 16Gi"));
+    }
+    Ok(Some(Quantity(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(yaml: &str) -> Result<Workload, String> {
+        serde_yaml_ng::from_str::<WorkloadFile>(yaml).map_err(|error| error.to_string())?.for_gpus(2)
+    }
+
+    #[test]
+    fn the_spec_is_what_the_operator_reads() {
+        let workload = read(
+            "image: a/b\ncommand: [povray]\nargs: ['+W640']\nenv: {SCENE: x, THREADS: 4}\n\
+             cpu: 4\nmemory: 16Gi\nstorage: 500M\n",
+        )
+        .unwrap();
+        let spec = serde_json::to_string(&workload).unwrap();
+        let expected = r#"{"image":"a/b","command":["povray"],"args":["+W640"],"env":[{"name":"SCENE","value":"x"},{"name":"THREADS","value":"4"}],"gpus":2,"cpu":"4","memory":"16Gi","storage":"500M"}"#;
+        assert_eq!(spec, expected);
+        assert_eq!(serde_json::from_str::<Workload>(&spec).unwrap(), workload);
+        assert_eq!(serde_json::to_string(&read("image: a").unwrap()).unwrap(), r#"{"image":"a","gpus":2}"#);
+    }
+
+    #[test]
+    fn env_may_be_a_list_as_in_a_pod() {
+        assert_eq!(read("image: a\nenv: [{name: A, value: b}]"), read("image: a\nenv: {A: b}"));
+    }
+
+    #[test]
+    fn what_every_operator_refuses_costs_no_deposit() {
+        for (yaml, part) in [
+            ("image: ''", "image is empty"),
+            ("image: 'a b'", "white space"),
+            ("image: a\nenv: {NVIDIA_VISIBLE_DEVICES: all}", "NVIDIA_VISIBLE_DEVICES is refused"),
+            ("image: a\nenv: {nvidia_driver: all}", "is refused"),
+            ("image: a\nenv: {'A-B': c}", "\"A-B\" is no name"),
+            ("image: a\nenv: [{name: '', value: c}]", "\"\" is no name"),
+            ("image: a\ncpu: -1", "cpu \"-1\" is no quantity"),
+            ("image: a\nmemory: 16GB", "memory \"16GB\" is no quantity"),
+            ("image: a\nstorage: Gi", "storage \"Gi\" is no quantity"),
+        ] {
+            let problem = read(yaml).unwrap_err();
+            assert!(problem.contains(part), "{yaml:?}: {problem}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! A table for people, JSON for programs. Only results go to stdout; progress goes to stderr.
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: one JSON document on stdout. Amounts are decimal strings in the token's smallest unit, times
+    /// are Unix seconds.
+    Json,
+}
+
+/// Something that a command found out or did.
+pub(crate) trait Report: Serialize {
+    /// The same for people.
+    fn table(&self) -> String;
+}
+
+pub(crate) fn print(format: Format, report: &impl Report) -> Result<(), Failure> {
+    let text = match format {
+        Format::Table => report.table(),
+        Format::Json => serde_json::to_string_pretty(report)
+            .map_err(|error| Failure::refused(format!("the result can't be written as JSON: {error}")))?,
+    };
+    match writeln!(io::stdout().lock(), "{text}") {
+        // `hawser offers | head` closes the pipe early: that is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::refused(format!("stdout can't be written: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// One line of progress.
+pub(crate) fn progress(line: impl AsRef<str>) {
+    // Nobody who reads stderr is no reason to stop half-way through an order.
+    let _ = writeln!(io::stderr().lock(), "{}", line.as_ref());
+}
+
+/// Rows under headings, in the manner of kubectl: no frame, so that lines can be cut and searched.
+pub(crate) fn columns<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(headings);
+    for row in rows {
+        table.add_row(row);
+    }
+    trimmed(&table)
+}
+
+/// Names and values, one pair a line.
+pub(crate) fn pairs(rows: impl IntoIterator<Item = (&'static str, String)>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    for (name, value) in rows {
+        table.add_row([name.to_owned(), value]);
+    }
+    trimmed(&table)
+}
+
+fn trimmed(table: &Table) -> String {
+    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,202 @@
+//! A market on a real EVM node (anvil), and the built `hawser` in front of it.
+
+mod anvil;
+mod hawser;
+
+use alloy::{
+    network::EthereumWallet,
+    primitives::{Address, B256, U256},
+    providers::{DynProvider, Provider, ProviderBuilder},
+    signers::{SignerSync, local::PrivateKeySigner},
+    sol_types::SolStruct,
+};
+use hawser_contracts::{ComputeMarket, JobId, TestToken, UsageVoucher, eip712_domain, signed_voucher};
+use tempfile::TempDir;
+
+use anvil::Anvil;
+pub use hawser::{Hawser, Ran};
+
+/// 2.25 tokens of six decimals per GPU-hour.
+pub const PRICE: u128 = 2_250_000;
+
+/// Keys of anvil's published test mnemonic.
+const KEYS: [&str; 4] = [
+    "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
+    "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
+    "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
+    "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6",
+];
+
+type MarketContract = ComputeMarket::ComputeMarketInstance<DynProvider>;
+
+/// One node, one market, one provider with an offer, one customer with a thousand tokens.
+pub struct Stage {
+    pub node: DynProvider,
+    pub market: MarketContract,
+    pub token: TestToken::TestTokenInstance<DynProvider>,
+    pub offer: String,
+    pub customer: Address,
+    chain_id: u64,
+    attestor: PrivateKeySigner,
+    directory: TempDir,
+    anvil: Anvil,
+}
+
+impl Stage {
+    pub async fn set() -> Self {
+        let anvil = Anvil::start();
+        let provider = connect(&anvil.url, KEYS[0]);
+        let chain_id = provider.get_chain_id().await.unwrap();
+        let me = signer(KEYS[0]).address();
+        let market = ComputeMarket::deploy(provider.clone(), me, 100, Address::repeat_byte(0xfe)).await.unwrap();
+        let token = TestToken::deploy(provider.clone()).await.unwrap();
+        let customer = signer(KEYS[1]).address();
+        let mut stage = Self {
+            node: provider,
+            market,
+            token,
+            offer: String::new(),
+            customer,
+            chain_id,
+            attestor: signer(KEYS[3]),
+            directory: tempfile::tempdir().unwrap(),
+            anvil,
+        };
+        stage.market.setProvider(me, me).send().await.unwrap().get_receipt().await.unwrap();
+        stage.offer = stage.post(*stage.token.address(), 8).await;
+        stage.token.mint(customer, U256::from(1_000_000_000)).send().await.unwrap().get_receipt().await.unwrap();
+        stage
+    }
+
+    /// Posts an offer for a token, and takes that token.
+    pub async fn post(&self, token: Address, available: u16) -> String {
+        self.market.setFloor(token, U256::from(1)).send().await.unwrap().get_receipt().await.unwrap();
+        let mut gpu = B256::ZERO;
+        gpu[..21].copy_from_slice(b"NVIDIA-H100-80GB-HBM3");
+        let terms = ComputeMarket::OfferTerms {
+            provider: self.market_owner(),
+            token,
+            gpuClass: gpu,
+            startWindow: 600,
+            claimWindow: 3600,
+            minDuration: 60,
+            maxDuration: 7200,
+            salt: B256::with_last_byte(u8::try_from(available).unwrap()),
+        };
+        let id = self.market.offerIdOf(terms.clone()).call().await.unwrap();
+        let set = self.market.setOffer(terms, PRICE, available, self.now().await + 86_400, "{}".to_owned());
+        set.send().await.unwrap().get_receipt().await.unwrap();
+        id.to_string()
+    }
+
+    fn market_owner(&self) -> Address {
+        signer(KEYS[0]).address()
+    }
+
+    /// `hawser` with the customer's key.
+    pub fn hawser(&self) -> Hawser {
+        self.stranger().env("HAWSER_PRIVATE_KEY", KEYS[1])
+    }
+
+    /// `hawser` with the key of an account that has gas and nothing else.
+    pub fn rival(&self) -> Hawser {
+        self.stranger().env("HAWSER_PRIVATE_KEY", KEYS[2])
+    }
+
+    /// `hawser` that knows node and market, and has no key.
+    pub fn stranger(&self) -> Hawser {
+        Hawser::new()
+            .env("HAWSER_RPC_URL", &self.anvil.url)
+            .env("HAWSER_MARKET", &self.market.address().to_string())
+            .secret(KEYS[1])
+            .secret(KEYS[2])
+    }
+
+    /// A file in a directory of this stage.
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let path = self.directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// An order's file with everything in it.
+    pub fn order_file(&self) -> String {
+        let offer = &self.offer;
+        self.file(
+            "job.yaml",
+            &format!(
+                "offer: '{offer}'\ngpus: 2\nseconds: 600\nmaxPrice: 2.25\nworkload:\n  image: example.com/povray@sha256:00\n  env: {{SCENE: chess}}\n"
+            ),
+        )
+    }
+
+    /// Places the order of [`order_file`](Self::order_file).
+    pub fn order(&self) -> JobId {
+        let placed = self.hawser().run(&["order", "-f", &self.order_file(), "-o", "json"]).json();
+        placed["jobId"].as_str().unwrap().parse().unwrap()
+    }
+
+    pub async fn now(&self) -> u64 {
+        self.node.get_block(alloy::eips::BlockId::latest()).await.unwrap().unwrap().header.timestamp
+    }
+
+    /// Lets the chain's clock run.
+    pub async fn pass(&self, seconds: u64) {
+        self.ask("evm_increaseTime", serde_json::json!([seconds])).await;
+        self.ask("evm_mine", serde_json::json!([])).await;
+    }
+
+    async fn ask(&self, method: &'static str, params: serde_json::Value) {
+        self.node.raw_request::<_, serde_json::Value>(method.into(), params).await.unwrap();
+    }
+
+    pub async fn start(&self, job: JobId) {
+        let call = self.market.startJobs(vec![job.0], vec![self.attestor.address()]);
+        assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
+    }
+
+    pub async fn claim(&self, job: JobId, gpu_seconds: u64) {
+        let voucher = UsageVoucher::new(job, gpu_seconds, B256::repeat_byte(0xee));
+        let digest = voucher.eip712_signing_hash(&eip712_domain(self.chain_id, *self.market.address()));
+        let signature = self.attestor.sign_hash_sync(&digest).unwrap();
+        let voucher = signed_voucher(&voucher, &signature).unwrap();
+        let call = self.market.claim(job.offer_id().0, vec![voucher]);
+        assert_eq!(call.call().await.unwrap(), U256::from(1));
+        assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
+    }
+
+    /// What the operator does when the program is done.
+    pub async fn end(&self, job: JobId, used: u64, reason: &str) {
+        let call = self.market.endJobs(vec![job.0], 0, vec![used], reason.to_owned());
+        assert_eq!(call.call().await.unwrap(), U256::from(1));
+        assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
+    }
+
+    pub async fn decline(&self, job: JobId, reason: &str) {
+        let call = self.market.declineJobs(vec![job.0], reason.to_owned());
+        assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
+    }
+
+    /// A token that has everything of the test token but a permit: a contract that hands each call on to its code,
+    /// and reverts when it is asked for `DOMAIN_SEPARATOR`.
+    pub async fn token_without_permit(&self) -> TestToken::TestTokenInstance<DynProvider> {
+        let code = format!(
+            "60003560e01c633644e51514603c57365f5f375f5f365f73{}5af43d5f5f3e6038573d5ffd5b3d5ff35b5f5ffd",
+            alloy::hex::encode(self.token.address())
+        );
+        let address = Address::repeat_byte(0x70);
+        self.ask("anvil_setCode", serde_json::json!([address, format!("0x{code}")])).await;
+        let token = TestToken::new(address, self.node.clone());
+        token.mint(self.customer, U256::from(1_000_000_000)).send().await.unwrap().get_receipt().await.unwrap();
+        token
+    }
+}
+
+fn signer(key: &str) -> PrivateKeySigner {
+    key.parse().unwrap()
+}
+
+fn connect(url: &str, key: &str) -> DynProvider {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    ProviderBuilder::new().wallet(EthereumWallet::from(signer(key))).connect_http(url.parse().unwrap()).erased()
+}
