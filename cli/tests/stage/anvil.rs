@@ -6,14 +6,14 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-pub struct Anvil {
+pub(crate) struct Anvil {
     process: Child,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Anvil {
     /// Starts the node that `HAWSER_ANVIL` names, or the one on the path, on a port that is free.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let program = env::var("HAWSER_ANVIL").unwrap_or_else(|_| "anvil".to_owned());
         let mut process =
             Command::new(&program).args(["--port", "0"]).stdout(Stdio::piped()).spawn().unwrap_or_else(|error| {

@@ -14,10 +14,10 @@ use hawser_contracts::{ComputeMarket, JobId, TestToken, UsageVoucher, eip712_dom
 use tempfile::TempDir;
 
 use anvil::Anvil;
-pub use hawser::{Hawser, Ran};
+pub(crate) use hawser::Hawser;
 
 /// 2.25 tokens of six decimals per GPU-hour.
-pub const PRICE: u128 = 2_250_000;
+pub(crate) const PRICE: u128 = 2_250_000;
 
 /// Keys of anvil's published test mnemonic.
 const KEYS: [&str; 4] = [
@@ -30,12 +30,12 @@ const KEYS: [&str; 4] = [
 type MarketContract = ComputeMarket::ComputeMarketInstance<DynProvider>;
 
 /// One node, one market, one provider with an offer, one customer with a thousand tokens.
-pub struct Stage {
-    pub node: DynProvider,
-    pub market: MarketContract,
-    pub token: TestToken::TestTokenInstance<DynProvider>,
-    pub offer: String,
-    pub customer: Address,
+pub(crate) struct Stage {
+    pub(crate) node: DynProvider,
+    pub(crate) market: MarketContract,
+    pub(crate) token: TestToken::TestTokenInstance<DynProvider>,
+    pub(crate) offer: String,
+    pub(crate) customer: Address,
     chain_id: u64,
     attestor: PrivateKeySigner,
     directory: TempDir,
@@ -43,7 +43,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub async fn set() -> Self {
+    pub(crate) async fn set() -> Self {
         let anvil = Anvil::start();
         let provider = connect(&anvil.url, KEYS[0]);
         let chain_id = provider.get_chain_id().await.unwrap();
@@ -69,7 +69,7 @@ impl Stage {
     }
 
     /// Posts an offer for a token, and takes that token.
-    pub async fn post(&self, token: Address, available: u16) -> String {
+    pub(crate) async fn post(&self, token: Address, available: u16) -> String {
         self.market.setFloor(token, U256::from(1)).send().await.unwrap().get_receipt().await.unwrap();
         let mut gpu = B256::ZERO;
         gpu[..21].copy_from_slice(b"NVIDIA-H100-80GB-HBM3");
@@ -94,17 +94,17 @@ impl Stage {
     }
 
     /// `hawser` with the customer's key.
-    pub fn hawser(&self) -> Hawser {
+    pub(crate) fn hawser(&self) -> Hawser {
         self.stranger().env("HAWSER_PRIVATE_KEY", KEYS[1])
     }
 
     /// `hawser` with the key of an account that has gas and nothing else.
-    pub fn rival(&self) -> Hawser {
+    pub(crate) fn rival(&self) -> Hawser {
         self.stranger().env("HAWSER_PRIVATE_KEY", KEYS[2])
     }
 
     /// `hawser` that knows node and market, and has no key.
-    pub fn stranger(&self) -> Hawser {
+    pub(crate) fn stranger(&self) -> Hawser {
         Hawser::new()
             .env("HAWSER_RPC_URL", &self.anvil.url)
             .env("HAWSER_MARKET", &self.market.address().to_string())
@@ -113,14 +113,14 @@ impl Stage {
     }
 
     /// A file in a directory of this stage.
-    pub fn file(&self, name: &str, text: &str) -> String {
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
         let path = self.directory.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
     /// An order's file with everything in it.
-    pub fn order_file(&self) -> String {
+    pub(crate) fn order_file(&self) -> String {
         let offer = &self.offer;
         self.file(
             "job.yaml",
@@ -131,17 +131,17 @@ impl Stage {
     }
 
     /// Places the order of [`order_file`](Self::order_file).
-    pub fn order(&self) -> JobId {
+    pub(crate) fn order(&self) -> JobId {
         let placed = self.hawser().run(&["order", "-f", &self.order_file(), "-o", "json"]).json();
         placed["jobId"].as_str().unwrap().parse().unwrap()
     }
 
-    pub async fn now(&self) -> u64 {
+    pub(crate) async fn now(&self) -> u64 {
         self.node.get_block(alloy::eips::BlockId::latest()).await.unwrap().unwrap().header.timestamp
     }
 
     /// Lets the chain's clock run.
-    pub async fn pass(&self, seconds: u64) {
+    pub(crate) async fn pass(&self, seconds: u64) {
         self.ask("evm_increaseTime", serde_json::json!([seconds])).await;
         self.ask("evm_mine", serde_json::json!([])).await;
     }
@@ -150,12 +150,12 @@ impl Stage {
         self.node.raw_request::<_, serde_json::Value>(method.into(), params).await.unwrap();
     }
 
-    pub async fn start(&self, job: JobId) {
+    pub(crate) async fn start(&self, job: JobId) {
         let call = self.market.startJobs(vec![job.0], vec![self.attestor.address()]);
         assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
     }
 
-    pub async fn claim(&self, job: JobId, gpu_seconds: u64) {
+    pub(crate) async fn claim(&self, job: JobId, gpu_seconds: u64) {
         let voucher = UsageVoucher::new(job, gpu_seconds, B256::repeat_byte(0xee));
         let digest = voucher.eip712_signing_hash(&eip712_domain(self.chain_id, *self.market.address()));
         let signature = self.attestor.sign_hash_sync(&digest).unwrap();
@@ -166,20 +166,20 @@ impl Stage {
     }
 
     /// What the operator does when the program is done.
-    pub async fn end(&self, job: JobId, used: u64, reason: &str) {
+    pub(crate) async fn end(&self, job: JobId, used: u64, reason: &str) {
         let call = self.market.endJobs(vec![job.0], 0, vec![used], reason.to_owned());
         assert_eq!(call.call().await.unwrap(), U256::from(1));
         assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
     }
 
-    pub async fn decline(&self, job: JobId, reason: &str) {
+    pub(crate) async fn decline(&self, job: JobId, reason: &str) {
         let call = self.market.declineJobs(vec![job.0], reason.to_owned());
         assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
     }
 
     /// A token that has everything of the test token but a permit: a contract that hands each call on to its code,
     /// and reverts when it is asked for `DOMAIN_SEPARATOR`.
-    pub async fn token_without_permit(&self) -> TestToken::TestTokenInstance<DynProvider> {
+    pub(crate) async fn token_without_permit(&self) -> TestToken::TestTokenInstance<DynProvider> {
         let code = format!(
             "60003560e01c633644e51514603c57365f5f375f5f365f73{}5af43d5f5f3e6038573d5ffd5b3d5ff35b5f5ffd",
             alloy::hex::encode(self.token.address())
