@@ -103,10 +103,7 @@ pub struct Settlement {
 
 impl Default for Settlement {
     fn default() -> Self {
-        Self {
-            interval_seconds: 3600,
-            max_batch: 100,
-        }
+        Self { interval_seconds: 3600, max_batch: 100 }
     }
 }
 

@@ -181,9 +181,7 @@ pub struct Attestation {
 
 impl Default for Attestation {
     fn default() -> Self {
-        Self {
-            interval_seconds: 10,
-        }
+        Self { interval_seconds: 10 }
     }
 }
 
@@ -204,10 +202,7 @@ pub struct Pull {
 
 impl Default for Pull {
     fn default() -> Self {
-        Self {
-            free_seconds: 60,
-            timeout_seconds: 600,
-        }
+        Self { free_seconds: 60, timeout_seconds: 600 }
     }
 }
 

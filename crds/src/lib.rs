@@ -1,6 +1,8 @@
 //! Hawser's custom resources (group `hawser.dev`, version `v1alpha1`) as Rust
 //! types. The YAML under `charts/hawser-crds` is generated from them.
 
+#![allow(unreachable_pub, reason = "kube's derive makes public types inside private modules")]
+
 mod compute_job;
 pub mod condition;
 mod definitions;

@@ -1,5 +1,11 @@
 //! The operator: turns offers into supply on a compute network, orders into pods, and attested use into payment.
 
 pub mod attestation;
+pub mod config;
+pub mod controllers;
+pub mod health;
+pub mod lease;
+pub mod metrics;
 pub mod network;
 pub mod settlement;
+pub mod tls;

@@ -1,0 +1,87 @@
+use std::net::SocketAddr;
+
+use clap::Parser;
+
+/// Hawser's operator: offers this cluster's GPUs on compute networks, runs what is ordered and settles its attested use.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "hawser-operator", version)]
+pub struct Config {
+    /// Namespace of the operator: its lease, its certificates and the wallets' Secrets are here.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub namespace: String,
+    /// Name of this replica, the lease's holder.
+    #[arg(long, env = "POD_NAME")]
+    pub pod_name: String,
+    /// Where the attestation service (gRPC over TLS) listens.
+    #[arg(long, env = "HAWSER_ATTESTATION_LISTEN", default_value = "0.0.0.0:9443")]
+    pub attestation_listen: SocketAddr,
+    /// Where the jobs' pods reach it; absent: https://hawser-attestation.NAMESPACE.svc:9443.
+    #[arg(long, env = "HAWSER_ATTESTATION_URL")]
+    pub attestation_url: Option<String>,
+    /// Where /healthz, /readyz and /metrics are served.
+    #[arg(long, env = "HAWSER_HEALTH_LISTEN", default_value = "0.0.0.0:8080")]
+    pub health_listen: SocketAddr,
+    /// Image with hawser-sidecar, for the jobs' pods.
+    #[arg(long, env = "HAWSER_SIDECAR_IMAGE")]
+    pub sidecar_image: String,
+    /// Where evidence is kept: s3://bucket/prefix (settings in AWS_*) or file:///path.
+    #[arg(long, env = "HAWSER_EVIDENCE_URL")]
+    pub evidence_url: String,
+    /// Where customers read the same files.
+    #[arg(long, env = "HAWSER_EVIDENCE_PUBLIC_URL", default_value = "")]
+    pub evidence_public_url: String,
+    /// Networks of the cluster (pods, services, nodes) that jobs may not reach, separated by commas.
+    #[arg(long, env = "HAWSER_CLUSTER_CIDRS", value_delimiter = ',')]
+    pub cluster_cidrs: Vec<String>,
+    /// How the log is written.
+    #[arg(long, env = "HAWSER_LOG_FORMAT", default_value = "json")]
+    pub log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For a person at a terminal.
+    Text,
+}
+
+impl Config {
+    /// Where the jobs' pods reach the attestation service.
+    pub fn attestation_url(&self) -> String {
+        self.attestation_url
+            .clone()
+            .unwrap_or_else(|| format!("https://hawser-attestation.{}.svc:9443", self.namespace))
+    }
+
+    /// Host name in that URL: the subject of the serving certificate.
+    pub fn attestation_host(&self) -> String {
+        let url = self.attestation_url();
+        let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        let authority = rest.split('/').next().unwrap_or_default();
+        authority.rsplit_once(':').map_or(authority, |(host, _)| host).to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(more: &[&str]) -> Config {
+        let base = ["x", "--namespace", "ns", "--pod-name", "p", "--sidecar-image", "i", "--evidence-url", "file:///e"];
+        Config::parse_from(base.iter().chain(more))
+    }
+
+    #[test]
+    fn the_attestation_url_follows_the_namespace_unless_it_is_given() {
+        assert_eq!(config(&[]).attestation_url(), "https://hawser-attestation.ns.svc:9443");
+        assert_eq!(config(&[]).attestation_host(), "hawser-attestation.ns.svc");
+        assert_eq!(config(&["--attestation-url", "https://10.0.0.1:9443/"]).attestation_host(), "10.0.0.1");
+    }
+
+    #[test]
+    fn cidrs_are_separated_by_commas() {
+        assert_eq!(config(&["--cluster-cidrs", "10.0.0.0/8,fd00::/8"]).cluster_cidrs, ["10.0.0.0/8", "fd00::/8"]);
+    }
+}

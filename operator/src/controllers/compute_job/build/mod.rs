@@ -1,0 +1,24 @@
+//! What a job needs in the cluster, as pure functions of the job, its offer and the operator's settings.
+
+mod isolation;
+mod pod;
+
+pub(crate) use isolation::{ca_config_map, network_policy, service_account};
+pub(crate) use pod::{PodInput, pod};
+
+/// Service account of the jobs' pods: it has no role, and only meter gets a token of it, for one audience.
+pub(crate) const SERVICE_ACCOUNT: &str = "hawser-job";
+/// `ConfigMap` with the CA of the attestation service, in every namespace with jobs.
+pub(crate) const CA_CONFIG_MAP: &str = "hawser-attestation-ca";
+/// Key of the CA in it, and name of its file in the pod.
+pub(crate) const CA_FILE: &str = "ca.crt";
+/// Label that ties a pod to its job.
+pub(crate) const JOB_LABEL: &str = "hawser.dev/job";
+/// Finalizer of the jobs' pods: the last voucher was read.
+pub(crate) const POD_FINALIZER: &str = "hawser.dev/voucher";
+/// `PriorityClass` of the jobs' pods (-1000, never preempts): comes with the chart.
+pub(crate) const PRIORITY_CLASS: &str = "hawser-job";
+/// Names of the pod's containers.
+pub(crate) const PROBE: &str = "probe";
+pub(crate) const METER: &str = "meter";
+pub(crate) const CUSTOMER: &str = "job";

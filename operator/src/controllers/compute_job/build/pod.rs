@@ -1,0 +1,255 @@
+use std::collections::BTreeMap;
+
+use hawser_crds::{ComputeJob, GpuOffer};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Resource, ResourceExt};
+use serde_json::{Value, json};
+
+use super::{
+    CA_CONFIG_MAP, CA_FILE, CUSTOMER, JOB_LABEL, METER, POD_FINALIZER, PRIORITY_CLASS, PROBE, SERVICE_ACCOUNT,
+};
+use crate::controllers::compute_job::policy::Resources;
+use crate::controllers::gpu_offer::capacity::node_selector;
+use crate::controllers::{OFFER_LABEL, label_value};
+
+/// The user that all three containers run as.
+const USER: i64 = 65532;
+const GPUS_DIR: &str = "/run/hawser/gpus";
+const KEY_DIR: &str = "/run/hawser/key";
+const IDENTITY_DIR: &str = "/run/hawser/identity";
+
+/// What a pod is made from, besides job and offer.
+#[derive(Clone, Debug)]
+pub(crate) struct PodInput<'a> {
+    /// The job's id as the attestor signs it.
+    pub job_id: String,
+    /// EIP-155 chain id; 0 for a local job.
+    pub chain_id: u64,
+    /// The market's address; zero for a local job.
+    pub market: String,
+    /// Image with `hawser-sidecar`.
+    pub sidecar_image: &'a str,
+    /// Where meter reports to.
+    pub attestation_url: &'a str,
+    /// `RuntimeClass`, where there is one.
+    pub runtime_class: Option<&'a str>,
+    /// What the customer's container gets.
+    pub resources: &'a Resources,
+}
+
+/// The job's pod: probe looks at the GPUs, meter signs their use, then the customer's container runs.
+///
+/// # Errors
+/// Never with a job that the API server took; the serializer's error otherwise.
+pub(crate) fn pod(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> Result<Pod, serde_json::Error> {
+    let name = job.name_any();
+    let gpu = &offer.spec.gpu;
+    let gpus = json!({&gpu.resource_name: job.spec.workload.gpus.to_string()});
+    let labels: BTreeMap<&str, String> = BTreeMap::from([
+        (JOB_LABEL, label_value(&name)),
+        (OFFER_LABEL, label_value(&job.spec.offer_ref)),
+        ("app.kubernetes.io/managed-by", "hawser".to_owned()),
+    ]);
+    serde_json::from_value(json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": job.namespace(),
+            "labels": labels,
+            "finalizers": [POD_FINALIZER],
+            "ownerReferences": job.controller_owner_ref(&()).map(|owner| vec![owner]),
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "serviceAccountName": SERVICE_ACCOUNT,
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "priorityClassName": PRIORITY_CLASS,
+            "runtimeClassName": input.runtime_class,
+            "terminationGracePeriodSeconds": 30,
+            "nodeSelector": node_selector(gpu),
+            "tolerations": [{"key": gpu.resource_name, "operator": "Exists", "effect": "NoSchedule"}],
+            "securityContext": {
+                "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
+                "seccompProfile": {"type": "RuntimeDefault"}
+            },
+            "volumes": volumes(),
+            "initContainers": [probe(input, &gpus), meter(job, offer, input)],
+            "containers": [customer(job, input.resources, &gpus)],
+        }
+    }))
+}
+
+fn volumes() -> Value {
+    json!([
+        {"name": "gpus", "emptyDir": {"sizeLimit": "1Mi"}},
+        {"name": "key", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+        {"name": "identity", "projected": {"sources": [
+            {"serviceAccountToken": {"audience": "hawser-attestation", "expirationSeconds": 3600, "path": "token"}},
+            {"configMap": {"name": CA_CONFIG_MAP, "items": [{"key": CA_FILE, "path": CA_FILE}]}}
+        ]}}
+    ])
+}
+
+fn probe(input: &PodInput<'_>, gpus: &Value) -> Value {
+    json!({
+        "name": PROBE,
+        "image": input.sidecar_image,
+        "args": ["probe"],
+        "securityContext": restricted(true),
+        "resources": {"limits": gpus, "requests": gpus},
+        "volumeMounts": [{"name": "gpus", "mountPath": GPUS_DIR}],
+    })
+}
+
+fn meter(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> Value {
+    let downward = |path: &str| json!({"fieldRef": {"fieldPath": path}});
+    json!({
+        "name": METER,
+        "image": input.sidecar_image,
+        "args": ["meter"],
+        "restartPolicy": "Always",
+        "securityContext": restricted(true),
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+        "env": [
+            // Sees every card of the node through NVIDIA's runtime, and samples those that probe named.
+            {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"},
+            {"name": "NVIDIA_DRIVER_CAPABILITIES", "value": "utility"},
+            {"name": "HAWSER_OPERATOR", "value": input.attestation_url},
+            {"name": "HAWSER_JOB_ID", "value": input.job_id},
+            {"name": "HAWSER_GPUS", "value": job.spec.workload.gpus.to_string()},
+            {"name": "HAWSER_CHAIN_ID", "value": input.chain_id.to_string()},
+            {"name": "HAWSER_MARKET", "value": input.market},
+            {"name": "HAWSER_REPORT_INTERVAL_SECONDS", "value": offer.spec.attestation.interval_seconds.to_string()},
+            {"name": "POD_NAME", "valueFrom": downward("metadata.name")},
+            {"name": "POD_UID", "valueFrom": downward("metadata.uid")},
+            {"name": "POD_NAMESPACE", "valueFrom": downward("metadata.namespace")},
+        ],
+        // Holds the customer's container until the start is mined. The job is ended by the operator when that takes too
+        // long, so kubelet itself gives up only much later.
+        "startupProbe": {
+            "exec": {"command": ["/usr/local/bin/hawser-sidecar", "started"]},
+            "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 86400
+        },
+        "volumeMounts": [
+            {"name": "gpus", "mountPath": GPUS_DIR, "readOnly": true},
+            {"name": "key", "mountPath": KEY_DIR},
+            {"name": "identity", "mountPath": IDENTITY_DIR, "readOnly": true}
+        ],
+    })
+}
+
+fn customer(job: &ComputeJob, resources: &Resources, gpus: &Value) -> Value {
+    let workload = &job.spec.workload;
+    let mut limits = gpus.clone();
+    limits["cpu"] = json!(resources.cpu.0);
+    limits["memory"] = json!(resources.memory.0);
+    limits["ephemeral-storage"] = json!(resources.storage.0);
+    let mut requests = limits.clone();
+    // Memory and disk are the job's own. CPU is shared by weight, so that a node with fewer CPUs than the offer's limit
+    // times its GPUs can still run a job on each.
+    requests["cpu"] = json!(format!("{}m", 100 * job.spec.workload.gpus));
+    json!({
+        "name": CUSTOMER,
+        "image": workload.image,
+        "imagePullPolicy": "Always",
+        "command": (!workload.command.is_empty()).then_some(&workload.command),
+        "args": (!workload.args.is_empty()).then_some(&workload.args),
+        "env": workload.env.iter().map(|v| json!({"name": v.name, "value": v.value})).collect::<Vec<_>>(),
+        "securityContext": restricted(false),
+        "resources": {"limits": limits, "requests": requests},
+    })
+}
+
+fn restricted(read_only: bool) -> Value {
+    json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": read_only,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+    use super::*;
+
+    fn built(workload: Value) -> Pod {
+        let offer = serde_json::from_value(json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "h100", "namespace": "tenants"},
+            "spec": {
+                "networkRef": "n", "gpu": {"product": "NVIDIA-H100-80GB-HBM3", "nodeSelector": {"zone": "a"}},
+                "price": {"perGpuHour": "1", "token": "0x0000000000000000000000000000000000000001"}
+            }
+        }))
+        .unwrap();
+        let job = serde_json::from_value(json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob",
+            "metadata": {"name": "job-1", "namespace": "tenants", "uid": "u"},
+            "spec": {"offerRef": "h100", "workload": workload}
+        }))
+        .unwrap();
+        let resources = Resources {
+            cpu: Quantity("8".to_owned()),
+            memory: Quantity("32Gi".to_owned()),
+            storage: Quantity("40Gi".to_owned()),
+        };
+        let input = PodInput {
+            job_id: "0x01".to_owned(),
+            chain_id: 31337,
+            market: "0x02".to_owned(),
+            sidecar_image: "sidecar",
+            attestation_url: "https://a",
+            runtime_class: Some("nvidia"),
+            resources: &resources,
+        };
+        pod(&job, &offer, &input).unwrap()
+    }
+
+    #[test]
+    fn probe_and_customer_have_the_gpus_and_meter_has_none() {
+        let spec = built(json!({"image": "i", "gpus": 2})).spec.unwrap();
+        let init = spec.init_containers.unwrap();
+        let gpus = |c: &k8s_openapi::api::core::v1::Container| {
+            c.resources.as_ref().unwrap().limits.as_ref().unwrap().get("nvidia.com/gpu").map(|q| q.0.clone())
+        };
+        assert_eq!(gpus(&init[0]).as_deref(), Some("2"));
+        assert_eq!(gpus(&init[1]), None);
+        assert_eq!(gpus(&spec.containers[0]).as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn the_customers_container_sees_no_volume_no_token_and_no_node_of_its_choice() {
+        let spec = built(json!({"image": "i", "gpus": 1, "env": [{"name": "A", "value": "$(B)"}]})).spec.unwrap();
+        assert_eq!(spec.automount_service_account_token, Some(false));
+        assert!(spec.containers[0].volume_mounts.is_none());
+        assert_eq!(spec.containers[0].image_pull_policy.as_deref(), Some("Always"));
+        let selector = spec.node_selector.unwrap();
+        assert_eq!(
+            (selector["nvidia.com/gpu.product"].as_str(), selector["zone"].as_str()),
+            ("NVIDIA-H100-80GB-HBM3", "a")
+        );
+    }
+
+    #[test]
+    fn every_container_is_within_pod_security_restricted() {
+        let spec = built(json!({"image": "i", "gpus": 1})).spec.unwrap();
+        let pod = spec.security_context.unwrap();
+        assert_eq!(pod.run_as_non_root, Some(true));
+        assert_eq!(pod.seccomp_profile.unwrap().type_, "RuntimeDefault");
+        for container in spec.init_containers.unwrap().iter().chain(&spec.containers) {
+            let context = container.security_context.as_ref().unwrap();
+            assert_eq!(context.allow_privilege_escalation, Some(false), "{}", container.name);
+            assert_eq!(context.capabilities.as_ref().unwrap().drop, Some(vec!["ALL".to_owned()]));
+        }
+    }
+
+    #[test]
+    fn the_pod_keeps_its_last_voucher_until_it_was_read() {
+        let pod = built(json!({"image": "i", "gpus": 1}));
+        assert_eq!(pod.metadata.finalizers, Some(vec![POD_FINALIZER.to_owned()]));
+        assert_eq!(pod.metadata.owner_references.unwrap()[0].kind, "ComputeJob");
+    }
+}

@@ -1,0 +1,197 @@
+//! The next step of one job, from what is seen of it. Pure and level-triggered: the same sight gives the same step, so
+//! an operator that was killed anywhere goes on by looking again.
+
+use std::time::Duration;
+
+use hawser_crds::condition::{ACCEPTED, SETTLED, STARTED};
+use hawser_crds::{ComputeJobStatus, Phase};
+use jiff::Timestamp;
+
+use super::observed::{ChainView, Observed};
+use super::outcome::{self, Kind, Outcome};
+use super::{report, voucher};
+use crate::controllers::conditions::is_true;
+use crate::network::{Act, GpuSeconds, JobStatus};
+use crate::settlement::plan::{self, Step};
+
+/// What to do now.
+#[derive(Clone, Debug)]
+pub(crate) struct Decision {
+    pub acts: Vec<Act>,
+    pub pod: PodStep,
+    pub status: ComputeJobStatus,
+    /// Look again after this, even if nothing changes.
+    pub again: Duration,
+    /// Nothing is owed any more: the job's own finalizer can go if it is being deleted.
+    pub done: bool,
+}
+
+/// What to do with the pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PodStep {
+    Keep,
+    Create,
+    Delete,
+    /// Its last voucher stands in the job's status: the finalizer can go.
+    Release,
+}
+
+/// While something on chain is awaited.
+const AWAITED: Duration = Duration::from_secs(2);
+/// While the job runs: a customer's `endJob` gives 60 s of notice.
+const RUNNING: Duration = Duration::from_secs(10);
+/// When nothing is expected.
+const IDLE: Duration = Duration::from_secs(300);
+/// Longest reason that is said on chain, in bytes.
+const REASON: usize = 200;
+
+/// How a decision came out, for the status.
+#[derive(Clone, Debug)]
+pub(crate) struct Verdict {
+    pub outcome: Option<Outcome>,
+    /// The order passed the offer's policy (in this decision or an earlier one).
+    pub accepted: bool,
+    /// The market holds nothing of the job any more, and neither the cluster.
+    pub settled: bool,
+}
+
+/// Decides.
+pub(crate) fn decide(seen: &Observed) -> Decision {
+    let outcome = outcome::outcome(seen);
+    let stored = seen.stored();
+    let accepted = is_true(&stored.conditions, ACCEPTED) || may_be_accepted(seen, outcome.as_ref());
+    let final_voucher = outcome.is_some() && seen.quiet();
+    let saved = voucher::newest(seen) == voucher::stored(seen);
+    let acts = acts(seen, outcome.as_ref(), accepted, final_voucher);
+    // Only once the outcome is written and the pod is let go: a settled job is not looked at again.
+    let let_go = outcome::stored(&stored).is_some() && seen.pod.as_ref().is_none_or(|pod| !pod.held);
+    let settled = is_true(&stored.conditions, SETTLED) || final_voucher && saved && let_go && closed(seen);
+    let verdict = Verdict { outcome, accepted, settled };
+    let status = report::status(seen, &verdict);
+    Decision {
+        pod: pod_step(seen, &verdict, &stored, final_voucher && saved),
+        again: again(seen, &verdict),
+        done: settled,
+        acts,
+        status,
+    }
+}
+
+fn may_be_accepted(seen: &Observed, outcome: Option<&Outcome>) -> bool {
+    let live = match &seen.chain {
+        ChainView::Local => true,
+        ChainView::Unknown(_) => false,
+        ChainView::Known { job, .. } => matches!(job.status, JobStatus::Open | JobStatus::Running),
+    };
+    live && outcome.is_none() && seen.offer.is_some() && seen.vacancy.is_ok()
+}
+
+fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_voucher: bool) -> Vec<Act> {
+    let ChainView::Known { job, time, .. } = &seen.chain else { return Vec::new() };
+    let id = seen.id;
+    if outcome.is_none() && accepted {
+        if let Some(attestor) = seen.attested.as_ref().map(|a| a.attestor).filter(|a| Some(*a) != job.attestor) {
+            if matches!(job.status, JobStatus::Open | JobStatus::Running) {
+                return vec![Act::Start { job: id, attestor }];
+            }
+        }
+    }
+    let newest = voucher::newest(seen);
+    let attested = GpuSeconds(newest.as_ref().map_or(0, |v| v.gpu_seconds.0));
+    match plan::next(job, attested, final_voucher, *time, seen.policy) {
+        Step::Claim(_) => newest.iter().map(|v| Act::Claim(voucher::claim(v))).collect(),
+        Step::End { expect_used } => vec![Act::End { job: id, expect_used, reason: on_chain(outcome) }],
+        Step::Decline => vec![Act::Decline { job: id, reason: on_chain(outcome) }],
+        Step::Refund => vec![Act::Refund { job: id }],
+        Step::Wait | Step::Done => Vec::new(),
+    }
+}
+
+/// The reason as the customer reads it in the market's log.
+fn on_chain(outcome: Option<&Outcome>) -> String {
+    let mut text = outcome.map_or_else(String::new, |o| format!("{}: {}", o.reason, o.message));
+    while text.len() > REASON {
+        text.pop();
+    }
+    text
+}
+
+fn closed(seen: &Observed) -> bool {
+    match &seen.chain {
+        ChainView::Local => true,
+        ChainView::Unknown(_) => false,
+        ChainView::Known { job, .. } => matches!(job.status, JobStatus::Closed | JobStatus::None),
+    }
+}
+
+fn pod_step(seen: &Observed, verdict: &Verdict, stored: &ComputeJobStatus, saved: bool) -> PodStep {
+    match (&seen.pod, &verdict.outcome) {
+        (None, None) if verdict.accepted && seen.container_started().is_none() => PodStep::Create,
+        (None, _) | (Some(_), None) => PodStep::Keep,
+        (Some(pod), Some(_)) => {
+            // Why it ends is written down before the pod is touched: an operator that dies between the two would
+            // otherwise take its own deletion for somebody else's.
+            let written = outcome::stored(stored).is_some();
+            if pod.held && pod.quiet(seen.now) && saved && written {
+                PodStep::Release
+            } else if written && !pod.over && pod.deleted.is_none() && !program_stops_itself(seen) {
+                PodStep::Delete
+            } else {
+                PodStep::Keep
+            }
+        }
+    }
+}
+
+/// The customer's container has ended: kubelet stops meter, which makes its last report, and the pod stays for its log.
+fn program_stops_itself(seen: &Observed) -> bool {
+    seen.pod.as_ref().is_some_and(|pod| pod.customer.ended.is_some())
+}
+
+fn again(seen: &Observed, verdict: &Verdict) -> Duration {
+    if verdict.settled {
+        return IDLE;
+    }
+    let started = is_true(&seen.stored().conditions, STARTED);
+    let steady = verdict.outcome.is_none()
+        && started
+        && matches!(seen.chain_job(), Some(job) if job.status == JobStatus::Running);
+    let base = if steady { RUNNING } else { AWAITED };
+    let next = appointments(seen).filter(|at| *at > seen.now).min();
+    next.and_then(|at| Duration::try_from(at.duration_since(seen.now)).ok())
+        .map_or(base, |until| base.min(until + Duration::from_millis(50)))
+}
+
+/// Moments at which something is due without anything else changing.
+fn appointments(seen: &Observed) -> impl Iterator<Item = Timestamp> {
+    let job = seen.chain_job();
+    let pull = seen.offer.as_ref().map(|o| o.spec.pull.clone());
+    let waits = seen.container_started().is_none();
+    let after = |seconds: u32| {
+        let started = job?.started.filter(|_| waits)?;
+        started.checked_add(jiff::SignedDuration::from_secs(i64::from(seconds))).ok()
+    };
+    [
+        job.and_then(|j| j.end),
+        pull.as_ref().and_then(|p| after(p.free_seconds)),
+        pull.as_ref().and_then(|p| after(p.timeout_seconds)),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The word for the column.
+pub(crate) fn phase(seen: &Observed, verdict: &Verdict) -> Phase {
+    let pod = seen.pod.as_ref();
+    match &verdict.outcome {
+        Some(outcome) if verdict.settled => match outcome.kind {
+            Kind::Complete => Phase::Succeeded,
+            Kind::Failed => Phase::Failed,
+            Kind::Declined => Phase::Declined,
+        },
+        Some(_) => Phase::Settling,
+        None if !verdict.accepted => Phase::Pending,
+        None if pod.is_some_and(|p| p.customer.started.is_some()) => Phase::Running,
+        None => Phase::Starting,
+    }
+}

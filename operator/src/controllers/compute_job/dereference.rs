@@ -1,0 +1,142 @@
+//! Reads what a decision about a job rests on: the offer, the pod, the chain, the attestations.
+
+use std::sync::Arc;
+
+use alloy::primitives::keccak256;
+use hawser_attestation::Market;
+use hawser_contracts::JobId;
+use hawser_crds::{ComputeJob, GpuOffer, OrderSource};
+use jiff::{Timestamp, Unit};
+use k8s_openapi::api::core::v1::Pod;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
+
+use super::observed::{ChainView, Observed};
+use super::pod_state::{self, PodState};
+use super::{job_ref, vacancy};
+use crate::controllers::{Context, Error, Tried};
+use crate::network::{ActKey, ActState, JobStatus, Network};
+use crate::settlement::plan::Policy;
+use hawser_proto::attestation::RejectReason;
+
+/// Reads everything once.
+pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Result<Observed, Error> {
+    // Whole seconds, as the API server keeps times.
+    let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
+    let source = job.spec.source.as_ref();
+    let network = source.and_then(|s| context.networks.get(&s.network));
+    let id = job_id(job)?;
+    let offer = offer(job, context);
+    context.memory.learn_job(id, job);
+    let chain = chain(source, network.as_ref(), id, context).await;
+    let pod = pod(job, context).await?;
+    Ok(Observed {
+        id,
+        market: network
+            .as_ref()
+            .map_or_else(Market::default, |n| Market { chain_id: n.spec().chain_id, address: n.spec().market }),
+        chain,
+        pod,
+        attested: context.attestations.attested(&job_ref(job)),
+        vacancy: offer.as_ref().map_or(Ok(()), |offer| vacancy::of(job, offer, context)),
+        offer,
+        policy: policy(source, context),
+        obstacle: network.as_ref().and_then(|n| obstacle(n, id)),
+        tx: network.as_ref().and_then(|n| newest_tx(n, id)),
+        job: Arc::clone(job),
+        now,
+    })
+}
+
+/// Takes the last voucher from where meter left it when it ended, unless its last report came already.
+pub(crate) async fn hear_last_words(mut seen: Observed, context: &Context) -> Result<Observed, Error> {
+    let finished = seen.attested.as_ref().is_some_and(|a| a.finished);
+    let words = seen.pod.as_ref().filter(|p| p.held && p.meter_over).and_then(|p| p.last_words.clone());
+    if let Some(words) = words.filter(|_| !finished) {
+        let job = job_ref(&seen.job);
+        match context.attestations.read_termination_message(&job, &words).await {
+            Ok(_) => {}
+            // Looked at again later; the pod keeps it meanwhile.
+            Err(refusal) if refusal.reason == RejectReason::Unavailable => return Err(Error::LastWords(refusal)),
+            Err(refusal) => {
+                tracing::warn!(%job, %refusal, "the termination message of the job's meter was refused");
+            }
+        }
+        seen.attested = context.attestations.attested(&job);
+    }
+    Ok(seen)
+}
+
+fn job_id(job: &ComputeJob) -> Result<JobId, Error> {
+    match &job.spec.source {
+        Some(source) => source.job_id.parse().map_err(|_| Error::Unnamed("spec.source.jobId that can be read")),
+        None => Ok(JobId(keccak256(format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any())))),
+    }
+}
+
+fn offer(job: &ComputeJob, context: &Context) -> Option<Arc<GpuOffer>> {
+    let reference: ObjectRef<DeserializeGuard<GpuOffer>> =
+        ObjectRef::new(&job.spec.offer_ref).within(&job.namespace().unwrap_or_default());
+    context.offers.get(&reference)?.0.as_ref().ok().map(|offer| Arc::new(offer.clone()))
+}
+
+async fn chain(source: Option<&OrderSource>, network: Option<&Network>, id: JobId, context: &Context) -> ChainView {
+    let Some(source) = source else { return ChainView::Local };
+    let Some(network) = network else {
+        return ChainView::Unknown(format!("DepinNetwork {:?} is not ready: see its conditions", source.network));
+    };
+    let head = network.observed().borrow().head;
+    let Some(head) = head else {
+        return ChainView::Unknown(format!("DepinNetwork {:?} has not seen a block yet", source.network));
+    };
+    match network.job(id).await {
+        Ok(job) => {
+            let missing = context.memory.missing(id, job.status == JobStatus::None);
+            ChainView::Known { job: Box::new(job), time: head.time, missing }
+        }
+        Err(error) => ChainView::Unknown(error.to_string()),
+    }
+}
+
+/// The job's pod. Whether there is none is asked of the API server itself where the status says that there was one: a
+/// cache may lag.
+async fn pod(job: &ComputeJob, context: &Context) -> Result<Option<PodState>, Error> {
+    let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
+    let cached = context.pods.store.get(&ObjectRef::<Pod>::new(&name).within(&namespace));
+    if let Some(pod) = cached.filter(|pod| is_owned(pod, job)) {
+        return Ok(Some(pod_state::read(&pod)));
+    }
+    if job.status.as_ref().and_then(|s| s.pod.as_ref()).is_none() {
+        return Ok(None);
+    }
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
+    let pod = api.get_opt(&name).await.tried(|| format!("pod {name}"))?;
+    Ok(pod.filter(|pod| is_owned(pod, job)).map(|pod| pod_state::read(&pod)))
+}
+
+fn is_owned(pod: &Pod, job: &ComputeJob) -> bool {
+    pod.owner_references().iter().any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref())
+}
+
+fn policy(source: Option<&OrderSource>, context: &Context) -> Policy {
+    let settlement = source.and_then(|s| context.networks.settlement(&s.network)).unwrap_or_default();
+    Policy::from(&settlement)
+}
+
+const KEYS: [fn(JobId) -> ActKey; 5] = [ActKey::End, ActKey::Claim, ActKey::Decline, ActKey::Refund, ActKey::Start];
+
+fn obstacle(network: &Network, id: JobId) -> Option<(ActKey, String)> {
+    KEYS.iter().map(|key| key(id)).find_map(|key| match network.act(&key)? {
+        ActState::Refused { error } => Some((key, error)),
+        ActState::Queued { waiting: Some(why) } => Some((key, why)),
+        _ => None,
+    })
+}
+
+fn newest_tx(network: &Network, id: JobId) -> Option<String> {
+    KEYS.iter().find_map(|key| match network.act(&key(id))? {
+        ActState::Mined { tx, .. } => Some(tx.to_string()),
+        _ => None,
+    })
+}

@@ -1,0 +1,69 @@
+//! What the attestation service is told about a job.
+
+use alloy::primitives::Address;
+use hawser_attestation::GpuSeconds;
+use hawser_crds::condition::STARTED;
+use jiff::{SignedDuration, Timestamp};
+
+use super::build::SERVICE_ACCOUNT;
+use super::observed::Observed;
+use super::voucher;
+use crate::attestation::{ExpectedJob, ExpectedPod, JobRef, StartedJob};
+use crate::controllers::conditions::{find, is_true};
+use crate::network::JobStatus;
+
+/// What is known of the job now.
+pub(crate) fn expected(seen: &Observed, job: JobRef) -> ExpectedJob {
+    let started = started(seen);
+    ExpectedJob {
+        job,
+        id: seen.id,
+        market: seen.market,
+        pod: seen.pod.as_ref().map(|pod| ExpectedPod {
+            name: pod.name.clone(),
+            uid: pod.uid.clone(),
+            service_account: SERVICE_ACCOUNT.to_owned(),
+        }),
+        gpus: u16::try_from(seen.job.spec.workload.gpus).unwrap_or(u16::MAX),
+        begin: started.and_then(|started| begin(seen, started.at)),
+        ended: ended(seen),
+        started,
+        // One pod a job: no attestor has vouched before this one.
+        base_gpu_seconds: GpuSeconds::ZERO,
+        voucher: voucher::stored(seen),
+    }
+}
+
+/// The start, by the market; a local job starts when its attestor enrols.
+pub(crate) fn started(seen: &Observed) -> Option<StartedJob> {
+    if seen.is_local() {
+        let attestor = seen
+            .attested
+            .as_ref()
+            .map(|a| a.attestor)
+            .or_else(|| seen.job.status.as_ref()?.attestor.as_ref()?.parse::<Address>().ok())?;
+        let conditions = &seen.job.status.as_ref()?.conditions;
+        let at =
+            if is_true(conditions, STARTED) { find(conditions, STARTED)?.last_transition_time.0 } else { seen.now };
+        return Some(StartedJob { at, attestor });
+    }
+    let job = seen.chain_job().filter(|job| matches!(job.status, JobStatus::Running | JobStatus::Ended))?;
+    Some(StartedJob { at: job.started?, attestor: job.attestor? })
+}
+
+/// The count begins when kubelet started the customer's container, or when the free time for pulling is used up: a
+/// registry that drips bytes must not hold GPUs unpaid.
+pub(crate) fn begin(seen: &Observed, started: Timestamp) -> Option<Timestamp> {
+    let free = seen.offer.as_ref().map_or(0, |o| o.spec.pull.free_seconds);
+    let pull_over = started.checked_add(SignedDuration::from_secs(i64::from(free))).unwrap_or(started);
+    match seen.container_started() {
+        Some(at) => Some(at.min(pull_over)),
+        None => (seen.now >= pull_over).then_some(pull_over),
+    }
+}
+
+/// Nothing counts after the container's or the job's end.
+fn ended(seen: &Observed) -> Option<Timestamp> {
+    let paid_until = seen.chain_job().and_then(|job| job.end).filter(|end| *end <= seen.now);
+    [seen.container_ended(), paid_until].into_iter().flatten().min()
+}

@@ -1,0 +1,97 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use hawser_attestation::Market;
+use hawser_contracts::JobId;
+use hawser_crds::{ComputeJob, ComputeJobStatus, GpuOffer};
+use jiff::Timestamp;
+
+use super::pod_state::PodState;
+use crate::attestation::Attested;
+use crate::network::{ActKey, ChainJob};
+use crate::settlement::plan::Policy;
+
+/// Everything that one decision about a job rests on.
+#[derive(Clone, Debug)]
+pub(crate) struct Observed {
+    pub job: Arc<ComputeJob>,
+    /// The market's id; for a local job one made from its name.
+    pub id: JobId,
+    pub market: Market,
+    pub offer: Option<Arc<GpuOffer>>,
+    pub chain: ChainView,
+    pub pod: Option<PodState>,
+    pub attested: Option<Attested>,
+    /// Whether the GPUs are there, for a job that is not accepted yet: if not, why.
+    pub vacancy: Result<(), String>,
+    pub policy: Policy,
+    /// What the market or the wallet said against an act for this job, in words.
+    pub obstacle: Option<(ActKey, String)>,
+    /// The newest transaction for this job.
+    pub tx: Option<String>,
+    pub now: Timestamp,
+}
+
+/// What is known of the job on chain.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ChainView {
+    /// Written by hand: there is nothing on chain.
+    Local,
+    /// The chain can't be seen now. That says nothing about the job.
+    Unknown(String),
+    /// As the market holds it.
+    Known {
+        job: Box<ChainJob>,
+        /// Time of the newest block.
+        time: Timestamp,
+        /// For how long the market has said that there is no such job.
+        missing: Duration,
+    },
+}
+
+impl Observed {
+    /// The status as it is stored.
+    pub(crate) fn stored(&self) -> ComputeJobStatus {
+        self.job.status.clone().unwrap_or_default()
+    }
+
+    pub(crate) fn chain_job(&self) -> Option<&ChainJob> {
+        match &self.chain {
+            ChainView::Known { job, .. } => Some(job),
+            ChainView::Local | ChainView::Unknown(_) => None,
+        }
+    }
+
+    pub(crate) fn is_local(&self) -> bool {
+        self.chain == ChainView::Local
+    }
+
+    /// A person wants it to end.
+    pub(crate) fn unwanted(&self) -> Option<&'static str> {
+        if self.job.metadata.deletion_timestamp.is_some() {
+            Some("Deleted")
+        } else if self.job.spec.terminate {
+            Some("Terminated")
+        } else {
+            None
+        }
+    }
+
+    /// When the customer's container was started: by kubelet now, or as the status holds it from before.
+    pub(crate) fn container_started(&self) -> Option<Timestamp> {
+        let now = self.pod.as_ref().and_then(|p| p.customer.started);
+        now.or_else(|| self.job.status.as_ref()?.container_started_at.as_ref().map(|t| t.0))
+    }
+
+    /// When it ended.
+    pub(crate) fn container_ended(&self) -> Option<Timestamp> {
+        let now = self.pod.as_ref().and_then(|p| p.customer.ended.as_ref()).map(|e| e.at);
+        now.or_else(|| self.job.status.as_ref()?.container_finished_at.as_ref().map(|t| t.0))
+    }
+
+    /// No report will come any more.
+    pub(crate) fn quiet(&self) -> bool {
+        self.attested.as_ref().is_some_and(|a| a.finished)
+            || self.pod.as_ref().is_none_or(|pod| pod.meter_over || pod.quiet(self.now))
+    }
+}

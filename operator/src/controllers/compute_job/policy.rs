@@ -1,0 +1,164 @@
+//! Whether an order may run at all: the offer's terms and what keeps tenants apart.
+
+use hawser_crds::{ComputeJob, GpuOffer, Workload};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::quantity::{Amount, parse};
+
+/// Why an order is declined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// One `CamelCase` word.
+    pub reason: &'static str,
+    /// For the customer.
+    pub message: String,
+}
+
+fn refused(reason: &'static str, message: impl Into<String>) -> Refused {
+    Refused { reason, message: message.into() }
+}
+
+/// CPU, memory and storage of the customer's container.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Resources {
+    pub cpu: Quantity,
+    pub memory: Quantity,
+    pub storage: Quantity,
+}
+
+/// Checks an order against its offer; gives the resources that the customer's container gets.
+pub(crate) fn check(job: &ComputeJob, offer: &GpuOffer) -> Result<Resources, Refused> {
+    let source = job.spec.source.as_ref();
+    if let Some(why) = source.and_then(|s| s.malformed.as_deref()) {
+        return Err(refused("Malformed", why));
+    }
+    let workload = &job.spec.workload;
+    let limits = &offer.spec.limits;
+    if workload.gpus == 0 {
+        // Without a device of its own a container could be given every card of the node by its environment alone.
+        return Err(refused("NoGpu", "a job needs at least one GPU"));
+    }
+    if let Some(most) = limits.gpus_per_job.filter(|most| workload.gpus > *most) {
+        return Err(refused("TooManyGpus", format!("{} GPUs asked for, the offer allows {most} a job", workload.gpus)));
+    }
+    if let Some(seconds) = source.map(|s| s.seconds).filter(|s| !(limits.min_seconds..=limits.max_seconds).contains(s))
+    {
+        return Err(refused(
+            "TimeOutOfRange",
+            format!("{seconds} s asked for, the offer takes {} to {} s", limits.min_seconds, limits.max_seconds),
+        ));
+    }
+    if workload.image.trim().is_empty() || workload.image.contains(char::is_whitespace) {
+        return Err(refused("InvalidImage", format!("{:?} is not an image reference", workload.image)));
+    }
+    environment(workload)?;
+    Ok(Resources {
+        cpu: within("cpu", workload.cpu.as_ref(), &limits.cpu_per_gpu, workload.gpus)?,
+        memory: within("memory", workload.memory.as_ref(), &limits.memory_per_gpu, workload.gpus)?,
+        storage: within("storage", workload.storage.as_ref(), &limits.storage_per_gpu, workload.gpus)?,
+    })
+}
+
+fn environment(workload: &Workload) -> Result<(), Refused> {
+    for variable in &workload.env {
+        // NVIDIA's runtime opens devices by NVIDIA_VISIBLE_DEVICES; kubelet alone decides which are the job's.
+        if variable.name.to_ascii_uppercase().starts_with("NVIDIA_") {
+            return Err(refused(
+                "ForbiddenEnvironment",
+                format!("env {:?}: names in NVIDIA_ are refused", variable.name),
+            ));
+        }
+        if variable.name.is_empty() || variable.name.contains(['=', '\0']) {
+            return Err(refused("InvalidEnvironment", format!("env {:?} is not a variable's name", variable.name)));
+        }
+    }
+    Ok(())
+}
+
+fn within(field: &str, asked: Option<&Quantity>, per_gpu: &Quantity, gpus: u32) -> Result<Quantity, Refused> {
+    let Some(limit) = parse(per_gpu).map(|one| one.times(gpus)) else {
+        return Err(refused("InvalidLimit", format!("the offer's limit of {field} {:?} is not a quantity", per_gpu.0)));
+    };
+    let Some(asked) = asked else { return Ok(limit.to_quantity()) };
+    match parse(asked) {
+        None => Err(refused("InvalidResources", format!("{field} {:?} is not a quantity", asked.0))),
+        Some(Amount(0)) => Err(refused("InvalidResources", format!("{field} is 0"))),
+        Some(amount) if amount > limit => Err(refused(
+            "ResourcesOverLimit",
+            format!("{field} {} asked for, the offer allows {} for {gpus} GPUs", asked.0, limit.to_quantity().0),
+        )),
+        Some(_) => Ok(asked.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn offer() -> GpuOffer {
+        serde_json::from_value(json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "o"},
+            "spec": {
+                "networkRef": "n", "gpu": {"product": "p"},
+                "price": {"perGpuHour": "1", "token": "0x0000000000000000000000000000000000000001"},
+                "limits": {"minSeconds": 60, "maxSeconds": 600, "gpusPerJob": 4}
+            }
+        }))
+        .unwrap()
+    }
+
+    fn job(workload: Value, source: Value) -> ComputeJob {
+        let mut spec = json!({"image": "i", "gpus": 2});
+        for (key, value) in workload.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        let mut order = json!({
+            "network": "n", "jobId": "0x", "customer": "0x", "seconds": 60, "deposit": "1", "price": "1", "block": 1
+        });
+        for (key, value) in source.as_object().unwrap() {
+            order[key] = value.clone();
+        }
+        serde_json::from_value(json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "metadata": {"name": "j"},
+            "spec": {"offerRef": "o", "source": order, "workload": spec}
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_order_gets_what_it_asked_for_or_the_offers_share_per_gpu() {
+        let got = check(&job(json!({"cpu": "500m"}), json!({})), &offer()).unwrap();
+        assert_eq!((got.cpu.0.as_str(), got.memory.0.as_str(), got.storage.0.as_str()), ("500m", "32Gi", "40Gi"));
+    }
+
+    #[test]
+    fn orders_against_the_policy_are_refused_with_a_reason() {
+        for (workload, source, reason, message) in [
+            (json!({}), json!({"malformed": "not JSON"}), "Malformed", "not JSON"),
+            (json!({"gpus": 0}), json!({}), "NoGpu", "at least one GPU"),
+            (json!({"gpus": 5}), json!({}), "TooManyGpus", "allows 4"),
+            (json!({}), json!({"seconds": 59}), "TimeOutOfRange", "60 to 600"),
+            (json!({}), json!({"seconds": 601}), "TimeOutOfRange", "60 to 600"),
+            (json!({"image": " "}), json!({}), "InvalidImage", "image"),
+            (
+                json!({"env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]}),
+                json!({}),
+                "ForbiddenEnvironment",
+                "NVIDIA_",
+            ),
+            (json!({"env": [{"name": "nvidia_x"}]}), json!({}), "ForbiddenEnvironment", "NVIDIA_"),
+            (json!({"env": [{"name": "A=B"}]}), json!({}), "InvalidEnvironment", "A=B"),
+            (json!({"cpu": "9"}), json!({}), "ResourcesOverLimit", "allows 8"),
+            (json!({"memory": "33Gi"}), json!({}), "ResourcesOverLimit", "allows 32Gi"),
+            (json!({"memory": "lots"}), json!({}), "InvalidResources", "not a quantity"),
+            (json!({"memory": "-1Gi"}), json!({}), "InvalidResources", "not a quantity"),
+            (json!({"storage": "0"}), json!({}), "InvalidResources", "is 0"),
+        ] {
+            let got = check(&job(workload.clone(), source), &offer()).unwrap_err();
+            assert_eq!(got.reason, reason, "{workload}");
+            assert!(got.message.contains(message), "{}", got.message);
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The status of a job, from what was seen and decided.
+
+use alloy::primitives::U256;
+use hawser_crds::condition::{ACCEPTED, ATTESTED, COMPLETE, FAILED, RUNNING, SCHEDULED, SETTLED, STARTED};
+use hawser_crds::{ComputeJobStatus, Phase, SettlementStatus, Usage};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::decide::{Verdict, phase};
+use super::observed::{ChainView, Observed};
+use super::outcome::Kind;
+use super::{expectation, voucher};
+use crate::controllers::conditions::{Conditions, Truth, is_true};
+use crate::network::{ActKey, ChainJob, JobStatus};
+
+/// The newest voucher is written so often while nothing else changes, in seconds.
+const VOUCHER_EVERY: i64 = 300;
+
+/// Builds the next status.
+pub(crate) fn status(seen: &Observed, verdict: &Verdict) -> ComputeJobStatus {
+    let stored = seen.stored();
+    let pod = seen.pod.as_ref();
+    let mut next = stored.clone();
+    next.observed_generation = seen.job.metadata.generation;
+    next.phase = phase(seen, verdict);
+    if let Some(pod) = pod {
+        next.pod = Some(pod.name.clone());
+        next.node = pod.node.clone().or(next.node);
+    }
+    if let Some(attested) = &seen.attested {
+        next.attestor = Some(attested.attestor.to_checksum(None));
+        next.gpu_uuids.clone_from(&attested.gpu_uuids);
+    }
+    next.container_started_at = seen.container_started().map(Time);
+    next.container_finished_at = seen.container_ended().map(Time);
+    next.conditions = conditions(seen, verdict);
+    next.usage = usage(seen, &stored, next.phase);
+    next.settlement = settlement(seen, &stored);
+    next.reason = Some(reason(seen, verdict));
+    next
+}
+
+fn reason(seen: &Observed, verdict: &Verdict) -> String {
+    if let Some(outcome) = &verdict.outcome {
+        return outcome.reason.clone();
+    }
+    if matches!(seen.chain, ChainView::Unknown(_)) {
+        return "NetworkUnavailable".to_owned();
+    }
+    if !verdict.accepted {
+        return if seen.vacancy.is_err() { "NoCapacity" } else { "Waiting" }.to_owned();
+    }
+    let Some(pod) = &seen.pod else { return "CreatingPod".to_owned() };
+    if pod.customer.started.is_some() {
+        return "Running".to_owned();
+    }
+    if pod.unschedulable.is_some() {
+        return "Unschedulable".to_owned();
+    }
+    if seen.attested.is_none() {
+        return "WaitingForAttestor".to_owned();
+    }
+    if expectation::started(seen).is_none() {
+        return "WaitingForStart".to_owned();
+    }
+    pod.customer
+        .waiting
+        .as_ref()
+        .map(|(reason, _)| reason.clone())
+        .filter(|r| !r.is_empty())
+        .unwrap_or_else(|| "Starting".to_owned())
+}
+
+fn conditions(seen: &Observed, verdict: &Verdict) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+    let stored = seen.stored();
+    let mut list = Conditions::from_stored(&stored.conditions, seen.job.metadata.generation, seen.now);
+    accepted(seen, verdict, &mut list);
+    if verdict.accepted {
+        scheduled(seen, verdict, &mut list);
+        started(seen, verdict, &mut list);
+        running(seen, &mut list);
+        attested(seen, &mut list);
+    }
+    if let Some(outcome) = &verdict.outcome {
+        let kind = if outcome.kind == Kind::Complete { COMPLETE } else { FAILED };
+        list.set(kind, Truth::Yes, &outcome.reason, outcome.message.clone());
+        settled(seen, verdict, &mut list);
+    }
+    list.into_list()
+}
+
+fn accepted(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
+    if verdict.accepted {
+        if !is_true(&seen.stored().conditions, ACCEPTED) {
+            list.set(
+                ACCEPTED,
+                Truth::Yes,
+                "WithinPolicy",
+                "the order is within the offer's policy and its GPUs are free",
+            );
+        }
+        return;
+    }
+    match (&verdict.outcome, &seen.chain, &seen.vacancy) {
+        (Some(outcome), _, _) => list.set(ACCEPTED, Truth::No, &outcome.reason, outcome.message.clone()),
+        (None, ChainView::Unknown(why), _) => list.set(ACCEPTED, Truth::Unknown, "NetworkUnavailable", why.clone()),
+        (None, _, Err(why)) => list.set(ACCEPTED, Truth::Unknown, "NoCapacity", why.clone()),
+        (None, _, Ok(())) if seen.offer.is_none() => {
+            let message = format!("there is no GpuOffer {:?} in this namespace: create it", seen.job.spec.offer_ref);
+            list.set(ACCEPTED, Truth::Unknown, "NoOffer", message);
+        }
+        (None, _, Ok(())) => {
+            list.set(ACCEPTED, Truth::Unknown, "Waiting", "the market does not show the order as open yet")
+        }
+    }
+}
+
+fn scheduled(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
+    let Some(pod) = &seen.pod else {
+        if verdict.outcome.is_none() {
+            list.set(SCHEDULED, Truth::No, "CreatingPod", "the pod is being created");
+        }
+        return;
+    };
+    match (&pod.node, &pod.unschedulable) {
+        (Some(node), _) => list.set(SCHEDULED, Truth::Yes, "Bound", format!("pod {} runs on {node}", pod.name)),
+        (None, Some(why)) => list.set(SCHEDULED, Truth::No, "Unschedulable", why.clone()),
+        (None, None) => list.set(SCHEDULED, Truth::No, "Scheduling", "the scheduler looks for a node"),
+    }
+}
+
+fn started(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
+    if let Some(started) = expectation::started(seen) {
+        if !is_true(&seen.stored().conditions, STARTED) {
+            let message = if seen.is_local() { "the attestor is enrolled" } else { "startJobs is mined" };
+            list.set(STARTED, Truth::Yes, "Started", format!("{message}: {} attests", started.attestor));
+        }
+        return;
+    }
+    if is_true(&seen.stored().conditions, STARTED) || verdict.outcome.is_some() {
+        return;
+    }
+    match &seen.obstacle {
+        Some((ActKey::Start(_), why)) => list.set(STARTED, Truth::No, "Refused", why.clone()),
+        _ if seen.attested.is_some() => {
+            list.set(STARTED, Truth::No, "WaitingForChain", "the attestor is enrolled, startJobs is not mined yet");
+        }
+        _ => list.set(STARTED, Truth::No, "WaitingForAttestor", "the pod's meter has not enrolled its attestor yet"),
+    }
+}
+
+fn running(seen: &Observed, list: &mut Conditions) {
+    let Some(pod) = &seen.pod else { return };
+    let customer = &pod.customer;
+    match (&customer.ended, customer.started, &customer.waiting) {
+        (Some(ended), _, _) => {
+            list.set(RUNNING, Truth::No, &ended.reason, format!("the program ended with exit code {}", ended.code));
+        }
+        (None, Some(_), _) if pod.deleted.is_some() => {
+            list.set(RUNNING, Truth::No, "Stopping", "the pod is being stopped")
+        }
+        (None, Some(_), _) => list.set(RUNNING, Truth::Yes, "ContainerRunning", "the program runs"),
+        (None, None, Some((reason, message))) if !reason.is_empty() => {
+            list.set(RUNNING, Truth::No, reason, message.clone());
+        }
+        (None, None, _) => list.set(RUNNING, Truth::No, "Waiting", "the program has not started"),
+    }
+}
+
+fn attested(seen: &Observed, list: &mut Conditions) {
+    let vouched = voucher::newest(seen).is_some();
+    match seen.attested.as_ref().and_then(|a| a.last_rejection.as_ref()) {
+        Some(why) if !vouched => list.set(ATTESTED, Truth::No, "Refused", why.clone()),
+        _ if vouched => {
+            list.set(ATTESTED, Truth::Yes, "VoucherAccepted", "vouchers of the job's attestor are accepted")
+        }
+        _ => list.set(ATTESTED, Truth::No, "NoVoucher", "no voucher came yet"),
+    }
+}
+
+fn settled(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
+    if verdict.settled {
+        if !is_true(&seen.stored().conditions, SETTLED) {
+            let (reason, message) = match &seen.chain {
+                ChainView::Local => ("Local", "a local job: nothing is owed on chain".to_owned()),
+                ChainView::Known { job, .. } if job.status == JobStatus::None => {
+                    ("NotOnChain", "the market holds nothing of this job".to_owned())
+                }
+                ChainView::Known { job, .. } => (
+                    "Closed",
+                    format!("closed on chain: {} GPU-seconds paid with {} token units", job.used.0, job.paid),
+                ),
+                ChainView::Unknown(why) => ("Closed", why.clone()),
+            };
+            list.set(SETTLED, Truth::Yes, reason, message);
+        }
+        return;
+    }
+    match (&seen.chain, &seen.obstacle) {
+        (ChainView::Unknown(why), _) => list.set(SETTLED, Truth::Unknown, "NetworkUnavailable", why.clone()),
+        (_, Some((key, why))) => list.set(SETTLED, Truth::No, "Obstructed", format!("{key}: {why}")),
+        _ if !seen.quiet() => list.set(SETTLED, Truth::No, "WaitingForLastVoucher", "the pod is stopping"),
+        _ => list.set(SETTLED, Truth::No, "Settling", "what is owed is being claimed and the job closed"),
+    }
+}
+
+/// Counts and voucher are written when something else changes and every few minutes, not at each report.
+fn usage(seen: &Observed, stored: &ComputeJobStatus, phase: Phase) -> Option<Usage> {
+    let Some(attested) = &seen.attested else { return stored.usage.clone() };
+    let old = stored.usage.clone().unwrap_or_default();
+    let newest = voucher::newest(seen);
+    let last_report = attested.last_report.or_else(|| old.last_report.as_ref().map(|t| t.0));
+    let due = phase != stored.phase
+        || matches!(phase, Phase::Settling | Phase::Succeeded | Phase::Failed | Phase::Declined)
+        || old.voucher.is_none()
+        || old.last_rejection != attested.last_rejection && attested.last_rejection.is_some()
+        || is_old(old.last_report.as_ref().map(|t| t.0), last_report);
+    if !due {
+        return Some(old);
+    }
+    let signer = attested.voucher_attestor.unwrap_or(attested.attestor).to_checksum(None);
+    Some(Usage {
+        gpu_seconds: newest.as_ref().map_or(old.gpu_seconds, |v| v.gpu_seconds.0),
+        vouchers_accepted: attested.accepted.max(old.vouchers_accepted),
+        vouchers_rejected: attested.rejected.max(old.vouchers_rejected),
+        last_rejection: attested.last_rejection.clone().or(old.last_rejection),
+        last_report: last_report.map(Time),
+        voucher: match (newest, old.voucher) {
+            (Some(v), Some(kept))
+                if v.gpu_seconds.0 == kept.gpu_seconds && v.signature.to_string() == kept.signature =>
+            {
+                Some(kept)
+            }
+            (Some(v), _) => Some(voucher::record(&v, signer)),
+            (None, kept) => kept,
+        },
+        evidence: Some(attested.evidence_url.clone()).filter(|url| !url.is_empty()).or(old.evidence),
+    })
+}
+
+fn is_old(stored: Option<Timestamp>, newest: Option<Timestamp>) -> bool {
+    match (stored, newest) {
+        (Some(stored), Some(newest)) => newest.as_second() - stored.as_second() >= VOUCHER_EVERY,
+        (None, newest) => newest.is_some(),
+        (Some(_), None) => false,
+    }
+}
+
+fn settlement(seen: &Observed, stored: &ComputeJobStatus) -> Option<SettlementStatus> {
+    let source = seen.job.spec.source.as_ref()?;
+    let Some(job) = seen.chain_job().filter(|job| job.status != JobStatus::None) else {
+        return stored.settlement.clone();
+    };
+    let old = stored.settlement.clone().unwrap_or_default();
+    let deposited = deposited(&source.deposit, old.deposited.as_deref(), job);
+    Some(SettlementStatus {
+        claimed_gpu_seconds: job.used.0,
+        paid: Some(job.paid.to_string()),
+        refunded: (job.status == JobStatus::Closed).then(|| deposited.saturating_sub(job.paid).to_string()),
+        deposited: Some(deposited.to_string()),
+        tx: seen.tx.clone().or(old.tx),
+    })
+}
+
+/// Everything that the customer has deposited: the order and each top-up. A shortened job's deposit is smaller again,
+/// but what was given back counts as deposited.
+fn deposited(order: &str, stored: Option<&str>, job: &ChainJob) -> U256 {
+    let number = |text: &str| text.parse::<U256>().unwrap_or_default();
+    let live = if job.status == JobStatus::Closed { U256::ZERO } else { job.deposit };
+    [number(order), stored.map(number).unwrap_or_default(), live].into_iter().max().unwrap_or_default()
+}

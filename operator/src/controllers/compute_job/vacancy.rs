@@ -1,0 +1,221 @@
+//! Whether the GPUs of an order are there. Orders come in the order of their blocks: of two for the last GPU the
+//! earlier runs.
+
+use hawser_crds::condition::ACCEPTED;
+use hawser_crds::{ComputeJob, GpuOffer, GpuSelector};
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use crate::controllers::Context;
+use crate::controllers::conditions::{is_over, is_true};
+use crate::controllers::gpu_offer::capacity::{Capacity, Offered, offered};
+
+/// A job that wants, or holds, GPUs of the same nodes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Claimant {
+    /// Whose turn it is: what was accepted first, then by block and name.
+    pub turn: (bool, u64, String, String),
+    pub gpus: u32,
+    /// Its pod has a node: the node's count holds its GPUs already.
+    pub bound: bool,
+    /// It is a job of the offer in question.
+    pub same_offer: bool,
+}
+
+impl Claimant {
+    /// None for a job that is over.
+    pub(crate) fn new(job: &ComputeJob, bound: bool, same_offer: bool) -> Option<Self> {
+        let conditions = job.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
+        let malformed = job.spec.source.as_ref().is_some_and(|s| s.malformed.is_some());
+        if is_over(conditions) || malformed {
+            return None;
+        }
+        let waiting = !is_true(conditions, ACCEPTED);
+        // Who has paid goes before a local job that waits.
+        let block = job.spec.source.as_ref().map_or(u64::MAX, |s| s.block);
+        Some(Self {
+            turn: (waiting, block, job.namespace().unwrap_or_default(), job.name_any()),
+            gpus: job.spec.workload.gpus,
+            bound,
+            same_offer,
+        })
+    }
+}
+
+/// Whether there is room for `me` after everybody whose turn is before.
+pub(crate) fn room(
+    me: &Claimant,
+    others: &[Claimant],
+    mut capacity: Capacity,
+    most: Option<u32>,
+    reserve: u32,
+) -> Result<(), String> {
+    let mut held = 0;
+    for other in others.iter().filter(|other| other.turn < me.turn) {
+        if other.same_offer {
+            held += other.gpus;
+        }
+        if !other.bound {
+            capacity.take(other.gpus);
+        }
+    }
+    if let Some(most) = most.filter(|most| held + me.gpus > *most) {
+        return Err(format!("{} GPUs asked for, the offer sells {most} and {held} are held by other jobs", me.gpus));
+    }
+    let free = capacity.free();
+    if free < me.gpus + reserve {
+        return Err(format!(
+            "{} GPUs asked for, {free} are free and {reserve} of them are kept for local work",
+            me.gpus
+        ));
+    }
+    if capacity.largest() < me.gpus {
+        return Err(format!("{} GPUs asked for, no node has more than {} free", me.gpus, capacity.largest()));
+    }
+    Ok(())
+}
+
+/// Whether there is room for a job now.
+pub(crate) fn of(job: &ComputeJob, offer: &GpuOffer, context: &Context) -> Result<(), String> {
+    let Some(me) = Claimant::new(job, false, true) else { return Ok(()) };
+    if !me.turn.0 {
+        return Ok(());
+    }
+    let capacity = count(offer, context);
+    room(&me, &claimants(offer, context), capacity, offer.spec.capacity.max, offer.spec.capacity.reserve)
+}
+
+/// What an offer can say to be available now, and how many of its jobs are not over.
+pub(crate) fn of_offer(offer: &GpuOffer, context: &Context) -> (Capacity, Offered, u32) {
+    let capacity = count(offer, context);
+    let mut left = capacity.clone();
+    let (mut held, mut jobs) = (0, 0);
+    for claimant in claimants(offer, context) {
+        if claimant.same_offer {
+            jobs += 1;
+            held += claimant.gpus;
+        }
+        if !claimant.bound {
+            left.take(claimant.gpus);
+        }
+    }
+    let offered = offered(&offer.spec, &left, held);
+    (capacity, offered, jobs)
+}
+
+fn count(offer: &GpuOffer, context: &Context) -> Capacity {
+    let (nodes, pods) = (context.nodes.store.state(), context.pods.store.state());
+    Capacity::count(&offer.spec.gpu, nodes.iter().map(AsRef::as_ref), pods.iter().map(AsRef::as_ref))
+}
+
+/// Jobs of every offer that sells from the same nodes.
+fn claimants(offer: &GpuOffer, context: &Context) -> Vec<Claimant> {
+    let jobs = context.jobs.state();
+    let mut list: Vec<_> = jobs
+        .iter()
+        .filter_map(|guarded| guarded.0.as_ref().ok())
+        .filter_map(|job| {
+            let same = job.spec.offer_ref == offer.name_any() && job.namespace() == offer.namespace();
+            if !same && !sells_the_same(job, &offer.spec.gpu, context) {
+                return None;
+            }
+            Claimant::new(job, is_bound(job, context), same)
+        })
+        .collect();
+    list.sort();
+    list
+}
+
+fn sells_the_same(job: &ComputeJob, gpu: &GpuSelector, context: &Context) -> bool {
+    let reference = ObjectRef::new(&job.spec.offer_ref).within(&job.namespace().unwrap_or_default());
+    context
+        .offers
+        .get(&reference)
+        .and_then(|guarded| guarded.0.as_ref().ok().map(|o| o.spec.gpu.clone()))
+        .is_some_and(|other| other.product == gpu.product && other.resource_name == gpu.resource_name)
+}
+
+fn is_bound(job: &ComputeJob, context: &Context) -> bool {
+    let reference = ObjectRef::new(&job.name_any()).within(&job.namespace().unwrap_or_default());
+    let pod = context.pods.store.get(&reference);
+    pod.and_then(|pod| pod.spec.as_ref()?.node_name.clone()).is_some_and(|node| !node.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn capacity(free: u32) -> Capacity {
+        let gpu = serde_json::from_value(json!({"product": "p"})).unwrap();
+        let node = serde_json::from_value(json!({
+            "metadata": {"name": "a", "labels": {"nvidia.com/gpu.product": "p"}},
+            "status": {"capacity": {"nvidia.com/gpu": "8"}, "allocatable": {"nvidia.com/gpu": free.to_string()},
+                "conditions": [{"type": "Ready", "status": "True"}]}
+        }))
+        .unwrap();
+        Capacity::count(&gpu, [&node], [])
+    }
+
+    fn job(name: &str, block: u64, gpus: u32, condition: Option<(&str, &str)>) -> ComputeJob {
+        let conditions: Vec<Value> = condition
+            .iter()
+            .map(|(kind, status)| {
+                json!({"type": kind, "status": status, "reason": "R", "message": "",
+                    "lastTransitionTime": "2026-01-01T00:00:00Z"})
+            })
+            .collect();
+        serde_json::from_value(json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "metadata": {"name": name, "namespace": "t"},
+            "spec": {
+                "offerRef": "o", "workload": {"image": "i", "gpus": gpus},
+                "source": {"network": "n", "jobId": "0x", "customer": "0x", "seconds": 1, "deposit": "1", "price": "1", "block": block}
+            },
+            "status": {"conditions": conditions}
+        }))
+        .unwrap()
+    }
+
+    fn claimant(job: &ComputeJob, bound: bool) -> Claimant {
+        Claimant::new(job, bound, true).unwrap()
+    }
+
+    #[test]
+    fn of_two_orders_for_the_last_gpu_the_earlier_block_runs() {
+        let (first, second) = (job("b", 1, 1, None), job("a", 2, 1, None));
+        let all = [claimant(&first, false), claimant(&second, false)];
+        assert_eq!(room(&all[0], &all, capacity(1), None, 0), Ok(()));
+        assert!(room(&all[1], &all, capacity(1), None, 0).unwrap_err().contains("0 are free"));
+    }
+
+    #[test]
+    fn in_one_block_the_name_decides() {
+        let all = [claimant(&job("a", 1, 1, None), false), claimant(&job("b", 1, 1, None), false)];
+        assert_eq!(room(&all[0], &all, capacity(1), None, 0), Ok(()));
+        assert!(room(&all[1], &all, capacity(1), None, 0).is_err());
+    }
+
+    #[test]
+    fn what_was_accepted_goes_before_an_earlier_block_and_a_bound_pod_is_not_counted_twice() {
+        let accepted = job("z", 9, 1, Some((ACCEPTED, "True")));
+        let me = claimant(&job("a", 1, 1, None), false);
+        assert!(room(&me, &[claimant(&accepted, false)], capacity(1), None, 0).is_err());
+        assert_eq!(room(&me, &[claimant(&accepted, true)], capacity(1), None, 0), Ok(()));
+    }
+
+    #[test]
+    fn a_job_that_is_over_wants_nothing() {
+        assert_eq!(Claimant::new(&job("a", 1, 1, Some(("Failed", "True"))), false, true), None);
+        assert_eq!(Claimant::new(&job("a", 1, 1, Some(("Complete", "True"))), false, true), None);
+    }
+
+    #[test]
+    fn the_offers_maximum_and_what_is_kept_for_local_work_are_not_sold() {
+        let me = claimant(&job("b", 2, 2, None), false);
+        let other = claimant(&job("a", 1, 2, None), true);
+        assert!(room(&me, std::slice::from_ref(&other), capacity(8), Some(3), 0).unwrap_err().contains("sells 3"));
+        assert_eq!(room(&me, &[other], capacity(8), Some(4), 6), Ok(()));
+        assert!(room(&me, &[], capacity(8), None, 7).unwrap_err().contains("kept for local work"));
+    }
+}

@@ -1,0 +1,124 @@
+//! A network: its wallet's key, its connection, and the watcher that turns orders into `ComputeJob`s.
+
+mod order;
+mod report;
+mod sink;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy::primitives::{B256, keccak256};
+use hawser_crds::DepinNetwork;
+use jiff::{Timestamp, Unit};
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::{Api, Resource, ResourceExt};
+
+use super::conditions::news;
+use super::{Context, Error, Tried, status};
+use crate::network::{Cursor, NetworkSpec, WalletKey};
+use report::Start;
+
+/// The head moves on with each block; the status says where it was so often.
+const EVERY: Duration = Duration::from_secs(15);
+/// While it isn't ready.
+const SOON: Duration = Duration::from_secs(2);
+
+/// Looks at a network and takes its next step.
+pub(crate) async fn reconcile(
+    guarded: Arc<DeserializeGuard<DepinNetwork>>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    context.metrics.reconciles("DepinNetwork").inc();
+    context.ready().await;
+    let Ok(resource) = &guarded.0 else { return Ok(Action::await_change()) };
+    let api: Api<DepinNetwork> = Api::all(context.client.clone());
+    if resource.metadata.deletion_timestamp.is_some() {
+        context.networks.stop(&resource.name_any()).await;
+        return Ok(Action::await_change());
+    }
+
+    let key = wallet_key(resource, &context).await?;
+    let start = start(resource, key, &context).await;
+    let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
+    let observed = context.networks.get(&resource.name_any()).map(|n| n.observed().borrow().clone());
+    if let Some(observed) = &observed {
+        context.metrics.network(&resource.name_any(), observed, now);
+    }
+    let next = report::status(resource, &start, observed.as_ref(), now);
+    status::write(&api, resource, resource.status.as_ref(), &next).await?;
+    let stored = resource.status.clone().unwrap_or_default();
+    context.events.conditions(&resource.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
+    Ok(Action::requeue(if report::is_ready(&next) { EVERY } else { SOON }))
+}
+
+/// The wallet's key from its Secret, or why there is none.
+async fn wallet_key(resource: &DepinNetwork, context: &Context) -> Result<Result<String, String>, Error> {
+    let wanted = &resource.spec.evm.wallet.secret_ref;
+    let namespace = &context.config.namespace;
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let Some(secret) = api.get_opt(&wanted.name).await.tried(|| format!("Secret {namespace}/{}", wanted.name))? else {
+        return Ok(Err(format!(
+            "there is no Secret {}/{}: kubectl -n {namespace} create secret generic {} --from-literal={}=0x...",
+            namespace, wanted.name, wanted.name, wanted.key
+        )));
+    };
+    let text = secret
+        .data
+        .as_ref()
+        .and_then(|data| data.get(&wanted.key))
+        .map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned());
+    Ok(text.ok_or_else(|| format!("Secret {namespace}/{} has no key {:?}", wanted.name, wanted.key)))
+}
+
+/// Starts the network where it doesn't run as it is written now.
+async fn start(resource: &DepinNetwork, key: Result<String, String>, context: &Arc<Context>) -> Start {
+    let name = resource.name_any();
+    let key = match key {
+        Ok(key) => key,
+        Err(message) => {
+            context.networks.stop(&name).await;
+            return Start::Refused { reason: "SecretNotFound", message };
+        }
+    };
+    let evm = &resource.spec.evm;
+    let made_from = identity(resource, &key);
+    if context.networks.is_made_from(&name, made_from) {
+        return Start::Runs;
+    }
+    let key = match WalletKey::from_hex(&key) {
+        Ok(key) => key,
+        Err(error) => return Start::Refused { reason: "InvalidKey", message: error.to_string() },
+    };
+    let spec = match NetworkSpec::try_from(evm) {
+        Ok(spec) => spec,
+        Err(error) => return Start::Refused { reason: "InvalidSpec", message: error.to_string() },
+    };
+    // A cursor that can't be read is none: orders that are seen again are harmless.
+    let from = resource.status.as_ref().and_then(|s| s.cursor.as_ref()).and_then(|c| Cursor::try_from(c).ok());
+    let (context_, name_) = (Arc::clone(context), name.clone());
+    let started = context
+        .networks
+        .start(&name, made_from, (spec, evm.settlement.clone()), key, from, |network| {
+            sink::sink(context_, name_, network)
+        })
+        .await;
+    match started {
+        Ok(()) => Start::Runs,
+        Err(error) => Start::Refused { reason: "InvalidSpec", message: error.to_string() },
+    }
+}
+
+/// Tells apart what a network was made from. A hash, so that the key is not kept a second time.
+fn identity(resource: &DepinNetwork, key: &str) -> B256 {
+    let spec = serde_json::to_string(&resource.spec.evm).unwrap_or_default();
+    keccak256(format!("{}\n{spec}\n{key}", resource.uid().unwrap_or_default()))
+}
+
+/// What to do after a failed reconcile: try again soon.
+pub(crate) fn failed(guarded: Arc<DeserializeGuard<DepinNetwork>>, error: &Error, context: Arc<Context>) -> Action {
+    context.metrics.errors("DepinNetwork").inc();
+    tracing::warn!(network = %guarded.name_any(), %error, "reconcile failed");
+    Action::requeue(Duration::from_secs(5))
+}

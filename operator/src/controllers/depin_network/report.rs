@@ -1,0 +1,230 @@
+//! The status of a network, from what was last seen of it.
+
+use alloy::primitives::U256;
+use hawser_crds::condition::{CHAIN_MATCHES, CONNECTED, READY, WALLET_FUNDED};
+use hawser_crds::{DepinNetwork, DepinNetworkStatus, Head, WalletStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::controllers::conditions::{Conditions, Truth, is_true};
+use crate::controllers::gpu_offer::terms::whole_tokens;
+use crate::network::{Connection, Disconnected, Observed};
+
+/// Whether the network runs as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    Runs,
+    Refused { reason: &'static str, message: String },
+}
+
+/// Digits after the point of a chain's own coin.
+const COIN_DECIMALS: u8 = 18;
+/// The status says where the head is so often, in seconds: a write a block would be noise.
+const HEAD_EVERY: i64 = 15;
+
+/// Builds the next status.
+pub(crate) fn status(
+    resource: &DepinNetwork,
+    start: &Start,
+    observed: Option<&Observed>,
+    now: Timestamp,
+) -> DepinNetworkStatus {
+    let stored = resource.status.clone().unwrap_or_default();
+    let mut list = Conditions::from_stored(&stored.conditions, resource.metadata.generation, now);
+    match (start, observed) {
+        (Start::Refused { reason, message }, _) => {
+            list.set(CONNECTED, Truth::No, reason, message.clone());
+            list.set(CHAIN_MATCHES, Truth::Unknown, reason, "not connected");
+            list.set(WALLET_FUNDED, Truth::Unknown, reason, "not connected");
+        }
+        (Start::Runs, None) => list.set(CONNECTED, Truth::Unknown, "Connecting", "not tried yet"),
+        (Start::Runs, Some(observed)) => {
+            connected(observed, &mut list);
+            chain_matches(resource, observed, &mut list);
+            wallet_funded(observed, &mut list);
+        }
+    }
+    ready(&mut list);
+    let head = observed.and_then(|o| o.head).map(|h| Head { block: h.block.number, time: Time(h.time) });
+    DepinNetworkStatus {
+        observed_generation: resource.metadata.generation,
+        conditions: list.into_list(),
+        head: newer(stored.head, head),
+        wallet: observed.map_or(stored.wallet, |o| {
+            Some(WalletStatus {
+                address: o.wallet.to_checksum(None),
+                balance: whole_tokens(o.balance.unwrap_or_default(), COIN_DECIMALS),
+            })
+        }),
+        cursor: observed.and_then(|o| o.cursor).map(Into::into).or(stored.cursor),
+    }
+}
+
+/// The stored head until the new one is some way ahead.
+fn newer(stored: Option<Head>, seen: Option<Head>) -> Option<Head> {
+    match (stored, seen) {
+        (Some(old), Some(new)) if (0..HEAD_EVERY).contains(&(new.time.0.as_second() - old.time.0.as_second())) => {
+            Some(old)
+        }
+        (old, new) => new.or(old),
+    }
+}
+
+fn connected(observed: &Observed, list: &mut Conditions) {
+    match &observed.connection {
+        Connection::Connected { endpoint } => {
+            list.set(CONNECTED, Truth::Yes, "Connected", format!("{endpoint} answers and its head moves"))
+        }
+        Connection::Disconnected { reason: Disconnected::Connecting, message } => {
+            list.set(CONNECTED, Truth::Unknown, "Connecting", message.clone());
+        }
+        Connection::Disconnected { reason, message } => {
+            let advice = "check spec.evm.rpcUrls and the endpoints; running jobs go on meanwhile";
+            list.set(CONNECTED, Truth::No, reason.reason(), format!("{message}: {advice}"));
+        }
+    }
+}
+
+fn chain_matches(resource: &DepinNetwork, observed: &Observed, list: &mut Conditions) {
+    let evm = &resource.spec.evm;
+    match &observed.connection {
+        Connection::Connected { .. } => {
+            list.set(
+                CHAIN_MATCHES,
+                Truth::Yes,
+                "Matches",
+                format!("chain {} with the market at {}", evm.chain_id, evm.market),
+            );
+        }
+        Connection::Disconnected { reason: Disconnected::WrongChain, message } => {
+            let message = format!("{message}: spec.evm.chainId is {}, correct it or the endpoint", evm.chain_id);
+            list.set(CHAIN_MATCHES, Truth::No, "WrongChain", message);
+        }
+        Connection::Disconnected { reason: Disconnected::NoMarket, message } => {
+            let message = format!("{message}: there is no contract at spec.evm.market {}", evm.market);
+            list.set(CHAIN_MATCHES, Truth::No, "NoMarket", message);
+        }
+        Connection::Disconnected { message, .. } => {
+            list.set(CHAIN_MATCHES, Truth::Unknown, "NotConnected", message.clone())
+        }
+    }
+}
+
+fn wallet_funded(observed: &Observed, list: &mut Conditions) {
+    let wallet = observed.wallet.to_checksum(None);
+    match observed.balance {
+        None => {
+            list.set(WALLET_FUNDED, Truth::Unknown, "NotConnected", format!("the balance of {wallet} is not known"))
+        }
+        Some(U256::ZERO) => {
+            list.set(WALLET_FUNDED, Truth::No, "Empty", format!("send coins for gas to {wallet}"));
+        }
+        Some(_) => list.set(WALLET_FUNDED, Truth::Yes, "Funded", format!("{wallet} can pay for gas")),
+    }
+}
+
+fn ready(list: &mut Conditions) {
+    let now = list.clone().into_list();
+    let missing = [CONNECTED, CHAIN_MATCHES, WALLET_FUNDED].into_iter().find(|kind| !is_true(&now, kind));
+    match missing.and_then(|kind| now.iter().find(|c| c.type_ == kind)) {
+        None => list.set(READY, Truth::Yes, "Ready", "orders are watched and transactions can be sent"),
+        Some(c) => list.set(READY, Truth::No, &c.reason, c.message.clone()),
+    }
+}
+
+/// Whether a status says that all is well.
+pub(crate) fn is_ready(status: &DepinNetworkStatus) -> bool {
+    is_true(&status.conditions, READY)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::{Address, B256};
+    use serde_json::json;
+
+    use super::*;
+    use crate::controllers::conditions::find;
+    use crate::network::Block;
+
+    fn resource() -> DepinNetwork {
+        serde_json::from_value(json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "DepinNetwork", "metadata": {"name": "n"},
+            "spec": {"evm": {
+                "rpcUrls": ["http://a"], "chainId": 31337,
+                "market": "0x0000000000000000000000000000000000000001",
+                "provider": "0x0000000000000000000000000000000000000002",
+                "wallet": {"secretRef": {"name": "w"}}
+            }}
+        }))
+        .unwrap()
+    }
+
+    fn observed(connection: Connection, balance: Option<u64>) -> Observed {
+        Observed {
+            connection,
+            chain_id: Some(31337),
+            head: None,
+            wallet: Address::ZERO,
+            balance: balance.map(U256::from),
+            gas_spent: U256::ZERO,
+            cursor: Some(Block { number: 4, hash: B256::ZERO }),
+        }
+    }
+
+    fn disconnected(reason: Disconnected) -> Connection {
+        Connection::Disconnected { reason, message: "m".to_owned() }
+    }
+
+    #[test]
+    fn conditions_name_the_trouble_and_ready_takes_its_reason() {
+        let good = Connection::Connected { endpoint: "http://a".to_owned() };
+        let refused = Start::Refused { reason: "SecretNotFound", message: "create it".to_owned() };
+        for (start, seen, connected, matches, funded, ready) in [
+            (Start::Runs, Some(observed(good.clone(), Some(5))), "Connected", "Matches", "Funded", "Ready"),
+            (Start::Runs, Some(observed(good, Some(0))), "Connected", "Matches", "Empty", "Empty"),
+            (
+                Start::Runs,
+                Some(observed(disconnected(Disconnected::WrongChain), None)),
+                "WrongChain",
+                "WrongChain",
+                "NotConnected",
+                "WrongChain",
+            ),
+            (
+                Start::Runs,
+                Some(observed(disconnected(Disconnected::NoMarket), None)),
+                "NoMarket",
+                "NoMarket",
+                "NotConnected",
+                "NoMarket",
+            ),
+            (
+                Start::Runs,
+                Some(observed(disconnected(Disconnected::HeadStalled), None)),
+                "HeadStalled",
+                "NotConnected",
+                "NotConnected",
+                "HeadStalled",
+            ),
+            (refused, None, "SecretNotFound", "SecretNotFound", "SecretNotFound", "SecretNotFound"),
+        ] {
+            let status = status(&resource(), &start, seen.as_ref(), Timestamp::UNIX_EPOCH);
+            let reason = |kind: &str| find(&status.conditions, kind).unwrap().reason.clone();
+            assert_eq!(
+                [reason(CONNECTED), reason(CHAIN_MATCHES), reason(WALLET_FUNDED), reason(READY)],
+                [connected, matches, funded, ready]
+            );
+            assert_eq!(is_ready(&status), ready == "Ready");
+        }
+    }
+
+    #[test]
+    fn the_head_in_the_status_moves_in_steps() {
+        let head = |block, second| Some(Head { block, time: Time(Timestamp::from_second(second).unwrap()) });
+        assert_eq!(newer(head(1, 0), head(5, 10)), head(1, 0));
+        assert_eq!(newer(head(1, 0), head(8, 16)), head(8, 16));
+        assert_eq!(newer(None, head(8, 16)), head(8, 16));
+        assert_eq!(newer(head(9, 30), head(8, 16)), head(8, 16), "after a reorganisation");
+        assert_eq!(newer(head(9, 30), None), head(9, 30));
+    }
+}

@@ -1,0 +1,39 @@
+use thiserror::Error;
+
+use super::gpu_offer::terms::OfferSpecError;
+use crate::attestation::Refusal;
+use crate::network::NetworkError;
+
+/// Why a reconcile stopped half way. It is tried again; nothing is concluded from it.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    /// The API server refused, or could not be reached.
+    #[error("{what}: {error}")]
+    Kubernetes { what: String, error: Box<kube::Error> },
+    /// The chain could not be read.
+    #[error("{0}")]
+    Network(#[from] NetworkError),
+    /// A field of the resource can't be used; it is in the status too.
+    #[error("{0}")]
+    Offer(#[from] OfferSpecError),
+    /// An object that this operator makes can't be written as JSON.
+    #[error("an object can't be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The last words of a job's meter could not be taken now.
+    #[error("termination message: {0}")]
+    LastWords(Refusal),
+    /// The resource has no namespace or uid: it does not come from an API server.
+    #[error("the resource has no {0}")]
+    Unnamed(&'static str),
+}
+
+/// Names what was tried when the API server refused.
+pub(crate) trait Tried<T> {
+    fn tried(self, what: impl FnOnce() -> String) -> Result<T, Error>;
+}
+
+impl<T> Tried<T> for Result<T, kube::Error> {
+    fn tried(self, what: impl FnOnce() -> String) -> Result<T, Error> {
+        self.map_err(|error| Error::Kubernetes { what: what(), error: Box::new(error) })
+    }
+}

@@ -1,0 +1,273 @@
+//! How many GPUs there are, and how many are free: counted from nodes and pods each time, never kept in a ledger.
+
+use std::collections::BTreeMap;
+
+use hawser_crds::{GpuOfferSpec, GpuSelector};
+use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+/// Label of GPU Feature Discovery with the product's name.
+const PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
+
+/// GPUs of the nodes that an offer sells from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Capacity {
+    /// In the nodes' capacity.
+    pub total: u32,
+    /// In the nodes' allocatable.
+    pub healthy: u32,
+    /// Held by pods.
+    pub in_use: u32,
+    /// Free GPUs by node.
+    free: BTreeMap<String, u32>,
+}
+
+impl Capacity {
+    /// Counts. Nodes that are cordoned or not ready have nothing to offer; what they run still counts as in use.
+    pub(crate) fn count<'a>(
+        gpu: &GpuSelector,
+        nodes: impl IntoIterator<Item = &'a Node>,
+        pods: impl IntoIterator<Item = &'a Pod>,
+    ) -> Self {
+        let mut held: BTreeMap<&str, u32> = BTreeMap::new();
+        for pod in pods {
+            if let Some(node) = bound_to(pod) {
+                *held.entry(node).or_default() +=
+                    pod.spec.as_ref().map_or(0, |spec| requested(spec, &gpu.resource_name));
+            }
+        }
+        let mut counted = Self::default();
+        for node in nodes.into_iter().filter(|node| matches(gpu, node)) {
+            let name = node.metadata.name.clone().unwrap_or_default();
+            let status = node.status.as_ref();
+            let held = held.get(name.as_str()).copied().unwrap_or_default();
+            let healthy = amount(status.and_then(|s| s.allocatable.as_ref()), &gpu.resource_name);
+            counted.total += amount(status.and_then(|s| s.capacity.as_ref()), &gpu.resource_name);
+            counted.in_use += held;
+            if usable(node) {
+                counted.healthy += healthy;
+                counted.free.insert(name, healthy.saturating_sub(held));
+            }
+        }
+        counted
+    }
+
+    /// Free on all nodes together.
+    pub(crate) fn free(&self) -> u32 {
+        self.free.values().sum()
+    }
+
+    /// Free on the node that has most: the largest job that can run.
+    pub(crate) fn largest(&self) -> u32 {
+        self.free.values().copied().max().unwrap_or_default()
+    }
+
+    /// Takes GPUs of one node for a pod that is not bound yet; false where no node has so many free. The fullest node
+    /// that can is taken, so that large jobs find room.
+    pub(crate) fn take(&mut self, gpus: u32) -> bool {
+        match self.free.values_mut().filter(|free| **free >= gpus).min() {
+            Some(free) => {
+                *free -= gpus;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// GPUs that a customer can be told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Offered {
+    /// For all orders together.
+    pub gpus: u32,
+    /// For one order: what the market holds as `available`.
+    pub largest_order: u16,
+}
+
+/// What is left to offer when jobs of this offer already hold `held_by_jobs` GPUs. `capacity` is what is free after
+/// those jobs.
+pub(crate) fn offered(spec: &GpuOfferSpec, capacity: &Capacity, held_by_jobs: u32) -> Offered {
+    if spec.suspend {
+        return Offered { gpus: 0, largest_order: 0 };
+    }
+    let free = capacity.free().saturating_sub(spec.capacity.reserve);
+    let left = spec.capacity.max.map_or(free, |max| free.min(max.saturating_sub(held_by_jobs)));
+    let largest = left.min(capacity.largest()).min(spec.limits.gpus_per_job.unwrap_or(u32::MAX));
+    Offered { gpus: left, largest_order: u16::try_from(largest).unwrap_or(u16::MAX) }
+}
+
+/// Whether the offer sells from this node.
+pub(crate) fn matches(gpu: &GpuSelector, node: &Node) -> bool {
+    let empty = BTreeMap::new();
+    let labels = node.metadata.labels.as_ref().unwrap_or(&empty);
+    labels.get(PRODUCT_LABEL) == Some(&gpu.product)
+        && gpu.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Labels that a job's pod asks of its node.
+pub(crate) fn node_selector(gpu: &GpuSelector) -> BTreeMap<String, String> {
+    let mut selector = gpu.node_selector.clone();
+    selector.insert(PRODUCT_LABEL.to_owned(), gpu.product.clone());
+    selector
+}
+
+fn usable(node: &Node) -> bool {
+    let cordoned = node.spec.as_ref().and_then(|s| s.unschedulable).unwrap_or(false);
+    let ready = node
+        .status
+        .as_ref()
+        .and_then(|s| s.conditions.as_ref())
+        .is_some_and(|list| list.iter().any(|c| c.type_ == "Ready" && c.status == "True"));
+    ready && !cordoned
+}
+
+/// The node whose devices a pod holds, if it holds any: bound and not over.
+fn bound_to(pod: &Pod) -> Option<&str> {
+    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    if matches!(phase, Some("Succeeded" | "Failed")) {
+        return None;
+    }
+    pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
+}
+
+/// What the scheduler counts for a pod: its containers together with its sidecars, or one init container with the
+/// sidecars before it, whichever is more (KEP-753).
+pub(crate) fn requested(spec: &PodSpec, resource: &str) -> u32 {
+    let mut sidecars = 0;
+    let mut most = 0;
+    for init in spec.init_containers.iter().flatten() {
+        if init.restart_policy.as_deref() == Some("Always") {
+            sidecars += asked(init, resource);
+        } else {
+            most = most.max(sidecars + asked(init, resource));
+        }
+    }
+    let main: u32 = spec.containers.iter().map(|c| asked(c, resource)).sum();
+    most.max(sidecars + main)
+}
+
+fn asked(container: &Container, resource: &str) -> u32 {
+    container.resources.as_ref().map_or(0, |r| {
+        let limit = amount(r.limits.as_ref(), resource);
+        if limit > 0 { limit } else { amount(r.requests.as_ref(), resource) }
+    })
+}
+
+fn amount(map: Option<&BTreeMap<String, Quantity>>, resource: &str) -> u32 {
+    map.and_then(|m| m.get(resource)).and_then(|q| q.0.parse().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const PRODUCT: &str = "NVIDIA-H100-80GB-HBM3";
+
+    fn gpu() -> GpuSelector {
+        serde_json::from_value(json!({"product": PRODUCT})).unwrap()
+    }
+
+    fn offer(more: serde_json::Value) -> GpuOfferSpec {
+        let mut spec = json!({
+            "networkRef": "n", "gpu": {"product": PRODUCT},
+            "price": {"perGpuHour": "1", "token": "0x0000000000000000000000000000000000000001"}
+        });
+        for (key, value) in more.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        serde_json::from_value(spec).unwrap()
+    }
+
+    fn node(name: &str, capacity: &str, allocatable: &str, ready: &str, cordoned: bool, product: &str) -> Node {
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": {"nvidia.com/gpu.product": product}},
+            "spec": {"unschedulable": cordoned},
+            "status": {
+                "capacity": {"nvidia.com/gpu": capacity}, "allocatable": {"nvidia.com/gpu": allocatable},
+                "conditions": [{"type": "Ready", "status": ready}]
+            }
+        }))
+        .unwrap()
+    }
+
+    fn pod(node: Option<&str>, phase: &str, init: &[(&str, bool)], main: &[&str]) -> Pod {
+        let container = |gpus: &str| json!({"name": "c", "resources": {"limits": {"nvidia.com/gpu": gpus}}});
+        serde_json::from_value(json!({
+            "metadata": {"name": "p"},
+            "spec": {
+                "nodeName": node,
+                "initContainers": init.iter().map(|(gpus, sidecar)| {
+                    let mut c = container(gpus);
+                    if *sidecar { c["restartPolicy"] = "Always".into(); }
+                    c
+                }).collect::<Vec<_>>(),
+                "containers": main.iter().map(|gpus| container(gpus)).collect::<Vec<_>>()
+            },
+            "status": {"phase": phase}
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_healthy_gpus_of_usable_matching_nodes_are_free() {
+        let nodes = [
+            node("a", "8", "7", "True", false, PRODUCT),
+            node("cordoned", "8", "8", "True", true, PRODUCT),
+            node("lost", "8", "8", "Unknown", false, PRODUCT),
+            node("other", "8", "8", "True", false, "Tesla-T4"),
+        ];
+        let pods = [pod(Some("a"), "Running", &[], &["2"]), pod(Some("cordoned"), "Running", &[], &["1"])];
+        let counted = Capacity::count(&gpu(), &nodes, &pods);
+        assert_eq!((counted.total, counted.healthy, counted.in_use), (24, 7, 3));
+        assert_eq!((counted.free(), counted.largest()), (5, 5));
+    }
+
+    #[test]
+    fn a_pod_holds_the_most_that_it_needs_at_a_time_while_it_is_bound_and_not_over() {
+        for (case, held) in [
+            (pod(Some("a"), "Running", &[("2", false)], &["2"]), 2),
+            (pod(Some("a"), "Pending", &[("4", false)], &["1", "1"]), 4),
+            (pod(Some("a"), "Running", &[("1", true), ("2", false)], &["1"]), 3),
+            (pod(Some("a"), "Running", &[("2", false), ("1", true)], &["2"]), 3),
+            (pod(Some("a"), "Succeeded", &[], &["2"]), 0),
+            (pod(Some("a"), "Failed", &[], &["2"]), 0),
+            (pod(None, "Pending", &[], &["2"]), 0),
+        ] {
+            let counted = Capacity::count(&gpu(), &[node("a", "8", "8", "True", false, PRODUCT)], [&case]);
+            assert_eq!(counted.in_use, held, "{case:?}");
+            assert_eq!(counted.free(), 8 - held);
+        }
+    }
+
+    #[test]
+    fn a_job_takes_its_gpus_from_one_node() {
+        let nodes = [node("a", "4", "4", "True", false, PRODUCT), node("b", "2", "2", "True", false, PRODUCT)];
+        let mut counted = Capacity::count(&gpu(), &nodes, &[]);
+        assert!(!counted.take(5));
+        assert!(counted.take(2));
+        assert_eq!((counted.free(), counted.largest()), (4, 4), "the node with two gave them");
+        assert!(counted.take(4));
+        assert!(!counted.take(1));
+    }
+
+    #[test]
+    fn reserve_maximum_limit_and_suspension_cut_what_is_offered() {
+        let nodes = [node("a", "8", "8", "True", false, PRODUCT), node("b", "4", "4", "True", false, PRODUCT)];
+        let counted = Capacity::count(&gpu(), &nodes, &[]);
+        for (spec, held, gpus, largest) in [
+            (json!({}), 0, 12, 8),
+            (json!({"capacity": {"reserve": 6}}), 0, 6, 6),
+            (json!({"capacity": {"reserve": 20}}), 0, 0, 0),
+            (json!({"capacity": {"max": 10}}), 0, 10, 8),
+            (json!({"capacity": {"max": 10}}), 7, 3, 3),
+            (json!({"capacity": {"max": 3}}), 5, 0, 0),
+            (json!({"limits": {"gpusPerJob": 2}}), 0, 12, 2),
+            (json!({"suspend": true}), 0, 0, 0),
+        ] {
+            let got = offered(&offer(spec.clone()), &counted, held);
+            assert_eq!((got.gpus, u32::from(got.largest_order)), (gpus, largest), "{spec} with {held} held");
+        }
+    }
+}

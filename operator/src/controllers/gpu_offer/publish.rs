@@ -1,0 +1,146 @@
+//! What has to be said on chain of an offer. Pure.
+
+use alloy::primitives::keccak256;
+use hawser_contracts::OfferId;
+use hawser_crds::OnChainOffer;
+use jiff::Timestamp;
+
+use super::terms::{lapses_soon, valid_until};
+use crate::network::{Act, ChainOffer, OfferPost, OfferTerms};
+
+/// How the offer should stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub terms: OfferTerms,
+    pub price: u128,
+    pub available: u16,
+    pub card: String,
+}
+
+/// The acts that make chain and wish the same; none where they are.
+///
+/// `posted_card` is the hash of the card that was posted last, as far as it is known: the chain keeps it in its log only.
+pub(crate) fn acts(wanted: &Wanted, chain: Option<&ChainOffer>, posted_card: Option<&str>, now: Timestamp) -> Vec<Act> {
+    let Some(chain) = chain else { return vec![post(wanted, now)] };
+    if posted_card != Some(card_hash(&wanted.card).as_str()) {
+        return vec![post(wanted, now)];
+    }
+    let stale = wanted.available > 0 && lapses_soon(chain.valid_until, now);
+    if chain.price == wanted.price && chain.available == wanted.available && !stale {
+        return Vec::new();
+    }
+    vec![Act::UpdateOffer {
+        offer: chain.id,
+        price: wanted.price,
+        available: wanted.available,
+        valid_until: valid_until(now),
+    }]
+}
+
+fn post(wanted: &Wanted, now: Timestamp) -> Act {
+    Act::SetOffer(OfferPost {
+        terms: wanted.terms.clone(),
+        price: wanted.price,
+        available: wanted.available,
+        valid_until: valid_until(now),
+        card: wanted.card.clone(),
+    })
+}
+
+/// Takes an offer from the market; none where it takes no orders.
+pub(crate) fn withdraw(chain: Option<&ChainOffer>) -> Option<Act> {
+    let chain = chain.filter(|c| c.available > 0)?;
+    Some(Act::UpdateOffer { offer: chain.id, price: chain.price, available: 0, valid_until: chain.valid_until })
+}
+
+/// An earlier offer of the same `GpuOffer` whose terms were changed since: it must not take orders any more.
+pub(crate) fn replaced(stored: Option<&OnChainOffer>, id: OfferId) -> Option<OfferId> {
+    stored.and_then(|s| s.offer_id.parse().ok()).filter(|old| *old != id)
+}
+
+/// Names a card in a status.
+pub(crate) fn card_hash(card: &str) -> String {
+    keccak256(card).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::{Address, B256, U256};
+
+    use super::*;
+    use crate::network::GpuSeconds;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn wanted() -> Wanted {
+        let terms = OfferTerms {
+            provider: Address::repeat_byte(1),
+            token: Address::repeat_byte(2),
+            gpu_class: B256::repeat_byte(3),
+            start_window_seconds: 600,
+            claim_window_seconds: 3600,
+            min_seconds: 60,
+            max_seconds: 600,
+            salt: B256::repeat_byte(4),
+        };
+        Wanted { terms, price: 10, available: 8, card: "{}".to_owned() }
+    }
+
+    fn chain(change: impl FnOnce(&mut ChainOffer)) -> ChainOffer {
+        let wanted = wanted();
+        let mut offer = ChainOffer {
+            id: wanted.terms.id(),
+            terms: wanted.terms,
+            price: 10,
+            available: 8,
+            valid_until: valid_until(at(0)),
+            settled: GpuSeconds(0),
+            settled_amount: U256::ZERO,
+        };
+        change(&mut offer);
+        offer
+    }
+
+    #[derive(Debug, PartialEq)]
+    enum Kind {
+        Nothing,
+        Post,
+        Update,
+    }
+
+    #[test]
+    fn an_offer_is_posted_once_and_updated_when_it_differs() {
+        let hash = card_hash("{}");
+        for (name, chain, card, now, kind) in [
+            ("never posted", None, None, 0, Kind::Post),
+            ("as wanted", Some(chain(|_| ())), Some(&hash), 0, Kind::Nothing),
+            ("card unknown", Some(chain(|_| ())), None, 0, Kind::Post),
+            ("price", Some(chain(|c| c.price = 9)), Some(&hash), 0, Kind::Update),
+            ("available", Some(chain(|c| c.available = 7)), Some(&hash), 0, Kind::Update),
+            ("lapses", Some(chain(|_| ())), Some(&hash), 3600 * 13, Kind::Update),
+        ] {
+            let got = match acts(&wanted(), chain.as_ref(), card.map(String::as_str), at(now)).first() {
+                None => Kind::Nothing,
+                Some(Act::SetOffer(_)) => Kind::Post,
+                Some(_) => Kind::Update,
+            };
+            assert_eq!(got, kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_offer_that_takes_no_orders_is_not_renewed() {
+        let paused = Wanted { available: 0, ..wanted() };
+        let stands = chain(|c| c.available = 0);
+        assert_eq!(acts(&paused, Some(&stands), Some(&card_hash("{}")), at(3600 * 30)), []);
+    }
+
+    #[test]
+    fn withdrawing_says_that_nothing_is_available_and_only_once() {
+        assert!(matches!(withdraw(Some(&chain(|_| ()))), Some(Act::UpdateOffer { available: 0, price: 10, .. })));
+        assert_eq!(withdraw(Some(&chain(|c| c.available = 0))), None);
+        assert_eq!(withdraw(None), None);
+    }
+}

@@ -1,0 +1,132 @@
+//! The status of an offer, from what was seen.
+
+use hawser_crds::condition::{CAPACITY_AVAILABLE, DEVICE_ISOLATION, NAMESPACE_ISOLATED, PUBLISHED, READY};
+use hawser_crds::{GpuCount, GpuOffer, GpuOfferStatus, OnChainOffer};
+use kube::ResourceExt;
+
+use super::dereference::{Market, Observed};
+use super::terms::whole_tokens;
+use crate::controllers::conditions::{Conditions, Truth, is_true};
+
+/// Builds the next status. `as_wanted`: the chain holds what it should.
+pub(crate) fn status(offer: &GpuOffer, seen: &Observed, as_wanted: bool) -> GpuOfferStatus {
+    let stored = offer.status.clone().unwrap_or_default();
+    let mut list = Conditions::from_stored(&stored.conditions, offer.metadata.generation, seen.now);
+    published(seen, as_wanted, &mut list);
+    capacity(offer, seen, &mut list);
+    isolation(offer, seen, &mut list);
+    ready(offer, &mut list);
+    let (on_chain, earned) = match &seen.market {
+        Market::Read { chain: Some(chain), token, .. } => (
+            Some(OnChainOffer {
+                offer_id: chain.id.to_string(),
+                price: chain.price.to_string(),
+                available: u32::from(chain.available),
+                valid_until: u64::try_from(chain.valid_until.as_second()).unwrap_or_default(),
+                card_hash: seen.posted_card.clone(),
+            }),
+            Some(whole_tokens(chain.settled_amount, token.decimals)),
+        ),
+        _ => (stored.on_chain, stored.earned),
+    };
+    GpuOfferStatus {
+        observed_generation: offer.metadata.generation,
+        conditions: list.into_list(),
+        gpus: Some(GpuCount {
+            total: seen.capacity.total,
+            healthy: seen.capacity.healthy,
+            in_use: seen.capacity.in_use,
+            offered: seen.offered.gpus,
+        }),
+        on_chain,
+        jobs_active: seen.jobs,
+        earned,
+    }
+}
+
+fn published(seen: &Observed, as_wanted: bool, list: &mut Conditions) {
+    match &seen.market {
+        Market::Unknown(reason, message) => list.set(PUBLISHED, Truth::Unknown, reason, message.clone()),
+        Market::Invalid(error) => list.set(PUBLISHED, Truth::No, "InvalidSpec", error.to_string()),
+        Market::Read { obstacle: Some(why), .. } if !as_wanted => {
+            list.set(PUBLISHED, Truth::No, "Refused", why.clone())
+        }
+        Market::Read { chain: None, .. } => list.set(PUBLISHED, Truth::No, "Posting", "the offer is being posted"),
+        Market::Read { .. } if as_wanted => {
+            list.set(PUBLISHED, Truth::Yes, "OnChain", "the market holds the offer as it is here")
+        }
+        // The offer stands; a number in it is on its way.
+        Market::Read { .. } => {
+            list.set(PUBLISHED, Truth::Yes, "Updating", "the market holds the offer, a change is on its way")
+        }
+    }
+}
+
+fn capacity(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
+    let product = &offer.spec.gpu.product;
+    let (truth, reason, message) = match seen.offered.gpus {
+        0 if offer.spec.suspend => (Truth::No, "Suspended", "spec.suspend is set: nothing new is offered".to_owned()),
+        0 if seen.capacity.total == 0 => (
+            Truth::No,
+            "NoMatchingNode",
+            format!("no node has {} and the label nvidia.com/gpu.product={product}", offer.spec.gpu.resource_name),
+        ),
+        0 if seen.capacity.healthy == 0 => (
+            Truth::No,
+            "NoHealthyGpu",
+            format!("{} GPUs, none of them healthy on a node that is ready and not cordoned", seen.capacity.total),
+        ),
+        0 => (
+            Truth::No,
+            "AllInUse",
+            format!("{} of {} GPUs are in use or kept", seen.capacity.in_use, seen.capacity.healthy),
+        ),
+        free => (Truth::Yes, "Free", format!("{free} GPUs are free")),
+    };
+    list.set(CAPACITY_AVAILABLE, truth, reason, message);
+}
+
+fn isolation(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
+    match (&seen.runtime_class, &offer.spec.isolation.runtime_class_name) {
+        (Some(class), _) => {
+            list.set(
+                DEVICE_ISOLATION,
+                Truth::Yes,
+                "RuntimeClass",
+                format!("pods run with RuntimeClass {class}: meter samples their cards"),
+            );
+        }
+        (None, Some(missing)) => {
+            let message =
+                format!("RuntimeClass {missing} does not exist: create it or change isolation.runtimeClassName");
+            list.set(DEVICE_ISOLATION, Truth::No, "RuntimeClassMissing", message);
+        }
+        (None, None) => list.set(
+            DEVICE_ISOLATION,
+            Truth::No,
+            "NotVisible",
+            "there is no RuntimeClass nvidia: time is metered, and the evidence says that NVML is not visible",
+        ),
+    }
+    let namespace = offer.namespace().unwrap_or_default();
+    let message =
+        format!("label it: kubectl label namespace {namespace} pod-security.kubernetes.io/enforce=restricted");
+    if seen.restricted {
+        list.set(NAMESPACE_ISOLATED, Truth::Yes, "Restricted", "the namespace enforces Pod Security restricted");
+    } else {
+        list.set(NAMESPACE_ISOLATED, Truth::No, "NotRestricted", message);
+    }
+}
+
+/// Ready to be ordered from. Without the runtime class offers are still good: their evidence says what it lacks.
+fn ready(offer: &GpuOffer, list: &mut Conditions) {
+    let now = list.clone().into_list();
+    let missing = [PUBLISHED, NAMESPACE_ISOLATED, CAPACITY_AVAILABLE].into_iter().find(|kind| !is_true(&now, kind));
+    match missing.and_then(|kind| now.iter().find(|c| c.type_ == kind)) {
+        None => list.set(READY, Truth::Yes, "Ready", "customers can order"),
+        Some(c) if offer.metadata.deletion_timestamp.is_some() => {
+            list.set(READY, Truth::No, "Leaving", c.message.clone())
+        }
+        Some(c) => list.set(READY, Truth::No, &c.reason, c.message.clone()),
+    }
+}

@@ -1,0 +1,38 @@
+//! The controllers: one reconcile a kind, each a chain of named steps. Reading and writing stand at the ends; what is
+//! decided between them is pure.
+
+pub(crate) mod cache;
+pub(crate) mod compute_job;
+pub(crate) mod conditions;
+pub(crate) mod context;
+pub(crate) mod depin_network;
+mod error;
+pub(crate) mod events;
+pub(crate) mod gpu_offer;
+pub(crate) mod networks;
+mod run;
+mod status;
+
+pub(crate) use context::Context;
+pub(crate) use error::{Error, Tried};
+pub use run::{StartError, run};
+
+/// Finalizer of a `ComputeJob`: what is owed is claimed and the job closed on chain.
+pub(crate) const JOB_FINALIZER: &str = "hawser.dev/settlement";
+/// Finalizer of a `GpuOffer`: no job needs it any more and the market takes no orders for it.
+pub(crate) const OFFER_FINALIZER: &str = "hawser.dev/offer";
+/// Label of jobs and pods: the offer's name.
+pub(crate) const OFFER_LABEL: &str = "hawser.dev/offer";
+/// Label of jobs: the network's name.
+pub(crate) const NETWORK_LABEL: &str = "hawser.dev/network";
+/// Field manager of everything that is applied.
+pub(crate) const MANAGER: &str = "hawser";
+
+/// A name as a label's value: names can have 253 characters, labels 63.
+pub(crate) fn label_value(name: &str) -> String {
+    if name.len() <= 63 {
+        return name.to_owned();
+    }
+    let hash = alloy::primitives::keccak256(name).to_string();
+    format!("{}-{}", &name[..46].trim_end_matches(['-', '.']), &hash[2..18])
+}

@@ -1,0 +1,147 @@
+//! The networks in use: one handle for each `DepinNetwork` that could be started.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use alloy::primitives::B256;
+use hawser_crds::Settlement;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::metrics::Metrics;
+use crate::network::{ActKey, ActState, Cursor, Network, NetworkSpec, Order, SpecError, WalletKey};
+
+/// By the name of the `DepinNetwork`.
+#[derive(Clone)]
+pub(crate) struct Networks(Arc<Inner>);
+
+struct Inner {
+    running: RwLock<HashMap<String, Running>>,
+    acts: broadcast::Sender<ActKey>,
+    tasks: TaskTracker,
+    metrics: Metrics,
+    cancel: CancellationToken,
+}
+
+struct Running {
+    /// What it was made from: another spec or key makes another network.
+    made_from: B256,
+    network: Network,
+    settlement: Settlement,
+    cancel: CancellationToken,
+}
+
+impl Inner {
+    /// Tells the controllers of acts that changed, and counts those that are over.
+    async fn pass_on(self: Arc<Self>, name: String, network: Network, cancel: CancellationToken) {
+        let mut changes = network.acts_changed();
+        loop {
+            let change = tokio::select! {
+                () = cancel.cancelled() => return,
+                change = changes.recv() => change,
+            };
+            match change {
+                Ok(key) => {
+                    match network.act(&key) {
+                        Some(ActState::Mined { .. }) => self.metrics.act(&name, &key, true),
+                        Some(ActState::Refused { .. }) => self.metrics.act(&name, &key, false),
+                        _ => {}
+                    }
+                    // Nobody may be listening.
+                    drop(self.acts.send(key));
+                }
+                Err(broadcast::error::RecvError::Lagged(missed)) => warn!(missed, "changes of acts were missed"),
+                Err(broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    }
+}
+
+impl Networks {
+    pub(crate) fn new(metrics: Metrics, cancel: CancellationToken) -> Self {
+        Self(Arc::new(Inner {
+            metrics,
+            running: RwLock::default(),
+            acts: broadcast::Sender::new(4096),
+            tasks: TaskTracker::new(),
+            cancel,
+        }))
+    }
+
+    /// The network of this name, if it runs.
+    pub(crate) fn get(&self, name: &str) -> Option<Network> {
+        self.0.running.read().unwrap_or_else(PoisonError::into_inner).get(name).map(|r| r.network.clone())
+    }
+
+    /// When vouchers of this network's jobs are claimed.
+    pub(crate) fn settlement(&self, name: &str) -> Option<Settlement> {
+        self.0.running.read().unwrap_or_else(PoisonError::into_inner).get(name).map(|r| r.settlement.clone())
+    }
+
+    /// Acts of any network whose state changed.
+    pub(crate) fn acts(&self) -> broadcast::Receiver<ActKey> {
+        self.0.acts.subscribe()
+    }
+
+    /// Whether the network of this name runs and was made from this.
+    pub(crate) fn is_made_from(&self, name: &str, made_from: B256) -> bool {
+        let running = self.0.running.read().unwrap_or_else(PoisonError::into_inner);
+        running.get(name).is_some_and(|r| r.made_from == made_from)
+    }
+
+    /// Starts a network in the place of an earlier one, and hands its orders to `sink`.
+    pub(crate) async fn start<S, F, E>(
+        &self,
+        name: &str,
+        made_from: B256,
+        (spec, settlement): (NetworkSpec, Settlement),
+        key: WalletKey,
+        from: Option<Cursor>,
+        sink: impl FnOnce(Network) -> S,
+    ) -> Result<(), SpecError>
+    where
+        S: Fn(Vec<Order>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display + Send + 'static,
+    {
+        // One sender a wallet: the earlier network has sent its last transaction before the next one starts.
+        self.stop(name).await;
+        let cancel = self.0.cancel.child_token();
+        let network = Network::start(spec, key, cancel.clone())?;
+        let sink = sink(network.clone());
+        let orders = network.clone();
+        self.0.tasks.spawn(async move { orders.watch_orders(from, sink).await });
+        self.0.tasks.spawn(Arc::clone(&self.0).pass_on(name.to_owned(), network.clone(), cancel.clone()));
+        self.0
+            .running
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), Running { made_from, network, settlement, cancel });
+        Ok(())
+    }
+
+    /// Stops the network of this name; returns when its sender is done.
+    pub(crate) async fn stop(&self, name: &str) {
+        let removed = self.0.running.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        if let Some(running) = removed {
+            running.cancel.cancel();
+            running.network.stopped().await;
+        }
+    }
+
+    /// After the token given to [`Networks::new`] was cancelled: returns when every sender is done.
+    pub(crate) async fn stopped(&self) {
+        let networks: Vec<Network> = {
+            let running = self.0.running.read().unwrap_or_else(PoisonError::into_inner);
+            running.values().map(|r| r.network.clone()).collect()
+        };
+        for network in networks {
+            network.stopped().await;
+        }
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+}

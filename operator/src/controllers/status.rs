@@ -1,0 +1,63 @@
+use std::fmt::Debug;
+
+use kube::api::{Api, Patch, PatchParams};
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{Error, MANAGER, Tried};
+
+/// Writes a status by server-side apply, if it differs from the stored one.
+pub(crate) async fn write<K, S>(api: &Api<K>, object: &K, stored: Option<&S>, next: &S) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    S: Serialize + PartialEq,
+{
+    if stored == Some(next) {
+        return Ok(());
+    }
+    let mut status = serde_json::to_value(next)?;
+    without_null(&mut status);
+    let name = object.name_any();
+    let body =
+        json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name}, "status": status});
+    let params = PatchParams::apply(MANAGER).force();
+    api.patch_status(&name, &params, &Patch::Apply(&body))
+        .await
+        .tried(|| format!("status of {} {name}", K::kind(&())))?;
+    Ok(())
+}
+
+/// Adds or removes a finalizer of this operator; nothing where it is so already.
+pub(crate) async fn set_finalizer<K>(api: &Api<K>, object: &K, finalizer: &str, present: bool) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let stored = object.finalizers();
+    if stored.iter().any(|f| f == finalizer) == present {
+        return Ok(());
+    }
+    let mut next: Vec<&str> = stored.iter().map(String::as_str).filter(|f| *f != finalizer).collect();
+    if present {
+        next.push(finalizer);
+    }
+    // The version makes it fail where somebody else has changed the list meanwhile.
+    let body = json!({"metadata": {"finalizers": next, "resourceVersion": object.resource_version()}});
+    let name = object.name_any();
+    match api.patch(&name, &PatchParams::default(), &Patch::Merge(&body)).await {
+        Err(kube::Error::Api(status)) if status.code == 404 && !present => Ok(()),
+        other => other.map(|_| ()).tried(|| format!("finalizer of {} {name}", K::kind(&()))),
+    }
+}
+
+fn without_null(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, v| !v.is_null());
+            map.values_mut().for_each(without_null);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_null),
+        _ => {}
+    }
+}

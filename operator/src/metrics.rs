@@ -1,0 +1,181 @@
+//! Prometheus metrics: every name in one place.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+use jiff::Timestamp;
+use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::network::{ActKey, Observed};
+
+/// A resource's kind.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
+/// A network's name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NetworkName {
+    network: String,
+}
+
+/// What was done on chain, and how it came out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActLabels {
+    network: String,
+    act: &'static str,
+    result: &'static str,
+}
+
+type Number = Gauge<i64, AtomicI64>;
+type Decimal = Gauge<f64, AtomicU64>;
+
+/// The operator's metrics. Clones are the same metrics.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    reconciles: Family<Kind, Counter>,
+    errors: Family<Kind, Counter>,
+    orders: Family<NetworkName, Counter>,
+    acts: Family<ActLabels, Counter>,
+    accepted: Counter,
+    rejected: Counter,
+    connected: Family<NetworkName, Number>,
+    head: Family<NetworkName, Number>,
+    head_age: Family<NetworkName, Decimal>,
+    balance: Family<NetworkName, Decimal>,
+    leading: Number,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("hawser");
+        let reconciles = Family::default();
+        registry.register("reconciles", "Reconciles of resources", reconciles.clone());
+        let errors = Family::default();
+        registry.register("reconcile_errors", "Reconciles that stopped half way and are tried again", errors.clone());
+        let orders = Family::default();
+        registry.register("orders", "Orders taken from the chain", orders.clone());
+        let acts = Family::default();
+        registry.register("acts", "Acts on chain that are mined, or that the market refused", acts.clone());
+        let accepted = Counter::default();
+        registry.register(
+            "vouchers_accepted",
+            "Vouchers accepted, as far as written to the jobs' status",
+            accepted.clone(),
+        );
+        let rejected = Counter::default();
+        registry.register(
+            "vouchers_rejected",
+            "Vouchers refused, as far as written to the jobs' status",
+            rejected.clone(),
+        );
+        let connected = Family::default();
+        registry.register("network_connected", "1 where the network can be seen", connected.clone());
+        let head = Family::default();
+        registry.register("network_head_block", "Newest block", head.clone());
+        let head_age = Family::default();
+        registry.register("network_head_age_seconds", "Age of the newest block", head_age.clone());
+        let balance = Family::default();
+        registry.register("wallet_balance", "Coins of the operator's wallet, in whole coins", balance.clone());
+        let leading = Gauge::default();
+        registry.register("leading", "1 while this replica holds the lease", leading.clone());
+        Self {
+            registry: Arc::new(registry),
+            reconciles,
+            errors,
+            orders,
+            acts,
+            accepted,
+            rejected,
+            connected,
+            head,
+            head_age,
+            balance,
+            leading,
+        }
+    }
+}
+
+impl Metrics {
+    /// Reconciles of a kind.
+    pub fn reconciles(&self, kind: &'static str) -> Counter {
+        self.reconciles.get_or_create(&Kind { kind }).clone()
+    }
+
+    /// Failed reconciles of a kind.
+    pub fn errors(&self, kind: &'static str) -> Counter {
+        self.errors.get_or_create(&Kind { kind }).clone()
+    }
+
+    /// Orders taken from a network.
+    pub fn orders(&self, network: &str) -> Counter {
+        self.orders.get_or_create(&NetworkName { network: network.to_owned() }).clone()
+    }
+
+    /// Vouchers accepted and refused since the last look.
+    pub fn vouchers(&self, accepted: u64, rejected: u64) {
+        self.accepted.inc_by(accepted);
+        self.rejected.inc_by(rejected);
+    }
+
+    /// An act that is over.
+    pub fn act(&self, network: &str, key: &ActKey, mined: bool) {
+        let act = match key {
+            ActKey::Offer(_) => "offer",
+            ActKey::Decline(_) => "decline",
+            ActKey::Start(_) => "start",
+            ActKey::Claim(_) => "claim",
+            ActKey::End(_) => "end",
+            ActKey::Refund(_) => "refund",
+        };
+        let result = if mined { "mined" } else { "refused" };
+        self.acts.get_or_create(&ActLabels { network: network.to_owned(), act, result }).inc();
+    }
+
+    /// What was last seen of a network.
+    pub fn network(&self, name: &str, observed: &Observed, now: Timestamp) {
+        let label = NetworkName { network: name.to_owned() };
+        self.connected.get_or_create(&label).set(i64::from(observed.connection.is_connected()));
+        if let Some(head) = observed.head {
+            self.head.get_or_create(&label).set(i64::try_from(head.block.number).unwrap_or(i64::MAX));
+            self.head_age.get_or_create(&label).set(now.duration_since(head.time).as_secs_f64());
+        }
+        if let Some(balance) = observed.balance {
+            self.balance.get_or_create(&label).set(f64::from(balance) / 1e18);
+        }
+    }
+
+    /// Whether this replica leads.
+    pub fn leading(&self, leads: bool) {
+        self.leading.set(i64::from(leads));
+    }
+
+    /// In the OpenMetrics text format.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_carry_the_prefix_and_their_labels() {
+        let metrics = Metrics::default();
+        metrics.reconciles("GpuOffer").inc();
+        metrics.orders("base").inc();
+        let text = metrics.text();
+        assert!(text.contains("hawser_reconciles_total{kind=\"GpuOffer\"} 1"), "{text}");
+        assert!(text.contains("hawser_orders_total{network=\"base\"} 1"), "{text}");
+    }
+}
