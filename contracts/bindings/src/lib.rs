@@ -14,6 +14,7 @@ pub use voucher::{UsageVoucher, eip712_domain, signed_voucher};
 #[allow(
     missing_debug_implementations,
     unreachable_pub,
+    clippy::all,
     clippy::pedantic,
     reason = "generated from the ABI"
 )]
@@ -30,6 +31,7 @@ pub use market::ComputeMarket;
 #[allow(
     missing_debug_implementations,
     unreachable_pub,
+    clippy::all,
     clippy::pedantic,
     reason = "generated from the ABI"
 )]

@@ -9,7 +9,7 @@ use crate::{ComputeMarket, JobId};
 
 pub use eip712::UsageVoucher;
 
-#[allow(clippy::pedantic, reason = "generated")]
+#[allow(clippy::all, clippy::pedantic, reason = "generated")]
 mod eip712 {
     alloy::sol! {
         /// Attested use of a job, cumulative since its start: only the newest voucher matters.
@@ -49,10 +49,7 @@ pub fn eip712_domain(chain_id: u64, market: Address) -> Eip712Domain {
 }
 
 /// A voucher with its attestor's signature, as `claim` takes it; `None` where the count needs more than 64 bits.
-pub fn signed_voucher(
-    voucher: &UsageVoucher,
-    signature: &Signature,
-) -> Option<ComputeMarket::Voucher> {
+pub fn signed_voucher(voucher: &UsageVoucher, signature: &Signature) -> Option<ComputeMarket::Voucher> {
     let compact = signature.normalized_s().as_erc2098();
     let (r, vs) = compact.split_at(32);
     Some(ComputeMarket::Voucher {
