@@ -209,7 +209,11 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
                 continue;
             }
             uint256 used = _settle(id, voucher, claimWindow, domain, tally);
-            if (used != 0) log.write(done++, id, used, voucher.evidenceRoot);
+            if (used == 0) continue;
+            log.write(done, id, used, voucher.evidenceRoot);
+            unchecked {
+                ++done;
+            }
         }
         if (done == 0) return 0;
 
@@ -360,23 +364,24 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
             uint256 before = state.used();
             // A job that is not there or closed has no seconds, so its bound is 0; one that was not started ended in
             // 1970. Which of these it was is found out only where a voucher is skipped.
-            if (used <= before || block.timestamp > end + claimWindow || !_isSigned(voucher, domain, state.attestor()))
-            {
-                emit JobSkipped(id, _whySkipped(state, claimWindow, used));
-                return 0;
-            }
+            if (used <= before) return _skip(id, state, claimWindow, used);
+            if (block.timestamp > end + claimWindow) return _skip(id, state, claimWindow, used);
+            if (!_isSigned(voucher, domain, state.attestor())) return _skip(id, state, claimWindow, used);
             slot.state = state.withUsed(used);
             tally.gpuSeconds += used - before;
             tally.paid += id.paid(used) - id.paid(before);
         }
     }
 
-    /// @dev Why `_settle` skipped a voucher: the first of its conditions that failed.
-    function _whySkipped(JobState state, uint256 claimWindow, uint256 used) private view returns (SkipReason) {
-        if (state.duration() == 0) return SkipReason.NotLive;
-        if (state.started() == 0) return SkipReason.NotStarted;
-        if (block.timestamp > state.end() + claimWindow) return SkipReason.ClaimWindowPassed;
-        return used <= state.used() ? SkipReason.Stale : SkipReason.BadSignature;
+    /// @dev Logs why `_settle` skips a voucher: the first of its conditions that failed.
+    function _skip(JobId id, JobState state, uint256 claimWindow, uint256 used) private returns (uint256) {
+        SkipReason reason = SkipReason.BadSignature;
+        if (state.duration() == 0) reason = SkipReason.NotLive;
+        else if (state.started() == 0) reason = SkipReason.NotStarted;
+        else if (block.timestamp > state.end() + claimWindow) reason = SkipReason.ClaimWindowPassed;
+        else if (used <= state.used()) reason = SkipReason.Stale;
+        emit JobSkipped(id, reason);
+        return 0;
     }
 
     /// @dev Counts what a claim paid, credits the fee on it, and returns the fee. The fee is the difference of the fee
@@ -389,9 +394,9 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
     }
 
     function _isSigned(Voucher calldata voucher, bytes32 domain, address attestor) private pure returns (bool) {
-        bytes32 digest = Hashes.voucherDigest(domain, voucher);
-        (address signer, ECDSA.RecoverError failure,) = ECDSA.tryRecover(digest, voucher.r, voucher.vs);
-        return failure == ECDSA.RecoverError.NoError && signer == attestor;
+        (address signer,,) = ECDSA.tryRecover(Hashes.voucherDigest(domain, voucher), voucher.r, voucher.vs);
+        // Nobody is who signed where the signature is none: a job that wants nobody's signature takes none at all.
+        return signer == attestor && signer != address(0);
     }
 
     /// @dev Moves the end of a running job forward and credits the price of the time after it.

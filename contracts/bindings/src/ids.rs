@@ -18,22 +18,14 @@ pub struct ParseIdError {
 impl fmt::Display for ParseIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, text, bytes } = self;
-        write!(
-            f,
-            "{text:?} is not {what}: expected 0x and {} hexadecimal digits",
-            bytes * 2
-        )
+        write!(f, "{text:?} is not {what}: expected 0x and {} hexadecimal digits", bytes * 2)
     }
 }
 
 impl std::error::Error for ParseIdError {}
 
 fn parse<const N: usize>(what: &'static str, text: &str) -> Result<FixedBytes<N>, ParseIdError> {
-    let wrong = || ParseIdError {
-        what,
-        text: text.chars().take(80).collect(),
-        bytes: N,
-    };
+    let wrong = || ParseIdError { what, text: text.chars().take(80).collect(), bytes: N };
     let digits = text.strip_prefix("0x").ok_or_else(wrong)?;
     let mut bytes = [0; N];
     hex::decode_to_slice(digits, &mut bytes).map_err(|_| wrong())?;
@@ -50,12 +42,7 @@ pub struct JobId(pub B256);
 
 impl JobId {
     /// Builds the id from its parts; `None` where the price needs more than 80 bits.
-    pub fn from_parts(
-        offer: OfferId,
-        price: u128,
-        gpus: u16,
-        order_hash: FixedBytes<8>,
-    ) -> Option<Self> {
+    pub fn from_parts(offer: OfferId, price: u128, gpus: u16, order_hash: FixedBytes<8>) -> Option<Self> {
         let price = price.to_be_bytes();
         if price[..6] != [0; 6] {
             return None;
@@ -75,9 +62,7 @@ impl JobId {
 
     /// Locked price, token units per GPU-hour.
     pub fn price(self) -> u128 {
-        self.part::<12, 10>()
-            .into_iter()
-            .fold(0, |price, byte| price << 8 | u128::from(byte))
+        self.part::<12, 10>().into_iter().fold(0, |price, byte| price << 8 | u128::from(byte))
     }
 
     /// Number of GPUs.
@@ -92,8 +77,7 @@ impl JobId {
 
     /// Token units that the market holds for so many seconds of this job: rounded up.
     pub fn deposit(self, duration_seconds: u32) -> U256 {
-        (self.priced(u64::from(self.gpus()) * u64::from(duration_seconds)))
-            .div_ceil(U256::from(SECONDS_PER_HOUR))
+        (self.priced(u64::from(self.gpus()) * u64::from(duration_seconds))).div_ceil(U256::from(SECONDS_PER_HOUR))
     }
 
     /// Token units paid, fee included, once so many GPU-seconds were claimed: rounded down.
@@ -171,28 +155,15 @@ mod tests {
         assert_eq!(id().price(), 2_500_000);
         assert_eq!(id().gpus(), 8);
         assert_eq!(id().order_hash(), FixedBytes([0xcd; 8]));
-        assert_eq!(
-            id().to_string(),
-            format!(
-                "0x{}000000000000002625a00008{}",
-                "ab".repeat(12),
-                "cd".repeat(8)
-            )
-        );
+        assert_eq!(id().to_string(), format!("0x{}000000000000002625a00008{}", "ab".repeat(12), "cd".repeat(8)));
     }
 
     #[test]
     fn a_price_fills_80_bits_and_no_more() {
         let offer = OfferId(FixedBytes::ZERO);
         let highest = (1_u128 << 80) - 1;
-        assert_eq!(
-            JobId::from_parts(offer, highest, 1, FixedBytes::ZERO).map(JobId::price),
-            Some(highest)
-        );
-        assert_eq!(
-            JobId::from_parts(offer, highest + 1, 1, FixedBytes::ZERO),
-            None
-        );
+        assert_eq!(JobId::from_parts(offer, highest, 1, FixedBytes::ZERO).map(JobId::price), Some(highest));
+        assert_eq!(JobId::from_parts(offer, highest + 1, 1, FixedBytes::ZERO), None);
     }
 
     #[test]
@@ -215,19 +186,9 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_id_is_refused_with_the_reason() {
-        for text in [
-            "",
-            "0x",
-            "abab",
-            "0xzz",
-            &"0x00".repeat(16),
-            &format!("{}00", id()),
-        ] {
+        for text in ["", "0x", "abab", "0xzz", &"0x00".repeat(16), &format!("{}00", id())] {
             let error = text.parse::<JobId>().unwrap_err().to_string();
-            assert!(
-                error.ends_with("is not a job's id: expected 0x and 64 hexadecimal digits"),
-                "{error}"
-            );
+            assert!(error.ends_with("is not a job's id: expected 0x and 64 hexadecimal digits"), "{error}");
         }
     }
 }

@@ -30,11 +30,7 @@ mod eip712 {
 impl UsageVoucher {
     /// Voucher for so many GPU-seconds since the job's start.
     pub fn new(job: JobId, gpu_seconds: u64, evidence_root: B256) -> Self {
-        Self {
-            jobId: job.0,
-            gpuSeconds: U256::from(gpu_seconds),
-            evidenceRoot: evidence_root,
-        }
+        Self { jobId: job.0, gpuSeconds: U256::from(gpu_seconds), evidenceRoot: evidence_root }
     }
 }
 
@@ -49,7 +45,10 @@ pub fn eip712_domain(chain_id: u64, market: Address) -> Eip712Domain {
 }
 
 /// A voucher with its attestor's signature, as `claim` takes it; `None` where the count needs more than 64 bits.
-pub fn signed_voucher(voucher: &UsageVoucher, signature: &Signature) -> Option<ComputeMarket::Voucher> {
+pub fn signed_voucher(
+    voucher: &UsageVoucher,
+    signature: &Signature,
+) -> Option<ComputeMarket::Voucher> {
     let compact = signature.normalized_s().as_erc2098();
     let (r, vs) = compact.split_at(32);
     Some(ComputeMarket::Voucher {
@@ -59,4 +58,45 @@ pub fn signed_voucher(voucher: &UsageVoucher, signature: &Signature) -> Option<C
         r: B256::from_slice(r),
         vs: B256::from_slice(vs),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::{
+        primitives::{address, b256},
+        sol_types::SolStruct,
+    };
+
+    use super::*;
+
+    /// The digest that the contract's `voucherDigest` gives for the same values (`VoucherDigest.t.sol`).
+    #[test]
+    fn the_digest_is_the_one_that_the_contract_checks() {
+        let domain = eip712_domain(31337, address!("5615dEB798BB3E4dFa0139dFa1b3D433Cc23b72f"));
+        let job = JobId(b256!("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"));
+        let voucher = UsageVoucher::new(job, 5400, B256::repeat_byte(0xee));
+        assert_eq!(
+            voucher.eip712_signing_hash(&domain),
+            b256!("5ef4e4cac7b2ee85c9d3c4f634f0b6d4920cf3518584560eaf6efda3d06ef695")
+        );
+    }
+
+    #[test]
+    fn a_signature_goes_into_the_claim_in_compact_form() {
+        let voucher = UsageVoucher::new(JobId(B256::ZERO), 7, B256::ZERO);
+        let signature = Signature::new(U256::from(1), U256::from(2), true);
+        let signed = signed_voucher(&voucher, &signature).unwrap();
+        assert_eq!(signed.r, B256::with_last_byte(1));
+        assert_eq!(signed.vs, b256!("8000000000000000000000000000000000000000000000000000000000000002"));
+        assert_eq!(signed.gpuSeconds, 7);
+    }
+
+    #[test]
+    fn a_count_beyond_64_bits_can_not_be_claimed() {
+        let mut voucher = UsageVoucher::new(JobId(B256::ZERO), u64::MAX, B256::ZERO);
+        let signature = Signature::new(U256::from(1), U256::from(2), true);
+        assert!(signed_voucher(&voucher, &signature).is_some());
+        voucher.gpuSeconds += U256::from(1);
+        assert!(signed_voucher(&voucher, &signature).is_none());
+    }
 }

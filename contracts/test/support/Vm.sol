@@ -9,6 +9,7 @@ interface Vm {
         address emitter;
     }
 
+    function chainId(uint256 id) external;
     function warp(uint256 timestamp) external;
     function prank(address sender) external;
     function expectRevert(bytes calldata data) external;
