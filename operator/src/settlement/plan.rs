@@ -74,24 +74,20 @@ fn started(job: &ChainJob, attested: GpuSeconds, over: bool, now: Timestamp, pol
     }
     // What the market would pay for now: a voucher beyond it is cut, and a claim of nothing is skipped.
     let payable = attested.min(bound(job, now));
-    if payable > job.used {
-        let interval = policy.interval.as_secs().saturating_mul(u64::from(job.id.gpus()));
-        return if window_closes(job, now) {
-            Step::Claim(Due::WindowCloses)
-        } else if over {
-            Step::Claim(Due::Over)
-        } else if payable.0 - job.used.0 >= interval {
-            Step::Claim(Due::Interval)
-        } else {
-            Step::Wait
-        };
+    let unclaimed = payable.0.saturating_sub(job.used.0);
+    if unclaimed > 0 && window_closes(job, now) {
+        return Step::Claim(Due::WindowCloses);
     }
     if !over {
-        return Step::Wait;
+        let interval = policy.interval.as_secs().saturating_mul(u64::from(job.id.gpus()));
+        return if unclaimed > 0 && unclaimed >= interval { Step::Claim(Due::Interval) } else { Step::Wait };
     }
     if attested > payable && job.status == JobStatus::Running {
-        // The voucher's last seconds lie ahead of the chain's clock: they are payable in a moment.
+        // The voucher's last seconds lie ahead of the chain's clock: in a moment one claim pays all of it.
         return Step::Wait;
+    }
+    if unclaimed > 0 {
+        return Step::Claim(Due::Over);
     }
     Step::End { expect_used: payable }
 }
@@ -190,6 +186,7 @@ mod tests {
             (Running, 0, 10, true, 60, Step::Claim(Due::Over), "over with unclaimed use"),
             (Running, 10, 10, true, 60, end(10), "over, all claimed"),
             (Running, 0, 0, true, 60, end(0), "over without any use"),
+            (Running, 0, 24, true, 60, Step::Wait, "over, part of it payable: one claim for all of it"),
             (Running, 20, 24, true, 60, Step::Wait, "over, the rest payable when the clock comes there"),
             (Running, 30, 10, true, 100, end(10), "more claimed than known here"),
             (Ended, 0, 10, false, 3700, Step::Wait, "time is up, a newer voucher may come"),

@@ -114,15 +114,18 @@ impl Chain {
         self.0.current.store((current + 1) % self.0.endpoints.len(), Ordering::Relaxed);
     }
 
-    /// Goes back to the preferred endpoint, if it is well again.
-    pub(super) async fn prefer_first(&self) {
+    /// Goes back to the preferred endpoint, if it is well again and has come as far as the one in use.
+    pub(super) async fn prefer_first(&self, head: u64) {
         if self.0.current.load(Ordering::Relaxed) == 0 {
             return;
         }
-        if let Some(first) = self.0.endpoints.first() {
-            if self.check(first).await {
-                self.0.current.store(0, Ordering::Relaxed);
-            }
+        let Some(first) = self.0.endpoints.first() else { return };
+        if !self.check(first).await {
+            return;
+        }
+        match first.client.request_noparams::<U64>("eth_blockNumber").await {
+            Ok(number) if number.to::<u64>() >= head => self.0.current.store(0, Ordering::Relaxed),
+            _ => {}
         }
     }
 

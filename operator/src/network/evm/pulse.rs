@@ -42,7 +42,8 @@ pub(super) async fn run(network: Arc<Inner>, stop: CancellationToken) {
         };
         if went_home.elapsed() >= HOME_EVERY {
             went_home = Instant::now();
-            network.chain.prefer_first().await;
+            let head = network.observed.borrow().head.map_or(0, |head| head.block.number);
+            network.chain.prefer_first(head).await;
         }
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;

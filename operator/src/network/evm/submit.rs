@@ -268,7 +268,11 @@ impl Sender {
             return Ok(Some(last.nonce + 1));
         }
         let mined = self.count(BlockNumberOrTag::Latest).await?;
-        let pooled = self.count(BlockNumberOrTag::Pending).await?;
+        let pooled = match self.count(BlockNumberOrTag::Pending).await {
+            // Not every node shows its pool.
+            Err(NetworkError::Answer { .. }) => mined,
+            pooled => pooled?,
+        };
         match nonce::choose(mined, pooled, head.block.number, self.foreign) {
             Choice::Use(nonce) => Ok(Some(nonce)),
             Choice::Wait(foreign) => {
