@@ -250,7 +250,7 @@ mod tests {
         let batch = batches(vec![claim(7, 1)], 10).pop().unwrap();
         let call = ComputeMarket::claimCall::abi_decode(&batch.call()).unwrap();
         assert_eq!((call.offerId, call.vouchers.len()), (FixedBytes([7; 12]), 1));
-        assert_eq!((call.vouchers[0].jobId, call.vouchers[0].gpuSeconds), (job(7, 1).0, 1));
+        assert_eq!((call.vouchers[0].jobId, U256::from(call.vouchers[0].gpuSeconds)), (job(7, 1).0, U256::ONE));
 
         let batch = batches(vec![end(3, "done"), end(4, "done")], 10).pop().unwrap();
         let call = ComputeMarket::endJobsCall::abi_decode(&batch.call()).unwrap();
