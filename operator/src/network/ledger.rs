@@ -14,7 +14,7 @@ const ECHO: Duration = Duration::from_secs(30);
 /// A refused act is tried again when it is asked for after so long; a caller woken by the refusal can't spin.
 const RETRY: Duration = Duration::from_secs(10);
 /// What came of an act is remembered for so long.
-const MEMORY: Duration = Duration::from_secs(900);
+const MEMORY: Duration = Duration::from_mins(15);
 
 #[derive(Debug)]
 struct Entry {
@@ -85,11 +85,9 @@ impl Ledger {
             }
             entry.next = Some(std::mem::replace(&mut entry.act, act.clone()));
         }
-        if !sent {
-            if let Some(next) = entry.next.take() {
-                *entry = Entry { act: next, state: queued(), next: None, changed: now };
-                return true;
-            }
+        if !sent && let Some(next) = entry.next.take() {
+            *entry = Entry { act: next, state: queued(), next: None, changed: now };
+            return true;
         }
         let changed = entry.state != state;
         if changed {

@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn a_wrong_field_is_named_with_its_value() {
-        let cases: [(fn(&mut EvmNetwork), &str); 4] = [
+        type Spoil = fn(&mut EvmNetwork);
+        let cases: [(Spoil, &str); 4] = [
             (|evm| evm.rpc_urls.clear(), "spec.evm.rpcUrls: \"\" is not a list of at least one http or https URL"),
             (
                 |evm| evm.market = "0x12".into(),

@@ -139,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    const POLICY: Policy = Policy { interval: Duration::from_secs(600) };
+    const POLICY: Policy = Policy { interval: Duration::from_mins(10) };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()

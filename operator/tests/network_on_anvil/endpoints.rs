@@ -38,12 +38,13 @@ async fn answer(State(troubles): State<Arc<Troubles>>, body: String) -> (StatusC
     let number = |value: &Value| u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok();
     let filter = &request["params"][0];
     let widest = troubles.widest.load(Ordering::SeqCst);
-    if let (Some(from), Some(to)) = (number(&filter["fromBlock"]), number(&filter["toBlock"])) {
-        if widest != 0 && to - from >= widest {
-            troubles.refused.fetch_add(1, Ordering::SeqCst);
-            let error = json!({"code": -32005, "message": format!("query exceeds max block range {widest}")});
-            return (StatusCode::OK, json!({"jsonrpc": "2.0", "id": request["id"], "error": error}).to_string());
-        }
+    if let (Some(from), Some(to)) = (number(&filter["fromBlock"]), number(&filter["toBlock"]))
+        && widest != 0
+        && to - from >= widest
+    {
+        troubles.refused.fetch_add(1, Ordering::SeqCst);
+        let error = json!({"code": -32005, "message": format!("query exceeds max block range {widest}")});
+        return (StatusCode::OK, json!({"jsonrpc": "2.0", "id": request["id"], "error": error}).to_string());
     }
     let client = reqwest::Client::new();
     let sent = client.post(&troubles.node).header("content-type", "application/json").body(body).send().await.unwrap();

@@ -36,7 +36,7 @@ pub const PRICE: u128 = 3_600_000;
 pub const GPUS: u16 = 2;
 pub const SECONDS: u32 = 3600;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(20);
 
 pub fn signer(key: &str) -> PrivateKeySigner {

@@ -104,10 +104,11 @@ impl Watcher<'_> {
         // Its hash is read before the logs: a reorg between the two shows at the next look.
         let Some(to) = self.block(*range.end()).await? else { return Ok(Look::Again) };
         let filter = Filter::new().address(self.network.spec.market).event_signature(JobOpened::SIGNATURE_HASH);
-        let filter = match range.start() == range.end() {
+        let filter = if range.start() == range.end() {
             // By hash, a node behind the same address that lags can't answer with nothing.
-            true => filter.at_block_hash(to.hash),
-            false => filter.from_block(*range.start()).to_block(*range.end()),
+            filter.at_block_hash(to.hash)
+        } else {
+            filter.from_block(*range.start()).to_block(*range.end())
         };
         let logs: Vec<Log> = match self.network.chain.ask("eth_getLogs", (filter,)).await {
             Ok(logs) => logs,

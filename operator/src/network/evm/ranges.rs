@@ -86,12 +86,12 @@ impl Track {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::B256;
+    use alloy::primitives::{B256, U256};
 
     use super::*;
 
-    const fn block(number: u64) -> Block {
-        Block { number, hash: B256::repeat_byte(number as u8) }
+    fn block(number: u64) -> Block {
+        Block { number, hash: B256::from(U256::from(number)) }
     }
 
     #[test]

@@ -203,7 +203,7 @@ impl Sender {
                 None if receipt.status() => ActState::Mined { tx, block },
                 None => ActState::Refused { error: format!("transaction {tx} failed in block {block}") },
             };
-            self.network.set_act(&act, state);
+            self.network.set_act(act, state);
         }
     }
 

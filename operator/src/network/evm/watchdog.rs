@@ -113,8 +113,8 @@ mod tests {
     #[test]
     fn a_chain_faster_than_the_shortest_limit_keeps_that_limit() {
         let (mut dog, t) = (Watchdog::new(LIMIT), Instant::now());
-        for number in 0..20 {
-            dog.see(head(number, number as u8, 100, t), t);
+        for number in 0..20_u8 {
+            dog.see(head(number.into(), number, 100, t), t);
         }
         assert_eq!(dog.patience(), LIMIT.at_least);
         assert_eq!(dog.pause(), SHORTEST_PAUSE);
@@ -123,6 +123,6 @@ mod tests {
     #[test]
     fn a_slow_chain_is_looked_at_once_a_second() {
         assert_eq!(Watchdog::new(LIMIT).pause(), LONGEST_PAUSE);
-        assert_eq!(Watchdog::new(LIMIT).patience(), Duration::from_secs(120));
+        assert_eq!(Watchdog::new(LIMIT).patience(), Duration::from_mins(2));
     }
 }
