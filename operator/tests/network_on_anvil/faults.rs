@@ -63,8 +63,9 @@ async fn an_operator_that_died_after_sending_is_followed_by_one_that_does_not_ac
 
     let (after, _stop) = node.network();
     after.request(start.clone());
-    node.until("the transaction in the pool is waited for", async || {
-        matches!(after.act(&start.key())?, ActState::Queued { waiting: Some(_) }).then_some(())
+    node.until("the transaction in the pool is waited for", async || match after.act(&start.key())? {
+        ActState::Queued { waiting: Some(why) } => why.contains("is in the pool").then_some(()),
+        _ => None,
     })
     .await;
     let state = node.until_mining(&after, &start.key()).await;
