@@ -55,6 +55,11 @@ pub(crate) fn refusal(data: &[u8], token: Option<&Token>) -> String {
     )
 }
 
+/// Whether a call was reverted for a rule of the market, and not because of a token.
+pub(crate) fn is_of_market(data: &[u8]) -> bool {
+    Refusal::abi_decode(data).is_ok_and(|error| !matches!(error, Refusal::SafeERC20FailedOperation(_)))
+}
+
 fn name(data: &[u8]) -> &'static str {
     data.first_chunk().and_then(|selector| Refusal::name_by_selector(*selector)).unwrap_or("unknown error")
 }

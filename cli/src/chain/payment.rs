@@ -57,6 +57,7 @@ impl Market {
             let both = self.contract().multicall(vec![permit.calldata().clone(), call]);
             return self.send(self.address(), both.calldata().clone(), Some(token)).await;
         }
+        self.check_with_market(call.clone(), token).await?;
         self.approve(short, allowance, token).await?;
         self.send(self.address(), call, Some(token)).await
     }

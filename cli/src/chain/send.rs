@@ -12,7 +12,11 @@ use alloy::{
 };
 
 use super::Market;
-use crate::{explain::refusal, failure::Failure, token::Token};
+use crate::{
+    explain::{is_of_market, refusal},
+    failure::Failure,
+    token::Token,
+};
 
 /// How long a transaction may wait for its block.
 const MINED_WITHIN: Duration = Duration::from_mins(3);
@@ -47,6 +51,22 @@ impl Market {
             Ok(_) => Err(Failure::refused(format!(
                 "transaction {hash} was mined in block {block} and reverted: its gas is spent, nothing else happened; try again"
             ))),
+        }
+    }
+}
+
+impl Market {
+    /// Finds a refusal of the market itself before an allowance is given for the call. What the token says is not
+    /// looked at: it can't know yet what it will be allowed.
+    pub(super) async fn check_with_market(&self, data: Bytes, token: &Token) -> Result<(), Failure> {
+        let call = TransactionRequest::default().with_from(self.me()?).with_to(self.address()).with_input(data);
+        match self.provider.call(call).await {
+            Err(RpcError::ErrorResp(response)) => match response.as_revert_data() {
+                Some(data) if is_of_market(&data) => Err(Failure::refused(refusal(&data, Some(token)))),
+                _ => Ok(()),
+            },
+            Err(error) => Err(failure(&error, Some(token))),
+            Ok(_) => Ok(()),
         }
     }
 }

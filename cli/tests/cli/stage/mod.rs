@@ -1,7 +1,9 @@
 //! A market on a real EVM node (anvil), and the built `hawser` in front of it.
 
 mod anvil;
+mod bucket;
 mod hawser;
+mod meter;
 
 use alloy::{
     network::EthereumWallet,
@@ -14,7 +16,9 @@ use hawser_contracts::{ComputeMarket, JobId, TestToken, UsageVoucher, eip712_dom
 use tempfile::TempDir;
 
 use anvil::Anvil;
+pub(crate) use bucket::Bucket;
 pub(crate) use hawser::Hawser;
+pub(crate) use meter::Meter;
 
 /// 2.25 tokens of six decimals per GPU-hour.
 pub(crate) const PRICE: u128 = 2_250_000;
@@ -36,8 +40,8 @@ pub(crate) struct Stage {
     pub(crate) token: TestToken::TestTokenInstance<DynProvider>,
     pub(crate) offer: String,
     pub(crate) customer: Address,
-    chain_id: u64,
-    attestor: PrivateKeySigner,
+    pub(crate) chain_id: u64,
+    pub(crate) attestor: PrivateKeySigner,
     directory: TempDir,
     anvil: Anvil,
 }
@@ -156,7 +160,12 @@ impl Stage {
     }
 
     pub(crate) async fn claim(&self, job: JobId, gpu_seconds: u64) {
-        let voucher = UsageVoucher::new(job, gpu_seconds, B256::repeat_byte(0xee));
+        self.claim_on(job, gpu_seconds, B256::repeat_byte(0xee)).await;
+    }
+
+    /// A claim that rests on this evidence.
+    pub(crate) async fn claim_on(&self, job: JobId, gpu_seconds: u64, evidence_root: B256) {
+        let voucher = UsageVoucher::new(job, gpu_seconds, evidence_root);
         let digest = voucher.eip712_signing_hash(&eip712_domain(self.chain_id, *self.market.address()));
         let signature = self.attestor.sign_hash_sync(&digest).unwrap();
         let voucher = signed_voucher(&voucher, &signature).unwrap();

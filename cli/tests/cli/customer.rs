@@ -1,12 +1,9 @@
-//! What a customer does, against a real EVM node: each test has a node and a market of its own.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
-
-mod stage;
+//! What a customer does: orders, and what becomes of the money.
 
 use alloy::{primitives::U256, sol_types::SolEvent};
 use hawser_contracts::{ComputeMarket::JobOpened, JobId};
-use stage::Stage;
+
+use crate::stage::Stage;
 
 /// `ceil(2.25 * 2 GPUs * 600 s / 3600)` tokens of six decimals.
 const DEPOSIT: &str = "750000";
@@ -55,7 +52,11 @@ async fn a_token_without_permit_is_allowed_exactly_the_deposit() {
     let stage = Stage::set().await;
     let token = stage.token_without_permit().await;
     let offer = stage.post(*token.address(), 4).await;
-    let args = ["order", "-f", &stage.order_file(), "--offer", &offer, "-o", "json"];
+    let file = stage.order_file();
+    let too_many = stage.hawser().run(&["order", "-f", &file, "--offer", &offer, "--gpus", "5"]);
+    too_many.failed(1, &["5 GPUs and the offer has 4", "(GpusUnavailable)"]);
+    assert!(!too_many.stderr.contains("allowed the market"), "{too_many:#?}");
+    let args = ["order", "-f", &file, "--offer", &offer, "-o", "json"];
     let ran = stage.hawser().run(&args);
     assert_eq!(ran.json()["deposited"], DEPOSIT);
     assert!(ran.stderr.contains("allowed the market to take 0.75"), "{}", ran.stderr);

@@ -1,0 +1,7 @@
+//! The built `hawser` against a real EVM node: each test has a node and a market of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
+mod customer;
+mod evidence;
+mod stage;
