@@ -101,6 +101,7 @@ impl World {
         json!({
             "image": { "reference": self.environment.operator_image },
             "sidecar": { "image": { "reference": self.environment.sidecar_image } },
+            "clusterCidrs": ["198.18.0.0/15", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"],
             "evidence": {
                 "url": format!("s3://{BUCKET}"),
                 "publicUrl": format!("{s3}/{BUCKET}"),

@@ -1,9 +1,11 @@
 use std::time::Duration;
 
+use alloy::primitives::Address;
 use anyhow::{Context, Result, ensure};
 use hawser_e2e::customer::Customer;
 use hawser_e2e::wait;
-use hawser_local::nvidia::double;
+use hawser_local::Layout;
+use hawser_local::nvidia::Double;
 
 use crate::scene::{Scene, sleep};
 
@@ -17,25 +19,26 @@ async fn the_evidence_holds_samples_of_exactly_the_jobs_cards() -> Result<()> {
     let status = placed.order.running(&scene.client).await?.status.unwrap_or_default();
     let cards = status.gpu_uuids.clone();
     ensure!(cards.len() == 2, "the status names {cards:?} for a job of 2 GPUs");
+    let double = Double::of(&Layout::of_this_machine()?);
     for card in &cards {
-        double::set_utilization(card, UTILIZATION)?;
+        double.set_utilization(&card.parse()?, UTILIZATION)?;
     }
     let job = placed.order.over(&scene.client).await?;
     for card in &cards {
-        double::set_utilization(card, 0)?;
+        double.set_utilization(&card.parse()?, 0)?;
     }
 
     let url = job.status.unwrap_or_default().usage.unwrap_or_default().evidence.context("no evidence in the status")?;
     let verified = Customer::first(&scene.world).verify(&url).await?;
     ensure!(verified["ok"] == true, "{verified}");
-    let seen = verified["gpus"].as_array().context("no gpus in the verified evidence")?;
+    let seen = verified["evidence"]["gpuSamples"].as_array().context("no samples in the evidence")?;
     let mut uuids: Vec<_> = seen.iter().filter_map(|gpu| gpu["uuid"].as_str()).collect();
     let mut expected: Vec<_> = cards.iter().map(String::as_str).collect();
     uuids.sort_unstable();
     expected.sort_unstable();
     ensure!(uuids == expected, "samples of {uuids:?} in the evidence of a job on {expected:?}");
     for gpu in seen {
-        let highest = &gpu["utilizationPercent"]["max"];
+        let highest = &gpu["utilizationGpuPercent"]["max"];
         ensure!(*highest == UTILIZATION, "utilisation was {UTILIZATION} %, the evidence says {gpu}");
     }
     scene.clear().await
@@ -46,9 +49,11 @@ async fn a_flipped_byte_of_evidence_is_found() -> Result<()> {
     let scene = Scene::with_gpus("tampered", 1).await?;
     let placed = scene.order(&scene.wish(1, 60, &sleep(8))).await?;
     let job = placed.order.over(&scene.client).await?;
-    let url = job.status.unwrap_or_default().usage.unwrap_or_default().evidence.context("no evidence in the status")?;
+    let status = job.status.unwrap_or_default();
+    let attestor: Address = status.attestor.context("no attestor in the status")?.parse()?;
+    let url = status.usage.unwrap_or_default().evidence.context("no evidence in the status")?;
     let file = tempfile::NamedTempFile::with_suffix(".jsonl")?;
-    let first = format!("{}/000000.jsonl", url.trim_end_matches('/'));
+    let first = format!("{}/{attestor:#x}/000000.jsonl", url.trim_end_matches('/'));
     let text = wait::until("the evidence can be read", Duration::from_secs(10), async || {
         let answer = reqwest::get(&first).await?;
         Ok(if answer.status().is_success() { Ok(answer.text().await?) } else { Err(answer.status().to_string()) })

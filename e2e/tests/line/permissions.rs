@@ -17,7 +17,7 @@ const FORBIDDEN: [&[&str]; 7] = [
 #[tokio::test]
 async fn the_operators_account_can_do_nothing_that_it_has_no_use_for() -> Result<()> {
     let scene = Scene::with_gpus("permissions", 1).await?;
-    let account = "system:serviceaccount:hawser-system:hawser";
+    let account = "system:serviceaccount:hawser-system:hawser-operator";
     for question in FORBIDDEN {
         let mut args = vec!["auth", "can-i"];
         args.extend(question);

@@ -10,7 +10,7 @@ use super::tally::{Tally, rust_harness};
 use crate::workspace::{self, cargo, show};
 
 /// Pinned: its answers change with its version.
-const CARGO_DENY: &str = "0.18.9";
+const CARGO_DENY: &str = "0.20.2";
 /// The package whose tests need the cluster.
 const END_TO_END: &str = "e2e ";
 
@@ -49,7 +49,7 @@ fn cargo_deny(layout: &Layout) -> Result<PathBuf> {
     let program = root.join("bin/cargo-deny");
     if !program.is_file() {
         eprintln!("building cargo-deny {CARGO_DENY} (cached afterwards)");
-        show(cargo(layout).args(["install", "cargo-deny", "--locked", "--version", CARGO_DENY, "--root"]).arg(&root))?;
+        show(cargo(layout).args(["install", "cargo-deny", "--locked", "--debug", "--version", CARGO_DENY, "--root"]).arg(&root))?;
     }
     Ok(program)
 }
