@@ -1,6 +1,6 @@
 //! The way up: in which order the parts start, and what waits for what.
 
-use std::{fs, thread};
+use std::{fs, thread, time::Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 
@@ -16,6 +16,8 @@ use crate::{
 
 /// Brings the cluster up from nothing and returns when pods can be created.
 pub(crate) fn run(layout: &Layout, endpoints: &Endpoints, tools: &Tools) -> Result<()> {
+    let begun = Instant::now();
+    let reached = |what: &str| eprintln!("{:5.1} s  {what}", begun.elapsed().as_secs_f32());
     fs::create_dir_all(layout.state()).with_context(|| format!("{} can't be created", layout.state().display()))?;
     sysctls::save(layout)?;
     cgroup::create()?;
@@ -32,6 +34,8 @@ pub(crate) fn run(layout: &Layout, endpoints: &Endpoints, tools: &Tools) -> Resu
     components::write_registry_configuration(layout)?;
     fs::create_dir_all(layout.state().join("s3"))?;
 
+    reached("network, certificates, driver");
+
     let kubernetes = &tools.kubernetes;
     let supervisor = Supervisor::new(layout);
     start_together(
@@ -44,12 +48,14 @@ pub(crate) fn run(layout: &Layout, endpoints: &Endpoints, tools: &Tools) -> Resu
             components::anvil(layout, tools),
         ],
     )?;
+    reached("etcd, containerd, registry, S3 server, EVM node");
     thread::scope(|scope| {
         let push = scope.spawn(|| push_pause_image(layout, tools));
         supervisor.run(&components::api_server(&layout.kubeconfig().display().to_string(), &pki, kubernetes))?;
         push.join().map_err(|_| anyhow!("the thread that pushes the pause image panicked"))?
     })?;
     kubectl::create(layout, "cluster-dns", &manifests::cluster_dns())?;
+    reached("kube-apiserver");
     start_together(
         &supervisor,
         &[
@@ -60,8 +66,12 @@ pub(crate) fn run(layout: &Layout, endpoints: &Endpoints, tools: &Tools) -> Resu
             components::coredns(layout, &tools.coredns),
         ],
     )?;
+    reached("kubelet, controllers, scheduler, proxy, DNS");
     kubectl::wait_until_usable(layout)?;
-    nvidia::start(layout, &supervisor)
+    reached("node ready");
+    nvidia::start(layout, &supervisor)?;
+    reached("GPUs");
+    Ok(())
 }
 
 /// Starts components that don't need each other, and waits for all.

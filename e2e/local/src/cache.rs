@@ -34,7 +34,8 @@ impl Key {
 
     /// 16 hexadecimal digits.
     pub fn digest(&self) -> String {
-        self.0.clone().finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        let hash = self.0.clone().finalize();
+        format!("{:016x}", u64::from_be_bytes(std::array::from_fn(|index| hash[index])))
     }
 }
 
@@ -52,12 +53,12 @@ pub fn directory(layout: &Layout, kind: &str, key: &Key, make: impl FnOnce(&Path
         fs::remove_dir_all(&partial).with_context(|| format!("{} can't be removed", partial.display()))?;
     }
     fs::create_dir_all(&partial).with_context(|| format!("{} can't be created", partial.display()))?;
-    let made = make(&partial).and_then(|()| publish(&partial, &whole));
-    if made.is_err() {
+    let outcome = make(&partial).and_then(|()| publish(&partial, &whole));
+    if outcome.is_err() {
         // The error at hand matters more than a directory that can't be removed.
         let _ = fs::remove_dir_all(&partial);
     }
-    made.map(|()| whole)
+    outcome.map(|()| whole)
 }
 
 /// Another process may have published the same build meanwhile; either is good.

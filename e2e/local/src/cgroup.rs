@@ -45,12 +45,10 @@ pub(crate) fn create() -> Result<()> {
         }
         // cgroup v2: children get only the controllers that are passed down.
         if !is_v1(&hierarchy) {
-            let passed_down = fs::read_to_string(hierarchy.join("cgroup.controllers"))?
-                .split_whitespace()
-                .map(|name| format!("+{name} "))
-                .collect::<String>();
+            let available = fs::read_to_string(hierarchy.join("cgroup.controllers"))?;
+            let passed_down: Vec<_> = available.split_whitespace().map(|name| format!("+{name}")).collect();
             for level in [&hierarchy, &cgroup] {
-                fs::write(level.join("cgroup.subtree_control"), &passed_down)
+                fs::write(level.join("cgroup.subtree_control"), passed_down.join(" "))
                     .with_context(|| format!("controllers can't be passed down from {}", level.display()))?;
             }
         }
@@ -154,7 +152,7 @@ fn remove(cgroup: &Path) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             // The kernel lets go of a killed process a moment after it is gone.
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < deadline => {
-                thread::sleep(Duration::from_millis(20))
+                thread::sleep(Duration::from_millis(20));
             }
             other => return other,
         }

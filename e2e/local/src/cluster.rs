@@ -55,7 +55,8 @@ impl Cluster {
         bring_up::run(&layout, &cluster.endpoints, &tools)
             .context("the local cluster didn't come up (`cargo xtask cluster down` cleans up)")?;
         let mark = mark(&layout);
-        fs::write(&mark, "").with_context(|| format!("{} can't be written", mark.display()))?;
+        fs::write(&mark, Supervisor::new(&layout).names().join("\n"))
+            .with_context(|| format!("{} can't be written", mark.display()))?;
         eprintln!("the local cluster is up after {:.1} s", begun.elapsed().as_secs_f32());
         Ok(cluster)
     }
@@ -123,13 +124,14 @@ impl Cluster {
     }
 }
 
-/// Written when everything is ready, so its absence tells of an interrupted `up`.
+/// The names of all components, written when the last of them is ready: its
+/// absence tells of an interrupted `up`.
 fn mark(layout: &Layout) -> PathBuf {
     layout.state().join("up")
 }
 
 fn is_up(layout: &Layout) -> bool {
     let supervisor = Supervisor::new(layout);
-    let runs = |name: &String| supervisor.identity(name).is_some_and(Identity::is_alive);
-    mark(layout).exists() && supervisor.names().iter().all(runs)
+    let runs = |name: &str| supervisor.identity(name).is_some_and(Identity::is_alive);
+    fs::read_to_string(mark(layout)).is_ok_and(|names| names.lines().all(runs))
 }

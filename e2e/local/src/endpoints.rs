@@ -90,7 +90,8 @@ impl Endpoints {
         if let Some(bin) = &self.bin_dir {
             variables.push(("PATH", format!("{}:\"$PATH\"", quoted(&bin.display().to_string()))));
         }
-        variables.iter().map(|(name, value)| format!("export {name}={value}\n")).collect()
+        let lines: Vec<_> = variables.iter().map(|(name, value)| format!("export {name}={value}\n")).collect();
+        lines.concat()
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{Layout, command, components::NODE_NAME};
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(200);
 
 /// `kubectl` as the local cluster's administrator.

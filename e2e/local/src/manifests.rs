@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::network::{DNS_SERVICE, NODE};
 
-/// CoreDNS runs on the node, outside any pod: its Service has an EndpointSlice
-/// of its own, and its user the rights that a CoreDNS pod would have.
+/// Cluster DNS runs on the node, outside any pod: its Service has endpoints of
+/// its own, and its user the rights that a pod of it would have.
 pub(crate) fn cluster_dns() -> Value {
     let ports = |target: bool| {
         let port = |name: &str, protocol: &str| {

@@ -56,7 +56,7 @@ impl Pki {
         for name in names {
             api.subject_alt_names.push(SanType::DnsName(name.try_into()?));
         }
-        pki.write_pair("kube-apiserver", &authority.sign(api)?)?;
+        pki.write_pair("kube-apiserver", &authority.sign(&api)?)?;
         pki.write_pair(
             "kube-apiserver-kubelet-client",
             &authority.client("kube-apiserver-kubelet-client", "system:masters")?,
@@ -123,10 +123,10 @@ impl Authority {
     fn client(&self, user: &str, group: &str) -> Result<Pair> {
         let mut params = identity(user, Some(group).filter(|group| !group.is_empty()));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Result<Pair> {
+    fn sign(&self, params: &CertificateParams) -> Result<Pair> {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?.pem();
         Ok(Pair { certificate, key: key.serialize_pem() })

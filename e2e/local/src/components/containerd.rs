@@ -86,7 +86,7 @@ disabled_plugins = ["io.containerd.nri.v1.nri"]
 }
 
 /// Each pod gets a routed link of its own (ptp), so traffic between pods passes
-/// iptables like any other: a bridge would need br_netfilter for that.
+/// iptables like any other: a bridge would need `br_netfilter` for that.
 fn render_cni(state: &Path) -> String {
     json!({
         "cniVersion": "1.0.0",

@@ -8,7 +8,7 @@ use crate::{
 use super::etcd::ETCD_URL;
 
 /// kube-apiserver with RBAC and the default admission plugins, Pod Security
-/// and ValidatingAdmissionPolicy among them.
+/// and `ValidatingAdmissionPolicy` among them.
 pub(crate) fn api_server(kubectl_kubeconfig: &str, pki: &Pki, built: &Built) -> Spec {
     let file = |name: &str| pki.file(name).display().to_string();
     Spec::new("kube-apiserver", &built.version, built.binary("kube-apiserver"))
@@ -54,6 +54,8 @@ pub(crate) fn controller_manager(pki: &Pki, built: &Built) -> Spec {
         .arg(format!("--cluster-cidr={POD_CIDR}"))
         // The whole range for the one node.
         .arg("--node-cidr-mask-size=20")
+        // A ready node loses its taint of the first seconds that much sooner.
+        .arg("--node-monitor-period=1s")
         .arg("--leader-elect=false")
         .arg("--profiling=false")
         .arg(format!("--root-ca-file={}", pki.file("ca.crt").display()))

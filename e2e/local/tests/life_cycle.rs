@@ -1,0 +1,99 @@
+//! The local cluster's own life: up, down, and up again after a crash. Needs
+//! root and takes down the cluster that is up, so it runs when asked for only:
+//! `cargo test --package hawser-local --test life_cycle -- --ignored`.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use hawser_local::{Cluster, Layout, leftovers};
+
+fn layout() -> Layout {
+    Layout::of_this_machine().unwrap()
+}
+
+/// A pod keeps shims, mounts, a network namespace and cgroups in use.
+fn run_a_pod(cluster: &Cluster) {
+    let endpoints = cluster.endpoints();
+    let image = format!("{}/hawser/pause:1", endpoints.registry);
+    let kubectl = |args: &[&str]| {
+        let mut command = Command::new(endpoints.bin_dir.as_ref().unwrap().join("kubectl"));
+        command.arg("--kubeconfig").arg(&endpoints.kubeconfig).args(args).stdout(Stdio::null());
+        assert!(command.status().unwrap().success(), "kubectl {args:?}");
+    };
+    kubectl(&["run", "moored", "--image", &image, "--restart=Never"]);
+    kubectl(&["wait", "--for=condition=Ready", "pod/moored", "--timeout=60s"]);
+}
+
+fn names_of_those_that_run() -> Vec<String> {
+    Cluster::components().unwrap().into_iter().filter(|c| c.pid.is_some()).map(|c| c.name).collect()
+}
+
+/// One test, as there is one local cluster.
+#[test]
+#[ignore = "takes the local cluster down"]
+fn the_cluster_comes_up_after_any_crash_and_leaves_nothing_behind() {
+    Cluster::down().unwrap();
+    assert_eq!(leftovers(&layout()).unwrap(), [""; 0]);
+
+    // Down after a whole life, with a pod running.
+    let cluster = Cluster::up().unwrap();
+    let all = names_of_those_that_run();
+    assert!(all.len() >= 11, "{all:?}");
+    run_a_pod(&cluster);
+    assert!(!leftovers(&layout()).unwrap().is_empty(), "nothing is seen of a cluster that runs");
+    Cluster::down().unwrap();
+    assert_eq!(leftovers(&layout()).unwrap(), [""; 0]);
+
+    // Up when it is up already: the same processes.
+    let cluster = Cluster::up().unwrap();
+    let before = Cluster::components().unwrap();
+    let asked = Instant::now();
+    Cluster::up().unwrap();
+    assert_eq!(Cluster::components().unwrap(), before);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+
+    // Up after some of it was killed, and its pid files were lost.
+    run_a_pod(&cluster);
+    for name in ["kubelet", "containerd", "etcd"] {
+        cluster.supervisor().unwrap().kill(name).unwrap();
+    }
+    fs::remove_dir_all(layout().components()).unwrap();
+    let cluster = Cluster::up().unwrap();
+    assert_eq!(names_of_those_that_run(), all);
+
+    // Stopped and started, the EVM node goes on with its chain.
+    let supervisor = cluster.supervisor().unwrap();
+    let block = |wanted: u64| {
+        let cast = cluster.endpoints().bin_dir.as_ref().unwrap().join("cast");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let output =
+                Command::new(&cast).args(["block-number", "--rpc-url", &cluster.endpoints().rpc_url]).output().unwrap();
+            let number: u64 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+            if number >= wanted || Instant::now() > deadline {
+                return number;
+            }
+        }
+    };
+    assert!(block(3) >= 3);
+    supervisor.stop("anvil").unwrap();
+    assert!(!names_of_those_that_run().contains(&"anvil".to_owned()));
+    supervisor.start("anvil").unwrap();
+    assert!(block(0) >= 3, "the chain began anew");
+
+    // Up after a crash of the way up itself: some directories, no processes.
+    Cluster::down().unwrap();
+    fs::create_dir_all(layout().logs()).unwrap();
+    fs::create_dir_all("/run/netns").unwrap();
+    fs::write("/run/netns/hawser-local", "").unwrap();
+    Cluster::up().unwrap();
+    assert_eq!(names_of_those_that_run(), all);
+
+    Cluster::down().unwrap();
+    assert_eq!(leftovers(&layout()).unwrap(), [""; 0]);
+}
