@@ -195,3 +195,6 @@ pub(crate) fn phase(seen: &Observed, verdict: &Verdict) -> Phase {
         None => Phase::Starting,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,6 +115,7 @@ mod tests {
             duration_seconds: 60,
             start_deadline: Timestamp::from_second(1000).unwrap(),
             deposit: U256::from(1),
+            salt: B256::ZERO,
             spec: Bytes::copy_from_slice(spec.as_bytes()),
             block: Block { number: 12, hash: B256::ZERO },
             tx: B256::ZERO,

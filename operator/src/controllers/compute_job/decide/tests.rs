@@ -1,0 +1,383 @@
+use std::sync::Arc;
+
+use alloy::primitives::{Address, B256, FixedBytes, U256};
+use hawser_attestation::{EvidenceRoot, Market, SignedVoucher};
+use hawser_contracts::{JobId, OfferId};
+use hawser_crds::{ComputeJob, GpuOffer, VoucherRecord};
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::*;
+use crate::attestation::Attested;
+use crate::controllers::compute_job::pod_state::{Container, Ended, PodState};
+use crate::controllers::compute_job::voucher::record;
+use crate::controllers::conditions::{find, is_false};
+use crate::network::{ActKey, ChainJob};
+use crate::settlement::plan::Policy;
+use hawser_crds::condition::{COMPLETE, FAILED};
+
+const NOW: i64 = 1_000_000;
+
+fn at(offset: i64) -> Timestamp {
+    Timestamp::from_second(NOW + offset).unwrap()
+}
+
+fn id() -> JobId {
+    JobId::from_parts(OfferId(FixedBytes::repeat_byte(7)), 3600, 2, FixedBytes::repeat_byte(1)).unwrap()
+}
+
+fn job() -> ComputeJob {
+    serde_json::from_value(json!({
+        "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob",
+        "metadata": {"name": "job-1", "namespace": "t", "uid": "u", "generation": 1},
+        "spec": {
+            "offerRef": "o", "workload": {"image": "i", "gpus": 2},
+            "source": {"network": "n", "jobId": id().to_string(), "customer": "0x", "seconds": 100,
+                "deposit": "200", "price": "3600", "block": 1}
+        }
+    }))
+    .unwrap()
+}
+
+fn offer() -> GpuOffer {
+    serde_json::from_value(json!({
+        "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "o", "namespace": "t"},
+        "spec": {
+            "networkRef": "n", "gpu": {"product": "p"}, "pull": {"freeSeconds": 10, "timeoutSeconds": 60},
+            "price": {"perGpuHour": "1", "token": "0x0000000000000000000000000000000000000001"}
+        }
+    }))
+    .unwrap()
+}
+
+fn chain(status: JobStatus) -> ChainJob {
+    let live = matches!(status, JobStatus::Running | JobStatus::Ended);
+    ChainJob {
+        id: id(),
+        status,
+        customer: Address::repeat_byte(5),
+        attestor: live.then(|| Address::repeat_byte(9)),
+        duration_seconds: 100,
+        start_deadline: at(300),
+        started: live.then(|| at(-50)),
+        end: live.then(|| at(50)),
+        ending: false,
+        refundable_from: live.then(|| at(5000)),
+        used: GpuSeconds(0),
+        deposit: U256::from(200),
+        paid: U256::ZERO,
+    }
+}
+
+fn seen(chain: ChainView) -> Observed {
+    Observed {
+        job: Arc::new(job()),
+        id: id(),
+        market: Market::default(),
+        offer: Some(Arc::new(offer())),
+        chain,
+        pod: None,
+        attested: None,
+        vacancy: Ok(()),
+        policy: Policy { interval: Duration::from_secs(3600) },
+        obstacle: None,
+        tx: None,
+        now: at(0),
+    }
+}
+
+fn known(job: ChainJob) -> ChainView {
+    ChainView::Known { job: Box::new(job), time: at(0), missing: Duration::ZERO }
+}
+
+fn pod() -> PodState {
+    PodState {
+        name: "job-1".to_owned(),
+        uid: "p".to_owned(),
+        node: Some("a".to_owned()),
+        held: true,
+        running: true,
+        ..PodState::default()
+    }
+}
+
+fn running_pod() -> PodState {
+    PodState { customer: Container { started: Some(at(-40)), ..Container::default() }, ..pod() }
+}
+
+fn ended_pod(code: i32) -> PodState {
+    let ended = Some(Ended { at: at(-5), code, reason: "Error".to_owned() });
+    let customer = Container { started: Some(at(-40)), ended, waiting: None };
+    PodState { customer, over: true, running: false, meter_over: true, ..pod() }
+}
+
+fn voucher(gpu_seconds: u64) -> SignedVoucher {
+    let key = alloy::signers::local::PrivateKeySigner::from_slice(&[3; 32]).unwrap();
+    let used = hawser_attestation::GpuSeconds(gpu_seconds);
+    SignedVoucher::sign(&key, Market::default(), id(), used, EvidenceRoot(B256::ZERO)).unwrap()
+}
+
+fn attested(voucher: Option<SignedVoucher>, finished: bool) -> Attested {
+    Attested {
+        attestor: Address::repeat_byte(9),
+        gpu_uuids: vec!["GPU-1".to_owned()],
+        voucher,
+        voucher_attestor: None,
+        accepted: 1,
+        rejected: 0,
+        last_rejection: None,
+        last_report: Some(at(-5)),
+        finished,
+        evidence_url: String::new(),
+    }
+}
+
+/// Takes the status of a decision for the stored one, as the next look has it.
+fn written(mut seen: Observed) -> Observed {
+    let status = decide(&seen).status;
+    let mut job = (*seen.job).clone();
+    job.status = Some(status);
+    seen.job = Arc::new(job);
+    seen
+}
+
+fn reason(decision: &Decision) -> String {
+    decision.status.reason.clone().unwrap()
+}
+
+#[test]
+fn an_open_order_within_policy_gets_a_pod() {
+    let decision = decide(&seen(known(chain(JobStatus::Open))));
+    assert_eq!((decision.pod, decision.status.phase), (PodStep::Create, Phase::Starting));
+    assert!(is_true(&decision.status.conditions, ACCEPTED));
+    assert_eq!(decision.acts, []);
+}
+
+#[test]
+fn an_order_that_cannot_be_taken_is_declined_with_the_reason_and_gets_no_pod() {
+    let change_job = |change: &dyn Fn(&mut ComputeJob)| {
+        let mut seen = seen(known(chain(JobStatus::Open)));
+        let mut job = (*seen.job).clone();
+        change(&mut job);
+        seen.job = Arc::new(job);
+        seen
+    };
+    let no_room = Observed { vacancy: Err("0 are free".to_owned()), ..seen(known(chain(JobStatus::Open))) };
+    let no_offer = Observed { offer: None, ..seen(known(chain(JobStatus::Open))) };
+    for (seen, word) in [
+        (change_job(&|j| j.spec.source.as_mut().unwrap().malformed = Some("not JSON".to_owned())), "Malformed"),
+        (change_job(&|j| j.spec.workload.gpus = 0), "NoGpu"),
+        (change_job(&|j| j.spec.terminate = true), "Terminated"),
+        (no_room, "NoCapacity"),
+        (no_offer, "NoOffer"),
+    ] {
+        let decision = decide(&seen);
+        assert_eq!((reason(&decision).as_str(), decision.pod), (word, PodStep::Keep));
+        let [Act::Decline { job, reason }] = decision.acts.as_slice() else { panic!("{word}: {:?}", decision.acts) };
+        assert_eq!(*job, id());
+        assert!(reason.starts_with(word), "{reason}");
+        assert!(is_false(&decision.status.conditions, ACCEPTED) && is_true(&decision.status.conditions, FAILED));
+    }
+}
+
+#[test]
+fn a_declined_order_is_settled_once_the_chain_has_closed_it() {
+    let mut look = seen(known(chain(JobStatus::Open)));
+    look.vacancy = Err("full".to_owned());
+    let mut look = written(look);
+    look.chain = known(chain(JobStatus::Closed));
+    let decision = decide(&look);
+    assert_eq!(
+        (decision.status.phase, decision.done, reason(&decision).as_str()),
+        (Phase::Declined, true, "NoCapacity")
+    );
+    assert_eq!(decision.status.settlement.unwrap().refunded.as_deref(), Some("200"));
+}
+
+#[test]
+fn an_unseen_chain_changes_nothing() {
+    for pod in [None, Some(running_pod())] {
+        let mut look = seen(known(chain(JobStatus::Running)));
+        look.pod.clone_from(&pod);
+        let mut look = written(look);
+        look.chain = ChainView::Unknown("no endpoint".to_owned());
+        let decision = decide(&look);
+        assert_eq!(decision.acts, []);
+        assert!(matches!(decision.pod, PodStep::Keep | PodStep::Create));
+        assert!(find(&decision.status.conditions, FAILED).is_none());
+    }
+}
+
+#[test]
+fn the_job_is_started_with_the_attestor_that_enrolled() {
+    let mut look = written(seen(known(chain(JobStatus::Open))));
+    look.pod = Some(pod());
+    look.attested = Some(attested(None, false));
+    let decision = decide(&look);
+    assert_eq!(decision.acts, [Act::Start { job: id(), attestor: Address::repeat_byte(9) }]);
+    look.chain = known(chain(JobStatus::Running));
+    let decision = decide(&look);
+    assert_eq!(decision.acts, []);
+    assert!(is_true(&decision.status.conditions, STARTED));
+}
+
+#[test]
+fn a_program_that_ended_is_claimed_and_then_the_job_is_closed_and_settled() {
+    let mut look = written(written_running());
+    look.pod = Some(ended_pod(0));
+    look.attested = Some(attested(Some(voucher(70)), true));
+    let first = decide(&look);
+    assert_eq!((first.status.phase, reason(&first).as_str()), (Phase::Settling, "ProgramEnded"));
+    assert!(is_true(&first.status.conditions, COMPLETE));
+    assert_eq!(first.pod, PodStep::Keep, "the voucher is not written yet");
+
+    let mut look = written(look);
+    let second = decide(&look);
+    assert_eq!(second.pod, PodStep::Release);
+    assert!(matches!(second.acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(70)));
+
+    look.pod = Some(PodState { held: false, ..ended_pod(0) });
+    look.chain = known(ChainJob { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Running) });
+    let third = decide(&look);
+    assert!(matches!(third.acts.as_slice(), [Act::End { expect_used: GpuSeconds(70), .. }]), "{:?}", third.acts);
+
+    look.chain = known(ChainJob { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Closed) });
+    let last = decide(&look);
+    assert_eq!((last.acts, last.done, last.status.phase), (Vec::new(), true, Phase::Succeeded));
+    let settlement = last.status.settlement.unwrap();
+    assert_eq!((settlement.paid.as_deref(), settlement.refunded.as_deref()), (Some("70"), Some("130")));
+}
+
+fn written_running() -> Observed {
+    let mut look = written(seen(known(chain(JobStatus::Open))));
+    look.chain = known(chain(JobStatus::Running));
+    look.pod = Some(running_pod());
+    look.attested = Some(attested(Some(voucher(20)), false));
+    written(look)
+}
+
+#[test]
+fn what_ends_a_running_job_is_named() {
+    let with = |change: &dyn Fn(&mut Observed)| {
+        let mut look = written_running();
+        change(&mut look);
+        reason(&decide(&look))
+    };
+    let chain_is = |look: &mut Observed, change: &dyn Fn(&mut ChainJob)| {
+        let mut job = chain(JobStatus::Running);
+        change(&mut job);
+        look.chain = known(job);
+    };
+    assert_eq!(with(&|_| ()), "Running");
+    assert_eq!(with(&|l| l.pod = Some(ended_pod(3))), "Error");
+    assert_eq!(with(&|l| l.pod = None), "PodDeleted");
+    assert_eq!(with(&|l| l.pod = Some(PodState { deleted: Some(at(10)), ..running_pod() })), "PodDeleted");
+    let evicted = Some(("EvictionByEvictionAPI".to_owned(), String::new()));
+    assert_eq!(
+        with(&|l| l.pod = Some(PodState { disruption: evicted.clone(), ..running_pod() })),
+        "EvictionByEvictionAPI"
+    );
+    assert_eq!(with(&|l| l.now = at(50)), "TimeUp");
+    assert_eq!(with(&|l| chain_is(l, &|j| (j.ending, j.end) = (true, Some(at(0))))), "EndedByCustomer");
+    assert_eq!(with(&|l| chain_is(l, &|j| j.status = JobStatus::Closed)), "ClosedOnChain");
+    let lost = |missing| ChainView::Known { job: Box::new(chain(JobStatus::None)), time: at(0), missing };
+    assert_eq!(with(&|l| l.chain = lost(Duration::from_secs(5))), "Running", "one endpoint may lag");
+    assert_eq!(with(&|l| l.chain = lost(Duration::from_secs(31))), "Reorged");
+}
+
+#[test]
+fn a_pod_is_deleted_only_after_the_reason_is_written() {
+    let mut look = written_running();
+    look.now = at(50);
+    assert_eq!(decide(&look).pod, PodStep::Keep);
+    assert_eq!(decide(&written(look)).pod, PodStep::Delete);
+}
+
+#[test]
+fn an_image_that_does_not_come_ends_the_job_and_one_that_has_no_name_at_once() {
+    let waiting = |reason: &str| PodState {
+        customer: Container { waiting: Some((reason.to_owned(), "not found".to_owned())), ..Container::default() },
+        ..pod()
+    };
+    let mut look = written(seen(known(chain(JobStatus::Open))));
+    look.chain = known(chain(JobStatus::Running));
+    look.pod = Some(waiting("ImagePullBackOff"));
+    assert_eq!(reason(&decide(&look)), "WaitingForAttestor");
+    look.now = at(10);
+    assert_eq!(reason(&decide(&look)), "ImagePullTimeout");
+    look.now = at(0);
+    look.pod = Some(waiting("InvalidImageName"));
+    assert_eq!(reason(&decide(&look)), "InvalidImageName");
+}
+
+#[test]
+fn an_order_that_cannot_be_started_in_time_is_declined_before_its_deadline_and_refunded_after() {
+    let mut look = written(seen(known(chain(JobStatus::Open))));
+    look.pod = Some(PodState { node: None, unschedulable: Some("0/1 nodes".to_owned()), running: false, ..pod() });
+    look.now = at(0) + SignedDuration::from_secs(295);
+    assert_eq!(reason(&decide(&look)), "NotStartedInTime");
+    let mut late =
+        seen(ChainView::Known { job: Box::new(chain(JobStatus::Open)), time: at(301), missing: Duration::ZERO });
+    late.job = Arc::clone(&look.job);
+    late.now = at(301);
+    assert_eq!(decide(&late).acts, [Act::Refund { job: id() }]);
+}
+
+#[test]
+fn deleting_the_job_claims_what_is_owed_before_it_goes() {
+    let mut look = written_running();
+    let mut job = (*look.job).clone();
+    job.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0)));
+    look.job = Arc::new(job);
+    let first = decide(&look);
+    assert_eq!((reason(&first).as_str(), first.done), ("Deleted", false));
+    let mut look = written(look);
+    assert_eq!(decide(&look).pod, PodStep::Delete);
+    look.pod = Some(PodState { deleted: Some(at(30)), running: false, meter_over: true, ..running_pod() });
+    look.attested = Some(attested(Some(voucher(80)), true));
+    let look = written(look);
+    let decision = decide(&look);
+    assert_eq!((decision.pod, decision.done), (PodStep::Release, false));
+    assert!(matches!(decision.acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(80)));
+}
+
+#[test]
+fn a_restarted_operator_claims_the_voucher_of_the_status() {
+    let mut look = written(written_running());
+    let mut job = (*look.job).clone();
+    let kept: VoucherRecord = record(&voucher(60), "0x");
+    job.status.as_mut().unwrap().usage.get_or_insert_default().voucher = Some(kept);
+    look.job = Arc::new(job);
+    look.attested = None;
+    look.pod = None;
+    let decision = decide(&written(look));
+    assert!(matches!(decision.acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(60)));
+}
+
+#[test]
+fn an_obstacle_stands_in_the_status() {
+    let mut look = written(seen(known(chain(JobStatus::Open))));
+    look.pod = Some(pod());
+    look.attested = Some(attested(None, false));
+    look.obstacle = Some((ActKey::Start(id()), "the wallet is empty".to_owned()));
+    let decision = decide(&look);
+    let started = find(&decision.status.conditions, STARTED).unwrap();
+    assert_eq!((started.reason.as_str(), started.message.as_str()), ("Refused", "the wallet is empty"));
+}
+
+#[test]
+fn a_local_job_runs_and_nothing_is_asked_of_a_chain() {
+    let mut look = seen(ChainView::Local);
+    let mut job = (*look.job).clone();
+    job.spec.source = None;
+    look.job = Arc::new(job);
+    let decision = decide(&look);
+    assert_eq!((decision.pod, decision.acts.len()), (PodStep::Create, 0));
+    let mut look = written(look);
+    look.pod = Some(ended_pod(0));
+    look.attested = Some(attested(Some(voucher(9)), true));
+    let mut look = written(written(look));
+    look.pod = Some(PodState { held: false, ..ended_pod(0) });
+    let decision = decide(&look);
+    assert_eq!((decision.acts.len(), decision.done, decision.status.phase), (0, true, Phase::Succeeded));
+}
