@@ -32,6 +32,18 @@ impl Key {
         Ok(self.with(content))
     }
 
+    /// Adds every file beneath a directory, by name and content.
+    pub fn with_tree(mut self, dir: &Path) -> Result<Self> {
+        let entries = fs::read_dir(dir).with_context(|| format!("{} can't be read", dir.display()))?;
+        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        paths.sort();
+        for path in paths {
+            self = self.with(path.file_name().unwrap_or_default().as_encoded_bytes());
+            self = if path.is_dir() { self.with_tree(&path)? } else { self.with_file(&path)? };
+        }
+        Ok(self)
+    }
+
     /// 16 hexadecimal digits.
     pub fn digest(&self) -> String {
         let hash = self.0.clone().finalize();
@@ -86,6 +98,22 @@ mod tests {
     fn a_key_tells_where_one_input_ends_and_the_next_begins() {
         assert_ne!(Key::default().with("ab").with("c").digest(), Key::default().with("a").with("bc").digest());
         assert_eq!(Key::default().with("ab").digest(), Key::default().with("ab").digest());
+    }
+
+    #[test]
+    fn a_key_over_a_tree_changes_with_any_name_or_content() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("src")).unwrap();
+        let digest = || Key::default().with_tree(dir.path()).unwrap().digest();
+        let file = dir.path().join("src/lib.rs");
+        fs::write(&file, "a").unwrap();
+        let before = digest();
+        assert_eq!(digest(), before);
+        fs::write(&file, "b").unwrap();
+        assert_ne!(digest(), before);
+        fs::write(&file, "a").unwrap();
+        fs::rename(&file, dir.path().join("src/main.rs")).unwrap();
+        assert_ne!(digest(), before);
     }
 
     #[test]

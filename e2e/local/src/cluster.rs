@@ -7,7 +7,7 @@ use crate::{
     components::{self, Tools},
     debian, leftovers,
     lock::Lock,
-    preflight,
+    nvidia, preflight,
     process::{Identity, Supervisor},
     teardown,
 };
@@ -50,6 +50,7 @@ impl Cluster {
         preflight::check()?;
         debian::install_missing()?;
         let tools = Tools::build(&layout)?;
+        nvidia::build(&layout)?;
 
         let begun = Instant::now();
         bring_up::run(&layout, &cluster.endpoints, &tools)

@@ -12,13 +12,20 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod, umask};
 use nvml_double_state::{DRIVER_VERSION, STATE_FILE_PREFIX, StateFile};
 
 use super::Gpus;
-use crate::{Layout, output};
+use crate::{
+    Layout,
+    cache::{self, Key},
+    output,
+};
 
 /// NVIDIA's major number for `/dev/nvidiaN` and `/dev/nvidiactl`.
 const NVIDIA_MAJOR: u64 = 195;
 const CONTROL_MINOR: u64 = 255;
 /// The kernel gives `nvidia-uvm` a major number when it is loaded; 510 is a usual one.
 const UVM_MAJOR: u64 = 510;
+
+/// In the cache.
+const DOUBLE: &str = "libnvidia_ml_double.so";
 
 /// Where the driver's files would be, were there one.
 #[derive(Clone, Debug)]
@@ -44,12 +51,11 @@ impl DriverRoot {
     }
 
     /// Fills the driver root, with all cards idle.
-    pub(super) fn install(&self, gpus: &Gpus) -> Result<()> {
+    pub(super) fn install(&self, gpus: &Gpus, double: &Path) -> Result<()> {
         let libraries = self.libraries();
         fs::create_dir_all(&libraries).with_context(|| format!("{} can't be created", libraries.display()))?;
-        let double = build_double()?;
         let library = format!("libnvidia-ml.so.{DRIVER_VERSION}");
-        fs::copy(&double, libraries.join(&library)).with_context(|| format!("{} can't be copied", double.display()))?;
+        fs::copy(double, libraries.join(&library)).with_context(|| format!("{} can't be copied", double.display()))?;
         for link in ["libnvidia-ml.so.1", "libnvidia-ml.so"] {
             symlink(&library, libraries.join(link)).with_context(|| format!("{link} can't be linked"))?;
         }
@@ -82,8 +88,27 @@ fn make_node(path: &Path, major: u64, minor: u64) -> Result<()> {
     made.with_context(|| format!("device node {} can't be made; that takes CAP_MKNOD", path.display()))
 }
 
-/// Lets cargo build the double, and returns where it lies. Cargo says so in JSON, one message per line.
-fn build_double() -> Result<PathBuf> {
+/// The double's library, from the cache if it is there: asking cargo would wait for any other build.
+pub(super) fn build_double(layout: &Layout) -> Result<PathBuf> {
+    let workspace = layout.source().join("../..");
+    let source = workspace.join("e2e/nvml-double");
+    let key = Key::default()
+        .with_file(&workspace.join("Cargo.lock"))?
+        .with_file(&source.join("Cargo.toml"))?
+        .with_file(&source.join("build.rs"))?
+        .with_tree(&source.join("src"))?
+        .with_tree(&source.join("state"))?;
+    let directory = cache::directory(layout, "nvml-double", &key, |out| {
+        eprintln!("building the NVML double (Rust; cached afterwards)");
+        let built = cargo_build()?;
+        fs::copy(&built, out.join(DOUBLE)).with_context(|| format!("{} can't be copied", built.display()))?;
+        Ok(())
+    })?;
+    Ok(directory.join(DOUBLE))
+}
+
+/// Cargo says in JSON, one message per line, what it built and where it lies.
+fn cargo_build() -> Result<PathBuf> {
     let messages = output(
         Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .args(["build", "--quiet", "--package", "nvml-double", "--message-format=json"])

@@ -79,14 +79,20 @@ pub struct Installed {
     pub tools: Vec<PathBuf>,
 }
 
-/// Builds the parts and prepares the driver root, the CDI specification and the container runtime's
+/// Builds what [`install`] and [`start`] use, unless the cache has it.
+pub fn build(layout: &Layout) -> Result<()> {
+    Parts::build(layout)?;
+    driver::build_double(layout).map(drop)
+}
+
+/// Prepares the driver root, the CDI specification and the container runtime's
 /// configuration, all under the state directory. Called before containerd starts. Which cards there are
 /// is chosen by `HAWSER_GPUS`, for example `l40s:4`; otherwise `h100:8`.
 pub fn install(layout: &Layout) -> Result<Installed> {
     let gpus = Gpus::of_environment()?;
     let parts = Parts::build(layout)?;
     let driver = DriverRoot::of(layout);
-    driver.install(&gpus)?;
+    driver.install(&gpus, &driver::build_double(layout)?)?;
     let containerd_runtime = toolkit::install(layout, &parts, &driver, debian::RUNC)?;
     Ok(Installed { containerd_runtime, tools: vec![parts.binary("nvidia-ctk")] })
 }
