@@ -14,7 +14,7 @@ pub(crate) enum Command {
     Env,
 }
 
-pub(crate) fn run(command: Command) -> Result<()> {
+pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Up => {
             Cluster::up()?;
@@ -47,10 +47,27 @@ fn status() -> Result<()> {
 }
 
 fn table(components: &[ComponentStatus]) -> String {
-    let mut table = format!("{:<26}{:<10}{:<10}{}\n", "COMPONENT", "VERSION", "STATE", "PID");
-    for ComponentStatus { name, version, pid } in components {
-        let (state, pid) = pid.map_or(("down", "-".to_owned()), |pid| ("up", pid.to_string()));
-        table += &format!("{name:<26}{version:<10}{state:<10}{pid}\n");
+    let header = row("COMPONENT", "VERSION", "STATE", "PID");
+    let rows = components.iter().map(|ComponentStatus { name, version, pid }| match pid {
+        Some(pid) => row(name, version, "up", &pid.to_string()),
+        None => row(name, version, "down", "-"),
+    });
+    std::iter::once(header).chain(rows).collect()
+}
+
+fn row(name: &str, version: &str, state: &str, pid: &str) -> String {
+    format!("{name:<26}{version:<10}{state:<8}{pid}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_that_does_not_run_is_listed_as_down() {
+        let component = |name: &str, pid| ComponentStatus { name: name.to_owned(), version: "v1".to_owned(), pid };
+        let table = table(&[component("etcd", Some(7)), component("kubelet", None)]);
+        let columns: Vec<Vec<_>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(columns[1..], [["etcd", "v1", "up", "7"], ["kubelet", "v1", "down", "-"]]);
     }
-    table
 }

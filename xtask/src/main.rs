@@ -34,7 +34,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
-        Task::Cluster(command) => cluster::run(command),
+        Task::Cluster(command) => cluster::run(&command),
         Task::Gpu(command) => gpu::run(&command),
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),

@@ -49,7 +49,11 @@ fn cargo_deny(layout: &Layout) -> Result<PathBuf> {
     let program = root.join("bin/cargo-deny");
     if !program.is_file() {
         eprintln!("building cargo-deny {CARGO_DENY} (cached afterwards)");
-        show(cargo(layout).args(["install", "cargo-deny", "--locked", "--debug", "--version", CARGO_DENY, "--root"]).arg(&root))?;
+        show(
+            cargo(layout)
+                .args(["install", "cargo-deny", "--locked", "--debug", "--version", CARGO_DENY, "--root"])
+                .arg(&root),
+        )?;
     }
     Ok(program)
 }
