@@ -1,0 +1,287 @@
+//! A sidecar that does what it is told, also what a real one never would.
+
+use std::time::Duration;
+
+use alloy::{
+    primitives::{Address, B256},
+    signers::{SignerSync, local::PrivateKeySigner},
+};
+use hawser_attestation::{
+    Body, EvidenceRoot, GpuSample, GpuSeconds, Header, Line, Nvml, SignedVoucher, TerminationMessage,
+    session_proof_hash,
+};
+use hawser_proto::attestation::{
+    Directive, Enroll, OperatorMessage, RejectReason, Rejected, Report, Resume, SidecarMessage,
+    attestation_client::AttestationClient, operator_message, sidecar_message,
+};
+use jiff::Timestamp;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Streaming,
+    transport::{Certificate, Channel, ClientTlsConfig},
+};
+
+use crate::world::{self, World, gpu_uuids, id, market};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Sidecar {
+    key: PrivateKeySigner,
+    pub(crate) began: Option<Timestamp>,
+    created: Timestamp,
+    root: EvidenceRoot,
+    next: u64,
+    pub(crate) sent: Vec<Report>,
+    proof: Vec<u8>,
+    stream: Option<(mpsc::Sender<SidecarMessage>, Streaming<OperatorMessage>)>,
+}
+
+/// What the operator answered.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Acked(u64),
+    Refused(Rejected),
+}
+
+impl Answer {
+    pub(crate) fn acked(self) -> u64 {
+        match self {
+            Self::Acked(next) => next,
+            Self::Refused(rejected) => panic!("refused: {rejected:?}"),
+        }
+    }
+
+    pub(crate) fn refused(self, reason: RejectReason, text: &str) {
+        match self {
+            Self::Acked(next) => panic!("taken, next line {next}, but it should be refused: {text}"),
+            Self::Refused(rejected) => {
+                assert_eq!(rejected.reason(), reason, "{rejected:?}");
+                assert!(rejected.message.contains(text), "{rejected:?}");
+            }
+        }
+    }
+}
+
+impl Sidecar {
+    pub(crate) fn new(_world: &World) -> Self {
+        Self {
+            key: PrivateKeySigner::random(),
+            began: None,
+            created: world::now() - world::seconds(3600),
+            root: EvidenceRoot::EMPTY,
+            next: 0,
+            sent: Vec::new(),
+            proof: Vec::new(),
+            stream: None,
+        }
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        self.key.address()
+    }
+
+    pub(crate) async fn enroll(&mut self, world: &World, token: &str) -> Answer {
+        let nonce = self.open(world).await;
+        let message = sidecar_message::Message::Enroll(Enroll {
+            job_id: id().0.to_vec(),
+            attestor: self.address().to_vec(),
+            token: token.to_owned(),
+            gpu_uuids: gpu_uuids(),
+            proof: self.prove(nonce),
+        });
+        self.say(message).await;
+        self.answer().await
+    }
+
+    pub(crate) async fn resume(&mut self, world: &World) -> Answer {
+        let nonce = self.open(world).await;
+        let proof = self.prove(nonce);
+        self.say_resume(proof).await
+    }
+
+    pub(crate) async fn resume_with_last_proof(&mut self, world: &World) -> Answer {
+        self.open(world).await;
+        self.say_resume(self.proof.clone()).await
+    }
+
+    async fn say_resume(&mut self, proof: Vec<u8>) -> Answer {
+        let (job_id, attestor) = (id().0.to_vec(), self.address().to_vec());
+        self.say(sidecar_message::Message::Resume(Resume { job_id, attestor, proof })).await;
+        self.answer().await
+    }
+
+    fn prove(&mut self, nonce: B256) -> Vec<u8> {
+        let hash = session_proof_hash(market(), id(), nonce);
+        self.proof = self.key.sign_hash_sync(&hash).unwrap().as_bytes().to_vec();
+        self.proof.clone()
+    }
+
+    async fn open(&mut self, world: &World) -> B256 {
+        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&world.ca));
+        let channel = Channel::from_shared(world.url.clone()).unwrap().tls_config(tls).unwrap();
+        let (sender, receiver) = mpsc::channel(128);
+        let mut client = AttestationClient::new(channel.connect().await.unwrap());
+        let stream = client.attest(ReceiverStream::new(receiver)).await.unwrap().into_inner();
+        self.stream = Some((sender, stream));
+        match self.next_message().await {
+            operator_message::Message::Hello(hello) => B256::from_slice(&hello.nonce),
+            other => panic!("Hello comes first, not {other:?}"),
+        }
+    }
+
+    pub(crate) async fn header(&mut self, base: u64) -> Answer {
+        let report = self.made_header(base);
+        self.send_report(report).await
+    }
+
+    pub(crate) async fn report(&mut self, count: u64) -> Answer {
+        let report = self.made_and_kept(count);
+        self.send_report(report).await
+    }
+
+    /// Makes the next report, and goes on from it.
+    pub(crate) fn made_and_kept(&mut self, count: u64) -> Report {
+        let report = self.made(count, false);
+        self.accept(&report);
+        report
+    }
+
+    pub(crate) async fn last_report(&mut self, count: u64) -> Answer {
+        let report = self.made(count, true);
+        self.send_report(report).await
+    }
+
+    /// Makes the header, and goes on from it.
+    pub(crate) fn made_header(&mut self, base: u64) -> Report {
+        let body = Body::Header(Header {
+            job_id: id(),
+            attestor: self.address(),
+            chain_id: market().chain_id,
+            market: market().address,
+            gpus: 2,
+            gpu_uuids: gpu_uuids(),
+            base_gpu_seconds: GpuSeconds(base),
+            nvml: Nvml::Visible,
+            driver_version: None,
+            sidecar: "0.1.0".to_owned(),
+            time: self.created,
+        });
+        let report = sign(&self.key, self.root, 0, &body, base);
+        self.accept(&report);
+        report
+    }
+
+    /// Makes the next report.
+    pub(crate) fn made(&self, count: u64, last: bool) -> Report {
+        self.make(&self.key, count, self.began, last)
+    }
+
+    pub(crate) fn made_with_begin(&self, count: u64, began: Timestamp) -> Report {
+        self.make(&self.key, count, Some(began), false)
+    }
+
+    /// What this key would report in another sidecar's name.
+    pub(crate) fn made_report(&self, other: &Self, count: u64) -> Report {
+        other.make(&self.key, count, other.began, false)
+    }
+
+    fn make(&self, key: &PrivateKeySigner, count: u64, began_at: Option<Timestamp>, last: bool) -> Report {
+        let body = Body::Report(hawser_attestation::Report {
+            sequence: self.next,
+            previous: self.root,
+            time: world::now(),
+            began_at,
+            gpu_seconds: GpuSeconds(count),
+            last,
+            gpus: gpu_uuids().into_iter().map(|uuid| GpuSample { uuid, ..GpuSample::default() }).collect(),
+        });
+        sign(key, self.root, self.next, &body, count)
+    }
+
+    fn accept(&mut self, report: &Report) {
+        self.root = EvidenceRoot(B256::from_slice(&report.evidence_root));
+        self.next = report.sequence + 1;
+        self.sent.push(report.clone());
+    }
+
+    pub(crate) async fn send_report(&mut self, report: Report) -> Answer {
+        self.send(report).await;
+        self.answer().await
+    }
+
+    pub(crate) async fn send(&mut self, report: Report) {
+        self.say(sidecar_message::Message::Report(report)).await;
+    }
+
+    pub(crate) async fn acked_up_to(&mut self, next: u64) {
+        while self.answer().await.acked() < next {}
+    }
+
+    pub(crate) fn made_line(&self, count: u64, last: bool) -> Line {
+        let report = self.made(count, last);
+        let signature = hawser_attestation::VoucherSignature::from_bytes(&report.signature).unwrap();
+        Line { body: String::from_utf8(report.body).unwrap(), signature }
+    }
+
+    pub(crate) fn termination_message(&self, count: u64, line: &Line) -> String {
+        let root = self.root.then(line.body.as_bytes());
+        let voucher = SignedVoucher::sign(&self.key, market(), id(), GpuSeconds(count), root).unwrap();
+        let message = TerminationMessage {
+            attestor: self.address(),
+            voucher,
+            sequence: self.next,
+            last: true,
+            lines: vec![line.clone()],
+        };
+        message.to_text().unwrap()
+    }
+
+    pub(crate) async fn directive(&mut self) -> Directive {
+        match self.next_message().await {
+            operator_message::Message::Directive(directive) => directive,
+            other => panic!("a directive was expected, not {other:?}"),
+        }
+    }
+
+    pub(crate) async fn directives(&mut self, n: usize) {
+        for _ in 0..n {
+            self.directive().await;
+        }
+    }
+
+    async fn say(&mut self, message: sidecar_message::Message) {
+        let (sender, _) = self.stream.as_ref().unwrap();
+        sender.send(SidecarMessage { message: Some(message) }).await.unwrap();
+    }
+
+    async fn answer(&mut self) -> Answer {
+        loop {
+            match self.next_message().await {
+                operator_message::Message::Ack(ack) => return Answer::Acked(ack.next_sequence),
+                operator_message::Message::Rejected(rejected) => return Answer::Refused(rejected),
+                operator_message::Message::Directive(_) => {}
+                operator_message::Message::Hello(_) => panic!("a second Hello"),
+            }
+        }
+    }
+
+    async fn next_message(&mut self) -> operator_message::Message {
+        let (_, stream) = self.stream.as_mut().unwrap();
+        let message = timeout(PATIENCE, stream.message()).await.expect("the operator answers in time");
+        message.unwrap().expect("the stream is open").message.unwrap()
+    }
+}
+
+fn sign(key: &PrivateKeySigner, before: EvidenceRoot, sequence: u64, body: &Body, count: u64) -> Report {
+    let body = serde_json::to_vec(body).unwrap();
+    let root = before.then(&body);
+    let voucher = SignedVoucher::sign(key, market(), id(), GpuSeconds(count), root).unwrap();
+    Report {
+        sequence,
+        body,
+        gpu_seconds: count,
+        evidence_root: root.0.to_vec(),
+        signature: voucher.signature.to_bytes().to_vec(),
+    }
+}

@@ -1,0 +1,171 @@
+//! The real service on a socket of its own, with the real evidence store in a directory; what stands in for the API
+//! server's TokenReview is named so.
+
+use std::sync::{Arc, Mutex};
+
+use alloy::primitives::{Address, B256};
+use futures::StreamExt;
+use hawser_attestation::{GpuSeconds, JobId, Market, evidence_path};
+use hawser_operator::attestation::{
+    Attestations, Attested, EvidenceStore, ExpectedJob, ExpectedPod, JobRef, ReviewError, Reviewed, StartedJob, TlsPem,
+    TokenReviewer, serve_on,
+};
+use jiff::{SignedDuration, Timestamp};
+use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::sidecar::Sidecar;
+
+pub(crate) fn job() -> JobRef {
+    JobRef { namespace: "tenants".to_owned(), name: "job-1".to_owned() }
+}
+
+pub(crate) fn id() -> JobId {
+    JobId(B256::repeat_byte(0x17))
+}
+
+pub(crate) fn market() -> Market {
+    Market { chain_id: 31337, address: Address::repeat_byte(9) }
+}
+
+pub(crate) fn gpu_uuids() -> Vec<String> {
+    vec!["GPU-a".to_owned(), "GPU-b".to_owned()]
+}
+
+pub(crate) fn pod() -> ExpectedPod {
+    ExpectedPod { name: "job-1".to_owned(), uid: "new".to_owned(), service_account: "hawser-job".to_owned() }
+}
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap()
+}
+
+pub(crate) fn seconds(n: i64) -> SignedDuration {
+    SignedDuration::from_secs(n)
+}
+
+/// Stands in for the API server: knows three tokens.
+struct FakeTokenReviewer;
+
+impl TokenReviewer for FakeTokenReviewer {
+    async fn review(&self, token: &str) -> Result<Reviewed, ReviewError> {
+        let (pod, uid) = match token {
+            "token of job-1" => ("job-1", "new"),
+            "token of an older job-1" => ("job-1", "old"),
+            "token of job-2" => ("job-2", "other"),
+            _ => return Err(ReviewError::Refused("unknown token".to_owned())),
+        };
+        Ok(Reviewed {
+            namespace: "tenants".to_owned(),
+            service_account: "hawser-job".to_owned(),
+            pod: pod.to_owned(),
+            uid: uid.to_owned(),
+        })
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) attestations: Attestations,
+    pub(crate) url: String,
+    pub(crate) ca: String,
+    tls: TlsPem,
+    directory: tempfile::TempDir,
+    expected: Mutex<ExpectedJob>,
+    cancel: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let tls = TlsPem { certificate: cert.pem(), key: signing_key.serialize_pem() };
+        let directory = tempfile::tempdir().unwrap();
+        let (attestations, url, cancel, serving) = start(&directory, tls.clone()).await;
+        let expected = Mutex::new(ExpectedJob {
+            job: job(),
+            id: id(),
+            market: market(),
+            pod: None,
+            gpus: 2,
+            started: None,
+            base_gpu_seconds: GpuSeconds::ZERO,
+            begin: None,
+            ended: None,
+            voucher: None,
+        });
+        Self { attestations, url, ca: tls.certificate.clone(), tls, directory, expected, cancel, serving }
+    }
+
+    /// Ends the service and all that it has in memory, and starts another one on the same evidence.
+    pub(crate) async fn restart(&mut self) {
+        self.cancel.cancel();
+        (&mut self.serving).await.unwrap();
+        let (attestations, url, cancel, serving) = start(&self.directory, self.tls.clone()).await;
+        (self.attestations, self.url, self.cancel, self.serving) = (attestations, url, cancel, serving);
+    }
+
+    pub(crate) fn expect(&self, change: impl FnOnce(&mut ExpectedJob)) {
+        let mut expected = self.expected.lock().unwrap();
+        change(&mut expected);
+        self.attestations.expect(expected.clone());
+    }
+
+    pub(crate) fn expect_all(&self) {
+        self.expect(|_| {});
+    }
+
+    pub(crate) fn start(&self, sidecar: &Sidecar) {
+        self.expect(|job| job.started = Some(StartedJob { at: now(), attestor: sidecar.address() }));
+    }
+
+    pub(crate) fn begin(&self, seconds_ago: i64) {
+        self.expect(|job| job.begin = Some(now() - seconds(seconds_ago)));
+    }
+
+    pub(crate) fn began(&self) -> Option<Timestamp> {
+        self.expected.lock().unwrap().begin
+    }
+
+    pub(crate) async fn running_sidecar(&self, seconds_ago: i64) -> Sidecar {
+        self.expect(|job| job.pod = Some(pod()));
+        let mut sidecar = Sidecar::new(self);
+        sidecar.enroll(self, "token of job-1").await.acked();
+        self.start(&sidecar);
+        self.begin(seconds_ago);
+        sidecar.directives(2).await;
+        sidecar.began = self.began();
+        sidecar
+    }
+
+    pub(crate) fn attested(&self) -> Attested {
+        self.attestations.attested(&job()).unwrap()
+    }
+
+    pub(crate) async fn evidence(&self, attestor: Address) -> Vec<u8> {
+        let store = LocalFileSystem::new_with_prefix(self.directory.path()).unwrap();
+        let files = store.list(None).count().await;
+        let mut bytes = Vec::new();
+        for index in 0..u32::try_from(files).unwrap() {
+            let path = Path::from(evidence_path(id(), attestor, index));
+            bytes.extend(store.get(&path).await.unwrap().bytes().await.unwrap());
+        }
+        bytes
+    }
+}
+
+async fn start(
+    directory: &tempfile::TempDir,
+    tls: TlsPem,
+) -> (Attestations, String, CancellationToken, JoinHandle<()>) {
+    let store = LocalFileSystem::new_with_prefix(directory.path()).unwrap();
+    let evidence = EvidenceStore::new(Arc::new(store), Path::default(), "http://evidence.example");
+    let attestations = Attestations::new(evidence);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let cancel = CancellationToken::new();
+    let serving = serve_on(attestations.clone(), listener, tls, FakeTokenReviewer, cancel.clone());
+    let serving = tokio::spawn(async move { serving.await.unwrap() });
+    (attestations, url, cancel, serving)
+}

@@ -1,0 +1,167 @@
+//! A pod's volumes and environment, and the sidecar's processes in it.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use alloy::{
+    primitives::{Address, B256},
+    signers::local::PrivateKeySigner,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    cards::{Driver, View},
+    operator::{Operator, TOKEN, id, market},
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for a condition, with a deadline.
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+pub(crate) struct Pod {
+    volumes: tempfile::TempDir,
+    operator_url: String,
+    probe_sees: Option<View>,
+    meter_sees: Option<View>,
+    meter: Option<Child>,
+}
+
+impl Pod {
+    pub(crate) fn new(operator: &Operator, probe_sees: View, meter_sees: View) -> Self {
+        let pod =
+            Self::empty(format!("https://localhost:{}", operator.address.port()), Some(probe_sees), Some(meter_sees));
+        fs::write(pod.volume("identity/ca.crt"), &operator.ca).unwrap();
+        pod
+    }
+
+    pub(crate) fn without_nvml(operator: &Operator) -> Self {
+        let pod = Self::empty(format!("https://localhost:{}", operator.address.port()), None, None);
+        fs::write(pod.volume("identity/ca.crt"), &operator.ca).unwrap();
+        pod
+    }
+
+    pub(crate) fn offline(probe_sees: View) -> Self {
+        Self::empty(String::new(), Some(probe_sees), None)
+    }
+
+    /// A pod whose customer's container runs.
+    pub(crate) async fn running(driver: &Driver, operator: &Operator) -> Self {
+        let mut pod = Self::new(operator, driver.view(&[3, 5]), driver.view(&[0, 1, 2, 3, 4, 5, 6, 7]));
+        pod.probe().unwrap();
+        pod.run(operator).await;
+        pod
+    }
+
+    pub(crate) async fn run(&mut self, operator: &Operator) {
+        self.start_meter();
+        eventually("the attestor enrols", || operator.attested().is_some()).await;
+        operator.name_attestor(self.attestor());
+        eventually("the startup probe passes", || self.started()).await;
+        operator.begin();
+    }
+
+    fn empty(operator_url: String, probe_sees: Option<View>, meter_sees: Option<View>) -> Self {
+        let volumes = tempfile::tempdir().unwrap();
+        for name in ["gpus", "key", "identity"] {
+            fs::create_dir(volumes.path().join(name)).unwrap();
+        }
+        fs::write(volumes.path().join("identity/token"), TOKEN).unwrap();
+        Self { volumes, operator_url, probe_sees, meter_sees, meter: None }
+    }
+
+    fn volume(&self, path: &str) -> PathBuf {
+        self.volumes.path().join(path)
+    }
+
+    fn sidecar(&self, subcommand: &str, sees: Option<&View>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hawser-sidecar"));
+        command
+            .arg(subcommand)
+            .env_clear()
+            .env("HAWSER_OPERATOR", &self.operator_url)
+            .env("HAWSER_JOB_ID", id().to_string())
+            .env("HAWSER_GPUS", "2")
+            .env("HAWSER_CHAIN_ID", market().chain_id.to_string())
+            .env("HAWSER_MARKET", market().address.to_string())
+            .env("HAWSER_REPORT_INTERVAL_SECONDS", "1")
+            .env("HAWSER_GPU_DIR", self.volume("gpus"))
+            .env("HAWSER_KEY_DIR", self.volume("key"))
+            .env("HAWSER_IDENTITY_DIR", self.volume("identity"))
+            .env("HAWSER_TERMINATION_LOG", self.volume("termination-log"));
+        if let Some(View(libraries)) = sees {
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
+        command
+    }
+
+    /// Runs probe; what it said where it failed.
+    pub(crate) fn probe(&self) -> Result<(), String> {
+        let output = self.sidecar("probe", self.probe_sees.as_ref()).output().unwrap();
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8(output.stderr).unwrap()) }
+    }
+
+    pub(crate) fn start_meter(&mut self) {
+        let mut command = self.sidecar("meter", self.meter_sees.as_ref());
+        self.meter = Some(command.stdin(Stdio::null()).spawn().unwrap());
+    }
+
+    pub(crate) fn started(&self) -> bool {
+        self.sidecar("started", None).stderr(Stdio::null()).status().unwrap().success()
+    }
+
+    pub(crate) fn attestor(&self) -> Address {
+        let key: B256 = fs::read_to_string(self.volume("key/attestor")).unwrap().parse().unwrap();
+        PrivateKeySigner::from_bytes(&key).unwrap().address()
+    }
+
+    pub(crate) fn termination_message(&self) -> String {
+        fs::read_to_string(self.volume("termination-log")).unwrap()
+    }
+
+    pub(crate) async fn kill(&mut self) {
+        self.meter.as_mut().unwrap().kill().unwrap();
+        self.wait().await;
+    }
+
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
+        let pid = Pid::from_raw(self.meter.as_ref().unwrap().id().try_into().unwrap());
+        kill(pid, Signal::SIGTERM).unwrap();
+        self.wait().await
+    }
+
+    async fn wait(&mut self) -> ExitStatus {
+        let mut meter = self.meter.take().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = meter.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "meter does not end");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        if let Some(meter) = &mut self.meter {
+            let _ = meter.kill();
+            let _ = meter.wait();
+        }
+    }
+}
