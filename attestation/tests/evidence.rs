@@ -1,5 +1,7 @@
 //! Evidence as a sidecar makes it, and what becomes of it in the hands of somebody who changes it.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test")]
+
 use alloy::{
     primitives::{Address, B256},
     signers::local::PrivateKeySigner,

@@ -6,6 +6,8 @@ use super::{
     *,
 };
 
+type Change<T> = fn(&mut T);
+
 const NOW: i64 = 1_700_001_000;
 
 fn at(second: i64) -> Timestamp {
@@ -125,7 +127,7 @@ fn only_the_attestor_that_the_market_names_may_report() {
 #[test]
 fn a_report_that_is_not_whole_is_refused_for_what_is_wrong_with_it() {
     let chain = opened();
-    let cases: [(&str, RejectReason, fn(&mut Report)); 8] = [
+    let cases: [(&str, RejectReason, Change<Report>); 8] = [
         ("a flipped bit of the signature", RejectReason::BadSignature, |r| r.signature[3] ^= 1),
         ("a short signature", RejectReason::BadSignature, |r| r.signature.truncate(10)),
         ("another count than was signed", RejectReason::BadSignature, |r| r.gpu_seconds += 1),
@@ -144,7 +146,7 @@ fn a_report_that_is_not_whole_is_refused_for_what_is_wrong_with_it() {
 
 #[test]
 fn a_header_that_does_not_fit_the_job_is_refused() {
-    let cases: [(&str, fn(&mut Header)); 6] = [
+    let cases: [(&str, Change<Header>); 6] = [
         ("gpus", |h| {
             h.gpus = 1;
             h.gpu_uuids.truncate(1);

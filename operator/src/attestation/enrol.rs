@@ -42,14 +42,14 @@ pub(super) async fn enroll(
         let message = format!("the list of GPUs is too long: at most {MAX_GPUS} of {MAX_UUID_BYTES} bytes");
         return Err(blame(Refusal::new(RejectReason::Unauthenticated, message)));
     }
-    let reviewed = reviewer.review(&enroll.token).await.map_err(|error| match error {
+    let owner = reviewer.review(&enroll.token).await.map_err(|error| match error {
         // Anybody who reaches the port can send a wrong token: that is no news of this job.
         ReviewError::Refused(_) | ReviewError::NotBound(_) => {
             (None, Refusal::new(RejectReason::Unauthenticated, error.to_string()))
         }
         ReviewError::Unavailable(_) => blame(Refusal::new(RejectReason::Unavailable, error.to_string())),
     })?;
-    check_pod(&expected, &reviewed).map_err(blame)?;
+    check_pod(&expected, &owner).map_err(blame)?;
     Ok(Proven { job: expected.job, id: expected.id, attestor, gpu_uuids: Some(enroll.gpu_uuids) })
 }
 

@@ -92,7 +92,7 @@ impl EvidenceStore {
     }
 
     fn path(&self, below: &str) -> Path {
-        below.split('/').fold(self.prefix.clone(), |path, part| path.join(part))
+        below.split('/').fold(self.prefix.clone(), Path::join)
     }
 }
 

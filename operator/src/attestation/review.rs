@@ -100,6 +100,8 @@ mod tests {
 
     use super::*;
 
+    type Change = fn(&mut TokenReviewStatus);
+
     fn accepted() -> TokenReviewStatus {
         TokenReviewStatus {
             authenticated: Some(true),
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_token_for_another_audience_or_without_a_pod_is_refused() {
-        let cases: [(&str, fn(&mut TokenReviewStatus)); 5] = [
+        let cases: [(&str, Change); 5] = [
             ("expired", |s| {
                 s.authenticated = Some(false);
                 s.error = Some("expired".to_owned());

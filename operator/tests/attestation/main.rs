@@ -1,5 +1,7 @@
 //! The attestation service over TLS, spoken to as a sidecar would and as it must not.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test")]
+
 mod sidecar;
 mod world;
 

@@ -24,7 +24,7 @@ use tonic::{
 
 use crate::world::{self, World, gpu_uuids, id, market};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Sidecar {
     key: PrivateKeySigner,

@@ -1,5 +1,5 @@
 //! The real service on a socket of its own, with the real evidence store in a directory; what stands in for the API
-//! server's TokenReview is named so.
+//! server's `TokenReview` is named so.
 
 use std::sync::{Arc, Mutex};
 

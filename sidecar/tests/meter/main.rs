@@ -1,6 +1,8 @@
 //! The real sidecar, as processes with a pod's files and environment, against the real attestation service over TLS.
 //! The cards are those of the NVML double.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test")]
+
 mod cards;
 mod operator;
 mod pod;
@@ -20,7 +22,7 @@ fn verified(operator: &Operator, pod: &Pod) -> Summary {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_is_attested_from_probe_to_its_end() {
-    let (driver, operator) = (Driver::new(), Operator::start().await);
+    let (driver, operator) = (Driver::new(), Operator::start());
     let mut pod = Pod::new(&operator, driver.view(&[3, 5]), driver.view(&[0, 1, 2, 3, 4, 5, 6, 7]));
     pod.probe().unwrap();
     pod.start_meter();
@@ -57,7 +59,7 @@ async fn a_pod_is_attested_from_probe_to_its_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_meter_goes_on_where_it_was() {
-    let (driver, operator) = (Driver::new(), Operator::start().await);
+    let (driver, operator) = (Driver::new(), Operator::start());
     let mut pod = Pod::running(&driver, &operator).await;
     let attestor = pod.attestor();
     eventually("use is attested", || operator.vouched() >= GpuSeconds(2)).await;
@@ -72,13 +74,13 @@ async fn a_killed_meter_goes_on_where_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_ends_while_the_operator_is_away_leaves_its_voucher_and_evidence_behind() {
-    let (driver, mut operator) = (Driver::new(), Operator::start().await);
+    let (driver, mut operator) = (Driver::new(), Operator::start());
     let mut pod = Pod::running(&driver, &operator).await;
     eventually("use is attested", || operator.vouched() >= GpuSeconds(2)).await;
     operator.stop().await;
     assert!(pod.terminate().await.success());
     let text = pod.termination_message();
-    operator.start_again().await;
+    operator.start_again();
     let voucher = operator.attestations.read_termination_message(&job(), &text).await.unwrap();
     assert_eq!(voucher.attestor(operator::market()), Ok(pod.attestor()));
     assert_eq!(verified(&operator, &pod).vouched(voucher.evidence_root), Some(voucher.gpu_seconds));
@@ -87,11 +89,11 @@ async fn a_pod_that_ends_while_the_operator_is_away_leaves_its_voucher_and_evide
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_operator_loses_nothing() {
-    let (driver, mut operator) = (Driver::new(), Operator::start().await);
+    let (driver, mut operator) = (Driver::new(), Operator::start());
     let mut pod = Pod::running(&driver, &operator).await;
     eventually("use is attested", || operator.vouched() >= GpuSeconds(2)).await;
     operator.stop().await;
-    operator.start_again().await;
+    operator.start_again();
     let before = operator.stored(pod.attestor());
     eventually("reports go on", || operator.stored(pod.attestor()) > before).await;
     assert!(pod.terminate().await.success());
@@ -102,7 +104,7 @@ async fn a_restarted_operator_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_nvml_time_is_metered_and_the_evidence_says_so() {
-    let operator = Operator::start().await;
+    let operator = Operator::start();
     let mut pod = Pod::without_nvml(&operator);
     pod.probe().unwrap();
     pod.run(&operator).await;
@@ -123,7 +125,7 @@ fn probe_refuses_another_number_of_cards_than_the_job_paid_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_that_fell_off_the_bus_is_said_in_the_evidence_and_time_goes_on() {
-    let (driver, operator) = (Driver::new(), Operator::start().await);
+    let (driver, operator) = (Driver::new(), Operator::start());
     let mut pod = Pod::running(&driver, &operator).await;
     driver.change(|state| state.lose(&Gpu::Index(5)));
     eventually("a sample says that the card is lost", || {

@@ -1,12 +1,6 @@
 //! The real attestation service, told by the test what the controllers would tell it.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::Path,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, path::Path, sync::Mutex, time::Duration};
 
 use alloy::primitives::{Address, B256};
 use hawser_attestation::{GpuSeconds, JobId, Market, evidence_path, evidence_prefix};
@@ -63,7 +57,7 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    pub(crate) async fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let rcgen::CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let tls = TlsPem { certificate: cert.pem(), key: signing_key.serialize_pem() };
@@ -77,12 +71,12 @@ impl Operator {
             expected: Mutex::new(expected()),
             running: None,
         };
-        operator.start_again().await;
+        operator.start_again();
         operator
     }
 
     /// Starts with nothing in memory, on the same evidence and address.
-    pub(crate) async fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         self.attestations = attestations(self.evidence.path());
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
@@ -147,7 +141,7 @@ impl Operator {
 
     /// Lines in the evidence store.
     pub(crate) fn stored(&self, attestor: Address) -> usize {
-        self.evidence(attestor).iter().filter(|byte| **byte == b'\n').count()
+        String::from_utf8(self.evidence(attestor)).unwrap().lines().count()
     }
 
     /// As a customer fetches it: file after file until there is none.

@@ -22,7 +22,7 @@ use crate::{
     operator::{Operator, TOKEN, id, market},
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits for a condition, with a deadline.
 pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
