@@ -32,7 +32,7 @@ async fn of_two_orders_for_the_last_gpu_one_runs_and_one_gets_everything_back() 
     let spec = json!({
         "image": scene.world.environment.povray_image,
         "command": ["/bin/sh", "-c"],
-        "args": [format!("trap 'exit 0' TERM; {}", sleep(20))],
+        "args": [format!("trap 'exit 143' TERM; {}", sleep(20))],
         "gpus": 1,
     });
     let spec = serde_json::to_vec(&spec)?;

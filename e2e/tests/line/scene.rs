@@ -45,7 +45,7 @@ impl Scene {
             seconds,
             image: self.world.environment.povray_image.clone(),
             command: ["/bin/sh", "-c"].map(str::to_owned).to_vec(),
-            args: vec![format!("trap 'exit 0' TERM; {script}")],
+            args: vec![format!("trap 'exit 143' TERM; {script}")],
         }
     }
 
