@@ -8,6 +8,7 @@ pub mod customer;
 pub mod drip;
 pub mod environment;
 pub mod explain;
+pub mod hostile;
 pub mod operator;
 pub mod order;
 pub mod report;

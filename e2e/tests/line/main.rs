@@ -4,6 +4,7 @@
 mod death;
 mod deletion;
 mod evidence;
+mod forgery;
 mod line;
 mod permissions;
 mod refusals;
