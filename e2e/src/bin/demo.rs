@@ -28,7 +28,10 @@ async fn main() -> ExitCode {
     match story(&options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("\nthe demo failed: {error:?}");
+            eprintln!("\nthe demo failed:");
+            for cause in error.chain() {
+                eprintln!("  {cause}");
+            }
             ExitCode::FAILURE
         }
     }
