@@ -11,7 +11,7 @@ use super::Read;
 use crate::failure::Failure;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 pub(super) async fn read(url: &str) -> Result<Read, Failure> {
     let url = url.trim_end_matches('/');

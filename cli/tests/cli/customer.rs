@@ -197,8 +197,8 @@ async fn a_watch_gives_up_after_its_time_and_the_job_goes_on() {
     assert_eq!(watched.json_anyway()["status"], "Open");
 }
 
-/// The password vector of the Web3 Secret Storage definition.
-const KEYSTORE: &str = r#"{"address":"008aeeda4d805471df9b2a5b0f38a0c3bcba786b","crypto":{"cipher":"aes-128-ctr","cipherparams":{"iv":"6087dab2f9fdbbfaddc31a909735c1e6"},"ciphertext":"5318b4d5bcd28de64ee5559e671353e16f075ecae9f99c7a79a38af5f869aa46","kdf":"pbkdf2","kdfparams":{"c":262144,"dklen":32,"prf":"hmac-sha256","salt":"ae3cd4e7013836a3df6bd7241b12db061dbe2c6785853cce422d148a624ce0bd"},"mac":"517ead924a9d0dc3124507e3393d175ce3ff7c1e96529c6c555ce9e51205e9b2"},"id":"3198bc9c-6672-5ab3-d995-4942343ae5b6","version":3}"#;
+/// Key and password of the Web3 Secret Storage definition's test vector, with fewer rounds.
+const KEYSTORE: &str = include_str!("keystore.json");
 
 #[tokio::test]
 async fn a_keystore_with_a_password_file_signs_like_a_key() {

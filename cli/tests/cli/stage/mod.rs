@@ -51,7 +51,7 @@ impl Stage {
         let anvil = Anvil::start();
         let provider = connect(&anvil.url, KEYS[0]);
         let chain_id = provider.get_chain_id().await.unwrap();
-        let me = signer(KEYS[0]).address();
+        let me = seller();
         let market = ComputeMarket::deploy(provider.clone(), me, 100, Address::repeat_byte(0xfe)).await.unwrap();
         let token = TestToken::deploy(provider.clone()).await.unwrap();
         let customer = signer(KEYS[1]).address();
@@ -78,7 +78,7 @@ impl Stage {
         let mut gpu = B256::ZERO;
         gpu[..21].copy_from_slice(b"NVIDIA-H100-80GB-HBM3");
         let terms = ComputeMarket::OfferTerms {
-            provider: self.market_owner(),
+            provider: seller(),
             token,
             gpuClass: gpu,
             startWindow: 600,
@@ -91,10 +91,6 @@ impl Stage {
         let set = self.market.setOffer(terms, PRICE, available, self.now().await + 86_400, "{}".to_owned());
         set.send().await.unwrap().get_receipt().await.unwrap();
         id.to_string()
-    }
-
-    fn market_owner(&self) -> Address {
-        signer(KEYS[0]).address()
     }
 
     /// `hawser` with the customer's key.
@@ -199,6 +195,10 @@ impl Stage {
         token.mint(self.customer, U256::from(1_000_000_000)).send().await.unwrap().get_receipt().await.unwrap();
         token
     }
+}
+
+fn seller() -> Address {
+    signer(KEYS[0]).address()
 }
 
 fn signer(key: &str) -> PrivateKeySigner {
