@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use hawser_local::Cluster;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -32,6 +33,7 @@ impl DripRegistry {
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind((HOST, 0)).await.context("the local cluster's network is not there")?;
         let port = listener.local_addr()?.port();
+        Cluster::attach()?.allow_plain_http(&format!("{HOST}:{port}"))?;
         let asked = Arc::new(AtomicBool::new(false));
         let server = tokio::spawn(serve(listener, asked.clone()));
         Ok(Self { port, asked, server })

@@ -15,7 +15,15 @@ pub(crate) fn root() -> &'static Path {
 /// directory that outlives the checkout.
 pub(crate) fn cargo(layout: &Layout) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root()).env("CARGO_TARGET_DIR", target(layout)).stdin(Stdio::null());
+    cargo.current_dir(root()).stdin(Stdio::null());
+    // What `cargo xtask` was started with says xtask's own name and version: build scripts that look at it (ring's) would
+    // run again, and everything above them be compiled again.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo.env("CARGO_TARGET_DIR", target(layout));
     cargo
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn pod(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> R
                 "seccompProfile": {"type": "RuntimeDefault"}
             },
             "volumes": volumes(),
-            "initContainers": [probe(input, &gpus), meter(job, offer, input)],
+            "initContainers": [probe(job, input, &gpus), meter(job, offer, input)],
             "containers": [customer(job, input.resources, &gpus)],
         }
     }))
@@ -92,11 +92,12 @@ fn volumes() -> Value {
     ])
 }
 
-fn probe(input: &PodInput<'_>, gpus: &Value) -> Value {
+fn probe(job: &ComputeJob, input: &PodInput<'_>, gpus: &Value) -> Value {
     json!({
         "name": PROBE,
         "image": input.sidecar_image,
         "args": ["probe"],
+        "env": [{"name": "HAWSER_GPUS", "value": job.spec.workload.gpus.to_string()}],
         "securityContext": restricted(true),
         "resources": {"limits": gpus, "requests": gpus},
         "volumeMounts": [{"name": "gpus", "mountPath": GPUS_DIR}],
