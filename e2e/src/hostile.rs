@@ -9,7 +9,9 @@ use alloy::signers::SignerSync as _;
 use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, Result, bail};
 use futures::StreamExt as _;
-use hawser_attestation::{Body, Chain, EvidenceRoot, GpuSeconds, JobId, Line, Market, SignedVoucher, session_proof_hash};
+use hawser_attestation::{
+    Body, Chain, EvidenceRoot, GpuSeconds, JobId, Line, Market, SignedVoucher, session_proof_hash,
+};
 use hawser_local::Layout;
 use hawser_proto::attestation::attestation_client::AttestationClient;
 use hawser_proto::attestation::operator_message::Message;
@@ -180,6 +182,7 @@ async fn forward() -> Result<(Child, u16)> {
     let stdout = child.stdout.take().context("kubectl has no stdout")?;
     let line = BufReader::new(stdout).lines().next_line().await?.context("kubectl port-forward said nothing")?;
     // Forwarding from 127.0.0.1:41234 -> 9443
-    let port = line.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|port| port.parse().ok());
+    let port =
+        line.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|port| port.parse().ok());
     Ok((child, port.with_context(|| format!("kubectl port-forward said {line:?}"))?))
 }

@@ -11,7 +11,13 @@ pub use voucher::{UsageVoucher, eip712_domain, signed_voucher};
 
 /// `ComputeMarket`: `ComputeMarket::new(address, provider)` to call it, `ComputeMarket::deploy` to create it,
 /// `ComputeMarket::ComputeMarketErrors` and `ComputeMarket::ComputeMarketEvents` to decode what it answers.
-#[allow(missing_debug_implementations, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated from the ABI")]
+#[allow(
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated from the ABI"
+)]
 mod market {
     alloy::sol!(
         #[sol(rpc, all_derives)]
@@ -22,7 +28,13 @@ mod market {
 pub use market::ComputeMarket;
 
 /// `TestToken`, an ERC-20 with permit that anybody can mint: the payment token of tests and of the local cluster.
-#[allow(missing_debug_implementations, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated from the ABI")]
+#[allow(
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated from the ABI"
+)]
 mod test_token {
     alloy::sol!(
         #[sol(rpc)]

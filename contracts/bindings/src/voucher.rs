@@ -45,10 +45,7 @@ pub fn eip712_domain(chain_id: u64, market: Address) -> Eip712Domain {
 }
 
 /// A voucher with its attestor's signature, as `claim` takes it; `None` where the count needs more than 64 bits.
-pub fn signed_voucher(
-    voucher: &UsageVoucher,
-    signature: &Signature,
-) -> Option<ComputeMarket::Voucher> {
+pub fn signed_voucher(voucher: &UsageVoucher, signature: &Signature) -> Option<ComputeMarket::Voucher> {
     let compact = signature.normalized_s().as_erc2098();
     let (r, vs) = compact.split_at(32);
     Some(ComputeMarket::Voucher {

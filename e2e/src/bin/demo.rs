@@ -60,7 +60,7 @@ async fn story(options: &Options) -> Result<()> {
         seconds: 300,
         image: world.environment.povray_image.clone(),
         command: Vec::new(),
-        args: ["advanced/chess2.pov", "240", "180"].map(str::to_owned).to_vec(),
+        args: ["advanced/chess2.pov", "160", "120"].map(str::to_owned).to_vec(),
     };
     let order = Order::new(customer.order(&wish).await?, NAMESPACE);
     let ordered = Instant::now();

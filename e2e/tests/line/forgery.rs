@@ -22,7 +22,8 @@ async fn forged_replayed_and_exaggerated_reports_are_refused_and_told() -> Resul
     let market = Market { chain_id: scene.world.chain.chain_id, address: scene.world.chain.market };
     let hostile = Hostile::of_pod(&scene.client, &scene.namespace, &uid, market, placed.order.id).await?;
 
-    refused(RejectReason::BadSignature, async || hostile.forged(&evidence(&scene, &placed, attestor).await?).await).await?;
+    refused(RejectReason::BadSignature, async || hostile.forged(&evidence(&scene, &placed, attestor).await?).await)
+        .await?;
     refused(RejectReason::Stale, async || hostile.replayed(&evidence(&scene, &placed, attestor).await?).await).await?;
     refused(RejectReason::OutOfBounds, async || hostile.exaggerated(&evidence(&scene, &placed, attestor).await?).await)
         .await?;
