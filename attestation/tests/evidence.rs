@@ -196,6 +196,19 @@ fn a_line_signed_by_another_key_is_refused() {
 }
 
 #[test]
+fn a_line_written_in_another_way_is_refused_though_hash_and_signature_hold() {
+    let text = String::from_utf8(file(&[&two_gpus()])).unwrap();
+    for changed in [
+        text.replacen("{\"body\":", "{ \"body\":", 1),
+        text.replacen("GPU-0", "\\u0047PU-0", 1),
+        text.replacen('\n', "\r\n", 1),
+    ] {
+        assert_ne!(changed, text);
+        assert!(matches!(verify(changed.as_bytes()), Err(EvidenceError::Line { line: 1, .. })), "{changed}");
+    }
+}
+
+#[test]
 fn bytes_that_are_no_evidence_are_refused_with_their_line() {
     for (bytes, expected) in [
         (&b""[..], "the evidence is empty"),
