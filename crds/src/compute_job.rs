@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
     version = "v1alpha1",
     kind = "ComputeJob",
     namespaced,
-    shortname = "cj",
+    shortname = "cjob",
     category = "hawser",
     status = "ComputeJobStatus",
     doc = "One order for GPU time, as it runs in this cluster.",

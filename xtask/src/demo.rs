@@ -27,7 +27,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.keep {
         println!("the cluster is still up; to look around:");
         println!("  eval \"$(cargo xtask cluster env)\"");
-        println!("  kubectl get gpuo,cj,dnet -A");
+        println!("  kubectl get gpuo,cjob,dnet -A");
         println!("  kubectl describe cj -n demo");
         println!("  cargo xtask cluster down");
         return told;

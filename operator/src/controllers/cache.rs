@@ -2,13 +2,13 @@
 
 use std::fmt::Debug;
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -19,6 +19,8 @@ const CHANGES: usize = 4096;
 #[derive(Clone)]
 pub(crate) struct Cache<K: 'static + Resource<DynamicType = ()>> {
     pub store: Store<K>,
+    /// Whether everything was listed once. Not asked of the store itself: it wakes only the last of several that wait.
+    listed: watch::Receiver<bool>,
     changed: broadcast::Sender<ObjectRef<K>>,
 }
 
@@ -30,6 +32,7 @@ where
     pub(crate) fn start(client: Client, prune: fn(&mut K), cancel: CancellationToken) -> Self {
         let (reader, writer) = store();
         let changed = broadcast::Sender::new(CHANGES);
+        let (all_listed, listed) = watch::channel(false);
         let news = changed.clone();
         let stream = watcher(Api::<K>::all(client), watcher::Config::default())
             .default_backoff()
@@ -38,6 +41,11 @@ where
                 prune(object);
             })
             .reflect(writer)
+            .inspect_ok(move |event| {
+                if matches!(event, watcher::Event::InitDone) {
+                    all_listed.send_replace(true);
+                }
+            })
             .touched_objects();
         tokio::spawn(async move {
             let mut stream = std::pin::pin!(stream.take_until(cancel.cancelled_owned()));
@@ -49,7 +57,12 @@ where
                 }
             }
         });
-        Self { store: reader, changed }
+        Self { store: reader, listed, changed }
+    }
+
+    /// Waits until everything was listed once; false where the watch has ended before.
+    pub(crate) async fn listed(&self) -> bool {
+        self.listed.clone().wait_for(|listed| *listed).await.is_ok()
     }
 
     /// What changes from now on; a lagging listener misses some.

@@ -7,8 +7,9 @@ use hawser_crds::{ComputeJob, GpuOffer};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Client;
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 
+use super::Error;
 use super::cache::Cache;
 use super::events::Events;
 use super::gpu_offer::terms::ClusterId;
@@ -28,23 +29,21 @@ pub(crate) struct Context {
     pub attestations: Attestations,
     pub events: Events,
     pub metrics: Metrics,
-    pub jobs: Store<DeserializeGuard<ComputeJob>>,
-    pub offers: Store<DeserializeGuard<GpuOffer>>,
+    pub jobs: Cache<DeserializeGuard<ComputeJob>>,
+    pub offers: Cache<DeserializeGuard<GpuOffer>>,
     pub pods: Cache<Pod>,
     pub nodes: Cache<Node>,
     pub memory: Memory,
 }
 
 impl Context {
-    /// Waits until everything is listed once. What is not in a cache before that is not missing.
-    pub(crate) async fn ready(&self) {
-        // A writer is dropped at shutdown only; then nothing is concluded any more.
-        let _ = tokio::join!(
-            self.jobs.wait_until_ready(),
-            self.offers.wait_until_ready(),
-            self.pods.store.wait_until_ready(),
-            self.nodes.store.wait_until_ready(),
-        );
+    /// Waits until everything was listed once. What is not in a cache before that is not missing.
+    pub(crate) async fn ready(&self) -> Result<(), Error> {
+        let all = self.jobs.listed().await
+            && self.offers.listed().await
+            && self.pods.listed().await
+            && self.nodes.listed().await;
+        if all { Ok(()) } else { Err(Error::Stopping) }
     }
 }
 

@@ -22,6 +22,9 @@ pub(crate) enum Error {
     /// The last words of a job's meter could not be taken now.
     #[error("termination message: {0}")]
     LastWords(Refusal),
+    /// The operator stops before it has seen everything once.
+    #[error("the operator is stopping")]
+    Stopping,
     /// The resource has no namespace or uid: it does not come from an API server.
     #[error("the resource has no {0}")]
     Unnamed(&'static str),

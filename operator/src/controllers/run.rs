@@ -63,8 +63,8 @@ pub async fn run(
     let context = Arc::new(Context {
         events: Events::new(client.clone(), &config.pod_name),
         networks: Networks::new(metrics.clone(), cancel.clone()),
-        jobs: jobs.store(),
-        offers: offers.store(),
+        jobs: Cache::start(client.clone(), |_| (), cancel.clone()),
+        offers: Cache::start(client.clone(), |_| (), cancel.clone()),
         memory: Memory::default(),
         client,
         config,
@@ -126,17 +126,14 @@ async fn run_offers(
         std::future::ready(offer)
     });
     // A job belongs to its offer: what it holds, and whether it still needs the offer.
-    let jobs: Api<DeserializeGuard<ComputeJob>> = Api::all(context.client.clone());
+    let jobs = context.jobs.changes().map(|_| ());
     controller
         // A burst of pods is one look at the offer.
         .with_config(Pace::default().debounce(Duration::from_millis(300)))
         .reconcile_all_on(pods)
         .reconcile_all_on(nodes)
+        .reconcile_all_on(jobs)
         .reconcile_on(acts)
-        .watches(jobs, watcher::Config::default(), |guarded| {
-            let offer = guarded.0.as_ref().ok().map(|job| job.spec.offer_ref.clone())?;
-            Some(ObjectRef::new(&offer).within(&guarded.namespace()?))
-        })
         .graceful_shutdown_on(stop)
         .run(gpu_offer::reconcile, gpu_offer::failed, Arc::clone(context))
         .for_each(|_| std::future::ready(()))

@@ -78,7 +78,7 @@ fn job_id(job: &ComputeJob) -> Result<JobId, Error> {
 fn offer(job: &ComputeJob, context: &Context) -> Option<Arc<GpuOffer>> {
     let reference: ObjectRef<DeserializeGuard<GpuOffer>> =
         ObjectRef::new(&job.spec.offer_ref).within(&job.namespace().unwrap_or_default());
-    context.offers.get(&reference)?.0.as_ref().ok().map(|offer| Arc::new(offer.clone()))
+    context.offers.store.get(&reference)?.0.as_ref().ok().map(|offer| Arc::new(offer.clone()))
 }
 
 async fn chain(source: Option<&OrderSource>, network: Option<&Network>, id: JobId, context: &Context) -> ChainView {

@@ -33,7 +33,7 @@ pub(crate) async fn reconcile(
     context: Arc<Context>,
 ) -> Result<Action, Error> {
     context.metrics.reconciles("ComputeJob").inc();
-    context.ready().await;
+    context.ready().await?;
     let Ok(job) = &guarded.0 else { return Ok(Action::await_change()) };
     let job = Arc::new(job.clone());
     let namespace = job.namespace().ok_or(Error::Unnamed("namespace"))?;

@@ -110,7 +110,7 @@ fn count(offer: &GpuOffer, context: &Context) -> Capacity {
 
 /// Jobs of every offer that sells from the same nodes.
 fn claimants(offer: &GpuOffer, context: &Context) -> Vec<Claimant> {
-    let jobs = context.jobs.state();
+    let jobs = context.jobs.store.state();
     let mut list: Vec<_> = jobs
         .iter()
         .filter_map(|guarded| guarded.0.as_ref().ok())
@@ -130,6 +130,7 @@ fn sells_the_same(job: &ComputeJob, gpu: &GpuSelector, context: &Context) -> boo
     let reference = ObjectRef::new(&job.spec.offer_ref).within(&job.namespace().unwrap_or_default());
     context
         .offers
+        .store
         .get(&reference)
         .and_then(|guarded| guarded.0.as_ref().ok().map(|o| o.spec.gpu.clone()))
         .is_some_and(|other| other.product == gpu.product && other.resource_name == gpu.resource_name)

@@ -31,7 +31,7 @@ pub(crate) async fn reconcile(
     context: Arc<Context>,
 ) -> Result<Action, Error> {
     context.metrics.reconciles("DepinNetwork").inc();
-    context.ready().await;
+    context.ready().await?;
     let Ok(resource) = &guarded.0 else { return Ok(Action::await_change()) };
     let api: Api<DepinNetwork> = Api::all(context.client.clone());
     if resource.metadata.deletion_timestamp.is_some() {

@@ -35,7 +35,7 @@ pub(crate) fn sink(
 }
 
 async fn take(context: &Context, network: &str, handle: &Network, order: &Order) -> Result<(), Error> {
-    context.ready().await;
+    context.ready().await?;
     let Some(offer) = offer_of(context, network, handle, order.offer) else {
         // Another cluster of the same provider, or an offer that is gone for good.
         info!(job = %order.job, offer = %order.offer, "an order for an offer that is not of this cluster");
@@ -94,7 +94,7 @@ fn warn_of_another(existing: &ComputeJob, order: &Order) {
 /// fresh offer is not written yet; an earlier offer of changed terms is found by its status.
 fn offer_of(context: &Context, network: &str, handle: &Network, id: OfferId) -> Option<Arc<GpuOffer>> {
     let text = id.to_string();
-    context.offers.state().iter().filter_map(|guarded| guarded.0.as_ref().ok()).find_map(|offer| {
+    context.offers.store.state().iter().filter_map(|guarded| guarded.0.as_ref().ok()).find_map(|offer| {
         if offer.spec.network_ref != network {
             return None;
         }

@@ -149,7 +149,7 @@ fn posted_card(offer: &GpuOffer, market: &Market, context: &Context) -> Option<S
 
 /// Jobs that still need this offer to be settled.
 fn unsettled(offer: &GpuOffer, context: &Context) -> u32 {
-    let jobs = context.jobs.state();
+    let jobs = context.jobs.store.state();
     let count = jobs
         .iter()
         .filter_map(|guarded| guarded.0.as_ref().ok())

@@ -30,7 +30,7 @@ pub(crate) async fn reconcile(
     context: Arc<Context>,
 ) -> Result<Action, Error> {
     context.metrics.reconciles("GpuOffer").inc();
-    context.ready().await;
+    context.ready().await?;
     let Ok(offer) = &guarded.0 else { return Ok(Action::await_change()) };
     let namespace = offer.namespace().ok_or(Error::Unnamed("namespace"))?;
     let api: Api<GpuOffer> = Api::namespaced(context.client.clone(), &namespace);
