@@ -15,7 +15,7 @@ pub struct Config {
     /// Where the attestation service (gRPC over TLS) listens.
     #[arg(long, env = "HAWSER_ATTESTATION_LISTEN", default_value = "0.0.0.0:9443")]
     pub attestation_listen: SocketAddr,
-    /// Where the jobs' pods reach it; absent: https://hawser-attestation.NAMESPACE.svc:9443.
+    /// Where the jobs' pods reach it; absent: `https://hawser-attestation.NAMESPACE.svc:9443`.
     #[arg(long, env = "HAWSER_ATTESTATION_URL")]
     pub attestation_url: Option<String>,
     /// Where /healthz, /readyz and /metrics are served.
@@ -24,7 +24,7 @@ pub struct Config {
     /// Image with hawser-sidecar, for the jobs' pods.
     #[arg(long, env = "HAWSER_SIDECAR_IMAGE")]
     pub sidecar_image: String,
-    /// Where evidence is kept: s3://bucket/prefix (settings in AWS_*) or file:///path.
+    /// Where evidence is kept: `s3://bucket/prefix` (settings in `AWS_*`) or `file:///path`.
     #[arg(long, env = "HAWSER_EVIDENCE_URL")]
     pub evidence_url: String,
     /// Where customers read the same files.

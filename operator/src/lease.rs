@@ -96,7 +96,7 @@ impl Lease {
                 metadata: ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
                 spec: Some(self.spec(0, Timestamp::now())),
             };
-            return Ok(self.won(self.api.create(&PostParams::default(), &object).await)?);
+            return self.won(self.api.create(&PostParams::default(), &object).await);
         };
         let version = object.metadata.resource_version.clone();
         let since = match last {

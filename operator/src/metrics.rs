@@ -156,7 +156,7 @@ impl Metrics {
         self.leading.set(i64::from(leads));
     }
 
-    /// In the OpenMetrics text format.
+    /// In the `OpenMetrics` text format.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing into a String does not fail.

@@ -41,7 +41,7 @@ const AWAITED: Duration = Duration::from_secs(2);
 /// While the job runs: a customer's `endJob` gives 60 s of notice.
 const RUNNING: Duration = Duration::from_secs(10);
 /// When nothing is expected.
-const IDLE: Duration = Duration::from_secs(300);
+const IDLE: Duration = Duration::from_mins(5);
 /// Longest reason that is said on chain, in bytes.
 const REASON: usize = 200;
 
@@ -89,12 +89,12 @@ fn may_be_accepted(seen: &Observed, outcome: Option<&Outcome>) -> bool {
 fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_voucher: bool) -> Vec<Act> {
     let ChainView::Known { job, time, .. } = &seen.chain else { return Vec::new() };
     let id = seen.id;
-    if outcome.is_none() && accepted {
-        if let Some(attestor) = seen.attested.as_ref().map(|a| a.attestor).filter(|a| Some(*a) != job.attestor) {
-            if matches!(job.status, JobStatus::Open | JobStatus::Running) {
-                return vec![Act::Start { job: id, attestor }];
-            }
-        }
+    if outcome.is_none()
+        && accepted
+        && let Some(attestor) = seen.attested.as_ref().map(|a| a.attestor).filter(|a| Some(*a) != job.attestor)
+        && matches!(job.status, JobStatus::Open | JobStatus::Running)
+    {
+        return vec![Act::Start { job: id, attestor }];
     }
     let newest = voucher::newest(seen);
     let attested = GpuSeconds(newest.as_ref().map_or(0, |v| v.gpu_seconds.0));

@@ -81,6 +81,7 @@ async fn finish(
 }
 
 /// What to do after a failed reconcile: try again soon; what was wrong is in the log and in the metrics.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that Controller::run takes")]
 pub(crate) fn failed(guarded: Arc<DeserializeGuard<ComputeJob>>, error: &Error, context: Arc<Context>) -> Action {
     context.metrics.errors("ComputeJob").inc();
     tracing::warn!(job = %guarded.name_any(), namespace = guarded.namespace(), %error, "reconcile failed");

@@ -36,6 +36,7 @@ const DECLINE_AHEAD: SignedDuration = SignedDuration::from_secs(10);
 /// The market doesn't know the job: one endpoint may be behind the others, after so long it is a reorg.
 const REORG_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
+#[expect(clippy::unnecessary_wraps, reason = "the rules below return it as it is")]
 fn over(kind: Kind, reason: &str, message: impl Into<String>) -> Option<Outcome> {
     Some(Outcome { kind, reason: reason.to_owned(), message: message.into() })
 }

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use super::build::{CUSTOMER, METER, POD_FINALIZER, PROBE};
 
 /// A job's pod as it stands.
+#[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PodState {
     pub name: String,
@@ -133,6 +134,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "json! at the call reads best")]
     fn pod(meta: Value, status: Value) -> PodState {
         let mut metadata = json!({"name": "job-1", "uid": "u", "finalizers": [POD_FINALIZER]});
         for (key, value) in meta.as_object().unwrap() {

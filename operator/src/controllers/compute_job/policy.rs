@@ -109,6 +109,7 @@ mod tests {
         .unwrap()
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "json! at the call reads best")]
     fn job(workload: Value, source: Value) -> ComputeJob {
         let mut spec = json!({"image": "i", "gpus": 2});
         for (key, value) in workload.as_object().unwrap() {

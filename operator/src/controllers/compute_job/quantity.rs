@@ -45,14 +45,14 @@ impl Amount {
 
     /// In the largest binary unit that it is a whole number of.
     pub(crate) fn to_quantity(self) -> Quantity {
-        if self.0 % 1000 != 0 {
+        if !self.0.is_multiple_of(1000) {
             return Quantity(format!("{}m", self.0));
         }
         let whole = self.0 / 1000;
         let (suffix, unit) = SUFFIXES[..6]
             .iter()
             .rev()
-            .find(|(_, unit)| whole >= *unit && whole % unit == 0)
+            .find(|(_, unit)| whole >= *unit && whole.is_multiple_of(*unit))
             .copied()
             .unwrap_or(("", 1));
         Quantity(format!("{}{suffix}", whole / unit))

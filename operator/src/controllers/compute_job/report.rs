@@ -110,7 +110,7 @@ fn accepted(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
             list.set(ACCEPTED, Truth::Unknown, "NoOffer", message);
         }
         (None, _, Ok(())) => {
-            list.set(ACCEPTED, Truth::Unknown, "Waiting", "the market does not show the order as open yet")
+            list.set(ACCEPTED, Truth::Unknown, "Waiting", "the market does not show the order as open yet");
         }
     }
 }
@@ -157,7 +157,7 @@ fn running(seen: &Observed, list: &mut Conditions) {
             list.set(RUNNING, Truth::No, &ended.reason, format!("the program ended with exit code {}", ended.code));
         }
         (None, Some(_), _) if pod.deleted.is_some() => {
-            list.set(RUNNING, Truth::No, "Stopping", "the pod is being stopped")
+            list.set(RUNNING, Truth::No, "Stopping", "the pod is being stopped");
         }
         (None, Some(_), _) => list.set(RUNNING, Truth::Yes, "ContainerRunning", "the program runs"),
         (None, None, Some((reason, message))) if !reason.is_empty() => {
@@ -172,7 +172,7 @@ fn attested(seen: &Observed, list: &mut Conditions) {
     match seen.attested.as_ref().and_then(|a| a.last_rejection.as_ref()) {
         Some(why) if !vouched => list.set(ATTESTED, Truth::No, "Refused", why.clone()),
         _ if vouched => {
-            list.set(ATTESTED, Truth::Yes, "VoucherAccepted", "vouchers of the job's attestor are accepted")
+            list.set(ATTESTED, Truth::Yes, "VoucherAccepted", "vouchers of the job's attestor are accepted");
         }
         _ => list.set(ATTESTED, Truth::No, "NoVoucher", "no voucher came yet"),
     }

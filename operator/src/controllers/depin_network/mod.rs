@@ -117,6 +117,7 @@ fn identity(resource: &DepinNetwork, key: &str) -> B256 {
 }
 
 /// What to do after a failed reconcile: try again soon.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that Controller::run takes")]
 pub(crate) fn failed(guarded: Arc<DeserializeGuard<DepinNetwork>>, error: &Error, context: Arc<Context>) -> Action {
     context.metrics.errors("DepinNetwork").inc();
     tracing::warn!(network = %guarded.name_any(), %error, "reconcile failed");

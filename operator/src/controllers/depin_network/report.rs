@@ -73,7 +73,7 @@ fn newer(stored: Option<Head>, seen: Option<Head>) -> Option<Head> {
 fn connected(observed: &Observed, list: &mut Conditions) {
     match &observed.connection {
         Connection::Connected { endpoint } => {
-            list.set(CONNECTED, Truth::Yes, "Connected", format!("{endpoint} answers and its head moves"))
+            list.set(CONNECTED, Truth::Yes, "Connected", format!("{endpoint} answers and its head moves"));
         }
         Connection::Disconnected { reason: Disconnected::Connecting, message } => {
             list.set(CONNECTED, Truth::Unknown, "Connecting", message.clone());
@@ -105,7 +105,7 @@ fn chain_matches(resource: &DepinNetwork, observed: &Observed, list: &mut Condit
             list.set(CHAIN_MATCHES, Truth::No, "NoMarket", message);
         }
         Connection::Disconnected { message, .. } => {
-            list.set(CHAIN_MATCHES, Truth::Unknown, "NotConnected", message.clone())
+            list.set(CHAIN_MATCHES, Truth::Unknown, "NotConnected", message.clone());
         }
     }
 }
@@ -114,7 +114,7 @@ fn wallet_funded(observed: &Observed, list: &mut Conditions) {
     let wallet = observed.wallet.to_checksum(None);
     match observed.balance {
         None => {
-            list.set(WALLET_FUNDED, Truth::Unknown, "NotConnected", format!("the balance of {wallet} is not known"))
+            list.set(WALLET_FUNDED, Truth::Unknown, "NotConnected", format!("the balance of {wallet} is not known"));
         }
         Some(U256::ZERO) => {
             list.set(WALLET_FUNDED, Truth::No, "Empty", format!("send coins for gas to {wallet}"));

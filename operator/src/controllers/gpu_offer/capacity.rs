@@ -169,6 +169,7 @@ mod tests {
         serde_json::from_value(json!({"product": PRODUCT})).unwrap()
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "json! at the call reads best")]
     fn offer(more: serde_json::Value) -> GpuOfferSpec {
         let mut spec = json!({
             "networkRef": "n", "gpu": {"product": PRODUCT},

@@ -30,6 +30,7 @@ pub(crate) struct Observed {
 }
 
 /// What is known of the offer on chain.
+#[expect(clippy::large_enum_variant, reason = "one value a reconcile")]
 pub(crate) enum Market {
     /// Not now: why, as reason and message.
     Unknown(&'static str, String),

@@ -22,7 +22,7 @@ use dereference::{Market, Observed};
 /// While the chain does not hold what it should.
 const AWAITED: Duration = Duration::from_secs(2);
 /// Otherwise: somebody else may have changed the offer with the provider's cold key.
-const STEADY: Duration = Duration::from_secs(60);
+const STEADY: Duration = Duration::from_mins(1);
 
 /// Looks at an offer and takes its next step.
 pub(crate) async fn reconcile(
@@ -78,6 +78,7 @@ fn request(context: &Context, offer: &GpuOffer, seen: &Observed, acts: &[Act]) {
 }
 
 /// What to do after a failed reconcile: try again soon.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that Controller::run takes")]
 pub(crate) fn failed(guarded: Arc<DeserializeGuard<GpuOffer>>, error: &Error, context: Arc<Context>) -> Action {
     context.metrics.errors("GpuOffer").inc();
     tracing::warn!(offer = %guarded.name_any(), namespace = guarded.namespace(), %error, "reconcile failed");

@@ -49,15 +49,15 @@ fn published(seen: &Observed, as_wanted: bool, list: &mut Conditions) {
         Market::Unknown(reason, message) => list.set(PUBLISHED, Truth::Unknown, reason, message.clone()),
         Market::Invalid(error) => list.set(PUBLISHED, Truth::No, "InvalidSpec", error.to_string()),
         Market::Read { obstacle: Some(why), .. } if !as_wanted => {
-            list.set(PUBLISHED, Truth::No, "Refused", why.clone())
+            list.set(PUBLISHED, Truth::No, "Refused", why.clone());
         }
         Market::Read { chain: None, .. } => list.set(PUBLISHED, Truth::No, "Posting", "the offer is being posted"),
         Market::Read { .. } if as_wanted => {
-            list.set(PUBLISHED, Truth::Yes, "OnChain", "the market holds the offer as it is here")
+            list.set(PUBLISHED, Truth::Yes, "OnChain", "the market holds the offer as it is here");
         }
         // The offer stands; a number in it is on its way.
         Market::Read { .. } => {
-            list.set(PUBLISHED, Truth::Yes, "Updating", "the market holds the offer, a change is on its way")
+            list.set(PUBLISHED, Truth::Yes, "Updating", "the market holds the offer, a change is on its way");
         }
     }
 }
@@ -125,7 +125,7 @@ fn ready(offer: &GpuOffer, list: &mut Conditions) {
     match missing.and_then(|kind| now.iter().find(|c| c.type_ == kind)) {
         None => list.set(READY, Truth::Yes, "Ready", "customers can order"),
         Some(c) if offer.metadata.deletion_timestamp.is_some() => {
-            list.set(READY, Truth::No, "Leaving", c.message.clone())
+            list.set(READY, Truth::No, "Leaving", c.message.clone());
         }
         Some(c) => list.set(READY, Truth::No, &c.reason, c.message.clone()),
     }

@@ -177,6 +177,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "json! at the call reads best")]
     fn built(workload: Value) -> Pod {
         let offer = serde_json::from_value(json!({
             "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "h100", "namespace": "tenants"},

@@ -79,7 +79,7 @@ fn seen(chain: ChainView) -> Observed {
         pod: None,
         attested: None,
         vacancy: Ok(()),
-        policy: Policy { interval: Duration::from_secs(3600) },
+        policy: Policy { interval: Duration::from_hours(1) },
         obstacle: None,
         tx: None,
         now: at(0),
