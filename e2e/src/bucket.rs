@@ -12,7 +12,7 @@ use crate::environment::Environment;
 
 /// Region that the test server claims to be in.
 pub const REGION: &str = "us-east-1";
-const VALID: Duration = Duration::from_secs(60);
+const VALID: Duration = Duration::from_mins(1);
 
 /// Makes the bucket unless it is there, and lets anybody read its objects.
 ///

@@ -68,7 +68,7 @@ pub async fn stop(client: &Client) -> Result<()> {
         if error.to_string().contains("no operator") { Ok(()) } else { Err(error) }
     })?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
-    wait::until("no operator is left", Duration::from_secs(60), async || {
+    wait::until("no operator is left", Duration::from_mins(1), async || {
         let left = pods.list(&ListParams::default().labels(SELECTOR)).await?.items.len();
         Ok(if left == 0 { Ok(()) } else { Err(format!("{left} pods")) })
     })

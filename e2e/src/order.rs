@@ -63,7 +63,7 @@ impl Order {
             let status = job.status.as_ref();
             status.is_some_and(|s| conditions::is_true(&s.conditions, hawser_crds::condition::ATTESTED))
         };
-        self.when(client, "is attested", Duration::from_secs(60), attested).await
+        self.when(client, "is attested", Duration::from_mins(1), attested).await
     }
 
     /// Waits until it is over: settled or declined.
@@ -75,7 +75,7 @@ impl Order {
             let phase = job.status.as_ref().map(|status| status.phase);
             matches!(phase, Some(Phase::Succeeded | Phase::Failed | Phase::Declined))
         };
-        self.when(client, "is over", Duration::from_secs(240), over).await
+        self.when(client, "is over", Duration::from_mins(4), over).await
     }
 
     /// Waits until `met` says so of the `ComputeJob`.

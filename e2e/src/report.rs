@@ -48,6 +48,6 @@ impl Report {
             ("  fee", self.fee.clone()),
             ("hawser verify", if self.verified { "ok" } else { "NOT ok" }.to_owned()),
         ];
-        rows.iter().map(|(name, value)| format!("{name:<24}{value}\n")).collect()
+        rows.map(|(name, value)| format!("{name:<24}{value}")).join("\n")
     }
 }

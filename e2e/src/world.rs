@@ -113,7 +113,7 @@ impl World {
 
     async fn wait_for_operator(&self, client: &Client) -> Result<()> {
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), SYSTEM);
-        wait::until("the operator's Deployment is available", Duration::from_secs(120), async || {
+        wait::until("the operator's Deployment is available", Duration::from_mins(2), async || {
             let Some(deployment) = deployments.get_opt("hawser").await? else {
                 return Ok(Err("there is no Deployment hawser".to_owned()));
             };
@@ -154,7 +154,7 @@ impl World {
 
     async fn wait_for_network(&self, client: &Client) -> Result<()> {
         let networks: Api<DepinNetwork> = Api::all(client.clone());
-        wait::until("DepinNetwork local is Ready", Duration::from_secs(60), async || {
+        wait::until("DepinNetwork local is Ready", Duration::from_mins(1), async || {
             let network = networks.get(NETWORK).await?;
             let generation = network.metadata.generation;
             let status = network.status.unwrap_or_default();
@@ -182,7 +182,7 @@ impl World {
         let offer = GpuOffer::new(name, spec);
         offers.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&offer)).await?;
         let ready =
-            wait::until(&format!("GpuOffer {namespace}/{name} is Ready"), Duration::from_secs(60), async || {
+            wait::until(&format!("GpuOffer {namespace}/{name} is Ready"), Duration::from_mins(1), async || {
                 let offer = offers.get(name).await?;
                 let status = offer.status.clone().unwrap_or_default();
                 let ready = status.observed_generation == offer.metadata.generation
@@ -250,7 +250,7 @@ async fn sweep(client: &Client) -> Result<()> {
     for namespace in namespaces.list(&tenants).await? {
         namespaces.delete(&namespace.name_any(), &DeleteParams::default()).await?;
     }
-    wait::until("earlier tenants are gone", Duration::from_secs(180), async || {
+    wait::until("earlier tenants are gone", Duration::from_mins(3), async || {
         let left = namespaces.list(&tenants).await?.items;
         let names: Vec<_> = left.iter().map(ResourceExt::name_any).collect();
         Ok(if names.is_empty() { Ok(()) } else { Err(names.join(", ")) })

@@ -28,7 +28,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("the cluster is still up; to look around:");
         println!("  eval \"$(cargo xtask cluster env)\"");
         println!("  kubectl get gpuo,cjob,dnet -A");
-        println!("  kubectl describe cj -n demo");
+        println!("  kubectl describe cjob -n demo");
         println!("  cargo xtask cluster down");
         return told;
     }

@@ -78,7 +78,8 @@ fn test_program(message: &str) -> Result<Option<TestProgram>> {
 
 /// Runs a command with its output shown.
 pub(crate) fn show(command: &mut Command) -> Result<()> {
-    let shown = format!("{:?} {:?}", command.get_program(), command.get_args().collect::<Vec<_>>());
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let shown = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let status = command.stdin(Stdio::null()).status().with_context(|| format!("{shown} can't be run"))?;
     if !status.success() {
         bail!("{shown} ended with {status}");

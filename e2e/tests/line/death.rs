@@ -28,7 +28,7 @@ async fn an_operator_killed_between_the_last_voucher_and_the_claim_claims_once()
     placed.order.running(&scene.client).await?;
     // The container's end is in the status before its use is claimed: the claim is not mined before the next block.
     let ended = |job: &ComputeJob| job.status.as_ref().is_some_and(|status| status.container_finished_at.is_some());
-    placed.order.when(&scene.client, "has ended", Duration::from_secs(60), ended).await?;
+    placed.order.when(&scene.client, "has ended", Duration::from_mins(1), ended).await?;
     operator::kill(&scene.client).await?;
     operator::leads(&scene.client).await?;
     settles(&scene, &placed, Phase::Succeeded).await?;
@@ -47,7 +47,7 @@ async fn a_pod_that_ends_while_the_operator_is_down_is_still_paid() -> Result<()
         let phases: Vec<_> = pods.iter().filter_map(|pod| pod.status.as_ref()?.phase.clone()).collect();
         Ok(if phases == ["Succeeded"] { Ok(()) } else { Err(format!("{phases:?}")) })
     };
-    hawser_e2e::wait::until("the pod ended unseen", Duration::from_secs(60), over).await?;
+    hawser_e2e::wait::until("the pod ended unseen", Duration::from_mins(1), over).await?;
     operator::start(&scene.client).await?;
     settles(&scene, &placed, Phase::Succeeded).await?;
     let used = scene.world.chain.job(placed.order.id).await?.used;

@@ -32,7 +32,7 @@ async fn forged_replayed_and_exaggerated_reports_are_refused_and_told() -> Resul
         let usage = job.status.as_ref().and_then(|status| status.usage.clone()).unwrap_or_default();
         usage.vouchers_rejected >= 3 && usage.last_rejection.is_some()
     };
-    placed.order.when(&scene.client, "tells of three refusals", Duration::from_secs(60), told).await?;
+    placed.order.when(&scene.client, "tells of three refusals", Duration::from_mins(1), told).await?;
     placed.order.over(&scene.client).await?;
     let used = scene.world.chain.job(placed.order.id).await?.used;
     ensure!(used < 100, "{used} GPU-seconds were claimed for 45 s on one GPU");

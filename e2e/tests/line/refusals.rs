@@ -125,7 +125,7 @@ async fn open(scene: &Scene, account: &Account, gpus: u16, spec: &[u8]) -> Resul
 async fn ends_badly(scene: &Scene, spec: &serde_json::Value, phase: Phase) -> Result<()> {
     let placed = open(scene, &scene.world.chain.actors.customer, 1, spec.to_string().as_bytes()).await?;
     let over = |job: &hawser_crds::ComputeJob| job.status.as_ref().is_some_and(|status| status.phase == phase);
-    let job = placed.order.when(&scene.client, &format!("is {phase:?}"), Duration::from_secs(240), over).await?;
+    let job = placed.order.when(&scene.client, &format!("is {phase:?}"), Duration::from_mins(4), over).await?;
     let status = job.status.unwrap_or_default();
     ensure!(status.reason.as_deref().is_some_and(|reason| reason.contains("Image")), "{status:?}");
     let after = scene.books().await?;

@@ -10,6 +10,8 @@ use crate::{artifacts, workspace};
 pub(crate) fn run(layout: &Layout, filter: Option<&str>, tally: &mut Tally) {
     let mut cluster = None;
     tally.check("cluster up", || {
+        // A fresh one: what an earlier run left must neither help nor hinder. An existing cluster is not touched by this.
+        Cluster::down()?;
         cluster = Some(Cluster::up()?);
         Ok(())
     });

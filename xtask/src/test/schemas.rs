@@ -1,4 +1,4 @@
-//! JSON schemas for kubeconform, from the OpenAPI document inside Kubernetes' own Go module: its usual source is a
+//! JSON schemas for kubeconform, from the `OpenAPI` document inside Kubernetes' own Go module: its usual source is a
 //! download site, and this one has exactly the version that the local cluster runs.
 
 use std::fs;
@@ -49,7 +49,7 @@ fn kinds(definitions: &Map<String, Value>) -> Vec<(String, String)> {
     definitions.iter().filter_map(named).collect()
 }
 
-/// Unknown fields are refused, and what OpenAPI v2 can't say is said.
+/// Unknown fields are refused, and what `OpenAPI` v2 can't say is said.
 fn tighten(schema: &mut Value) {
     match schema {
         Value::Object(object) if object.get("format").is_some_and(|format| format == "int-or-string") => {

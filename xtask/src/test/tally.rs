@@ -1,4 +1,5 @@
 use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,16 +33,23 @@ impl Tally {
         self.step(name, || check().map(|()| (1, 0)));
     }
 
-    /// Runs a test program and counts the tests that it says it ran. One that fails without saying so, or runs none,
-    /// counts as one failure.
+    /// Runs a test program and counts the tests that it says it ran. One that fails without saying so counts as one
+    /// failure.
     pub(crate) fn tests(&mut self, name: &str, command: &mut Command, count: fn(&str) -> Option<(usize, usize)>) {
         self.step(name, || {
-            let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-            let output = output.with_context(|| format!("{} can't be run", command.get_program().display()))?;
-            let text = String::from_utf8_lossy(&output.stdout);
-            print!("{text}");
+            let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+            let mut child = child.with_context(|| format!("{} can't be run", command.get_program().display()))?;
+            let mut text = String::new();
+            // Shown as it comes: some of these run for minutes.
+            for line in child.stdout.take().into_iter().flat_map(|stdout| BufReader::new(stdout).lines()) {
+                let line = line?;
+                println!("{line}");
+                text.push_str(&line);
+                text.push('\n');
+            }
+            let succeeded = child.wait()?.success();
             let (passed, failed) = count(&text).unwrap_or_default();
-            Ok(if output.status.success() { (passed, failed) } else { (passed, failed.max(1)) })
+            Ok((passed, failed.max(usize::from(!succeeded))))
         });
     }
 
