@@ -49,8 +49,12 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
     })
 }
 
-/// Takes the last voucher from where meter left it when it ended, unless its last report came already.
+/// Takes the last voucher from where meter left it when it ended, unless its last report came already. Not before the
+/// chain is seen: the pod keeps it meanwhile.
 pub(crate) async fn hear_last_words(mut seen: Observed, context: &Context) -> Result<Observed, Error> {
+    if !seen.chain_is_seen() {
+        return Ok(seen);
+    }
     let finished = seen.attested.as_ref().is_some_and(|a| a.finished);
     let words = seen.pod.as_ref().filter(|p| p.held && p.meter_over).and_then(|p| p.last_words.clone());
     if let Some(words) = words.filter(|_| !finished) {

@@ -89,8 +89,16 @@ impl Observed {
         now.or_else(|| self.job.status.as_ref()?.container_finished_at.as_ref().map(|t| t.0))
     }
 
-    /// No report will come any more.
+    /// The chain's word on the job is at hand. Without it a voucher can't be judged: who may sign, and since when.
+    pub(crate) fn chain_is_seen(&self) -> bool {
+        !matches!(self.chain, ChainView::Unknown(_))
+    }
+
+    /// No report will come any more, and every one that came could be judged.
     pub(crate) fn quiet(&self) -> bool {
+        if !self.chain_is_seen() {
+            return false;
+        }
         self.attested.as_ref().is_some_and(|a| a.finished)
             || self.pod.as_ref().is_none_or(|pod| pod.meter_over || pod.quiet(self.now))
     }

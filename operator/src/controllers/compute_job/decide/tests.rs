@@ -355,6 +355,17 @@ fn a_restarted_operator_claims_the_voucher_of_the_status() {
 }
 
 #[test]
+fn while_the_chain_cannot_be_seen_the_pod_of_an_ended_program_keeps_its_last_voucher() {
+    let mut seen = written_running();
+    seen.pod = Some(ended_pod(0));
+    seen.chain = ChainView::Unknown("no network yet".to_owned());
+    let seen = written(written(seen));
+    let decision = decide(&seen);
+    assert_eq!(decision.pod, PodStep::Keep);
+    assert!(decision.acts.is_empty() && !decision.done);
+}
+
+#[test]
 fn an_obstacle_stands_in_the_status() {
     let mut look = written(seen(known(chain(JobStatus::Open))));
     look.pod = Some(pod());
