@@ -215,7 +215,7 @@ impl World {
             },
             isolation: Isolation::default(),
             attestation: Attestation { interval_seconds: 2 },
-            pull: Pull { free_seconds: 30, timeout_seconds: 60 },
+            pull: Pull { free_seconds: 20, timeout_seconds: 40 },
             card: BTreeMap::from([("region".to_owned(), "local".to_owned())]),
             suspend: false,
         }

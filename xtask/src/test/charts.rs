@@ -2,12 +2,12 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use hawser_local::{Layout, helm, kubeconform, output};
 
 use super::schemas;
 use super::tally::Tally;
-use crate::workspace;
+use crate::workspace::{self, show};
 
 /// Without a cluster helm can't know which version the charts will meet.
 const KUBERNETES: &str = "1.34.0";
@@ -40,6 +40,6 @@ fn conforms(kubeconform: &mut Command, rendered: &str, schemas: &std::path::Path
     let file = tempfile::NamedTempFile::with_suffix(".yaml")?;
     std::fs::write(file.path(), rendered)?;
     kubeconform.args(["-strict", "-summary", "-schema-location"]).arg(schemas.join(schemas::TEMPLATE));
-    print!("{}", output(kubeconform.arg(file.path())).context("kubeconform")?);
-    Ok(())
+    // Its findings are on stdout.
+    show(kubeconform.arg(file.path()))
 }

@@ -43,7 +43,10 @@ fn kinds(definitions: &Map<String, Value>) -> Vec<(String, String)> {
     let named = |(name, definition): (&String, &Value)| {
         let [kind] = definition.get(gvk)?.as_array()?.as_slice() else { return None };
         let part = |key: &str| kind.get(key)?.as_str().map(ToOwned::to_owned);
-        let file = format!("{}_{}_{}.json", part("group")?, part("version")?, part("kind")?.to_lowercase());
+        let version = part("version")?;
+        // kubeconform takes the version for the group where there is no group.
+        let group = part("group").filter(|group| !group.is_empty()).unwrap_or_else(|| version.clone());
+        let file = format!("{group}_{version}_{}.json", part("kind")?.to_lowercase());
         Some((name.clone(), file))
     };
     definitions.iter().filter_map(named).collect()
@@ -83,8 +86,11 @@ mod tests {
 
     #[test]
     fn a_kinds_file_is_named_as_kubeconform_looks_for_it() {
-        let definitions = json!({"a.Deployment": {"x-kubernetes-group-version-kind": [{"group": "apps", "kind": "Deployment", "version": "v1"}]}, "b": {}});
+        let kind =
+            |group, kind| json!({"x-kubernetes-group-version-kind": [{"group": group, "kind": kind, "version": "v1"}]});
+        let definitions = json!({"a": kind("apps", "Deployment"), "b": {}, "c": kind("", "Service")});
         let Value::Object(definitions) = definitions else { unreachable!() };
-        assert_eq!(kinds(&definitions), [("a.Deployment".to_owned(), "apps_v1_deployment.json".to_owned())]);
+        let files: Vec<_> = kinds(&definitions).into_iter().map(|(_, file)| file).collect();
+        assert_eq!(files, ["apps_v1_deployment.json", "v1_v1_service.json"]);
     }
 }
