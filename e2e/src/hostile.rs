@@ -180,7 +180,10 @@ async fn forward() -> Result<(Child, u16)> {
         .spawn()
         .context("kubectl can't be started")?;
     let stdout = child.stdout.take().context("kubectl has no stdout")?;
-    let line = BufReader::new(stdout).lines().next_line().await?.context("kubectl port-forward said nothing")?;
+    let mut lines = BufReader::new(stdout).lines();
+    let line = lines.next_line().await?.context("kubectl port-forward said nothing")?;
+    // It goes on talking, and dies when nobody listens.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     // Forwarding from 127.0.0.1:41234 -> 9443
     let port =
         line.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|port| port.parse().ok());

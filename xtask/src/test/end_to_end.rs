@@ -25,7 +25,10 @@ pub(crate) fn run(layout: &Layout, filter: Option<&str>, tally: &mut Tally) {
     let Some((programs, variables)) = prepared else { return };
     for program in programs.iter().filter(|program| program.name == "e2e line") {
         let mut test = Command::new(&program.executable);
-        test.current_dir(&program.directory).envs(variables.iter().cloned()).arg("--test-threads=1").args(filter);
+        test.current_dir(&program.directory)
+            .envs(variables.iter().cloned())
+            .args(["--test-threads=1", "--nocapture"])
+            .args(filter);
         tally.tests("end to end", &mut test, rust_harness);
     }
 }
