@@ -22,6 +22,11 @@ async fn forged_replayed_and_exaggerated_reports_are_refused_and_told() -> Resul
     let market = Market { chain_id: scene.world.chain.chain_id, address: scene.world.chain.market };
     let hostile = Hostile::of_pod(&scene.client, &scene.namespace, &uid, market, placed.order.id).await?;
 
+    wait::until("a report is stored", Duration::from_secs(30), async || {
+        let lines = evidence(&scene, &placed, attestor).await?.len();
+        Ok(if lines > 1 { Ok(()) } else { Err(format!("{lines} lines of evidence")) })
+    })
+    .await?;
     refused(RejectReason::BadSignature, async || hostile.forged(&evidence(&scene, &placed, attestor).await?).await)
         .await?;
     refused(RejectReason::Stale, async || hostile.replayed(&evidence(&scene, &placed, attestor).await?).await).await?;
