@@ -49,6 +49,8 @@ pub(crate) fn write_configuration(layout: &Layout, pki: &Pki) -> Result<()> {
         "maxPods": 110,
         "nodeStatusReportFrequency": "1m",
         "nodeStatusUpdateFrequency": "5s",
+        // One pull after the other, kubelet's default, lets a registry that drips bytes hold up every other job's image.
+        "serializeImagePulls": false,
         // The machine may lack CAP_SYS_RESOURCE.
         "oomScoreAdj": 0,
         "podLogsDir": layout.state().join("pod-logs"),
