@@ -71,7 +71,9 @@ async fn evidence_that_was_changed_or_cut_is_refused_with_the_line() {
     let stage = Stage::set().await;
     let (_, lines) = settled(&stage).await;
     let verify = |text: &str| stage.stranger().run(&["verify", &stage.file("evidence.jsonl", text)]);
-    verify(&lines.concat().replace("97", "98")).failed(1, &["the evidence is wrong", "line 2"]);
+    let (true_use, false_use) = (r#""utilizationGpuPercent":97"#, r#""utilizationGpuPercent":98"#);
+    assert!(lines[1].contains(true_use), "{}", lines[1]);
+    verify(&lines.concat().replace(true_use, false_use)).failed(1, &["the evidence is wrong", "line 2"]);
     verify(&[lines[0].as_str(), &lines[2]].concat()).failed(1, &["line 2"]);
     verify(&[lines[1].as_str(), &lines[2]].concat()).failed(1, &["line 1", "header"]);
     verify(&lines.concat()[..900]).failed(1, &["cut off"]);

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use alloy::hex::FromHex as _;
-use alloy::primitives::FixedBytes;
+use alloy::primitives::{FixedBytes, U256};
 use anyhow::{Result, ensure};
 use hawser_crds::Phase;
 use hawser_e2e::chain::{Account, RawOrder};
@@ -23,6 +23,33 @@ async fn an_order_for_more_gpus_than_are_offered_reverts_on_chain() -> Result<()
         "the refusal does not name what was asked and what there is: {said}"
     );
     ensure!(scene.books().await? == before, "a reverted order moved tokens");
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn of_two_orders_for_the_last_gpu_one_runs_and_one_gets_everything_back() -> Result<()> {
+    let scene = Scene::with_gpus("last", 1).await?;
+    let spec = json!({
+        "image": scene.world.environment.povray_image,
+        "command": ["/bin/sh", "-c"],
+        "args": [format!("trap 'exit 143' TERM; {}", sleep(20))],
+        "gpus": 1,
+    });
+    let spec = serde_json::to_vec(&spec)?;
+    let actors = &scene.world.chain.actors;
+    // Side by side, so that both are on chain before the operator can lower what is available.
+    let (one, other) = tokio::join!(open(&scene, &actors.customer, 1, &spec), open(&scene, &actors.rival, 1, &spec));
+    let (one, other) = (one?, other?);
+    let (first, second) = tokio::join!(one.order.over(&scene.client), other.order.over(&scene.client));
+    let phases = [first?.status.unwrap_or_default().phase, second?.status.unwrap_or_default().phase];
+    let loser = match phases {
+        [Phase::Succeeded, Phase::Declined] => &other,
+        [Phase::Declined, Phase::Succeeded] => &one,
+        _ => anyhow::bail!("one was to run and one to be declined: {phases:?}"),
+    };
+    let job = scene.world.chain.job(loser.order.id).await?;
+    ensure!(job.paid.is_zero() && job.used == 0, "something was paid for a declined order: {job:?}");
+    scene.world.chain.assert_solvent(U256::ZERO).await?;
     scene.clear().await
 }
 

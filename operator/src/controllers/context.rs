@@ -11,6 +11,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::Error;
 use super::cache::Cache;
+use super::compute_job::vacancy::Granted;
 use super::events::Events;
 use super::gpu_offer::terms::ClusterId;
 use super::networks::Networks;
@@ -34,6 +35,7 @@ pub(crate) struct Context {
     pub pods: Cache<Pod>,
     pub nodes: Cache<Node>,
     pub memory: Memory,
+    pub granted: Granted,
 }
 
 impl Context {

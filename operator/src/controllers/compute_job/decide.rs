@@ -36,6 +36,8 @@ pub(crate) enum PodStep {
     Release,
 }
 
+/// While the operator's own cache is behind.
+const CACHED: Duration = Duration::from_millis(100);
 /// While something on chain is awaited.
 const AWAITED: Duration = Duration::from_secs(2);
 /// While the job runs: a customer's `endJob` gives 60 s of notice.
@@ -83,7 +85,7 @@ fn may_be_accepted(seen: &Observed, outcome: Option<&Outcome>) -> bool {
         ChainView::Unknown(_) => false,
         ChainView::Known { job, .. } => matches!(job.status, JobStatus::Open | JobStatus::Running),
     };
-    live && outcome.is_none() && seen.offer.is_some() && seen.vacancy.is_ok()
+    live && outcome.is_none() && seen.vacancy == Some(Ok(()))
 }
 
 fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_voucher: bool) -> Vec<Act> {
@@ -156,7 +158,12 @@ fn again(seen: &Observed, verdict: &Verdict) -> Duration {
     let steady = verdict.outcome.is_none()
         && started
         && matches!(seen.chain_job(), Some(job) if job.status == JobStatus::Running);
-    let base = if steady { RUNNING } else { AWAITED };
+    let uncached = verdict.outcome.is_none() && !verdict.accepted && seen.offer.is_some() && seen.vacancy.is_none();
+    let base = match (uncached, steady) {
+        (true, _) => CACHED,
+        (false, true) => RUNNING,
+        (false, false) => AWAITED,
+    };
     let next = appointments(seen).filter(|at| *at > seen.now).min();
     next.and_then(|at| Duration::try_from(at.duration_since(seen.now)).ok())
         .map_or(base, |until| base.min(until + Duration::from_millis(50)))

@@ -39,7 +39,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         chain,
         pod,
         attested: context.attestations.attested(&job_ref(job)),
-        vacancy: offer.as_ref().map_or(Ok(()), |offer| vacancy::of(job, offer, context)),
+        vacancy: offer.as_ref().and_then(|offer| vacancy::of(job, offer, context)),
         offer,
         policy: policy(source, context),
         obstacle: network.as_ref().and_then(|n| obstacle(n, id)),

@@ -22,8 +22,8 @@ pub(crate) struct Observed {
     pub chain: ChainView,
     pub pod: Option<PodState>,
     pub attested: Option<Attested>,
-    /// Whether the GPUs are there, for a job that is not accepted yet: if not, why.
-    pub vacancy: Result<(), String>,
+    /// Whether the GPUs are there, for a job that is not accepted yet: if not, why. None: not known yet.
+    pub vacancy: Option<Result<(), String>>,
     pub policy: Policy,
     /// What the market or the wallet said against an act for this job, in words.
     pub obstacle: Option<(ActKey, String)>,

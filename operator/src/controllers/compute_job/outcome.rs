@@ -87,7 +87,7 @@ fn not_accepted(seen: &Observed) -> Option<Outcome> {
     }
     match &seen.vacancy {
         // A local job waits for room; nobody has paid for it.
-        Err(why) if !seen.is_local() => over(Kind::Declined, "NoCapacity", why),
+        Some(Err(why)) if !seen.is_local() => over(Kind::Declined, "NoCapacity", why),
         _ => None,
     }
 }

@@ -48,7 +48,7 @@ fn reason(seen: &Observed, verdict: &Verdict) -> String {
         return "NetworkUnavailable".to_owned();
     }
     if !verdict.accepted {
-        return if seen.vacancy.is_err() { "NoCapacity" } else { "Waiting" }.to_owned();
+        return if matches!(seen.vacancy, Some(Err(_))) { "NoCapacity" } else { "Waiting" }.to_owned();
     }
     let Some(pod) = &seen.pod else { return "CreatingPod".to_owned() };
     if pod.customer.started.is_some() {
@@ -104,12 +104,12 @@ fn accepted(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
     match (&verdict.outcome, &seen.chain, &seen.vacancy) {
         (Some(outcome), _, _) => list.set(ACCEPTED, Truth::No, &outcome.reason, outcome.message.clone()),
         (None, ChainView::Unknown(why), _) => list.set(ACCEPTED, Truth::Unknown, "NetworkUnavailable", why.clone()),
-        (None, _, Err(why)) => list.set(ACCEPTED, Truth::Unknown, "NoCapacity", why.clone()),
-        (None, _, Ok(())) if seen.offer.is_none() => {
+        (None, _, Some(Err(why))) => list.set(ACCEPTED, Truth::Unknown, "NoCapacity", why.clone()),
+        (None, _, _) if seen.offer.is_none() => {
             let message = format!("there is no GpuOffer {:?} in this namespace: create it", seen.job.spec.offer_ref);
             list.set(ACCEPTED, Truth::Unknown, "NoOffer", message);
         }
-        (None, _, Ok(())) => {
+        (None, _, _) => {
             list.set(ACCEPTED, Truth::Unknown, "Waiting", "the market does not show the order as open yet");
         }
     }

@@ -1,5 +1,8 @@
 //! Whether the GPUs of an order are there. Orders come in the order of their blocks: of two for the last GPU the
-//! earlier runs.
+//! earlier runs; of two in one block the one that is looked at first.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 
 use hawser_crds::condition::ACCEPTED;
 use hawser_crds::{ComputeJob, GpuOffer, GpuSelector};
@@ -10,11 +13,55 @@ use crate::controllers::Context;
 use crate::controllers::conditions::{is_over, is_true};
 use crate::controllers::gpu_offer::capacity::{Capacity, Offered, offered};
 
+/// Jobs that were told that there is room for them, until the cache shows that they are accepted: many jobs are looked
+/// at side by side, and none may count on GPUs that were given to another a moment ago. Only one operator decides at a
+/// time, so nothing is lost with its memory: what was not written was not accepted.
+#[derive(Debug, Default)]
+pub(crate) struct Granted(Mutex<HashSet<Name>>);
+
+/// Namespace and name of a job.
+type Name = (String, String);
+
+impl Granted {
+    /// Room for one job, while nobody else is given any. `waits` tells whether the cache shows a job as not accepted
+    /// yet, `claimants` who wants or holds GPUs.
+    fn ask(
+        &self,
+        mut me: Claimant,
+        waits: impl Fn(&Name) -> bool,
+        claimants: impl FnOnce() -> Vec<Claimant>,
+        room: impl FnOnce(&Claimant, &[Claimant]) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut granted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before the claimants are looked up, so that whoever is dropped here is accepted there.
+        granted.retain(waits);
+        let mut claimants = claimants();
+        for claimant in claimants.iter_mut().chain([&mut me]) {
+            claimant.turn.waiting &= !granted.contains(&claimant.turn.name);
+        }
+        let answer = room(&me, &claimants);
+        if answer.is_ok() {
+            granted.insert(me.turn.name);
+        } else {
+            granted.remove(&me.turn.name);
+        }
+        answer
+    }
+}
+
+/// Whose turn it is: what was accepted first, then by block and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Turn {
+    /// Not accepted yet.
+    pub waiting: bool,
+    pub block: u64,
+    pub name: Name,
+}
+
 /// A job that wants, or holds, GPUs of the same nodes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Claimant {
-    /// Whose turn it is: what was accepted first, then by block and name.
-    pub turn: (bool, u64, String, String),
+    pub turn: Turn,
     pub gpus: u32,
     /// Its pod has a node: the node's count holds its GPUs already.
     pub bound: bool,
@@ -34,7 +81,7 @@ impl Claimant {
         // Who has paid goes before a local job that waits.
         let block = job.spec.source.as_ref().map_or(u64::MAX, |s| s.block);
         Some(Self {
-            turn: (waiting, block, job.namespace().unwrap_or_default(), job.name_any()),
+            turn: Turn { waiting, block, name: (job.namespace().unwrap_or_default(), job.name_any()) },
             gpus: job.spec.workload.gpus,
             bound,
             same_offer,
@@ -75,14 +122,19 @@ pub(crate) fn room(
     Ok(())
 }
 
-/// Whether there is room for a job now.
-pub(crate) fn of(job: &ComputeJob, offer: &GpuOffer, context: &Context) -> Result<(), String> {
-    let Some(me) = Claimant::new(job, false, true) else { return Ok(()) };
-    if !me.turn.0 {
-        return Ok(());
-    }
-    let capacity = count(offer, context);
-    room(&me, &claimants(offer, context), capacity, offer.spec.capacity.max, offer.spec.capacity.reserve)
+/// Whether there is room for a job now. None before the cache shows the job: those ordered earlier might be missing too.
+pub(crate) fn of(job: &ComputeJob, offer: &GpuOffer, context: &Context) -> Option<Result<(), String>> {
+    let Some(me) = Claimant::new(job, false, true).filter(|me| me.turn.waiting) else { return Some(Ok(())) };
+    let cached = |name: &Name| {
+        let job = context.jobs.store.get(&ObjectRef::new(&name.1).within(&name.0))?;
+        Some(job.0.as_ref().ok().and_then(|job| Claimant::new(job, false, true)).is_some_and(|c| c.turn.waiting))
+    };
+    cached(&me.turn.name)?;
+    let waits = |name: &Name| cached(name).unwrap_or(false);
+    let capacity = &offer.spec.capacity;
+    let room =
+        |me: &Claimant, others: &[Claimant]| room(me, others, count(offer, context), capacity.max, capacity.reserve);
+    Some(context.granted.ask(me, waits, || claimants(offer, context), room))
 }
 
 /// What an offer can say to be available now, and how many of its jobs are not over.
@@ -195,6 +247,22 @@ mod tests {
         let all = [claimant(&job("a", 1, 1, None), false), claimant(&job("b", 1, 1, None), false)];
         assert_eq!(room(&all[0], &all, capacity(1), None, 0), Ok(()));
         assert!(room(&all[1], &all, capacity(1), None, 0).is_err());
+    }
+
+    #[test]
+    fn what_was_given_a_moment_ago_is_not_given_again_though_the_cache_shows_nothing_of_it() {
+        let (first, second) = (claimant(&job("a", 1, 1, None), false), claimant(&job("b", 1, 1, None), false));
+        let granted = Granted::default();
+        let ask = |me: &Claimant, shown: &[&Claimant]| {
+            let claimants: Vec<_> = shown.iter().map(|c| Claimant::clone(c)).collect();
+            let waits = |name: &Name| shown.iter().any(|c| c.turn.name == *name);
+            granted.ask(me.clone(), waits, || claimants.clone(), |me, all| room(me, all, capacity(1), Some(1), 0))
+        };
+        assert_eq!(ask(&second, &[&second]), Ok(()));
+        assert!(ask(&first, &[&first, &second]).unwrap_err().contains("sells 1 and 1 are held"));
+        assert_eq!(ask(&second, &[&first, &second]), Ok(()), "asked again before its acceptance was seen");
+        // Over meanwhile for another reason.
+        assert_eq!(ask(&first, &[&first]), Ok(()));
     }
 
     #[test]

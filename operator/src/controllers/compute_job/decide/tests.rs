@@ -78,7 +78,7 @@ fn seen(chain: ChainView) -> Observed {
         chain,
         pod: None,
         attested: None,
-        vacancy: Ok(()),
+        vacancy: Some(Ok(())),
         policy: Policy { interval: Duration::from_hours(1) },
         obstacle: None,
         tx: None,
@@ -162,7 +162,7 @@ fn an_order_that_cannot_be_taken_is_declined_with_the_reason_and_gets_no_pod() {
         seen.job = Arc::new(job);
         seen
     };
-    let no_room = Observed { vacancy: Err("0 are free".to_owned()), ..seen(known(chain(JobStatus::Open))) };
+    let no_room = Observed { vacancy: Some(Err("0 are free".to_owned())), ..seen(known(chain(JobStatus::Open))) };
     let no_offer = Observed { offer: None, ..seen(known(chain(JobStatus::Open))) };
     for (seen, word) in [
         (change_job(&|j| j.spec.source.as_mut().unwrap().malformed = Some("not JSON".to_owned())), "Malformed"),
@@ -183,7 +183,7 @@ fn an_order_that_cannot_be_taken_is_declined_with_the_reason_and_gets_no_pod() {
 #[test]
 fn a_declined_order_is_settled_once_the_chain_has_closed_it() {
     let mut look = seen(known(chain(JobStatus::Open)));
-    look.vacancy = Err("full".to_owned());
+    look.vacancy = Some(Err("full".to_owned()));
     let mut look = written(look);
     look.chain = known(chain(JobStatus::Closed));
     let decision = decide(&look);
