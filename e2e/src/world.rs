@@ -53,6 +53,7 @@ impl World {
         let environment = Environment::read()?;
         let client = client().await?;
         sweep(&client).await?;
+        wait_for_namespaces_to_go(&client).await?;
         let chain = Chain::deploy(&environment.rpc_url).await?;
         progress(&format!("market {} deployed, provider registered", chain.market));
         let world = Self { environment, chain };
@@ -241,20 +242,46 @@ pub async fn explained<T>(client: &Client, namespace: &str, result: Result<T>) -
     }
 }
 
-/// Removes what an earlier run on the same cluster left: tenants first, so that their jobs are settled while the
-/// operator still knows the market.
-async fn sweep(client: &Client) -> Result<()> {
+/// Removes what earlier tenants left, and waits until their jobs are settled: nothing of theirs moves tokens any more.
+///
+/// # Errors
+/// When a job does not go in time.
+pub async fn sweep(client: &Client) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let mut swept = Vec::new();
+    for namespace in namespaces.list(&ListParams::default().labels(TENANT_LABEL)).await? {
+        namespaces.delete(&namespace.name_any(), &DeleteParams::default()).await?;
+        swept.push(namespace.name_any());
+    }
+    wait::until("the jobs of earlier tenants are gone", Duration::from_mins(3), async || {
+        let mut left = Vec::new();
+        for namespace in &swept {
+            let jobs = jobs(client, namespace).list(&ListParams::default()).await;
+            // There are none before the first installation.
+            let jobs = jobs
+                .map(|list| list.items)
+                .or_else(|error| if is_not_found(&error) { Ok(Vec::new()) } else { Err(error) })?;
+            left.extend(jobs.iter().map(|job| format!("{namespace}/{}", job.name_any())));
+        }
+        Ok(if left.is_empty() { Ok(()) } else { Err(left.join(", ")) })
+    })
+    .await
+}
+
+/// A namespace can't be made again before it is gone.
+async fn wait_for_namespaces_to_go(client: &Client) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let tenants = ListParams::default().labels(TENANT_LABEL);
-    for namespace in namespaces.list(&tenants).await? {
-        namespaces.delete(&namespace.name_any(), &DeleteParams::default()).await?;
-    }
     wait::until("earlier tenants are gone", Duration::from_mins(3), async || {
         let left = namespaces.list(&tenants).await?.items;
         let names: Vec<_> = left.iter().map(ResourceExt::name_any).collect();
         Ok(if names.is_empty() { Ok(()) } else { Err(names.join(", ")) })
     })
     .await
+}
+
+fn is_not_found(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_not_found())
 }
 
 async fn apply_namespace(client: &Client, name: &str, tenant: bool) -> Result<()> {

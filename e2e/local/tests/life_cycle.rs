@@ -1,6 +1,5 @@
-//! The local cluster's own life: up, down, and up again after a crash. Needs
-//! root and takes down the cluster that is up, so it runs when asked for only:
-//! `cargo test --package hawser-local --test life_cycle -- --ignored`.
+//! The local cluster's own life: up, down, and up again after a crash. It takes down the cluster that is up, so
+//! `cargo xtask test` runs it last.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 

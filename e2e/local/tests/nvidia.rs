@@ -1,12 +1,11 @@
 //! Cards in pods of the local cluster: who sees which, and how changes reach a running container.
 //!
-//! It needs the cluster (and brings it up): `cargo test -p hawser-local --test nvidia -- --ignored`.
+//! It needs the cluster (and brings it up), so `cargo xtask test` runs it with the end-to-end tests.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test")]
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
-    path::Path,
     process::{Command, Stdio},
     sync::mpsc,
     thread,
@@ -102,20 +101,12 @@ fn card(text: &str) -> Option<Seen> {
 
 /// An image with the program that prints the cards it sees, and no part of NVIDIA's.
 fn publish_image(layout: &Layout, registry: &str) -> String {
-    let built = output(
-        Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "nvml-double", "--example", "see_gpus", "--message-format=json"])
-            .current_dir(env!("CARGO_MANIFEST_DIR")),
-    )
-    .unwrap();
-    let program = built
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find_map(|message| message["executable"].as_str().map(str::to_owned))
-        .unwrap();
+    // Cargo puts a workspace's examples beside its tests.
+    let program = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples/see_gpus");
+    assert!(program.is_file(), "{} is missing: build it with `cargo test --workspace --no-run`", program.display());
     let context = tempfile::tempdir().unwrap();
     let rootfs = Rootfs::create(context.path().join("root")).unwrap();
-    rootfs.program(Path::new(&program), "/see").unwrap();
+    rootfs.program(&program, "/see").unwrap();
     // The double is loaded at run time and is linked to it.
     rootfs.library("libgcc_s.so.1").unwrap();
     let containerfile = context.path().join("Containerfile");

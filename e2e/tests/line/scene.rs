@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use hawser_e2e::chain::Books;
 use hawser_e2e::customer::{Customer, Wish};
 use hawser_e2e::order::Order;
-use hawser_e2e::world::{World, client};
+use hawser_e2e::world::{World, client, sweep};
 use kube::Client;
 use kube::api::{Api, DeleteParams};
 
@@ -28,6 +28,8 @@ impl Scene {
     pub(crate) async fn with_gpus(name: &str, gpus: u32) -> Result<Self> {
         let world = world().await?;
         let client = client().await?;
+        // A test that failed left its job running.
+        sweep(&client).await?;
         let namespace = format!("e2e-{name}");
         world.tenant(&client, &namespace).await?;
         let mut spec = world.offer_spec();

@@ -7,7 +7,14 @@ use hawser_local::{Cluster, Layout};
 use super::tally::{Tally, rust_harness};
 use crate::{artifacts, workspace};
 
-pub(crate) fn run(layout: &Layout, filter: Option<&str>, tally: &mut Tally) {
+/// The main job and everything that can go wrong with it.
+const LINE: &str = "e2e line";
+/// Who sees which cards of the NVML double, and the local cluster's ups and downs: only where the cluster is ours.
+const CARDS: &str = "e2e/local nvidia";
+const LIFE_CYCLE: &str = "e2e/local life_cycle";
+
+/// Without `filter` all of it. With `keep` the cluster is left as it is after the tests on it.
+pub(crate) fn run(layout: &Layout, filter: Option<&str>, keep: bool, tally: &mut Tally) {
     let mut cluster = None;
     tally.check("cluster up", || {
         // A fresh one: what an earlier run left must neither help nor hinder. An existing cluster is not touched by this.
@@ -23,12 +30,19 @@ pub(crate) fn run(layout: &Layout, filter: Option<&str>, tally: &mut Tally) {
         Ok(())
     });
     let Some((programs, variables)) = prepared else { return };
-    for program in programs.iter().filter(|program| program.name == "e2e line") {
-        let mut test = Command::new(&program.executable);
-        test.current_dir(&program.directory)
-            .envs(variables.iter().cloned())
-            .args(["--test-threads=1", "--nocapture"])
-            .args(filter);
-        tally.tests("end to end", &mut test, rust_harness);
+    let mut tests = |name: &str, options: &[&str]| {
+        for program in programs.iter().filter(|program| program.name == name) {
+            let mut test = Command::new(&program.executable);
+            test.current_dir(&program.directory).envs(variables.iter().cloned());
+            test.args(["--test-threads=1", "--nocapture"]).args(options);
+            tally.tests(name, &mut test, rust_harness);
+        }
+    };
+    tests(LINE, filter.as_slice());
+    if filter.is_none() && cluster.supervisor().is_ok() {
+        tests(CARDS, &["--ignored"]);
+        if !keep {
+            tests(LIFE_CYCLE, &["--ignored"]);
+        }
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         rust::tests(&layout, &mut tally);
     }
     if wanted(Part::EndToEnd) {
-        end_to_end::run(&layout, options.filter.as_deref(), &mut tally);
+        end_to_end::run(&layout, options.filter.as_deref(), options.keep, &mut tally);
         if !options.keep {
             tally.check("cluster down leaves nothing behind", Cluster::down);
         }

@@ -252,17 +252,17 @@ mod tests {
     #[test]
     fn what_was_given_a_moment_ago_is_not_given_again_though_the_cache_shows_nothing_of_it() {
         let (first, second) = (claimant(&job("a", 1, 1, None), false), claimant(&job("b", 1, 1, None), false));
+        let both = [first.clone(), second.clone()];
         let granted = Granted::default();
-        let ask = |me: &Claimant, shown: &[&Claimant]| {
-            let claimants: Vec<_> = shown.iter().map(|c| Claimant::clone(c)).collect();
+        let ask = |me: &Claimant, shown: &[Claimant]| {
             let waits = |name: &Name| shown.iter().any(|c| c.turn.name == *name);
-            granted.ask(me.clone(), waits, || claimants.clone(), |me, all| room(me, all, capacity(1), Some(1), 0))
+            granted.ask(me.clone(), waits, || shown.to_vec(), |me, all| room(me, all, capacity(1), Some(1), 0))
         };
-        assert_eq!(ask(&second, &[&second]), Ok(()));
-        assert!(ask(&first, &[&first, &second]).unwrap_err().contains("sells 1 and 1 are held"));
-        assert_eq!(ask(&second, &[&first, &second]), Ok(()), "asked again before its acceptance was seen");
+        assert_eq!(ask(&second, std::slice::from_ref(&second)), Ok(()));
+        assert!(ask(&first, &both).unwrap_err().contains("sells 1 and 1 are held"));
+        assert_eq!(ask(&second, &both), Ok(()), "asked again before its acceptance was seen");
         // Over meanwhile for another reason.
-        assert_eq!(ask(&first, &[&first]), Ok(()));
+        assert_eq!(ask(&first, std::slice::from_ref(&first)), Ok(()));
     }
 
     #[test]
