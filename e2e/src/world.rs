@@ -186,7 +186,9 @@ impl World {
             let offer = offers.get(name).await?;
             let status = offer.status.clone().unwrap_or_default();
             let ready = status.observed_generation == offer.metadata.generation
-                && conditions::is_true(&status.conditions, condition::READY);
+                && [condition::READY, condition::CAPACITY_AVAILABLE]
+                    .iter()
+                    .all(|kind| conditions::is_true(&status.conditions, kind));
             Ok(if ready { Ok(offer) } else { Err(conditions::text(&status.conditions)) })
         })
         .await;

@@ -1,4 +1,6 @@
-use hawser_crds::condition::{COMPLETE, FAILED};
+use hawser_crds::condition::{
+    ACCEPTED, CHAIN_MATCHES, COMPLETE, CONNECTED, FAILED, NAMESPACE_ISOLATED, READY, WALLET_FUNDED,
+};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -79,11 +81,41 @@ pub(crate) fn is_over(conditions: &[Condition]) -> bool {
     is_true(conditions, COMPLETE) || is_true(conditions, FAILED)
 }
 
-/// Conditions whose word or reason is new: what a person wants to be told.
+/// Reasons for which somebody has to act, whatever the condition.
+const TROUBLE: [&str; 10] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "InvalidSpec",
+    "NoHealthyGpu",
+    "NoMatchingNode",
+    "Obstructed",
+    "Refused",
+    "RuntimeClassMissing",
+    "Unschedulable",
+];
+
+/// Whether a condition says that something is wrong, and not just that it has not come yet.
+pub(crate) fn is_trouble(condition: &Condition) -> bool {
+    match (condition.type_.as_str(), condition.status.as_str()) {
+        (FAILED, "True") | (ACCEPTED | CONNECTED | CHAIN_MATCHES | WALLET_FUNDED | NAMESPACE_ISOLATED, "False") => true,
+        _ => TROUBLE.contains(&condition.reason.as_str()),
+    }
+}
+
+/// What a person wants to be told: what has come true, what is true no more, and trouble. `Ready` only repeats another
+/// condition's trouble.
 pub(crate) fn news<'a>(stored: &[Condition], next: &'a [Condition]) -> Vec<&'a Condition> {
-    next.iter()
-        .filter(|c| find(stored, &c.type_).is_none_or(|old| old.status != c.status || old.reason != c.reason))
-        .collect()
+    let is_news = |c: &Condition| {
+        let old = find(stored, &c.type_);
+        let (word, reason) = (old.map(|old| old.status.as_str()), old.map(|old| old.reason.as_str()));
+        match c.status.as_str() {
+            "True" if word != Some("True") => true,
+            "False" if word == Some("True") => c.type_ != READY,
+            _ => c.type_ != READY && is_trouble(c) && (word != Some(&c.status) || reason != Some(&c.reason)),
+        }
+    };
+    next.iter().filter(|c| is_news(c)).collect()
 }
 
 #[cfg(test)]
@@ -109,17 +141,28 @@ mod tests {
     }
 
     #[test]
-    fn news_are_new_words_and_new_reasons() {
-        let mut conditions = Conditions::from_stored(&[], None, at(10));
-        conditions.set("A", Truth::No, "X", "1");
-        conditions.set("B", Truth::No, "X", "1");
-        let stored = conditions.into_list();
-        let mut conditions = Conditions::from_stored(&stored, None, at(20));
-        conditions.set("A", Truth::No, "X", "another message");
-        conditions.set("B", Truth::No, "Y", "1");
-        conditions.set("C", Truth::Unknown, "Z", "1");
-        let next = conditions.into_list();
-        let kinds: Vec<_> = news(&stored, &next).iter().map(|c| c.type_.as_str()).collect();
-        assert_eq!(kinds, ["B", "C"]);
+    fn news_are_what_has_come_true_what_is_true_no_more_and_trouble() {
+        let told = |before: Option<(Truth, &str)>, kind: &str, truth: Truth, reason: &str| {
+            let mut conditions = Conditions::from_stored(&[], None, at(10));
+            if let Some((truth, reason)) = before {
+                conditions.set(kind, truth, reason, "before");
+            }
+            let stored = conditions.into_list();
+            let mut conditions = Conditions::from_stored(&stored, None, at(20));
+            conditions.set(kind, truth, reason, "now");
+            !news(&stored, &conditions.into_list()).is_empty()
+        };
+        assert!(told(None, "A", Truth::Yes, "Came"));
+        assert!(told(Some((Truth::No, "NotYet")), "A", Truth::Yes, "Came"));
+        assert!(!told(Some((Truth::Yes, "Came")), "A", Truth::Yes, "Updating"));
+        assert!(told(Some((Truth::Yes, "Came")), "A", Truth::No, "Went"));
+        assert!(!told(None, "A", Truth::No, "NotYet"), "nothing has happened");
+        assert!(!told(Some((Truth::No, "NotYet")), "A", Truth::No, "StillNot"));
+        assert!(told(Some((Truth::No, "NotYet")), "A", Truth::No, "Refused"));
+        assert!(told(Some((Truth::No, "Refused")), "A", Truth::No, "Obstructed"));
+        assert!(!told(Some((Truth::No, "Refused")), "A", Truth::No, "Refused"));
+        assert!(!told(Some((Truth::No, "NoMarket")), CONNECTED, Truth::No, "NoMarket"));
+        assert!(told(None, CONNECTED, Truth::No, "NoEndpoint"));
+        assert!(!told(Some((Truth::Yes, "Ready")), READY, Truth::No, "Refused"), "its cause has an event of its own");
     }
 }

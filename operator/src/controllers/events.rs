@@ -6,7 +6,7 @@ use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tracing::warn;
 
-use hawser_crds::condition::{ACCEPTED, FAILED};
+use super::conditions::is_trouble;
 
 /// Longest note that the API server takes, in bytes.
 const NOTE: usize = 1000;
@@ -23,13 +23,10 @@ impl Events {
         ))
     }
 
-    /// One event for each condition whose word or reason is new.
+    /// One event for each of these conditions.
     pub(crate) async fn conditions(&self, about: &ObjectReference, news: &[&Condition]) {
         for condition in news {
-            let bad = condition.type_ == FAILED && condition.status == "True"
-                || condition.type_ == ACCEPTED && condition.status == "False"
-                || matches!(condition.reason.as_str(), "Refused" | "Obstructed" | "Unschedulable");
-            self.say(about, bad, &condition.reason, &condition.type_, &condition.message).await;
+            self.say(about, is_trouble(condition), &condition.reason, &condition.type_, &condition.message).await;
         }
     }
 

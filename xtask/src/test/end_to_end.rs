@@ -14,7 +14,7 @@ const CARDS: &str = "e2e/local nvidia";
 const LIFE_CYCLE: &str = "e2e/local life_cycle";
 
 /// Without `filter` all of it. With `keep` the cluster is left as it is after the tests on it.
-pub(crate) fn run(layout: &Layout, filter: Option<&str>, keep: bool, tally: &mut Tally) {
+pub(crate) fn run(layout: &Layout, filter: &[String], keep: bool, tally: &mut Tally) {
     let mut cluster = None;
     tally.check("cluster up", || {
         // A fresh one: what an earlier run left must neither help nor hinder. An existing cluster is not touched by this.
@@ -30,7 +30,7 @@ pub(crate) fn run(layout: &Layout, filter: Option<&str>, keep: bool, tally: &mut
         Ok(())
     });
     let Some((programs, variables)) = prepared else { return };
-    let mut tests = |name: &str, options: &[&str]| {
+    let mut tests = |name: &str, options: &[String]| {
         for program in programs.iter().filter(|program| program.name == name) {
             let mut test = Command::new(&program.executable);
             test.current_dir(&program.directory).envs(variables.iter().cloned());
@@ -38,11 +38,12 @@ pub(crate) fn run(layout: &Layout, filter: Option<&str>, keep: bool, tally: &mut
             tally.tests(name, &mut test, rust_harness);
         }
     };
-    tests(LINE, filter.as_slice());
-    if filter.is_none() && cluster.supervisor().is_ok() {
-        tests(CARDS, &["--ignored"]);
+    tests(LINE, filter);
+    if filter.is_empty() && cluster.supervisor().is_ok() {
+        let ignored = ["--ignored".to_owned()];
+        tests(CARDS, &ignored);
         if !keep {
-            tests(LIFE_CYCLE, &["--ignored"]);
+            tests(LIFE_CYCLE, &ignored);
         }
     }
 }

@@ -24,9 +24,9 @@ pub(crate) struct Options {
     /// Leave the cluster up afterwards
     #[arg(long)]
     keep: bool,
-    /// Only end-to-end tests whose name contains this
+    /// Only end-to-end tests whose name contains this (or another such)
     #[arg(long, value_name = "NAME")]
-    filter: Option<String>,
+    filter: Vec<String>,
 }
 
 /// A part of the tests that can be run alone.
@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         rust::tests(&layout, &mut tally);
     }
     if wanted(Part::EndToEnd) {
-        end_to_end::run(&layout, options.filter.as_deref(), options.keep, &mut tally);
+        end_to_end::run(&layout, &options.filter, options.keep, &mut tally);
         if !options.keep {
             tally.check("cluster down leaves nothing behind", Cluster::down);
         }

@@ -2,7 +2,7 @@
 
 use hawser_crds::ComputeJobStatus;
 use hawser_crds::condition::{ACCEPTED, COMPLETE, FAILED};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::observed::{ChainView, Observed};
 use super::policy;
@@ -131,18 +131,21 @@ fn chain_says(seen: &Observed) -> Option<Outcome> {
         JobStatus::Open if seen.now > job.start_deadline => {
             over(Kind::Failed, "StartDeadlinePassed", "the job could not be started in time; everything goes back")
         }
-        JobStatus::Running | JobStatus::Ended => time_up(job, seen.now),
+        JobStatus::Running | JobStatus::Ended => time_up(seen, job),
         JobStatus::None | JobStatus::Open => None,
     }
 }
 
-fn time_up(job: &ChainJob, now: Timestamp) -> Option<Outcome> {
+fn time_up(seen: &Observed, job: &ChainJob) -> Option<Outcome> {
     let end = job.end?;
-    if now < end {
+    if seen.now < end {
         return None;
     }
     if job.ending {
         return over(Kind::Complete, "EndedByCustomer", "the customer ended the job");
+    }
+    if seen.container_started().is_none() {
+        return never_started(seen, job.duration_seconds.into());
     }
     over(Kind::Complete, "TimeUp", format!("the {} s that were paid for are over", job.duration_seconds))
 }
@@ -197,13 +200,14 @@ fn too_slow(seen: &Observed) -> Option<Outcome> {
             if seen.now.as_second() - started.as_second() < timeout {
                 return None;
             }
-            let (reason, message) = waits.unwrap_or_default();
-            over(
-                Kind::Failed,
-                "ImagePullTimeout",
-                format!("the program did not start within {timeout} s: {reason} {message}"),
-            )
+            never_started(seen, timeout)
         }
         _ => None,
     }
+}
+
+fn never_started(seen: &Observed, seconds: i64) -> Option<Outcome> {
+    let (reason, message) = seen.pod.as_ref().and_then(|p| p.customer.waiting.clone()).unwrap_or_default();
+    let message = format!("the program did not start within {seconds} s: {reason} {message}");
+    over(Kind::Failed, "ImagePullTimeout", message.trim_end())
 }

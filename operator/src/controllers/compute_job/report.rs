@@ -161,7 +161,8 @@ fn running(seen: &Observed, list: &mut Conditions) {
         }
         (None, Some(_), _) => list.set(RUNNING, Truth::Yes, "ContainerRunning", "the program runs"),
         (None, None, Some((reason, message))) if !reason.is_empty() => {
-            list.set(RUNNING, Truth::No, reason, message.clone());
+            let message = if message.is_empty() { "the program has not started" } else { message };
+            list.set(RUNNING, Truth::No, reason, message);
         }
         (None, None, _) => list.set(RUNNING, Truth::No, "Waiting", "the program has not started"),
     }

@@ -6,7 +6,7 @@ use hawser_crds::{DepinNetwork, DepinNetworkStatus, Head, WalletStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::controllers::conditions::{Conditions, Truth, is_true};
+use crate::controllers::conditions::{Conditions, Truth, find, is_true};
 use crate::controllers::gpu_offer::terms::whole_tokens;
 use crate::network::{Connection, Disconnected, Observed};
 
@@ -37,6 +37,8 @@ pub(crate) fn status(
             list.set(CHAIN_MATCHES, Truth::Unknown, reason, "not connected");
             list.set(WALLET_FUNDED, Truth::Unknown, reason, "not connected");
         }
+        // A restarted operator takes nothing back before it has tried.
+        (Start::Runs, seen) if untried(seen) && is_said(&stored, resource.metadata.generation) => {}
         (Start::Runs, None) => list.set(CONNECTED, Truth::Unknown, "Connecting", "not tried yet"),
         (Start::Runs, Some(observed)) => {
             connected(observed, &mut list);
@@ -58,6 +60,16 @@ pub(crate) fn status(
         }),
         cursor: observed.and_then(|o| o.cursor).map(Into::into).or(stored.cursor),
     }
+}
+
+fn untried(observed: Option<&Observed>) -> bool {
+    let connecting = Disconnected::Connecting;
+    observed.is_none_or(|o| matches!(&o.connection, Connection::Disconnected { reason, .. } if *reason == connecting))
+}
+
+/// The stored conditions are about the spec as it is.
+fn is_said(stored: &DepinNetworkStatus, generation: Option<i64>) -> bool {
+    find(&stored.conditions, CONNECTED).is_some_and(|c| c.observed_generation == generation)
 }
 
 /// The stored head until the new one is some way ahead.
@@ -143,7 +155,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::controllers::conditions::find;
     use crate::network::Block;
 
     fn resource() -> DepinNetwork {
@@ -216,6 +227,23 @@ mod tests {
             );
             assert_eq!(is_ready(&status), ready == "Ready");
         }
+    }
+
+    #[test]
+    fn a_restarted_operator_takes_nothing_back_before_it_has_tried() {
+        let good = Connection::Connected { endpoint: "http://a".to_owned() };
+        let mut network = resource();
+        network.metadata.generation = Some(1);
+        let look = |network: &DepinNetwork, seen: Option<&Observed>| {
+            status(network, &Start::Runs, seen, Timestamp::UNIX_EPOCH)
+        };
+        assert!(!is_ready(&look(&network, None)));
+        network.status = Some(look(&network, Some(&observed(good, Some(5)))));
+        let connecting = observed(disconnected(Disconnected::Connecting), None);
+        assert!(is_ready(&look(&network, None)) && is_ready(&look(&network, Some(&connecting))));
+        assert!(!is_ready(&look(&network, Some(&observed(disconnected(Disconnected::HeadStalled), None)))));
+        network.metadata.generation = Some(2);
+        assert!(!is_ready(&look(&network, None)), "said of another spec");
     }
 
     #[test]

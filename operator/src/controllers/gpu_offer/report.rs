@@ -2,11 +2,15 @@
 
 use hawser_crds::condition::{CAPACITY_AVAILABLE, DEVICE_ISOLATION, NAMESPACE_ISOLATED, PUBLISHED, READY};
 use hawser_crds::{GpuCount, GpuOffer, GpuOfferStatus, OnChainOffer};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
 use super::dereference::{Market, Observed};
 use super::terms::whole_tokens;
 use crate::controllers::conditions::{Conditions, Truth, is_true};
+
+const ALL_IN_USE: &str = "AllInUse";
+const SUSPENDED: &str = "Suspended";
 
 /// Builds the next status. `as_wanted`: the chain holds what it should.
 pub(crate) fn status(offer: &GpuOffer, seen: &Observed, as_wanted: bool) -> GpuOfferStatus {
@@ -65,7 +69,7 @@ fn published(seen: &Observed, as_wanted: bool, list: &mut Conditions) {
 fn capacity(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
     let product = &offer.spec.gpu.product;
     let (truth, reason, message) = match seen.offered.gpus {
-        0 if offer.spec.suspend => (Truth::No, "Suspended", "spec.suspend is set: nothing new is offered".to_owned()),
+        0 if offer.spec.suspend => (Truth::No, SUSPENDED, "spec.suspend is set: nothing new is offered".to_owned()),
         0 if seen.capacity.total == 0 => (
             Truth::No,
             "NoMatchingNode",
@@ -76,11 +80,7 @@ fn capacity(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
             "NoHealthyGpu",
             format!("{} GPUs, none of them healthy on a node that is ready and not cordoned", seen.capacity.total),
         ),
-        0 => (
-            Truth::No,
-            "AllInUse",
-            format!("{} of {} GPUs are in use or kept", seen.capacity.in_use, seen.capacity.healthy),
-        ),
+        0 => (Truth::No, ALL_IN_USE, all_in_use(offer, seen)),
         free => (Truth::Yes, "Free", format!("{free} GPUs are free")),
     };
     list.set(CAPACITY_AVAILABLE, truth, reason, message);
@@ -118,15 +118,63 @@ fn isolation(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
     }
 }
 
-/// Ready to be ordered from. Without the runtime class offers are still good: their evidence says what it lacks.
+/// Who holds the GPUs of an offer that has none to sell.
+fn all_in_use(offer: &GpuOffer, seen: &Observed) -> String {
+    let hawser_crds::Capacity { max, reserve } = &offer.spec.capacity;
+    let mut text = format!("{} of {} healthy GPUs are in use", seen.capacity.in_use, seen.capacity.healthy);
+    if let Some(max) = max {
+        text += &format!("; capacity.max is {max}, and the jobs of this offer are {}", seen.jobs);
+    }
+    if *reserve > 0 {
+        text += &format!("; capacity.reserve keeps {reserve} for local work");
+    }
+    text
+}
+
+/// Nothing is wrong with the offer. An offer that is sold out is as it should be, and so is one that was told to sell
+/// nothing; without the runtime class offers are still good: their evidence says what it lacks.
 fn ready(offer: &GpuOffer, list: &mut Conditions) {
     let now = list.clone().into_list();
+    let meant = |c: &Condition| c.type_ == CAPACITY_AVAILABLE && [ALL_IN_USE, SUSPENDED].contains(&c.reason.as_str());
     let missing = [PUBLISHED, NAMESPACE_ISOLATED, CAPACITY_AVAILABLE].into_iter().find(|kind| !is_true(&now, kind));
     match missing.and_then(|kind| now.iter().find(|c| c.type_ == kind)) {
+        Some(c) if offer.metadata.deletion_timestamp.is_none() && meant(c) => {
+            list.set(READY, Truth::Yes, &c.reason, c.message.clone());
+        }
         None => list.set(READY, Truth::Yes, "Ready", "customers can order"),
         Some(c) if offer.metadata.deletion_timestamp.is_some() => {
             list.set(READY, Truth::No, "Leaving", c.message.clone());
         }
         Some(c) => list.set(READY, Truth::No, &c.reason, c.message.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::controllers::conditions::find;
+
+    #[test]
+    fn an_offer_that_is_sold_out_is_ready_and_one_without_gpus_is_not() {
+        let offer: GpuOffer = serde_json::from_value(json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "o"},
+            "spec": {"networkRef": "n", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}}
+        }))
+        .unwrap();
+        for (reason, is_ready) in
+            [("Free", true), (ALL_IN_USE, true), (SUSPENDED, true), ("NoHealthyGpu", false), ("NoMatchingNode", false)]
+        {
+            let mut list = Conditions::from_stored(&[], None, Timestamp::UNIX_EPOCH);
+            list.set(PUBLISHED, Truth::Yes, "OnChain", "m");
+            list.set(NAMESPACE_ISOLATED, Truth::Yes, "Restricted", "m");
+            list.set(CAPACITY_AVAILABLE, if reason == "Free" { Truth::Yes } else { Truth::No }, reason, "m");
+            ready(&offer, &mut list);
+            let list = list.into_list();
+            assert_eq!(is_true(&list, READY), is_ready, "{reason}");
+            assert_eq!(find(&list, READY).unwrap().reason, if reason == "Free" { "Ready" } else { reason });
+        }
     }
 }
