@@ -1,6 +1,7 @@
 //! Hawser on a real cluster and a real EVM node: what the demo and the
 //! end-to-end tests have in common.
 
+pub mod audit;
 pub mod bucket;
 pub mod chain;
 pub mod conditions;

@@ -31,6 +31,7 @@ pub(crate) fn run(layout: &Layout, endpoints: &Endpoints, tools: &Tools) -> Resu
     components::write_containerd_configuration(layout, &nvidia.containerd_runtime)?;
     components::write_node_configuration(layout, &pki)?;
     components::write_corefile(layout, &pki)?;
+    components::write_audit_policy(layout)?;
     components::write_registry_configuration(layout)?;
     fs::create_dir_all(layout.state().join("s3"))?;
 
@@ -51,7 +52,7 @@ pub(crate) fn run(layout: &Layout, endpoints: &Endpoints, tools: &Tools) -> Resu
     reached("etcd, containerd, registry, S3 server, EVM node");
     thread::scope(|scope| {
         let push = scope.spawn(|| push_pause_image(layout, tools));
-        supervisor.run(&components::api_server(&layout.kubeconfig().display().to_string(), &pki, kubernetes))?;
+        supervisor.run(&components::api_server(layout, &pki, kubernetes))?;
         push.join().map_err(|_| anyhow!("the thread that pushes the pause image panicked"))?
     })?;
     kubectl::create(layout, "cluster-dns", &manifests::cluster_dns())?;

@@ -56,6 +56,11 @@ impl Layout {
         self.state.join("logs")
     }
 
+    /// What service accounts asked the API server for: one audit event (`audit.k8s.io/v1`, JSON) a line.
+    pub fn audit_log(&self) -> PathBuf {
+        self.state.join("audit.jsonl")
+    }
+
     /// Links to every tool of the cluster (`kubectl`, `helm`, `anvil` ...): a
     /// directory for `PATH`.
     pub fn bin(&self) -> PathBuf {

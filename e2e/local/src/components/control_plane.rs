@@ -1,19 +1,28 @@
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde_json::json;
+
 use crate::{
+    Layout,
     go::Built,
     network::{NODE, POD_CIDR, SERVICE_CIDR},
     pki::Pki,
     process::{Ready, Spec},
 };
 
-use super::etcd::ETCD_URL;
+use super::{etcd::ETCD_URL, write};
 
-/// kube-apiserver with RBAC and the default admission plugins, Pod Security
-/// and `ValidatingAdmissionPolicy` among them.
-pub(crate) fn api_server(kubectl_kubeconfig: &str, pki: &Pki, built: &Built) -> Spec {
+/// kube-apiserver with RBAC and the default admission plugins, Pod Security and `ValidatingAdmissionPolicy` among them.
+/// It logs who asked for what, so that tests can compare what an account may do with what it does.
+pub(crate) fn api_server(layout: &Layout, pki: &Pki, built: &Built) -> Spec {
     let file = |name: &str| pki.file(name).display().to_string();
+    let kubeconfig = layout.kubeconfig().display().to_string();
     Spec::new("kube-apiserver", &built.version, built.binary("kube-apiserver"))
         .arg(format!("--advertise-address={NODE}"))
         .arg("--allow-privileged=true")
+        .arg(format!("--audit-log-path={}", layout.audit_log().display()))
+        .arg(format!("--audit-policy-file={}", audit_policy(layout).display()))
         .arg("--authorization-mode=Node,RBAC")
         .arg(format!("--client-ca-file={}", file("ca.crt")))
         .arg("--enable-admission-plugins=NodeRestriction")
@@ -33,13 +42,27 @@ pub(crate) fn api_server(kubectl_kubeconfig: &str, pki: &Pki, built: &Built) -> 
         .arg("--shutdown-send-retry-after=false")
         .ready(Ready::Succeeds(
             built.binary("kubectl"),
-            vec![
-                "--kubeconfig".to_owned(),
-                kubectl_kubeconfig.to_owned(),
-                "get".to_owned(),
-                "--raw=/readyz".to_owned(),
-            ],
+            vec!["--kubeconfig".to_owned(), kubeconfig, "get".to_owned(), "--raw=/readyz".to_owned()],
         ))
+}
+
+fn audit_policy(layout: &Layout) -> PathBuf {
+    layout.config().join("audit-policy.json")
+}
+
+/// What service accounts outside kube-system ask for, without the bodies.
+pub(crate) fn write_audit_policy(layout: &Layout) -> Result<()> {
+    let policy = json!({
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [
+            { "level": "None", "userGroups": ["system:serviceaccounts:kube-system"] },
+            { "level": "Metadata", "userGroups": ["system:serviceaccounts"] },
+            { "level": "None" },
+        ],
+    });
+    write(&audit_policy(layout), &policy.to_string())
 }
 
 /// All controllers, with a service account each.

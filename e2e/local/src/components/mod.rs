@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result};
 pub(crate) use containerd::{
     PAUSE_IMAGE, allow_plain_http, containerd, write_configuration as write_containerd_configuration,
 };
-pub(crate) use control_plane::{api_server, controller_manager, scheduler};
+pub(crate) use control_plane::{api_server, controller_manager, scheduler, write_audit_policy};
 pub(crate) use dns::{coredns, write_corefile};
 pub(crate) use etcd::etcd;
 pub(crate) use node::{kube_proxy, kubelet, write_configuration as write_node_configuration};

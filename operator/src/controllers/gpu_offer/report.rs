@@ -121,14 +121,11 @@ fn isolation(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
 /// Who holds the GPUs of an offer that has none to sell.
 fn all_in_use(offer: &GpuOffer, seen: &Observed) -> String {
     let hawser_crds::Capacity { max, reserve } = &offer.spec.capacity;
-    let mut text = format!("{} of {} healthy GPUs are in use", seen.capacity.in_use, seen.capacity.healthy);
-    if let Some(max) = max {
-        text += &format!("; capacity.max is {max}, and the jobs of this offer are {}", seen.jobs);
-    }
-    if *reserve > 0 {
-        text += &format!("; capacity.reserve keeps {reserve} for local work");
-    }
-    text
+    let most = max.map_or_else(String::new, |max| {
+        format!("; capacity.max is {max}, and the jobs of this offer are {}", seen.jobs)
+    });
+    let kept = if *reserve == 0 { String::new() } else { format!("; capacity.reserve keeps {reserve} for local work") };
+    format!("{} of {} healthy GPUs are in use{most}{kept}", seen.capacity.in_use, seen.capacity.healthy)
 }
 
 /// Nothing is wrong with the offer. An offer that is sold out is as it should be, and so is one that was told to sell
