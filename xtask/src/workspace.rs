@@ -12,7 +12,7 @@ pub(crate) fn root() -> &'static Path {
 }
 
 /// A cargo command on the whole workspace, so that features are resolved in the same way each time, with a target
-/// directory that outlives the checkout.
+/// directory that outlives the checkout's contents.
 pub(crate) fn cargo(layout: &Layout) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root()).stdin(Stdio::null());
@@ -27,8 +27,12 @@ pub(crate) fn cargo(layout: &Layout) -> Command {
     cargo
 }
 
+/// One for each place of a checkout. Cargo tells sources apart by their path within the workspace and their times: two
+/// checkouts that shared one would be handed each other's programs, with the other's path in them.
 fn target(layout: &Layout) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| layout.cache().join("target"), PathBuf::from)
+    let place = root().display().to_string();
+    let name = place.trim_start_matches('/').replace('/', "-");
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| layout.cache().join("target").join(name), PathBuf::from)
 }
 
 /// A program of the workspace, built by [`build`] or [`test_programs`].
