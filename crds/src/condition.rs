@@ -5,10 +5,12 @@ pub const READY: &str = "Ready";
 
 /// `DepinNetwork`: an RPC endpoint answers and its head moves.
 pub const CONNECTED: &str = "Connected";
-/// `DepinNetwork`: the endpoint's chain id and the market's code are the expected ones.
+/// `DepinNetwork`: the endpoint's chain id, its genesis and the market's code are the expected ones.
 pub const CHAIN_MATCHES: &str = "ChainMatches";
 /// `DepinNetwork`: the wallet can pay for gas.
 pub const WALLET_FUNDED: &str = "WalletFunded";
+/// `DepinNetwork`: the market's orders are read and taken over.
+pub const ORDERS_WATCHED: &str = "OrdersWatched";
 
 /// `GpuOffer`: the offer stands on chain as `status.onChain` says.
 pub const PUBLISHED: &str = "Published";

@@ -3,6 +3,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Confirmations;
+
 /// A decentralised compute network that this cluster sells GPU time on.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[kube(
@@ -32,7 +34,7 @@ pub struct DepinNetworkSpec {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EvmNetwork {
-    /// JSON-RPC endpoints (http or https), the first that answers is used.
+    /// JSON-RPC endpoints (http or https): the first that is well is used, and where it is slow the next is asked too.
     #[schemars(length(min = 1, max = 8))]
     pub rpc_urls: Vec<String>,
     /// EIP-155 chain id; an endpoint that answers with another one is refused.
@@ -47,10 +49,15 @@ pub struct EvmNetwork {
     /// First block that can hold an order for this cluster: where a watcher without a cursor begins.
     #[serde(default)]
     pub start_block: u64,
-    /// Blocks that must lie on top of an order's block before it is believed.
-    #[serde(default = "default_confirmations")]
-    #[schemars(range(max = 1000))]
-    pub confirmations: u64,
+    /// Hash of block 0. Chains can share an id: an endpoint with another genesis is refused. Absent: that of the first
+    /// endpoint that answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^0x[0-9a-fA-F]{64}$"))]
+    pub genesis_hash: Option<String>,
+    /// How deep an order must lie before it is believed: a number of blocks on top of it (0 to 1000), `safe` or
+    /// `finalized`.
+    #[serde(default)]
+    pub confirmations: Confirmations,
     /// The operator's hot key. It can't move earnings: they go to the payout address of the cold key.
     pub wallet: Wallet,
     /// When vouchers are claimed.
@@ -59,10 +66,6 @@ pub struct EvmNetwork {
     /// Limits on what a transaction may cost.
     #[serde(default)]
     pub gas: Gas,
-}
-
-fn default_confirmations() -> u64 {
-    2
 }
 
 /// Where the operator's key comes from.
@@ -121,7 +124,7 @@ pub struct Gas {
 pub struct DepinNetworkStatus {
     /// `metadata.generation` that this status was made from.
     pub observed_generation: Option<i64>,
-    /// `Connected`, `ChainMatches`, `WalletFunded`, `Ready`.
+    /// `Connected`, `ChainMatches`, `WalletFunded`, `OrdersWatched`, `Ready`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The chain's head.

@@ -5,11 +5,13 @@
 
 mod compute_job;
 pub mod condition;
+mod confirmations;
 mod definitions;
 mod depin_network;
 mod gpu_offer;
 
 pub use compute_job::*;
+pub use confirmations::*;
 pub use definitions::*;
 pub use depin_network::*;
 pub use gpu_offer::*;

@@ -13,8 +13,8 @@ use kube::{Client, ResourceExt};
 use serde_json::json;
 
 use hawser_crds::{
-    Attestation, Capacity, ComputeJob, DepinNetwork, DepinNetworkSpec, EvmNetwork, Gas, GpuOffer, GpuOfferSpec,
-    GpuSelector, Isolation, Limits, Price, Pull, SecretKeyRef, Settlement, Wallet, condition,
+    Attestation, Capacity, ComputeJob, Confirmations, DepinNetwork, DepinNetworkSpec, EvmNetwork, Gas, GpuOffer,
+    GpuOfferSpec, GpuSelector, Isolation, Limits, Price, Pull, SecretKeyRef, Settlement, Wallet, condition,
 };
 
 use crate::chain::Chain;
@@ -139,7 +139,8 @@ impl World {
                     market: self.chain.market.to_string(),
                     provider: self.chain.actors.provider.address.to_string(),
                     start_block: self.chain.start_block,
-                    confirmations: 1,
+                    genesis_hash: None,
+                    confirmations: Confirmations::Blocks(1),
                     wallet: Wallet {
                         secret_ref: SecretKeyRef { name: WALLET_SECRET.to_owned(), key: "privateKey".to_owned() },
                     },

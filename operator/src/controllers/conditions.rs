@@ -1,5 +1,5 @@
 use hawser_crds::condition::{
-    ACCEPTED, CHAIN_MATCHES, COMPLETE, CONNECTED, FAILED, NAMESPACE_ISOLATED, READY, WALLET_FUNDED,
+    ACCEPTED, CHAIN_MATCHES, COMPLETE, CONNECTED, FAILED, NAMESPACE_ISOLATED, ORDERS_WATCHED, READY, WALLET_FUNDED,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -98,7 +98,8 @@ const TROUBLE: [&str; 10] = [
 /// Whether a condition says that something is wrong, and not just that it has not come yet.
 pub(crate) fn is_trouble(condition: &Condition) -> bool {
     match (condition.type_.as_str(), condition.status.as_str()) {
-        (FAILED, "True") | (ACCEPTED | CONNECTED | CHAIN_MATCHES | WALLET_FUNDED | NAMESPACE_ISOLATED, "False") => true,
+        (FAILED, "True") => true,
+        (ACCEPTED | CONNECTED | CHAIN_MATCHES | WALLET_FUNDED | ORDERS_WATCHED | NAMESPACE_ISOLATED, "False") => true,
         _ => TROUBLE.contains(&condition.reason.as_str()),
     }
 }

@@ -95,6 +95,8 @@ pub struct Observed {
     pub balance: Option<U256>,
     /// Gas paid by this process so far, in wei.
     pub gas_spent: U256,
+    /// Why orders can't be read or handed over, where that has failed several times; none while all is well.
+    pub orders_trouble: Option<String>,
     /// Up to here every order was seen and taken over; keep it for [`watch_orders`](super::Network::watch_orders).
     pub cursor: Option<Block>,
 }

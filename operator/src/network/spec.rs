@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use alloy::primitives::Address;
-use hawser_crds::EvmNetwork;
+use alloy::primitives::{Address, B256};
+use hawser_crds::{Confirmations, EvmNetwork};
 use reqwest::Url;
 
 use super::{SpecError, WeiPerGas};
@@ -19,8 +19,10 @@ pub struct NetworkSpec {
     pub provider: Address,
     /// Where a watcher without a cursor begins.
     pub start_block: u64,
-    /// Blocks on top of an order's block before it is believed.
-    pub confirmations: u64,
+    /// Hash of block 0; none: that of the first endpoint that answers.
+    pub genesis: Option<B256>,
+    /// How deep an order must lie before it is believed.
+    pub confirmations: Confirmations,
     /// Jobs in one transaction.
     pub max_batch: usize,
     /// Cap of `maxFeePerGas`.
@@ -61,6 +63,7 @@ impl TryFrom<&EvmNetwork> for NetworkSpec {
             market: address("spec.evm.market", &evm.market)?,
             provider: address("spec.evm.provider", &evm.provider)?,
             start_block: evm.start_block,
+            genesis: evm.genesis_hash.as_deref().map(hash).transpose()?,
             confirmations: evm.confirmations,
             max_batch: usize::from(evm.settlement.max_batch.max(1)),
             max_fee: evm.gas.max_fee_per_gas_gwei.map(WeiPerGas::from_gwei),
@@ -88,6 +91,14 @@ fn address(field: &'static str, text: &str) -> Result<Address, SpecError> {
     })
 }
 
+fn hash(text: &str) -> Result<B256, SpecError> {
+    text.parse().map_err(|_| SpecError {
+        field: "spec.evm.genesisHash",
+        value: text.to_owned(),
+        expected: "a block's hash: 0x and 64 hexadecimal digits",
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,7 +119,7 @@ mod tests {
     fn a_network_is_read_with_its_defaults() {
         let spec = NetworkSpec::try_from(&evm()).unwrap();
         assert_eq!(spec.rpc_urls.len(), 2);
-        assert_eq!(spec.confirmations, 2);
+        assert_eq!((spec.confirmations, spec.genesis), (Confirmations::Blocks(2), None));
         assert_eq!(spec.max_batch, 100);
         assert_eq!(spec.max_fee, Some(WeiPerGas(40_000_000_000)));
     }
@@ -116,7 +127,11 @@ mod tests {
     #[test]
     fn a_wrong_field_is_named_with_its_value() {
         type Spoil = fn(&mut EvmNetwork);
-        let cases: [(Spoil, &str); 4] = [
+        let cases: [(Spoil, &str); 5] = [
+            (
+                |evm| evm.genesis_hash = Some("0x1".into()),
+                "spec.evm.genesisHash: \"0x1\" is not a block's hash: 0x and 64 hexadecimal digits",
+            ),
             (|evm| evm.rpc_urls.clear(), "spec.evm.rpcUrls: \"\" is not a list of at least one http or https URL"),
             (
                 |evm| evm.market = "0x12".into(),

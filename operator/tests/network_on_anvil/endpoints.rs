@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, B256};
 use axum::{Router, extract::State, http::StatusCode, routing::post};
-use hawser_operator::network::{Connection, Disconnected, Network, StallLimit};
+use hawser_crds::{Confirmations, Finality};
+use hawser_operator::network::{Connection, Disconnected, JobStatus, Network, StallLimit};
 use serde_json::{Value, json};
 
 use crate::{
@@ -24,6 +25,10 @@ struct Troubles {
     node: String,
     /// Answers 503 to everything.
     dead: AtomicBool,
+    /// Takes requests and never answers.
+    hangs: AtomicBool,
+    /// Refuses every request for logs.
+    logless: AtomicBool,
     /// Widest range for logs; 0: any.
     widest: AtomicU64,
     /// Requests for logs that were refused.
@@ -34,7 +39,17 @@ async fn answer(State(troubles): State<Arc<Troubles>>, body: String) -> (StatusC
     if troubles.dead.load(Ordering::SeqCst) {
         return (StatusCode::SERVICE_UNAVAILABLE, "away".to_owned());
     }
+    if troubles.hangs.load(Ordering::SeqCst) {
+        std::future::pending::<()>().await;
+    }
     let request: Value = serde_json::from_str(&body).unwrap();
+    let refuse = |message: String| {
+        let error = json!({"code": -32005, "message": message});
+        (StatusCode::OK, json!({"jsonrpc": "2.0", "id": request["id"], "error": error}).to_string())
+    };
+    if request["method"] == "eth_getLogs" && troubles.logless.load(Ordering::SeqCst) {
+        return refuse("logs are not served on this plan".to_owned());
+    }
     let number = |value: &Value| u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok();
     let filter = &request["params"][0];
     let widest = troubles.widest.load(Ordering::SeqCst);
@@ -43,8 +58,7 @@ async fn answer(State(troubles): State<Arc<Troubles>>, body: String) -> (StatusC
         && to - from >= widest
     {
         troubles.refused.fetch_add(1, Ordering::SeqCst);
-        let error = json!({"code": -32005, "message": format!("query exceeds max block range {widest}")});
-        return (StatusCode::OK, json!({"jsonrpc": "2.0", "id": request["id"], "error": error}).to_string());
+        return refuse(format!("query exceeds max block range {widest}"));
     }
     let client = reqwest::Client::new();
     let sent = client.post(&troubles.node).header("content-type", "application/json").body(body).send().await.unwrap();
@@ -159,4 +173,80 @@ async fn a_provider_that_refuses_wide_ranges_is_asked_for_narrower_ones() {
     let seen = Seen::watch(&limited, None);
     node.until("all orders are seen", async || (seen.jobs() == [first, second]).then_some(())).await;
     assert!(troubles.refused.load(Ordering::SeqCst) > 0, "the limit was met");
+}
+
+#[tokio::test]
+async fn a_chain_of_the_same_id_with_another_beginning_is_refused() {
+    let node = Node::start().await;
+    let mut spec = node.spec();
+    spec.genesis = Some(B256::repeat_byte(7));
+    let (network, _stop) = start(spec);
+    let message = disconnected(&node, &network, Disconnected::WrongChain).await;
+    assert!(message.contains("its block 0 is 0x") && message.contains("0x0707"), "{message}");
+
+    // Nothing is written down: the first endpoint's counts for the others.
+    let other = Node::start().await;
+    let mut spec = node.spec();
+    spec.rpc_urls.push(other.url.parse().unwrap());
+    let (network, _stop) = start(spec);
+    assert_eq!(connected(&node, &network).await, node.url);
+    drop(node);
+    let message = disconnected(&other, &network, Disconnected::WrongChain).await;
+    assert!(message.contains(&format!("{}: its block 0 is", other.url)), "{message}");
+}
+
+#[tokio::test]
+async fn what_a_slow_endpoint_does_not_answer_is_asked_of_the_next() {
+    let node = Node::start().await;
+    let (first, troubles) = behind_troubles(&node).await;
+    let mut spec = node.spec();
+    spec.rpc_urls = vec![first.parse().unwrap(), node.url.parse().unwrap()];
+    let (network, _stop) = start(spec);
+    let job = open(&node, &network, 1).await;
+    assert_eq!(connected(&node, &network).await, first);
+    troubles.hangs.store(true, Ordering::SeqCst);
+    // A request is given up after 10 s: this answer comes from beside it.
+    let answer = tokio::time::timeout(Duration::from_secs(6), network.job(job)).await;
+    assert_eq!(answer.expect("an answer before the first one's time is up").unwrap().status, JobStatus::Open);
+}
+
+#[tokio::test]
+async fn orders_that_cannot_be_read_are_told_and_read_later() {
+    let node = Node::start().await;
+    let (url, troubles) = behind_troubles(&node).await;
+    troubles.logless.store(true, Ordering::SeqCst);
+    let mut spec = node.spec();
+    spec.rpc_urls = vec![url.parse().unwrap()];
+    let (network, _stop) = start(spec);
+    let seen = Seen::watch(&network, None);
+    let job = open(&node, &network, 1).await;
+    node.mine(2).await;
+    let trouble = async || network.observed().borrow().orders_trouble.clone();
+    let why = node.until("the trouble is told", trouble).await;
+    assert!(why.contains("logs are not served on this plan"), "{why}");
+    troubles.logless.store(false, Ordering::SeqCst);
+    node.until("the order is seen", async || (seen.jobs() == [job]).then_some(())).await;
+    node.until("the trouble is over", async || network.observed().borrow().orders_trouble.is_none().then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn where_finality_is_asked_for_an_order_waits_for_it() {
+    let node = Node::start().await;
+    let (poster, _stop) = node.network();
+    let job = open(&node, &poster, 1).await;
+    let placed = node.block().await - 1;
+    let mut spec = node.spec();
+    spec.confirmations = Confirmations::Tag(Finality::Finalized);
+    let (network, _stop) = start(spec);
+    let seen = Seen::watch(&network, None);
+    // Anvil calls a block final that has 64 others on top.
+    node.mine(u32::try_from(placed + 63 - node.block().await).unwrap()).await;
+    node.until("what is final is read", async || {
+        network.observed().borrow().cursor.filter(|cursor| cursor.number + 1 == placed)
+    })
+    .await;
+    assert_eq!(seen.jobs(), []);
+    node.mine(1).await;
+    node.until("the order is seen", async || (seen.jobs() == [job]).then_some(())).await;
 }

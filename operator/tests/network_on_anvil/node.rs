@@ -13,6 +13,7 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use hawser_contracts::{ComputeMarket, JobId, OfferId, TestToken};
+use hawser_crds::Confirmations;
 use hawser_operator::network::{
     Act, ActKey, ActState, Network, NetworkSpec, OfferPost, OfferTerms, StallLimit, WalletKey,
 };
@@ -146,7 +147,8 @@ impl Node {
             market: self.market,
             provider: signer(PROVIDER).address(),
             start_block: 0,
-            confirmations: 2,
+            genesis: None,
+            confirmations: Confirmations::Blocks(2),
             max_batch: 50,
             max_fee: None,
             stall: StallLimit::default(),

@@ -1,7 +1,7 @@
 //! The status of a network, from what was last seen of it.
 
 use alloy::primitives::U256;
-use hawser_crds::condition::{CHAIN_MATCHES, CONNECTED, READY, WALLET_FUNDED};
+use hawser_crds::condition::{CHAIN_MATCHES, CONNECTED, ORDERS_WATCHED, READY, WALLET_FUNDED};
 use hawser_crds::{DepinNetwork, DepinNetworkStatus, Head, WalletStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -36,6 +36,7 @@ pub(crate) fn status(
             list.set(CONNECTED, Truth::No, reason, message.clone());
             list.set(CHAIN_MATCHES, Truth::Unknown, reason, "not connected");
             list.set(WALLET_FUNDED, Truth::Unknown, reason, "not connected");
+            list.set(ORDERS_WATCHED, Truth::Unknown, reason, "not connected");
         }
         // A restarted operator takes nothing back before it has tried.
         (Start::Runs, seen) if untried(seen) && is_said(&stored, resource.metadata.generation) => {}
@@ -44,6 +45,7 @@ pub(crate) fn status(
             connected(observed, &mut list);
             chain_matches(resource, observed, &mut list);
             wallet_funded(observed, &mut list);
+            orders_watched(observed, &mut list);
         }
     }
     ready(&mut list);
@@ -135,9 +137,35 @@ fn wallet_funded(observed: &Observed, list: &mut Conditions) {
     }
 }
 
+fn orders_watched(observed: &Observed, list: &mut Conditions) {
+    match (&observed.connection, &observed.orders_trouble, observed.cursor) {
+        (Connection::Disconnected { .. }, ..) => {
+            list.set(
+                ORDERS_WATCHED,
+                Truth::Unknown,
+                "NotConnected",
+                "orders are read again once the chain can be seen",
+            );
+        }
+        (_, Some(why), _) => {
+            list.set(
+                ORDERS_WATCHED,
+                Truth::No,
+                "OrdersNotRead",
+                format!("{why}: it is tried again, and no order is lost"),
+            );
+        }
+        (_, None, None) => list.set(ORDERS_WATCHED, Truth::Unknown, "Reading", "no block was read yet"),
+        (_, None, Some(_)) => {
+            list.set(ORDERS_WATCHED, Truth::Yes, "Watching", "every order up to status.cursor is taken")
+        }
+    }
+}
+
 fn ready(list: &mut Conditions) {
     let now = list.clone().into_list();
-    let missing = [CONNECTED, CHAIN_MATCHES, WALLET_FUNDED].into_iter().find(|kind| !is_true(&now, kind));
+    let missing =
+        [CONNECTED, CHAIN_MATCHES, WALLET_FUNDED, ORDERS_WATCHED].into_iter().find(|kind| !is_true(&now, kind));
     match missing.and_then(|kind| now.iter().find(|c| c.type_ == kind)) {
         None => list.set(READY, Truth::Yes, "Ready", "orders are watched and transactions can be sent"),
         Some(c) => list.set(READY, Truth::No, &c.reason, c.message.clone()),
@@ -178,6 +206,7 @@ mod tests {
             wallet: Address::ZERO,
             balance: balance.map(U256::from),
             gas_spent: U256::ZERO,
+            orders_trouble: None,
             cursor: Some(Block { number: 4, hash: B256::ZERO }),
         }
     }
@@ -190,7 +219,9 @@ mod tests {
     fn conditions_name_the_trouble_and_ready_takes_its_reason() {
         let good = Connection::Connected { endpoint: "http://a".to_owned() };
         let refused = Start::Refused { reason: "SecretNotFound", message: "create it".to_owned() };
+        let unread = Observed { orders_trouble: Some("why".to_owned()), ..observed(good.clone(), Some(5)) };
         for (start, seen, connected, matches, funded, ready) in [
+            (Start::Runs, Some(unread), "Connected", "Matches", "Funded", "OrdersNotRead"),
             (Start::Runs, Some(observed(good.clone(), Some(5))), "Connected", "Matches", "Funded", "Ready"),
             (Start::Runs, Some(observed(good, Some(0))), "Connected", "Matches", "Empty", "Empty"),
             (

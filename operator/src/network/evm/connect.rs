@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    future::IntoFuture,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -10,8 +11,9 @@ use std::{
 };
 
 use alloy::{
-    primitives::{Address, Bytes, U64},
-    rpc::client::RpcClient,
+    eips::BlockNumberOrTag,
+    primitives::{Address, B256, Bytes, U64},
+    rpc::{client::RpcClient, types::Block},
     transports::{RpcError, TransportError},
 };
 use reqwest::Url;
@@ -22,6 +24,8 @@ use crate::network::{Disconnected, NetworkError, NetworkSpec};
 /// A node that doesn't answer within this time is as good as dead to a block time of seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// An answer that takes longer is asked of a second endpoint too: usual ones take a tenth of it.
+const HEDGE_AFTER: Duration = Duration::from_millis(1500);
 
 /// What is wrong with an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +56,8 @@ struct Inner {
     market: Address,
     /// What the last endpoint that was asked called itself.
     answered_chain_id: Mutex<Option<u64>>,
+    /// Hash of block 0, as written down or as the first endpoint has it.
+    genesis: Mutex<Option<B256>>,
 }
 
 impl Chain {
@@ -80,6 +86,7 @@ impl Chain {
             chain_id: spec.chain_id,
             market: spec.market,
             answered_chain_id: Mutex::new(None),
+            genesis: Mutex::new(spec.genesis),
         })))
     }
 
@@ -93,8 +100,9 @@ impl Chain {
         R: DeserializeOwned + fmt::Debug + Send + Sync + Unpin + 'static,
     {
         for _ in 0..=self.0.endpoints.len() {
-            let endpoint = self.usable().await?;
-            match endpoint.client.request::<P, R>(method, params.clone()).await {
+            let preferred = self.usable().await?;
+            let (endpoint, answer) = self.first_answer(preferred, method, &params).await;
+            match answer {
                 Ok(answer) => return Ok(answer),
                 Err(error) => match endpoint.judge(method, error) {
                     Judgement::Answer(error) => return Err(error),
@@ -103,6 +111,36 @@ impl Chain {
             }
         }
         Err(self.unavailable())
+    }
+
+    /// The answer of an endpoint; where it takes long, that of a second one may come first. A transaction is handed to one
+    /// alone: which of them has it must be known.
+    async fn first_answer<'a, P, R>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        method: &'static str,
+        params: &P,
+    ) -> (&'a Endpoint, Result<R, TransportError>)
+    where
+        P: Serialize + Clone + fmt::Debug + Send + Sync + Unpin,
+        R: DeserializeOwned + fmt::Debug + Send + Sync + Unpin + 'static,
+    {
+        let asked = endpoint.client.request::<P, R>(method, params.clone()).into_future();
+        let spare = self.0.endpoints.iter().find(|e| !std::ptr::eq(*e, endpoint) && e.trouble().is_none());
+        let Some(spare) = spare.filter(|_| method != "eth_sendRawTransaction") else { return (endpoint, asked.await) };
+        let mut asked = std::pin::pin!(asked);
+        if let Ok(answer) = tokio::time::timeout(HEDGE_AFTER, &mut asked).await {
+            return (endpoint, answer);
+        }
+        let mut second = std::pin::pin!(spare.client.request::<P, R>(method, params.clone()).into_future());
+        tokio::select! {
+            answer = &mut asked => (endpoint, answer),
+            answer = &mut second => match answer {
+                Ok(answer) => (spare, Ok(answer)),
+                // The first one is in use, and may still answer.
+                Err(_) => (endpoint, asked.await),
+            },
+        }
     }
 
     /// Leaves the endpoint in use for the next one, if there is another: it answers, but with an old head.
@@ -114,15 +152,19 @@ impl Chain {
         self.0.current.store((current + 1) % self.0.endpoints.len(), Ordering::Relaxed);
     }
 
-    /// Goes back to the preferred endpoint, if it is well again and has come as far as the one in use.
-    pub(super) async fn prefer_first(&self, head: u64) {
-        if self.0.current.load(Ordering::Relaxed) == 0 {
-            return;
+    /// Looks after the endpoints that are not in use, and goes back to the preferred one, if it is well again and has come
+    /// as far as the one in use.
+    pub(super) async fn tend(&self, head: u64) {
+        let current = self.0.current.load(Ordering::Relaxed);
+        let spares = self.0.endpoints.iter().enumerate().filter(|(index, _)| *index != current);
+        for (index, spare) in spares {
+            if self.check(spare).await && index == 0 {
+                self.prefer(spare, head).await;
+            }
         }
-        let Some(first) = self.0.endpoints.first() else { return };
-        if !self.check(first).await {
-            return;
-        }
+    }
+
+    async fn prefer(&self, first: &Endpoint, head: u64) {
         match first.client.request_noparams::<U64>("eth_blockNumber").await {
             Ok(number) if number.to::<u64>() >= head => self.0.current.store(0, Ordering::Relaxed),
             _ => {}
@@ -195,6 +237,7 @@ impl Chain {
                 message: format!("serves chain {id}, and spec.evm.chainId is {}", self.0.chain_id),
             });
         }
+        self.examine_genesis(endpoint).await?;
         let code: Bytes =
             endpoint.client.request("eth_getCode", (self.0.market, "latest")).await.map_err(unreachable)?;
         if code.is_empty() {
@@ -204,6 +247,30 @@ impl Chain {
             });
         }
         Ok(())
+    }
+
+    /// Chains can share an id (a fork, a test net of the same software): block 0 tells them apart.
+    async fn examine_genesis(&self, endpoint: &Endpoint) -> Result<(), Trouble> {
+        let unreachable = |error| Trouble { reason: Disconnected::Unreachable, message: words(&error) };
+        let block: Option<Block> = endpoint
+            .client
+            .request("eth_getBlockByNumber", (BlockNumberOrTag::Earliest, false))
+            .await
+            .map_err(unreachable)?;
+        // A node may have pruned it; then there is nothing to compare.
+        let Some(genesis) = block.filter(|block| block.header.number == 0).map(|block| block.header.hash) else {
+            return Ok(());
+        };
+        let expected = *self.0.genesis.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(genesis);
+        if genesis == expected {
+            return Ok(());
+        }
+        Err(Trouble {
+            reason: Disconnected::WrongChain,
+            message: format!(
+                "its block 0 is {genesis}, and not {expected} (spec.evm.genesisHash, or the first endpoint that answered)"
+            ),
+        })
     }
 }
 

@@ -107,6 +107,7 @@ impl Network {
             wallet: wallet.address(),
             balance: None,
             gas_spent: U256::ZERO,
+            orders_trouble: None,
             cursor: None,
         };
         let network = Self(Arc::new(Inner {

@@ -9,6 +9,7 @@ use alloy::{
     sol_types::SolEvent,
 };
 use hawser_contracts::{ComputeMarket::JobOpened, JobId, OfferId};
+use hawser_crds::{Confirmations, Finality};
 
 use super::{
     Inner,
@@ -20,6 +21,8 @@ use crate::network::{Block, Cursor, NetworkError, Order};
 
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
+/// What fails for so long does not pass by itself within a block or two.
+const WORTH_TELLING: Duration = Duration::from_secs(4);
 
 /// What one look brought.
 enum Look {
@@ -71,14 +74,28 @@ where
         }
         let Some(why) = failed else {
             backoff = Duration::ZERO;
+            trouble(network, None);
             continue;
         };
         backoff = (backoff * 2).clamp(SHORTEST_BACKOFF, LONGEST_BACKOFF);
+        if backoff >= WORTH_TELLING {
+            trouble(network, Some(&why));
+        }
         tracing::debug!(why, ?backoff, "orders are looked for again");
         if network.cancel.run_until_cancelled(tokio::time::sleep(backoff)).await.is_none() {
             return;
         }
     }
+}
+
+fn trouble(network: &Inner, why: Option<&str>) {
+    network.observed.send_if_modified(|observed| {
+        let changed = observed.orders_trouble.as_deref() != why;
+        if changed {
+            observed.orders_trouble = why.map(str::to_owned);
+        }
+        changed
+    });
 }
 
 struct Watcher<'a> {
@@ -91,9 +108,9 @@ struct Watcher<'a> {
 
 impl Watcher<'_> {
     async fn look(&mut self, head: u64) -> Result<Look, NetworkError> {
-        let confirmed = head.saturating_sub(self.network.spec.confirmations);
+        let confirmed = self.confirmed(head).await?;
         let at = self.track.at();
-        let Some(range) = self.span.next(at.number, confirmed) else { return Ok(Look::UpToDate) };
+        let Some(range) = self.span.next(at.number, confirmed, head) else { return Ok(Look::UpToDate) };
         if let Some(expected) = at.hash {
             match self.block(at.number).await? {
                 Some(block) if block.hash == expected => {}
@@ -140,6 +157,22 @@ impl Watcher<'_> {
         self.track.advance(to);
         self.network.observed.send_modify(|observed| observed.cursor = Some(to));
         Ok(())
+    }
+
+    /// The last block whose orders are believed.
+    async fn confirmed(&self, head: u64) -> Result<u64, NetworkError> {
+        let chain = &self.network.chain;
+        let tag = match self.network.spec.confirmations {
+            Confirmations::Blocks(blocks) => return Ok(head.saturating_sub(blocks)),
+            Confirmations::Tag(Finality::Safe) => BlockNumberOrTag::Safe,
+            Confirmations::Tag(Finality::Finalized) => BlockNumberOrTag::Finalized,
+        };
+        let block = header(chain, tag).await?.map(|header| header.block.number);
+        block.ok_or_else(|| NetworkError::Malformed {
+            endpoint: chain.endpoint(),
+            method: "eth_getBlockByNumber",
+            message: format!("it has no {tag} block; where it never has, set spec.evm.confirmations to a number"),
+        })
     }
 
     async fn block(&self, number: u64) -> Result<Option<Block>, NetworkError> {

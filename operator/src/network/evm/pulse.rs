@@ -18,13 +18,13 @@ use crate::network::{Block, Connection, Disconnected, Head, NetworkError};
 
 /// Longest pause while no endpoint answers.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
-/// How often the preferred endpoint is tried while another one is in use.
-const HOME_EVERY: Duration = Duration::from_secs(30);
+/// How often the endpoints that are not in use are looked at.
+const TEND_EVERY: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(network: Arc<Inner>, stop: CancellationToken) {
     let mut watchdog = Watchdog::new(network.spec.stall);
     let mut backoff = Duration::ZERO;
-    let mut went_home = Instant::now();
+    let mut tended: Option<Instant> = None;
     loop {
         let pause = match stop.run_until_cancelled(head(&network.chain)).await {
             None => return,
@@ -40,10 +40,10 @@ pub(super) async fn run(network: Arc<Inner>, stop: CancellationToken) {
                 backoff
             }
         };
-        if went_home.elapsed() >= HOME_EVERY {
-            went_home = Instant::now();
+        if tended.is_none_or(|at| at.elapsed() >= TEND_EVERY) {
+            tended = Some(Instant::now());
             let head = network.observed.borrow().head.map_or(0, |head| head.block.number);
-            network.chain.prefer_first(head).await;
+            network.chain.tend(head).await;
         }
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;

@@ -6,6 +6,9 @@ use crate::network::{Block, Cursor};
 
 /// Blocks in one request for logs, to begin with; common limits of providers are 500 to 10,000.
 const WIDEST: u64 = 2_000;
+/// So near the head blocks are read one by one, by their hash: behind one address there may be nodes that lag, and these
+/// answer for a range as if nothing had happened in it.
+const NEAR: u64 = 16;
 /// Read positions that are remembered: a reorg goes back to the newest of them that still stands.
 const REMEMBERED: usize = 128;
 /// How far a reorg goes back where nothing that is remembered still stands.
@@ -34,10 +37,11 @@ impl Span {
         self.0 = self.0.saturating_mul(2).min(WIDEST);
     }
 
-    /// The next blocks after `after`, not beyond `last`.
-    pub(super) fn next(self, after: u64, last: u64) -> Option<RangeInclusive<u64>> {
-        let from = after.checked_add(1)?;
-        (from <= last).then(|| from..=last.min(after.saturating_add(self.0)))
+    /// The next blocks after `after`, not beyond `last`: the last confirmed one. Near the head it is one block.
+    pub(super) fn next(self, after: u64, last: u64, head: u64) -> Option<RangeInclusive<u64>> {
+        let from = after.checked_add(1).filter(|from| *from <= last)?;
+        let deep = head.saturating_sub(NEAR);
+        Some(from..=last.min(after.saturating_add(self.0)).min(deep).max(from))
     }
 }
 
@@ -97,16 +101,21 @@ mod tests {
     #[test]
     fn a_range_follows_the_cursor_and_ends_at_the_last_confirmed_block() {
         let cases = [
-            (Span(10), 5, 5, None),
-            (Span(10), 5, 3, None),
-            (Span(10), 5, 6, Some(6..=6)),
-            (Span(10), 5, 15, Some(6..=15)),
-            (Span(10), 5, 16, Some(6..=15)),
-            (Span(1), 5, 16, Some(6..=6)),
-            (Span(10), u64::MAX, u64::MAX, None),
+            (Span(10), 5, 5, 1000, None),
+            (Span(10), 5, 3, 1000, None),
+            (Span(10), 5, 6, 1000, Some(6..=6)),
+            (Span(10), 5, 15, 1000, Some(6..=15)),
+            (Span(10), 5, 16, 1000, Some(6..=15)),
+            (Span(1), 5, 16, 1000, Some(6..=6)),
+            (Span(10), u64::MAX, u64::MAX, u64::MAX, None),
+            // Near the head: up to 16 blocks before it, then one by one.
+            (Span(10), 5, 30, 30, Some(6..=14)),
+            (Span(10), 13, 30, 30, Some(14..=14)),
+            (Span(10), 14, 30, 30, Some(15..=15)),
+            (Span(10), 2, 5, 5, Some(3..=3)),
         ];
-        for (span, after, last, expected) in cases {
-            assert_eq!(span.next(after, last), expected, "{span:?} {after} {last}");
+        for (span, after, last, head, expected) in cases {
+            assert_eq!(span.next(after, last, head), expected, "{span:?} {after} {last} {head}");
         }
     }
 
@@ -115,7 +124,7 @@ mod tests {
         let mut span = Span::default();
         let mut asked = Vec::new();
         loop {
-            let range = span.next(0, 100).unwrap();
+            let range = span.next(0, 100, 1000).unwrap();
             asked.push(range.end() - range.start() + 1);
             if !span.refused(&range) {
                 break;
