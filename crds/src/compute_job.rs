@@ -213,6 +213,10 @@ pub struct SettlementStatus {
     pub claimed_gpu_seconds: u64,
     /// Tokens credited to the provider and the fee sink, in the token's smallest unit.
     pub paid: Option<String>,
+    /// Tokens attested and not claimed yet, in the token's smallest unit.
+    pub unclaimed: Option<String>,
+    /// Until when they can be claimed; afterwards they go back to the customer.
+    pub claimable_until: Option<Time>,
     /// Tokens credited back to the customer, in the token's smallest unit; set once the job is closed.
     pub refunded: Option<String>,
     /// Tokens deposited in all, top-ups included, in the token's smallest unit.

@@ -102,11 +102,45 @@ pub struct Settlement {
     /// Jobs in one claim transaction.
     #[schemars(range(min = 1, max = 200))]
     pub max_batch: u16,
+    /// Least that a claim of a running job must bring, in whole tokens (decimal). What is worth less waits; at the job's
+    /// end, and before its claim window closes, everything is claimed.
+    #[schemars(regex(pattern = r"^[0-9]{1,30}(\.[0-9]{1,30})?$"))]
+    pub min_payout: String,
+    /// How many whole tokens one coin of the chain is worth (decimal): a hint. With it, a running job is claimed only once
+    /// the gas costs at most a twentieth of what the claim brings.
+    #[schemars(regex(pattern = r"^[0-9]{1,30}(\.[0-9]{1,30})?$"))]
+    pub tokens_per_coin: Option<String>,
+    /// Sends what was earned to the provider's payout address; absent: the provider withdraws with the cold key.
+    pub withdraw: Option<Withdraw>,
 }
 
 impl Default for Settlement {
     fn default() -> Self {
-        Self { interval_seconds: 3600, max_batch: 100 }
+        Self {
+            interval_seconds: 3600,
+            max_batch: 100,
+            min_payout: "0".to_owned(),
+            tokens_per_coin: None,
+            withdraw: None,
+        }
+    }
+}
+
+/// When earnings are sent to the payout address that the cold key has set; no other receiver is possible.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Withdraw {
+    /// Seconds between two withdrawals of a token.
+    #[schemars(range(min = 60))]
+    pub interval_seconds: u64,
+    /// Least that is sent, in whole tokens (decimal).
+    #[schemars(regex(pattern = r"^[0-9]{1,30}(\.[0-9]{1,30})?$"))]
+    pub min_amount: String,
+}
+
+impl Default for Withdraw {
+    fn default() -> Self {
+        Self { interval_seconds: 86_400, min_amount: "0".to_owned() }
     }
 }
 
@@ -131,8 +165,35 @@ pub struct DepinNetworkStatus {
     pub head: Option<Head>,
     /// The operator's wallet.
     pub wallet: Option<WalletStatus>,
+    /// What the jobs of this cluster's offers have earned, by token.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["token"]))]
+    pub earnings: Vec<Earnings>,
     /// Up to here every order was seen and written as a `ComputeJob`.
     pub cursor: Option<Cursor>,
+}
+
+/// Earnings in one token, in whole tokens as decimal numbers.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Earnings {
+    /// Address of the token.
+    pub token: String,
+    /// Its symbol, as the contract says.
+    #[serde(default)]
+    pub symbol: String,
+    /// Attested and not claimed yet, the market's fee included.
+    pub pending: String,
+    /// When the first of it is lost if it is not claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_lost_at: Option<Time>,
+    /// Claimed and not withdrawn: the provider's credit in the market.
+    pub credit: String,
+    /// When the operator last sent the credit to the payout address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn_at: Option<Time>,
+    /// Why it can't be sent now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<String>,
 }
 
 /// The newest block that an endpoint showed.

@@ -221,6 +221,8 @@ pub struct GpuOfferStatus {
     pub on_chain: Option<OnChainOffer>,
     /// Jobs of this offer that are not over.
     pub jobs_active: u32,
+    /// Whole tokens attested for this offer's jobs and not claimed yet, as a decimal number.
+    pub pending: Option<String>,
     /// Whole tokens paid for this offer's jobs so far, the market's fee included, as a decimal number.
     pub earned: Option<String>,
 }

@@ -144,7 +144,7 @@ impl World {
                     wallet: Wallet {
                         secret_ref: SecretKeyRef { name: WALLET_SECRET.to_owned(), key: "privateKey".to_owned() },
                     },
-                    settlement: Settlement { interval_seconds: 3600, max_batch: 100 },
+                    settlement: Settlement::default(),
                     gas: Gas::default(),
                 },
             },

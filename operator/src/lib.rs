@@ -1,5 +1,6 @@
 //! The operator: turns offers into supply on a compute network, orders into pods, and attested use into payment.
 
+mod amount;
 pub mod attestation;
 pub mod config;
 pub mod controllers;

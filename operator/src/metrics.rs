@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
+use alloy::primitives::U256;
 use jiff::Timestamp;
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
@@ -10,7 +11,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::network::{ActKey, Observed};
+use crate::network::{ActKey, Observed, Token};
+use crate::settlement::Pending;
 
 /// A resource's kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,6 +34,13 @@ struct ActLabels {
     result: &'static str,
 }
 
+/// A token of a network, by its symbol.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenLabels {
+    network: String,
+    token: String,
+}
+
 type Number = Gauge<i64, AtomicI64>;
 type Decimal = Gauge<f64, AtomicU64>;
 
@@ -49,6 +58,10 @@ pub struct Metrics {
     head: Family<NetworkName, Number>,
     head_age: Family<NetworkName, Decimal>,
     balance: Family<NetworkName, Decimal>,
+    gas_spent: Family<NetworkName, Decimal>,
+    pending: Family<TokenLabels, Decimal>,
+    pending_lost_at: Family<TokenLabels, Number>,
+    credit: Family<TokenLabels, Decimal>,
     leading: Number,
 }
 
@@ -83,6 +96,26 @@ impl Default for Metrics {
         registry.register("network_head_age_seconds", "Age of the newest block", head_age.clone());
         let balance = Family::default();
         registry.register("wallet_balance", "Coins of the operator's wallet, in whole coins", balance.clone());
+        let gas_spent = Family::default();
+        registry.register(
+            "gas_spent",
+            "Coins paid for gas since this process started, in whole coins",
+            gas_spent.clone(),
+        );
+        let pending = Family::default();
+        registry.register(
+            "pending_tokens",
+            "Whole tokens attested and not claimed yet: what is at risk",
+            pending.clone(),
+        );
+        let pending_lost_at = Family::default();
+        registry.register(
+            "pending_lost_at_seconds",
+            "Unix second at which the first of the pending tokens is lost if it is not claimed; 0: nothing is pending",
+            pending_lost_at.clone(),
+        );
+        let credit = Family::default();
+        registry.register("credit_tokens", "Whole tokens claimed and not withdrawn", credit.clone());
         let leading = Gauge::default();
         registry.register("leading", "1 while this replica holds the lease", leading.clone());
         Self {
@@ -97,6 +130,10 @@ impl Default for Metrics {
             head,
             head_age,
             balance,
+            gas_spent,
+            pending,
+            pending_lost_at,
+            credit,
             leading,
         }
     }
@@ -133,6 +170,7 @@ impl Metrics {
             ActKey::Claim(_) => "claim",
             ActKey::End(_) => "end",
             ActKey::Refund(_) => "refund",
+            ActKey::Withdraw(_) => "withdraw",
         };
         let result = if mined { "mined" } else { "refused" };
         self.acts.get_or_create(&ActLabels { network: network.to_owned(), act, result }).inc();
@@ -149,6 +187,16 @@ impl Metrics {
         if let Some(balance) = observed.balance {
             self.balance.get_or_create(&label).set(f64::from(balance) / 1e18);
         }
+        self.gas_spent.get_or_create(&label).set(f64::from(observed.gas_spent) / 1e18);
+    }
+
+    /// What was earned in a token.
+    pub(crate) fn earnings(&self, network: &str, token: &Token, pending: Pending, credit: U256) {
+        let label = TokenLabels { network: network.to_owned(), token: token.symbol.clone() };
+        let whole = |units: U256| f64::from(units) / 10_f64.powi(i32::from(token.decimals));
+        self.pending.get_or_create(&label).set(whole(pending.units));
+        self.pending_lost_at.get_or_create(&label).set(pending.lost_at.map_or(0, Timestamp::as_second));
+        self.credit.get_or_create(&label).set(whole(credit));
     }
 
     /// Whether this replica leads.

@@ -52,6 +52,13 @@ pub enum Act {
         /// The job.
         job: JobId,
     },
+    /// Send the provider's credit to its payout address.
+    Withdraw {
+        /// The provider's cold key.
+        provider: Address,
+        /// ERC-20 token of the credit.
+        token: Address,
+    },
 }
 
 /// An offer to be posted.
@@ -97,6 +104,8 @@ pub enum ActKey {
     End(JobId),
     /// Closing a job by time.
     Refund(JobId),
+    /// Withdrawing a token.
+    Withdraw(Address),
 }
 
 impl Act {
@@ -110,6 +119,7 @@ impl Act {
             Self::Claim(claim) => ActKey::Claim(claim.job),
             Self::End { job, .. } => ActKey::End(*job),
             Self::Refund { job } => ActKey::Refund(*job),
+            Self::Withdraw { token, .. } => ActKey::Withdraw(*token),
         }
     }
 }
@@ -118,7 +128,7 @@ impl ActKey {
     /// The job that it is about, if it is about one.
     pub const fn job(&self) -> Option<JobId> {
         match self {
-            Self::Offer(_) => None,
+            Self::Offer(_) | Self::Withdraw(_) => None,
             Self::Decline(job) | Self::Start(job) | Self::Claim(job) | Self::End(job) | Self::Refund(job) => Some(*job),
         }
     }
@@ -133,6 +143,7 @@ impl fmt::Display for ActKey {
             Self::Claim(id) => write!(f, "claim {id}"),
             Self::End(id) => write!(f, "end {id}"),
             Self::Refund(id) => write!(f, "refund {id}"),
+            Self::Withdraw(token) => write!(f, "withdraw {token}"),
         }
     }
 }

@@ -5,18 +5,37 @@ use std::time::Duration;
 use alloy::primitives::U256;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::network::{ChainJob, GpuSeconds, JobStatus};
+use crate::network::{ChainJob, GpuSeconds, JobStatus, WeiPerGas};
 
 /// When claims are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// A running job is claimed once so much running time is attested and not claimed: the most that is at risk.
     pub interval: Duration,
+    /// Token units that the claim of a running job must bring.
+    pub least: U256,
+    /// Token units that the gas of a claim costs; zero where that is not known.
+    pub gas_cost: U256,
 }
 
-impl From<&hawser_crds::Settlement> for Policy {
-    fn from(settlement: &hawser_crds::Settlement) -> Self {
-        Self { interval: Duration::from_secs(settlement.interval_seconds) }
+/// A running job is not claimed before it brings so many times the cost of the claim's gas. What waits is at risk only
+/// of the claim window, and is claimed before that closes.
+const GAS_TIMES: u64 = 20;
+
+/// Gas of a claim that goes alone in its transaction. In a batch it is a quarter; the dearer case is assumed.
+const CLAIM_GAS: u64 = 60_000;
+const WEI_PER_COIN: u64 = 1_000_000_000_000_000_000;
+
+/// What the gas of a claim costs in token units, where a coin of the chain is worth `units_per_coin` of them.
+pub fn gas_cost(units_per_coin: U256, fee: WeiPerGas) -> U256 {
+    let wei = U256::from(CLAIM_GAS).saturating_mul(U256::from(fee.0));
+    wei.saturating_mul(units_per_coin) / U256::from(WEI_PER_COIN)
+}
+
+impl Policy {
+    /// Whether a running job's claim is worth its gas.
+    fn is_worth(&self, brings: U256) -> bool {
+        brings >= self.least && brings >= self.gas_cost.saturating_mul(U256::from(GAS_TIMES))
     }
 }
 
@@ -80,7 +99,9 @@ fn started(job: &ChainJob, attested: GpuSeconds, over: bool, now: Timestamp, pol
     }
     if !over {
         let interval = policy.interval.as_secs().saturating_mul(u64::from(job.id.gpus()));
-        return if unclaimed > 0 && unclaimed >= interval { Step::Claim(Due::Interval) } else { Step::Wait };
+        let brings = job.id.paid(payable.0).saturating_sub(job.id.paid(job.used.0));
+        let due = unclaimed > 0 && unclaimed >= interval && policy.is_worth(brings);
+        return if due { Step::Claim(Due::Interval) } else { Step::Wait };
     }
     if attested > payable && job.status == JobStatus::Running {
         // The voucher's last seconds lie ahead of the chain's clock: in a moment one claim pays all of it.
@@ -106,32 +127,6 @@ fn window_closes(job: &ChainJob, now: Timestamp) -> bool {
     now.duration_since(end) >= window - window / LAST_SHARE
 }
 
-/// Attested use that is not claimed yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AtRisk {
-    /// Use, over all jobs.
-    pub gpu_seconds: GpuSeconds,
-    /// Token units that it is worth; add up only jobs of one token.
-    pub tokens: U256,
-    /// When the first of it is lost.
-    pub first_lost: Option<Timestamp>,
-}
-
-/// Sums up what would be lost if nothing were claimed any more.
-pub fn at_risk<'a>(jobs: impl IntoIterator<Item = (&'a ChainJob, GpuSeconds)>) -> AtRisk {
-    jobs.into_iter().fold(AtRisk::default(), |sum, (job, attested)| {
-        let live = matches!(job.status, JobStatus::Running | JobStatus::Ended);
-        if !live || attested <= job.used {
-            return sum;
-        }
-        AtRisk {
-            gpu_seconds: GpuSeconds(sum.gpu_seconds.0.saturating_add(attested.0 - job.used.0)),
-            tokens: sum.tokens.saturating_add(job.id.paid(attested.0).saturating_sub(job.id.paid(job.used.0))),
-            first_lost: [sum.first_lost, job.refundable_from].into_iter().flatten().min(),
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use alloy::primitives::{Address, FixedBytes};
@@ -139,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    const POLICY: Policy = Policy { interval: Duration::from_mins(10) };
+    const POLICY: Policy = Policy { interval: Duration::from_mins(10), least: U256::ZERO, gas_cost: U256::ZERO };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -202,19 +197,32 @@ mod tests {
     }
 
     #[test]
-    fn what_is_at_risk_is_summed_over_live_jobs_and_names_the_first_loss() {
-        let mut later = job(JobStatus::Running, 100);
-        later.refundable_from = Some(at(9000));
-        let (running, closed) = (job(JobStatus::Running, 0), job(JobStatus::Closed, 0));
-        let claimed = job(JobStatus::Ended, 50);
-        let sum = at_risk([
-            (&later, GpuSeconds(300)),
-            (&running, GpuSeconds(40)),
-            (&closed, GpuSeconds(1000)),
-            (&claimed, GpuSeconds(50)),
-        ]);
-        assert_eq!(sum.gpu_seconds, GpuSeconds(240));
-        assert_eq!(sum.tokens, U256::from(240));
-        assert_eq!(sum.first_lost, Some(at(4450)));
+    fn gas_is_counted_in_tokens() {
+        // 60,000 gas at 2 gwei are 0.00012 coins; at 3000 tokens of 6 decimals a coin, 0.36 tokens.
+        let units_per_coin = U256::from(3_000_000_000_u64);
+        assert_eq!(gas_cost(units_per_coin, WeiPerGas::from_gwei(2)), U256::from(360_000));
+        assert_eq!(gas_cost(U256::ZERO, WeiPerGas::from_gwei(2)), U256::ZERO);
+    }
+
+    #[test]
+    fn a_running_job_is_claimed_once_that_is_worth_it_and_one_that_is_over_in_any_case() {
+        // A GPU-second is a token unit here: an interval brings 1200.
+        let policy =
+            |least: u64, gas_cost: u64| Policy { least: U256::from(least), gas_cost: U256::from(gas_cost), ..POLICY };
+        let claim = Step::Claim(Due::Interval);
+        for (policy, attested, expected) in [
+            (policy(1200, 0), 1200, claim),
+            (policy(1201, 0), 1200, Step::Wait),
+            (policy(0, 60), 1200, claim),
+            (policy(0, 61), 1200, Step::Wait),
+            (policy(0, 61), 1220, claim),
+        ] {
+            let running = job(JobStatus::Running, 0);
+            assert_eq!(next(&running, GpuSeconds(attested), false, at(900), policy), expected, "{policy:?}");
+            assert_eq!(next(&running, GpuSeconds(attested), true, at(900), policy), Step::Claim(Due::Over));
+            let ended = job(JobStatus::Ended, 0);
+            let late = next(&ended, GpuSeconds(attested), false, at(4400), policy);
+            assert_eq!(late, Step::Claim(Due::WindowCloses), "{policy:?}");
+        }
     }
 }

@@ -13,7 +13,9 @@ use hawser_operator::{
     settlement::plan::{self, Step},
 };
 
-use crate::node::{GPUS, Node, PRICE, SECONDS, assert_mined, assert_says, spec};
+use serde_json::json;
+
+use crate::node::{GPUS, Node, PAYOUT, PRICE, SECONDS, assert_mined, assert_says, spec};
 
 /// Orders that a watcher handed over.
 #[derive(Clone, Default)]
@@ -168,7 +170,7 @@ async fn a_job_is_started_paid_for_what_was_attested_and_ended() {
     let running = network.job(job).await.unwrap();
     assert_eq!((running.status, running.attestor), (JobStatus::Running, Some(attestor.address())));
 
-    node.rpc("evm_increaseTime", serde_json::json!([60])).await;
+    node.rpc("evm_increaseTime", json!([60])).await;
     node.mine(1).await;
     assert_mined(&node.done(&network, Act::Claim(claim(&network, &attestor, job, 100))).await);
     assert_eq!(network.job(job).await.unwrap().used, GpuSeconds(100));
@@ -187,12 +189,34 @@ async fn a_job_is_started_paid_for_what_was_attested_and_ended() {
     let closed = network.job(job).await.unwrap();
     assert_eq!((closed.status, closed.paid), (JobStatus::Closed, U256::from(100_000)));
     let now = network.observed().borrow().head.unwrap().time;
-    let policy = plan::Policy { interval: std::time::Duration::from_secs(1) };
+    let policy = plan::Policy { interval: std::time::Duration::from_secs(1), least: U256::ZERO, gas_cost: U256::ZERO };
     assert_eq!(plan::next(&closed, GpuSeconds(100), true, now, policy), Step::Done);
     let again = node.done(&network, Act::Refund { job }).await;
     assert!(matches!(again, ActState::Needless { .. }), "{again:?}");
     let fee = 100_000 * 250 / 10_000;
     assert_eq!(network.credit(node.token).await.unwrap(), U256::from(100_000 - fee));
+}
+
+#[tokio::test]
+async fn earnings_go_to_the_payout_address_and_nowhere_else() {
+    let node = Node::start().await;
+    let (network, _stop) = node.network();
+    let job = open(&node, &network, 1).await;
+    let attestor = PrivateKeySigner::random();
+    assert_mined(&node.done(&network, Act::Start { job, attestor: attestor.address() }).await);
+    node.rpc("evm_increaseTime", json!([100])).await;
+    node.mine(1).await;
+    assert_mined(&node.done(&network, Act::Claim(claim(&network, &attestor, job, 100))).await);
+    // 100,000 units, less the fee of 2.5 %.
+    let earned = U256::from(97_500);
+    assert_eq!(network.credit(node.token).await.unwrap(), earned);
+    let withdraw = Act::Withdraw { provider: network.spec().provider, token: node.token };
+    assert_mined(&node.done(&network, withdraw).await);
+    assert_eq!(network.credit(node.token).await.unwrap(), U256::ZERO);
+    assert_eq!(node.balance(PAYOUT).await, earned);
+
+    let foreign = Act::Withdraw { provider: Address::repeat_byte(5), token: Address::repeat_byte(6) };
+    assert_says(&node.done(&network, foreign).await, "provider");
 }
 
 #[tokio::test]

@@ -31,6 +31,9 @@ const PROVIDER: &str = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f460
 pub const OPERATOR: &str = "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a";
 const CUSTOMER: &str = "0x47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a";
 
+/// Where the provider's earnings go.
+pub const PAYOUT: Address = Address::repeat_byte(0x77);
+
 pub const CHAIN_ID: u64 = 31337;
 /// Token units per GPU-hour: a GPU-second costs 1000.
 pub const PRICE: u128 = 3_600_000;
@@ -84,8 +87,7 @@ impl Node {
         let market = ComputeMarket::deploy(owner.clone(), owner_address, 250, owner_address).await.unwrap();
         let (token, market) = (*token.address(), *market.address());
         let keys = ComputeMarket::new(market, provider);
-        let payout = Address::repeat_byte(0x77);
-        keys.setProvider(signer(OPERATOR).address(), payout).send().await.unwrap().watch().await.unwrap();
+        keys.setProvider(signer(OPERATOR).address(), PAYOUT).send().await.unwrap().watch().await.unwrap();
         keys.setFloor(token, U256::ONE).send().await.unwrap().watch().await.unwrap();
         let tokens = TestToken::new(token, customer.clone());
         tokens
@@ -121,6 +123,11 @@ impl Node {
 
     pub async fn block(&self) -> u64 {
         self.root.get_block_number().await.unwrap()
+    }
+
+    /// Tokens of an account.
+    pub async fn balance(&self, account: Address) -> U256 {
+        TestToken::new(self.token, self.root.clone()).balanceOf(account).call().await.unwrap()
     }
 
     pub async fn job(&self, id: JobId) -> ComputeMarket::Job {

@@ -1,8 +1,9 @@
 //! Reads what a decision about a job rests on: the offer, the pod, the chain, the attestations.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use alloy::primitives::keccak256;
+use alloy::primitives::{U256, keccak256};
 use hawser_attestation::Market;
 use hawser_contracts::JobId;
 use hawser_crds::{ComputeJob, GpuOffer, OrderSource};
@@ -15,9 +16,10 @@ use kube::{Api, ResourceExt};
 use super::observed::{ChainView, Observed};
 use super::pod_state::{self, PodState};
 use super::{job_ref, vacancy};
+use crate::amount;
 use crate::controllers::{Context, Error, Tried};
-use crate::network::{ActKey, ActState, JobStatus, Network};
-use crate::settlement::plan::Policy;
+use crate::network::{ActKey, ActState, JobStatus, Network, WeiPerGas};
+use crate::settlement::plan::{self, Policy};
 use hawser_proto::attestation::RejectReason;
 
 /// Reads everything once.
@@ -29,6 +31,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
     let id = job_id(job)?;
     let offer = offer(job, context);
     context.memory.learn_job(id, job);
+    let policy = policy(source, offer.as_deref(), network.as_ref(), context).await;
     let chain = chain(source, network.as_ref(), id, context).await;
     let pod = pod(job, context).await?;
     Ok(Observed {
@@ -41,7 +44,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         attested: context.attestations.attested(&job_ref(job)),
         vacancy: offer.as_ref().and_then(|offer| vacancy::of(job, offer, context)),
         offer,
-        policy: policy(source, context),
+        policy,
         obstacle: network.as_ref().and_then(|n| obstacle(n, id)),
         tx: network.as_ref().and_then(|n| newest_tx(n, id)),
         job: Arc::clone(job),
@@ -123,9 +126,30 @@ fn is_owned(pod: &Pod, job: &ComputeJob) -> bool {
     pod.owner_references().iter().any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref())
 }
 
-fn policy(source: Option<&OrderSource>, context: &Context) -> Policy {
+/// When the job's use is claimed. Where the token can't be read, nothing is held back.
+async fn policy(
+    source: Option<&OrderSource>,
+    offer: Option<&GpuOffer>,
+    network: Option<&Network>,
+    context: &Context,
+) -> Policy {
     let settlement = source.and_then(|s| context.networks.settlement(&s.network)).unwrap_or_default();
-    Policy::from(&settlement)
+    let interval = Duration::from_secs(settlement.interval_seconds);
+    let address = offer.and_then(|offer| offer.spec.price.token.parse().ok());
+    let (Some(network), Some(address)) = (network, address) else {
+        return Policy { interval, least: U256::ZERO, gas_cost: U256::ZERO };
+    };
+    let decimals = network.token(address).await.map_or(0, |token| token.decimals);
+    let units = |text: &str| amount::units(text, decimals).unwrap_or_default();
+    let base_fee = network.observed().borrow().head.and_then(|head| head.base_fee).unwrap_or_default();
+    Policy {
+        interval,
+        least: units(&settlement.min_payout),
+        gas_cost: plan::gas_cost(
+            settlement.tokens_per_coin.as_deref().map(units).unwrap_or_default(),
+            WeiPerGas(base_fee.into()),
+        ),
+    }
 }
 
 const KEYS: [fn(JobId) -> ActKey; 5] = [ActKey::End, ActKey::Claim, ActKey::Decline, ActKey::Refund, ActKey::Start];

@@ -35,7 +35,7 @@ pub(crate) fn status(seen: &Observed, verdict: &Verdict) -> ComputeJobStatus {
     next.container_finished_at = seen.container_ended().map(Time);
     next.conditions = conditions(seen, verdict);
     next.usage = usage(seen, &stored, next.phase);
-    next.settlement = settlement(seen, &stored);
+    next.settlement = settlement(seen, &stored, next.usage.as_ref().map_or(0, |usage| usage.gpu_seconds));
     next.reason = Some(reason(seen, verdict));
     next
 }
@@ -247,7 +247,8 @@ fn is_old(stored: Option<Timestamp>, newest: Option<Timestamp>) -> bool {
     }
 }
 
-fn settlement(seen: &Observed, stored: &ComputeJobStatus) -> Option<SettlementStatus> {
+/// `vouched`: GPU-seconds as the status says them, which do not change with each report.
+fn settlement(seen: &Observed, stored: &ComputeJobStatus, vouched: u64) -> Option<SettlementStatus> {
     let source = seen.job.spec.source.as_ref()?;
     let Some(job) = seen.chain_job().filter(|job| job.status != JobStatus::None) else {
         return stored.settlement.clone();
@@ -257,10 +258,17 @@ fn settlement(seen: &Observed, stored: &ComputeJobStatus) -> Option<SettlementSt
     Some(SettlementStatus {
         claimed_gpu_seconds: job.used.0,
         paid: Some(job.paid.to_string()),
+        unclaimed: (job.status != JobStatus::Closed).then(|| unclaimed(job, vouched).to_string()),
+        claimable_until: job.refundable_from.map(Time),
         refunded: (job.status == JobStatus::Closed).then(|| deposited.saturating_sub(job.paid).to_string()),
         deposited: Some(deposited.to_string()),
         tx: seen.tx.clone().or(old.tx),
     })
+}
+
+/// Token units that a claim of everything attested would bring.
+fn unclaimed(job: &ChainJob, vouched: u64) -> U256 {
+    job.id.paid(vouched).min(job.deposit).saturating_sub(job.paid)
 }
 
 /// Everything that the customer has deposited: the order and each top-up. A shortened job's deposit is smaller again,

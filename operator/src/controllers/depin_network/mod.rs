@@ -1,5 +1,6 @@
 //! A network: its wallet's key, its connection, and the watcher that turns orders into `ComputeJob`s.
 
+mod earnings;
 mod order;
 mod report;
 mod sink;
@@ -46,7 +47,16 @@ pub(crate) async fn reconcile(
     if let Some(observed) = &observed {
         context.metrics.network(&resource.name_any(), observed, now);
     }
-    let next = report::status(resource, &start, observed.as_ref(), now);
+    let mut next = report::status(resource, &start, observed.as_ref(), now);
+    if let Some(network) = context.networks.get(&resource.name_any()).filter(|_| report::is_ready(&next)) {
+        match earnings::read(resource, &network, &context, now).await {
+            Ok((earned, due)) => {
+                next.earnings = earned;
+                due.into_iter().for_each(|act| network.request(act));
+            }
+            Err(error) => tracing::debug!(%error, "earnings can't be read now"),
+        }
+    }
     status::write(&api, resource, resource.status.as_ref(), &next).await?;
     let stored = resource.status.clone().unwrap_or_default();
     context.events.conditions(&resource.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;

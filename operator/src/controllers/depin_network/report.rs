@@ -6,8 +6,8 @@ use hawser_crds::{DepinNetwork, DepinNetworkStatus, Head, WalletStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use crate::amount;
 use crate::controllers::conditions::{Conditions, Truth, find, is_true};
-use crate::controllers::gpu_offer::terms::whole_tokens;
 use crate::network::{Connection, Disconnected, Observed};
 
 /// Whether the network runs as it is written.
@@ -57,9 +57,10 @@ pub(crate) fn status(
         wallet: observed.map_or(stored.wallet, |o| {
             Some(WalletStatus {
                 address: o.wallet.to_checksum(None),
-                balance: whole_tokens(o.balance.unwrap_or_default(), COIN_DECIMALS),
+                balance: amount::whole(o.balance.unwrap_or_default(), COIN_DECIMALS),
             })
         }),
+        earnings: stored.earnings,
         cursor: observed.and_then(|o| o.cursor).map(Into::into).or(stored.cursor),
     }
 }

@@ -1,7 +1,7 @@
 //! Reads what an offer rests on: nodes and pods from the caches, the token and the offer from the chain.
 
 use hawser_contracts::OfferId;
-use hawser_crds::GpuOffer;
+use hawser_crds::{ComputeJob, GpuOffer};
 use jiff::{Timestamp, Unit};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::node::v1::RuntimeClass;
@@ -13,6 +13,7 @@ use super::terms::{self, OfferSpecError};
 use crate::controllers::compute_job::vacancy;
 use crate::controllers::{Context, Error, Tried};
 use crate::network::{ActKey, ActState, ChainOffer, Network, NetworkError, Token};
+use crate::settlement::Pending;
 
 /// Everything that a decision about an offer rests on.
 pub(crate) struct Observed {
@@ -20,6 +21,8 @@ pub(crate) struct Observed {
     pub offered: Offered,
     /// Jobs of the offer that are not over, and so are not settled, or are settled and deleted.
     pub jobs: u32,
+    /// What its jobs have earned and is not claimed.
+    pub pending: Pending,
     pub market: Market,
     /// Hash of the card that is known to be posted.
     pub posted_card: Option<String>,
@@ -70,6 +73,7 @@ pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Result<O
         capacity,
         offered,
         jobs: active.max(unsettled(offer, context)),
+        pending: pending(offer, context),
         market,
         posted_card,
         runtime_class: class.map(|c| c.name_any()),
@@ -148,13 +152,29 @@ fn posted_card(offer: &GpuOffer, market: &Market, context: &Context) -> Option<S
     (asked_before && mined && chain.is_some()).then_some(hash)
 }
 
+fn is_of(job: &ComputeJob, offer: &GpuOffer) -> bool {
+    job.spec.offer_ref == offer.name_any() && job.namespace() == offer.namespace()
+}
+
+fn pending(offer: &GpuOffer, context: &Context) -> Pending {
+    let mut pending = Pending::default();
+    for job in context.jobs.store.state() {
+        if let Ok(job) = &job.0
+            && is_of(job, offer)
+        {
+            pending.add(job);
+        }
+    }
+    pending
+}
+
 /// Jobs that still need this offer to be settled.
 fn unsettled(offer: &GpuOffer, context: &Context) -> u32 {
     let jobs = context.jobs.store.state();
     let count = jobs
         .iter()
         .filter_map(|guarded| guarded.0.as_ref().ok())
-        .filter(|job| job.spec.offer_ref == offer.name_any() && job.namespace() == offer.namespace())
+        .filter(|job| is_of(job, offer))
         .filter(|job| {
             let conditions = job.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
             !crate::controllers::conditions::is_true(conditions, hawser_crds::condition::SETTLED)

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
 use super::dereference::{Market, Observed};
-use super::terms::whole_tokens;
+use crate::amount;
 use crate::controllers::conditions::{Conditions, Truth, is_true};
 
 const ALL_IN_USE: &str = "AllInUse";
@@ -20,7 +20,7 @@ pub(crate) fn status(offer: &GpuOffer, seen: &Observed, as_wanted: bool) -> GpuO
     capacity(offer, seen, &mut list);
     isolation(offer, seen, &mut list);
     ready(offer, &mut list);
-    let (on_chain, earned) = match &seen.market {
+    let (on_chain, pending, earned) = match &seen.market {
         Market::Read { chain: Some(chain), token, .. } => (
             Some(OnChainOffer {
                 offer_id: chain.id.to_string(),
@@ -29,9 +29,10 @@ pub(crate) fn status(offer: &GpuOffer, seen: &Observed, as_wanted: bool) -> GpuO
                 valid_until: u64::try_from(chain.valid_until.as_second()).unwrap_or_default(),
                 card_hash: seen.posted_card.clone(),
             }),
-            Some(whole_tokens(chain.settled_amount, token.decimals)),
+            Some(amount::whole(seen.pending.units, token.decimals)),
+            Some(amount::whole(chain.settled_amount, token.decimals)),
         ),
-        _ => (stored.on_chain, stored.earned),
+        _ => (stored.on_chain, stored.pending, stored.earned),
     };
     GpuOfferStatus {
         observed_generation: offer.metadata.generation,
@@ -44,6 +45,7 @@ pub(crate) fn status(offer: &GpuOffer, seen: &Observed, as_wanted: bool) -> GpuO
         }),
         on_chain,
         jobs_active: seen.jobs,
+        pending,
         earned,
     }
 }

@@ -10,6 +10,7 @@ use kube::ResourceExt;
 use serde_json::json;
 
 use super::capacity::matches;
+use crate::amount;
 use crate::network::{NetworkSpec, OfferTerms};
 
 /// Identity of this cluster: uid of the namespace kube-system, which lives as long as the cluster.
@@ -67,23 +68,8 @@ fn gpu_class(product: &str) -> B256 {
 pub(crate) fn price(spec: &GpuOfferSpec, decimals: u8) -> Result<u128, OfferSpecError> {
     let text = &spec.price.per_gpu_hour;
     let wrong = |message: String| OfferSpecError { field: "spec.price.perGpuHour", message };
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let fraction = fraction.trim_end_matches('0');
-    let decimals = usize::from(decimals);
-    if fraction.len() > decimals {
-        return Err(wrong(format!("{text} has more decimals than the token, which has {decimals}")));
-    }
-    let digits = format!("{whole}{fraction:0<decimals$}");
-    digits.parse().map_err(|_| wrong(format!("{text} is not a price of a token with {decimals} decimals")))
-}
-
-/// Whole tokens as a decimal number.
-pub(crate) fn whole_tokens(units: alloy::primitives::U256, decimals: u8) -> String {
-    let decimals = usize::from(decimals);
-    let digits = format!("{:0>width$}", units.to_string(), width = decimals + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - decimals);
-    let fraction = fraction.trim_end_matches('0');
-    if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
+    let units = amount::units(text, decimals).map_err(wrong)?;
+    units.try_into().map_err(|_| wrong(format!("{text} is more than the market can hold")))
 }
 
 /// What customers read of the offer in the chain's log: the provider's own words, what the nodes' labels say of the
@@ -135,7 +121,6 @@ pub(crate) fn lapses_soon(valid_until: Timestamp, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::U256;
     use serde_json::Value;
 
     use super::*;
@@ -149,27 +134,10 @@ mod tests {
     }
 
     #[test]
-    fn a_price_in_whole_tokens_becomes_units() {
-        for (text, decimals, units) in [
-            ("2.25", 6, 2_250_000),
-            ("2", 0, 2),
-            ("0.5", 18, 500_000_000_000_000_000),
-            ("1.500", 1, 15),
-            ("007", 2, 700),
-        ] {
-            assert_eq!(price(&spec(text), decimals), Ok(units), "{text}");
-        }
-        assert!(price(&spec("2.25"), 1).unwrap_err().message.contains("more decimals than the token"));
-        assert!(price(&spec("x"), 1).is_err());
-    }
-
-    #[test]
-    fn units_become_whole_tokens() {
-        for (units, decimals, text) in
-            [(2_250_000_u64, 6, "2.25"), (0, 6, "0"), (5, 6, "0.000005"), (7, 0, "7"), (70, 1, "7")]
-        {
-            assert_eq!(whole_tokens(U256::from(units), decimals), text);
-        }
+    fn a_price_is_read_in_whole_tokens() {
+        assert_eq!(price(&spec("2.25"), 6), Ok(2_250_000));
+        assert!(price(&spec("2.25"), 1).unwrap_err().to_string().starts_with("spec.price.perGpuHour: 2.25 has more"));
+        assert!(price(&spec(&"9".repeat(40)), 0).unwrap_err().message.contains("more than the market can hold"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy::{
-    primitives::{Bytes, U256},
+    primitives::{Address, Bytes, U256},
     sol_types::SolCall,
 };
 use hawser_contracts::{ComputeMarket, OfferId, UsageVoucher, signed_voucher};
@@ -20,6 +20,7 @@ enum Kind {
     Decline(String),
     Offer(OfferId),
     Refund,
+    Withdraw(Address, Address),
 }
 
 fn kind(act: &Act) -> Kind {
@@ -31,6 +32,7 @@ fn kind(act: &Act) -> Kind {
         Act::SetOffer(post) => Kind::Offer(post.terms.id()),
         Act::UpdateOffer { offer, .. } => Kind::Offer(*offer),
         Act::Refund { .. } => Kind::Refund,
+        Act::Withdraw { provider, token } => Kind::Withdraw(*provider, *token),
     }
 }
 
@@ -83,6 +85,7 @@ impl Batch {
             Kind::Decline(_) => "declineJobs",
             Kind::Offer(_) => "setOffer",
             Kind::Refund => "refund",
+            Kind::Withdraw(..) => "withdrawFor",
         }
     }
 
@@ -119,6 +122,9 @@ impl Batch {
             Kind::Decline(reason) => ComputeMarket::declineJobsCall { ids: ids(), reason: reason.clone() }.abi_encode(),
             Kind::Offer(_) => self.each(offer_call).pop().unwrap_or_default(),
             Kind::Refund => ComputeMarket::refundCall { ids: ids() }.abi_encode(),
+            Kind::Withdraw(account, token) => {
+                ComputeMarket::withdrawForCall { account: *account, token: *token }.abi_encode()
+            }
         }
         .into()
     }
@@ -127,7 +133,7 @@ impl Batch {
     pub(super) fn done(&self, output: &[u8]) -> usize {
         match self.kind {
             // It reverts where it can't be done.
-            Kind::Offer(_) => self.acts.len(),
+            Kind::Offer(_) | Kind::Withdraw(..) => self.acts.len(),
             _ => U256::try_from_be_slice(output).and_then(|done| done.try_into().ok()).unwrap_or(0),
         }
     }
@@ -173,7 +179,7 @@ fn unix(time: Timestamp) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::{Address, B256, FixedBytes, Signature};
+    use alloy::primitives::{B256, FixedBytes, Signature};
     use hawser_contracts::JobId;
 
     use super::*;

@@ -95,7 +95,7 @@ impl Skip {
 pub(super) fn why_skipped(act: &Act, job: &ChainJob, now: Timestamp, domain: &Eip712Domain) -> Option<Skip> {
     use JobStatus::{Closed, Ended, None, Open, Running};
     match (act, job.status) {
-        (Act::SetOffer(_) | Act::UpdateOffer { .. }, _) => Option::None,
+        (Act::SetOffer(_) | Act::UpdateOffer { .. } | Act::Withdraw { .. }, _) => Option::None,
         (_, None | Closed) => Some(Skip::NotLive),
         (Act::Decline { .. }, Running | Ended) => Some(Skip::AlreadyStarted),
         (Act::Start { attestor, .. }, _) if attestor.is_zero() => Some(Skip::ZeroAttestor),

@@ -79,7 +79,7 @@ fn seen(chain: ChainView) -> Observed {
         pod: None,
         attested: None,
         vacancy: Some(Ok(())),
-        policy: Policy { interval: Duration::from_hours(1) },
+        policy: Policy { interval: Duration::from_hours(1), least: U256::ZERO, gas_cost: U256::ZERO },
         obstacle: None,
         tx: None,
         now: at(0),

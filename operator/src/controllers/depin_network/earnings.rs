@@ -1,0 +1,165 @@
+//! What the jobs of a network have earned, by token, and when it is sent to the provider's payout address.
+
+use std::collections::BTreeMap;
+
+use alloy::primitives::{Address, U256};
+use hawser_crds::{ComputeJob, DepinNetwork, Earnings, Withdraw};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::ObjectRef;
+
+use crate::amount;
+use crate::controllers::Context;
+use crate::network::{Act, ActKey, ActState, Network, NetworkError, Token};
+use crate::settlement::Pending;
+
+/// What the network has earned now, and the withdrawals that are due.
+pub(crate) async fn read(
+    resource: &DepinNetwork,
+    network: &Network,
+    context: &Context,
+    now: Timestamp,
+) -> Result<(Vec<Earnings>, Vec<Act>), NetworkError> {
+    let stored = resource.status.as_ref().map(|s| s.earnings.as_slice()).unwrap_or_default();
+    let policy = resource.spec.evm.settlement.withdraw.as_ref();
+    let (mut earnings, mut acts) = (Vec::new(), Vec::new());
+    for (address, pending) in by_token(&resource.name_any(), stored, context) {
+        let seen = Seen {
+            address,
+            pending,
+            token: network.token(address).await?,
+            credit: network.credit(address).await?,
+            act: network.act(&ActKey::Withdraw(address)),
+        };
+        let before = stored.iter().find(|e| e.token == seen.address.to_checksum(None));
+        let now_earned = earned(&seen, before, now);
+        if policy.is_some_and(|policy| is_due(policy, &seen, &now_earned, now)) {
+            acts.push(Act::Withdraw { provider: network.spec().provider, token: address });
+        }
+        context.metrics.earnings(&resource.name_any(), &seen.token, pending, seen.credit);
+        earnings.push(now_earned);
+    }
+    Ok((earnings, acts))
+}
+
+/// Tokens of the network's offers, and those that were earned in before.
+fn by_token(name: &str, stored: &[Earnings], context: &Context) -> BTreeMap<Address, Pending> {
+    let mut tokens: BTreeMap<Address, Pending> =
+        stored.iter().filter_map(|e| Some((e.token.parse().ok()?, Pending::default()))).collect();
+    for offer in context.offers.store.state() {
+        let Ok(offer) = &offer.0 else { continue };
+        if offer.spec.network_ref == name
+            && let Ok(token) = offer.spec.price.token.parse()
+        {
+            tokens.entry(token).or_default();
+        }
+    }
+    for job in context.jobs.store.state() {
+        let Ok(job) = &job.0 else { continue };
+        if job.spec.source.as_ref().is_some_and(|source| source.network == name)
+            && let Some(pending) = token_of(job, context).and_then(|token| tokens.get_mut(&token))
+        {
+            pending.add(job);
+        }
+    }
+    tokens
+}
+
+fn token_of(job: &ComputeJob, context: &Context) -> Option<Address> {
+    let reference: ObjectRef<DeserializeGuard<hawser_crds::GpuOffer>> =
+        ObjectRef::new(&job.spec.offer_ref).within(&job.namespace()?);
+    context.offers.store.get(&reference)?.0.as_ref().ok()?.spec.price.token.parse().ok()
+}
+
+/// One token, as it was read.
+struct Seen {
+    address: Address,
+    pending: Pending,
+    token: Token,
+    credit: U256,
+    act: Option<ActState>,
+}
+
+fn earned(seen: &Seen, before: Option<&Earnings>, now: Timestamp) -> Earnings {
+    let decimals = seen.token.decimals;
+    let had = before.and_then(|e| amount::units(&e.credit, decimals).ok()).unwrap_or_default();
+    // Nothing but a withdrawal lowers the credit.
+    let withdrawn_at = if seen.credit < had { Some(Time(now)) } else { before.and_then(|e| e.withdrawn_at.clone()) };
+    Earnings {
+        token: seen.address.to_checksum(None),
+        symbol: seen.token.symbol.clone(),
+        pending: amount::whole(seen.pending.units, decimals),
+        pending_lost_at: seen.pending.lost_at.map(Time),
+        credit: amount::whole(seen.credit, decimals),
+        withdrawn_at,
+        obstacle: match &seen.act {
+            Some(ActState::Refused { error }) => Some(error.clone()),
+            Some(ActState::Queued { waiting }) => waiting.clone(),
+            _ => None,
+        },
+    }
+}
+
+fn is_due(policy: &Withdraw, seen: &Seen, earned: &Earnings, now: Timestamp) -> bool {
+    let least = amount::units(&policy.min_amount, seen.token.decimals).unwrap_or_default().max(U256::ONE);
+    let waited =
+        |at: &Time| now.duration_since(at.0).as_secs() >= i64::try_from(policy.interval_seconds).unwrap_or(i64::MAX);
+    seen.credit >= least && earned.withdrawn_at.as_ref().is_none_or(waited)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::B256;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn seen(credit: u64) -> Seen {
+        Seen {
+            address: Address::repeat_byte(1),
+            pending: Pending { units: U256::from(1_500_000), lost_at: Some(at(90)) },
+            token: Token { decimals: 6, symbol: "tUSD".to_owned() },
+            credit: U256::from(credit),
+            act: None,
+        }
+    }
+
+    #[test]
+    fn a_credit_that_fell_was_withdrawn() {
+        let first = earned(&seen(2_000_000), None, at(10));
+        assert_eq!((first.credit.as_str(), first.pending.as_str(), &first.withdrawn_at), ("2", "1.5", &None));
+        let grown = earned(&seen(2_500_000), Some(&first), at(20));
+        assert_eq!(grown.withdrawn_at, None);
+        let sent = earned(&seen(0), Some(&grown), at(30));
+        assert_eq!(sent.withdrawn_at, Some(Time(at(30))));
+        assert_eq!(earned(&seen(5), Some(&sent), at(40)).withdrawn_at, Some(Time(at(30))));
+    }
+
+    #[test]
+    fn a_withdrawal_is_due_by_amount_and_interval() {
+        let policy = Withdraw { interval_seconds: 100, min_amount: "2".to_owned() };
+        let due = |credit: u64, withdrawn: Option<i64>, now: i64| {
+            let seen = seen(credit);
+            let before = Earnings { withdrawn_at: withdrawn.map(|s| Time(at(s))), ..earned(&seen, None, at(0)) };
+            is_due(&policy, &seen, &before, at(now))
+        };
+        assert!(due(2_000_000, None, 0));
+        assert!(!due(1_999_999, None, 0));
+        assert!(!due(3_000_000, Some(50), 149));
+        assert!(due(3_000_000, Some(50), 150));
+        let nothing = Withdraw { min_amount: "0".to_owned(), ..policy };
+        assert!(!is_due(&nothing, &seen(0), &earned(&seen(0), None, at(0)), at(0)), "nothing is not sent");
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_a_withdrawal_is_told() {
+        let with = |act: Option<ActState>| earned(&Seen { act, ..seen(1) }, None, at(0)).obstacle;
+        assert_eq!(with(Some(ActState::Refused { error: "blocked".to_owned() })).as_deref(), Some("blocked"));
+        assert_eq!(with(Some(ActState::Mined { tx: B256::ZERO, block: 1 })), None);
+    }
+}
