@@ -39,12 +39,15 @@ pub struct EvmNetwork {
     pub rpc_urls: Vec<String>,
     /// EIP-155 chain id; an endpoint that answers with another one is refused.
     #[schemars(range(min = 1))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("evm.chainId can't be changed while jobs may live on the old chain: make another DepinNetwork"))]
     pub chain_id: u64,
     /// Address of the `ComputeMarket` contract.
     #[schemars(regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("evm.market can't be changed while jobs may live on the old one: make another DepinNetwork"))]
     pub market: String,
     /// Address of the provider's cold key, whose operator the wallet is (`setProvider`).
     #[schemars(regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("evm.provider is part of every offer's identity on chain: make another DepinNetwork"))]
     pub provider: String,
     /// First block that can hold an order for this cluster: where a watcher without a cursor begins.
     #[serde(default)]

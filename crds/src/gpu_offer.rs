@@ -44,6 +44,9 @@ pub struct GpuOfferSpec {
     /// What a job may ask for and how long it may run.
     #[serde(default)]
     pub limits: Limits,
+    /// Whose images may run.
+    #[serde(default)]
+    pub images: Images,
     /// How the customer's container is kept apart.
     #[serde(default)]
     pub isolation: Isolation,
@@ -150,6 +153,19 @@ impl Default for Limits {
     }
 }
 
+/// Whose images may run, by the beginning of the whole reference (`docker.io/library/`, `ghcr.io/org/`).
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Images {
+    /// Only these; empty: every registry with a public name. kubelet pulls with the node's own credentials: where these open
+    /// private repositories, deny them.
+    #[schemars(length(max = 64))]
+    pub allow: Vec<String>,
+    /// Never these.
+    #[schemars(length(max = 64))]
+    pub deny: Vec<String>,
+}
+
 /// How the customer's container is kept apart.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -219,6 +235,8 @@ pub struct GpuOfferStatus {
     pub gpus: Option<GpuCount>,
     /// The offer as it stands on chain.
     pub on_chain: Option<OnChainOffer>,
+    /// Ids of earlier terms, the newest last: orders for them may still come out of the chain's log.
+    pub earlier: Vec<String>,
     /// Jobs of this offer that are not over.
     pub jobs_active: u32,
     /// Whole tokens attested for this offer's jobs and not claimed yet, as a decimal number.

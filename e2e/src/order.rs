@@ -32,7 +32,7 @@ impl Order {
 
     /// Name of its `ComputeJob`.
     pub fn name(&self) -> String {
-        format!("job-{}", alloy::hex::encode(self.id.order_hash()))
+        format!("job-{}", alloy::hex::encode(&alloy::primitives::keccak256(self.id.0)[..8]))
     }
 
     /// Waits until its `ComputeJob` is there.

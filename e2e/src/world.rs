@@ -14,7 +14,7 @@ use serde_json::json;
 
 use hawser_crds::{
     Attestation, Capacity, ComputeJob, Confirmations, DepinNetwork, DepinNetworkSpec, EvmNetwork, Gas, GpuOffer,
-    GpuOfferSpec, GpuSelector, Isolation, Limits, Price, Pull, SecretKeyRef, Settlement, Wallet, condition,
+    GpuOfferSpec, GpuSelector, Images, Isolation, Limits, Price, Pull, SecretKeyRef, Settlement, Wallet, condition,
 };
 
 use crate::chain::Chain;
@@ -150,7 +150,16 @@ impl World {
             },
         );
         let networks: Api<DepinNetwork> = Api::all(client.clone());
-        networks.patch(NETWORK, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&network)).await?;
+        // That of an earlier run is on another market, which can't be changed.
+        if networks.get_opt(NETWORK).await?.is_some() {
+            networks.delete(NETWORK, &DeleteParams::default()).await?;
+            wait::until("the earlier DepinNetwork is gone", Duration::from_mins(1), async || {
+                let left = networks.get_opt(NETWORK).await?;
+                Ok(left.map_or(Ok(()), |network| Err(format!("{:?}", network.status))))
+            })
+            .await?;
+        }
+        networks.create(&PostParams::default(), &network).await?;
         Ok(())
     }
 
@@ -216,6 +225,11 @@ impl World {
                 start_window_seconds: 300,
                 claim_window_seconds: 300,
                 ..Limits::default()
+            },
+            // The cluster's own registry, and one that a test makes beside it.
+            images: Images {
+                allow: vec![format!("{}/", self.environment.registry), "198.18.0.1:".to_owned()],
+                deny: Vec::new(),
             },
             isolation: Isolation::default(),
             attestation: Attestation { interval_seconds: 2 },

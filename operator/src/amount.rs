@@ -12,7 +12,7 @@ pub(crate) fn units(text: &str, decimals: u8) -> Result<U256, String> {
     }
     let digits = format!("{whole}{fraction:0<decimals$}");
     // U256 also reads other radixes and underscores.
-    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let plain = !whole.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     let read = if plain { U256::from_str_radix(&digits, 10).ok() } else { None };
     read.ok_or_else(|| format!("{text} is not an amount of a token with {decimals} decimals"))
 }

@@ -33,6 +33,9 @@ pub struct Config {
     /// Networks of the cluster (pods, services, nodes) that jobs may not reach, separated by commas.
     #[arg(long, env = "HAWSER_CLUSTER_CIDRS", value_delimiter = ',')]
     pub cluster_cidrs: Vec<String>,
+    /// Seconds for which a settled job is kept, with its pod and the program's log.
+    #[arg(long, env = "HAWSER_JOB_RETENTION_SECONDS", default_value = "604800")]
+    pub job_retention_seconds: u64,
     /// How the log is written.
     #[arg(long, env = "HAWSER_LOG_FORMAT", default_value = "json")]
     pub log_format: LogFormat,

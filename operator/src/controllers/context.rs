@@ -11,6 +11,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use super::Error;
 use super::cache::Cache;
+use super::compute_job::PodRefused;
 use super::compute_job::vacancy::Granted;
 use super::events::Events;
 use super::gpu_offer::terms::ClusterId;
@@ -49,12 +50,15 @@ impl Context {
     }
 }
 
-/// What would be cheap to lose: who is behind an id, and since when the market has not known a job.
+/// What would be cheap to lose: who is behind an id, and since when something has been seen.
 #[derive(Default)]
 pub(crate) struct Memory {
     jobs: Mutex<HashMap<JobId, ObjectRef<DeserializeGuard<ComputeJob>>>>,
     offers: Mutex<HashMap<OfferId, ObjectRef<DeserializeGuard<GpuOffer>>>>,
-    missing: Mutex<HashMap<JobId, Instant>>,
+    gone: Mutex<HashMap<JobId, Instant>>,
+    closed: Mutex<HashMap<JobId, u64>>,
+    pods_refused: Mutex<HashMap<JobId, PodRefused>>,
+    withdrawn: Mutex<HashMap<OfferId, u64>>,
     cards: Mutex<HashMap<OfferId, String>>,
 }
 
@@ -70,7 +74,9 @@ impl Memory {
 
     pub(crate) fn forget_job(&self, id: JobId) {
         locked(&self.jobs).remove(&id);
-        locked(&self.missing).remove(&id);
+        locked(&self.gone).remove(&id);
+        locked(&self.closed).remove(&id);
+        locked(&self.pods_refused).remove(&id);
     }
 
     pub(crate) fn learn_offer(&self, id: OfferId, offer: &GpuOffer) {
@@ -82,10 +88,43 @@ impl Memory {
         locked(&self.offers).get(&id).cloned()
     }
 
-    /// For how long the market has said without a break that there is no such job.
-    pub(crate) fn missing(&self, id: JobId, missing: bool) -> Duration {
-        let mut since = locked(&self.missing);
-        if !missing {
+    /// Why the API server does not take a job's pod; none once it does.
+    pub(crate) fn pod_refused(&self, id: JobId) -> Option<PodRefused> {
+        locked(&self.pods_refused).get(&id).cloned()
+    }
+
+    pub(crate) fn refuse_pod(&self, id: JobId, refused: Option<PodRefused>) {
+        let mut all = locked(&self.pods_refused);
+        match refused {
+            Some(refused) => drop(all.insert(id, refused)),
+            None => drop(all.remove(&id)),
+        }
+    }
+
+    /// For how many blocks a job was seen to be closed without a break; none while it is not.
+    pub(crate) fn closed(&self, id: JobId, closed: bool, head: u64) -> Option<u64> {
+        let mut since = locked(&self.closed);
+        if !closed {
+            since.remove(&id);
+            return None;
+        }
+        Some(head.saturating_sub(*since.entry(id).or_insert(head)))
+    }
+
+    /// The block at which an offer was first seen to take no orders.
+    pub(crate) fn withdrawn(&self, offer: OfferId, withdrawn: bool, head: u64) -> Option<u64> {
+        let mut since = locked(&self.withdrawn);
+        if !withdrawn {
+            since.remove(&offer);
+            return None;
+        }
+        Some(*since.entry(offer).or_insert(head))
+    }
+
+    /// For how long the market has shown without a break that a job is gone.
+    pub(crate) fn gone(&self, id: JobId, gone: bool) -> Duration {
+        let mut since = locked(&self.gone);
+        if !gone {
             since.remove(&id);
             return Duration::ZERO;
         }

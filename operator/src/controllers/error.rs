@@ -1,7 +1,6 @@
 use thiserror::Error;
 
 use super::gpu_offer::terms::OfferSpecError;
-use crate::attestation::Refusal;
 use crate::network::NetworkError;
 
 /// Why a reconcile stopped half way. It is tried again; nothing is concluded from it.
@@ -19,9 +18,9 @@ pub(crate) enum Error {
     /// An object that this operator makes can't be written as JSON.
     #[error("an object can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// The last words of a job's meter could not be taken now.
-    #[error("termination message: {0}")]
-    LastWords(Refusal),
+    /// An endpoint shows less than another one did before.
+    #[error("{0}")]
+    Lagging(String),
     /// The operator stops before it has seen everything once.
     #[error("the operator is stopping")]
     Stopping,

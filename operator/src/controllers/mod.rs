@@ -21,6 +21,8 @@ pub use run::{StartError, run};
 pub(crate) const JOB_FINALIZER: &str = "hawser.dev/settlement";
 /// Finalizer of a `GpuOffer`: no job needs it any more and the market takes no orders for it.
 pub(crate) const OFFER_FINALIZER: &str = "hawser.dev/offer";
+/// Finalizer of a `DepinNetwork`: no offer and no job needs it any more.
+pub(crate) const NETWORK_FINALIZER: &str = "hawser.dev/network";
 /// Label of jobs and pods: the offer's name.
 pub(crate) const OFFER_LABEL: &str = "hawser.dev/offer";
 /// Label of jobs: the network's name.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
 use hawser_crds::Settlement;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -79,6 +79,13 @@ impl Networks {
     /// When vouchers of this network's jobs are claimed.
     pub(crate) fn settlement(&self, name: &str) -> Option<Settlement> {
         self.0.running.read().unwrap_or_else(PoisonError::into_inner).get(name).map(|r| r.settlement.clone())
+    }
+
+    /// Another network that sends from this wallet on this chain.
+    pub(crate) fn with_wallet(&self, but: &str, chain_id: u64, wallet: Address) -> Option<String> {
+        let running = self.0.running.read().unwrap_or_else(PoisonError::into_inner);
+        let same = |r: &Running| r.network.spec().chain_id == chain_id && r.network.wallet() == wallet;
+        running.iter().find(|(name, r)| *name != but && same(r)).map(|(name, _)| name.clone())
     }
 
     /// Acts of any network whose state changed.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::build::{self, POD_FINALIZER, PodInput};
 use super::decide::{Decision, PodStep};
-use super::observed::Observed;
+use super::observed::{Observed, PodRefused};
 use super::policy;
 use crate::controllers::conditions::news;
 use crate::controllers::{Context, Error, MANAGER, Tried};
@@ -78,7 +78,16 @@ async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
     match api.create(&PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() }, &pod).await {
         // An earlier look made it.
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        other => other.map(|_| ()).tried(|| format!("create pod {}", pod.name_any())),
+        // Said in the job's status; a quota or a webhook is asked again at the next look.
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
+            let for_good = status.code != 403;
+            context.memory.refuse_pod(seen.id, Some(PodRefused { for_good, message: status.message.clone() }));
+            Ok(())
+        }
+        other => {
+            context.memory.refuse_pod(seen.id, None);
+            other.map(|_| ()).tried(|| format!("create pod {}", pod.name_any()))
+        }
     }
 }
 

@@ -102,16 +102,24 @@ fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_vouche
     let attested = GpuSeconds(newest.as_ref().map_or(0, |v| v.gpu_seconds.0));
     match plan::next(job, attested, final_voucher, *time, seen.policy) {
         Step::Claim(_) => newest.iter().map(|v| Act::Claim(voucher::claim(v))).collect(),
-        Step::End { expect_used } => vec![Act::End { job: id, expect_used, reason: on_chain(outcome) }],
+        // One word, so that many can share a transaction.
+        Step::End { expect_used } => {
+            let reason = outcome.map(|o| o.reason.clone()).unwrap_or_default();
+            vec![Act::End { job: id, expect_used, reason }]
+        }
         Step::Decline => vec![Act::Decline { job: id, reason: on_chain(outcome) }],
         Step::Refund => vec![Act::Refund { job: id }],
         Step::Wait | Step::Done => Vec::new(),
     }
 }
 
-/// The reason as the customer reads it in the market's log.
+/// The reason as the customer reads it in the market's log. Words of kubelet and the API server stay in the cluster: they
+/// can tell a stranger what else is in it.
 fn on_chain(outcome: Option<&Outcome>) -> String {
-    let mut text = outcome.map_or_else(String::new, |o| format!("{}: {}", o.reason, o.message));
+    let mut text = outcome.map_or_else(String::new, |o| match o.reason.as_str() {
+        "ImagePullTimeout" | "InvalidImageName" | "PodRefused" => o.reason.clone(),
+        reason => format!("{reason}: {}", o.message),
+    });
     while text.len() > REASON {
         text.pop();
     }
@@ -122,7 +130,12 @@ fn closed(seen: &Observed) -> bool {
     match &seen.chain {
         ChainView::Local => true,
         ChainView::Unknown(_) => false,
-        ChainView::Known { job, .. } => matches!(job.status, JobStatus::Closed | JobStatus::None),
+        ChainView::Known { job, deep, .. } => match job.status {
+            JobStatus::Closed => *deep,
+            // Told only after a while.
+            JobStatus::None => true,
+            JobStatus::Open | JobStatus::Running | JobStatus::Ended => false,
+        },
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use alloy::primitives::{U256, keccak256};
 use hawser_attestation::Market;
 use hawser_contracts::JobId;
-use hawser_crds::{ComputeJob, GpuOffer, OrderSource};
+use hawser_crds::condition::STARTED;
+use hawser_crds::{ComputeJob, Confirmations, Finality, GpuOffer, OrderSource};
 use jiff::{Timestamp, Unit};
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::DeserializeGuard;
@@ -17,10 +18,16 @@ use super::observed::{ChainView, Observed};
 use super::pod_state::{self, PodState};
 use super::{job_ref, vacancy};
 use crate::amount;
+use crate::controllers::conditions::is_true;
 use crate::controllers::{Context, Error, Tried};
-use crate::network::{ActKey, ActState, JobStatus, Network, WeiPerGas};
+use crate::network::{ActKey, ActState, Connection, JobStatus, Network, WeiPerGas};
 use crate::settlement::plan::{self, Policy};
 use hawser_proto::attestation::RejectReason;
+
+/// One endpoint may be behind the others; for longer it is a reorganisation. Of a job that was started, whose pod would
+/// be stopped for it, more certainty is wanted.
+const GONE: Duration = Duration::from_secs(30);
+const GONE_AFTER_START: Duration = Duration::from_mins(10);
 
 /// Reads everything once.
 pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Result<Observed, Error> {
@@ -32,7 +39,8 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
     let offer = offer(job, context);
     context.memory.learn_job(id, job);
     let policy = policy(source, offer.as_deref(), network.as_ref(), context).await;
-    let chain = chain(source, network.as_ref(), id, context).await;
+    let started = job.status.as_ref().is_some_and(|s| is_true(&s.conditions, STARTED));
+    let chain = chain(source, network.as_ref(), id, started, context).await;
     let pod = pod(job, context).await?;
     Ok(Observed {
         id,
@@ -47,6 +55,8 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         policy,
         obstacle: network.as_ref().and_then(|n| obstacle(n, id)),
         tx: network.as_ref().and_then(|n| newest_tx(n, id)),
+        unheard: None,
+        pod_refused: context.memory.pod_refused(id),
         job: Arc::clone(job),
         now,
     })
@@ -54,9 +64,9 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
 
 /// Takes the last voucher from where meter left it when it ended, unless its last report came already. Not before the
 /// chain is seen: the pod keeps it meanwhile.
-pub(crate) async fn hear_last_words(mut seen: Observed, context: &Context) -> Result<Observed, Error> {
+pub(crate) async fn hear_last_words(mut seen: Observed, context: &Context) -> Observed {
     if !seen.chain_is_seen() {
-        return Ok(seen);
+        return seen;
     }
     let finished = seen.attested.as_ref().is_some_and(|a| a.finished);
     let words = seen.pod.as_ref().filter(|p| p.held && p.meter_over).and_then(|p| p.last_words.clone());
@@ -64,15 +74,15 @@ pub(crate) async fn hear_last_words(mut seen: Observed, context: &Context) -> Re
         let job = job_ref(&seen.job);
         match context.attestations.read_termination_message(&job, &words).await {
             Ok(_) => {}
-            // Looked at again later; the pod keeps it meanwhile.
-            Err(refusal) if refusal.reason == RejectReason::Unavailable => return Err(Error::LastWords(refusal)),
+            // Looked at again later; the pod keeps it meanwhile, and what is known already can be claimed.
+            Err(refusal) if refusal.reason == RejectReason::Unavailable => seen.unheard = Some(refusal.to_string()),
             Err(refusal) => {
                 tracing::warn!(%job, %refusal, "the termination message of the job's meter was refused");
             }
         }
         seen.attested = context.attestations.attested(&job);
     }
-    Ok(seen)
+    seen
 }
 
 fn job_id(job: &ComputeJob) -> Result<JobId, Error> {
@@ -88,21 +98,59 @@ fn offer(job: &ComputeJob, context: &Context) -> Option<Arc<GpuOffer>> {
     context.offers.store.get(&reference)?.0.as_ref().ok().map(|offer| Arc::new(offer.clone()))
 }
 
-async fn chain(source: Option<&OrderSource>, network: Option<&Network>, id: JobId, context: &Context) -> ChainView {
+async fn chain(
+    source: Option<&OrderSource>,
+    network: Option<&Network>,
+    id: JobId,
+    started: bool,
+    context: &Context,
+) -> ChainView {
     let Some(source) = source else { return ChainView::Local };
     let Some(network) = network else {
         return ChainView::Unknown(format!("DepinNetwork {:?} is not ready: see its conditions", source.network));
     };
-    let head = network.observed().borrow().head;
+    let (connection, head) = {
+        let observed = network.observed();
+        let observed = observed.borrow();
+        (observed.connection.clone(), observed.head)
+    };
+    if let Connection::Disconnected { message, .. } = connection {
+        return ChainView::Unknown(message);
+    }
     let Some(head) = head else {
         return ChainView::Unknown(format!("DepinNetwork {:?} has not seen a block yet", source.network));
     };
-    match network.job(id).await {
-        Ok(job) => {
-            let missing = context.memory.missing(id, job.status == JobStatus::None);
-            ChainView::Known { job: Box::new(job), time: head.time, missing }
-        }
-        Err(error) => ChainView::Unknown(error.to_string()),
+    let job = match network.job(id).await {
+        Ok(job) => job,
+        Err(error) => return ChainView::Unknown(error.to_string()),
+    };
+    let gone = gone(job.status, started);
+    let since = context.memory.gone(id, gone);
+    let patience = if started { GONE_AFTER_START } else { GONE };
+    if gone && since < patience {
+        let seconds = patience.as_secs();
+        return ChainView::Unknown(format!(
+            "the market shows the job as it was before ({:?}): a node that lags, or a reorganisation; believed after {seconds} s",
+            job.status
+        ));
+    }
+    let closed = context.memory.closed(id, job.status == JobStatus::Closed, head.block.number);
+    let deep = closed.is_some_and(|blocks| blocks >= depth(network.spec().confirmations));
+    ChainView::Known { job: Box::new(job), time: head.time, deep }
+}
+
+/// The chain seems to have gone back behind what is known of the job.
+fn gone(status: JobStatus, started: bool) -> bool {
+    status == JobStatus::None || started && status == JobStatus::Open
+}
+
+/// Blocks after which a job that is closed stays closed.
+fn depth(confirmations: Confirmations) -> u64 {
+    match confirmations {
+        Confirmations::Blocks(blocks) => blocks,
+        // Two epochs; what is safe is about half as deep.
+        Confirmations::Tag(Finality::Safe) => 32,
+        Confirmations::Tag(Finality::Finalized) => 64,
     }
 }
 
@@ -167,4 +215,25 @@ fn newest_tx(network: &Network, id: JobId) -> Option<String> {
         ActState::Mined { tx, .. } => Some(tx.to_string()),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_chain_cannot_undo_counts_as_gone() {
+        use JobStatus::{Closed, Ended, None, Open, Running};
+        for (status, started, expected) in [
+            (None, false, true),
+            (None, true, true),
+            (Open, false, false),
+            (Open, true, true),
+            (Running, true, false),
+            (Ended, true, false),
+            (Closed, true, false),
+        ] {
+            assert_eq!(gone(status, started), expected, "{status:?} {started}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod build;
 mod decide;
 mod dereference;
 mod expectation;
+mod image;
 mod observed;
 mod outcome;
 mod pod_state;
@@ -19,13 +20,16 @@ use std::time::Duration;
 
 use hawser_crds::ComputeJob;
 use hawser_crds::condition::SETTLED;
+use jiff::Timestamp;
+use kube::api::DeleteParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
-use super::conditions::is_true;
-use super::{Context, Error, JOB_FINALIZER, status};
+use super::conditions::find;
+use super::{Context, Error, JOB_FINALIZER, Tried, status};
 use crate::attestation::JobRef;
+pub(crate) use observed::PodRefused;
 
 /// Looks at a job and takes its next step.
 pub(crate) async fn reconcile(
@@ -38,8 +42,8 @@ pub(crate) async fn reconcile(
     let job = Arc::new(job.clone());
     let namespace = job.namespace().ok_or(Error::Unnamed("namespace"))?;
     let api: Api<ComputeJob> = Api::namespaced(context.client.clone(), &namespace);
-    if is_at_rest(&job) {
-        return Ok(Action::await_change());
+    if let Some(settled) = at_rest_since(&job) {
+        return retire(&api, &job, settled, &context).await;
     }
     if job.metadata.deletion_timestamp.is_none() {
         // Before anything outside is touched. Orders come with it; a job written by hand gets it here.
@@ -47,13 +51,17 @@ pub(crate) async fn reconcile(
     }
 
     let facts = dereference::dereference(&job, &context).await?;
-    context.attestations.expect(expectation::expected(&facts, job_ref(&job)));
-    let seen = dereference::hear_last_words(facts, &context).await?;
+    if facts.chain_is_seen() {
+        // What was expected before goes on while the chain can't be seen.
+        context.attestations.expect(expectation::expected(&facts, job_ref(&job)));
+    }
+    let seen = dereference::hear_last_words(facts, &context).await;
     let decision = decide::decide(&seen);
 
-    apply::apply(&context, &seen, &decision).await?;
+    let applied = apply::apply(&context, &seen, &decision).await;
     status::write(&api, &job, job.status.as_ref(), &decision.status).await?;
     apply::tell(&context, &seen, &decision).await;
+    applied?;
     if decision.done {
         finish(&context, &api, &seen, &job).await?;
     }
@@ -61,9 +69,29 @@ pub(crate) async fn reconcile(
 }
 
 /// Everything is settled and nobody wants anything of it: chain and pod need not be looked at.
-fn is_at_rest(job: &ComputeJob) -> bool {
-    let settled = job.status.as_ref().is_some_and(|s| is_true(&s.conditions, SETTLED));
-    settled && job.metadata.deletion_timestamp.is_none()
+fn at_rest_since(job: &ComputeJob) -> Option<Timestamp> {
+    let settled = find(&job.status.as_ref()?.conditions, SETTLED).filter(|c| c.status == "True")?;
+    job.metadata.deletion_timestamp.is_none().then_some(settled.last_transition_time.0)
+}
+
+/// Deletes a settled job, with its pod and what else belongs to it, once it was kept for long enough.
+async fn retire(
+    api: &Api<ComputeJob>,
+    job: &ComputeJob,
+    settled: Timestamp,
+    context: &Context,
+) -> Result<Action, Error> {
+    let kept = Duration::try_from(Timestamp::now().duration_since(settled)).unwrap_or_default();
+    let keep = Duration::from_secs(context.config.job_retention_seconds);
+    if let Some(left) = keep.checked_sub(kept).filter(|left| !left.is_zero()) {
+        return Ok(Action::requeue(left));
+    }
+    let name = job.name_any();
+    match api.delete(&name, &DeleteParams::default()).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        other => drop(other.tried(|| format!("delete ComputeJob {name}"))?),
+    }
+    Ok(Action::await_change())
 }
 
 async fn finish(

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use hawser_attestation::Market;
 use hawser_contracts::JobId;
@@ -25,11 +24,24 @@ pub(crate) struct Observed {
     /// Whether the GPUs are there, for a job that is not accepted yet: if not, why. None: not known yet.
     pub vacancy: Option<Result<(), String>>,
     pub policy: Policy,
+    /// Why the last words of the pod's meter could not be taken yet.
+    pub unheard: Option<String>,
+    /// Why the API server does not take the job's pod.
+    pub pod_refused: Option<PodRefused>,
     /// What the market or the wallet said against an act for this job, in words.
     pub obstacle: Option<(ActKey, String)>,
     /// The newest transaction for this job.
     pub tx: Option<String>,
     pub now: Timestamp,
+}
+
+/// The API server's word against a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PodRefused {
+    /// The pod can't be made as it is; otherwise a quota or an admission webhook may let it in later.
+    pub for_good: bool,
+    /// The API server's words.
+    pub message: String,
 }
 
 /// What is known of the job on chain.
@@ -44,8 +56,8 @@ pub(crate) enum ChainView {
         job: Box<ChainJob>,
         /// Time of the newest block.
         time: Timestamp,
-        /// For how long the market has said that there is no such job.
-        missing: Duration,
+        /// Closed for so many blocks that a reorganisation won't open it again.
+        deep: bool,
     },
 }
 
@@ -96,7 +108,7 @@ impl Observed {
 
     /// No report will come any more, and every one that came could be judged.
     pub(crate) fn quiet(&self) -> bool {
-        if !self.chain_is_seen() {
+        if !self.chain_is_seen() || self.unheard.is_some() {
             return false;
         }
         self.attested.as_ref().is_some_and(|a| a.finished)

@@ -33,8 +33,6 @@ pub(crate) enum Kind {
 /// An order that isn't started so shortly before its deadline is declined: the customer gets everything back without
 /// a transaction of its own.
 const DECLINE_AHEAD: SignedDuration = SignedDuration::from_secs(10);
-/// The market doesn't know the job: one endpoint may be behind the others, after so long it is a reorg.
-const REORG_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 #[expect(clippy::unnecessary_wraps, reason = "the rules below return it as it is")]
 fn over(kind: Kind, reason: &str, message: impl Into<String>) -> Option<Outcome> {
@@ -61,6 +59,7 @@ pub(crate) fn outcome(seen: &Observed) -> Option<Outcome> {
     stored(&seen.stored())
         .or_else(|| not_accepted(seen))
         .or_else(|| unwanted(seen))
+        .or_else(|| pod_refused(seen))
         .or_else(|| program_ended(seen))
         .or_else(|| chain_says(seen))
         .or_else(|| pod_gone(seen))
@@ -100,6 +99,11 @@ fn unwanted(seen: &Observed) -> Option<Outcome> {
     over(Kind::Failed, seen.unwanted()?, message)
 }
 
+fn pod_refused(seen: &Observed) -> Option<Outcome> {
+    let refused = seen.pod_refused.as_ref().filter(|refused| refused.for_good && seen.pod.is_none())?;
+    over(Kind::Failed, "PodRefused", format!("the API server does not take the job's pod: {}", refused.message))
+}
+
 fn program_ended(seen: &Observed) -> Option<Outcome> {
     let pod = seen.pod.as_ref()?;
     if let Some(ended) = &pod.customer.ended {
@@ -120,11 +124,11 @@ fn program_ended(seen: &Observed) -> Option<Outcome> {
 }
 
 fn chain_says(seen: &Observed) -> Option<Outcome> {
-    let ChainView::Known { job, missing, .. } = &seen.chain else {
-        return local_time_up(seen);
+    let ChainView::Known { job, .. } = &seen.chain else {
+        return longest_time_up(seen);
     };
     match job.status {
-        JobStatus::None if *missing >= REORG_PATIENCE => {
+        JobStatus::None => {
             over(Kind::Failed, "Reorged", "the chain no longer holds the order: a reorganisation took its block away")
         }
         JobStatus::Closed => over(Kind::Failed, "ClosedOnChain", "the market has closed the job already"),
@@ -132,7 +136,7 @@ fn chain_says(seen: &Observed) -> Option<Outcome> {
             over(Kind::Failed, "StartDeadlinePassed", "the job could not be started in time; everything goes back")
         }
         JobStatus::Running | JobStatus::Ended => time_up(seen, job),
-        JobStatus::None | JobStatus::Open => None,
+        JobStatus::Open => None,
     }
 }
 
@@ -150,10 +154,8 @@ fn time_up(seen: &Observed, job: &ChainJob) -> Option<Outcome> {
     over(Kind::Complete, "TimeUp", format!("the {} s that were paid for are over", job.duration_seconds))
 }
 
-fn local_time_up(seen: &Observed) -> Option<Outcome> {
-    if !seen.is_local() {
-        return None;
-    }
+/// Of a local job, and of one whose chain can't be seen: nobody can have bought more.
+fn longest_time_up(seen: &Observed) -> Option<Outcome> {
     let longest = i64::from(seen.offer.as_ref()?.spec.limits.max_seconds);
     let started = seen.container_started()?;
     (seen.now.as_second() - started.as_second() >= longest)

@@ -3,6 +3,7 @@
 use hawser_crds::{ComputeJob, GpuOffer, Workload};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use super::image;
 use super::quantity::{Amount, parse};
 
 /// Why an order is declined.
@@ -51,6 +52,7 @@ pub(crate) fn check(job: &ComputeJob, offer: &GpuOffer) -> Result<Resources, Ref
     if workload.image.trim().is_empty() || workload.image.contains(char::is_whitespace) {
         return Err(refused("InvalidImage", format!("{:?} is not an image reference", workload.image)));
     }
+    image::check(&workload.image, &offer.spec.images).map_err(|why| refused("ImageNotAllowed", why))?;
     environment(workload)?;
     Ok(Resources {
         cpu: within("cpu", workload.cpu.as_ref(), &limits.cpu_per_gpu, workload.gpus)?,
@@ -68,7 +70,9 @@ fn environment(workload: &Workload) -> Result<(), Refused> {
                 format!("env {:?}: names in NVIDIA_ are refused", variable.name),
             ));
         }
-        if variable.name.is_empty() || variable.name.contains(['=', '\0']) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        let begins_well = variable.name.starts_with(|c: char| !c.is_ascii_digit());
+        if !begins_well || !variable.name.chars().all(plain) {
             return Err(refused("InvalidEnvironment", format!("env {:?} is not a variable's name", variable.name)));
         }
     }
@@ -143,6 +147,7 @@ mod tests {
             (json!({}), json!({"seconds": 59}), "TimeOutOfRange", "60 to 600"),
             (json!({}), json!({"seconds": 601}), "TimeOutOfRange", "60 to 600"),
             (json!({"image": " "}), json!({}), "InvalidImage", "image"),
+            (json!({"image": "10.0.0.5:5000/x"}), json!({}), "ImageNotAllowed", "public"),
             (
                 json!({"env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]}),
                 json!({}),
@@ -151,6 +156,9 @@ mod tests {
             ),
             (json!({"env": [{"name": "nvidia_x"}]}), json!({}), "ForbiddenEnvironment", "NVIDIA_"),
             (json!({"env": [{"name": "A=B"}]}), json!({}), "InvalidEnvironment", "A=B"),
+            (json!({"env": [{"name": "é"}]}), json!({}), "InvalidEnvironment", "é"),
+            (json!({"env": [{"name": "1A"}]}), json!({}), "InvalidEnvironment", "1A"),
+            (json!({"env": [{"name": ""}]}), json!({}), "InvalidEnvironment", ""),
             (json!({"cpu": "9"}), json!({}), "ResourcesOverLimit", "allows 8"),
             (json!({"memory": "33Gi"}), json!({}), "ResourcesOverLimit", "allows 32Gi"),
             (json!({"memory": "lots"}), json!({}), "InvalidResources", "not a quantity"),

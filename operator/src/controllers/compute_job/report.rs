@@ -117,8 +117,12 @@ fn accepted(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
 
 fn scheduled(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
     let Some(pod) = &seen.pod else {
-        if verdict.outcome.is_none() {
-            list.set(SCHEDULED, Truth::No, "CreatingPod", "the pod is being created");
+        match &seen.pod_refused {
+            Some(refused) => list.set(SCHEDULED, Truth::No, "PodRefused", refused.message.clone()),
+            None if verdict.outcome.is_none() => {
+                list.set(SCHEDULED, Truth::No, "CreatingPod", "the pod is being created");
+            }
+            None => {}
         }
         return;
     };
@@ -200,7 +204,10 @@ fn settled(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
     match (&seen.chain, &seen.obstacle) {
         (ChainView::Unknown(why), _) => list.set(SETTLED, Truth::Unknown, "NetworkUnavailable", why.clone()),
         (_, Some((key, why))) => list.set(SETTLED, Truth::No, "Obstructed", format!("{key}: {why}")),
-        _ if !seen.quiet() => list.set(SETTLED, Truth::No, "WaitingForLastVoucher", "the pod is stopping"),
+        _ if !seen.quiet() => {
+            let why = seen.unheard.clone().unwrap_or_else(|| "the pod is stopping".to_owned());
+            list.set(SETTLED, Truth::No, "WaitingForLastVoucher", why);
+        }
         _ => list.set(SETTLED, Truth::No, "Settling", "what is owed is being claimed and the job closed"),
     }
 }

@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use alloy::primitives::{B256, keccak256};
 use hawser_crds::DepinNetwork;
+use hawser_crds::condition::SETTLED;
 use jiff::{Timestamp, Unit};
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 
-use super::conditions::news;
-use super::{Context, Error, Tried, status};
+use super::conditions::{is_true, news};
+use super::{Context, Error, NETWORK_FINALIZER, Tried, status};
 use crate::network::{Cursor, NetworkSpec, WalletKey};
 use report::Start;
 
@@ -35,8 +36,12 @@ pub(crate) async fn reconcile(
     context.ready().await?;
     let Ok(resource) = &guarded.0 else { return Ok(Action::await_change()) };
     let api: Api<DepinNetwork> = Api::all(context.client.clone());
-    if resource.metadata.deletion_timestamp.is_some() {
+    let needed_by = needed_by(&resource.name_any(), &context);
+    if resource.metadata.deletion_timestamp.is_none() {
+        status::set_finalizer(&api, resource, NETWORK_FINALIZER, true).await?;
+    } else if needed_by.is_none() {
         context.networks.stop(&resource.name_any()).await;
+        status::set_finalizer(&api, resource, NETWORK_FINALIZER, false).await?;
         return Ok(Action::await_change());
     }
 
@@ -47,7 +52,7 @@ pub(crate) async fn reconcile(
     if let Some(observed) = &observed {
         context.metrics.network(&resource.name_any(), observed, now);
     }
-    let mut next = report::status(resource, &start, observed.as_ref(), now);
+    let mut next = report::status(resource, &start, observed.as_ref(), now, needed_by.as_deref());
     if let Some(network) = context.networks.get(&resource.name_any()).filter(|_| report::is_ready(&next)) {
         match earnings::read(resource, &network, &context, now).await {
             Ok((earned, due)) => {
@@ -61,6 +66,20 @@ pub(crate) async fn reconcile(
     let stored = resource.status.clone().unwrap_or_default();
     context.events.conditions(&resource.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
     Ok(Action::requeue(if report::is_ready(&next) { EVERY } else { SOON }))
+}
+
+/// What would be left without a way to its money if the network went; none where nothing would.
+fn needed_by(name: &str, context: &Context) -> Option<String> {
+    let (jobs, offers) = (context.jobs.store.state(), context.offers.store.state());
+    let job = jobs.iter().filter_map(|guarded| guarded.0.as_ref().ok()).find(|job| {
+        let settled = job.status.as_ref().is_some_and(|s| is_true(&s.conditions, SETTLED));
+        !settled && job.spec.source.as_ref().is_some_and(|source| source.network == name)
+    });
+    if let Some(job) = job {
+        return Some(format!("ComputeJob {}/{} is not settled", job.namespace().unwrap_or_default(), job.name_any()));
+    }
+    let offer = offers.iter().filter_map(|guarded| guarded.0.as_ref().ok()).find(|o| o.spec.network_ref == name)?;
+    Some(format!("GpuOffer {}/{} sells on it: delete it", offer.namespace().unwrap_or_default(), offer.name_any()))
 }
 
 /// The wallet's key from its Secret, or why there is none.
@@ -105,6 +124,14 @@ async fn start(resource: &DepinNetwork, key: Result<String, String>, context: &A
         Ok(spec) => spec,
         Err(error) => return Start::Refused { reason: "InvalidSpec", message: error.to_string() },
     };
+    if let Some(other) = context.networks.with_wallet(&name, spec.chain_id, key.address()) {
+        let message = format!(
+            "DepinNetwork {other:?} sends from wallet {} on chain {} already: two senders take each other's nonces, give this one a key of its own",
+            key.address(),
+            spec.chain_id
+        );
+        return Start::Refused { reason: "WalletInUse", message };
+    }
     // A cursor that can't be read is none: orders that are seen again are harmless.
     let from = resource.status.as_ref().and_then(|s| s.cursor.as_ref()).and_then(|c| Cursor::try_from(c).ok());
     let (context_, name_) = (Arc::clone(context), name.clone());

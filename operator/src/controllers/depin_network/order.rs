@@ -1,11 +1,12 @@
 //! From an order's public spec, which a stranger wrote, to a workload.
 
-use alloy::primitives::Address;
+use alloy::hex;
+use alloy::primitives::{Address, keccak256};
 use hawser_crds::{ComputeJob, ComputeJobSpec, OrderSource, Workload};
 use kube::api::ObjectMeta;
 use serde_json::Value;
 
-use crate::controllers::{JOB_FINALIZER, NETWORK_LABEL, OFFER_LABEL};
+use crate::controllers::{JOB_FINALIZER, NETWORK_LABEL, OFFER_LABEL, label_value};
 use crate::network::Order;
 
 /// Longest public spec that is read, in bytes: what the market logs.
@@ -15,7 +16,8 @@ const ENV_FIELDS: [&str; 2] = ["name", "value"];
 
 /// Name of an order's `ComputeJob`: the same order always has the same name, so seeing it twice is harmless.
 pub(crate) fn job_name(order: &Order) -> String {
-    format!("job-{:x}", order.job.order_hash())
+    let hash = keccak256(order.job.0);
+    format!("job-{}", hex::encode(&hash[..8]))
 }
 
 /// The `ComputeJob` of an order for an offer. A spec that can't be read gives one too: it is declined on chain with
@@ -58,7 +60,7 @@ fn build(
             // Here from the beginning, so that no moment exists in which the job could be deleted and its money forgotten.
             finalizers: Some(vec![JOB_FINALIZER.to_owned()]),
             labels: Some(
-                [(OFFER_LABEL.to_owned(), offer.to_owned()), (NETWORK_LABEL.to_owned(), network.to_owned())].into(),
+                [(OFFER_LABEL.to_owned(), label_value(offer)), (NETWORK_LABEL.to_owned(), label_value(network))].into(),
             ),
             ..ObjectMeta::default()
         },
@@ -126,7 +128,8 @@ mod tests {
     fn a_good_spec_becomes_a_workload() {
         let spec = r#"{"image":"r/i@sha256:0","gpus":2,"args":["-x"],"env":[{"name":"A","value":"b"}],"cpu":"2","memory":"1Gi"}"#;
         let job = compute_job("net", "tenants", "h100", &order(spec));
-        assert_eq!(job.metadata.name.as_deref(), Some("job-00010203040506ab"));
+        let name = job.metadata.name.unwrap();
+        assert_eq!((name.len(), name.starts_with("job-")), (20, true), "{name}");
         let source = job.spec.source.unwrap();
         assert_eq!((source.malformed, source.block, source.seconds), (None, 12, 60));
         assert_eq!((job.spec.workload.gpus, job.spec.workload.env[0].value.as_str()), (2, "b"));
@@ -157,5 +160,18 @@ mod tests {
     #[test]
     fn the_same_order_has_the_same_name() {
         assert_eq!(job_name(&order("{}")), job_name(&order("{}")));
+        // The same order at another price is another job.
+        let mut dearer = order("{}");
+        dearer.job = JobId::from_parts(dearer.offer, 6, 2, dearer.job.order_hash()).unwrap();
+        assert_ne!(job_name(&order("{}")), job_name(&dearer));
+    }
+
+    #[test]
+    fn long_names_of_offers_and_networks_fit_into_labels() {
+        let long = "o".repeat(200);
+        let job = compute_job(&long, "tenants", &long, &order("{}"));
+        let labels = job.metadata.labels.unwrap();
+        assert!(labels.values().all(|value| value.len() <= 63), "{labels:?}");
+        assert_eq!(job.spec.offer_ref, long);
     }
 }

@@ -19,15 +19,20 @@ pub(crate) enum Start {
 
 /// Digits after the point of a chain's own coin.
 const COIN_DECIMALS: u8 = 18;
+/// Gas of a few batches: a wallet that can't pay for so much is told of.
+const LOW_GAS: U256 = U256::from_limbs([1_000_000, 0, 0, 0]);
+/// Blocks that the reading of orders may lie behind the head: what is safe or final lies two epochs and more behind.
+const FAR_BEHIND: u64 = 256;
 /// The status says where the head is so often, in seconds: a write a block would be noise.
 const HEAD_EVERY: i64 = 15;
 
-/// Builds the next status.
+/// Builds the next status. `needed_by`: what holds up a deletion.
 pub(crate) fn status(
     resource: &DepinNetwork,
     start: &Start,
     observed: Option<&Observed>,
     now: Timestamp,
+    needed_by: Option<&str>,
 ) -> DepinNetworkStatus {
     let stored = resource.status.clone().unwrap_or_default();
     let mut list = Conditions::from_stored(&stored.conditions, resource.metadata.generation, now);
@@ -49,6 +54,9 @@ pub(crate) fn status(
         }
     }
     ready(&mut list);
+    if let Some(why) = needed_by.filter(|_| resource.metadata.deletion_timestamp.is_some()) {
+        list.set(READY, Truth::No, "Leaving", format!("it is being deleted and stays until nothing needs it: {why}"));
+    }
     let head = observed.and_then(|o| o.head).map(|h| Head { block: h.block.number, time: Time(h.time) });
     DepinNetworkStatus {
         observed_generation: resource.metadata.generation,
@@ -127,12 +135,18 @@ fn chain_matches(resource: &DepinNetwork, observed: &Observed, list: &mut Condit
 
 fn wallet_funded(observed: &Observed, list: &mut Conditions) {
     let wallet = observed.wallet.to_checksum(None);
+    let least = LOW_GAS.saturating_mul(U256::from(observed.head.and_then(|h| h.base_fee).unwrap_or(0)));
     match observed.balance {
         None => {
             list.set(WALLET_FUNDED, Truth::Unknown, "NotConnected", format!("the balance of {wallet} is not known"));
         }
         Some(U256::ZERO) => {
             list.set(WALLET_FUNDED, Truth::No, "Empty", format!("send coins for gas to {wallet}"));
+        }
+        Some(balance) if balance < least => {
+            let (has, needs) = (amount::whole(balance, COIN_DECIMALS), amount::whole(least, COIN_DECIMALS));
+            let message = format!("{wallet} has {has} coins, a few transactions cost {needs} now: send coins to it");
+            list.set(WALLET_FUNDED, Truth::No, "Low", message);
         }
         Some(_) => list.set(WALLET_FUNDED, Truth::Yes, "Funded", format!("{wallet} can pay for gas")),
     }
@@ -157,6 +171,12 @@ fn orders_watched(observed: &Observed, list: &mut Conditions) {
             );
         }
         (_, None, None) => list.set(ORDERS_WATCHED, Truth::Unknown, "Reading", "no block was read yet"),
+        (_, None, Some(cursor)) if observed.head.is_some_and(|h| h.block.number > cursor.number + FAR_BEHIND) => {
+            let head = observed.head.map_or(0, |h| h.block.number);
+            let message =
+                format!("block {} of {head} was read: set spec.evm.startBlock where no order is older", cursor.number);
+            list.set(ORDERS_WATCHED, Truth::Unknown, "CatchingUp", message);
+        }
         (_, None, Some(_)) => {
             list.set(ORDERS_WATCHED, Truth::Yes, "Watching", "every order up to status.cursor is taken")
         }
@@ -251,7 +271,7 @@ mod tests {
             ),
             (refused, None, "SecretNotFound", "SecretNotFound", "SecretNotFound", "SecretNotFound"),
         ] {
-            let status = status(&resource(), &start, seen.as_ref(), Timestamp::UNIX_EPOCH);
+            let status = status(&resource(), &start, seen.as_ref(), Timestamp::UNIX_EPOCH, None);
             let reason = |kind: &str| find(&status.conditions, kind).unwrap().reason.clone();
             assert_eq!(
                 [reason(CONNECTED), reason(CHAIN_MATCHES), reason(WALLET_FUNDED), reason(READY)],
@@ -267,7 +287,7 @@ mod tests {
         let mut network = resource();
         network.metadata.generation = Some(1);
         let look = |network: &DepinNetwork, seen: Option<&Observed>| {
-            status(network, &Start::Runs, seen, Timestamp::UNIX_EPOCH)
+            status(network, &Start::Runs, seen, Timestamp::UNIX_EPOCH, None)
         };
         assert!(!is_ready(&look(&network, None)));
         network.status = Some(look(&network, Some(&observed(good, Some(5)))));

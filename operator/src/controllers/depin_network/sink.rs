@@ -48,9 +48,13 @@ async fn take(context: &Context, network: &str, handle: &Network, order: &Order)
         warn_of_another(&existing, order);
         return Ok(());
     }
-    // An old cursor shows orders that are over for long: their jobs may be deleted, and are not made again.
-    if !matches!(handle.job(order.job).await?.status, JobStatus::Open | JobStatus::Running | JobStatus::Ended) {
-        return Ok(());
+    match handle.job(order.job).await?.status {
+        JobStatus::Open | JobStatus::Running | JobStatus::Ended => {}
+        // An old cursor shows orders that are over for long: their jobs may be deleted, and are not made again.
+        JobStatus::Closed => return Ok(()),
+        // The log says that it was ordered: the node that was asked now lags, or the order's block is gone, which shows
+        // when the block is read again.
+        JobStatus::None => return Err(Error::Lagging(format!("the market does not know order {} yet", order.job))),
     }
     context.metrics.orders(network).inc();
     let job = order::compute_job(network, &namespace, &offer.name_any(), order);
@@ -99,7 +103,11 @@ fn offer_of(context: &Context, network: &str, handle: &Network, id: OfferId) -> 
             return None;
         }
         let computed = terms::terms(offer, handle.spec(), &context.cluster).is_ok_and(|terms| terms.id() == id);
-        let stored = || offer.status.as_ref().and_then(|s| s.on_chain.as_ref()).is_some_and(|c| c.offer_id == text);
+        let stored = || {
+            let status = offer.status.as_ref();
+            status.and_then(|s| s.on_chain.as_ref()).is_some_and(|c| c.offer_id == text)
+                || status.is_some_and(|s| s.earlier.contains(&text))
+        };
         (computed || stored()).then(|| Arc::new(offer.clone()))
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hawser_crds::{GpuOfferSpec, GpuSelector};
-use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec, Taint};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 /// Label of GPU Feature Discovery with the product's name.
@@ -44,7 +44,7 @@ impl Capacity {
             let healthy = amount(status.and_then(|s| s.allocatable.as_ref()), &gpu.resource_name);
             counted.total += amount(status.and_then(|s| s.capacity.as_ref()), &gpu.resource_name);
             counted.in_use += held;
-            if usable(node) {
+            if usable(node, &gpu.resource_name) {
                 counted.healthy += healthy;
                 counted.free.insert(name, healthy.saturating_sub(held));
             }
@@ -111,7 +111,13 @@ pub(crate) fn node_selector(gpu: &GpuSelector) -> BTreeMap<String, String> {
     selector
 }
 
-fn usable(node: &Node) -> bool {
+/// Jobs' pods tolerate the taint that is named after the resource, and no other.
+fn usable(node: &Node, resource_name: &str) -> bool {
+    let repels =
+        |taint: &Taint| taint.key != resource_name && matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute");
+    if node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).any(repels) {
+        return false;
+    }
     let cordoned = node.spec.as_ref().and_then(|s| s.unschedulable).unwrap_or(false);
     let ready = node
         .status
@@ -209,6 +215,21 @@ mod tests {
             "status": {"phase": phase}
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn a_node_that_repels_the_jobs_pods_has_nothing_to_offer() {
+        for (key, effect, free) in [
+            ("nvidia.com/gpu", "NoSchedule", 8),
+            ("team", "NoSchedule", 0),
+            ("team", "NoExecute", 0),
+            ("team", "PreferNoSchedule", 8),
+        ] {
+            let mut node = node("a", "8", "8", "True", false, PRODUCT);
+            node.spec.as_mut().unwrap().taints =
+                Some(vec![Taint { key: key.to_owned(), effect: effect.to_owned(), ..Taint::default() }]);
+            assert_eq!(Capacity::count(&gpu(), [&node], []).free(), free, "{key}:{effect}");
+        }
     }
 
     #[test]

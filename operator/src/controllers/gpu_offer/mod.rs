@@ -48,19 +48,33 @@ pub(crate) async fn reconcile(
     let stored = offer.status.clone().unwrap_or_default();
     context.events.conditions(&offer.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
 
-    if leaving && acts.is_empty() && seen.jobs == 0 && seen.market.is_readable() {
+    if leaving && acts.is_empty() && seen.jobs == 0 && seen.market.is_readable() && orders_are_read(&seen, &context) {
         status::set_finalizer(&api, offer, OFFER_FINALIZER, false).await?;
         return Ok(Action::await_change());
     }
     Ok(Action::requeue(if acts.is_empty() && !leaving { STEADY } else { AWAITED }))
 }
 
+/// Every order that came before the market heard that the offer takes none is read.
+fn orders_are_read(seen: &Observed, context: &Context) -> bool {
+    let Market::Read { network, wanted, chain, .. } = &seen.market else { return true };
+    let observed = network.observed();
+    let (head, cursor) = {
+        let observed = observed.borrow();
+        (observed.head.map_or(0, |h| h.block.number), observed.cursor.map_or(0, |c| c.number))
+    };
+    if chain.is_none() {
+        return true;
+    }
+    context.memory.withdrawn(wanted.terms.id(), true, head).is_none_or(|block| cursor >= block)
+}
+
 /// What has to be said on chain.
 fn acts(offer: &GpuOffer, seen: &Observed, leaving: bool) -> Vec<Act> {
     let Market::Read { wanted, chain, replaced, .. } = &seen.market else { return Vec::new() };
-    let mut acts: Vec<Act> = publish::withdraw(replaced.as_ref()).into_iter().collect();
+    let mut acts: Vec<Act> = publish::withdraw(replaced.as_ref(), seen.now).into_iter().collect();
     if leaving {
-        acts.extend(publish::withdraw(chain.as_ref()));
+        acts.extend(publish::withdraw(chain.as_ref(), seen.now));
     } else {
         let posted = offer.status.as_ref().and_then(|s| s.on_chain.as_ref()?.card_hash.clone());
         acts.extend(publish::acts(wanted, chain.as_ref(), seen.posted_card.as_deref().or(posted.as_deref()), seen.now));

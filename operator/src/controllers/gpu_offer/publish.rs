@@ -48,8 +48,8 @@ fn post(wanted: &Wanted, now: Timestamp) -> Act {
 }
 
 /// Takes an offer from the market; none where it takes no orders.
-pub(crate) fn withdraw(chain: Option<&ChainOffer>) -> Option<Act> {
-    let chain = chain.filter(|c| c.available > 0)?;
+pub(crate) fn withdraw(chain: Option<&ChainOffer>, now: Timestamp) -> Option<Act> {
+    let chain = chain.filter(|c| c.available > 0 && c.valid_until > now)?;
     Some(Act::UpdateOffer { offer: chain.id, price: chain.price, available: 0, valid_until: chain.valid_until })
 }
 
@@ -139,8 +139,10 @@ mod tests {
 
     #[test]
     fn withdrawing_says_that_nothing_is_available_and_only_once() {
-        assert!(matches!(withdraw(Some(&chain(|_| ()))), Some(Act::UpdateOffer { available: 0, price: 10, .. })));
-        assert_eq!(withdraw(Some(&chain(|c| c.available = 0))), None);
-        assert_eq!(withdraw(None), None);
+        let act = withdraw(Some(&chain(|_| ())), at(0));
+        assert!(matches!(act, Some(Act::UpdateOffer { available: 0, price: 10, .. })));
+        assert_eq!(withdraw(Some(&chain(|c| c.available = 0)), at(0)), None);
+        assert_eq!(withdraw(Some(&chain(|c| c.valid_until = at(10))), at(10)), None, "it has lapsed");
+        assert_eq!(withdraw(None, at(0)), None);
     }
 }

@@ -11,6 +11,8 @@ use crate::controllers::conditions::{Conditions, Truth, is_true};
 
 const ALL_IN_USE: &str = "AllInUse";
 const SUSPENDED: &str = "Suspended";
+/// Ids of earlier terms that are remembered.
+const EARLIER: usize = 8;
 
 /// Builds the next status. `as_wanted`: the chain holds what it should.
 pub(crate) fn status(offer: &GpuOffer, seen: &Observed, as_wanted: bool) -> GpuOfferStatus {
@@ -20,6 +22,7 @@ pub(crate) fn status(offer: &GpuOffer, seen: &Observed, as_wanted: bool) -> GpuO
     capacity(offer, seen, &mut list);
     isolation(offer, seen, &mut list);
     ready(offer, &mut list);
+    let before = stored.on_chain.as_ref().map(|c| c.offer_id.clone());
     let (on_chain, pending, earned) = match &seen.market {
         Market::Read { chain: Some(chain), token, .. } => (
             Some(OnChainOffer {
@@ -34,6 +37,7 @@ pub(crate) fn status(offer: &GpuOffer, seen: &Observed, as_wanted: bool) -> GpuO
         ),
         _ => (stored.on_chain, stored.pending, stored.earned),
     };
+    let earlier = earlier(stored.earlier, before.as_deref(), on_chain.as_ref().map(|c| c.offer_id.as_str()));
     GpuOfferStatus {
         observed_generation: offer.metadata.generation,
         conditions: list.into_list(),
@@ -44,10 +48,20 @@ pub(crate) fn status(offer: &GpuOffer, seen: &Observed, as_wanted: bool) -> GpuO
             offered: seen.offered.gpus,
         }),
         on_chain,
+        earlier,
         jobs_active: seen.jobs,
         pending,
         earned,
     }
+}
+
+/// Ids that the offer had before.
+fn earlier(mut ids: Vec<String>, before: Option<&str>, now: Option<&str>) -> Vec<String> {
+    if let Some(before) = before.filter(|before| Some(*before) != now && !ids.iter().any(|id| id == before)) {
+        ids.push(before.to_owned());
+    }
+    let surplus = ids.len().saturating_sub(EARLIER);
+    ids.split_off(surplus)
 }
 
 fn published(seen: &Observed, as_wanted: bool, list: &mut Conditions) {
@@ -155,6 +169,15 @@ mod tests {
 
     use super::*;
     use crate::controllers::conditions::find;
+
+    #[test]
+    fn earlier_ids_are_remembered_and_the_oldest_is_forgotten_first() {
+        let ids = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
+        assert_eq!(earlier(ids(""), Some("a"), Some("a")), ids(""));
+        assert_eq!(earlier(ids(""), Some("a"), Some("b")), ids("a"));
+        assert_eq!(earlier(ids("a"), Some("a"), Some("b")), ids("a"));
+        assert_eq!(earlier(ids("12345678"), Some("9"), Some("b")), ids("23456789"));
+    }
 
     #[test]
     fn an_offer_that_is_sold_out_is_ready_and_one_without_gpus_is_not() {

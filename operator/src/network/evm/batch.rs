@@ -11,16 +11,17 @@ use jiff::Timestamp;
 
 use crate::network::{Act, Claim};
 
-/// What can share a call. The order is that of sending: a customer waits for a start, a provider for a claim.
+/// What can share a call. The order is that of sending: a customer waits for a start, a provider for a claim. Declines
+/// come last: their reasons are many, and strangers can cause as many as they pay gas for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Start,
     Claim(OfferId),
-    End(String),
-    Decline(String),
     Offer(OfferId),
     Refund,
     Withdraw(Address, Address),
+    End(String),
+    Decline(String),
 }
 
 fn kind(act: &Act) -> Kind {
@@ -74,6 +75,11 @@ impl Batch {
     pub(super) fn half(&self) -> Option<Self> {
         let half = self.acts.len() / 2;
         self.only(self.acts.iter().take(half).cloned().collect())
+    }
+
+    /// Strangers can cause any number of these.
+    pub(super) const fn is_decline(&self) -> bool {
+        matches!(self.kind, Kind::Decline(_))
     }
 
     /// What the call is named in logs.

@@ -5,7 +5,7 @@ use std::{
     future::IntoFuture,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -26,6 +26,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// An answer that takes longer is asked of a second endpoint too: usual ones take a tenth of it.
 const HEDGE_AFTER: Duration = Duration::from_millis(1500);
+
+/// Asked of one endpoint alone: which of them has a transaction must be known, and one that lags a little answers for
+/// logs as if nothing had happened.
+const ALONE: [&str; 2] = ["eth_sendRawTransaction", "eth_getLogs"];
+/// An endpoint whose newest block is so much older than the newest one seen tells of a past that is over.
+const MOST_BEHIND: Duration = Duration::from_secs(30);
 
 /// What is wrong with an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +64,8 @@ struct Inner {
     answered_chain_id: Mutex<Option<u64>>,
     /// Hash of block 0, as written down or as the first endpoint has it.
     genesis: Mutex<Option<B256>>,
+    /// Unix second of the newest block that any endpoint has shown.
+    newest: AtomicU64,
 }
 
 impl Chain {
@@ -87,6 +95,7 @@ impl Chain {
             market: spec.market,
             answered_chain_id: Mutex::new(None),
             genesis: Mutex::new(spec.genesis),
+            newest: AtomicU64::new(0),
         })))
     }
 
@@ -113,8 +122,7 @@ impl Chain {
         Err(self.unavailable())
     }
 
-    /// The answer of an endpoint; where it takes long, that of a second one may come first. A transaction is handed to one
-    /// alone: which of them has it must be known.
+    /// The answer of an endpoint; where it takes long, that of a second one may come first.
     async fn first_answer<'a, P, R>(
         &'a self,
         endpoint: &'a Endpoint,
@@ -127,7 +135,7 @@ impl Chain {
     {
         let asked = endpoint.client.request::<P, R>(method, params.clone()).into_future();
         let spare = self.0.endpoints.iter().find(|e| !std::ptr::eq(*e, endpoint) && e.trouble().is_none());
-        let Some(spare) = spare.filter(|_| method != "eth_sendRawTransaction") else { return (endpoint, asked.await) };
+        let Some(spare) = spare.filter(|_| !ALONE.contains(&method)) else { return (endpoint, asked.await) };
         let mut asked = std::pin::pin!(asked);
         if let Ok(answer) = tokio::time::timeout(HEDGE_AFTER, &mut asked).await {
             return (endpoint, answer);
@@ -238,6 +246,7 @@ impl Chain {
             });
         }
         self.examine_genesis(endpoint).await?;
+        self.examine_head(endpoint).await?;
         let code: Bytes =
             endpoint.client.request("eth_getCode", (self.0.market, "latest")).await.map_err(unreachable)?;
         if code.is_empty() {
@@ -247,6 +256,29 @@ impl Chain {
             });
         }
         Ok(())
+    }
+
+    /// A block was seen: endpoints that are far behind it are not used.
+    pub(super) fn has_shown(&self, time: jiff::Timestamp) {
+        self.0.newest.fetch_max(u64::try_from(time.as_second()).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    async fn examine_head(&self, endpoint: &Endpoint) -> Result<(), Trouble> {
+        let unreachable = |error| Trouble { reason: Disconnected::Unreachable, message: words(&error) };
+        let block: Option<Block> = endpoint
+            .client
+            .request("eth_getBlockByNumber", (BlockNumberOrTag::Latest, false))
+            .await
+            .map_err(unreachable)?;
+        let Some(block) = block else { return Ok(()) };
+        let behind = self.0.newest.load(Ordering::Relaxed).saturating_sub(block.header.timestamp);
+        if behind <= MOST_BEHIND.as_secs() {
+            return Ok(());
+        }
+        Err(Trouble {
+            reason: Disconnected::HeadStalled,
+            message: format!("its newest block {} is {behind} s older than the chain's", block.header.number),
+        })
     }
 
     /// Chains can share an id (a fork, a test net of the same software): block 0 tells them apart.

@@ -141,6 +141,11 @@ impl Network {
         &self.0.spec
     }
 
+    /// Address of the operator's wallet.
+    pub fn wallet(&self) -> Address {
+        self.0.wallet.address()
+    }
+
     /// EIP-712 domain of the market, in which vouchers are signed.
     pub fn domain(&self) -> Eip712Domain {
         self.0.domain()

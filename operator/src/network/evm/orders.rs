@@ -185,10 +185,14 @@ impl Watcher<'_> {
             return Ok(*ours);
         }
         let spec = &self.network.spec;
-        let Some(posted) = read::offer(&self.network.chain, spec.market, offer).await? else {
-            // An order in a block that a reorg took away together with its offer.
-            return Ok(false);
-        };
+        // Its log says that it was posted: the node that was asked now lags, or a reorg took both away, which shows when the
+        // block is read again.
+        let posted = read::offer(&self.network.chain, spec.market, offer).await?;
+        let posted = posted.ok_or_else(|| NetworkError::Malformed {
+            endpoint: self.network.chain.endpoint(),
+            method: "offer",
+            message: format!("it does not know offer {offer}, which was ordered from"),
+        })?;
         let ours = posted.terms.provider == spec.provider;
         self.ours.insert(offer, ours);
         Ok(ours)

@@ -54,6 +54,7 @@ pub(super) async fn run(network: Arc<Inner>, stop: CancellationToken) {
 async fn saw(network: &Inner, watchdog: &mut Watchdog, head: Head) {
     match watchdog.see(head, Instant::now()) {
         Verdict::Moved => {
+            network.chain.has_shown(head.time);
             let balance = balance(network).await;
             network.observed.send_modify(|observed| {
                 observed.connection = Connection::Connected { endpoint: network.chain.endpoint() };

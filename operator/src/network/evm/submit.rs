@@ -306,6 +306,10 @@ impl Sender {
             if self.in_flight.len() >= IN_FLIGHT || self.network.cancel.is_cancelled() {
                 break;
             }
+            let declines = self.in_flight.iter().filter(|flight| flight.batch.is_decline()).count();
+            if batch.is_decline() && declines >= IN_FLIGHT / 2 {
+                continue;
+            }
             let Some(ready) = simulate::prepare(&self.network, batch).await? else { continue };
             if !self.send(ready, nonce, fees, head).await? {
                 break;
