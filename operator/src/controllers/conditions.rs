@@ -82,7 +82,8 @@ pub(crate) fn is_over(conditions: &[Condition]) -> bool {
 }
 
 /// Reasons for which somebody has to act, whatever the condition.
-const TROUBLE: [&str; 10] = [
+const TROUBLE: [&str; 13] = [
+    "EnrolmentRefused",
     "ErrImagePull",
     "ImagePullBackOff",
     "InvalidImageName",
@@ -90,7 +91,9 @@ const TROUBLE: [&str; 10] = [
     "NoHealthyGpu",
     "NoMatchingNode",
     "Obstructed",
+    "PodRefused",
     "Refused",
+    "ReportsStopped",
     "RuntimeClassMissing",
     "Unschedulable",
 ];

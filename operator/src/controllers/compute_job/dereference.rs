@@ -25,9 +25,9 @@ use crate::settlement::plan::{self, Policy};
 use hawser_proto::attestation::RejectReason;
 
 /// One endpoint may be behind the others; for longer it is a reorganisation. Of a job that was started, whose pod would
-/// be stopped for it, more certainty is wanted.
+/// be stopped for it, more certainty is wanted: no endpoint that is used can lag for so long.
 const GONE: Duration = Duration::from_secs(30);
-const GONE_AFTER_START: Duration = Duration::from_mins(10);
+const GONE_AFTER_START: Duration = Duration::from_secs(90);
 
 /// Reads everything once.
 pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Result<Observed, Error> {
@@ -55,6 +55,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         policy,
         obstacle: network.as_ref().and_then(|n| obstacle(n, id)),
         tx: network.as_ref().and_then(|n| newest_tx(n, id)),
+        enrolment_refused: context.attestations.last_rejection(&job_ref(job)),
         unheard: None,
         pod_refused: context.memory.pod_refused(id),
         job: Arc::clone(job),

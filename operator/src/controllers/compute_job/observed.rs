@@ -24,6 +24,8 @@ pub(crate) struct Observed {
     /// Whether the GPUs are there, for a job that is not accepted yet: if not, why. None: not known yet.
     pub vacancy: Option<Result<(), String>>,
     pub policy: Policy,
+    /// Why the pod's meter may not attest the job, where it has tried and none has enrolled.
+    pub enrolment_refused: Option<String>,
     /// Why the last words of the pod's meter could not be taken yet.
     pub unheard: Option<String>,
     /// Why the API server does not take the job's pod.

@@ -13,6 +13,8 @@ use super::{expectation, voucher};
 use crate::controllers::conditions::{Conditions, Truth, is_true};
 use crate::network::{ActKey, ChainJob, JobStatus};
 
+/// Seconds without a report that are no accident any more.
+const SILENCE: i64 = 120;
 /// The newest voucher is written so often while nothing else changes, in seconds.
 const VOUCHER_EVERY: i64 = 300;
 
@@ -149,7 +151,12 @@ fn started(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
         _ if seen.attested.is_some() => {
             list.set(STARTED, Truth::No, "WaitingForChain", "the attestor is enrolled, startJobs is not mined yet");
         }
-        _ => list.set(STARTED, Truth::No, "WaitingForAttestor", "the pod's meter has not enrolled its attestor yet"),
+        _ => match &seen.enrolment_refused {
+            Some(why) => list.set(STARTED, Truth::No, "EnrolmentRefused", why.clone()),
+            None => {
+                list.set(STARTED, Truth::No, "WaitingForAttestor", "the pod's meter has not enrolled its attestor yet");
+            }
+        },
     }
 }
 
@@ -172,10 +179,25 @@ fn running(seen: &Observed, list: &mut Conditions) {
     }
 }
 
+/// The last report, where the program runs and reports should have come since.
+fn silent_since(seen: &Observed) -> Option<Timestamp> {
+    let last = seen.attested.as_ref()?.last_report?;
+    let runs = seen.pod.as_ref().is_some_and(|pod| pod.customer.started.is_some() && pod.customer.ended.is_none());
+    let interval = seen.offer.as_ref().map_or(0, |offer| offer.spec.attestation.interval_seconds);
+    let patience = i64::from(interval.saturating_mul(3)).max(SILENCE);
+    (runs && seen.now.as_second() - last.as_second() > patience).then_some(last)
+}
+
 fn attested(seen: &Observed, list: &mut Conditions) {
     let vouched = voucher::newest(seen).is_some();
     match seen.attested.as_ref().and_then(|a| a.last_rejection.as_ref()) {
         Some(why) if !vouched => list.set(ATTESTED, Truth::No, "Refused", why.clone()),
+        _ if vouched && let Some(last) = silent_since(seen) => {
+            let message = format!(
+                "no report since {last}: see the log of the pod's container meter, and whether it reaches the operator; it counts on meanwhile"
+            );
+            list.set(ATTESTED, Truth::No, "ReportsStopped", message);
+        }
         _ if vouched => {
             list.set(ATTESTED, Truth::Yes, "VoucherAccepted", "vouchers of the job's attestor are accepted");
         }

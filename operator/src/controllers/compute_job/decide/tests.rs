@@ -9,13 +9,14 @@ use serde_json::json;
 
 use super::*;
 use crate::attestation::Attested;
-use crate::controllers::compute_job::observed::PodRefused;
 use crate::controllers::compute_job::pod_state::{Container, Ended, PodState};
 use crate::controllers::compute_job::voucher::record;
 use crate::controllers::conditions::{find, is_false};
 use crate::network::{ActKey, ChainJob};
 use crate::settlement::plan::Policy;
-use hawser_crds::condition::{COMPLETE, FAILED, SCHEDULED};
+use hawser_crds::condition::{COMPLETE, FAILED};
+
+mod trouble;
 
 const NOW: i64 = 1_000_000;
 
@@ -81,6 +82,7 @@ fn seen(chain: ChainView) -> Observed {
         attested: None,
         vacancy: Some(Ok(())),
         policy: Policy { interval: Duration::from_hours(1), least: U256::ZERO, gas_cost: U256::ZERO },
+        enrolment_refused: None,
         unheard: None,
         pod_refused: None,
         obstacle: None,
@@ -404,52 +406,4 @@ fn a_local_job_runs_and_nothing_is_asked_of_a_chain() {
     look.pod = Some(PodState { held: false, ..ended_pod(0) });
     let decision = decide(&look);
     assert_eq!((decision.acts.len(), decision.done, decision.status.phase), (0, true, Phase::Succeeded));
-}
-
-#[test]
-fn a_pod_that_the_api_server_refuses_for_good_ends_the_order_and_its_words_stay_here() {
-    let mut look = written(seen(known(chain(JobStatus::Open))));
-    look.pod_refused = Some(PodRefused { for_good: false, message: "exceeded quota: team".to_owned() });
-    let waits = decide(&look);
-    assert_eq!((waits.pod, waits.acts.len()), (PodStep::Create, 0), "a quota may let it in later");
-    assert_eq!(find(&waits.status.conditions, SCHEDULED).unwrap().message, "exceeded quota: team");
-
-    look.pod_refused = Some(PodRefused { for_good: true, message: "spec.containers[0]: nonsense".to_owned() });
-    let decision = decide(&look);
-    assert_eq!((reason(&decision).as_str(), decision.pod), ("PodRefused", PodStep::Keep));
-    let [Act::Decline { reason, .. }] = decision.acts.as_slice() else { panic!("{:?}", decision.acts) };
-    assert_eq!(reason, "PodRefused");
-    assert!(find(&decision.status.conditions, FAILED).unwrap().message.contains("nonsense"));
-}
-
-#[test]
-fn a_job_is_settled_once_its_close_lies_deep_enough() {
-    let mut look = written(written_running());
-    look.pod = Some(PodState { held: false, ..ended_pod(0) });
-    look.attested = Some(attested(Some(voucher(70)), true));
-    let mut look = written(look);
-    let closed = ChainJob { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Closed) };
-    look.chain = ChainView::Known { job: Box::new(closed.clone()), time: at(0), deep: false };
-    assert!(!decide(&look).done);
-    look.chain = known(closed);
-    assert!(decide(&look).done);
-}
-
-#[test]
-fn while_the_last_words_are_not_taken_what_is_known_is_claimed_only_when_it_would_be_lost() {
-    let mut look = written(written_running());
-    look.pod = Some(ended_pod(0));
-    look.unheard = Some("the evidence can't be stored now".to_owned());
-    let mut look = written(look);
-    let decision = decide(&look);
-    assert_eq!((decision.acts.len(), decision.pod), (0, PodStep::Keep));
-    assert!(find(&decision.status.conditions, SETTLED).unwrap().message.contains("can't be stored"));
-    let late = ChainJob {
-        end: Some(at(-4000)),
-        started: Some(at(-4100)),
-        refundable_from: Some(at(100)),
-        ..chain(JobStatus::Ended)
-    };
-    look.chain = known(late);
-    assert!(matches!(decide(&look).acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(20)));
 }
