@@ -14,6 +14,13 @@ pub(crate) enum Failure {
     /// Nobody answered; asking again may help.
     #[error("{0}")]
     Unreachable(String),
+    /// A transaction that may have been sent, or may yet be mined: sent again, it could be paid twice.
+    #[error("{what}; it may still be mined: {advice}")]
+    Unsettled {
+        what: String,
+        /// What to look at first.
+        advice: String,
+    },
 }
 
 impl Failure {
@@ -25,11 +32,23 @@ impl Failure {
         Self::Refused(text.into())
     }
 
+    pub(crate) fn unsettled(what: impl Into<String>) -> Self {
+        Self::Unsettled { what: what.into(), advice: "look before you send it again".to_owned() }
+    }
+
+    /// Says what to look at before the same is sent again.
+    pub(crate) fn advise(self, advice: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Unsettled { what, .. } => Self::Unsettled { what, advice: advice() },
+            other => other,
+        }
+    }
+
     /// 2 for bad input (as clap does for its own), 1 for everything else.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Input(_) => 2,
-            Self::Refused(_) | Self::Unreachable(_) => 1,
+            Self::Refused(_) | Self::Unreachable(_) | Self::Unsettled { .. } => 1,
         }
     }
 }

@@ -6,6 +6,8 @@ mod payment;
 mod send;
 mod token;
 
+use std::cell::Cell;
+
 use alloy::{
     eips::BlockNumberOrTag,
     primitives::{Address, U256},
@@ -29,6 +31,8 @@ pub(crate) struct Market {
     signer: Option<PrivateKeySigner>,
     chain_id: u64,
     from_block: u64,
+    /// Nonces below it are used up.
+    next_nonce: Cell<u64>,
 }
 
 impl Market {
@@ -40,7 +44,7 @@ impl Market {
             .ok_or_else(|| Failure::input("no node: say which with --rpc-url URL or HAWSER_RPC_URL"))?;
         let address =
             to.market.ok_or_else(|| Failure::input("no market: say which with --market ADDRESS or HAWSER_MARKET"))?;
-        let provider = endpoint::connect(url, signer.as_ref())?;
+        let provider = endpoint::connect(url)?;
         let chain_id = provider.get_chain_id().await.map_err(|error| send::failure(&error, None))?;
         let code = provider.get_code_at(address).await.map_err(|error| send::failure(&error, None))?;
         if code.is_empty() {
@@ -49,7 +53,7 @@ impl Market {
             )));
         }
         let contract = ComputeMarket::new(address, provider.clone());
-        Ok(Self { contract, provider, signer, chain_id, from_block: to.from_block })
+        Ok(Self { contract, provider, signer, chain_id, from_block: to.from_block, next_nonce: Cell::new(0) })
     }
 
     pub(crate) fn address(&self) -> Address {

@@ -1,25 +1,37 @@
-//! The one way in which transactions are sent: tried first, so that a refusal costs no gas and comes with its reason.
+//! The one way in which transactions are sent: tried first, so that a refusal costs no gas and comes with its reason;
+//! signed here, so that its hash is known whatever becomes of the request that sends it.
 
 use std::time::Duration;
 
 use alloy::{
+    consensus::{Transaction, TxEnvelope},
     contract,
-    network::TransactionBuilder,
-    primitives::{Address, Bytes},
+    eips::Encodable2718,
+    network::{EthereumWallet, NetworkTransactionBuilder, TransactionBuilder},
+    primitives::{Address, B256, Bytes},
     providers::Provider,
     rpc::types::{TransactionReceipt, TransactionRequest},
-    transports::{RpcError, TransportError, TransportErrorKind},
+    transports::{RpcError, TransportError},
 };
+use tokio::time::{Instant, sleep};
 
-use super::Market;
+use super::{
+    Market,
+    endpoint::{cause, is_rate_limit},
+};
 use crate::{
     explain::{is_of_market, refusal},
     failure::Failure,
+    text::printable,
     token::Token,
 };
 
 /// How long a transaction may wait for its block.
 const MINED_WITHIN: Duration = Duration::from_mins(3);
+/// How long a transaction is looked for that may not have been sent.
+const FOUND_WITHIN: Duration = Duration::from_secs(8);
+/// How often a transaction is asked for.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a transaction did.
 pub(crate) struct Mined {
@@ -34,14 +46,13 @@ impl Market {
         self.provider.call(call.clone()).await.map_err(|error| refused(&error))?;
         let gas = self.provider.estimate_gas(call.clone()).await.map_err(|error| refused(&error))?;
         // What others do in between may make the same call a little dearer.
-        let request = call.clone().with_gas_limit(gas + gas / 4);
-        let pending = self.provider.send_transaction(request).await.map_err(|error| refused(&error))?;
-        let hash = *pending.tx_hash();
-        let receipt = pending.with_timeout(Some(MINED_WITHIN)).get_receipt().await.map_err(|error| {
-            Failure::Unreachable(format!(
-                "transaction {hash} was sent, but is not seen mined ({error}): it may still be; look before you send again"
-            ))
-        })?;
+        let transaction = self.signed(call.clone().with_gas_limit(gas + gas / 4)).await?;
+        let hash = *transaction.tx_hash();
+        if let Err(error) = self.provider.send_raw_transaction(&transaction.encoded_2718()).await {
+            self.find(hash, &error, token).await?;
+        }
+        self.next_nonce.set(transaction.nonce() + 1);
+        let receipt = self.receipt(hash).await?;
         if receipt.status() {
             return Ok(Mined { receipt });
         }
@@ -53,9 +64,69 @@ impl Market {
             ))),
         }
     }
-}
 
-impl Market {
+    async fn signed(&self, request: TransactionRequest) -> Result<TxEnvelope, Failure> {
+        let nonce = self.provider.get_transaction_count(self.me()?).pending().await;
+        // A node that is behind may not count yet what was mined a moment ago.
+        let nonce = nonce.map_err(|error| failure(&error, None))?.max(self.next_nonce.get());
+        let request = request.with_nonce(nonce).with_chain_id(self.chain_id);
+        let request = match self.provider.estimate_eip1559_fees().await {
+            Ok(fees) => request
+                .with_max_fee_per_gas(fees.max_fee_per_gas)
+                .with_max_priority_fee_per_gas(fees.max_priority_fee_per_gas),
+            // A chain without EIP-1559.
+            Err(RpcError::UnsupportedFeature(_)) => {
+                request.with_gas_price(self.provider.get_gas_price().await.map_err(|error| failure(&error, None))?)
+            }
+            Err(error) => return Err(failure(&error, None)),
+        };
+        let wallet = EthereumWallet::from(self.key()?.clone());
+        let signed = request.build(&wallet).await;
+        signed.map_err(|error| Failure::input(format!("the transaction can't be signed: {error}")))
+    }
+
+    /// Looks for a transaction whose sending ended with an error: the node may have it all the same.
+    async fn find(&self, hash: B256, error: &TransportError, token: Option<&Token>) -> Result<(), Failure> {
+        let until = Instant::now() + FOUND_WITHIN;
+        loop {
+            match (self.provider.get_transaction_by_hash(hash).await, error) {
+                (Ok(Some(_)), _) => return Ok(()),
+                // It says why it didn't take it.
+                (Ok(None), RpcError::ErrorResp(_)) => return Err(failure(error, token)),
+                _ if Instant::now() < until => sleep(POLL_INTERVAL).await,
+                _ => {
+                    let cause = cause(error);
+                    return Err(Failure::unsettled(format!(
+                        "whether transaction {hash} was sent is not known ({cause})"
+                    )));
+                }
+            }
+        }
+    }
+
+    /// Waits until a transaction is mined, whatever the node says in between.
+    async fn receipt(&self, hash: B256) -> Result<TransactionReceipt, Failure> {
+        let until = Instant::now() + MINED_WITHIN;
+        loop {
+            match self.provider.get_transaction_receipt(hash).await {
+                Ok(Some(receipt)) if receipt.block_number.is_some() => return Ok(receipt),
+                _ if Instant::now() < until => sleep(POLL_INTERVAL).await,
+                Ok(_) => {
+                    let waited = MINED_WITHIN.as_secs();
+                    return Err(Failure::unsettled(format!(
+                        "transaction {hash} is not mined {waited} s after it was sent"
+                    )));
+                }
+                Err(error) => {
+                    let cause = cause(&error);
+                    return Err(Failure::unsettled(format!(
+                        "transaction {hash} was sent, and whether it is mined is not known ({cause})"
+                    )));
+                }
+            }
+        }
+    }
+
     /// Finds a refusal of the market itself before an allowance is given for the call. What the token says is not
     /// looked at: it can't know yet what it will be allowed.
     pub(super) async fn check_with_market(&self, data: Bytes, token: &Token) -> Result<(), Failure> {
@@ -78,24 +149,28 @@ pub(super) fn call_failure(error: &contract::Error, token: Option<&Token>) -> Fa
         contract::Error::ZeroData(function, _) => Failure::input(format!(
             "the contract doesn't know {function}: is this address a Hawser market (--market), and its token an ERC-20?"
         )),
-        other => Failure::refused(format!("the contract answered what this version doesn't understand: {other}")),
+        other => Failure::refused(format!(
+            "the contract answered what this version doesn't understand: {}",
+            printable(&other.to_string())
+        )),
     }
 }
 
 /// What went wrong with a request to the node.
 pub(super) fn failure(error: &TransportError, token: Option<&Token>) -> Failure {
+    if let Some(response) = error.as_error_resp()
+        && let Some(data) = response.as_revert_data()
+    {
+        return Failure::refused(refusal(&data, token));
+    }
+    let cause = cause(error);
+    if is_rate_limit(error) {
+        return Failure::Unreachable(format!(
+            "{cause}: it limits how often it may be asked; wait a little, or name another with --rpc-url"
+        ));
+    }
     match error {
-        RpcError::ErrorResp(response) => match response.as_revert_data() {
-            Some(data) => Failure::refused(refusal(&data, token)),
-            None => Failure::refused(format!("the node refused: {}", crate::text::printable(&response.message))),
-        },
-        RpcError::Transport(TransportErrorKind::HttpError(http)) => {
-            Failure::Unreachable(format!("the node answered with HTTP status {}: check --rpc-url", http.status))
-        }
-        // The URL is left out: it often holds the key of an account with a node's operator.
-        RpcError::Transport(_) => Failure::Unreachable(
-            "no answer from the node: check --rpc-url (HAWSER_RPC_URL) and that the node runs".to_owned(),
-        ),
-        other => Failure::Unreachable(format!("the node answered what is not JSON-RPC ({other}): check --rpc-url")),
+        RpcError::ErrorResp(_) => Failure::refused(cause),
+        _ => Failure::Unreachable(format!("{cause}: check --rpc-url (HAWSER_RPC_URL) and that the node runs")),
     }
 }

@@ -61,16 +61,25 @@ pub(crate) async fn run(market: &Market, order: &Order) -> Result<Placed, Failur
     let due = deposit(order, &offer);
     let spec = order.spec()?;
     progress(format!(
-        "ordering {} x {} for {} s at {} per GPU-hour: deposit {}",
+        "ordering {} x {} for {} s at {} per GPU-hour: deposit {}, salt {}",
         order.gpus,
         gpu_class(&offer.terms.gpuClass),
         order.seconds,
         token.show(U256::from(offer.price)),
-        token.show(due)
+        token.show(due),
+        order.salt
     ));
     let call = market.contract().openJob(order.offer.0, order.gpus, order.seconds, max_price, order.salt, spec);
     let purchase = Purchase { call: call.calldata().clone(), due, token: &token };
-    let receipt = market.purchase(purchase).await?.receipt;
+    let mined = market.purchase(purchase).await.map_err(|failure| {
+        failure.advise(|| {
+            format!(
+                "look with `hawser jobs` first, or repeat the order with --salt {}, which is refused where it stands already",
+                order.salt
+            )
+        })
+    });
+    let receipt = mined?.receipt;
     let tx = receipt.transaction_hash;
     let opened = receipt
         .logs()

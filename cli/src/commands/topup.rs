@@ -51,7 +51,13 @@ pub(crate) async fn run(market: &Market, id: JobId, seconds: u32) -> Result<Topp
     let in_all = job.duration.saturating_add(seconds);
     // Beyond the longest duration the market refuses whatever is paid: let it, before an allowance is given.
     let due = if in_all > job.maxDuration { U256::ZERO } else { id.deposit(in_all).saturating_sub(job.deposit) };
-    let receipt = market.purchase(Purchase { call, due, token: &token }).await?.receipt;
+    let mined = market.purchase(Purchase { call, due, token: &token }).await.map_err(|failure| {
+        failure.advise(|| {
+            let before = job.duration;
+            format!("look at the job's seconds with `hawser jobs` first: {in_all} seconds if it is, {before} if it isn't yet")
+        })
+    });
+    let receipt = mined?.receipt;
     let tx = receipt.transaction_hash;
     let topped_up = receipt
         .logs()

@@ -227,7 +227,12 @@ async fn bad_input_is_one_sentence_that_says_what_to_do() {
     let token = stage.token.address().to_string();
     stage.hawser().env("HAWSER_MARKET", &token).run(&["offers"]).failed(1, &["--market"]);
     stage.hawser().env("HAWSER_RPC_URL", "ftp://x").run(&["offers"]).failed(2, &["ftp://", "expected http://"]);
-    stage.hawser().env("HAWSER_RPC_URL", "http://127.0.0.1:1/secret").run(&["offers"]).failed(1, &["no answer"]);
+    stage
+        .hawser()
+        .env("HAWSER_RPC_URL", "http://127.0.0.1:1/secret")
+        .secret("/secret")
+        .run(&["offers"])
+        .failed(1, &["no answer"]);
     stage.hawser().run(&["order", "-f", "nowhere.yaml"]).failed(2, &["nowhere.yaml can't be read"]);
     let typo = stage.file("typo.yaml", "gpu: 1\nworkload: {image: a}\n");
     stage.hawser().run(&["order", "-f", &typo]).failed(2, &["typo.yaml", "unknown field `gpu`"]);

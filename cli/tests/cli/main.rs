@@ -4,4 +4,6 @@
 
 mod customer;
 mod evidence;
+mod retry;
 mod stage;
+mod troubles;

@@ -4,21 +4,27 @@ mod anvil;
 mod bucket;
 mod hawser;
 mod meter;
+mod proxy;
 
 use alloy::{
     network::EthereumWallet,
     primitives::{Address, B256, U256},
     providers::{DynProvider, Provider, ProviderBuilder},
+    rpc::types::Filter,
     signers::{SignerSync, local::PrivateKeySigner},
-    sol_types::SolStruct,
+    sol_types::{SolEvent, SolStruct},
 };
-use hawser_contracts::{ComputeMarket, JobId, TestToken, UsageVoucher, eip712_domain, signed_voucher};
+use hawser_contracts::{
+    ComputeMarket, ComputeMarket::JobOpened, JobId, TestToken, UsageVoucher, eip712_domain, signed_voucher,
+};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use anvil::Anvil;
 pub(crate) use bucket::Bucket;
 pub(crate) use hawser::Hawser;
 pub(crate) use meter::Meter;
+pub(crate) use proxy::{Proxy, Trouble};
 
 /// 2.25 tokens of six decimals per GPU-hour.
 pub(crate) const PRICE: u128 = 2_250_000;
@@ -74,6 +80,11 @@ impl Stage {
 
     /// Posts an offer for a token, and takes that token.
     pub(crate) async fn post(&self, token: Address, available: u16) -> String {
+        self.post_at(token, available, PRICE).await
+    }
+
+    /// Posts that offer, or posts it again, at another price.
+    pub(crate) async fn post_at(&self, token: Address, available: u16, price: u128) -> String {
         self.market.setFloor(token, U256::from(1)).send().await.unwrap().get_receipt().await.unwrap();
         let mut gpu = B256::ZERO;
         gpu[..21].copy_from_slice(b"NVIDIA-H100-80GB-HBM3");
@@ -88,7 +99,7 @@ impl Stage {
             salt: B256::with_last_byte(u8::try_from(available).unwrap()),
         };
         let id = self.market.offerIdOf(terms.clone()).call().await.unwrap();
-        let set = self.market.setOffer(terms, PRICE, available, self.now().await + 86_400, "{}".to_owned());
+        let set = self.market.setOffer(terms, price, available, self.now().await + 86_400, "{}".to_owned());
         set.send().await.unwrap().get_receipt().await.unwrap();
         id.to_string()
     }
@@ -110,6 +121,11 @@ impl Stage {
             .env("HAWSER_MARKET", &self.market.address().to_string())
             .secret(KEYS[1])
             .secret(KEYS[2])
+    }
+
+    /// A node in front of this stage's own that does with each request what the rule says.
+    pub(crate) fn behind(&self, rule: impl FnMut(&Value) -> Trouble + Send + 'static) -> Proxy {
+        Proxy::start(&self.anvil.url, rule)
     }
 
     /// A file in a directory of this stage.
@@ -136,6 +152,18 @@ impl Stage {
         placed["jobId"].as_str().unwrap().parse().unwrap()
     }
 
+    /// The jobs that were ordered, oldest first.
+    pub(crate) async fn ordered(&self) -> Vec<JobId> {
+        let filter = Filter::new().event_signature(JobOpened::SIGNATURE_HASH).from_block(0);
+        let logs = self.node.get_logs(&filter).await.unwrap();
+        logs.iter().map(|log| JobId(log.topics()[1])).collect()
+    }
+
+    /// The newest block.
+    pub(crate) async fn head(&self) -> u64 {
+        self.node.get_block_number().await.unwrap()
+    }
+
     pub(crate) async fn now(&self) -> u64 {
         self.node.get_block(alloy::eips::BlockId::latest()).await.unwrap().unwrap().header.timestamp
     }
@@ -146,12 +174,17 @@ impl Stage {
         self.ask("evm_mine", serde_json::json!([])).await;
     }
 
-    async fn ask(&self, method: &'static str, params: serde_json::Value) {
-        self.node.raw_request::<_, serde_json::Value>(method.into(), params).await.unwrap();
+    pub(crate) async fn ask(&self, method: &'static str, params: Value) {
+        self.node.raw_request::<_, Value>(method.into(), params).await.unwrap();
     }
 
     pub(crate) async fn start(&self, job: JobId) {
-        let call = self.market.startJobs(vec![job.0], vec![self.attestor.address()]);
+        self.start_with(job, self.attestor.address()).await;
+    }
+
+    /// Starts a job, or gives a running one another attestor.
+    pub(crate) async fn start_with(&self, job: JobId, attestor: Address) {
+        let call = self.market.startJobs(vec![job.0], vec![attestor]);
         assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
     }
 
