@@ -130,8 +130,9 @@ pub(crate) struct OrderArgs {
     /// Highest price that is accepted, in whole tokens per GPU-hour; without it, the offer's price as it stands now
     #[arg(long, value_name = "TOKENS")]
     pub(crate) max_price: Option<String>,
-    /// Tells apart orders that are otherwise the same (32 bytes, hex); random without it. An order that is sent
-    /// again with the same salt can't be placed twice
+    /// Tells apart orders that are otherwise the same (32 bytes, hex); random without it, and printed
+    /// before anything is sent. With it, nothing is ordered where the chain shows an order of yours from the same offer
+    /// with the same salt
     #[arg(long, value_name = "HEX")]
     pub(crate) salt: Option<B256>,
     /// Follow the job until it is closed, and print the job instead of the order

@@ -86,6 +86,24 @@ impl Market {
         Ok(logs.iter().filter_map(|log| log.topics().get(1).copied().map(JobId::from)).collect())
     }
 
+    /// The job that an account ordered from an offer with this salt. The market itself refuses the same order only as
+    /// long as the offer's price is the same.
+    pub(crate) async fn ordered_with(
+        &self,
+        customer: Address,
+        offer: OfferId,
+        salt: B256,
+    ) -> Result<Option<JobId>, Failure> {
+        let opened = Filter::new()
+            .address(self.address())
+            .event_signature(JobOpened::SIGNATURE_HASH)
+            .topic2(topic(offer))
+            .topic3(customer.into_word());
+        let logs = self.logs(opened, self.from_block).await?;
+        let mut opened = logs.iter().filter_map(|log| JobOpened::decode_log(&log.inner).ok());
+        Ok(opened.find(|opened| opened.salt == salt).map(|opened| JobId(opened.id)))
+    }
+
     /// The histories of jobs.
     pub(crate) async fn histories(&self, jobs: &[JobId]) -> Result<BTreeMap<JobId, History>, Failure> {
         let mut histories: BTreeMap<JobId, History> = BTreeMap::new();
@@ -105,9 +123,8 @@ impl Market {
 
     /// Claims that were paid for jobs of an offer.
     pub(crate) async fn claims(&self, offer: OfferId) -> Result<Vec<UsageClaimed>, Failure> {
-        let mut word = B256::ZERO;
-        word[..12].copy_from_slice(offer.0.as_slice());
-        let filter = Filter::new().address(self.address()).event_signature(UsageClaimed::SIGNATURE_HASH).topic1(word);
+        let filter =
+            Filter::new().address(self.address()).event_signature(UsageClaimed::SIGNATURE_HASH).topic1(topic(offer));
         let logs = self.logs(filter, self.from_block).await?;
         Ok(logs.iter().filter_map(|log| UsageClaimed::decode_log(&log.inner).ok()).map(|log| log.data).collect())
     }
@@ -131,6 +148,10 @@ impl Market {
         }
         Ok(logs)
     }
+}
+
+fn topic(offer: OfferId) -> B256 {
+    B256::right_padding_from(offer.0.as_slice())
 }
 
 /// Nodes refuse large ranges in words and codes of their own, so any answer but silence counts as one.

@@ -65,6 +65,14 @@ impl Market {
         }
     }
 
+    /// Whether a transaction of this account is sent and not mined yet.
+    pub(crate) async fn waits(&self) -> Result<bool, Failure> {
+        let me = self.me()?;
+        let sent = self.provider.get_transaction_count(me).pending().await;
+        let mined = self.provider.get_transaction_count(me).await;
+        Ok(sent.map_err(|error| failure(&error, None))? > mined.map_err(|error| failure(&error, None))?)
+    }
+
     async fn signed(&self, request: TransactionRequest) -> Result<TxEnvelope, Failure> {
         let nonce = self.provider.get_transaction_count(self.me()?).pending().await;
         // A node that is behind may not count yet what was mined a moment ago.

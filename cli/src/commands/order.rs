@@ -55,6 +55,9 @@ impl Report for Placed {
 
 pub(crate) async fn run(market: &Market, order: &Order) -> Result<Placed, Failure> {
     let customer = market.me()?;
+    if order.may_be_sent {
+        check_not_sent(market, customer, order).await?;
+    }
     let offer = market.offer(order.offer).await?;
     let token = market.token(offer.terms.token).await?;
     let max_price = max_price(order, &offer, &token)?;
@@ -102,6 +105,21 @@ pub(crate) async fn run(market: &Market, order: &Order) -> Result<Placed, Failur
         tx,
         block: receipt.block_number.unwrap_or_default(),
     })
+}
+
+async fn check_not_sent(market: &Market, customer: Address, order: &Order) -> Result<(), Failure> {
+    // Asked first: what is mined in between is in the logs.
+    if market.waits().await? {
+        return Err(Failure::refused(format!(
+            "a transaction of {customer} waits for its block, and it may be the same order: try again once it is mined"
+        )));
+    }
+    match market.ordered_with(customer, order.offer, order.salt).await? {
+        None => Ok(()),
+        Some(job) => Err(Failure::refused(format!(
+            "an order from this offer with this salt was placed already, as job {job}: follow it with `hawser watch`, or order again with another --salt"
+        ))),
+    }
 }
 
 /// The limit that protects the customer when the provider raises its price just before the order is mined.

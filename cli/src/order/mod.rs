@@ -21,6 +21,8 @@ pub(crate) struct Order {
     /// Whole tokens per GPU-hour; without it, the offer's price as it stands.
     pub(crate) max_price: Option<DecimalText>,
     pub(crate) salt: B256,
+    /// The salt was given: the order may have been sent before.
+    pub(crate) may_be_sent: bool,
     workload: Workload,
 }
 
@@ -50,7 +52,7 @@ impl Order {
             None => B256::try_random()
                 .map_err(|error| Failure::refused(format!("the system gives no random numbers: {error}")))?,
         };
-        Ok(Self { offer, gpus, seconds, max_price, salt, workload })
+        Ok(Self { offer, gpus, seconds, max_price, salt, may_be_sent: args.salt.is_some(), workload })
     }
 
     /// The spec as it goes on chain: everybody can read it.

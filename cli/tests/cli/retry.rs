@@ -1,8 +1,8 @@
 //! An order or a top-up of which nobody can say whether it was sent, and what keeps it from being paid twice.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::stage::{Stage, Trouble};
+use crate::stage::{PRICE, Stage, Trouble};
 
 fn sends(request: &Value) -> bool {
     request["method"] == "eth_sendRawTransaction"
@@ -37,6 +37,22 @@ async fn an_order_that_may_have_been_sent_says_so_and_can_be_repeated() {
 }
 
 #[tokio::test]
+async fn an_order_that_was_sent_unseen_is_not_placed_again() {
+    let stage = Stage::set().await;
+    let node = stage.behind(|request| match request["method"].as_str().unwrap() {
+        "eth_sendRawTransaction" => Trouble::Lost,
+        "eth_getTransactionByHash" => Trouble::HangUp,
+        _ => Trouble::None,
+    });
+    let file = stage.order_file();
+    let ran = node.hawser(&stage).run(&["order", "-f", &file]);
+    ran.failed(1, &["is not known", "--salt 0x"]);
+    let salt = after(&ran.stderr, "--salt ").to_owned();
+    let job = stage.ordered().await[0].to_string();
+    stage.hawser().run(&["order", "-f", &file, "--salt", &salt]).failed(1, &["placed already", &job]);
+}
+
+#[tokio::test]
 async fn a_top_up_that_may_have_been_sent_says_where_to_look() {
     let stage = Stage::set().await;
     let job = stage.order().to_string();
@@ -68,4 +84,34 @@ async fn a_receipt_that_can_not_be_read_at_first_is_waited_for() {
     });
     node.hawser(&stage).run(&["order", "-f", &stage.order_file(), "-o", "json"]).json();
     assert!(node.asked("eth_getTransactionReceipt") > 8);
+}
+
+#[tokio::test]
+async fn a_salt_that_was_used_places_no_second_order_at_another_price() {
+    let stage = Stage::set().await;
+    let file = stage.order_file();
+    let salt = format!("0x{}", "5a".repeat(32));
+    let args = ["order", "-f", &file, "--salt", &salt, "-o", "json"];
+    let placed = stage.hawser().run(&args).json();
+    stage.post_at(*stage.token.address(), 8, PRICE - 250_000).await;
+    let job = placed["jobId"].as_str().unwrap();
+    stage.hawser().run(&args).failed(1, &["placed already", job, "another --salt"]);
+    assert_eq!(stage.ordered().await.len(), 1);
+
+    let other = stage.post(*stage.token.address(), 4).await;
+    stage.hawser().run(&["order", "-f", &file, "--salt", &salt, "--offer", &other]).ok();
+}
+
+#[tokio::test]
+async fn a_salt_is_not_used_while_a_transaction_waits_that_may_be_the_same_order() {
+    let stage = Stage::set().await;
+    stage.ask("evm_setAutomine", json!([false])).await;
+    let customer = stage.customer;
+    stage.ask("eth_sendTransaction", json!([{"from": customer, "to": customer, "value": "0x0"}])).await;
+    let salt = format!("0x{}", "5a".repeat(32));
+    let args = ["order", "-f", &stage.order_file(), "--salt", &salt];
+    stage.hawser().run(&args).failed(1, &["waits for its block", "the same order"]);
+    stage.ask("evm_mine", json!([])).await;
+    stage.ask("evm_setAutomine", json!([true])).await;
+    stage.hawser().run(&args).ok();
 }
