@@ -10,7 +10,8 @@ use crate::{job::Milestone, output::Format};
 
 /// Buys GPU time on a Hawser market, follows the job and checks the evidence.
 ///
-/// Exit codes: 0 done; 1 refused by the market, the token or the node, or the evidence is wrong; 2 bad input.
+/// Exit codes: 0 done; 1 refused by the market, the token or the node, the job failed, or the evidence is wrong; 2 bad
+/// input.
 #[derive(Debug, Parser)]
 #[command(name = "hawser", version)]
 pub(crate) struct Args {

@@ -11,7 +11,7 @@ mod watch;
 mod withdraw;
 
 use crate::{
-    args::{Args, Command, Patience},
+    args::{Args, Command},
     chain::Market,
     failure::Failure,
     key, output,
@@ -32,7 +32,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
                 return output::print(format, &placed);
             }
             output::progress(format!("job {}", placed.job_id));
-            let (view, verdict) = watch::run(&market, placed.job_id, Patience::ENDLESS).await?;
+            let (view, verdict) = watch::from_order(&market, placed.job_id).await?;
             output::print(format, &view)?;
             verdict
         }

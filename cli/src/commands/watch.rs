@@ -10,7 +10,7 @@ use crate::{
     args::Patience,
     chain::Market,
     failure::Failure,
-    job::{JobView, Outcome, Status},
+    job::{JobView, Milestone, Outcome, Status},
     output::progress,
     text::time,
     token::Token,
@@ -19,20 +19,33 @@ use crate::{
 /// About a block of a fast chain: asking more often shows nothing more.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// A node that doesn't answer so many times in a row is reported; a blip isn't.
-const SILENCES: u32 = 15;
+/// A node that fails so many times in a row is reported; a blip isn't.
+const FAILURES: u32 = 15;
+
+/// Reasons with which a job ends that did what it was bought for, as the operator says them.
+const GOOD_ENDS: [&str; 3] = ["ProgramEnded", "TimeUp", "EndedByCustomer"];
 
 /// The job as it stands at the end, and whether that is what the customer hoped for.
-pub(crate) async fn run(
-    market: &Market,
-    id: JobId,
-    patience: Patience,
-) -> Result<(JobView, Result<(), Failure>), Failure> {
-    let mut seen = market.job(id).await?;
-    let token = market.token(market.offer(id.offer_id()).await?.terms.token).await?;
-    changes(None, &seen, &token).iter().for_each(progress);
+pub(crate) type Watched = (JobView, Result<(), Failure>);
+
+pub(crate) async fn run(market: &Market, id: JobId, patience: Patience) -> Result<Watched, Failure> {
+    let first = market.job(id).await?;
+    follow(market, id, first, patience).await
+}
+
+/// Follows a job from its order to its end. The endpoint may stand for several nodes, some of which don't know the
+/// order's block yet.
+pub(crate) async fn from_order(market: &Market, id: JobId) -> Result<Watched, Failure> {
+    let first = patiently(async || market.job(id).await).await?;
+    follow(market, id, first, Patience::ENDLESS).await
+}
+
+async fn follow(market: &Market, id: JobId, first: Job, patience: Patience) -> Result<Watched, Failure> {
+    let token = patiently(async || market.token(market.offer(id.offer_id()).await?.terms.token).await).await?;
+    changes(None, &first, &token).iter().for_each(progress);
+    let mut seen = first;
     let deadline = patience.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let mut silences = 0;
+    let mut failures = 0;
     while !patience.until.reached(seen.status.into()) {
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let view = jobs::one(market, id).await?;
@@ -45,30 +58,63 @@ pub(crate) async fn run(
         sleep(INTERVAL).await;
         match market.job(id).await {
             Ok(now) => {
-                silences = 0;
+                failures = 0;
                 changes(Some(&seen), &now, &token).iter().for_each(progress);
                 seen = now;
             }
-            Err(Failure::Unreachable(_)) if silences < SILENCES => silences += 1,
+            Err(_) if failures < FAILURES => failures += 1,
             Err(failure) => return Err(failure),
         }
     }
-    let view = jobs::one(market, id).await?;
+    let view = patiently(async || at_the_end(market, id, patience.until).await).await?;
     let verdict = verdict(&view);
     Ok((view, verdict))
 }
 
-/// A job that never ran is no success, so that a script notices.
+async fn patiently<T>(ask: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
+    for _ in 0..FAILURES {
+        if let Ok(answer) = ask().await {
+            return Ok(answer);
+        }
+        sleep(INTERVAL).await;
+    }
+    ask().await
+}
+
+/// The job with its history, from a node that knows as much as the one that was watched.
+async fn at_the_end(market: &Market, id: JobId, until: Milestone) -> Result<JobView, Failure> {
+    let view = jobs::one(market, id).await?;
+    if !until.reached(view.status) {
+        return Err(Failure::Unreachable(format!(
+            "the node is behind, job {id} is {:?} again: try again",
+            view.status
+        )));
+    }
+    if view.status == Status::Closed && view.outcome.is_none() {
+        return Err(Failure::refused(format!(
+            "job {id} is closed, and the node has no event that says how: check --from-block (HAWSER_FROM_BLOCK)"
+        )));
+    }
+    Ok(view)
+}
+
+/// A job that never ran, or didn't do its work, is no success, so that a script notices.
 fn verdict(view: &JobView) -> Result<(), Failure> {
     let back = view.token.show(view.returned);
+    let reason = view.reason.as_deref().unwrap_or("no reason given");
     match view.outcome {
         Some(Outcome::Declined) => Err(Failure::refused(format!(
-            "the provider declined the order ({}): {back} came back as credit, order again or `hawser withdraw`",
-            view.reason.as_deref().unwrap_or("no reason given")
+            "the provider declined the order ({reason}): {back} came back as credit, order again or `hawser withdraw`"
         ))),
         Some(Outcome::Refunded) if view.started == 0 => Err(Failure::refused(format!(
             "the job was not started in time: {back} came back as credit, order again or `hawser withdraw`"
         ))),
+        // The operator writes "REASON: words".
+        Some(Outcome::Ended) if !reason.split(':').next().is_some_and(|word| GOOD_ENDS.contains(&word)) => {
+            Err(Failure::refused(format!(
+                "the job did not end as it should ({reason}): {back} came back as credit, order again or `hawser withdraw`"
+            )))
+        }
         _ => Ok(()),
     }
 }

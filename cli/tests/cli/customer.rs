@@ -80,18 +80,19 @@ async fn a_job_is_followed_from_order_to_payment_and_every_unit_is_accounted_for
     stage.claim(job, 120).await;
     let ending = stage.hawser().run(&["end", &id, "-o", "json"]).json();
     assert!(ending["released"].as_str().unwrap().parse::<u64>().unwrap() > 0, "{ending:#}");
-    stage.end(job, 120, "completed").await;
+    stage.end(job, 120, "EndedByCustomer: the customer ended the job").await;
 
     let closed = stage.stranger().run(&["watch", &id, "-o", "json"]).json();
     assert_eq!((closed["status"].as_str(), closed["outcome"].as_str()), (Some("Closed"), Some("ended")));
-    assert_eq!((closed["reason"].as_str(), closed["usedGpuSeconds"].as_u64()), (Some("completed"), Some(120)));
+    let reason = "EndedByCustomer: the customer ended the job";
+    assert_eq!((closed["reason"].as_str(), closed["usedGpuSeconds"].as_u64()), (Some(reason), Some(120)));
     let units = |field: &str| closed[field].as_str().unwrap().parse::<u64>().unwrap();
     assert_eq!(units("paid"), 75_000);
     assert_eq!(units("deposited"), 750_000 + 375_000);
     assert_eq!(units("paid") + units("returned"), units("deposited"));
     assert_eq!(stage.hawser().run(&["jobs", "-o", "json"]).json(), serde_json::json!([]));
     let table = stage.hawser().run(&["jobs", "--all"]).ok().stdout;
-    assert!(table.contains(&id) && table.contains("completed") && table.contains("0.075 tUSD"), "{table}");
+    assert!(table.contains(&id) && table.contains("EndedByCustomer") && table.contains("0.075 tUSD"), "{table}");
 }
 
 #[tokio::test]
@@ -184,6 +185,27 @@ async fn a_job_can_be_changed_only_in_the_states_and_by_the_customer_that_may() 
     let unknown = JobId(alloy::primitives::B256::repeat_byte(1)).to_string();
     for verb in [&["end", &unknown][..], &["watch", &unknown], &["topup", &unknown, "--seconds", "1"]] {
         stage.hawser().run(verb).failed(1, &["there is no job"]);
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_did_not_do_its_work_fails_the_watch_with_the_reason() {
+    let stage = Stage::set().await;
+    for (reason, code) in [
+        ("ProgramEnded: the program ended with exit code 0", 0),
+        ("TimeUp: the 600 s that were paid for are over", 0),
+        ("Error: the program ended with exit code 3", 1),
+        ("ImagePullTimeout: the program did not start within 300 s", 1),
+        ("", 1),
+    ] {
+        let job = stage.order();
+        stage.start(job).await;
+        stage.end(job, 0, reason).await;
+        let watched = stage.stranger().run(&["watch", &job.to_string(), "-o", "json"]);
+        assert_eq!((watched.code(), watched.json_anyway()["outcome"].as_str()), (code, Some("ended")), "{watched:#?}");
+        if code == 1 {
+            watched.said(&["did not end as it should", reason, "came back as credit"]);
+        }
     }
 }
 

@@ -1,6 +1,19 @@
 //! Nodes that limit, lag and refuse.
 
+use std::thread;
+
+use alloy::sol_types::SolCall;
+use hawser_contracts::{ComputeMarket::jobCall, JobId};
+use serde_json::{Value, json};
+
 use crate::stage::{Stage, Trouble};
+
+/// Whether it is a question for the state of one job.
+fn looks(request: &Value) -> bool {
+    let call = &request["params"][0];
+    let data = call["input"].as_str().or(call["data"].as_str()).unwrap_or_default();
+    request["method"] == "eth_call" && data.starts_with(&alloy::hex::encode_prefixed(jobCall::SELECTOR))
+}
 
 #[tokio::test]
 async fn a_rate_limit_is_waited_for_and_said_where_it_lasts() {
@@ -15,4 +28,57 @@ async fn a_rate_limit_is_waited_for_and_said_where_it_lasts() {
     let strict = stage.behind(|_| Trouble::RateLimit);
     strict.hawser(&stage).run(&["offers"]).failed(1, &["HTTP status 429", "limits how often", "--rpc-url"]);
     assert_eq!(strict.asked("eth_chainId"), 4);
+}
+
+#[tokio::test]
+async fn an_order_is_followed_although_the_node_is_behind() {
+    let stage = Stage::set().await;
+    let before = stage.head().await;
+    let mut left = 4;
+    let node = stage.behind(move |request| {
+        if looks(request) && left > 0 {
+            left -= 1;
+            let mut old = request.clone();
+            old["params"][1] = json!(format!("{before:#x}"));
+            return Trouble::Instead(old);
+        }
+        Trouble::None
+    });
+    let hawser = node.hawser(&stage);
+    let file = stage.order_file();
+    let waiting = thread::spawn(move || hawser.run(&["order", "-f", &file, "--wait", "-o", "json"]));
+    let job = first_order(&stage).await;
+    stage.decline(job, "NoCapacity: no GPU is free").await;
+    let ran = waiting.join().unwrap();
+    assert_eq!(ran.code(), 1);
+    ran.said(&["the provider declined the order"]);
+    assert_eq!(ran.json_anyway()["outcome"], "declined");
+}
+
+async fn first_order(stage: &Stage) -> JobId {
+    loop {
+        if let Some(job) = stage.ordered().await.first() {
+            return *job;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_watch_outlasts_refusals_of_the_node() {
+    let stage = Stage::set().await;
+    let job = stage.order();
+    let mut looked = 0;
+    let node = stage.behind(move |request| {
+        looked += u32::from(looks(request));
+        if looks(request) && (2..=4).contains(&looked) { Trouble::Refuse("header not found") } else { Trouble::None }
+    });
+    let hawser = node.hawser(&stage);
+    let id = job.to_string();
+    let watching = thread::spawn(move || hawser.run(&["watch", &id, "--until", "running", "-o", "json"]));
+    while node.asked("eth_call") < 3 {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    stage.start(job).await;
+    assert_eq!(watching.join().unwrap().json()["status"], "Running");
 }
