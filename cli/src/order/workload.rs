@@ -42,6 +42,7 @@ impl Default for Environment {
 enum Scalar {
     Text(String),
     Integer(i64),
+    Natural(u64),
     Number(f64),
     Truth(bool),
 }
@@ -51,6 +52,7 @@ impl Scalar {
         match self {
             Self::Text(text) => text,
             Self::Integer(number) => number.to_string(),
+            Self::Natural(number) => number.to_string(),
             Self::Number(number) => number.to_string(),
             Self::Truth(truth) => truth.to_string(),
         }
@@ -68,7 +70,7 @@ impl WorkloadFile {
         }
         let env = match self.env {
             Environment::Map(map) => {
-                map.into_iter().map(|(name, value)| EnvVar { name, value: value.into_text() }).collect()
+                map.into_iter().map(|(name, value)| variable(name, value)).collect::<Result<_, _>>()?
             }
             Environment::List(list) => list,
         };
@@ -83,6 +85,16 @@ impl WorkloadFile {
             memory: quantity("memory", self.memory)?,
             storage: quantity("storage", self.storage)?,
         })
+    }
+}
+
+/// What a program reads is what was written. YAML forgets how a fraction was written: 1.10 is 1.1 for it, and 12.0 is 12.
+fn variable(name: String, value: Scalar) -> Result<EnvVar, String> {
+    match value {
+        Scalar::Number(number) => Err(format!(
+            "env: {name} is the number {number}, which may be written otherwise in the file: put it in quotes"
+        )),
+        value => Ok(EnvVar { name, value: value.into_text() }),
     }
 }
 
@@ -137,6 +149,22 @@ mod tests {
     #[test]
     fn env_may_be_a_list_as_in_a_pod() {
         assert_eq!(read("image: a\nenv: [{name: A, value: b}]"), read("image: a\nenv: {A: b}"));
+    }
+
+    #[test]
+    fn a_variable_is_what_was_written_or_refused() {
+        let value =
+            |written: &str| read(&format!("image: a\nenv: {{A: {written}}}")).map(|read| read.env[0].value.clone());
+        for written in ["9007199254740993", "-9223372036854775808", "18446744073709551615", "true", "a b"] {
+            assert_eq!(value(written).as_deref(), Ok(written));
+            assert_eq!(value(&format!("'{written}'")).as_deref(), Ok(written));
+        }
+        assert_eq!(value("'1.10'").as_deref(), Ok("1.10"));
+        for (written, number) in [("1.10", "1.1"), ("12.0", "12"), ("1e3", "1000"), ("-.inf", "-inf")] {
+            let problem = value(written).unwrap_err();
+            assert!(problem.contains(&format!("A is the number {number},")) && problem.contains("quotes"), "{problem}");
+        }
+        assert!(value("18446744073709551616").is_err(), "beyond what is exact");
     }
 
     #[test]
