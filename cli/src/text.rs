@@ -3,16 +3,29 @@
 use jiff::Timestamp;
 
 /// What strangers wrote on chain, fit for a terminal: control characters could move the cursor, rewrite what was
-/// printed before, or set the window's title.
+/// printed before, or set the window's title, and unseen ones could turn a line around or make two texts look alike.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || is_unseen(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// A GPU class as the market holds it: a product name padded with zeros, or a hash of a longer one.
+/// Characters without a width of their own, those that set the direction of text, and line separators.
+fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
+}
+
+/// A GPU class as the market holds it: a product name padded with zeros, or a hash of a longer one. What isn't plain
+/// ASCII with single spaces is no name: it could be made to look like the columns of a table.
 pub(crate) fn gpu_class(class: &[u8; 32]) -> String {
     let end = class.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    match std::str::from_utf8(&class[..end]) {
-        Ok(name) if !name.is_empty() && !name.chars().any(char::is_control) => name.to_owned(),
+    match str::from_utf8(&class[..end]) {
+        Ok(name)
+            if name.split(' ').all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic())) =>
+        {
+            name.to_owned()
+        }
         _ => alloy::hex::encode_prefixed(class),
     }
 }
@@ -35,6 +48,10 @@ mod tests {
     #[test]
     fn a_stranger_can_not_steer_the_terminal() {
         assert_eq!(printable("no GPU\u{1b}[2J\nfree"), "no GPU\u{fffd}[2J\u{fffd}free");
+        for unseen in ['\u{200b}', '\u{200f}', '\u{202a}', '\u{202e}', '\u{2060}', '\u{2066}', '\u{206f}', '\u{feff}'] {
+            assert_eq!(printable(&format!("paid {unseen}in full")), "paid \u{fffd}in full", "{unseen:?}");
+        }
+        assert_eq!(printable("größer 日本"), "größer 日本");
     }
 
     #[test]
@@ -44,6 +61,15 @@ mod tests {
         assert_eq!(gpu_class(&class), "NVIDIA-L40");
         assert_eq!(gpu_class(&[0xfe; 32]), format!("0x{}", "fe".repeat(32)));
         assert_eq!(gpu_class(&[0; 32]), format!("0x{}", "00".repeat(32)));
+        let class = |name: &str| {
+            let mut class = [0; 32];
+            class[..name.len()].copy_from_slice(name.as_bytes());
+            gpu_class(&class)
+        };
+        assert_eq!(class("NVIDIA A10"), "NVIDIA A10");
+        for name in ["NVIDIA\u{202e}01A", "H\u{200b}100", "Н100", "H100   0.01 USDC   8", " H100", "H100\t8"] {
+            assert!(class(name).starts_with("0x"), "{name:?}");
+        }
     }
 
     #[test]
