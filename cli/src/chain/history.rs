@@ -14,8 +14,11 @@ use hawser_contracts::{
     JobId, OfferId,
 };
 
-use super::{Market, send};
+use super::{Market, endpoint::is_rate_limit, send};
 use crate::{failure::Failure, text::printable};
+
+/// After so many answers in a row a wider range is tried.
+const WIDEN_AFTER: u32 = 4;
 
 /// How a job came to its end on chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,20 +132,26 @@ impl Market {
         Ok(logs.iter().filter_map(|log| UsageClaimed::decode_log(&log.inner).ok()).map(|log| log.data).collect())
     }
 
-    /// Logs up to the newest block. A node that refuses the whole range is asked for halves of it, down to one block.
+    /// Logs up to the newest block. A node that refuses the whole range is asked for halves of it, down to one block, and
+    /// for wider ranges again once it has answered some: one dense stretch must not make all of the chain slow.
     async fn logs(&self, filter: Filter, from: u64) -> Result<Vec<Log>, Failure> {
         let head = self.provider.get_block_number().await.map_err(|error| send::failure(&error, None))?;
         let mut logs = Vec::new();
         let mut next = from;
-        let mut span = head.saturating_sub(from).saturating_add(1);
+        let whole = head.saturating_sub(from).saturating_add(1);
+        let (mut span, mut answered) = (whole, 0);
         while next <= head {
             let to = head.min(next.saturating_add(span - 1));
             match self.provider.get_logs(&filter.clone().from_block(next).to_block(to)).await {
                 Ok(some) => {
                     logs.extend(some);
                     next = to + 1;
+                    answered += 1;
+                    if answered % WIDEN_AFTER == 0 {
+                        span = whole.min(span.saturating_mul(2));
+                    }
                 }
-                Err(error) if span > 1 && refused_for_size(&error) => span = span.div_ceil(2),
+                Err(error) if span > 1 && refused_for_size(&error) => (span, answered) = (span.div_ceil(2), 0),
                 Err(error) => return Err(send::failure(&error, None)),
             }
         }
@@ -154,10 +163,10 @@ fn topic(offer: OfferId) -> B256 {
     B256::right_padding_from(offer.0.as_slice())
 }
 
-/// Nodes refuse large ranges in words and codes of their own, so any answer but silence counts as one.
+/// Nodes refuse large ranges in words and codes of their own, so any answer but silence and a rate limit counts as one.
 fn refused_for_size(error: &TransportError) -> bool {
     match error {
-        RpcError::ErrorResp(_) => true,
+        RpcError::ErrorResp(_) => !is_rate_limit(error),
         RpcError::Transport(kind) => kind.as_http_error().is_some_and(|http| matches!(http.status, 400 | 413)),
         _ => false,
     }

@@ -82,3 +82,26 @@ async fn a_watch_outlasts_refusals_of_the_node() {
     stage.start(job).await;
     assert_eq!(watching.join().unwrap().json()["status"], "Running");
 }
+
+/// A node that refuses ranges with many logs in them, and takes all others.
+#[tokio::test]
+async fn logs_are_asked_for_in_wide_ranges_again_after_a_dense_one() {
+    let stage = Stage::set().await;
+    let job = stage.order().to_string();
+    let dense = stage.head().await;
+    stage.ask("anvil_mine", json!([400])).await;
+    let node = stage.behind(move |request| {
+        let filter = &request["params"][0];
+        let number = |name: &str| u64::from_str_radix(filter[name].as_str()?.strip_prefix("0x")?, 16).ok();
+        match (number("fromBlock"), number("toBlock")) {
+            (Some(from), Some(to)) if (from..=to).contains(&dense) && to - from > 3 => {
+                Trouble::Refuse("query returned more than 10000 results")
+            }
+            _ => Trouble::None,
+        }
+    });
+    let jobs = node.hawser(&stage).run(&["jobs", "-o", "json"]).json();
+    assert_eq!((jobs[0]["jobId"].as_str(), jobs[0]["deposited"].as_str()), (Some(job.as_str()), Some("750000")));
+    let asked = node.asked("eth_getLogs");
+    assert!(asked < 120, "{asked} requests for logs");
+}
