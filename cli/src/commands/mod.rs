@@ -48,7 +48,11 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Topup { job, seconds } => output::print(format, &topup::run(&act().await?, job, seconds).await?),
         Command::End { job } => output::print(format, &end::run(&act().await?, job).await?),
         Command::Refund { jobs } => output::print(format, &refund::run(&act().await?, &jobs).await?),
-        Command::Withdraw { token, to } => output::print(format, &withdraw::run(&act().await?, token, to).await?),
+        Command::Withdraw { token, to } => {
+            let (withdrawals, verdict) = withdraw::run(&act().await?, token, to).await?;
+            output::print(format, &withdrawals)?;
+            verdict
+        }
         Command::Verify { evidence, offline } => verify::run(&connection, format, &evidence, offline).await,
     }
 }

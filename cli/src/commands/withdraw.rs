@@ -13,7 +13,7 @@ use crate::{
     chain::Market,
     failure::Failure,
     job::decimal,
-    output::{Report, columns},
+    output::{Report, columns, progress},
     token::Token,
 };
 
@@ -37,30 +37,51 @@ impl Report for Vec<Withdrawal> {
     }
 }
 
+/// What was withdrawn, and whether all of it was: a token that fails keeps no other back.
 pub(crate) async fn run(
     market: &Market,
     token: Option<Address>,
     to: Option<Address>,
-) -> Result<Vec<Withdrawal>, Failure> {
+) -> Result<(Vec<Withdrawal>, Result<(), Failure>), Failure> {
     let me = market.me()?;
     let to = match to {
         Some(to) => to,
         None => market.payout_of(me).await?.unwrap_or(me),
     };
     let tokens = match token {
-        Some(token) => vec![token],
+        Some(token) => return Ok((vec![withdraw(market, token, to).await?], Ok(()))),
         None => with_credit(market, me).await?,
     };
     let mut withdrawals = Vec::new();
-    for address in tokens {
-        let token = market.token(address).await?;
-        let call = market.contract().withdraw(address, to).calldata().clone();
-        let receipt = market.send(market.address(), call, Some(&token)).await?.receipt;
-        let withdrawn = receipt.logs().iter().find_map(|log| Withdrawn::decode_log(&log.inner).ok());
-        let amount = withdrawn.map(|log| log.amount).unwrap_or_default();
-        withdrawals.push(Withdrawal { amount, token, to, tx: receipt.transaction_hash });
+    let mut failed = Vec::new();
+    for address in &tokens {
+        match withdraw(market, *address, to).await {
+            Ok(done) => {
+                progress(format!("withdrew {} in transaction {}", done.token.show(done.amount), done.tx));
+                withdrawals.push(done);
+            }
+            Err(failure) => {
+                progress(format!("the credit in token {address} stays: {failure}"));
+                failed.push(address.to_string());
+            }
+        }
     }
-    Ok(withdrawals)
+    let verdict = if failed.is_empty() {
+        Ok(())
+    } else {
+        let (n, of, which) = (failed.len(), tokens.len(), failed.join(", "));
+        Err(Failure::refused(format!("{n} of {of} withdrawals failed, those of {which}: the reasons are above")))
+    };
+    Ok((withdrawals, verdict))
+}
+
+async fn withdraw(market: &Market, address: Address, to: Address) -> Result<Withdrawal, Failure> {
+    let token = market.token(address).await?;
+    let call = market.contract().withdraw(address, to).calldata().clone();
+    let receipt = market.send(market.address(), call, Some(&token)).await?.receipt;
+    let withdrawn = receipt.logs().iter().find_map(|log| Withdrawn::decode_log(&log.inner).ok());
+    let amount = withdrawn.map(|log| log.amount).unwrap_or_default();
+    Ok(Withdrawal { amount, token, to, tx: receipt.transaction_hash })
 }
 
 /// Tokens of the market's offers in which the account has credit.

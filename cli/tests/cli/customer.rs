@@ -1,7 +1,7 @@
 //! What a customer does: orders, and what becomes of the money.
 
 use alloy::{primitives::U256, sol_types::SolEvent};
-use hawser_contracts::{ComputeMarket::JobOpened, JobId};
+use hawser_contracts::{ComputeMarket::JobOpened, JobId, TestToken};
 
 use crate::stage::Stage;
 
@@ -206,6 +206,36 @@ async fn a_job_that_did_not_do_its_work_fails_the_watch_with_the_reason() {
         if code == 1 {
             watched.said(&["did not end as it should", reason, "came back as credit"]);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_fails_keeps_no_other_from_being_withdrawn() {
+    let stage = Stage::set().await;
+    let mut tokens = vec![*stage.token.address()];
+    for available in [5, 6] {
+        let token = TestToken::deploy(stage.node.clone()).await.unwrap();
+        token.mint(stage.customer, U256::from(750_000)).send().await.unwrap().get_receipt().await.unwrap();
+        let offer = stage.post(*token.address(), available).await;
+        let file = stage.order_file();
+        stage.hawser().run(&["order", "-f", &file, "--offer", &offer]).ok();
+        tokens.push(*token.address());
+    }
+    stage.order();
+    for job in stage.ordered().await {
+        stage.decline(job, "NoCapacity: none").await;
+    }
+    tokens.sort();
+    // Reverts whatever it is asked.
+    stage.ask("anvil_setCode", serde_json::json!([tokens[1], "0x5f5ffd"])).await;
+    let withdrawn = stage.hawser().run(&["withdraw", "-o", "json"]);
+    assert_eq!(withdrawn.code(), 1, "{withdrawn:#?}");
+    withdrawn.said(&["1 of 3", &tokens[1].to_string()]);
+    let sent = withdrawn.json_anyway();
+    let sent: Vec<_> = sent.as_array().unwrap().iter().map(|one| one["token"]["address"].as_str().unwrap()).collect();
+    assert_eq!(sent, [tokens[0], tokens[2]].map(|token| format!("{token:#x}")));
+    for tx in withdrawn.json_anyway().as_array().unwrap() {
+        assert!(withdrawn.stderr.contains(tx["tx"].as_str().unwrap()), "{withdrawn:#?}");
     }
 }
 
