@@ -29,17 +29,18 @@ pub(super) async fn read(url: &str) -> Result<Read, Failure> {
 
 pub(super) async fn read_attestors(url: &str, attestors: &[Address]) -> Result<Vec<u8>, Failure> {
     let client = client()?;
+    let url = url.trim_end_matches('/');
     let mut evidence = Vec::new();
     for attestor in attestors {
-        // As `hawser_attestation::evidence_prefix` has it.
-        let folder = format!("{}/{attestor:#x}", url.trim_end_matches('/'));
-        let found = segments(&client, &folder).await?;
-        if found.is_empty() {
-            return Err(Failure::refused(format!(
-                "there is no {folder}/000000.jsonl: the evidence of an attestor that the chain names is missing"
-            )));
-        }
-        evidence.extend(found);
+        // As `hawser_attestation::evidence_prefix` has it. One that was named and never reported has no files: what was
+        // claimed on evidence that is held back is found missing in the comparison with the chain.
+        evidence.extend(segments(&client, &format!("{url}/{attestor:#x}")).await?);
+    }
+    if evidence.is_empty() {
+        let named = attestors.len();
+        return Err(Failure::refused(format!(
+            "there is no evidence of any of the {named} attestors that the chain names: expected {url}/ATTESTOR/000000.jsonl"
+        )));
     }
     Ok(evidence)
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
 use hawser_contracts::JobId;
 
 use crate::stage::{Bucket, Meter, Stage};
@@ -67,11 +67,30 @@ async fn true_evidence_is_ok_from_a_file_a_folder_and_a_url() {
 }
 
 #[tokio::test]
+async fn an_attestor_that_never_reported_does_not_hide_the_evidence_of_the_others() {
+    let stage = Stage::set().await;
+    let job = stage.order();
+    stage.start(job).await;
+    stage.pass(100).await;
+    let mut meter = Meter::new(&stage, job);
+    let root = meter.report(30, true);
+    stage.claim_on(job, 60, root).await;
+    stage.start_with(job, Address::repeat_byte(0xaa)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let attestor = folder.path().join(hawser_attestation::evidence_prefix(job, stage.attestor.address()));
+    fs::create_dir_all(&attestor).unwrap();
+    fs::write(attestor.join("000000.jsonl"), meter.lines.concat()).unwrap();
+    let bucket = Bucket::serve(folder.path());
+    let verdict = stage.stranger().run(&["verify", &format!("{}/{job}", bucket.url), "-o", "json"]).json();
+    assert_eq!((verdict["ok"].as_bool(), verdict["attestors"].as_array().map(Vec::len)), (Some(true), Some(2)));
+}
+
+#[tokio::test]
 async fn evidence_that_was_changed_or_cut_is_refused_with_the_line() {
     let stage = Stage::set().await;
     let (_, lines) = settled(&stage).await;
     let verify = |text: &str| stage.stranger().run(&["verify", &stage.file("evidence.jsonl", text)]);
-    let (true_use, false_use) = (r#""utilizationGpuPercent":97"#, r#""utilizationGpuPercent":98"#);
+    let (true_use, false_use) = (r#"utilizationGpuPercent\":97"#, r#"utilizationGpuPercent\":98"#);
     assert!(lines[1].contains(true_use), "{}", lines[1]);
     verify(&lines.concat().replace(true_use, false_use)).failed(1, &["the evidence is wrong", "line 2"]);
     verify(&[lines[0].as_str(), &lines[2]].concat()).failed(1, &["line 2"]);
@@ -113,7 +132,8 @@ async fn a_place_without_evidence_says_what_was_expected() {
     let bucket = Bucket::serve(empty.path());
     let verify = |place: &str| stage.stranger().run(&["verify", place]);
     verify(&bucket.url).failed(1, &["000000.jsonl", "ends in the job's id"]);
-    verify(&format!("{}/{job}", bucket.url)).failed(1, &["an attestor that the chain names is missing"]);
+    verify(&format!("{}/{job}", bucket.url))
+        .failed(1, &["of any of the 1 attestors that the chain names", "000000.jsonl"]);
     verify(empty.path().to_str().unwrap()).failed(2, &["there is no evidence in"]);
     verify("http://127.0.0.1:1/x").failed(1, &["can't be read"]);
 }
