@@ -101,8 +101,8 @@ const TROUBLE: [&str; 13] = [
 /// Whether a condition says that something is wrong, and not just that it has not come yet.
 pub(crate) fn is_trouble(condition: &Condition) -> bool {
     match (condition.type_.as_str(), condition.status.as_str()) {
-        (FAILED, "True") => true,
-        (ACCEPTED | CONNECTED | CHAIN_MATCHES | WALLET_FUNDED | ORDERS_WATCHED | NAMESPACE_ISOLATED, "False") => true,
+        (FAILED, "True")
+        | (ACCEPTED | CONNECTED | CHAIN_MATCHES | WALLET_FUNDED | ORDERS_WATCHED | NAMESPACE_ISOLATED, "False") => true,
         _ => TROUBLE.contains(&condition.reason.as_str()),
     }
 }

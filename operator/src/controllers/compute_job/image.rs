@@ -19,7 +19,8 @@ fn is_inside(host: &str) -> bool {
     let bracketed = host.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(address, _)| address);
     let name = bracketed.unwrap_or_else(|| host.split_once(':').map_or(host, |(name, _)| name));
     let name = name.trim_end_matches('.');
-    name.parse::<IpAddr>().is_ok() || !name.contains('.') || name.ends_with(".local") || name.ends_with(".internal")
+    let last = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    name.parse::<IpAddr>().is_ok() || !name.contains('.') || matches!(last.as_str(), "local" | "internal")
 }
 
 /// Whether an image may run; if not, why.

@@ -57,7 +57,9 @@ pub(crate) async fn reconcile(
         match earnings::read(resource, &network, &context, now).await {
             Ok((earned, due)) => {
                 next.earnings = earned;
-                due.into_iter().for_each(|act| network.request(act));
+                for act in due {
+                    network.request(act);
+                }
             }
             Err(error) => tracing::debug!(%error, "earnings can't be read now"),
         }

@@ -178,7 +178,7 @@ fn orders_watched(observed: &Observed, list: &mut Conditions) {
             list.set(ORDERS_WATCHED, Truth::Unknown, "CatchingUp", message);
         }
         (_, None, Some(_)) => {
-            list.set(ORDERS_WATCHED, Truth::Yes, "Watching", "every order up to status.cursor is taken")
+            list.set(ORDERS_WATCHED, Truth::Yes, "Watching", "every order up to status.cursor is taken");
         }
     }
 }
