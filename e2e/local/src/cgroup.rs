@@ -7,19 +7,21 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
+use crate::poll::poll;
+
 const NAME: &str = "hawser-local";
 const ROOT: &str = "/sys/fs/cgroup";
 const KILL_TIMEOUT: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(20);
 
 /// kubelet's `cgroupRoot`.
 pub(crate) const KUBELET_ROOT: &str = "/hawser-local";
@@ -59,21 +61,16 @@ pub(crate) fn create() -> Result<()> {
 
 /// Kills every process in the cgroup and its descendants until none is left.
 pub(crate) fn kill_all() -> Result<()> {
-    let deadline = Instant::now() + KILL_TIMEOUT;
-    loop {
-        let pids = processes()?;
-        if pids.is_empty() {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            bail!("processes {pids:?} survived SIGKILL for {} s", KILL_TIMEOUT.as_secs());
-        }
-        for pid in pids {
+    let mut left = Vec::new();
+    let gone = poll(KILL_TIMEOUT, POLL, || {
+        left = processes()?;
+        for pid in &left {
             // It may be gone already.
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
-        thread::sleep(Duration::from_millis(20));
-    }
+        Ok(left.is_empty().then_some(()))
+    })?;
+    gone.with_context(|| format!("processes {left:?} survived SIGKILL for {} s", KILL_TIMEOUT.as_secs()))
 }
 
 /// The processes in the cgroup and its descendants.
@@ -92,8 +89,7 @@ pub(crate) fn processes() -> Result<Vec<i32>> {
 /// Removes the (empty) cgroup from every hierarchy.
 pub(crate) fn delete() -> Result<()> {
     for hierarchy in hierarchies()? {
-        let cgroup = hierarchy.join(NAME);
-        remove(&cgroup).with_context(|| format!("{} can't be removed", cgroup.display()))?;
+        remove(&hierarchy.join(NAME))?;
     }
     Ok(())
 }
@@ -142,21 +138,17 @@ fn collect(cgroup: &Path, pids: &mut Vec<i32>) {
     }
 }
 
-fn remove(cgroup: &Path) -> io::Result<()> {
+fn remove(cgroup: &Path) -> Result<()> {
     for child in children(cgroup) {
         remove(&child)?;
     }
-    let deadline = Instant::now() + KILL_TIMEOUT;
-    loop {
-        match fs::remove_dir(cgroup) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            // The kernel lets go of a killed process a moment after it is gone.
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < deadline => {
-                thread::sleep(Duration::from_millis(20));
-            }
-            other => return other,
-        }
-    }
+    let removed = poll(KILL_TIMEOUT, POLL, || match fs::remove_dir(cgroup) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(())),
+        // The kernel lets go of a killed process a moment after it is gone.
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(None),
+        other => other.map(Some).with_context(|| format!("{} can't be removed", cgroup.display())),
+    })?;
+    removed.with_context(|| format!("{} is still in use after {} s", cgroup.display(), KILL_TIMEOUT.as_secs()))
 }
 
 fn children(cgroup: &Path) -> Vec<PathBuf> {

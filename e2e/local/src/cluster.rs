@@ -7,7 +7,7 @@ use crate::{
     components::{self, Tools},
     debian, leftovers,
     lock::Lock,
-    nvidia, preflight,
+    network, nvidia, preflight,
     process::{Identity, Supervisor},
     teardown,
 };
@@ -49,6 +49,7 @@ impl Cluster {
         }
         preflight::check()?;
         debian::install_missing()?;
+        network::check_addresses_are_free()?;
         let tools = Tools::build(&layout)?;
         nvidia::build(&layout)?;
 
@@ -90,6 +91,11 @@ impl Cluster {
 
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
+    }
+
+    /// Whether it is the local one, and not one that `HAWSER_KUBECONFIG` names.
+    pub fn is_ours(&self) -> bool {
+        self.local.is_some()
     }
 
     /// Stops, starts, kills and freezes single components, for fault tests.

@@ -1,14 +1,9 @@
-use std::{
-    fs,
-    process::Command,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, process::Command, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::{Layout, command, components::NODE_NAME};
+use crate::{Layout, command, components::NODE_NAME, poll::poll};
 
 const TIMEOUT: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(200);
@@ -38,20 +33,18 @@ pub(crate) fn wait_until_usable(layout: &Layout) -> Result<()> {
 }
 
 fn wait_for(layout: &Layout, what: &str, args: &[&str], holds: impl Fn(&str) -> bool) -> Result<()> {
-    let deadline = Instant::now() + TIMEOUT;
-    loop {
+    let mut last = String::new();
+    let held = poll(TIMEOUT, POLL, || {
         let answer = command::output(kubectl(layout).args(args));
-        if answer.as_ref().is_ok_and(|answer| holds(answer.trim())) {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            let last = answer.unwrap_or_else(|error| error.to_string());
-            bail!(
-                "{what}: not within {} s; the last answer was {last:?}; see {}",
-                TIMEOUT.as_secs(),
-                layout.logs().display()
-            );
-        }
-        thread::sleep(POLL);
-    }
+        let held = answer.as_ref().is_ok_and(|answer| holds(answer.trim()));
+        last = answer.unwrap_or_else(|error| error.to_string());
+        Ok(held.then_some(()))
+    })?;
+    held.with_context(|| {
+        format!(
+            "{what}: not within {} s; the last answer was {last:?}; see {}",
+            TIMEOUT.as_secs(),
+            layout.logs().display()
+        )
+    })
 }

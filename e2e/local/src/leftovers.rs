@@ -30,7 +30,9 @@ fn iptables_rules() -> Result<Vec<String>> {
 }
 
 fn ours(rules: &str) -> impl Iterator<Item = &str> {
-    rules.lines().filter(|rule| ["198.18.", "198.19.", "hawser"].iter().any(|mark| rule.contains(mark)))
+    rules
+        .lines()
+        .filter(|rule| ["198.18.", "198.19.", "hawser-host", "hawser-local"].iter().any(|mark| rule.contains(mark)))
 }
 
 #[cfg(test)]
@@ -39,7 +41,8 @@ mod tests {
 
     #[test]
     fn only_rules_with_the_clusters_addresses_are_ours() {
-        let rules = "*nat\n-A POSTROUTING -s 10.0.0.0/8 -j MASQUERADE\n-A KUBE-SERVICES -d 198.19.0.1/32 -j KUBE-SVC-X\nCOMMIT\n";
+        let rules = "*nat\n-A POSTROUTING -s 10.0.0.0/8 -j MASQUERADE\n-A KUBE-SERVICES -d 198.19.0.1/32 -j KUBE-SVC-X\n\
+            -A KUBE-SERVICES -d 10.0.0.9/32 -m comment --comment \"hawser-system/hawser-metrics\" -j KUBE-SVC-Y\nCOMMIT\n";
         assert_eq!(ours(rules).collect::<Vec<_>>(), ["-A KUBE-SERVICES -d 198.19.0.1/32 -j KUBE-SVC-X"]);
     }
 }

@@ -5,16 +5,20 @@ use std::{fs, io, os::unix::net::UnixStream, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{Layout, cgroup, leftovers, mounts, network, nvidia, sysctls};
+use crate::{Layout, cgroup, device_plugins, leftovers, mounts, network, nvidia, sysctls};
 
-/// Stops and removes everything, and fails if anything is left.
+/// Stops and removes everything, and fails if anything is left. Where nothing of the local cluster is, nothing is
+/// touched: the machine may be another cluster's node.
 ///
 /// Nothing is stopped in an orderly way, as nothing that it could save is kept.
 pub(crate) fn run(layout: &Layout) -> Result<()> {
+    if leftovers(layout)?.is_empty() {
+        return Ok(());
+    }
     cgroup::kill_all()?;
     mounts::unmount_beneath(layout.state())?;
     network::delete()?;
-    nvidia::uninstall(layout)?;
+    remove_plugins()?;
     sysctls::restore(layout)?;
     remove_strays(layout)?;
     cgroup::delete()?;
@@ -25,7 +29,17 @@ pub(crate) fn run(layout: &Layout) -> Result<()> {
     }
 }
 
-/// What containerd, kubelet and CNI write to fixed places.
+/// What kubelet and the device plugin write to fixed places, unless another kubelet has come to use them.
+fn remove_plugins() -> Result<()> {
+    if device_plugins::a_kubelet_answers() {
+        eprintln!("another kubelet runs on this machine: its folders for plugins stay as they are");
+        return Ok(());
+    }
+    nvidia::uninstall()?;
+    device_plugins::FOLDERS.iter().try_for_each(|folder| remove_tree(Path::new(folder)))
+}
+
+/// What containerd and CNI write to fixed places.
 fn remove_strays(layout: &Layout) -> Result<()> {
     // libcni's cache: one file per network and sandbox.
     for path in entries("/var/lib/cni/results")? {
@@ -45,9 +59,6 @@ fn remove_strays(layout: &Layout) -> Result<()> {
             remove_file(&path)?;
         }
     }
-    // kubelet's socket for device plugins has a fixed place; preflight made sure that no other kubelet uses it.
-    remove_tree(Path::new("/var/lib/kubelet/device-plugins"))?;
-    remove_tree(Path::new("/var/lib/kubelet/plugins_registry"))?;
     for dir in [
         "/var/lib/kubelet",
         "/var/log/containers",

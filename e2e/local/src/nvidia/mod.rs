@@ -108,7 +108,7 @@ pub fn start(layout: &Layout, supervisor: &Supervisor) -> Result<()> {
 
 /// Removes what [`start`] left outside the state directory. Called by `down` when no process is
 /// left, and before `up` after a crash.
-pub fn uninstall(_layout: &Layout) -> Result<()> {
+pub fn uninstall() -> Result<()> {
     plugin::remove_specification()
 }
 

@@ -3,12 +3,12 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
 use nix::{
+    errno::Errno,
     sys::{
         signal::{Signal, kill},
         wait::{WaitPidFlag, waitpid},
@@ -17,7 +17,7 @@ use nix::{
 };
 
 use super::{Identity, Spec, StopSignal};
-use crate::{Layout, cgroup, network};
+use crate::{Layout, cgroup, network, poll::poll};
 
 /// Long enough for a loaded two-core machine; a component that needs longer is
 /// broken.
@@ -129,48 +129,46 @@ impl Supervisor {
     }
 
     fn wait_ready(&self, spec: &Spec, mut child: Child) -> Result<()> {
-        let deadline = Instant::now() + READY_TIMEOUT;
-        loop {
+        let ready = poll(READY_TIMEOUT, POLL, || {
             if let Some(status) = child.try_wait()? {
                 bail!("{} ended with {status}\n{}", spec.name, self.log_tail(&spec.name));
             }
-            if network::within(|| spec.ready.probe())? {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                bail!(
-                    "{} was not ready ({:?}) after {} s\n{}",
-                    spec.name,
-                    spec.ready,
-                    READY_TIMEOUT.as_secs(),
-                    self.log_tail(&spec.name)
-                );
-            }
-            thread::sleep(POLL);
-        }
+            Ok(network::within(|| spec.ready.probe())?.then_some(()))
+        })?;
+        ready.with_context(|| {
+            format!(
+                "{} was not ready ({:?}) after {} s\n{}",
+                spec.name,
+                spec.ready,
+                READY_TIMEOUT.as_secs(),
+                self.log_tail(&spec.name)
+            )
+        })
     }
 
     fn end(&self, name: &str, signal: Signal) -> Result<()> {
         let Some(identity) = self.identity(name) else {
             return Ok(());
         };
-        for (signal, patience) in [(signal, STOP_TIMEOUT), (Signal::SIGKILL, STOP_TIMEOUT)] {
+        for signal in [signal, Signal::SIGKILL] {
             if !identity.is_alive() {
                 return Ok(());
             }
-            kill(pid(identity), signal)
-                .with_context(|| format!("{name} (pid {}) can't be sent {signal}", identity.pid()))?;
-            let deadline = Instant::now() + patience;
-            while identity.is_alive() && Instant::now() < deadline {
+            match kill(pid(identity), signal) {
+                // It ended by itself just now.
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(error) => bail!("{name} (pid {}) can't be sent {signal}: {error}", identity.pid()),
+            }
+            let gone = poll(STOP_TIMEOUT, POLL, || {
                 // When this process is its parent, the zombie is ours to reap.
                 let _ = waitpid(pid(identity), Some(WaitPidFlag::WNOHANG));
-                thread::sleep(POLL);
+                Ok((!identity.is_alive()).then_some(()))
+            })?;
+            if gone.is_some() {
+                return Ok(());
             }
         }
-        if identity.is_alive() {
-            bail!("{name} (pid {}) survived SIGKILL for {} s", identity.pid(), STOP_TIMEOUT.as_secs());
-        }
-        Ok(())
+        bail!("{name} (pid {}) survived SIGKILL for {} s", identity.pid(), STOP_TIMEOUT.as_secs())
     }
 
     fn signal(&self, name: &str, signal: Signal) -> Result<()> {
