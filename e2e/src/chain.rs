@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use alloy::network::EthereumWallet;
+use alloy::network::{Ethereum, EthereumWallet};
 use alloy::primitives::{Address, U256, keccak256};
-use alloy::providers::{DynProvider, Provider, ProviderBuilder};
+use alloy::providers::{DynProvider, PendingTransactionBuilder, Provider, ProviderBuilder};
+use alloy::rpc::types::TransactionReceipt;
 use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, Result, ensure};
 use hawser_contracts::{ComputeMarket, JobId, TestToken};
+use serde_json::Value;
 
 /// Fee of the market under test, in hundredths of a percent.
 pub const FEE_BPS: u16 = 250;
@@ -162,10 +164,27 @@ impl Chain {
     /// # Errors
     /// When the market refuses, with the refusal decoded.
     pub async fn open_job(&self, account: &Account, order: &RawOrder<'_>) -> Result<JobId> {
-        let provider = connect(&self.rpc_url, account)?;
-        let token = TestToken::new(self.token, provider.clone());
-        mined(token.approve(self.market, U256::MAX).send().await?).await?;
-        let market = ComputeMarket::new(self.market, provider);
+        self.allow(account).await?;
+        let (id, sent) = self.send_order(account, order).await?;
+        mined(sent).await?;
+        Ok(id)
+    }
+
+    /// Lets the market take deposits from `account`.
+    ///
+    /// # Errors
+    /// When the node doesn't answer.
+    pub async fn allow(&self, account: &Account) -> Result<()> {
+        let token = TestToken::new(self.token, connect(&self.rpc_url, account)?);
+        mined(token.approve(self.market, U256::MAX).send().await?).await.map(drop)
+    }
+
+    /// Sends an order of an account whose deposits are [allowed](Self::allow), and doesn't wait until it is mined.
+    ///
+    /// # Errors
+    /// When the market refuses, with the refusal decoded.
+    pub async fn send_order(&self, account: &Account, order: &RawOrder<'_>) -> Result<(JobId, Sent)> {
+        let market = self.market_as(account)?;
         let call = market.openJob(
             order.offer,
             order.gpus,
@@ -176,10 +195,29 @@ impl Chain {
         );
         let id = call.call().await.map_err(refusal)?;
         // The id depends on nothing that can change between the two calls but the price, which tests leave alone.
-        mined(call.send().await.map_err(refusal)?).await?;
-        Ok(JobId(id))
+        Ok((JobId(id), call.send().await.map_err(refusal)?))
+    }
+
+    /// Holds blocks back while `act` sends transactions, and then mines all of them in one.
+    ///
+    /// # Errors
+    /// `act`'s own, or when the node is no anvil that mines by time.
+    pub async fn in_one_block<T>(&self, act: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
+        let node = connect(&self.rpc_url, &self.actors.owner)?;
+        let seconds: Option<u64> = node.raw_request("anvil_getIntervalMining".into(), ()).await?;
+        let seconds = seconds.context("the EVM node mines no blocks by time (anvil --block-time)")?;
+        node.raw_request::<_, Value>("evm_setIntervalMining".into(), [0]).await?;
+        let done = act().await;
+        let mined = node.raw_request::<_, Value>("evm_mine".into(), ()).await;
+        // Whatever went wrong, the others' blocks come again.
+        node.raw_request::<_, Value>("evm_setIntervalMining".into(), [seconds]).await?;
+        mined?;
+        done
     }
 }
+
+/// A transaction that is on its way.
+pub type Sent = PendingTransactionBuilder<Ethereum>;
 
 /// An order as the contract takes it.
 #[derive(Clone, Copy, Debug)]
@@ -206,10 +244,8 @@ pub fn refusal(error: alloy::contract::Error) -> anyhow::Error {
 ///
 /// # Errors
 /// When it reverted or the node doesn't answer.
-pub async fn mined(
-    pending: alloy::providers::PendingTransactionBuilder<alloy::network::Ethereum>,
-) -> Result<alloy::rpc::types::TransactionReceipt> {
-    let receipt = pending.get_receipt().await?;
+pub async fn mined(sent: Sent) -> Result<TransactionReceipt> {
+    let receipt = sent.get_receipt().await?;
     ensure!(receipt.status(), "transaction {} reverted", receipt.transaction_hash);
     Ok(receipt)
 }

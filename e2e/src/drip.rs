@@ -1,19 +1,17 @@
 //! A registry that never says no and never comes to an end: it answers each
 //! request with a byte a second.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hawser_local::Cluster;
+use hawser_local::network::HOST;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// This machine's address as the cluster's node sees it.
-const HOST: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 /// Bytes that one connection gets at most, a second apart.
 const MOST: usize = 300;
 

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
+use nix::errno::Errno;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::wait;
-use crate::world::SYSTEM;
+use crate::world::{SYSTEM, is_not_found};
 
 const SELECTOR: &str = "app.kubernetes.io/name=hawser";
 
@@ -20,30 +23,59 @@ const SELECTOR: &str = "app.kubernetes.io/name=hawser";
 /// # Errors
 /// When there is no operator, or it doesn't go.
 pub async fn kill(client: &Client) -> Result<()> {
-    let pods: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
-    let running = pods.list(&ListParams::default().labels(SELECTOR)).await?.items;
-    let names: Vec<String> = running.iter().map(ResourceExt::name_any).collect();
-    anyhow::ensure!(!names.is_empty(), "there is no operator to kill");
-    if std::env::var_os("HAWSER_KUBECONFIG").is_none() {
-        let processes = processes()?;
-        anyhow::ensure!(!processes.is_empty(), "the operator's pod is there, but no process of it on this machine");
-        for process in processes {
-            crate::run::stdout("kill", &["-KILL", &process.to_string()]).await?;
+    let names = names(client).await?;
+    ensure!(!names.is_empty(), "there is no operator to kill");
+    let killed = kill_processes()?;
+    ensure!(killed > 0 || !is_local(), "the operator's pod is there, but no process of it on this machine");
+    remove(client, &names).await
+}
+
+/// Removes pods whose processes are gone already, if they are still there.
+async fn remove(client: &Client, names: &[String]) -> Result<()> {
+    for name in names {
+        match pods(client).delete(name, &DeleteParams::default().grace_period(0)).await {
+            Err(error) if !is_not_found(&error) => return Err(error.into()),
+            _ => {}
         }
     }
-    for name in &names {
-        pods.delete(name, &DeleteParams::default().grace_period(0)).await?;
-    }
     wait::until("the killed operator is gone", Duration::from_secs(30), async || {
-        let left = pods.list(&ListParams::default().labels(SELECTOR)).await?.items;
-        let left: Vec<String> = left.iter().map(ResourceExt::name_any).filter(|name| names.contains(name)).collect();
+        let mut left = self::names(client).await?;
+        left.retain(|name| names.contains(name));
         Ok(if left.is_empty() { Ok(()) } else { Err(left.join(", ")) })
     })
     .await
 }
 
+fn pods(client: &Client) -> Api<Pod> {
+    Api::namespaced(client.clone(), SYSTEM)
+}
+
+async fn names(client: &Client) -> Result<Vec<String>> {
+    let running = pods(client).list(&ListParams::default().labels(SELECTOR)).await?;
+    Ok(running.iter().map(ResourceExt::name_any).collect())
+}
+
+/// The cluster runs on this machine, and so do its containers' processes.
+fn is_local() -> bool {
+    std::env::var_os("HAWSER_KUBECONFIG").is_none_or(|name| name.is_empty())
+}
+
+/// Kills the operator's processes on this machine and says how many there were.
+fn kill_processes() -> Result<usize> {
+    let mut killed = 0;
+    for process in if is_local() { processes()? } else { Vec::new() } {
+        match signal::kill(Pid::from_raw(process), Signal::SIGKILL) {
+            Ok(()) => killed += 1,
+            // It ended by itself just now.
+            Err(Errno::ESRCH) => {}
+            Err(error) => return Err(error).with_context(|| format!("process {process} can't be killed")),
+        }
+    }
+    Ok(killed)
+}
+
 /// Processes on this machine that run the operator's program from its image.
-fn processes() -> Result<Vec<u32>> {
+fn processes() -> Result<Vec<i32>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").context("/proc can't be read")? {
         let Ok(entry) = entry else { continue };
@@ -63,14 +95,13 @@ fn processes() -> Result<Vec<u32>> {
 /// When it doesn't go.
 pub async fn stop(client: &Client) -> Result<()> {
     scale(client, 0).await?;
-    kill(client).await.or_else(|error| {
-        // The Deployment's controller may have been faster.
-        if error.to_string().contains("no operator") { Ok(()) } else { Err(error) }
-    })?;
-    let pods: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
+    // The Deployment's controller and kubelet end it too: whatever they have ended already is as it should be.
+    let names = names(client).await?;
+    kill_processes()?;
+    remove(client, &names).await?;
     wait::until("no operator is left", Duration::from_mins(1), async || {
-        let left = pods.list(&ListParams::default().labels(SELECTOR)).await?.items.len();
-        Ok(if left == 0 { Ok(()) } else { Err(format!("{left} pods")) })
+        let left = self::names(client).await?;
+        Ok(if left.is_empty() { Ok(()) } else { Err(left.join(", ")) })
     })
     .await
 }
@@ -89,9 +120,8 @@ pub async fn start(client: &Client) -> Result<()> {
 /// # Errors
 /// When it does not become ready.
 pub async fn leads(client: &Client) -> Result<()> {
-    let pods: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
     wait::until("an operator is ready", Duration::from_secs(90), async || {
-        let all = pods.list(&ListParams::default().labels(SELECTOR)).await?.items;
+        let all = pods(client).list(&ListParams::default().labels(SELECTOR)).await?.items;
         let ready = all.iter().any(|pod| {
             let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
             pod.metadata.deletion_timestamp.is_none()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alloy::primitives::U256;
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::{ContainerStateRunning, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, Client, ResourceExt};
 
@@ -164,10 +164,4 @@ pub fn kubelet_gpu_seconds(job: &ComputeJob) -> Result<i64> {
     let started = time(&status.container_started_at, "containerStartedAt")?;
     let finished = time(&status.container_finished_at, "containerFinishedAt")?;
     Ok((finished - started) * i64::from(job.spec.workload.gpus))
-}
-
-/// When kubelet says that the customer's container in `pod` started.
-pub fn container_started(pod: &Pod) -> Option<&ContainerStateRunning> {
-    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    statuses.iter().find(|status| status.name == "job")?.state.as_ref()?.running.as_ref()
 }

@@ -1,5 +1,6 @@
 //! The demo's closing table.
 
+use hawser_crds::Phase;
 use serde::Serialize;
 
 /// What one order came to. Token amounts are in the token's smallest unit, as decimal text.
@@ -8,6 +9,8 @@ use serde::Serialize;
 pub struct Report {
     /// The market's `JobId`.
     pub job_id: String,
+    /// How the customer's program ended: `Succeeded`, or how it failed.
+    pub phase: Phase,
     /// From the order's confirmation to the customer, to the customer's container running as the API server shows it.
     pub order_to_running_seconds: f64,
     /// Vouchers that the operator accepted.
@@ -39,6 +42,7 @@ impl Report {
         );
         let rows = [
             ("job", self.job_id.clone()),
+            ("customer's program", format!("{:?}", self.phase)),
             ("order to Running", format!("{:.1} s", self.order_to_running_seconds)),
             ("vouchers accepted", self.vouchers_accepted.to_string()),
             ("GPU-seconds", seconds),

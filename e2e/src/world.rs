@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Node, Secret};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
@@ -25,8 +25,10 @@ use crate::{bucket, conditions, explain, run, wait};
 pub const SYSTEM: &str = "hawser-system";
 /// Name of the only `DepinNetwork`.
 pub const NETWORK: &str = "local";
-/// Product of the double's default profile, as GPU Feature Discovery labels it.
-pub const PRODUCT: &str = "NVIDIA-H100-80GB-HBM3";
+/// What GPU Feature Discovery calls a node's GPUs.
+const PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
+/// What the device plugin calls them.
+const RESOURCE: &str = "nvidia.com/gpu";
 const FIELD_MANAGER: &str = "hawser-e2e";
 const TENANT_LABEL: &str = "hawser.dev/e2e";
 const WALLET_SECRET: &str = "hawser-wallet";
@@ -40,6 +42,8 @@ pub struct World {
     pub environment: Environment,
     /// Market, token, actors.
     pub chain: Chain,
+    /// The GPUs that are offered.
+    product: String,
 }
 
 impl World {
@@ -54,9 +58,10 @@ impl World {
         let client = client().await?;
         sweep(&client).await?;
         wait_for_namespaces_to_go(&client).await?;
+        let product = product(&client).await?;
         let chain = Chain::deploy(&environment.rpc_url).await?;
         progress(&format!("market {} deployed, provider registered", chain.market));
-        let world = Self { environment, chain };
+        let world = Self { environment, chain, product };
         bucket::publish(&world.environment, BUCKET).await?;
         world.prepare_system_namespace(&client).await?;
         world.install_charts().await?;
@@ -205,13 +210,13 @@ impl World {
         explained(client, namespace, ready).await
     }
 
-    /// An offer of the double's cards with limits that fit on two cores.
+    /// An offer of the cluster's GPUs with limits that fit on two cores.
     pub fn offer_spec(&self) -> GpuOfferSpec {
         GpuOfferSpec {
             network_ref: NETWORK.to_owned(),
             gpu: GpuSelector {
-                product: PRODUCT.to_owned(),
-                resource_name: "nvidia.com/gpu".to_owned(),
+                product: self.product.clone(),
+                resource_name: RESOURCE.to_owned(),
                 node_selector: BTreeMap::new(),
             },
             capacity: Capacity::default(),
@@ -238,6 +243,23 @@ impl World {
             suspend: false,
         }
     }
+}
+
+/// The GPUs to offer: those that `HAWSER_PRODUCT` names, or those of the first node that has any.
+async fn product(client: &Client) -> Result<String> {
+    if let Some(named) = std::env::var("HAWSER_PRODUCT").ok().filter(|name| !name.is_empty()) {
+        return Ok(named);
+    }
+    let nodes: Api<Node> = Api::all(client.clone());
+    let labelled = nodes.list(&ListParams::default().labels(PRODUCT_LABEL)).await?;
+    let with_gpus = |node: &&Node| {
+        let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
+        allocatable.and_then(|all| all.get(RESOURCE)).is_some_and(|count| count.0 != "0")
+    };
+    let product = labelled.iter().filter(with_gpus).find_map(|node| node.labels().get(PRODUCT_LABEL).cloned());
+    product.with_context(|| {
+        format!("no node has both {RESOURCE} and the label {PRODUCT_LABEL}: install NVIDIA's device plugin and GPU Feature Discovery")
+    })
 }
 
 /// A client for the cluster that `KUBECONFIG` names.
@@ -267,8 +289,14 @@ pub async fn sweep(client: &Client) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let mut swept = Vec::new();
     for namespace in namespaces.list(&ListParams::default().labels(TENANT_LABEL)).await? {
-        namespaces.delete(&namespace.name_any(), &DeleteParams::default()).await?;
-        swept.push(namespace.name_any());
+        match namespaces.delete(&namespace.name_any(), &DeleteParams::default()).await {
+            // It was on its way out, and is gone now.
+            Err(error) if is_not_found(&error) => {}
+            deleted => {
+                deleted?;
+                swept.push(namespace.name_any());
+            }
+        }
     }
     wait::until("the jobs of earlier tenants are gone", Duration::from_mins(3), async || {
         let mut left = Vec::new();
@@ -297,7 +325,8 @@ async fn wait_for_namespaces_to_go(client: &Client) -> Result<()> {
     .await
 }
 
-fn is_not_found(error: &kube::Error) -> bool {
+/// There is no such object.
+pub fn is_not_found(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.is_not_found())
 }
 

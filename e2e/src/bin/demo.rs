@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use hawser_crds::Phase;
 use hawser_e2e::customer::{Customer, Wish};
 use hawser_e2e::order::{Order, kubelet_gpu_seconds};
 use hawser_e2e::report::Report;
@@ -94,6 +95,7 @@ async fn story(options: &Options) -> Result<()> {
 
     let report = Report {
         job_id: order.id.to_string(),
+        phase: status.phase,
         order_to_running_seconds: order_to_running.as_secs_f64(),
         vouchers_accepted: usage.vouchers_accepted,
         gpu_seconds_kubelet: kubelet,
@@ -110,6 +112,7 @@ async fn story(options: &Options) -> Result<()> {
         std::fs::write(file, serde_json::to_string_pretty(&report)?)
             .with_context(|| format!("the report can't be written to {}", file.display()))?;
     }
+    ensure!(report.phase == Phase::Succeeded, "the customer's program did not succeed: {:?}", status.conditions);
     ensure!(report.verified, "the evidence does not hold: {verified}");
     Ok(())
 }

@@ -11,6 +11,7 @@ use kube::ResourceExt;
 use crate::scene::{Placed, Scene, sleep};
 
 #[tokio::test]
+#[ignore = "not run here: it takes meter's key out of kubelet's folder on this machine"]
 async fn forged_replayed_and_exaggerated_reports_are_refused_and_told() -> Result<()> {
     let scene = Scene::with_gpus("forgery", 1).await?;
     let placed = scene.order(&scene.wish(1, 120, &sleep(45))).await?;
