@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use hawser_local::debian::Package;
-use hawser_local::images::{self, Rootfs};
+use hawser_local::images::{self, Registry, Rootfs};
 use hawser_local::{Endpoints, Layout};
 
-use crate::workspace;
+use crate::workspace::{self, Profile};
 
 /// Debian packages that the customer's image is made of.
 pub(crate) const DEBIAN_PACKAGES: &[Package] = &[
@@ -20,29 +20,37 @@ pub(crate) const DEBIAN_PACKAGES: &[Package] = &[
 /// What a run of the demo or the tests is given, as environment variables.
 pub(crate) type Variables = Vec<(&'static str, String)>;
 
-/// Builds and pushes the images from the programs that are built already.
-pub(crate) fn publish(layout: &Layout, endpoints: &Endpoints) -> Result<Variables> {
-    let root = workspace::root();
-    let image = |name: &str, containerfile: &str, fill: &dyn Fn(&Rootfs) -> Result<()>| {
-        let context = tempfile::tempdir()?;
-        fill(&Rootfs::create(context.path().join("rootfs"))?)?;
-        images::publish(layout, &endpoints.registry, name, context.path(), &root.join(containerfile))
-            .with_context(|| format!("image {name}"))
-    };
-    let operator = image("hawser/operator", "operator/Containerfile", &|rootfs| {
-        rootfs.program(&workspace::program(layout, "hawser-operator"), "/usr/local/bin/hawser-operator")?;
+/// Digest references of what a provider's cluster runs.
+#[derive(Debug)]
+pub(crate) struct Images {
+    pub(crate) operator: String,
+    pub(crate) sidecar: String,
+}
+
+/// Builds and pushes `operator` and `sidecar` from the programs that are built already.
+pub(crate) fn hawser(layout: &Layout, registry: Registry<'_>, profile: Profile) -> Result<Images> {
+    let operator = image(layout, registry, "operator", "operator/Containerfile", |rootfs| {
+        let program = workspace::program(layout, profile, "hawser-operator");
+        rootfs.program(&program, "/usr/local/bin/hawser-operator")?;
         rootfs.ca_certificates()
     })?;
-    let sidecar = image("hawser/sidecar", "sidecar/Containerfile", &|rootfs| {
-        rootfs.program(&workspace::program(layout, "hawser-sidecar"), "/usr/local/bin/hawser-sidecar")
+    let sidecar = image(layout, registry, "sidecar", "sidecar/Containerfile", |rootfs| {
+        rootfs.program(&workspace::program(layout, profile, "hawser-sidecar"), "/usr/local/bin/hawser-sidecar")
     })?;
-    let povray = image("customer/povray", "e2e/images/povray/Containerfile", &povray)?;
+    Ok(Images { operator, sidecar })
+}
+
+/// Builds and pushes the images of a run from the programs that are built already.
+pub(crate) fn publish(layout: &Layout, endpoints: &Endpoints) -> Result<Variables> {
+    let hawser = hawser(layout, Registry::unverified(&format!("{}/hawser", endpoints.registry)), Profile::Dev)?;
+    let registry = Registry::unverified(&endpoints.registry);
+    let povray = image(layout, registry, "customer/povray", "e2e/images/povray/Containerfile", povray)?;
     Ok(vec![
-        ("HAWSER_OPERATOR_IMAGE", operator),
-        ("HAWSER_SIDECAR_IMAGE", sidecar),
+        ("HAWSER_OPERATOR_IMAGE", hawser.operator),
+        ("HAWSER_SIDECAR_IMAGE", hawser.sidecar),
         ("HAWSER_POVRAY_IMAGE", povray),
-        ("HAWSER_CLI", workspace::program(layout, "hawser").display().to_string()),
-        ("HAWSER_ROOT", root.display().to_string()),
+        ("HAWSER_CLI", workspace::program(layout, Profile::Dev, "hawser").display().to_string()),
+        ("HAWSER_ROOT", workspace::root().display().to_string()),
         ("HAWSER_REGISTRY", endpoints.registry.clone()),
         ("HAWSER_RPC_URL", endpoints.rpc_url.clone()),
         ("HAWSER_S3_URL", endpoints.s3_url.clone()),
@@ -51,6 +59,19 @@ pub(crate) fn publish(layout: &Layout, endpoints: &Endpoints) -> Result<Variable
         ("KUBECONFIG", endpoints.kubeconfig.display().to_string()),
         ("PATH", path_with(endpoints.bin_dir.as_deref())?),
     ])
+}
+
+fn image(
+    layout: &Layout,
+    registry: Registry<'_>,
+    name: &str,
+    containerfile: &str,
+    fill: impl FnOnce(&Rootfs) -> Result<()>,
+) -> Result<String> {
+    let context = tempfile::tempdir()?;
+    fill(&Rootfs::create(context.path().join("rootfs"))?)?;
+    images::publish(layout, registry, name, context.path(), &workspace::root().join(containerfile))
+        .with_context(|| format!("image {name}"))
 }
 
 /// POV-Ray from Debian with its own scenes, and a shell to run it from.

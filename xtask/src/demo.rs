@@ -6,7 +6,8 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use hawser_local::{Cluster, Layout, debian};
 
-use crate::{artifacts, workspace};
+use crate::artifacts;
+use crate::workspace::{self, Profile};
 
 /// Options of `cargo xtask demo`.
 #[derive(Debug, clap::Args)]
@@ -38,10 +39,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn tell(layout: &Layout, cluster: &Cluster, options: &Options) -> Result<()> {
-    debian::require(artifacts::DEBIAN_PACKAGES)?;
-    workspace::build(layout)?;
+    debian::require_for_images(artifacts::DEBIAN_PACKAGES)?;
+    workspace::build(layout, Profile::Dev)?;
     let variables = artifacts::publish(layout, cluster.endpoints())?;
-    let mut demo = Command::new(workspace::program(layout, "demo"));
+    let mut demo = Command::new(workspace::program(layout, Profile::Dev, "demo"));
     demo.envs(variables);
     if let Some(report) = &options.report {
         demo.arg("--report").arg(std::path::absolute(report)?);

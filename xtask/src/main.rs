@@ -4,6 +4,7 @@ mod artifacts;
 mod cluster;
 mod demo;
 mod gpu;
+mod images;
 mod test;
 mod workspace;
 
@@ -28,6 +29,8 @@ enum Task {
     Gpu(gpu::Command),
     /// The main job, end to end: an offer, a stranger's order, attested use, payment and refund
     Demo(demo::Options),
+    /// Build the images of operator and sidecar, push them to a registry of yours, and print the chart's values for them
+    Images(images::Options),
     /// Every check and every test
     Test(test::Options),
 }
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Task::Cluster(command) => cluster::run(&command),
         Task::Gpu(command) => gpu::run(&command),
         Task::Demo(options) => demo::run(&options),
+        Task::Images(options) => images::run(&options),
         Task::Test(options) => test::run(&options),
     };
     match done {

@@ -35,14 +35,31 @@ fn target(layout: &Layout) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| layout.cache().join("target").join(name), PathBuf::from)
 }
 
-/// A program of the workspace, built by [`build`] or [`test_programs`].
-pub(crate) fn program(layout: &Layout, name: &str) -> PathBuf {
-    target(layout).join("debug").join(name)
+/// What programs are compiled for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Profile {
+    /// Tests and the demo.
+    Dev,
+    /// A provider's cluster.
+    Release,
+}
+
+/// A program of the workspace, built by [`build`] or, for tests, by [`test_programs`].
+pub(crate) fn program(layout: &Layout, profile: Profile, name: &str) -> PathBuf {
+    let folder = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => "release",
+    };
+    target(layout).join(folder).join(name)
 }
 
 /// Builds every program and library of the workspace.
-pub(crate) fn build(layout: &Layout) -> Result<()> {
-    show(cargo(layout).args(["build", "--workspace", "--locked"]))
+pub(crate) fn build(layout: &Layout, profile: Profile) -> Result<()> {
+    let profile = match profile {
+        Profile::Dev => "dev",
+        Profile::Release => "release",
+    };
+    show(cargo(layout).args(["build", "--workspace", "--locked", "--profile", profile]))
 }
 
 /// A compiled test program.

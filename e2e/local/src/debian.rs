@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use crate::command;
+use crate::{Endpoints, command};
 
 /// A package, and a file below `/usr` (or `/`, or `/usr/local`) that tells whether it is there.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +22,13 @@ const PACKAGES: &[Package] = &[
     Package { name: "iptables", file: "sbin/iptables" },
     Package { name: "conntrack", file: "sbin/conntrack" },
     Package { name: "iproute2", file: "sbin/ip" },
-    Package { name: "buildah", file: "bin/buildah" },
     Package { name: "docker-registry", file: "bin/docker-registry" },
+];
+
+/// What images are made with.
+const IMAGES: &[Package] = &[
+    Package { name: "buildah", file: "bin/buildah" },
+    Package { name: "ca-certificates", file: "etc/ssl/certs/ca-certificates.crt" },
 ];
 
 /// CNI plugins, where Debian puts them.
@@ -36,18 +41,27 @@ pub(crate) fn install_missing() -> Result<()> {
     require(PACKAGES)
 }
 
-/// Installs the packages that are missing, and says which.
-pub fn require(packages: &[Package]) -> Result<()> {
+/// Makes sure that images can be made, and that the packages are there which go into them.
+pub fn require_for_images(packages: &[Package]) -> Result<()> {
+    require(&[IMAGES, packages].concat())
+}
+
+/// Installs the packages that are missing, and says which. Where `HAWSER_KUBECONFIG` names the cluster, nothing is
+/// installed: this machine may be anybody's, and root is not needed.
+fn require(packages: &[Package]) -> Result<()> {
     let missing: Vec<&str> =
         packages.iter().filter(|package| !is_installed(package.file)).map(|package| package.name).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let names = missing.join(" ");
-    if find_program("apt-get").is_none() {
+    if Endpoints::of_existing_cluster()?.is_some() {
         bail!(
-            "this needs {names}, and apt-get isn't here to install them: install them by hand, or set HAWSER_KUBECONFIG to use an existing cluster"
+            "this needs the Debian packages {names}: install them (nothing is installed where HAWSER_KUBECONFIG is set)"
         );
+    }
+    if find_program("apt-get").is_none() {
+        bail!("this needs the Debian packages {names}, and apt-get isn't here to install them: install them by hand");
     }
     eprintln!("installing with apt-get: {names}");
     command::show(apt().arg("update"))?;

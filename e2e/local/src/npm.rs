@@ -1,10 +1,6 @@
 //! The EVM toolchain from npm: Foundry's binaries and solc.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -52,11 +48,6 @@ impl Toolchain {
     /// Calls and transactions from a shell.
     pub fn cast(&self) -> PathBuf {
         self.foundry("cast")
-    }
-
-    /// For `NODE_PATH`, or to require `solc` from.
-    pub fn node_modules(&self) -> &Path {
-        &self.node_modules
     }
 
     /// Foundry's packages for this platform; those named after the tools alone

@@ -14,7 +14,7 @@ use std::{
 
 use hawser_local::{
     Cluster, Layout,
-    images::{Rootfs, publish},
+    images::{Registry, Rootfs, publish},
     nvidia::{Double, Gpu},
     output,
 };
@@ -111,7 +111,7 @@ fn publish_image(layout: &Layout, registry: &str) -> String {
     rootfs.library("libgcc_s.so.1").unwrap();
     let containerfile = context.path().join("Containerfile");
     std::fs::write(&containerfile, "FROM scratch\nCOPY root /\nUSER 65532:65532\nENTRYPOINT [\"/see\"]\n").unwrap();
-    publish(layout, registry, "test/see-gpus", context.path(), &containerfile).unwrap()
+    publish(layout, Registry::unverified(registry), "test/see-gpus", context.path(), &containerfile).unwrap()
 }
 
 /// The shape of a job's pod: a check with the job's cards, a sidecar without any that sees all, and

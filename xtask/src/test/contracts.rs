@@ -4,7 +4,7 @@ use std::process::Command;
 
 use hawser_local::{Layout, npm};
 
-use super::tally::{Tally, forge};
+use super::tally::{Expected, Tally, forge};
 use crate::workspace::{self, show};
 
 pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
@@ -19,6 +19,6 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
         npm
     };
     tally.check("forge fmt", || show(&mut script("fmt")));
-    tally.tests("forge test", &mut script("test"), forge);
+    tally.tests("forge test", &mut script("test"), forge, Expected::Some);
     tally.check("ABI and bytecode in sync", || show(&mut script("artifacts:check")));
 }

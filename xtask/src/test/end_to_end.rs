@@ -2,10 +2,12 @@
 
 use std::process::Command;
 
-use hawser_local::{Cluster, Layout};
+use anyhow::{Context, Result, ensure};
+use hawser_local::{Cluster, Layout, debian, output};
 
-use super::tally::{Tally, rust_harness};
-use crate::{artifacts, workspace};
+use super::tally::{Expected, Tally, rust_harness};
+use crate::artifacts::{self, Variables};
+use crate::workspace::{self, TestProgram};
 
 /// The main job and everything that can go wrong with it.
 const LINE: &str = "e2e line";
@@ -22,28 +24,79 @@ pub(crate) fn run(layout: &Layout, filter: &[String], keep: bool, tally: &mut Ta
         cluster = Some(Cluster::up()?);
         Ok(())
     });
-    let Some(cluster) = cluster else { return };
+    if let Some(cluster) = &cluster {
+        on_cluster(layout, cluster, filter, keep, tally);
+    }
+    if cluster.is_some_and(|cluster| !cluster.is_ours()) {
+        println!("not run here: the cards of the NVML double, the local cluster's ups and downs");
+    } else if !keep {
+        tally.check("cluster down leaves nothing behind", Cluster::down);
+    }
+}
+
+fn on_cluster(layout: &Layout, cluster: &Cluster, filter: &[String], keep: bool, tally: &mut Tally) {
     let mut prepared = None;
     tally.check("images", || {
+        debian::require_for_images(artifacts::DEBIAN_PACKAGES)?;
         let programs = workspace::test_programs(layout)?;
         prepared = Some((programs, artifacts::publish(layout, cluster.endpoints())?));
         Ok(())
     });
     let Some((programs, variables)) = prepared else { return };
-    let mut tests = |name: &str, options: &[String]| {
-        for program in programs.iter().filter(|program| program.name == name) {
-            let mut test = Command::new(&program.executable);
-            test.current_dir(&program.directory).envs(variables.iter().cloned());
+    let mut tests = |name: &str, options: &[String]| match program(&programs, name) {
+        Ok(program) => {
+            let mut test = run_of(program, &variables);
             test.args(["--test-threads=1", "--nocapture"]).args(options);
-            tally.tests(name, &mut test, rust_harness);
+            tally.tests(name, &mut test, rust_harness, Expected::Some);
         }
+        Err(error) => tally.check(name, || Err(error)),
     };
-    tests(LINE, filter);
-    if filter.is_empty() && cluster.supervisor().is_ok() {
+    // Tests that only our own cluster can pass are ignored by themselves, and each says why.
+    let all = cluster.is_ours().then(|| "--include-ignored".to_owned());
+    tests(LINE, &all.into_iter().chain(filter.iter().cloned()).collect::<Vec<_>>());
+    if !filter.is_empty() {
+        return tally.check("each --filter names a test", || each_names_a_test(program(&programs, LINE)?, filter));
+    }
+    if cluster.is_ours() {
         let ignored = ["--ignored".to_owned()];
         tests(CARDS, &ignored);
         if !keep {
             tests(LIFE_CYCLE, &ignored);
         }
+    }
+}
+
+fn program<'a>(programs: &'a [TestProgram], name: &str) -> Result<&'a TestProgram> {
+    let names = || programs.iter().map(|program| program.name.as_str()).collect::<Vec<_>>().join(", ");
+    programs
+        .iter()
+        .find(|program| program.name == name)
+        .with_context(|| format!("there is no test program {name:?} among {}", names()))
+}
+
+fn run_of(program: &TestProgram, variables: &Variables) -> Command {
+    let mut test = Command::new(&program.executable);
+    test.current_dir(&program.directory).envs(variables.iter().cloned());
+    test
+}
+
+fn each_names_a_test(program: &TestProgram, filter: &[String]) -> Result<()> {
+    let tests = output(Command::new(&program.executable).args(["--list", "--format=terse"]))?;
+    for name in filter {
+        ensure!(tests.contains(name), "no end-to-end test has {name:?} in its name; there are\n{tests}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_program_that_is_not_there_is_an_error() {
+        let line = TestProgram { name: LINE.to_owned(), executable: "/bin/a".into(), directory: "/".into() };
+        assert!(program(std::slice::from_ref(&line), LINE).is_ok());
+        let missing = program(&[line], CARDS).unwrap_err().to_string();
+        assert!(missing.contains(CARDS) && missing.contains(LINE), "{missing}");
     }
 }

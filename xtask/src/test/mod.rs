@@ -10,9 +10,8 @@ mod tally;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use hawser_local::{Cluster, Layout, debian};
+use hawser_local::Layout;
 
-use crate::artifacts;
 use tally::Tally;
 
 /// Options of `cargo xtask test`.
@@ -47,7 +46,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let begun = Instant::now();
     let layout = Layout::of_this_machine()?;
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
-    debian::require(artifacts::DEBIAN_PACKAGES)?;
     let mut tally = Tally::default();
     if wanted(Part::Rust) {
         rust::checks(&layout, &mut tally);
@@ -63,9 +61,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wanted(Part::EndToEnd) {
         end_to_end::run(&layout, &options.filter, options.keep, &mut tally);
-        if !options.keep {
-            tally.check("cluster down leaves nothing behind", Cluster::down);
-        }
     }
     println!("\n{}", tally.account(begun.elapsed()));
     // CI reads this line: it stands alone.

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 use hawser_local::{Layout, npm};
 
-use super::tally::{Tally, rust_harness};
+use super::tally::{Expected, Tally, rust_harness};
 use crate::workspace::{self, cargo, show};
 
 /// Pinned: its answers change with its version.
@@ -39,7 +39,7 @@ pub(crate) fn tests(layout: &Layout, tally: &mut Tally) {
     for program in programs.iter().filter(|program| !program.name.starts_with(END_TO_END)) {
         let mut test = Command::new(&program.executable);
         test.current_dir(&program.directory).env("HAWSER_ANVIL", toolchain.anvil());
-        tally.tests(&program.name, &mut test, rust_harness);
+        tally.tests(&program.name, &mut test, rust_harness, Expected::Any);
     }
 }
 

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
-use hawser_local::{Layout, output};
+use anyhow::{Context, Result, bail};
+use hawser_local::Layout;
 use serde_json::{Map, Value, json};
 
 /// Where kubeconform finds the schema of a kind below the folder that [`write`] filled.
@@ -19,7 +19,7 @@ pub(crate) fn write(layout: &Layout, folder: &Path) -> Result<()> {
         .context("Kubernetes' OpenAPI document can't be read")?;
     let mut document: Value = serde_json::from_str(&document)?;
     let Some(Value::Object(mut definitions)) = document.get_mut("definitions").map(Value::take) else {
-        anyhow::bail!("Kubernetes' OpenAPI document has no definitions");
+        bail!("Kubernetes' OpenAPI document has no definitions");
     };
     for (name, file) in kinds(&definitions) {
         let schema = json!({ "$ref": format!("file://{}#/definitions/{name}", folder.join(DEFINITIONS).display()) });
@@ -30,11 +30,21 @@ pub(crate) fn write(layout: &Layout, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The module's folder, downloaded if need be.
 fn kubernetes_module(layout: &Layout) -> Result<PathBuf> {
     let mut go = Command::new("go");
-    go.current_dir(layout.source().join("go/kubernetes")).env("GOFLAGS", "-mod=mod");
-    let listed = output(go.args(["list", "-m", "-f", "{{.Dir}}", "k8s.io/kubernetes"]))?;
-    Ok(PathBuf::from(listed.trim()))
+    go.current_dir(layout.source().join("go/kubernetes")).env("GOFLAGS", "-mod=readonly").env("GOTOOLCHAIN", "local");
+    let answer = go.args(["mod", "download", "-json", "k8s.io/kubernetes"]).output().context("go can't be run")?;
+    // A download that failed is told in the same JSON.
+    let module: Value = serde_json::from_slice(&answer.stdout)
+        .with_context(|| format!("`go mod download` says {}", String::from_utf8_lossy(&answer.stderr).trim()))?;
+    match module["Dir"].as_str() {
+        Some(folder) if !folder.is_empty() => Ok(folder.into()),
+        _ => bail!(
+            "Go has no k8s.io/kubernetes: {}; make the module proxy reachable (GOPROXY), or fill the module cache (GOMODCACHE)",
+            module["Error"].as_str().unwrap_or("`go mod download` named no folder")
+        ),
+    }
 }
 
 /// Each definition that is a kind of its own, with the file that [`TEMPLATE`] gives it.

@@ -3,7 +3,19 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+
+/// Reads the number of passed and failed tests out of a program's output.
+type Count = fn(&str) -> Option<(usize, usize)>;
+
+/// How many tests a program must have run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Expected {
+    /// It may have none.
+    Any,
+    /// At least one.
+    Some,
+}
 
 /// What passed, what failed, and how long each step took.
 #[derive(Debug, Default)]
@@ -34,8 +46,8 @@ impl Tally {
     }
 
     /// Runs a test program and counts the tests that it says it ran. One that fails without saying so counts as one
-    /// failure.
-    pub(crate) fn tests(&mut self, name: &str, command: &mut Command, count: fn(&str) -> Option<(usize, usize)>) {
+    /// failure, and so does one that runs no test where some are expected.
+    pub(crate) fn tests(&mut self, name: &str, command: &mut Command, count: Count, expected: Expected) {
         self.step(name, || {
             let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
             let mut child = child.with_context(|| format!("{} can't be run", command.get_program().display()))?;
@@ -49,6 +61,10 @@ impl Tally {
             }
             let succeeded = child.wait()?.success();
             let (passed, failed) = count(&text).unwrap_or_default();
+            ensure!(
+                (passed, failed) != (0, 0) || !succeeded || matches!(expected, Expected::Any),
+                "{name} ran no test, and there must be some: is a name in --filter mistyped?"
+            );
             Ok((passed, failed.max(usize::from(!succeeded))))
         });
     }
@@ -124,7 +140,21 @@ mod tests {
     #[test]
     fn a_program_that_dies_without_a_word_is_a_failure() {
         let mut tally = Tally::default();
-        tally.tests("dies", &mut Command::new("false"), rust_harness);
+        tally.tests("dies", &mut Command::new("false"), rust_harness, Expected::Any);
+        assert_eq!((tally.passed(), tally.failed()), (0, 1));
+    }
+
+    #[test]
+    fn a_program_that_runs_no_test_is_a_failure_where_there_must_be_some() {
+        let none = || {
+            let mut echo = Command::new("echo");
+            echo.arg("test result: ok. 0 passed; 0 failed; 9 filtered out");
+            echo
+        };
+        let mut tally = Tally::default();
+        tally.tests("empty", &mut none(), rust_harness, Expected::Any);
+        assert_eq!((tally.passed(), tally.failed()), (0, 0));
+        tally.tests("filtered", &mut none(), rust_harness, Expected::Some);
         assert_eq!((tally.passed(), tally.failed()), (0, 1));
     }
 

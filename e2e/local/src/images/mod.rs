@@ -11,14 +11,38 @@ pub use rootfs::Rootfs;
 
 use crate::{Layout, command};
 
+/// Where images are pushed to.
+#[derive(Clone, Copy, Debug)]
+pub struct Registry<'a> {
+    address: &'a str,
+    verify_tls: bool,
+}
+
+impl<'a> Registry<'a> {
+    /// `host:port/path` with a certificate that this machine trusts.
+    pub fn verified(address: &'a str) -> Self {
+        Self { address, verify_tls: true }
+    }
+
+    /// `host:port/path`, plain HTTP or any certificate.
+    pub fn unverified(address: &'a str) -> Self {
+        Self { address, verify_tls: false }
+    }
+}
+
 /// Builds the image `name` (`hawser/operator:dev`) from `containerfile` with
-/// `context` as its context, pushes it to `registry` (`host:port`, plain HTTP
-/// or any certificate) and returns its reference by digest
-/// (`host:port/hawser/operator@sha256:...`).
-pub fn publish(layout: &Layout, registry: &str, name: &str, context: &Path, containerfile: &Path) -> Result<String> {
+/// `context` as its context, pushes it to `registry` and returns its reference
+/// by digest (`host:port/hawser/operator@sha256:...`).
+pub fn publish(
+    layout: &Layout,
+    registry: Registry<'_>,
+    name: &str,
+    context: &Path,
+    containerfile: &Path,
+) -> Result<String> {
     let workspace = Workspace::create(layout)?;
     workspace.build(context, containerfile)?;
-    workspace.push(&format!("{registry}/{name}"))
+    workspace.push(registry, name)
 }
 
 /// buildah's storage for one build. A new one each time: images of programs
@@ -44,10 +68,12 @@ impl Workspace {
         command::succeed(build.arg(containerfile).arg(context))
     }
 
-    fn push(&self, destination: &str) -> Result<String> {
+    fn push(&self, registry: Registry<'_>, name: &str) -> Result<String> {
+        let destination = &format!("{}/{name}", registry.address);
         let digest_file = self.dir.path().join("digest");
         let mut push = self.buildah();
-        push.args(["push", "--quiet", "--tls-verify=false", "--digestfile"]).arg(&digest_file);
+        push.args(["push", "--quiet"]).arg(format!("--tls-verify={}", registry.verify_tls));
+        push.arg("--digestfile").arg(&digest_file);
         command::succeed(push.arg(BUILT).arg(format!("docker://{destination}")))?;
         let digest =
             fs::read_to_string(&digest_file).with_context(|| format!("buildah wrote no {}", digest_file.display()))?;
