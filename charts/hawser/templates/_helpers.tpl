@@ -16,16 +16,21 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ .Values.serviceAccount.name }}
 {{- end }}
 
-{{- /* Reference of an image: include "hawser.image" (list . .Values.image) */ -}}
+{{- /* Reference of an image: include "hawser.image" (list . "image" .Values.image) */ -}}
 {{- define "hawser.image" -}}
 {{- $root := index . 0 }}
-{{- $image := index . 1 }}
+{{- $name := index . 1 }}
+{{- $image := index . 2 }}
 {{- if $image.reference }}
 {{- $image.reference }}
-{{- else if $image.digest }}
-{{- printf "%s@%s" $image.repository $image.digest }}
 {{- else }}
-{{- printf "%s:%s" $image.repository ($image.tag | default $root.Chart.AppVersion) }}
+{{- $missing := printf "set %[1]s.reference, or %[1]s.repository: no image is published for you; `cargo xtask images --registry HOST[:PORT]/PATH` builds and pushes them and prints the values" $name }}
+{{- $repository := required $missing $image.repository }}
+{{- if $image.digest }}
+{{- printf "%s@%s" $repository $image.digest }}
+{{- else }}
+{{- printf "%s:%s" $repository ($image.tag | default $root.Chart.AppVersion) }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 use hawser_local::{Layout, helm, kubeconform, output};
 
 use super::schemas;
@@ -11,7 +11,10 @@ use crate::workspace::{self, show};
 
 /// Without a cluster helm can't know which version the charts will meet.
 const KUBERNETES: &str = "1.34.0";
-const CHARTS: [&str; 2] = ["hawser-crds", "hawser"];
+const CHARTS: [(&str, &[&str]); 2] = [("hawser-crds", &[]), ("hawser", &IMAGES)];
+/// What the chart has no default for.
+const IMAGES: [&str; 2] =
+    ["--set=image.repository=example.com/operator", "--set=sidecar.image.repository=example.com/sidecar"];
 
 pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
     let mut prepared = None;
@@ -22,18 +25,32 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
         Ok(())
     });
     let Some((helm, kubeconform, schemas)) = prepared else { return };
-    for chart in CHARTS {
+    for (chart, values) in CHARTS {
         let path = workspace::root().join("charts").join(chart);
         let helm = || Command::new(&helm);
         tally.check(&format!("helm lint {chart}"), || {
-            print!("{}", output(helm().args(["lint", "--strict"]).arg(&path))?);
+            print!("{}", output(helm().args(["lint", "--strict"]).args(values).arg(&path))?);
             Ok(())
         });
         tally.check(&format!("helm template {chart} | kubeconform"), || {
-            let rendered = output(helm().args(["template", chart, "--kube-version", KUBERNETES]).arg(&path))?;
+            let rendered =
+                output(helm().args(["template", chart, "--kube-version", KUBERNETES]).args(values).arg(&path))?;
             conforms(&mut Command::new(&kubeconform), &rendered, schemas.path())
         });
     }
+    tally.check("helm template hawser without images is refused", || {
+        let chart = workspace::root().join("charts/hawser");
+        for (given, missing) in [(1, "image.reference"), (0, "sidecar.image.reference")] {
+            let rendered = output(
+                Command::new(&helm)
+                    .args(["template", "hawser", "--kube-version", KUBERNETES, IMAGES[given]])
+                    .arg(&chart),
+            );
+            let Err(refused) = rendered else { bail!("the chart takes an image from nowhere: {missing}") };
+            ensure!(refused.to_string().contains(&format!("set {missing}")), "{refused}");
+        }
+        Ok(())
+    });
 }
 
 fn conforms(kubeconform: &mut Command, rendered: &str, schemas: &std::path::Path) -> Result<()> {
