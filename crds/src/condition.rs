@@ -11,6 +11,8 @@ pub const CHAIN_MATCHES: &str = "ChainMatches";
 pub const WALLET_FUNDED: &str = "WalletFunded";
 /// `DepinNetwork`: the market's orders are read and taken over.
 pub const ORDERS_WATCHED: &str = "OrdersWatched";
+/// `DepinNetwork`: whatever holds the wallet's key signs what it is asked to sign.
+pub const SIGNER_AVAILABLE: &str = "SignerAvailable";
 
 /// `GpuOffer`: the offer stands on chain as `status.onChain` says.
 pub const PUBLISHED: &str = "Published";

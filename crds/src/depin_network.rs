@@ -3,7 +3,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Confirmations;
+use crate::{Confirmations, Wallet};
 
 /// A decentralised compute network that this cluster sells GPU time on.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -69,30 +69,6 @@ pub struct EvmNetwork {
     /// Limits on what a transaction may cost.
     #[serde(default)]
     pub gas: Gas,
-}
-
-/// Where the operator's key comes from.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Wallet {
-    /// A Secret in the operator's namespace that holds the key.
-    pub secret_ref: SecretKeyRef,
-}
-
-/// A key of a Secret in the operator's own namespace.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretKeyRef {
-    /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-    /// Key inside the Secret: a 32-byte private key in hex.
-    #[serde(default = "default_secret_key")]
-    pub key: String,
-}
-
-fn default_secret_key() -> String {
-    "privateKey".to_owned()
 }
 
 /// When the newest vouchers are claimed on chain.
@@ -161,7 +137,7 @@ pub struct Gas {
 pub struct DepinNetworkStatus {
     /// `metadata.generation` that this status was made from.
     pub observed_generation: Option<i64>,
-    /// `Connected`, `ChainMatches`, `WalletFunded`, `OrdersWatched`, `Ready`.
+    /// `Connected`, `ChainMatches`, `WalletFunded`, `SignerAvailable`, `OrdersWatched`, `Ready`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The chain's head.

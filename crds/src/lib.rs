@@ -9,9 +9,11 @@ mod confirmations;
 mod definitions;
 mod depin_network;
 mod gpu_offer;
+mod wallet;
 
 pub use compute_job::*;
 pub use confirmations::*;
 pub use definitions::*;
 pub use depin_network::*;
 pub use gpu_offer::*;
+pub use wallet::*;

@@ -147,7 +147,8 @@ impl World {
                     genesis_hash: None,
                     confirmations: Confirmations::Blocks(1),
                     wallet: Wallet {
-                        secret_ref: SecretKeyRef { name: WALLET_SECRET.to_owned(), key: "privateKey".to_owned() },
+                        secret_ref: Some(SecretKeyRef { name: WALLET_SECRET.to_owned(), key: "privateKey".to_owned() }),
+                        ..Wallet::default()
                     },
                     settlement: Settlement::default(),
                     gas: Gas::default(),

@@ -8,5 +8,6 @@ pub mod health;
 pub mod lease;
 pub mod metrics;
 pub mod network;
+pub mod secrecy;
 pub mod settlement;
 pub mod tls;

@@ -8,7 +8,7 @@ use hawser_operator::config::{Config, LogFormat};
 use hawser_operator::health::{self, Leading};
 use hawser_operator::lease::Lease;
 use hawser_operator::metrics::Metrics;
-use hawser_operator::{attestation, controllers, tls};
+use hawser_operator::{attestation, controllers, secrecy, tls};
 use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,10 @@ use tracing_subscriber::EnvFilter;
 async fn main() -> ExitCode {
     let config = Config::parse();
     log_to_stderr(config.log_format);
+    if let Err(error) = secrecy::keep_memory_private() {
+        error!(%error, "a core dump of this process would hold its keys");
+        return ExitCode::FAILURE;
+    }
     // One TLS provider for all connections; a second call could only come from a second provider in this program.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match operate(config).await {

@@ -1,5 +1,6 @@
 use hawser_crds::condition::{
-    ACCEPTED, CHAIN_MATCHES, COMPLETE, CONNECTED, FAILED, NAMESPACE_ISOLATED, ORDERS_WATCHED, READY, WALLET_FUNDED,
+    ACCEPTED, CHAIN_MATCHES, COMPLETE, CONNECTED, FAILED, NAMESPACE_ISOLATED, ORDERS_WATCHED, READY, SIGNER_AVAILABLE,
+    WALLET_FUNDED,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -102,7 +103,11 @@ const TROUBLE: [&str; 13] = [
 pub(crate) fn is_trouble(condition: &Condition) -> bool {
     match (condition.type_.as_str(), condition.status.as_str()) {
         (FAILED, "True")
-        | (ACCEPTED | CONNECTED | CHAIN_MATCHES | WALLET_FUNDED | ORDERS_WATCHED | NAMESPACE_ISOLATED, "False") => true,
+        | (
+            ACCEPTED | CONNECTED | CHAIN_MATCHES | WALLET_FUNDED | SIGNER_AVAILABLE | ORDERS_WATCHED
+            | NAMESPACE_ISOLATED,
+            "False",
+        ) => true,
         _ => TROUBLE.contains(&condition.reason.as_str()),
     }
 }

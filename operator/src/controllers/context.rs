@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use alloy::primitives::B256;
 use hawser_contracts::{JobId, OfferId};
 use hawser_crds::{ComputeJob, GpuOffer};
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -13,6 +14,7 @@ use super::Error;
 use super::cache::Cache;
 use super::compute_job::PodRefused;
 use super::compute_job::vacancy::Granted;
+use super::depin_network::report::Start;
 use super::events::Events;
 use super::gpu_offer::terms::ClusterId;
 use super::networks::Networks;
@@ -50,7 +52,7 @@ impl Context {
     }
 }
 
-/// What would be cheap to lose: who is behind an id, and since when something has been seen.
+/// What would be cheap to lose: who is behind an id, since when something has been seen, and which wallets can't be opened.
 #[derive(Default)]
 pub(crate) struct Memory {
     jobs: Mutex<HashMap<JobId, ObjectRef<DeserializeGuard<ComputeJob>>>>,
@@ -60,9 +62,20 @@ pub(crate) struct Memory {
     pods_refused: Mutex<HashMap<JobId, PodRefused>>,
     withdrawn: Mutex<HashMap<OfferId, u64>>,
     cards: Mutex<HashMap<OfferId, String>>,
+    wallets: Mutex<HashMap<String, (B256, Start)>>,
 }
 
 impl Memory {
+    /// Why the wallet of a network can't be opened, if this was found out with just these secrets: a keystore costs a
+    /// second to try.
+    pub(crate) fn refused_wallet(&self, network: &str, made_from: B256) -> Option<Start> {
+        locked(&self.wallets).get(network).filter(|(tried, _)| *tried == made_from).map(|(_, why)| why.clone())
+    }
+
+    pub(crate) fn refuse_wallet(&self, network: &str, made_from: B256, why: Start) {
+        locked(&self.wallets).insert(network.to_owned(), (made_from, why));
+    }
+
     pub(crate) fn learn_job(&self, id: JobId, job: &ComputeJob) {
         let reference = ObjectRef::from_obj(&DeserializeGuard(Ok(job.clone())));
         locked(&self.jobs).insert(id, reference);
@@ -139,4 +152,20 @@ impl Memory {
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wallet_is_refused_without_a_try_only_while_its_secrets_are_the_same() {
+        let (memory, made_from) = (Memory::default(), B256::repeat_byte(1));
+        let why = Start::Refused { reason: "WrongPassword", message: "no".to_owned() };
+        assert_eq!(memory.refused_wallet("net", made_from), None);
+        memory.refuse_wallet("net", made_from, why.clone());
+        assert_eq!(memory.refused_wallet("net", made_from), Some(why));
+        assert_eq!(memory.refused_wallet("net", B256::repeat_byte(2)), None);
+        assert_eq!(memory.refused_wallet("other", made_from), None);
+    }
 }

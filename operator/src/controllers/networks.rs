@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::metrics::Metrics;
-use crate::network::{ActKey, ActState, Cursor, Network, NetworkSpec, Order, SpecError, WalletKey};
+use crate::network::{ActKey, ActState, Cursor, Network, NetworkSpec, Order, SpecError, Wallet};
 
 /// By the name of the `DepinNetwork`.
 #[derive(Clone)]
@@ -105,7 +105,7 @@ impl Networks {
         name: &str,
         made_from: B256,
         (spec, settlement): (NetworkSpec, Settlement),
-        key: WalletKey,
+        wallet: Wallet,
         from: Option<Cursor>,
         sink: impl FnOnce(Network) -> S,
     ) -> Result<(), SpecError>
@@ -117,7 +117,7 @@ impl Networks {
         // One sender a wallet: the earlier network has sent its last transaction before the next one starts.
         self.stop(name).await;
         let cancel = self.0.cancel.child_token();
-        let network = Network::start(spec, key, cancel.clone())?;
+        let network = Network::start(spec, wallet, cancel.clone())?;
         let sink = sink(network.clone());
         let orders = network.clone();
         self.0.tasks.spawn(async move { orders.watch_orders(from, sink).await });

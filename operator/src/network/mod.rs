@@ -15,8 +15,9 @@ mod spec;
 
 pub use act::{Act, ActKey, ActState, Claim, OfferPost};
 pub use error::{NetworkError, SpecError};
-pub use evm::{Network, WalletKey};
+pub use evm::{AwsKeys, KmsKey, KmsSpec, Network, RemoteSigner, Wallet, WalletError, WalletKey};
 pub use market::{ChainJob, ChainOffer, GpuSeconds, JobStatus, OfferTerms, Token, WeiPerGas};
 pub use observed::{Block, Connection, Disconnected, Head, Observed};
 pub use order::{Cursor, Order};
 pub use spec::{NetworkSpec, StallLimit};
+pub(crate) use spec::{address, http_url};

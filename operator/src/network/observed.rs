@@ -3,6 +3,8 @@ use std::time::Instant;
 use alloy::primitives::{Address, B256, U256};
 use jiff::Timestamp;
 
+use super::WalletError;
+
 /// A block, by number and hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Block {
@@ -93,6 +95,8 @@ pub struct Observed {
     pub wallet: Address,
     /// The wallet's coins, in wei.
     pub balance: Option<U256>,
+    /// Why something that is to be sent is not signed; none where nothing waits for a signature.
+    pub signer_trouble: Option<WalletError>,
     /// Gas paid by this process so far, in wei.
     pub gas_spent: U256,
     /// Why orders can't be read or handed over, where that has failed several times; none while all is well.

@@ -58,7 +58,7 @@ impl TryFrom<&EvmNetwork> for NetworkSpec {
             });
         }
         Ok(Self {
-            rpc_urls: evm.rpc_urls.iter().map(|url| rpc_url(url)).collect::<Result<_, _>>()?,
+            rpc_urls: evm.rpc_urls.iter().map(|url| http_url("spec.evm.rpcUrls", url)).collect::<Result<_, _>>()?,
             chain_id: evm.chain_id,
             market: address("spec.evm.market", &evm.market)?,
             provider: address("spec.evm.provider", &evm.provider)?,
@@ -72,18 +72,20 @@ impl TryFrom<&EvmNetwork> for NetworkSpec {
     }
 }
 
-fn rpc_url(text: &str) -> Result<Url, SpecError> {
+/// An http or https URL as a field holds it.
+pub(crate) fn http_url(field: &'static str, text: &str) -> Result<Url, SpecError> {
     Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()).ok_or_else(|| {
         // A URL's path often holds an API key: only its beginning is shown.
         SpecError {
-            field: "spec.evm.rpcUrls",
+            field,
             value: text.chars().take(16).chain("...".chars()).collect(),
             expected: "an http or https URL",
         }
     })
 }
 
-fn address(field: &'static str, text: &str) -> Result<Address, SpecError> {
+/// An address as a field holds it.
+pub(crate) fn address(field: &'static str, text: &str) -> Result<Address, SpecError> {
     text.parse().map_err(|_| SpecError {
         field,
         value: text.to_owned(),

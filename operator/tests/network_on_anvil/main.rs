@@ -15,3 +15,4 @@ mod endpoints;
 mod faults;
 mod line;
 mod node;
+mod wallets;

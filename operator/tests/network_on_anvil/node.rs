@@ -15,7 +15,7 @@ use alloy::{
 use hawser_contracts::{ComputeMarket, JobId, OfferId, TestToken};
 use hawser_crds::Confirmations;
 use hawser_operator::network::{
-    Act, ActKey, ActState, Network, NetworkSpec, OfferPost, OfferTerms, StallLimit, WalletKey,
+    Act, ActKey, ActState, Network, NetworkSpec, OfferPost, OfferTerms, StallLimit, Wallet, WalletKey,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -240,8 +240,12 @@ impl Node {
 }
 
 pub fn start(spec: NetworkSpec) -> (Network, CancellationToken) {
+    start_with(spec, WalletKey::from_hex(OPERATOR.as_bytes()).unwrap().into())
+}
+
+pub fn start_with(spec: NetworkSpec, wallet: Wallet) -> (Network, CancellationToken) {
     let cancel = CancellationToken::new();
-    (Network::start(spec, WalletKey::from_hex(OPERATOR).unwrap(), cancel.clone()).unwrap(), cancel)
+    (Network::start(spec, wallet, cancel.clone()).unwrap(), cancel)
 }
 
 /// A provider whose transactions are signed with a key.

@@ -1,26 +1,26 @@
-//! A network: its wallet's key, its connection, and the watcher that turns orders into `ComputeJob`s.
+//! A network: its wallet, its connection, and the watcher that turns orders into `ComputeJob`s.
 
 mod earnings;
 mod order;
-mod report;
+pub(crate) mod report;
 mod sink;
+mod wallet;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy::primitives::{B256, keccak256};
 use hawser_crds::DepinNetwork;
 use hawser_crds::condition::SETTLED;
 use jiff::{Timestamp, Unit};
-use k8s_openapi::api::core::v1::Secret;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 
 use super::conditions::{is_true, news};
-use super::{Context, Error, NETWORK_FINALIZER, Tried, status};
-use crate::network::{Cursor, NetworkSpec, WalletKey};
+use super::{Context, Error, NETWORK_FINALIZER, status};
+use crate::network::{Cursor, NetworkSpec};
 use report::Start;
+use wallet::Source;
 
 /// The head moves on with each block; the status says where it was so often.
 const EVERY: Duration = Duration::from_secs(15);
@@ -45,8 +45,8 @@ pub(crate) async fn reconcile(
         return Ok(Action::await_change());
     }
 
-    let key = wallet_key(resource, &context).await?;
-    let start = start(resource, key, &context).await;
+    let source = wallet::read(resource, &context).await?;
+    let start = start(resource, source, &context).await;
     let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
     let observed = context.networks.get(&resource.name_any()).map(|n| n.observed().borrow().clone());
     if let Some(observed) = &observed {
@@ -84,75 +84,59 @@ fn needed_by(name: &str, context: &Context) -> Option<String> {
     Some(format!("GpuOffer {}/{} sells on it: delete it", offer.namespace().unwrap_or_default(), offer.name_any()))
 }
 
-/// The wallet's key from its Secret, or why there is none.
-async fn wallet_key(resource: &DepinNetwork, context: &Context) -> Result<Result<String, String>, Error> {
-    let wanted = &resource.spec.evm.wallet.secret_ref;
-    let namespace = &context.config.namespace;
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let Some(secret) = api.get_opt(&wanted.name).await.tried(|| format!("Secret {namespace}/{}", wanted.name))? else {
-        return Ok(Err(format!(
-            "there is no Secret {}/{}: kubectl -n {namespace} create secret generic {} --from-literal={}=0x...",
-            namespace, wanted.name, wanted.name, wanted.key
-        )));
-    };
-    let text = secret
-        .data
-        .as_ref()
-        .and_then(|data| data.get(&wanted.key))
-        .map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned());
-    Ok(text.ok_or_else(|| format!("Secret {namespace}/{} has no key {:?}", wanted.name, wanted.key)))
+/// Starts the network where it doesn't run as it is written now.
+async fn start(resource: &DepinNetwork, source: Result<Source<'_>, Start>, context: &Arc<Context>) -> Start {
+    match try_start(resource, source, context).await {
+        Ok(()) => Start::Runs,
+        Err(refused) => refused,
+    }
 }
 
-/// Starts the network where it doesn't run as it is written now.
-async fn start(resource: &DepinNetwork, key: Result<String, String>, context: &Arc<Context>) -> Start {
+async fn try_start(
+    resource: &DepinNetwork,
+    source: Result<Source<'_>, Start>,
+    context: &Arc<Context>,
+) -> Result<(), Start> {
     let name = resource.name_any();
-    let key = match key {
-        Ok(key) => key,
-        Err(message) => {
+    let source = match source {
+        Ok(source) => source,
+        Err(refused) => {
             context.networks.stop(&name).await;
-            return Start::Refused { reason: "SecretNotFound", message };
+            return Err(refused);
         }
     };
-    let evm = &resource.spec.evm;
-    let made_from = identity(resource, &key);
+    let made_from = source.identity(resource);
     if context.networks.is_made_from(&name, made_from) {
-        return Start::Runs;
+        return Ok(());
     }
-    let key = match WalletKey::from_hex(&key) {
-        Ok(key) => key,
-        Err(error) => return Start::Refused { reason: "InvalidKey", message: error.to_string() },
+    let evm = &resource.spec.evm;
+    let spec = NetworkSpec::try_from(evm)?;
+    if let Some(why) = context.memory.refused_wallet(&name, made_from) {
+        return Err(why);
+    }
+    let wallet = match source.open().await {
+        Ok(wallet) => wallet,
+        Err(why) => {
+            if why.is_final() {
+                context.memory.refuse_wallet(&name, made_from, why.clone());
+            }
+            return Err(why);
+        }
     };
-    let spec = match NetworkSpec::try_from(evm) {
-        Ok(spec) => spec,
-        Err(error) => return Start::Refused { reason: "InvalidSpec", message: error.to_string() },
-    };
-    if let Some(other) = context.networks.with_wallet(&name, spec.chain_id, key.address()) {
+    if let Some(other) = context.networks.with_wallet(&name, spec.chain_id, wallet.address()) {
         let message = format!(
             "DepinNetwork {other:?} sends from wallet {} on chain {} already: two senders take each other's nonces, give this one a key of its own",
-            key.address(),
+            wallet.address(),
             spec.chain_id
         );
-        return Start::Refused { reason: "WalletInUse", message };
+        return Err(Start::Refused { reason: "WalletInUse", message });
     }
     // A cursor that can't be read is none: orders that are seen again are harmless.
     let from = resource.status.as_ref().and_then(|s| s.cursor.as_ref()).and_then(|c| Cursor::try_from(c).ok());
     let (context_, name_) = (Arc::clone(context), name.clone());
-    let started = context
-        .networks
-        .start(&name, made_from, (spec, evm.settlement.clone()), key, from, |network| {
-            sink::sink(context_, name_, network)
-        })
-        .await;
-    match started {
-        Ok(()) => Start::Runs,
-        Err(error) => Start::Refused { reason: "InvalidSpec", message: error.to_string() },
-    }
-}
-
-/// Tells apart what a network was made from. A hash, so that the key is not kept a second time.
-fn identity(resource: &DepinNetwork, key: &str) -> B256 {
-    let spec = serde_json::to_string(&resource.spec.evm).unwrap_or_default();
-    keccak256(format!("{}\n{spec}\n{key}", resource.uid().unwrap_or_default()))
+    let sink = |network| sink::sink(context_, name_, network);
+    context.networks.start(&name, made_from, (spec, evm.settlement.clone()), wallet, from, sink).await?;
+    Ok(())
 }
 
 /// What to do after a failed reconcile: try again soon.

@@ -1,7 +1,7 @@
 //! The status of a network, from what was last seen of it.
 
 use alloy::primitives::U256;
-use hawser_crds::condition::{CHAIN_MATCHES, CONNECTED, ORDERS_WATCHED, READY, WALLET_FUNDED};
+use hawser_crds::condition::{CHAIN_MATCHES, CONNECTED, ORDERS_WATCHED, READY, SIGNER_AVAILABLE, WALLET_FUNDED};
 use hawser_crds::{DepinNetwork, DepinNetworkStatus, Head, WalletStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -15,6 +15,13 @@ use crate::network::{Connection, Disconnected, Observed};
 pub(crate) enum Start {
     Runs,
     Refused { reason: &'static str, message: String },
+}
+
+impl Start {
+    /// Whether it stays so until the spec or a Secret is changed. A signer that is away comes back by itself.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Refused { reason: "InvalidKey" | "InvalidKeystore" | "WrongPassword", .. })
+    }
 }
 
 /// Digits after the point of a chain's own coin.
@@ -42,6 +49,7 @@ pub(crate) fn status(
             list.set(CHAIN_MATCHES, Truth::Unknown, reason, "not connected");
             list.set(WALLET_FUNDED, Truth::Unknown, reason, "not connected");
             list.set(ORDERS_WATCHED, Truth::Unknown, reason, "not connected");
+            list.set(SIGNER_AVAILABLE, Truth::Unknown, reason, "not asked");
         }
         // A restarted operator takes nothing back before it has tried.
         (Start::Runs, seen) if untried(seen) && is_said(&stored, resource.metadata.generation) => {}
@@ -51,6 +59,7 @@ pub(crate) fn status(
             chain_matches(resource, observed, &mut list);
             wallet_funded(observed, &mut list);
             orders_watched(observed, &mut list);
+            signer_available(observed, &mut list);
         }
     }
     ready(&mut list);
@@ -183,10 +192,25 @@ fn orders_watched(observed: &Observed, list: &mut Conditions) {
     }
 }
 
+fn signer_available(observed: &Observed, list: &mut Conditions) {
+    let wallet = observed.wallet.to_checksum(None);
+    match &observed.signer_trouble {
+        None => {
+            let message = format!("nothing waits for a signature of {wallet}");
+            list.set(SIGNER_AVAILABLE, Truth::Yes, "Available", message);
+        }
+        Some(trouble) => {
+            let message =
+                format!("{trouble}: nothing is sent until it signs; what is to be sent waits and is not lost");
+            list.set(SIGNER_AVAILABLE, Truth::No, trouble.reason(), message);
+        }
+    }
+}
+
 fn ready(list: &mut Conditions) {
     let now = list.clone().into_list();
-    let missing =
-        [CONNECTED, CHAIN_MATCHES, WALLET_FUNDED, ORDERS_WATCHED].into_iter().find(|kind| !is_true(&now, kind));
+    let wanted = [CONNECTED, CHAIN_MATCHES, WALLET_FUNDED, SIGNER_AVAILABLE, ORDERS_WATCHED];
+    let missing = wanted.into_iter().find(|kind| !is_true(&now, kind));
     match missing.and_then(|kind| now.iter().find(|c| c.type_ == kind)) {
         None => list.set(READY, Truth::Yes, "Ready", "orders are watched and transactions can be sent"),
         Some(c) => list.set(READY, Truth::No, &c.reason, c.message.clone()),
@@ -204,7 +228,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::network::Block;
+    use crate::controllers::conditions::news;
+    use crate::network::{Block, WalletError};
 
     fn resource() -> DepinNetwork {
         serde_json::from_value(json!({
@@ -226,6 +251,7 @@ mod tests {
             head: None,
             wallet: Address::ZERO,
             balance: balance.map(U256::from),
+            signer_trouble: None,
             gas_spent: U256::ZERO,
             orders_trouble: None,
             cursor: Some(Block { number: 4, hash: B256::ZERO }),
@@ -279,6 +305,29 @@ mod tests {
             );
             assert_eq!(is_ready(&status), ready == "Ready");
         }
+    }
+
+    #[test]
+    fn a_signer_that_does_not_sign_is_a_condition_of_its_own_and_goes_when_it_signs() {
+        let good = Connection::Connected { endpoint: "http://a".to_owned() };
+        let mut seen = observed(good, Some(5));
+        let (signer, why) = ("AWS KMS key k in r".to_owned(), "no answer within 10 s".to_owned());
+        seen.signer_trouble = Some(WalletError::Unavailable { signer, why });
+        let mut network = resource();
+        let away = status(&network, &Start::Runs, Some(&seen), Timestamp::UNIX_EPOCH, None);
+        for kind in [SIGNER_AVAILABLE, READY] {
+            let condition = find(&away.conditions, kind).unwrap();
+            assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "SignerUnavailable"));
+            assert!(condition.message.starts_with("AWS KMS key k in r can't be asked now: no answer within 10 s: "));
+        }
+        assert!(is_true(&away.conditions, WALLET_FUNDED), "that is another question");
+        let told = news(&[], &away.conditions);
+        assert!(told.iter().any(|condition| condition.type_ == SIGNER_AVAILABLE), "an event says so");
+
+        seen.signer_trouble = None;
+        network.status = Some(away);
+        let back = status(&network, &Start::Runs, Some(&seen), Timestamp::UNIX_EPOCH, None);
+        assert!(is_ready(&back) && is_true(&back.conditions, SIGNER_AVAILABLE));
     }
 
     #[test]

@@ -13,7 +13,6 @@ mod refusal;
 mod simulate;
 mod submit;
 mod wallet;
-
 mod watchdog;
 
 use std::{
@@ -37,7 +36,7 @@ use super::{
 };
 use connect::Chain;
 
-pub use wallet::{WalletError, WalletKey};
+pub use wallet::{AwsKeys, KmsKey, KmsSpec, RemoteSigner, Wallet, WalletError, WalletKey};
 
 /// Changes of acts that a slow listener may miss; then it looks at all of them.
 const ACT_CHANGES: usize = 4096;
@@ -49,7 +48,7 @@ pub struct Network(Arc<Inner>);
 struct Inner {
     spec: NetworkSpec,
     chain: Chain,
-    wallet: WalletKey,
+    wallet: Wallet,
     observed: watch::Sender<Observed>,
     tokens: Mutex<HashMap<Address, Token>>,
     ledger: Mutex<Ledger>,
@@ -84,6 +83,14 @@ impl Inner {
             let _ = self.changes.send(act.key());
         }
     }
+
+    fn set_signer_trouble(&self, trouble: Option<WalletError>) {
+        self.observed.send_if_modified(|observed| {
+            let changed = observed.signer_trouble != trouble;
+            observed.signer_trouble = trouble;
+            changed
+        });
+    }
 }
 
 impl Network {
@@ -91,7 +98,7 @@ impl Network {
     /// [`observed`](Self::observed) says how it goes.
     ///
     /// Only one operator may run this for a wallet: hold the lease. Needs a tokio runtime.
-    pub fn start(spec: NetworkSpec, wallet: WalletKey, cancel: CancellationToken) -> Result<Self, SpecError> {
+    pub fn start(spec: NetworkSpec, wallet: Wallet, cancel: CancellationToken) -> Result<Self, SpecError> {
         let chain = Chain::new(&spec).map_err(|error| SpecError {
             field: "spec.evm.rpcUrls",
             value: error.to_string(),
@@ -106,6 +113,7 @@ impl Network {
             head: None,
             wallet: wallet.address(),
             balance: None,
+            signer_trouble: None,
             gas_spent: U256::ZERO,
             orders_trouble: None,
             cursor: None,

@@ -26,6 +26,7 @@ use super::{
     nonce::{self, Choice, Foreign},
     refusal::{Skip, too_poor},
     simulate::{self, Ready},
+    wallet::WalletError,
 };
 use crate::network::{ActState, Head, NetworkError, WeiPerGas, ledger};
 
@@ -68,6 +69,8 @@ enum Handed {
     Out(B256),
     /// Not sent.
     Back { answer: Answer, message: String },
+    /// Not signed, so not sent.
+    Unsigned(WalletError),
 }
 
 pub(super) async fn run(network: Arc<Inner>) {
@@ -248,6 +251,7 @@ impl Sender {
             // The pool knows higher fees: the next replacement starts from there.
             Handed::Back { answer: Answer::Underpriced, .. } => flight.fees = fees,
             Handed::Back { message, .. } => tracing::debug!(message, "replacement not taken"),
+            Handed::Unsigned(error) => tracing::warn!(%error, nonce = flight.nonce, "replacement not signed"),
         }
         Ok(())
     }
@@ -286,6 +290,9 @@ impl Sender {
         let queued = super::lock(&self.network.ledger).queued();
         if queued.is_empty() {
             self.foreign = None;
+            if self.in_flight.is_empty() {
+                self.network.set_signer_trouble(None);
+            }
         }
         if queued.is_empty() || self.in_flight.len() >= IN_FLIGHT {
             return Ok(());
@@ -348,6 +355,11 @@ impl Sender {
                 }
                 Ok(false)
             }
+            Handed::Unsigned(error) => {
+                tracing::warn!(call = batch.name(), nonce, %error, "not signed");
+                self.wait(&error.to_string());
+                Ok(false)
+            }
         }
     }
 }
@@ -364,9 +376,11 @@ async fn hand_over(network: &Inner, nonce: u64, gas: u64, call: &Bytes, fees: Fe
         input: call.clone(),
         ..TxEip1559::default()
     };
-    let signed = match network.wallet.sign(tx) {
+    let signed = network.wallet.sign(tx).await;
+    network.set_signer_trouble(signed.as_ref().err().cloned());
+    let signed = match signed {
         Ok(signed) => signed,
-        Err(error) => return Ok(Handed::Back { answer: Answer::Other, message: error.to_string() }),
+        Err(error) => return Ok(Handed::Unsigned(error)),
     };
     let hash = *signed.tx_hash();
     let raw = Bytes::from(signed.encoded_2718());

@@ -1,4 +1,4 @@
-//! The operator's hot key.
+//! A key in this process' memory.
 
 use std::fmt;
 
@@ -7,32 +7,19 @@ use alloy::{
     primitives::Address,
     signers::{SignerSync, local::PrivateKeySigner},
 };
-use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Why a key can't be used. Never holds the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum WalletError {
-    /// Not hexadecimal, or not 32 bytes.
-    #[error("the wallet's key is not 64 hexadecimal digits (with or without 0x)")]
-    NotHex,
-    /// Zero, or not below the order of secp256k1.
-    #[error("the wallet's key is not a private key of secp256k1")]
-    NotAKey,
-    /// The signer failed.
-    #[error("the wallet's key can't sign")]
-    Signing,
-}
+use super::WalletError;
 
 /// A secp256k1 private key. Its memory is overwritten when it is dropped, and it is never printed.
 #[derive(Clone)]
-pub struct WalletKey(PrivateKeySigner);
+pub struct WalletKey(pub(super) PrivateKeySigner);
 
 impl WalletKey {
     /// Reads a key as a Secret holds it: 64 hexadecimal digits, perhaps with `0x` and white space around.
-    pub fn from_hex(text: &str) -> Result<Self, WalletError> {
-        let digits = text.trim();
-        let digits = digits.strip_prefix("0x").unwrap_or(digits);
+    pub fn from_hex(text: &[u8]) -> Result<Self, WalletError> {
+        let digits = text.trim_ascii();
+        let digits = digits.strip_prefix(b"0x").unwrap_or(digits);
         let mut bytes = Zeroizing::new([0; 32]);
         alloy::hex::decode_to_slice(digits, bytes.as_mut()).map_err(|_| WalletError::NotHex)?;
         PrivateKeySigner::from_slice(bytes.as_ref()).map(Self).map_err(|_| WalletError::NotAKey)
@@ -64,7 +51,7 @@ mod tests {
     #[test]
     fn a_key_is_read_with_and_without_prefix_and_white_space() {
         for text in [KEY.to_owned(), format!("0x{KEY}"), format!(" 0x{KEY}\n")] {
-            let address = WalletKey::from_hex(&text).unwrap().address();
+            let address = WalletKey::from_hex(text.as_bytes()).unwrap().address();
             assert_eq!(address.to_string(), "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
         }
     }
@@ -80,13 +67,13 @@ mod tests {
             (&"ff".repeat(32), WalletError::NotAKey),
         ];
         for (text, error) in cases {
-            assert_eq!(WalletKey::from_hex(text).unwrap_err(), error, "{text}");
+            assert_eq!(WalletKey::from_hex(text.as_bytes()).unwrap_err(), error, "{text}");
         }
     }
 
     #[test]
     fn debug_output_shows_the_address_and_nothing_of_the_key() {
-        let shown = format!("{:?}", WalletKey::from_hex(KEY).unwrap());
+        let shown = format!("{:?}", WalletKey::from_hex(KEY.as_bytes()).unwrap());
         assert_eq!(shown, "WalletKey(0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266)");
     }
 }
