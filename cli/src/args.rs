@@ -6,9 +6,9 @@ use alloy::primitives::{Address, B256};
 use clap::{Parser, Subcommand};
 use hawser_contracts::{JobId, OfferId};
 
-use crate::{job::Milestone, output::Format};
+use crate::{earnings::By, failure::Failure, job::Milestone, output::Format};
 
-/// Buys GPU time on a Hawser market, follows the job and checks the evidence.
+/// Buys GPU time on a Hawser market, follows the job and checks the evidence; shows providers what they earned.
 ///
 /// Exit codes: 0 done; 1 refused by the market, the token or the node, the job failed, or the evidence is wrong; 2 bad
 /// input.
@@ -40,7 +40,7 @@ pub(crate) struct Connection {
     pub(crate) from_block: u64,
 }
 
-/// Where the key is that orders and pays. Without a keystore it is read from `HAWSER_PRIVATE_KEY`.
+/// Where the key is that orders and pays, or sells. Without a keystore it is read from `HAWSER_PRIVATE_KEY`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct KeySource {
     /// Keystore file (Web3 Secret Storage); its password is asked for, or read from the file that
@@ -111,6 +111,65 @@ pub(crate) enum Command {
         /// Check the evidence by itself only
         #[arg(long)]
         offline: bool,
+    },
+    /// Show what a provider earned: claims, fees, gas, withdrawals and credit
+    Earnings(EarningsArgs),
+    /// Set and show a provider's keys and lowest prices
+    #[command(subcommand)]
+    Provider(ProviderCommand),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct EarningsArgs {
+    /// Whose earnings, instead of the key's own
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) provider: Option<Address>,
+    /// Last block to look in, instead of the newest
+    #[arg(long, value_name = "BLOCK")]
+    pub(crate) to_block: Option<u64>,
+    /// Add claims up instead of listing each
+    #[arg(long, value_enum)]
+    pub(crate) by: Option<By>,
+    /// A line of comma-separated values for each claim, under one line of names: whole tokens, and whole coins of gas
+    #[arg(long)]
+    pub(crate) csv: bool,
+}
+
+impl EarningsArgs {
+    /// Two formats at once are none.
+    pub(crate) fn check(&self, format: Format) -> Result<(), Failure> {
+        if self.csv && format == Format::Json {
+            return Err(Failure::input("--csv and -o json are two formats: choose one"));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProviderCommand {
+    /// Set the operator and the payout address of the key's own account, which makes it a provider
+    Set {
+        /// Hot key of the cluster, which posts offers and runs jobs; the zero address revokes it
+        #[arg(long, value_name = "ADDRESS")]
+        operator: Address,
+        /// The only address to which earnings go
+        #[arg(long, value_name = "ADDRESS")]
+        payout: Address,
+    },
+    /// Set the lowest price that offers of the key's own account may have in a token
+    Floor {
+        /// The token
+        #[arg(long, value_name = "ADDRESS")]
+        token: Address,
+        /// Whole tokens per GPU-hour; 0 refuses the token
+        #[arg(long, value_name = "TOKENS")]
+        price: String,
+    },
+    /// Show keys, floors and credit
+    Show {
+        /// Which provider, instead of the key's own account
+        #[arg(long, value_name = "ADDRESS")]
+        provider: Option<Address>,
     },
 }
 

@@ -241,11 +241,11 @@ fn money(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
 fn provider(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
     Some(match error {
         Refusal::NotOperator(e) => format!(
-            "{} is neither the provider {} nor its operator: use their key, or let the provider call setProvider",
+            "{} is neither the provider {} nor its operator: use their key, or let the provider name another (`hawser provider set`)",
             e.caller, e.provider
         ),
         Refusal::UnknownProvider(e) => {
-            format!("{} is no provider yet: call setProvider with its cold key first", e.provider)
+            format!("{} is no provider yet: call `hawser provider set` with its cold key first", e.provider)
         }
         Refusal::ZeroPayout(_) => "earnings must go somewhere: name a payout address that is not zero".to_owned(),
         Refusal::TermsMismatch(e) => {

@@ -1,4 +1,5 @@
-//! `hawser`: buys GPU time on a Hawser market, follows the job and checks the evidence.
+//! `hawser`: buys GPU time on a Hawser market, follows the job and checks the evidence; for providers, sets their keys and
+//! shows what they earned.
 
 use std::process::ExitCode;
 
@@ -7,6 +8,8 @@ use clap::Parser;
 mod args;
 mod chain;
 mod commands;
+mod csv;
+mod earnings;
 mod evidence;
 mod explain;
 mod failure;

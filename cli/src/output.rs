@@ -1,6 +1,9 @@
 //! A table for people, JSON for programs. Only results go to stdout; progress goes to stderr.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    ops::ControlFlow,
+};
 
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
@@ -31,11 +34,16 @@ pub(crate) fn print(format: Format, report: &impl Report) -> Result<(), Failure>
         Format::Json => serde_json::to_string_pretty(report)
             .map_err(|error| Failure::refused(format!("the result can't be written as JSON: {error}")))?,
     };
+    line(&text).map(|_| ())
+}
+
+/// One line of a result that is printed as it is found out; whether anybody still reads.
+pub(crate) fn line(text: &str) -> Result<ControlFlow<()>, Failure> {
     match writeln!(io::stdout().lock(), "{text}") {
         // `hawser offers | head` closes the pipe early: that is no failure.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
         Err(error) => Err(Failure::refused(format!("stdout can't be written: {error}"))),
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(ControlFlow::Continue(())),
     }
 }
 

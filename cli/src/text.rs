@@ -32,13 +32,22 @@ pub(crate) fn gpu_class(class: &[u8; 32]) -> String {
 
 /// Unix seconds as UTC; 0 is never a time on this market.
 pub(crate) fn time(unix_seconds: u64) -> String {
+    formatted(unix_seconds, "%Y-%m-%d %H:%M:%SZ")
+}
+
+/// The same without a space in it, as spreadsheets and books want it (RFC 3339).
+pub(crate) fn rfc3339(unix_seconds: u64) -> String {
+    formatted(unix_seconds, "%Y-%m-%dT%H:%M:%SZ")
+}
+
+fn formatted(unix_seconds: u64, format: &str) -> String {
     if unix_seconds == 0 {
         return "-".to_owned();
     }
     i64::try_from(unix_seconds)
         .ok()
         .and_then(|seconds| Timestamp::from_second(seconds).ok())
-        .map_or_else(|| "never".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+        .map_or_else(|| "never".to_owned(), |at| at.strftime(format).to_string())
 }
 
 #[cfg(test)]
@@ -75,6 +84,7 @@ mod tests {
     #[test]
     fn a_time_beyond_the_calendar_is_never() {
         assert_eq!(time(1_700_000_000), "2023-11-14 22:13:20Z");
+        assert_eq!(rfc3339(1_700_000_000), "2023-11-14T22:13:20Z");
         assert_eq!(time(u64::MAX), "never");
         assert_eq!(time(0), "-");
     }

@@ -4,21 +4,16 @@ use std::collections::BTreeMap;
 
 use alloy::{
     primitives::{Address, B256, U256},
-    providers::Provider,
     rpc::types::{Filter, Log},
     sol_types::{SolEvent, SolEventInterface},
-    transports::{RpcError, TransportError},
 };
 use hawser_contracts::{
     ComputeMarket::{ComputeMarketEvents as Event, JobOpened, UsageClaimed},
     JobId, OfferId,
 };
 
-use super::{Market, endpoint::is_rate_limit, send};
+use super::Market;
 use crate::{failure::Failure, text::printable};
-
-/// After so many answers in a row a wider range is tried.
-const WIDEN_AFTER: u32 = 4;
 
 /// How a job came to its end on chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +80,7 @@ impl Market {
             .address(self.address())
             .event_signature(JobOpened::SIGNATURE_HASH)
             .topic3(customer.into_word());
-        let logs = self.logs(opened, self.from_block).await?;
+        let logs = self.logs(opened).await?;
         Ok(logs.iter().filter_map(|log| log.topics().get(1).copied().map(JobId::from)).collect())
     }
 
@@ -102,7 +97,7 @@ impl Market {
             .event_signature(JobOpened::SIGNATURE_HASH)
             .topic2(topic(offer))
             .topic3(customer.into_word());
-        let logs = self.logs(opened, self.from_block).await?;
+        let logs = self.logs(opened).await?;
         let mut opened = logs.iter().filter_map(|log| JobOpened::decode_log(&log.inner).ok());
         Ok(opened.find(|opened| opened.salt == salt).map(|opened| JobId(opened.id)))
     }
@@ -114,7 +109,7 @@ impl Market {
         for some in jobs.chunks(100) {
             let ids: Vec<B256> = some.iter().map(|job| job.0).collect();
             let filter = Filter::new().address(self.address()).topic1(ids);
-            for log in self.logs(filter, self.from_block).await? {
+            for log in self.logs(filter).await? {
                 let (Some(id), Ok(event)) = (log.topics().get(1).copied(), Event::decode_log(&log.inner)) else {
                     continue;
                 };
@@ -128,48 +123,13 @@ impl Market {
     pub(crate) async fn claims(&self, offer: OfferId) -> Result<Vec<UsageClaimed>, Failure> {
         let filter =
             Filter::new().address(self.address()).event_signature(UsageClaimed::SIGNATURE_HASH).topic1(topic(offer));
-        let logs = self.logs(filter, self.from_block).await?;
+        let logs = self.logs(filter).await?;
         Ok(logs.iter().filter_map(|log| UsageClaimed::decode_log(&log.inner).ok()).map(|log| log.data).collect())
-    }
-
-    /// Logs up to the newest block. A node that refuses the whole range is asked for halves of it, down to one block, and
-    /// for wider ranges again once it has answered some: one dense stretch must not make all of the chain slow.
-    async fn logs(&self, filter: Filter, from: u64) -> Result<Vec<Log>, Failure> {
-        let head = self.provider.get_block_number().await.map_err(|error| send::failure(&error, None))?;
-        let mut logs = Vec::new();
-        let mut next = from;
-        let whole = head.saturating_sub(from).saturating_add(1);
-        let (mut span, mut answered) = (whole, 0);
-        while next <= head {
-            let to = head.min(next.saturating_add(span - 1));
-            match self.provider.get_logs(&filter.clone().from_block(next).to_block(to)).await {
-                Ok(some) => {
-                    logs.extend(some);
-                    next = to + 1;
-                    answered += 1;
-                    if answered % WIDEN_AFTER == 0 {
-                        span = whole.min(span.saturating_mul(2));
-                    }
-                }
-                Err(error) if span > 1 && refused_for_size(&error) => (span, answered) = (span.div_ceil(2), 0),
-                Err(error) => return Err(send::failure(&error, None)),
-            }
-        }
-        Ok(logs)
     }
 }
 
 fn topic(offer: OfferId) -> B256 {
     B256::right_padding_from(offer.0.as_slice())
-}
-
-/// Nodes refuse large ranges in words and codes of their own, so any answer but silence and a rate limit counts as one.
-fn refused_for_size(error: &TransportError) -> bool {
-    match error {
-        RpcError::ErrorResp(_) => !is_rate_limit(error),
-        RpcError::Transport(kind) => kind.as_http_error().is_some_and(|http| matches!(http.status, 400 | 413)),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

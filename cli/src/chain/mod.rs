@@ -1,7 +1,9 @@
 //! The market on an EVM chain: what can be read of it, and the one way in which transactions are sent.
 
+mod books;
 mod endpoint;
 mod history;
+mod logs;
 mod payment;
 mod send;
 mod token;
@@ -16,13 +18,22 @@ use alloy::{
 };
 use hawser_contracts::{ComputeMarket, ComputeMarket::ComputeMarketInstance, JobId, OfferId};
 
+pub(crate) use books::{FeeSince, place, read};
 pub(crate) use history::{Closing, History};
+pub(crate) use logs::Pages;
 pub(crate) use payment::Purchase;
 
 use crate::{args::Connection, failure::Failure};
 
 /// How many offers one call asks for.
 const OFFERS_PER_CALL: u64 = 100;
+
+/// Blocks, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Period {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+}
 
 /// A market, with or without a key to send transactions with.
 pub(crate) struct Market {
@@ -87,6 +98,10 @@ impl Market {
             .ok_or_else(|| Failure::Unreachable("the node has no newest block".into()))
     }
 
+    async fn head(&self) -> Result<u64, Failure> {
+        self.provider.get_block_number().await.map_err(|error| send::failure(&error, None))
+    }
+
     /// All offers that were ever posted, oldest first.
     pub(crate) async fn offers(&self) -> Result<Vec<ComputeMarket::Offer>, Failure> {
         let mut offers = Vec::new();
@@ -124,11 +139,33 @@ impl Market {
         self.contract.credit(account, token).call().await.map_err(|error| send::call_failure(&error, None))
     }
 
-    /// Where a provider's earnings go; `None` for everybody else.
-    pub(crate) async fn payout_of(&self, account: Address) -> Result<Option<Address>, Failure> {
+    /// The keys of a provider; `None` for everybody else.
+    async fn keys_of(&self, account: Address) -> Result<Option<ComputeMarket::Provider>, Failure> {
         // The binding's own `provider` is the connection.
         let call = self.contract.call_builder(&ComputeMarket::providerCall { account });
         let keys = call.call().await.map_err(|error| send::call_failure(&error, None))?;
-        Ok((keys.payout != Address::ZERO).then_some(keys.payout))
+        Ok((keys.payout != Address::ZERO).then_some(keys))
+    }
+
+    /// The keys of an account that has to be a provider.
+    pub(crate) async fn provider_keys(&self, account: Address) -> Result<ComputeMarket::Provider, Failure> {
+        self.keys_of(account).await?.ok_or_else(|| {
+            Failure::refused(format!(
+                "{account} is no provider on the market {} of chain {}: a provider is the address of its cold key, \
+                 neither its operator nor its payout address; `hawser provider set` makes the key's own account one",
+                self.address(),
+                self.chain_id
+            ))
+        })
+    }
+
+    /// Lowest price of a provider's offers in a token; 0 where it is refused.
+    pub(crate) async fn floor_of(&self, account: Address, token: Address) -> Result<U256, Failure> {
+        self.contract.floor(account, token).call().await.map_err(|error| send::call_failure(&error, None))
+    }
+
+    /// Where a provider's earnings go; `None` for everybody else.
+    pub(crate) async fn payout_of(&self, account: Address) -> Result<Option<Address>, Failure> {
+        Ok(self.keys_of(account).await?.map(|keys| keys.payout))
     }
 }

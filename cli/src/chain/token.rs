@@ -11,6 +11,9 @@ use alloy::{
 use super::{Market, send};
 use crate::{failure::Failure, token::Token};
 
+/// A token may call itself whatever it likes, on every line. An address fits.
+const LONGEST_SYMBOL: usize = 42;
+
 sol! {
     #[sol(rpc)]
     interface Erc20 {
@@ -51,7 +54,17 @@ impl Market {
         let decimals = token.decimals().call().await.map_err(|error| send::call_failure(&error, None))?;
         // Old tokens return bytes32 here; their address serves as well.
         let symbol = token.symbol().call().await.unwrap_or_else(|_| address.to_string());
+        let symbol: String = symbol.chars().take(LONGEST_SYMBOL).collect();
         Ok(Token { address, symbol: crate::text::printable(&symbol), decimals })
+    }
+
+    /// The same where a token that says nothing of itself must not hide the others: its amounts stay whole units.
+    pub(crate) async fn token_or_units(&self, address: Address) -> Result<Token, Failure> {
+        match self.token(address).await {
+            Err(Failure::Unreachable(why)) => Err(Failure::Unreachable(why)),
+            Err(_) => Ok(Token { address, symbol: format!("units of {address}"), decimals: 0 }),
+            Ok(token) => Ok(token),
+        }
     }
 
     pub(super) fn erc20(&self, token: Address) -> Erc20Instance<DynProvider> {

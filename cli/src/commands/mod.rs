@@ -1,9 +1,11 @@
 //! One file per verb.
 
+mod earnings;
 mod end;
 mod jobs;
 mod offers;
 mod order;
+mod provider;
 mod refund;
 mod topup;
 mod verify;
@@ -11,7 +13,7 @@ mod watch;
 mod withdraw;
 
 use crate::{
-    args::{Args, Command},
+    args::{Args, Command, ProviderCommand},
     chain::Market,
     failure::Failure,
     key, output,
@@ -52,6 +54,21 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             let (withdrawals, verdict) = withdraw::run(&act().await?, token, to).await?;
             output::print(format, &withdrawals)?;
             verdict
+        }
+        Command::Earnings(args) => {
+            args.check(format)?;
+            let provider = args.provider.map_or_else(|| key::address(&source), Ok)?;
+            earnings::run(&look().await?, provider, &args, format).await
+        }
+        Command::Provider(ProviderCommand::Set { operator, payout }) => {
+            output::print(format, &provider::set(&act().await?, operator, payout).await?)
+        }
+        Command::Provider(ProviderCommand::Floor { token, price }) => {
+            output::print(format, &provider::floor(&act().await?, token, &price).await?)
+        }
+        Command::Provider(ProviderCommand::Show { provider }) => {
+            let provider = provider.map_or_else(|| key::address(&source), Ok)?;
+            output::print(format, &provider::show(&look().await?, provider).await?)
         }
         Command::Verify { evidence, offline } => verify::run(&connection, format, &evidence, offline).await,
     }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 mod customer;
+mod earnings;
 mod evidence;
+mod provider;
 mod retry;
 mod stage;
 mod troubles;

@@ -4,6 +4,7 @@ mod anvil;
 mod bucket;
 mod hawser;
 mod meter;
+mod picky;
 mod proxy;
 
 use alloy::{
@@ -22,8 +23,9 @@ use tempfile::TempDir;
 
 use anvil::Anvil;
 pub(crate) use bucket::Bucket;
-pub(crate) use hawser::Hawser;
+pub(crate) use hawser::{Hawser, Ran};
 pub(crate) use meter::Meter;
+pub(crate) use picky::Picky;
 pub(crate) use proxy::{Proxy, Trouble};
 
 /// 2.25 tokens of six decimals per GPU-hour.
@@ -37,7 +39,7 @@ const KEYS: [&str; 4] = [
     "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6",
 ];
 
-type MarketContract = ComputeMarket::ComputeMarketInstance<DynProvider>;
+pub(crate) type MarketContract = ComputeMarket::ComputeMarketInstance<DynProvider>;
 
 /// One node, one market, one provider with an offer, one customer with a thousand tokens.
 pub(crate) struct Stage {
@@ -46,6 +48,7 @@ pub(crate) struct Stage {
     pub(crate) token: TestToken::TestTokenInstance<DynProvider>,
     pub(crate) offer: String,
     pub(crate) customer: Address,
+    pub(crate) provider: Address,
     pub(crate) chain_id: u64,
     pub(crate) attestor: PrivateKeySigner,
     directory: TempDir,
@@ -67,6 +70,7 @@ impl Stage {
             token,
             offer: String::new(),
             customer,
+            provider: me,
             chain_id,
             attestor: signer(KEYS[3]),
             directory: tempfile::tempdir().unwrap(),
@@ -112,6 +116,22 @@ impl Stage {
     /// `hawser` with the key of an account that has gas and nothing else.
     pub(crate) fn rival(&self) -> Hawser {
         self.stranger().env("HAWSER_PRIVATE_KEY", KEYS[2])
+    }
+
+    /// `hawser` with the provider's key.
+    pub(crate) fn seller(&self) -> Hawser {
+        self.stranger().env("HAWSER_PRIVATE_KEY", KEYS[0]).secret(KEYS[0])
+    }
+
+    /// The market in the hands of an account that has gas and nothing else.
+    pub(crate) fn rivals_market(&self) -> (Address, MarketContract) {
+        let market = ComputeMarket::new(*self.market.address(), connect(&self.anvil.url, KEYS[2]));
+        (signer(KEYS[2]).address(), market)
+    }
+
+    /// The node behind one that answers less.
+    pub(crate) fn picky(&self) -> Picky {
+        Picky::before(&self.anvil.url)
     }
 
     /// `hawser` that knows node and market, and has no key.
@@ -164,6 +184,10 @@ impl Stage {
         self.node.get_block_number().await.unwrap()
     }
 
+    pub(crate) async fn block(&self, number: u64) -> alloy::rpc::types::Header {
+        self.node.get_block(number.into()).await.unwrap().unwrap().header
+    }
+
     pub(crate) async fn now(&self) -> u64 {
         self.node.get_block(alloy::eips::BlockId::latest()).await.unwrap().unwrap().header.timestamp
     }
@@ -174,8 +198,21 @@ impl Stage {
         self.ask("evm_mine", serde_json::json!([])).await;
     }
 
-    pub(crate) async fn ask(&self, method: &'static str, params: Value) {
-        self.node.raw_request::<_, Value>(method.into(), params).await.unwrap();
+    pub(crate) async fn ask(&self, method: &'static str, params: serde_json::Value) -> serde_json::Value {
+        self.node.raw_request(method.into(), params).await.unwrap()
+    }
+
+    /// Takes the chain back to a snapshot.
+    pub(crate) async fn undo_to(&mut self, snapshot: serde_json::Value) {
+        assert_eq!(self.ask("evm_revert", serde_json::json!([snapshot])).await, true);
+        self.reconnect();
+    }
+
+    /// A new client, where the old one's idea of the chain's head or of its own nonce is wrong.
+    pub(crate) fn reconnect(&mut self) {
+        self.node = connect(&self.anvil.url, KEYS[0]);
+        self.market = ComputeMarket::new(*self.market.address(), self.node.clone());
+        self.token = TestToken::new(*self.token.address(), self.node.clone());
     }
 
     pub(crate) async fn start(&self, job: JobId) {
@@ -194,13 +231,18 @@ impl Stage {
 
     /// A claim that rests on this evidence.
     pub(crate) async fn claim_on(&self, job: JobId, gpu_seconds: u64, evidence_root: B256) {
-        let voucher = UsageVoucher::new(job, gpu_seconds, evidence_root);
-        let digest = voucher.eip712_signing_hash(&eip712_domain(self.chain_id, *self.market.address()));
-        let signature = self.attestor.sign_hash_sync(&digest).unwrap();
-        let voucher = signed_voucher(&voucher, &signature).unwrap();
+        let voucher = self.voucher(job, gpu_seconds, evidence_root);
         let call = self.market.claim(job.offer_id().0, vec![voucher]);
         assert_eq!(call.call().await.unwrap(), U256::from(1));
         assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
+    }
+
+    /// What the attestor signs.
+    pub(crate) fn voucher(&self, job: JobId, gpu_seconds: u64, evidence_root: B256) -> ComputeMarket::Voucher {
+        let voucher = UsageVoucher::new(job, gpu_seconds, evidence_root);
+        let digest = voucher.eip712_signing_hash(&eip712_domain(self.chain_id, *self.market.address()));
+        let signature = self.attestor.sign_hash_sync(&digest).unwrap();
+        signed_voucher(&voucher, &signature).unwrap()
     }
 
     /// What the operator does when the program is done.

@@ -1,0 +1,178 @@
+//! `hawser provider`: a provider's keys and floors.
+
+use std::collections::BTreeSet;
+
+use alloy::{
+    primitives::{Address, B256, U256},
+    sol_types::SolEvent,
+};
+use hawser_contracts::ComputeMarket::{FloorSet, ProviderSet};
+use serde::Serialize;
+
+use crate::{
+    chain::Market,
+    failure::Failure,
+    job::decimal,
+    output::{Report, columns, pairs},
+    token::Token,
+};
+
+/// Keys that were set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct KeysSet {
+    provider: Address,
+    /// None where it was revoked.
+    operator: Option<Address>,
+    payout: Address,
+    tx: B256,
+}
+
+impl Report for KeysSet {
+    fn table(&self) -> String {
+        pairs([
+            ("Provider", self.provider.to_string()),
+            ("Operator", operator(self.operator)),
+            ("Payout", self.payout.to_string()),
+            ("Transaction", self.tx.to_string()),
+        ])
+    }
+}
+
+/// A floor that was set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FloorChanged {
+    provider: Address,
+    /// Per GPU-hour; 0 where the token is refused.
+    #[serde(serialize_with = "decimal")]
+    floor: U256,
+    token: Token,
+    tx: B256,
+}
+
+impl Report for FloorChanged {
+    fn table(&self) -> String {
+        pairs([
+            ("Provider", self.provider.to_string()),
+            ("Token", self.token.address.to_string()),
+            ("Floor", floor_text(self.floor, &self.token)),
+            ("Transaction", self.tx.to_string()),
+        ])
+    }
+}
+
+/// A provider as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProviderView {
+    provider: Address,
+    /// None where it was revoked.
+    operator: Option<Address>,
+    payout: Address,
+    /// Offers that were ever posted.
+    offers: u64,
+    /// Tokens for which it set a floor, or posted an offer.
+    tokens: Vec<TokenView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TokenView {
+    token: Token,
+    /// Per GPU-hour; 0 where the token is refused.
+    #[serde(serialize_with = "decimal")]
+    floor: U256,
+    #[serde(serialize_with = "decimal")]
+    credit: U256,
+}
+
+impl Report for ProviderView {
+    fn table(&self) -> String {
+        let keys = pairs([
+            ("Provider", self.provider.to_string()),
+            ("Operator", operator(self.operator)),
+            ("Payout", self.payout.to_string()),
+            ("Offers", self.offers.to_string()),
+        ]);
+        if self.tokens.is_empty() {
+            return keys;
+        }
+        let tokens = columns(
+            ["TOKEN", "FLOOR", "CREDIT"],
+            self.tokens.iter().map(|one| {
+                [one.token.address.to_string(), floor_text(one.floor, &one.token), one.token.show(one.credit)]
+            }),
+        );
+        format!("{keys}\n\n{tokens}")
+    }
+}
+
+fn operator(operator: Option<Address>) -> String {
+    operator.map_or_else(|| "none".to_owned(), |operator| operator.to_string())
+}
+
+fn floor_text(floor: U256, token: &Token) -> String {
+    if floor.is_zero() { format!("{} is refused", token.symbol) } else { format!("{} per GPU-hour", token.show(floor)) }
+}
+
+fn unless_zero(address: Address) -> Option<Address> {
+    (address != Address::ZERO).then_some(address)
+}
+
+pub(crate) async fn set(market: &Market, operator: Address, payout: Address) -> Result<KeysSet, Failure> {
+    let call = market.contract().setProvider(operator, payout).calldata().clone();
+    let receipt = market.send(market.address(), call, None).await?.receipt;
+    let tx = receipt.transaction_hash;
+    let set = receipt
+        .logs()
+        .iter()
+        .filter(|log| log.address() == market.address())
+        .find_map(|log| ProviderSet::decode_log(&log.inner).ok())
+        .ok_or_else(|| Failure::refused(format!("transaction {tx} set no keys: check --market")))?;
+    Ok(KeysSet { provider: set.provider, operator: unless_zero(set.operator), payout: set.payout, tx })
+}
+
+pub(crate) async fn floor(market: &Market, token: Address, price: &str) -> Result<FloorChanged, Failure> {
+    let me = market.me()?;
+    // The market keeps a floor for whoever calls: one of the operator's key would change nothing for the provider.
+    market.provider_keys(me).await?;
+    let token = market.token(token).await?;
+    let units = token.units(price).map_err(|problem| Failure::input(format!("the floor: {problem}")))?;
+    if units >> 80 != U256::ZERO {
+        return Err(Failure::input(format!(
+            "the floor {} is above every price that an offer can have: choose a lower one, or 0 to refuse the token",
+            token.show(units)
+        )));
+    }
+    let call = market.contract().setFloor(token.address, units).calldata().clone();
+    let receipt = market.send(market.address(), call, Some(&token)).await?.receipt;
+    let tx = receipt.transaction_hash;
+    let set = receipt
+        .logs()
+        .iter()
+        .filter(|log| log.address() == market.address())
+        .find_map(|log| FloorSet::decode_log(&log.inner).ok())
+        .ok_or_else(|| Failure::refused(format!("transaction {tx} set no floor: check --market")))?;
+    Ok(FloorChanged { provider: set.provider, floor: set.floor, token, tx })
+}
+
+pub(crate) async fn show(market: &Market, provider: Address) -> Result<ProviderView, Failure> {
+    let keys = market.provider_keys(provider).await?;
+    let offers = market.offers().await?;
+    let mine = offers.iter().filter(|offer| offer.terms.provider == provider);
+    let addresses = mine.clone().map(|offer| offer.terms.token).chain(market.floors(provider).await?);
+    let mut tokens = Vec::new();
+    for address in addresses.collect::<BTreeSet<_>>() {
+        let floor = market.floor_of(provider, address).await?;
+        let credit = market.credit(provider, address).await?;
+        tokens.push(TokenView { token: market.token_or_units(address).await?, floor, credit });
+    }
+    Ok(ProviderView {
+        provider,
+        operator: unless_zero(keys.operator),
+        payout: keys.payout,
+        offers: mine.count() as u64,
+        tokens,
+    })
+}
