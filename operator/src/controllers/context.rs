@@ -6,9 +6,9 @@ use alloy::primitives::B256;
 use hawser_contracts::{JobId, OfferId};
 use hawser_crds::{ComputeJob, GpuOffer};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::Client;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Client, ResourceExt};
 
 use super::Error;
 use super::cache::Cache;
@@ -57,6 +57,7 @@ impl Context {
 pub(crate) struct Memory {
     jobs: Mutex<HashMap<JobId, ObjectRef<DeserializeGuard<ComputeJob>>>>,
     offers: Mutex<HashMap<OfferId, ObjectRef<DeserializeGuard<GpuOffer>>>>,
+    written: Mutex<HashMap<String, u64>>,
     gone: Mutex<HashMap<JobId, Instant>>,
     closed: Mutex<HashMap<JobId, u64>>,
     pods_refused: Mutex<HashMap<JobId, PodRefused>>,
@@ -85,7 +86,25 @@ impl Memory {
         locked(&self.jobs).get(&id).cloned()
     }
 
-    pub(crate) fn forget_job(&self, id: JobId) {
+    /// The version of a job at which its status was written last.
+    pub(crate) fn wrote(&self, job: &ComputeJob, version: Option<String>) {
+        if let (Some(uid), Some(version)) = (job.uid(), version.and_then(|v| v.parse().ok())) {
+            locked(&self.written).insert(uid, version);
+        }
+    }
+
+    /// Whether a job out of a cache is older than what was written last. Versions are numbers that grow (KEP-5504); where
+    /// they can't be read, nothing is held back.
+    pub(crate) fn is_behind(&self, job: &ComputeJob) -> bool {
+        let shown: Option<u64> = job.resource_version().and_then(|v| v.parse().ok());
+        let written = job.uid().and_then(|uid| locked(&self.written).get(&uid).copied());
+        matches!((shown, written), (Some(shown), Some(written)) if shown < written)
+    }
+
+    pub(crate) fn forget_job(&self, id: JobId, job: &ComputeJob) {
+        if let Some(uid) = job.uid() {
+            locked(&self.written).remove(&uid);
+        }
         locked(&self.jobs).remove(&id);
         locked(&self.gone).remove(&id);
         locked(&self.closed).remove(&id);
@@ -156,6 +175,8 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -167,5 +188,27 @@ mod tests {
         assert_eq!(memory.refused_wallet("net", made_from), Some(why));
         assert_eq!(memory.refused_wallet("net", B256::repeat_byte(2)), None);
         assert_eq!(memory.refused_wallet("other", made_from), None);
+    }
+
+    #[test]
+    fn a_job_that_the_cache_shows_as_it_was_before_the_last_write_is_behind() {
+        let job = |version: &str| -> ComputeJob {
+            serde_json::from_value(json!({
+                "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob",
+                "metadata": {"name": "j", "uid": "u", "resourceVersion": version},
+                "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}}
+            }))
+            .unwrap()
+        };
+        let memory = Memory::default();
+        assert!(!memory.is_behind(&job("7")), "nothing was written");
+        memory.wrote(&job("7"), Some("9".to_owned()));
+        assert!(memory.is_behind(&job("7")) && memory.is_behind(&job("8")));
+        assert!(!memory.is_behind(&job("9")) && !memory.is_behind(&job("10")));
+        assert!(!memory.is_behind(&job("x")));
+        memory.wrote(&job("9"), None);
+        assert!(memory.is_behind(&job("8")), "nothing new was written");
+        memory.forget_job(JobId(alloy::primitives::B256::ZERO), &job("9"));
+        assert!(!memory.is_behind(&job("7")));
     }
 }

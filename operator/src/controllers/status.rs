@@ -8,14 +8,15 @@ use serde_json::{Value, json};
 
 use super::{Error, MANAGER, Tried};
 
-/// Writes a status by server-side apply, if it differs from the stored one.
-pub(crate) async fn write<K, S>(api: &Api<K>, object: &K, stored: Option<&S>, next: &S) -> Result<(), Error>
+/// Writes a status by server-side apply, if it differs from the stored one. Gives the object's new version, where it was
+/// written.
+pub(crate) async fn write<K, S>(api: &Api<K>, object: &K, stored: Option<&S>, next: &S) -> Result<Option<String>, Error>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
     S: Serialize + PartialEq,
 {
     if stored == Some(next) {
-        return Ok(());
+        return Ok(None);
     }
     let mut status = serde_json::to_value(next)?;
     without_null(&mut status);
@@ -23,10 +24,8 @@ where
     let body =
         json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name}, "status": status});
     let params = PatchParams::apply(MANAGER).force();
-    api.patch_status(&name, &params, &Patch::Apply(&body))
-        .await
-        .tried(|| format!("status of {} {name}", K::kind(&())))?;
-    Ok(())
+    let written = api.patch_status(&name, &params, &Patch::Apply(&body)).await;
+    Ok(written.tried(|| format!("status of {} {name}", K::kind(&())))?.resource_version())
 }
 
 /// Adds or removes a finalizer of this operator; nothing where it is so already.

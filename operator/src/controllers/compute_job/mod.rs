@@ -31,6 +31,9 @@ use super::{Context, Error, JOB_FINALIZER, Tried, status};
 use crate::attestation::JobRef;
 pub(crate) use observed::PodRefused;
 
+/// While the cache does not show yet what this operator wrote last: a look at what was before would undo it.
+const CATCH_UP: Duration = Duration::from_millis(50);
+
 /// Looks at a job and takes its next step.
 pub(crate) async fn reconcile(
     guarded: Arc<DeserializeGuard<ComputeJob>>,
@@ -42,6 +45,9 @@ pub(crate) async fn reconcile(
     let job = Arc::new(job.clone());
     let namespace = job.namespace().ok_or(Error::Unnamed("namespace"))?;
     let api: Api<ComputeJob> = Api::namespaced(context.client.clone(), &namespace);
+    if context.memory.is_behind(&job) {
+        return Ok(Action::requeue(CATCH_UP));
+    }
     if let Some(settled) = at_rest_since(&job) {
         return retire(&api, &job, settled, &context).await;
     }
@@ -59,7 +65,8 @@ pub(crate) async fn reconcile(
     let decision = decide::decide(&seen);
 
     let applied = apply::apply(&context, &seen, &decision).await;
-    status::write(&api, &job, job.status.as_ref(), &decision.status).await?;
+    let written = status::write(&api, &job, job.status.as_ref(), &decision.status).await?;
+    context.memory.wrote(&job, written);
     apply::tell(&context, &seen, &decision).await;
     applied?;
     if decision.done {
@@ -101,7 +108,7 @@ async fn finish(
     job: &Arc<ComputeJob>,
 ) -> Result<(), Error> {
     context.attestations.forget(&job_ref(job));
-    context.memory.forget_job(seen.id);
+    context.memory.forget_job(seen.id, job);
     if job.metadata.deletion_timestamp.is_some() {
         status::set_finalizer(api, job, JOB_FINALIZER, false).await?;
     }

@@ -98,7 +98,8 @@ pub(crate) fn room(
     reserve: u32,
 ) -> Result<(), String> {
     let mut held = 0;
-    for other in others.iter().filter(|other| other.turn < me.turn) {
+    // Itself it may find as it was before, or is since.
+    for other in others.iter().filter(|other| other.turn < me.turn && other.turn.name != me.turn.name) {
         if other.same_offer {
             held += other.gpus;
         }
@@ -271,6 +272,13 @@ mod tests {
         let me = claimant(&job("a", 1, 1, None), false);
         assert!(room(&me, &[claimant(&accepted, false)], capacity(1), None, 0).is_err());
         assert_eq!(room(&me, &[claimant(&accepted, true)], capacity(1), None, 0), Ok(()));
+    }
+
+    #[test]
+    fn a_job_does_not_stand_in_its_own_way() {
+        let me = claimant(&job("a", 1, 1, None), false);
+        let accepted = claimant(&job("a", 1, 1, Some((ACCEPTED, "True"))), false);
+        assert_eq!(room(&me, &[accepted], capacity(1), Some(1), 0), Ok(()));
     }
 
     #[test]
