@@ -38,8 +38,16 @@ pub(crate) struct Evidence {
     pending: VecDeque<Pending>,
 }
 
-/// The same as it is written down.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The same to be written down.
+#[derive(Debug, Serialize)]
+pub(crate) struct Keeping<'a> {
+    header: &'a Line,
+    last: &'a Line,
+    pending: &'a VecDeque<Pending>,
+}
+
+/// The same as it was written down.
+#[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Kept {
     header: Line,
     last: Line,
@@ -109,8 +117,8 @@ impl Evidence {
         }
     }
 
-    pub(crate) fn kept(&self) -> Kept {
-        Kept { header: self.header.clone(), last: self.last.clone(), pending: self.pending.clone() }
+    pub(crate) fn keeping(&self) -> Keeping<'_> {
+        Keeping { header: &self.header, last: &self.last, pending: &self.pending }
     }
 }
 

@@ -1,5 +1,6 @@
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -8,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    evidence::{Evidence, Kept},
+    evidence::{Evidence, Keeping, Kept},
     session::Memory,
 };
 use crate::started::MARKER;
@@ -30,11 +31,19 @@ pub(crate) enum JournalError {
     Chain { path: PathBuf, error: ChainError },
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Written {
     enrolled: bool,
     begin: Option<Timestamp>,
     evidence: Option<Kept>,
+}
+
+/// The same where it lies: after an outage it is long, and a copy would cost as much again.
+#[derive(Serialize)]
+struct Writing<'a> {
+    enrolled: bool,
+    begin: Option<Timestamp>,
+    evidence: Option<Keeping<'a>>,
 }
 
 impl Journal {
@@ -62,18 +71,18 @@ impl Journal {
     }
 
     pub(crate) fn keep(&self, memory: &Memory) -> Result<(), JournalError> {
-        let written = Written {
+        let writing = Writing {
             enrolled: memory.enrolled,
             begin: memory.begin,
-            evidence: memory.evidence.as_ref().map(Evidence::kept),
+            evidence: memory.evidence.as_ref().map(Evidence::keeping),
         };
         let path = self.directory.join(FILE);
         let fresh = self.directory.join("journal.new");
-        serde_json::to_vec(&written)
-            .map_err(io::Error::from)
-            .and_then(|bytes| fs::write(&fresh, bytes))
-            .and_then(|()| fs::rename(&fresh, &path))
-            .map_err(|error| JournalError::File { path, error })
+        write(&fresh, &writing).and_then(|()| fs::rename(&fresh, &path)).map_err(|error| {
+            // Half a journal would take the room that the next one needs.
+            let _ = fs::remove_file(&fresh);
+            JournalError::File { path, error }
+        })
     }
 
     /// Lets the startup probe pass.
@@ -81,4 +90,10 @@ impl Journal {
         let path = self.directory.join(MARKER);
         fs::write(&path, []).map_err(|error| JournalError::File { path, error })
     }
+}
+
+fn write(path: &Path, writing: &Writing<'_>) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    serde_json::to_writer(&mut file, writing)?;
+    file.flush()
 }

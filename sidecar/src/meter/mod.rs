@@ -139,7 +139,10 @@ impl<'a> Meter<'a> {
     async fn carry_out(&mut self, effects: Vec<Effect>) -> anyhow::Result<()> {
         // Written down before it is sent: a restart in between sends it again instead of signing another line.
         if effects.contains(&Effect::Keep) {
-            self.journal.keep(self.session.memory())?;
+            if let Err(error) = self.journal.keep(self.session.memory()) {
+                // Only a restart of this container would miss it; to end here would be that restart.
+                tracing::error!(%error, "can't write the journal: metering goes on without it");
+            }
             self.write_termination_message();
         }
         for effect in effects {

@@ -224,6 +224,44 @@ fn an_absent_operator_makes_reports_rarer_and_not_memory_full() {
     assert_eq!(wait.as_secs(), 20);
 }
 
+/// What docs/attestation.md says. The volume holds the journal twice: as it was and as it is being written.
+#[test]
+fn the_journals_volume_is_large_enough_for_two_weeks_of_eight_gpus() {
+    const VOLUME_BYTES: usize = 64 << 20;
+    let gpu_uuids: Vec<_> = (0..8).map(|n| format!("GPU-00000000-0000-0000-0000-{n:012}")).collect();
+    let sample = |uuid: &String| GpuSample {
+        uuid: uuid.clone(),
+        name: Some("NVIDIA H100 80GB HBM3 with a longer name".to_owned()),
+        utilization_gpu_percent: Some(100),
+        utilization_memory_percent: Some(100),
+        memory_used_bytes: Some(150_754_820_096),
+        memory_total_bytes: Some(150_754_820_096),
+        temperature_celsius: Some(100),
+        power_milliwatts: Some(1_000_000),
+        sm_clock_mhz: Some(1980),
+        error: None,
+    };
+    let samples: Vec<_> = gpu_uuids.iter().map(sample).collect();
+    let mut session = Session::new(Job { gpus: 8, gpu_uuids, ..job() }, key(), Memory::default());
+    session.open(B256::ZERO, "token").unwrap();
+    told(&mut session, ack(0), 0);
+    told(&mut session, started(0), 0);
+    told(&mut session, begin(1), 1);
+    let bytes =
+        |session: &Session| serde_json::to_vec(&session.memory().evidence.as_ref().unwrap().keeping()).unwrap().len();
+    let before = bytes(&session);
+    for n in 1..=20 {
+        session.report(at(n * 10), samples.clone()).unwrap();
+    }
+    let line = (bytes(&session) - before) / 20;
+    let lines = VOLUME_BYTES / 2 / line;
+    // As `report_due` stretches it.
+    let days = |interval: usize| (0..lines).map(|n| interval * (1 + n / STRETCH)).sum::<usize>() / 86_400;
+    assert!((2_000..4_500).contains(&line), "a line has {line} bytes");
+    assert!(days(10) >= 14 && days(1) >= 1, "{} days at 10 s, {} at 1 s, {lines} lines of {line}", days(10), days(1));
+    println!("{} days at 10 s, {} at 1 s, {} at 60 s, {lines} lines of {line}", days(10), days(1), days(60));
+}
+
 #[test]
 fn many_reports_are_sent_a_window_at_a_time() {
     let mut session = running();
@@ -240,7 +278,7 @@ fn many_reports_are_sent_a_window_at_a_time() {
 fn a_restarted_container_goes_on_with_the_same_chain() {
     let mut before = running();
     reported(&mut before, 10);
-    let kept = serde_json::to_string(&before.memory().evidence.as_ref().unwrap().kept()).unwrap();
+    let kept = serde_json::to_string(&before.memory().evidence.as_ref().unwrap().keeping()).unwrap();
     let kept: crate::meter::evidence::Kept = serde_json::from_str(&kept).unwrap();
     let evidence = Some(Evidence::try_from(kept).unwrap());
     let memory = Memory { enrolled: true, begin: before.memory().begin, evidence };

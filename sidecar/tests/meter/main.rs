@@ -103,6 +103,19 @@ async fn a_restarted_operator_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_cant_be_written_ends_neither_meter_nor_pay() {
+    let (driver, operator) = (Driver::new(), Operator::start());
+    let mut pod = Pod::running(&driver, &operator).await;
+    eventually("use is attested", || operator.vouched() >= GpuSeconds(2)).await;
+    pod.refuse_journal();
+    let before = operator.vouched();
+    eventually("use is attested without a journal", || operator.vouched() > GpuSeconds(before.0 + 2)).await;
+    assert!(pod.terminate().await.success());
+    let left = TerminationMessage::parse(&pod.termination_message()).unwrap();
+    assert!(left.last && left.voucher.gpu_seconds > before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_nvml_time_is_metered_and_the_evidence_says_so() {
     let operator = Operator::start();
     let mut pod = Pod::without_nvml(&operator);

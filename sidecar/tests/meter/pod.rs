@@ -129,6 +129,12 @@ impl Pod {
         PrivateKeySigner::from_bytes(&key).unwrap().address()
     }
 
+    /// Lets no further journal be written, as a full volume would.
+    pub(crate) fn refuse_journal(&self) {
+        let _ = fs::remove_file(self.volume("key/journal.new"));
+        fs::create_dir(self.volume("key/journal.new")).unwrap();
+    }
+
     pub(crate) fn termination_message(&self) -> String {
         fs::read_to_string(self.volume("termination-log")).unwrap()
     }

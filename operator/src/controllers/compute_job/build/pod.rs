@@ -84,7 +84,8 @@ pub(crate) fn pod(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> R
 fn volumes() -> Value {
     json!([
         {"name": "gpus", "emptyDir": {"sizeLimit": "1Mi"}},
-        {"name": "key", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+        // Holds meter's journal twice, and counts as meter's memory: docs/attestation.md says for how long it suffices.
+        {"name": "key", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
         {"name": "identity", "projected": {"sources": [
             {"serviceAccountToken": {"audience": "hawser-attestation", "expirationSeconds": 3600, "path": "token"}},
             {"configMap": {"name": CA_CONFIG_MAP, "items": [{"key": CA_FILE, "path": CA_FILE}]}}
@@ -112,7 +113,7 @@ fn meter(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> Value {
         "args": ["meter"],
         "restartPolicy": "Always",
         "securityContext": restricted(true),
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}},
         "env": [
             // Sees every card of the node through NVIDIA's runtime, and samples those that probe named.
             {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"},
@@ -253,5 +254,14 @@ mod tests {
         let pod = built(json!({"image": "i", "gpus": 1}));
         assert_eq!(pod.metadata.finalizers, Some(vec![POD_FINALIZER.to_owned()]));
         assert_eq!(pod.metadata.owner_references.unwrap()[0].kind, "ComputeJob");
+    }
+
+    #[test]
+    fn meters_journal_has_room_in_its_volume_and_the_volume_in_meters_memory() {
+        let spec = built(json!({"image": "i", "gpus": 1})).spec.unwrap();
+        let key = spec.volumes.unwrap().into_iter().find(|volume| volume.name == "key").unwrap().empty_dir.unwrap();
+        assert_eq!((key.medium.as_deref(), key.size_limit.unwrap().0.as_str()), (Some("Memory"), "64Mi"));
+        let meter = spec.init_containers.unwrap().into_iter().find(|c| c.name == METER).unwrap();
+        assert_eq!(meter.resources.unwrap().limits.unwrap()["memory"].0, "256Mi");
     }
 }
