@@ -3,8 +3,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Line, SignedVoucher};
 
-/// What Kubernetes keeps of a container's termination message, in bytes.
+/// What Kubernetes keeps of a container's termination message at most, in bytes.
 pub const MAX_TERMINATION_BYTES: usize = 4096;
+/// What meter writes of it. Kubelet divides 12 KiB by all containers of a pod and cuts what is longer: so many bytes
+/// survive with six containers, where the job's own are three and others may be injected.
+const WRITTEN_BYTES: usize = 2048;
 
 /// What meter leaves in its termination message at every report: kubelet keeps it in the pod's status, so the newest
 /// voucher outlives meter, the operator and the network between them.
@@ -49,13 +52,45 @@ impl TerminationMessage {
     pub fn to_text(mut self) -> Result<String, TerminationError> {
         loop {
             let text = serde_json::to_string(&self)?;
-            if text.len() <= MAX_TERMINATION_BYTES {
+            if text.len() <= WRITTEN_BYTES {
                 return Ok(text);
             }
             if self.lines.is_empty() {
                 return Err(TerminationError::TooLong(text.len()));
             }
             self.lines.remove(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::{primitives::B256, signers::local::PrivateKeySigner};
+
+    use super::*;
+    use crate::{EvidenceRoot, GpuSeconds, JobId, Market};
+
+    fn message(lines: usize, bytes: usize) -> TerminationMessage {
+        let key = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
+        let (market, job) = (Market::default(), JobId(B256::repeat_byte(7)));
+        let root = EvidenceRoot(B256::repeat_byte(0xff));
+        let voucher = SignedVoucher::sign(&key, market, job, GpuSeconds(u64::MAX), root).unwrap();
+        let line = |n: usize| Line { body: format!("{n:0bytes$}"), signature: voucher.signature };
+        let lines = (0..lines).map(line).collect();
+        TerminationMessage { attestor: key.address(), voucher, sequence: u64::MAX, last: true, lines }
+    }
+
+    /// Kubelet divides 12 KiB by all containers of a pod.
+    #[test]
+    fn what_is_written_survives_in_a_pod_of_six_containers() {
+        for (lines, bytes, kept) in [(0, 0, 0), (1, 1200, 1), (16, 300, 2), (16, 3300, 0)] {
+            let whole = message(lines, bytes);
+            let text = whole.clone().to_text().unwrap();
+            assert!(text.len() <= 12 * 1024 / 6, "{lines} lines of {bytes} bytes are {}", text.len());
+            let read = TerminationMessage::parse(&text).unwrap();
+            assert_eq!(read.voucher, whole.voucher);
+            assert!(read.lines.len() >= kept, "{} of {lines} lines of {bytes} bytes", read.lines.len());
+            assert!(whole.lines.ends_with(&read.lines), "the oldest go first");
         }
     }
 }
