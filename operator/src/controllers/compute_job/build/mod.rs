@@ -1,9 +1,16 @@
 //! What a job needs in the cluster, as pure functions of the job, its offer and the operator's settings.
 
+mod env;
 mod isolation;
 mod pod;
 
+#[allow(unused_imports, reason = "for the policy, which declines what the API server would refuse for ever")]
+pub(crate) use env::is_env_name;
+#[allow(unused_imports, reason = "for jobs that may go nowhere, not even to DNS")]
+pub(crate) use isolation::Attestation;
 pub(crate) use isolation::{ca_config_map, network_policy, service_account};
+#[allow(unused_imports, reason = "for jobs that may go nowhere, not even to DNS")]
+pub(crate) use pod::knowing;
 pub(crate) use pod::{PodInput, pod};
 
 /// Service account of the jobs' pods: it has no role, and only meter gets a token of it, for one audience.

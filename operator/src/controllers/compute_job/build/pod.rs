@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use hawser_crds::{ComputeJob, GpuOffer};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{HostAlias, Pod};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
@@ -9,6 +11,7 @@ use super::{
     CA_CONFIG_MAP, CA_FILE, CUSTOMER, JOB_LABEL, METER, POD_FINALIZER, PRIORITY_CLASS, PROBE, SERVICE_ACCOUNT,
 };
 use crate::controllers::compute_job::policy::Resources;
+use crate::controllers::compute_job::quantity::{Amount, parse};
 use crate::controllers::gpu_offer::capacity::node_selector;
 use crate::controllers::{OFFER_LABEL, label_value};
 
@@ -81,6 +84,19 @@ pub(crate) fn pod(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> R
     }))
 }
 
+/// Tells the pod the attestation service's address: with it meter needs no DNS. A host that is an address itself, as
+/// one made from the URL may be, says it already.
+#[allow(dead_code, reason = "for jobs whose NetworkPolicy is made with the same address")]
+pub(crate) fn knowing(mut pod: Pod, host: &str, address: IpAddr) -> Pod {
+    if host.parse::<IpAddr>().is_err()
+        && let Some(spec) = &mut pod.spec
+    {
+        let alias = HostAlias { ip: address.to_string(), hostnames: Some(vec![host.to_owned()]) };
+        spec.host_aliases.get_or_insert_default().push(alias);
+    }
+    pod
+}
+
 fn volumes() -> Value {
     json!([
         {"name": "gpus", "emptyDir": {"sizeLimit": "1Mi"}},
@@ -145,13 +161,15 @@ fn meter(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> Value {
 fn customer(job: &ComputeJob, resources: &Resources, gpus: &Value) -> Value {
     let workload = &job.spec.workload;
     let mut limits = gpus.clone();
-    limits["cpu"] = json!(resources.cpu.0);
-    limits["memory"] = json!(resources.memory.0);
-    limits["ephemeral-storage"] = json!(resources.storage.0);
+    limits["cpu"] = json!(normal(&resources.cpu));
+    limits["memory"] = json!(normal(&resources.memory));
+    limits["ephemeral-storage"] = json!(normal(&resources.storage));
     let mut requests = limits.clone();
     // Memory and disk are the job's own. CPU is shared by weight, so that a node with fewer CPUs than the offer's limit
-    // times its GPUs can still run a job on each.
-    requests["cpu"] = json!(format!("{}m", 100 * job.spec.workload.gpus));
+    // times its GPUs can still run a job on each. No more than the limit, or the API server refuses the pod.
+    let share = Amount(100).times(workload.gpus);
+    let least = parse(&resources.cpu).map_or(share, |limit| limit.min(share));
+    requests["cpu"] = json!(least.to_quantity().0);
     json!({
         "name": CUSTOMER,
         "image": workload.image,
@@ -164,6 +182,11 @@ fn customer(job: &ComputeJob, resources: &Resources, gpus: &Value) -> Value {
     })
 }
 
+/// A quantity as the API server takes it: a customer may have written blanks around it.
+fn normal(quantity: &Quantity) -> String {
+    parse(quantity).map_or_else(|| quantity.0.clone(), |amount| amount.to_quantity().0)
+}
+
 fn restricted(read_only: bool) -> Value {
     json!({
         "allowPrivilegeEscalation": false,
@@ -174,12 +197,14 @@ fn restricted(read_only: bool) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-
     use super::*;
 
-    #[expect(clippy::needless_pass_by_value, reason = "json! at the call reads best")]
     fn built(workload: Value) -> Pod {
+        built_with(workload, "8")
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "json! at the call reads best")]
+    fn built_with(workload: Value, cpu: &str) -> Pod {
         let offer = serde_json::from_value(json!({
             "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "h100", "namespace": "tenants"},
             "spec": {
@@ -195,7 +220,7 @@ mod tests {
         }))
         .unwrap();
         let resources = Resources {
-            cpu: Quantity("8".to_owned()),
+            cpu: Quantity(cpu.to_owned()),
             memory: Quantity("32Gi".to_owned()),
             storage: Quantity("40Gi".to_owned()),
         };
@@ -257,11 +282,34 @@ mod tests {
     }
 
     #[test]
+    fn no_more_cpu_is_requested_than_the_limit() {
+        for (cpu, gpus, limit, request) in
+            [("8", 2, "8", "200m"), ("50m", 1, "50m", "50m"), (" 0.15 ", 2, "150m", "150m"), ("1", 10, "1", "1")]
+        {
+            let spec = built_with(json!({"image": "i", "gpus": gpus}), cpu).spec.unwrap();
+            let resources = spec.containers[0].resources.clone().unwrap();
+            let of = |list: Option<BTreeMap<String, Quantity>>| list.unwrap()["cpu"].0.clone();
+            assert_eq!((of(resources.limits).as_str(), of(resources.requests).as_str()), (limit, request), "{cpu:?}");
+        }
+    }
+
+    #[test]
     fn meters_journal_has_room_in_its_volume_and_the_volume_in_meters_memory() {
         let spec = built(json!({"image": "i", "gpus": 1})).spec.unwrap();
         let key = spec.volumes.unwrap().into_iter().find(|volume| volume.name == "key").unwrap().empty_dir.unwrap();
         assert_eq!((key.medium.as_deref(), key.size_limit.unwrap().0.as_str()), (Some("Memory"), "64Mi"));
         let meter = spec.init_containers.unwrap().into_iter().find(|c| c.name == METER).unwrap();
         assert_eq!(meter.resources.unwrap().limits.unwrap()["memory"].0, "256Mi");
+    }
+
+    #[test]
+    fn a_pod_that_may_not_ask_dns_knows_the_attestation_service_by_address() {
+        let plain = || built(json!({"image": "i", "gpus": 1}));
+        let address = "10.96.0.7".parse().unwrap();
+        let spec = knowing(plain(), "hawser-attestation.hawser.svc", address).spec.unwrap();
+        let alias =
+            HostAlias { ip: "10.96.0.7".to_owned(), hostnames: Some(vec!["hawser-attestation.hawser.svc".to_owned()]) };
+        assert_eq!(spec.host_aliases, Some(vec![alias]));
+        assert_eq!(knowing(plain(), "10.96.0.7", address), plain());
     }
 }
