@@ -16,6 +16,12 @@ use super::{expected::ExpectedJob, refusal::Refusal};
 /// and ends meter after that.
 const END_TOLERANCE: Duration = Duration::from_secs(4);
 
+/// So long after the end of the customer's container a last voucher that is too high may still come into bounds: where
+/// the node's clock is ahead, so is kubelet's word of that end.
+const LAST_WORDS_WITHIN: Duration = Duration::from_mins(1);
+/// What a clock is believed to be wrong by, where it alone would explain a count that is too high.
+const FARTHEST_CLOCK: Duration = Duration::from_hours(1);
+
 /// A report that counts: the evidence with it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Checked {
@@ -79,6 +85,26 @@ pub(super) fn check_voucher(
     }
     check_signer(expected, attestor, voucher)?;
     check_bound(expected, base, voucher.gpu_seconds, now)
+}
+
+/// The same where a refusal may not be the last word: `OutOfBounds` becomes `Unavailable` until time alone can't mend it.
+pub(super) fn check_last_voucher(
+    expected: &ExpectedJob,
+    attestor: Address,
+    base: GpuSeconds,
+    voucher: &SignedVoucher,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    check_voucher(expected, attestor, base, voucher, now).map_err(|refusal| {
+        let mends = match expected.ended {
+            Some(ended) => now < later(ended, LAST_WORDS_WITHIN),
+            None => voucher.gpu_seconds <= most(expected, base, later(now, LAST_WORDS_WITHIN)),
+        };
+        if refusal.reason == RejectReason::OutOfBounds && mends {
+            return Refusal::new(RejectReason::Unavailable, format!("{}; it is read again", refusal.message));
+        }
+        refusal
+    })
 }
 
 /// A line out of a termination message, as the next of the evidence.
@@ -180,11 +206,32 @@ fn check_bound(expected: &ExpectedJob, base: GpuSeconds, count: GpuSeconds, now:
         (Some(begin), None) => format!("it began at {begin}"),
         (Some(begin), Some(end)) => format!("it ran from {begin} to {end}"),
     };
-    let message = format!(
-        "{count} GPU-seconds are more than {most}: {base} before, {} GPUs, and {ran} (are the nodes' clocks right?)",
-        expected.gpus
-    );
+    let clock = match clock_ahead(expected, base, count, now) {
+        Some(seconds) => format!("the node's clock is {seconds} s ahead of the operator's, or the count is wrong"),
+        None => "are the nodes' clocks right?".to_owned(),
+    };
+    let message =
+        format!("{count} GPU-seconds are more than {most}: {base} before, {} GPUs, and {ran} ({clock})", expected.gpus);
     Err(Refusal::new(RejectReason::OutOfBounds, message))
+}
+
+/// By how many seconds the node's clock is ahead of the operator's, if that explains a count that is too high.
+fn clock_ahead(expected: &ExpectedJob, base: GpuSeconds, count: GpuSeconds, now: Timestamp) -> Option<u64> {
+    let until = match expected.ended {
+        None => later(now, FARTHEST_CLOCK),
+        // Kubelet says an end that the operator's clock has not reached.
+        Some(ended) if ended >= now => later(ended, Duration::from_secs(1)),
+        Some(_) => return None,
+    };
+    if expected.begin.is_none() || count > most(expected, base, until) {
+        return None;
+    }
+    let excess = count.0.saturating_sub(most(expected, base, now).0);
+    Some(excess.div_ceil(u64::from(expected.gpus).max(1)) + TOLERANCE.as_secs())
+}
+
+fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 /// Most GPU-seconds that can have been used: what was vouched for before, and running time times GPUs.

@@ -189,3 +189,21 @@ fn a_voucher_without_evidence_is_held_to_the_same_bounds() {
     let other_job = SignedVoucher { job: JobId(B256::repeat_byte(8)), ..voucher(100) };
     assert_eq!(check(&other_job).unwrap_err().reason, RejectReason::BadSignature);
 }
+
+#[test]
+fn a_node_clock_that_is_ahead_is_named_in_seconds() {
+    let chain = opened();
+    let said =
+        |expected: &ExpectedJob, count| check(expected, Some(&chain), &report(&chain, count)).unwrap_err().message;
+    // Ten seconds more of two GPUs than there can be, beyond a tolerance of two.
+    assert!(said(&expected(), 274).contains("clock is 12 s ahead"), "{}", said(&expected(), 274));
+    // An hour more is no clock's doing, and after the end no clock explains anything.
+    let much = 254 + 2 * 3700;
+    assert!(!said(&expected(), much).contains("ahead"), "{}", said(&expected(), much));
+    let ended = ExpectedJob { ended: Some(at(NOW - 40)), ..expected() };
+    assert!(!said(&ended, 190).contains("ahead"), "{}", said(&ended, 190));
+    // The end lies in the future, but not that far.
+    let ended = ExpectedJob { ended: Some(at(NOW + 10)), ..expected() };
+    assert!(said(&ended, 274).contains("clock is 12 s ahead"), "{}", said(&ended, 274));
+    assert!(!said(&ended, 290).contains("ahead"), "{}", said(&ended, 290));
+}

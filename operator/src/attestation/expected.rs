@@ -4,6 +4,8 @@ use alloy::primitives::Address;
 use hawser_attestation::{GpuSeconds, JobId, Market, SignedVoucher};
 use jiff::Timestamp;
 
+use super::refusal::Refusal;
+
 /// A `ComputeJob` in this cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobRef {
@@ -72,7 +74,8 @@ pub struct Attested {
     pub attestor: Address,
     /// The job's GPUs as NVML gave them to probe; empty where NVML is not visible.
     pub gpu_uuids: Vec<String>,
-    /// The newest voucher whose evidence is stored; its signer is `voucher_attestor`.
+    /// The newest voucher that was checked; its signer is `voucher_attestor`. Its evidence is stored, but for one out
+    /// of a termination message while the store is away.
     pub voucher: Option<SignedVoucher>,
     /// Who signed `voucher`.
     pub voucher_attestor: Option<Address>,
@@ -88,4 +91,28 @@ pub struct Attested {
     pub finished: bool,
     /// Where the customer reads the evidence: `<this>/<attestor>/<000000>.jsonl`.
     pub evidence_url: String,
+}
+
+/// What was heard of a job at all, from before an attestor enrolled on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Since when this operator listens: silence before it says nothing.
+    pub since: Timestamp,
+    /// The job's sidecar has a stream open.
+    pub connected: bool,
+    /// When the newest report was taken; none: not since `since`.
+    pub last_report: Option<Timestamp>,
+    /// What was refused last.
+    pub rejection: Option<Rejection>,
+}
+
+/// A refusal that concerns a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// When.
+    pub at: Timestamp,
+    /// How many there were since [`Heard::since`].
+    pub times: u64,
+    /// Why.
+    pub refusal: Refusal,
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::MutexGuard;
 
 use super::{
-    check::{Checked, check_report, check_voucher, follow},
+    check::{Checked, check_last_voucher, check_report, follow},
     enrol::Proven,
     evidence::Stored,
     expected::{ExpectedJob, JobRef},
@@ -93,12 +93,19 @@ impl Attestations {
         let Some((expected, ledger)) = self.expected(job) else { return Err(over(job)) };
         let proven = Proven { job: job.clone(), id: expected.id, attestor: message.attestor, gpu_uuids: None };
         let mut ledger = ledger.lock().await;
-        let stored = self.open(&mut ledger, &proven).await?.clone();
-        let base = base(&expected, stored.chain.as_ref());
-        check_voucher(&expected, message.attestor, base, &message.voucher, now)?;
+        let opened = self.open(&mut ledger, &proven).await.cloned();
+        let base = base(&expected, opened.as_ref().ok().and_then(|stored| stored.chain.as_ref()));
+        check_last_voucher(&expected, message.attestor, base, &message.voucher, now)?;
+        // The voucher is good, so it can be claimed while the store is away; its evidence is stored when this is read
+        // again.
+        let offer = |unavailable| {
+            self.offer(job, message.attestor, message.voucher);
+            unavailable
+        };
+        let stored = opened.map_err(offer)?;
         let (chain, lines) = continued(stored.chain.clone(), &message.lines)?;
         if let Some(chain) = chain.clone().filter(|_| !lines.is_empty()) {
-            self.store(&mut ledger, &proven, &stored, chain, &lines).await?;
+            self.store(&mut ledger, &proven, &stored, chain, &lines).await.map_err(offer)?;
         }
         if let Some(chain) = &chain {
             let new = u64::try_from(lines.len()).unwrap_or(u64::MAX);

@@ -21,7 +21,7 @@ mod review;
 mod serve;
 
 pub use evidence::{EvidenceStore, EvidenceStoreError};
-pub use expected::{Attested, ExpectedJob, ExpectedPod, JobRef, StartedJob};
+pub use expected::{Attested, ExpectedJob, ExpectedPod, Heard, JobRef, Rejection, StartedJob};
 pub use refusal::Refusal;
 pub use registry::Attestations;
 pub use review::{AUDIENCE, KubeTokenReviewer, ReviewError, Reviewed, TokenReviewer};

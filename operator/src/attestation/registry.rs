@@ -5,14 +5,14 @@ use std::{
 
 use alloy::primitives::Address;
 use hawser_attestation::{Chain, JobId, SignedVoucher};
-use hawser_proto::attestation::{Directive, OperatorMessage, RejectReason, operator_message};
+use hawser_proto::attestation::{Directive, OperatorMessage, operator_message};
 use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc};
 
 use super::{
     directives::Told,
     evidence::{EvidenceStore, Stored},
-    expected::{Attested, ExpectedJob, JobRef},
+    expected::{Attested, ExpectedJob, Heard, JobRef, Rejection},
     refusal::Refusal,
 };
 
@@ -33,14 +33,8 @@ struct Entry {
     attested: Option<Attested>,
     ledger: Ledger,
     stream: Option<Stream>,
-    refused: Option<Refused>,
-}
-
-#[derive(Clone, Debug)]
-struct Refused {
-    times: u64,
-    reason: RejectReason,
-    text: String,
+    refused: Option<Rejection>,
+    since: Timestamp,
 }
 
 /// An attestor's evidence; whoever holds the lock is the one who writes it.
@@ -82,6 +76,7 @@ impl Attestations {
             ledger: Ledger::default(),
             stream: None,
             refused: None,
+            since: Timestamp::now(),
             expected: expected.clone(),
         });
         entry.expected = expected;
@@ -103,13 +98,25 @@ impl Attestations {
         let entry = jobs.get(job)?;
         let mut attested = entry.attested.clone()?;
         attested.rejected = entry.refused.as_ref().map_or(0, |refused| refused.times);
-        attested.last_rejection = entry.refused.as_ref().map(|refused| refused.text.clone());
+        attested.last_rejection = entry.refused.as_ref().map(|refused| refused.refusal.to_string());
         Some(attested)
     }
 
     /// Why the last message for a job was refused, even where nobody has enrolled.
     pub fn last_rejection(&self, job: &JobRef) -> Option<String> {
-        Some(self.jobs().get(job)?.refused.as_ref()?.text.clone())
+        Some(self.jobs().get(job)?.refused.as_ref()?.refusal.to_string())
+    }
+
+    /// What was heard of a job, also before an attestor enrolled; `None` for a job that is not expected.
+    pub fn heard(&self, job: &JobRef) -> Option<Heard> {
+        let jobs = self.jobs();
+        let entry = jobs.get(job)?;
+        Some(Heard {
+            since: entry.since,
+            connected: entry.stream.as_ref().is_some_and(|stream| !stream.sender.is_closed()),
+            last_report: entry.attested.as_ref().and_then(|attested| attested.last_report),
+            rejection: entry.refused.clone(),
+        })
     }
 
     /// Jobs to look at again: an attestor enrolled, the first voucher came, something was refused for a new reason,
@@ -174,6 +181,14 @@ impl Attestations {
         }
     }
 
+    /// A termination message's voucher was checked; its evidence is not stored yet.
+    pub(super) fn offer(&self, job: &JobRef, attestor: Address, voucher: SignedVoucher) {
+        if let Some(entry) = self.jobs().get_mut(job) {
+            let url = self.0.evidence.public_url(entry.expected.id);
+            entry.attested.get_or_insert_with(|| nothing_yet(attestor, url)).offer(attestor, voucher);
+        }
+    }
+
     /// A termination message's voucher was taken; no more comes from this attestor.
     pub(super) fn terminated(&self, job: &JobRef, attestor: Address, voucher: SignedVoucher) {
         if let Some(entry) = self.jobs().get_mut(job) {
@@ -189,9 +204,9 @@ impl Attestations {
         let mut new = false;
         if let Some(entry) = self.jobs().get_mut(job) {
             let before = entry.refused.take();
-            new = before.as_ref().is_none_or(|before| before.reason != refusal.reason);
+            new = before.as_ref().is_none_or(|before| before.refusal.reason != refusal.reason);
             let times = before.map_or(0, |before| before.times) + 1;
-            entry.refused = Some(Refused { times, reason: refusal.reason, text: refusal.to_string() });
+            entry.refused = Some(Rejection { at: Timestamp::now(), times, refusal: refusal.clone() });
         }
         if new {
             self.notify(job);

@@ -2,11 +2,11 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test")]
 
+mod last_words;
 mod sidecar;
 mod world;
 
-use hawser_attestation::{GpuSeconds, TerminationMessage, verify};
-use hawser_operator::attestation::Attestations;
+use hawser_attestation::{GpuSeconds, verify};
 use hawser_proto::attestation::{Directive, RejectReason, directive};
 
 use crate::{
@@ -103,6 +103,30 @@ async fn a_pod_that_is_not_the_jobs_cannot_enrol() {
     }
     assert_eq!(world.attestations.attested(&world::job()), None);
     assert!(world.attestations.last_rejection(&world::job()).unwrap().starts_with("WrongPod: "));
+    let heard = world.attestations.heard(&world::job()).unwrap();
+    let rejection = heard.rejection.unwrap();
+    assert_eq!((rejection.times, rejection.refusal.word()), (2, "WrongPod"));
+    assert!(rejection.at >= heard.since && heard.last_report.is_none() && !heard.connected);
+}
+
+#[tokio::test]
+async fn silence_can_be_told_from_use() {
+    let world = World::new().await;
+    let heard = || world.attestations.heard(&world::job());
+    assert_eq!(heard(), None);
+    let mut sidecar = world.running_sidecar(30).await;
+    assert_eq!(heard().map(|heard| (heard.connected, heard.last_report)), Some((true, None)));
+    sidecar.header(0).await.acked();
+    let last = heard().unwrap().last_report.unwrap();
+    assert!(last >= heard().unwrap().since && last <= jiff::Timestamp::now());
+    drop(sidecar);
+    for _ in 0..100 {
+        if !heard().unwrap().connected {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(heard().map(|heard| (heard.connected, heard.last_report)), Some((false, Some(last))));
 }
 
 #[tokio::test]
@@ -154,32 +178,4 @@ async fn reports_made_while_the_operator_was_away_all_count() {
     sidecar.acked_up_to(91).await;
     let summary = verify(&world.evidence(sidecar.address()).await).unwrap();
     assert_eq!((summary.reports, summary.gpu_seconds), (90, GpuSeconds(90)));
-}
-
-#[tokio::test]
-async fn a_termination_message_brings_the_voucher_and_its_evidence() {
-    let mut world = World::new().await;
-    let mut sidecar = world.running_sidecar(30).await;
-    sidecar.header(0).await.acked();
-    sidecar.report(20).await.acked();
-    let line = sidecar.made_line(40, true);
-    let text = sidecar.termination_message(40, &line);
-    world.restart().await;
-    world.expect_all();
-    let read = |attestations: Attestations, text: String| async move {
-        attestations.read_termination_message(&world::job(), &text).await
-    };
-    let voucher = read(world.attestations.clone(), text.clone()).await.unwrap();
-    assert_eq!(voucher.gpu_seconds, GpuSeconds(40));
-    assert!(world.attested().finished);
-    assert_eq!(world.attested().voucher, Some(voucher));
-    let summary = verify(&world.evidence(sidecar.address()).await).unwrap();
-    assert_eq!(summary.vouched(voucher.evidence_root), Some(GpuSeconds(40)));
-    // Read twice, as after a restart: the same again.
-    assert_eq!(read(world.attestations.clone(), text.clone()).await, Ok(voucher));
-
-    let mut more = TerminationMessage::parse(&text).unwrap();
-    more.voucher.gpu_seconds = GpuSeconds(41);
-    let refusal = read(world.attestations.clone(), more.to_text().unwrap()).await.unwrap_err();
-    assert_eq!(refusal.reason, RejectReason::BadSignature);
 }

@@ -7,7 +7,7 @@ use alloy::{
     signers::{SignerSync, local::PrivateKeySigner},
 };
 use hawser_attestation::{
-    Body, EvidenceRoot, GpuSample, GpuSeconds, Header, Line, Nvml, SignedVoucher, TerminationMessage,
+    Body, EvidenceRoot, GpuSample, GpuSeconds, Header, JobId, Line, Nvml, SignedVoucher, TerminationMessage,
     session_proof_hash,
 };
 use hawser_proto::attestation::{
@@ -28,6 +28,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Sidecar {
     key: PrivateKeySigner,
+    job: JobId,
     pub(crate) began: Option<Timestamp>,
     created: Timestamp,
     root: EvidenceRoot,
@@ -67,6 +68,7 @@ impl Sidecar {
     pub(crate) fn new(_world: &World) -> Self {
         Self {
             key: PrivateKeySigner::random(),
+            job: id(),
             began: None,
             created: world::now() - world::seconds(3600),
             root: EvidenceRoot::EMPTY,
@@ -77,21 +79,36 @@ impl Sidecar {
         }
     }
 
+    /// The sidecar of another job than the usual one.
+    pub(crate) fn of(job: JobId, world: &World) -> Self {
+        Self { job, ..Self::new(world) }
+    }
+
     pub(crate) fn address(&self) -> Address {
         self.key.address()
     }
 
     pub(crate) async fn enroll(&mut self, world: &World, token: &str) -> Answer {
-        let nonce = self.open(world).await;
+        self.try_enroll(world, token).await.expect("a stream")
+    }
+
+    /// `None`: the service had no seat for it.
+    pub(crate) async fn try_enroll(&mut self, world: &World, token: &str) -> Option<Answer> {
+        let nonce = self.try_open(world).await?;
         let message = sidecar_message::Message::Enroll(Enroll {
-            job_id: id().0.to_vec(),
+            job_id: self.job.0.to_vec(),
             attestor: self.address().to_vec(),
             token: token.to_owned(),
             gpu_uuids: gpu_uuids(),
             proof: self.prove(nonce),
         });
         self.say(message).await;
-        self.answer().await
+        Some(self.answer().await)
+    }
+
+    /// Opens a stream and says nothing on it.
+    pub(crate) async fn wait_in_silence(&mut self, world: &World) -> bool {
+        self.try_open(world).await.is_some()
     }
 
     pub(crate) async fn resume(&mut self, world: &World) -> Answer {
@@ -106,26 +123,28 @@ impl Sidecar {
     }
 
     async fn say_resume(&mut self, proof: Vec<u8>) -> Answer {
-        let (job_id, attestor) = (id().0.to_vec(), self.address().to_vec());
+        let (job_id, attestor) = (self.job.0.to_vec(), self.address().to_vec());
         self.say(sidecar_message::Message::Resume(Resume { job_id, attestor, proof })).await;
         self.answer().await
     }
 
     fn prove(&mut self, nonce: B256) -> Vec<u8> {
-        let hash = session_proof_hash(market(), id(), nonce);
+        let hash = session_proof_hash(market(), self.job, nonce);
         self.proof = self.key.sign_hash_sync(&hash).unwrap().as_bytes().to_vec();
         self.proof.clone()
     }
 
     async fn open(&mut self, world: &World) -> B256 {
-        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&world.ca));
-        let channel = Channel::from_shared(world.url.clone()).unwrap().tls_config(tls).unwrap();
+        self.try_open(world).await.expect("a stream")
+    }
+
+    async fn try_open(&mut self, world: &World) -> Option<B256> {
         let (sender, receiver) = mpsc::channel(128);
-        let mut client = AttestationClient::new(channel.connect().await.unwrap());
-        let stream = client.attest(ReceiverStream::new(receiver)).await.unwrap().into_inner();
+        let mut client = AttestationClient::new(connect(&world.url, &world.ca).await?);
+        let stream = client.attest(ReceiverStream::new(receiver)).await.ok()?.into_inner();
         self.stream = Some((sender, stream));
         match self.next_message().await {
-            operator_message::Message::Hello(hello) => B256::from_slice(&hello.nonce),
+            operator_message::Message::Hello(hello) => Some(B256::from_slice(&hello.nonce)),
             other => panic!("Hello comes first, not {other:?}"),
         }
     }
@@ -271,6 +290,12 @@ impl Sidecar {
         let message = timeout(PATIENCE, stream.message()).await.expect("the operator answers in time");
         message.unwrap().expect("the stream is open").message.unwrap()
     }
+}
+
+/// A connection without a stream; `None`: it was closed at once.
+pub(crate) async fn connect(url: &str, ca: &str) -> Option<Channel> {
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+    Channel::from_shared(url.to_owned()).unwrap().tls_config(tls).unwrap().connect().await.ok()
 }
 
 fn sign(key: &PrivateKeySigner, before: EvidenceRoot, sequence: u64, body: &Body, count: u64) -> Report {

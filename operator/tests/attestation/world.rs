@@ -1,7 +1,13 @@
 //! The real service on a socket of its own, with the real evidence store in a directory; what stands in for the API
 //! server's `TokenReview` is named so.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use alloy::primitives::{Address, B256};
 use futures::StreamExt;
@@ -45,12 +51,23 @@ pub(crate) fn seconds(n: i64) -> SignedDuration {
     SignedDuration::from_secs(n)
 }
 
-/// Stands in for the API server: knows three tokens.
-struct FakeTokenReviewer;
+/// Stands in for the API server: knows three tokens, and one of each of many jobs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FakeTokenReviewer {
+    asked: Arc<AtomicUsize>,
+    /// Most questions that were open at once.
+    pub(crate) most: Arc<AtomicUsize>,
+}
 
 impl TokenReviewer for FakeTokenReviewer {
     async fn review(&self, token: &str) -> Result<Reviewed, ReviewError> {
+        let at_once = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(at_once, Ordering::SeqCst);
+        let slow = if token.starts_with("slow") { 500 } else { 0 };
+        tokio::time::sleep(Duration::from_millis(slow)).await;
+        self.asked.fetch_sub(1, Ordering::SeqCst);
         let (pod, uid) = match token {
+            token if token.starts_with("many-") => (token, "new"),
             "token of job-1" => ("job-1", "new"),
             "token of an older job-1" => ("job-1", "old"),
             "token of job-2" => ("job-2", "other"),
@@ -69,6 +86,7 @@ pub(crate) struct World {
     pub(crate) attestations: Attestations,
     pub(crate) url: String,
     pub(crate) ca: String,
+    pub(crate) reviewer: FakeTokenReviewer,
     tls: TlsPem,
     directory: tempfile::TempDir,
     expected: Mutex<ExpectedJob>,
@@ -82,7 +100,8 @@ impl World {
             rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let tls = TlsPem { certificate: cert.pem(), key: signing_key.serialize_pem() };
         let directory = tempfile::tempdir().unwrap();
-        let (attestations, url, cancel, serving) = start(&directory, tls.clone()).await;
+        let reviewer = FakeTokenReviewer::default();
+        let (attestations, url, cancel, serving) = start(&directory, tls.clone(), reviewer.clone()).await;
         let expected = Mutex::new(ExpectedJob {
             job: job(),
             id: id(),
@@ -95,14 +114,15 @@ impl World {
             ended: None,
             voucher: None,
         });
-        Self { attestations, url, ca: tls.certificate.clone(), tls, directory, expected, cancel, serving }
+        Self { attestations, url, ca: tls.certificate.clone(), reviewer, tls, directory, expected, cancel, serving }
     }
 
     /// Ends the service and all that it has in memory, and starts another one on the same evidence.
     pub(crate) async fn restart(&mut self) {
         self.cancel.cancel();
         (&mut self.serving).await.unwrap();
-        let (attestations, url, cancel, serving) = start(&self.directory, self.tls.clone()).await;
+        let (attestations, url, cancel, serving) =
+            start(&self.directory, self.tls.clone(), self.reviewer.clone()).await;
         (self.attestations, self.url, self.cancel, self.serving) = (attestations, url, cancel, serving);
     }
 
@@ -110,6 +130,25 @@ impl World {
         let mut expected = self.expected.lock().unwrap();
         change(&mut expected);
         self.attestations.expect(expected.clone());
+    }
+
+    /// Expects one of many jobs; its pod's token is its name.
+    pub(crate) fn expect_one_of_many(&self, n: u8) -> (JobRef, JobId) {
+        let job = JobRef { namespace: "tenants".to_owned(), name: format!("many-{n}") };
+        let id = JobId(B256::with_last_byte(n));
+        let pod = Some(ExpectedPod { name: job.name.clone(), ..pod() });
+        let usual = self.expected.lock().unwrap().clone();
+        self.attestations.expect(ExpectedJob { job: job.clone(), id, pod, ..usual });
+        (job, id)
+    }
+
+    /// Makes every write of the sidecar's evidence fail until the evidence is given back.
+    pub(crate) fn lose_evidence_of(&self, sidecar: &Sidecar) -> LostEvidence {
+        let at = self.directory.path().join(hawser_attestation::evidence_prefix(id(), sidecar.address()));
+        let kept = self.directory.path().join("kept");
+        std::fs::rename(&at, &kept).unwrap();
+        std::fs::write(&at, "no directory").unwrap();
+        LostEvidence { at, kept }
     }
 
     pub(crate) fn expect_all(&self) {
@@ -155,9 +194,29 @@ impl World {
     }
 }
 
+pub(crate) struct LostEvidence {
+    at: std::path::PathBuf,
+    kept: std::path::PathBuf,
+}
+
+impl LostEvidence {
+    /// Makes reading fail too.
+    pub(crate) fn spoil(&self) {
+        std::fs::remove_file(&self.at).unwrap();
+        std::fs::create_dir(&self.at).unwrap();
+        std::fs::write(self.at.join("000000.jsonl"), "no evidence").unwrap();
+    }
+
+    pub(crate) fn give_back(self) {
+        std::fs::remove_dir_all(&self.at).unwrap();
+        std::fs::rename(self.kept, self.at).unwrap();
+    }
+}
+
 async fn start(
     directory: &tempfile::TempDir,
     tls: TlsPem,
+    reviewer: FakeTokenReviewer,
 ) -> (Attestations, String, CancellationToken, JoinHandle<()>) {
     let store = LocalFileSystem::new_with_prefix(directory.path()).unwrap();
     let evidence = EvidenceStore::new(Arc::new(store), Path::default(), "http://evidence.example");
@@ -165,7 +224,7 @@ async fn start(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     let cancel = CancellationToken::new();
-    let serving = serve_on(attestations.clone(), listener, tls, FakeTokenReviewer, cancel.clone());
+    let serving = serve_on(attestations.clone(), listener, tls, reviewer, cancel.clone());
     let serving = tokio::spawn(async move { serving.await.unwrap() });
     (attestations, url, cancel, serving)
 }

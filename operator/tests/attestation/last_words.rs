@@ -1,0 +1,104 @@
+//! What a job's meter left in its termination message.
+
+use std::time::Duration;
+
+use hawser_attestation::{GpuSeconds, SignedVoucher, TerminationMessage, verify};
+use hawser_operator::attestation::Refusal;
+use hawser_proto::attestation::RejectReason;
+
+use crate::world::{self, World};
+
+async fn read(world: &World, text: &str) -> Result<SignedVoucher, Refusal> {
+    world.attestations.read_termination_message(&world::job(), text).await
+}
+
+#[tokio::test]
+async fn a_termination_message_brings_the_voucher_and_its_evidence() {
+    let mut world = World::new().await;
+    let mut sidecar = world.running_sidecar(30).await;
+    sidecar.header(0).await.acked();
+    sidecar.report(20).await.acked();
+    let line = sidecar.made_line(40, true);
+    let text = sidecar.termination_message(40, &line);
+    world.restart().await;
+    world.expect_all();
+    let voucher = read(&world, &text).await.unwrap();
+    assert_eq!(voucher.gpu_seconds, GpuSeconds(40));
+    assert!(world.attested().finished);
+    assert_eq!(world.attested().voucher, Some(voucher));
+    let summary = verify(&world.evidence(sidecar.address()).await).unwrap();
+    assert_eq!(summary.vouched(voucher.evidence_root), Some(GpuSeconds(40)));
+    // Read twice, as after a restart: the same again.
+    assert_eq!(read(&world, &text).await, Ok(voucher));
+
+    let mut more = TerminationMessage::parse(&text).unwrap();
+    more.voucher.gpu_seconds = GpuSeconds(41);
+    let refusal = read(&world, &more.to_text().unwrap()).await.unwrap_err();
+    assert_eq!(refusal.reason, RejectReason::BadSignature);
+}
+
+/// Kubelet's clock says when the container began and ended; the operator's own says how late it is.
+#[tokio::test]
+async fn the_last_words_of_a_node_whose_clock_is_ahead_are_heard_when_their_time_has_come() {
+    let world = World::new().await;
+    let mut sidecar = world.running_sidecar(26).await;
+    sidecar.header(0).await.acked();
+    world.expect(|job| job.ended = Some(world::now() + world::seconds(4)));
+    let text = sidecar.termination_message(60, &sidecar.made_line(60, true));
+    let refusal = read(&world, &text).await.unwrap_err();
+    assert_eq!(refusal.reason, RejectReason::Unavailable, "{refusal}");
+    assert!(refusal.message.contains(" s ahead of the operator's"), "{refusal}");
+    let mut heard = read(&world, &text).await;
+    for _ in 0..100 {
+        if heard.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        heard = read(&world, &text).await;
+    }
+    assert_eq!(heard.unwrap().gpu_seconds, GpuSeconds(60));
+}
+
+#[tokio::test]
+async fn last_words_that_are_too_much_are_refused_for_good_a_minute_after_the_end() {
+    let world = World::new().await;
+    let mut sidecar = world.running_sidecar(100).await;
+    sidecar.header(0).await.acked();
+    let text = sidecar.termination_message(400, &sidecar.made_line(400, true));
+    for (ended_ago, reason) in [(55, RejectReason::Unavailable), (65, RejectReason::OutOfBounds)] {
+        world.expect(|job| job.ended = Some(world::now() - world::seconds(ended_ago)));
+        assert_eq!(read(&world, &text).await.unwrap_err().reason, reason, "{ended_ago} s after the end");
+    }
+    // While the end is not known: only what time alone would mend within a minute.
+    world.expect(|job| job.ended = None);
+    assert_eq!(read(&world, &text).await.unwrap_err().reason, RejectReason::OutOfBounds);
+    let text = sidecar.termination_message(300, &sidecar.made_line(300, true));
+    assert_eq!(read(&world, &text).await.unwrap_err().reason, RejectReason::Unavailable);
+}
+
+#[tokio::test]
+async fn a_voucher_whose_evidence_cant_be_stored_now_can_be_claimed_already() {
+    let world = World::new().await;
+    let mut sidecar = world.running_sidecar(30).await;
+    sidecar.header(0).await.acked();
+    sidecar.report(20).await.acked();
+    let text = sidecar.termination_message(40, &sidecar.made_line(40, true));
+    let lost = world.lose_evidence_of(&sidecar);
+    assert_eq!(read(&world, &text).await.unwrap_err().reason, RejectReason::Unavailable);
+    assert_eq!(world.attested().voucher.unwrap().gpu_seconds, GpuSeconds(40));
+    assert!(!world.attested().finished, "it is read again");
+    // The evidence's head is not in memory any more, and can't be read either.
+    lost.spoil();
+    let more = sidecar.termination_message(44, &sidecar.made_line(44, true));
+    assert_eq!(read(&world, &more).await.unwrap_err().reason, RejectReason::Unavailable);
+    assert_eq!(world.attested().voucher.unwrap().gpu_seconds, GpuSeconds(44));
+    // What is wrong in itself is not offered, store or no store.
+    let much = sidecar.termination_message(4000, &sidecar.made_line(4000, true));
+    assert_eq!(read(&world, &much).await.unwrap_err().reason, RejectReason::OutOfBounds);
+    assert_eq!(world.attested().voucher.unwrap().gpu_seconds, GpuSeconds(44));
+    lost.give_back();
+    let voucher = read(&world, &more).await.unwrap();
+    assert!(world.attested().finished);
+    let summary = verify(&world.evidence(sidecar.address()).await).unwrap();
+    assert_eq!(summary.vouched(voucher.evidence_root), Some(GpuSeconds(44)));
+}
