@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use alloy::primitives::B256;
 use futures::FutureExt;
@@ -11,13 +11,12 @@ use tonic::{Status, Streaming};
 use super::{
     directives::Told,
     enrol::{self, Proven, Unproven},
+    peers::Visit,
     refusal::Refusal,
     registry::{Attestations, Stream},
     review::TokenReviewer,
 };
 
-/// How long a sidecar may take to say who it is.
-const FIRST_MESSAGE_WITHIN: Duration = Duration::from_secs(10);
 /// Reports that are stored with one write, after an absence.
 const BATCH: usize = 64;
 
@@ -29,6 +28,7 @@ pub(super) struct Conversation<R> {
     reviewer: Arc<R>,
     messages: Streaming<SidecarMessage>,
     answers: Answers,
+    visit: Visit,
 }
 
 /// The stream is over, in one way or another.
@@ -40,11 +40,14 @@ impl<R: TokenReviewer> Conversation<R> {
         reviewer: Arc<R>,
         messages: Streaming<SidecarMessage>,
         answers: Answers,
+        visit: Visit,
     ) -> Self {
-        Self { attestations, reviewer, messages, answers }
+        Self { attestations, reviewer, messages, answers, visit }
     }
 
-    pub(super) async fn run(mut self, peer: SocketAddr) {
+    /// Runs for as long as both sides want. Who it is has to be said in the time that the visit allows.
+    pub(super) async fn run(mut self) {
+        let peer = self.visit.peer();
         if let Ok((proven, gpu_uuids, directives)) = self.meet(peer).await {
             tracing::info!(%peer, job = %proven.job, attestor = %proven.attestor, "attestor connected");
             let _ = self.attend(&proven, &gpu_uuids, directives).await;
@@ -56,8 +59,8 @@ impl<R: TokenReviewer> Conversation<R> {
     async fn meet(&mut self, peer: SocketAddr) -> Result<(Proven, Vec<String>, mpsc::Receiver<OperatorMessage>), Over> {
         let nonce = B256::from(rand::random::<[u8; 32]>());
         self.answer(operator_message::Message::Hello(Hello { nonce: nonce.to_vec() })).await?;
-        let first = tokio::time::timeout(FIRST_MESSAGE_WITHIN, self.messages.message()).await;
-        let Ok(Ok(Some(SidecarMessage { message: Some(first) }))) = first else { return Err(Over) };
+        let first = self.messages.message().await;
+        let Ok(Some(SidecarMessage { message: Some(first) })) = first else { return Err(Over) };
         let proven = match self.prove(nonce, first).await {
             Ok(proven) => proven,
             Err((blame, refusal)) => {
@@ -68,6 +71,7 @@ impl<R: TokenReviewer> Conversation<R> {
                 return self.refuse(0, &refusal).await;
             }
         };
+        self.visit.proven();
         let stored = match self.attestations.stored_before(&proven).await {
             Ok(stored) => stored,
             Err(refusal) => return self.refuse(0, &refusal).await,

@@ -5,7 +5,7 @@ use hawser_attestation::{JobId, VoucherSignature, session_proof_hash};
 use hawser_proto::attestation::{Enroll, RejectReason, Resume};
 
 use super::{
-    expected::{ExpectedJob, JobRef},
+    expected::{ExpectedJob, ExpectedPod, JobRef},
     refusal::Refusal,
     registry::Attestations,
     review::{ReviewError, Reviewed, TokenReviewer},
@@ -42,6 +42,7 @@ pub(super) async fn enroll(
         let message = format!("the list of GPUs is too long: at most {MAX_GPUS} of {MAX_UUID_BYTES} bytes");
         return Err(blame(Refusal::new(RejectReason::Unauthenticated, message)));
     }
+    let pod = expected_pod(&expected).map_err(blame)?;
     let owner = reviewer.review(&enroll.token).await.map_err(|error| match error {
         // Anybody who reaches the port can send a wrong token: that is no news of this job.
         ReviewError::Refused(_) | ReviewError::NotBound(_) => {
@@ -49,7 +50,7 @@ pub(super) async fn enroll(
         }
         ReviewError::Unavailable(_) => blame(Refusal::new(RejectReason::Unavailable, error.to_string())),
     })?;
-    check_pod(&expected, &owner).map_err(blame)?;
+    check_pod(&expected, pod, &owner).map_err(blame)?;
     Ok(Proven { job: expected.job, id: expected.id, attestor, gpu_uuids: Some(enroll.gpu_uuids) })
 }
 
@@ -94,11 +95,12 @@ fn claimed(
     Ok((expected, attestor))
 }
 
-fn check_pod(expected: &ExpectedJob, reviewed: &Reviewed) -> Result<(), Refusal> {
-    let Some(pod) = &expected.pod else {
-        let message = format!("job {} has no pod now", expected.job);
-        return Err(Refusal::new(RejectReason::UnknownJob, message));
-    };
+fn expected_pod(expected: &ExpectedJob) -> Result<&ExpectedPod, Refusal> {
+    let none = || Refusal::new(RejectReason::UnknownJob, format!("job {} has no pod now", expected.job));
+    expected.pod.as_ref().ok_or_else(none)
+}
+
+fn check_pod(expected: &ExpectedJob, pod: &ExpectedPod, reviewed: &Reviewed) -> Result<(), Refusal> {
     let wanted = (&expected.job.namespace, &pod.service_account, &pod.name, &pod.uid);
     let found = (&reviewed.namespace, &reviewed.service_account, &reviewed.pod, &reviewed.uid);
     if wanted == found {

@@ -1,7 +1,7 @@
 //! Attested use: what the rest of the operator says about its jobs ([`Attestations::expect`]) and what the sidecars'
 //! reports came to ([`Attestations::attested`]).
 //!
-//! A stream's way: `serve` (limits) -> `conversation` -> `enrol` (who is it?) -> `intake` (`check`, then `evidence`
+//! A stream's way: `incoming` (a seat among `peers`) -> `serve` -> `conversation` -> `enrol` (who is it?) -> `intake` (`check`, then `evidence`
 //! stores, then it counts) -> `registry` (what the controllers read).
 //!
 //! Held in memory. Evidence lies in the object store before a report counts, and the newest voucher also stands in
@@ -13,6 +13,7 @@ mod directives;
 mod enrol;
 mod evidence;
 mod expected;
+mod incoming;
 mod intake;
 mod peers;
 mod refusal;

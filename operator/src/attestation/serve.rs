@@ -9,15 +9,26 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     Request, Response, Status, Streaming,
-    transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming},
+    transport::{Identity, Server, ServerTlsConfig, server::TlsConnectInfo},
 };
 
-use super::{conversation::Conversation, peers::Peers, registry::Attestations, review::TokenReviewer};
+use super::{
+    conversation::Conversation,
+    incoming::incoming,
+    peers::Visit,
+    registry::Attestations,
+    review::{InTurn, TokenReviewer},
+};
 
 /// Longest message that is read: a line of evidence, or a token, and some.
 const MAX_MESSAGE_BYTES: usize = hawser_attestation::MAX_LINE_BYTES + 4096;
-/// A sidecar has one stream.
-const STREAMS_PER_CONNECTION: u32 = 4;
+/// A sidecar has one stream on a connection, and another connection for the next.
+const STREAMS_PER_CONNECTION: u32 = 1;
+/// What a connection may send before it is read, in bytes: each that is open may cost so much memory.
+const WINDOW: u32 = 128 * 1024;
+/// A connection stays open for so long after its stream: what was said last still has to get out, and whoever was
+/// refused keeps the seat meanwhile.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Certificate chain and key, PEM.
 #[derive(Clone)]
@@ -72,25 +83,24 @@ pub async fn serve_on(
 ) -> Result<(), ServeError> {
     let tls =
         ServerTlsConfig::new().identity(Identity::from_pem(tls.certificate, tls.key)).timeout(Duration::from_secs(5));
-    let service =
-        Service { attestations, reviewer: Arc::new(reviewer), peers: Peers::default(), cancel: cancel.clone() };
+    let service = Service { attestations, reviewer: Arc::new(InTurn::new(reviewer)) };
     Server::builder()
         .tls_config(tls)?
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .http2_max_header_list_size(8 * 1024)
         .add_service(AttestationServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES))
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener), cancel.cancelled_owned())
+        .serve_with_incoming_shutdown(incoming(listener, cancel.clone()), cancel.cancelled_owned())
         .await?;
     Ok(())
 }
 
 struct Service<R> {
     attestations: Attestations,
-    reviewer: Arc<R>,
-    peers: Peers,
-    cancel: CancellationToken,
+    reviewer: Arc<InTurn<R>>,
 }
 
 #[tonic::async_trait]
@@ -101,18 +111,21 @@ impl<R: TokenReviewer> Attestation for Service<R> {
         &self,
         request: Request<Streaming<SidecarMessage>>,
     ) -> Result<Response<Self::AttestStream>, Status> {
-        let peer = request.remote_addr().ok_or_else(|| Status::internal("the peer has no address"))?;
-        let Some(seat) = self.peers.seat(peer.ip()) else {
-            return Err(Status::resource_exhausted("too many streams from this address: try again later"));
-        };
+        let visit = request.extensions().get::<TlsConnectInfo<Visit>>().map(|info| info.get_ref().clone());
+        let visit = visit.ok_or_else(|| Status::internal("a stream without a connection"))?;
+        if !visit.begin() {
+            return Err(Status::resource_exhausted("a connection has one stream: open another connection"));
+        }
         let (sender, receiver) = mpsc::channel(32);
-        let conversation =
-            Conversation::new(self.attestations.clone(), Arc::clone(&self.reviewer), request.into_inner(), sender);
-        let cancel = self.cancel.clone();
+        let (attestations, reviewer) = (self.attestations.clone(), Arc::clone(&self.reviewer));
+        let conversation = Conversation::new(attestations, reviewer, request.into_inner(), sender, visit.clone());
         tokio::spawn(async move {
-            // Ends with the operator: an open stream must not hold up its shutdown.
-            cancel.run_until_cancelled(conversation.run(peer)).await;
-            drop(seat);
+            // Ends with the operator too: an open stream must not hold up its shutdown.
+            let over = visit.over();
+            if over.run_until_cancelled(conversation.run()).await.is_some() {
+                over.run_until_cancelled(tokio::time::sleep(LINGER)).await;
+            }
+            over.cancel();
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
