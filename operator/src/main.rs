@@ -3,16 +3,18 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use futures::future::BoxFuture;
 use hawser_operator::attestation::{Attestations, EvidenceStore, KubeTokenReviewer, TlsPem};
 use hawser_operator::config::{Config, LogFormat};
 use hawser_operator::health::{self, Leading};
 use hawser_operator::lease::Lease;
 use hawser_operator::metrics::Metrics;
+use hawser_operator::tls::TlsError;
 use hawser_operator::{attestation, controllers, secrecy, tls};
 use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
@@ -81,6 +83,7 @@ async fn lead(
     let certificates = tls::ensure(client.clone(), &config.namespace, &config.attestation_host()).await?;
     let evidence = EvidenceStore::open(&config.evidence_url, &config.evidence_public_url)?;
     let attestations = Attestations::new(evidence);
+    let renew = renewal(client.clone(), &config, certificates.ca.clone(), shutdown.clone());
     let tls = TlsPem { certificate: certificates.certificate, key: certificates.key };
     let reviewer = KubeTokenReviewer::new(client.clone());
     // Ends after the controllers: a job's last report may still be on its way.
@@ -90,7 +93,8 @@ async fn lead(
     let attest = tokio::spawn({
         let (attestations, service) = (attestations.clone(), service.clone());
         async move {
-            let served = attestation::serve(attestations, listen, tls, reviewer, service).await;
+            let every = tls::LOOK_EVERY;
+            let served = attestation::serve_renewed(attestations, listen, tls, reviewer, every, renew, service).await;
             // Without it nothing can start: better to stop and be started again.
             stop.cancel();
             served
@@ -105,6 +109,34 @@ async fn lead(
     service.cancel();
     attest.await??;
     Ok(ran?)
+}
+
+/// Looks for a certificate in place of the one that is served.
+fn renewal(
+    client: Client,
+    config: &Config,
+    ca: String,
+    shutdown: CancellationToken,
+) -> impl Fn(TlsPem) -> BoxFuture<'static, Option<TlsPem>> + use<> {
+    let (namespace, host) = (config.namespace.clone(), config.attestation_host());
+    move |served| {
+        let (client, namespace, host) = (client.clone(), namespace.clone(), host.clone());
+        let (ca, shutdown) = (ca.clone(), shutdown.clone());
+        Box::pin(async move {
+            match tls::renewed(client, &namespace, &host, &ca, &served.certificate).await {
+                Ok(next) => next.map(|next| TlsPem { certificate: next.certificate, key: next.key }),
+                Err(failure @ TlsError::OtherCa) => {
+                    error!("{failure}: starting anew with it");
+                    shutdown.cancel();
+                    None
+                }
+                Err(failure) => {
+                    warn!("{failure}: the certificate is looked at again later");
+                    None
+                }
+            }
+        })
+    }
 }
 
 fn cancel_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {

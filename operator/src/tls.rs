@@ -2,6 +2,7 @@
 //! replica serves by the same CA and a restart changes nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
@@ -21,9 +22,11 @@ pub const SECRET: &str = "hawser-attestation-tls";
 const NOT_AFTER: &str = "hawser.dev/not-after";
 /// Host that it is for.
 const HOST: &str = "hawser.dev/host";
-/// A serving certificate lives so long, and is renewed at a start in its second half.
+/// A serving certificate lives so long, and is renewed when less than a third of that is left.
 const SERVING_DAYS: i64 = 365;
-const RENEW_DAYS: i64 = 182;
+const RENEW_DAYS: i64 = SERVING_DAYS / 3;
+/// How often to look at it while serving: [`renewed`].
+pub const LOOK_EVERY: Duration = Duration::from_hours(24);
 
 /// Why there are no certificates.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,9 @@ pub enum TlsError {
     /// The Secret is not one of these.
     #[error("Secret {SECRET} has no {0}: delete it, it is made again (running jobs must enrol again)")]
     Incomplete(&'static str),
+    /// The jobs' pods were given another CA.
+    #[error("Secret {SECRET} holds another CA than the one that is served by")]
+    OtherCa,
 }
 
 /// Certificates in PEM.
@@ -83,6 +89,24 @@ pub async fn ensure(client: Client, namespace: &str, host: &str) -> Result<Certi
     api.replace(SECRET, &PostParams::default(), &next).await?;
     info!(host, "renewed the attestation service's certificate");
     Ok(made)
+}
+
+/// The certificates in place of those that are served, renewed if it is time; `None`: they are the same.
+///
+/// # Errors
+/// See [`TlsError`]. After [`TlsError::OtherCa`] start anew: everything that was made with the CA is out of date.
+pub async fn renewed(
+    client: Client,
+    namespace: &str,
+    host: &str,
+    ca: &str,
+    served: &str,
+) -> Result<Option<Certificates>, TlsError> {
+    let present = ensure(client, namespace, host).await?;
+    if present.ca != ca {
+        return Err(TlsError::OtherCa);
+    }
+    Ok((present.certificate != served).then_some(present))
 }
 
 fn is_due(annotations: &BTreeMap<String, String>, host: &str, now: Timestamp) -> bool {
@@ -150,6 +174,14 @@ fn secret(made: &Certificates, ca_key: &str, host: &str, now: Timestamp, version
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::{
+        Router,
+        http::StatusCode,
+        routing::{self, post},
+    };
+
     use super::*;
 
     #[test]
@@ -162,13 +194,58 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_renewed_in_its_second_half_and_for_another_host() {
+    fn a_certificate_is_renewed_in_its_last_third_and_for_another_host() {
         let now: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
         let annotations =
             |ends: &str| BTreeMap::from([(NOT_AFTER.to_owned(), ends.to_owned()), (HOST.to_owned(), "h".to_owned())]);
         assert!(!is_due(&annotations("2027-05-01T00:00:00Z"), "h", now));
-        assert!(is_due(&annotations("2026-07-01T00:00:00Z"), "h", now));
+        assert!(!is_due(&annotations("2026-10-15T00:00:00Z"), "h", now));
+        assert!(is_due(&annotations("2026-09-15T00:00:00Z"), "h", now));
         assert!(is_due(&annotations("2027-05-01T00:00:00Z"), "other", now));
         assert!(is_due(&annotations("nonsense"), "h", now));
+    }
+
+    /// Stands in for the API server: holds one Secret.
+    async fn client_of(secret: Arc<Mutex<Option<Secret>>>) -> Client {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (read, write) = (Arc::clone(&secret), secret);
+        let put = move |body: String| async move {
+            *write.lock().unwrap() = Some(serde_json::from_str(&body).unwrap());
+            body
+        };
+        let get = move || async move {
+            let found = read.lock().unwrap().as_ref().map(|secret| serde_json::to_string(secret).unwrap());
+            found.ok_or((
+                StatusCode::NOT_FOUND,
+                r#"{"kind":"Status","status":"Failure","reason":"NotFound","code":404}"#,
+            ))
+        };
+        let secrets = "/api/v1/namespaces/ns/secrets";
+        let app = Router::new()
+            .route(secrets, post(put.clone()))
+            .route(&format!("{secrets}/{SECRET}"), routing::get(get).put(put));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_renewed_while_it_is_served_and_a_new_ca_is_no_renewal() {
+        let stored = Arc::new(Mutex::new(None));
+        let client = client_of(Arc::clone(&stored)).await;
+        let first = ensure(client.clone(), "ns", "h").await.unwrap();
+        let look =
+            async |served: &Certificates| renewed(client.clone(), "ns", "h", &first.ca, &served.certificate).await;
+        assert!(look(&first).await.unwrap().is_none());
+
+        let soon = Timestamp::now() + SignedDuration::from_hours(24 * 100);
+        stored.lock().unwrap().as_mut().unwrap().annotations_mut().insert(NOT_AFTER.to_owned(), soon.to_string());
+        let second = look(&first).await.unwrap().expect("another certificate");
+        assert_eq!(second.ca, first.ca);
+        assert!(look(&second).await.unwrap().is_none());
+
+        *stored.lock().unwrap() = None;
+        assert!(matches!(look(&second).await, Err(TlsError::OtherCa)));
     }
 }

@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use hawser_proto::attestation::{
     OperatorMessage, SidecarMessage,
@@ -73,7 +73,44 @@ pub async fn serve(
     serve_on(attestations, listener, tls, reviewer, cancel).await
 }
 
-/// The same on a socket that listens already.
+/// The same, and anew with another certificate whenever `renew`, asked each time that `every` has passed, has one in
+/// place of the present. Sidecars come back by themselves.
+pub async fn serve_renewed<R, F>(
+    attestations: Attestations,
+    listen: SocketAddr,
+    mut tls: TlsPem,
+    reviewer: R,
+    every: Duration,
+    renew: impl Fn(TlsPem) -> F,
+    cancel: CancellationToken,
+) -> Result<(), ServeError>
+where
+    R: TokenReviewer + Clone,
+    F: Future<Output = Option<TlsPem>>,
+{
+    loop {
+        let present = cancel.child_token();
+        let serving = serve(attestations.clone(), listen, tls.clone(), reviewer.clone(), present.clone());
+        let mut serving = pin!(serving);
+        let renewed = async {
+            loop {
+                tokio::time::sleep(every).await;
+                if let Some(next) = renew(tls.clone()).await {
+                    return next;
+                }
+            }
+        };
+        let next = tokio::select! {
+            served = &mut serving => return served,
+            next = renewed => next,
+        };
+        present.cancel();
+        serving.await?;
+        tls = next;
+    }
+}
+
+/// The same as [`serve`] on a socket that listens already.
 pub async fn serve_on(
     attestations: Attestations,
     listener: TcpListener,

@@ -4,6 +4,7 @@
 
 mod crowd;
 mod last_words;
+mod renewal;
 mod sidecar;
 mod world;
 
