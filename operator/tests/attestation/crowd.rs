@@ -26,7 +26,7 @@ async fn the_api_server_is_asked_about_four_tokens_at_once_at_most() {
         sidecar.enroll(&world, "slow nonsense").await.refused(RejectReason::Unauthenticated, "does not accept");
     });
     futures::future::join_all(enrolments).await;
-    assert_eq!(world.reviewer.most.load(Ordering::SeqCst), 4);
+    assert!(world.reviewer.most.load(Ordering::SeqCst) <= 4, "{:?}", world.reviewer);
 }
 
 /// As behind a network that hides a node's pods behind the node's address, after a restart of the operator.
