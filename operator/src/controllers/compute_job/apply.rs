@@ -1,5 +1,8 @@
 //! Does what was decided: pod, acts on chain, events.
 
+use std::net::IpAddr;
+
+use hawser_crds::Egress;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -66,10 +69,19 @@ async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
         runtime_class: runtime_class.as_deref(),
         resources: &resources,
     };
-    let pod = build::pod(&seen.job, offer, &input)?;
+    let mut pod = build::pod(&seen.job, offer, &input)?;
     let config = &context.config;
-    let port = config.attestation_listen.port();
-    let policy = build::network_policy(&seen.job, offer, &config.namespace, port, &config.cluster_cidrs)?;
+    let mut service = build::Attestation::from(config.attestation_listen.port());
+    if offer.spec.isolation.egress == Egress::None {
+        // The pod is told the address, so that it needs no DNS: a way out for who can ask it anything.
+        let host = config.attestation_host();
+        service.address = address(&host, service.port).await;
+        pod = match service.address {
+            Some(address) => build::knowing(pod, &host, address),
+            None => pod,
+        };
+    }
+    let policy = build::network_policy(&seen.job, offer, &config.namespace, service, &config.cluster_cidrs)?;
     put::<ServiceAccount>(context, &namespace, &build::service_account(&namespace)?).await?;
     put::<ConfigMap>(context, &namespace, &build::ca_config_map(&namespace, &context.attestation_ca)?).await?;
     // Before the pod: it never runs without.
@@ -89,6 +101,11 @@ async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
             other.map(|_| ()).tried(|| format!("create pod {}", pod.name_any()))
         }
     }
+}
+
+/// Address of the attestation service; none where its name can't be looked up now.
+async fn address(host: &str, port: u16) -> Option<IpAddr> {
+    tokio::net::lookup_host((host, port)).await.ok()?.next().map(|address| address.ip())
 }
 
 /// The class that the offer names, or NVIDIA's where the cluster has it.

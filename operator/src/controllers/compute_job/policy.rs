@@ -3,6 +3,7 @@
 use hawser_crds::{ComputeJob, GpuOffer, Workload};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use super::build::is_env_name;
 use super::image;
 use super::quantity::{Amount, parse};
 
@@ -70,9 +71,7 @@ fn environment(workload: &Workload) -> Result<(), Refused> {
                 format!("env {:?}: names in NVIDIA_ are refused", variable.name),
             ));
         }
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        let begins_well = variable.name.starts_with(|c: char| !c.is_ascii_digit());
-        if !begins_well || !variable.name.chars().all(plain) {
+        if !is_env_name(&variable.name) {
             return Err(refused("InvalidEnvironment", format!("env {:?} is not a variable's name", variable.name)));
         }
     }

@@ -1,7 +1,6 @@
 /// Whether every API server takes this as the name of a container's environment variable: `[-._a-zA-Z][-._a-zA-Z0-9]*`
 /// that is neither `.` nor begins with `..`. Kubernetes 1.34 takes more (all of printable ASCII but `=`), older ones
 /// do not, and a pod that is refused once is refused for ever.
-#[allow(dead_code, reason = "for the policy, which declines what the API server would refuse for ever")]
 pub(crate) fn is_env_name(name: &str) -> bool {
     let may_stand = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     let may_begin = !name.starts_with(|c: char| c.is_ascii_digit());

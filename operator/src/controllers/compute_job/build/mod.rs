@@ -4,12 +4,9 @@ mod env;
 mod isolation;
 mod pod;
 
-#[allow(unused_imports, reason = "for the policy, which declines what the API server would refuse for ever")]
 pub(crate) use env::is_env_name;
-#[allow(unused_imports, reason = "for jobs that may go nowhere, not even to DNS")]
 pub(crate) use isolation::Attestation;
 pub(crate) use isolation::{ca_config_map, network_policy, service_account};
-#[allow(unused_imports, reason = "for jobs that may go nowhere, not even to DNS")]
 pub(crate) use pod::knowing;
 pub(crate) use pod::{PodInput, pod};
 

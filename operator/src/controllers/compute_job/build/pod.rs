@@ -86,7 +86,6 @@ pub(crate) fn pod(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> R
 
 /// Tells the pod the attestation service's address: with it meter needs no DNS. A host that is an address itself, as
 /// one made from the URL may be, says it already.
-#[allow(dead_code, reason = "for jobs whose NetworkPolicy is made with the same address")]
 pub(crate) fn knowing(mut pod: Pod, host: &str, address: IpAddr) -> Pod {
     if host.parse::<IpAddr>().is_err()
         && let Some(spec) = &mut pod.spec
