@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
-import {Ledger} from "./base/Ledger.sol";
+import {Fees} from "./base/Fees.sol";
+import {Jobs} from "./base/Jobs.sol";
 import {IComputeMarket} from "./interfaces/IComputeMarket.sol";
 import {ClaimLog, ClaimLogLibrary} from "./libraries/ClaimLog.sol";
 import {Hashes} from "./libraries/Hashes.sol";
 import {Price} from "./libraries/Price.sol";
-import {Job, JobStatus, SkipReason} from "./types/Job.sol";
+import {VoucherCheck, VoucherCheckLibrary} from "./libraries/VoucherCheck.sol";
+import {Vouchers} from "./libraries/Vouchers.sol";
+import {JobStatus, SkipReason} from "./types/Job.sol";
 import {JobId, JobIdLibrary} from "./types/JobId.sol";
 import {JobState, JobStateLibrary} from "./types/JobState.sol";
 import {OfferId} from "./types/OfferId.sol";
@@ -19,50 +21,30 @@ import {Voucher} from "./types/Voucher.sol";
 
 /// @title Market for GPU time: orders, starts, claims and ends
 /// @notice What each function means is said in `IComputeMarket`.
-contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
+contract ComputeMarket is Jobs, Fees, EIP712, Multicall {
     using Price for JobId;
-    using Price for uint256;
 
-    /// @dev What of a job a claim never needs.
-    struct Order {
-        address customer;
-        uint32 startDeadline;
-        uint24 minDuration;
-        uint24 maxDuration;
-        bool ending;
-    }
-
-    /// @dev A struct only so that a claim computes the place of the slot once.
-    struct JobSlot {
-        JobState state;
-    }
-
-    struct Fee {
-        uint16 bps;
-        address sink;
-    }
-
-    /// @dev What a claim adds up over its vouchers.
-    struct Tally {
+    /// @dev What a claim needs for each of its vouchers, and what it adds up over them.
+    struct Batch {
+        bytes32 offerId;
+        uint256 claimWindow;
+        VoucherCheck check;
+        ClaimLog next;
         uint256 gpuSeconds;
         uint256 paid;
     }
 
     /// @inheritdoc IComputeMarket
-    uint16 public constant MAX_FEE_BPS = 1000;
-    /// @inheritdoc IComputeMarket
     uint32 public constant END_NOTICE = 60;
-
-    mapping(JobId => JobSlot) private _jobs;
-    mapping(JobId => Order) private _orders;
-    Fee private _fee;
 
     /// @param owner Who sets the fee.
     /// @param bps First fee, in hundredths of a percent.
     /// @param sink First receiver of the fee.
-    constructor(address owner, uint16 bps, address sink) EIP712("Hawser ComputeMarket", "1") Ownable(owner) {
-        _setFee(bps, sink);
-    }
+    constructor(address owner, uint16 bps, address sink)
+        EIP712("Hawser ComputeMarket", "1")
+        Ownable(owner)
+        Fees(bps, sink)
+    {}
 
     // ----------------------------------------------------------------------------------------------------- customer
 
@@ -194,33 +176,26 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
     /// @inheritdoc IComputeMarket
     function claim(OfferId offerId, Voucher[] calldata vouchers) external returns (uint256 done) {
         StoredOffer storage posted = _offers[offerId];
-        address payee = posted.provider;
-        require(payee != address(0), UnknownOffer(offerId));
-        uint256 claimWindow = posted.claimWindow;
-        bytes32 domain = _domainSeparatorV4();
-
-        Tally memory tally;
+        require(posted.provider != address(0), UnknownOffer(offerId));
         ClaimLog log = ClaimLogLibrary.reserve(vouchers.length);
-        for (uint256 i = 0; i < vouchers.length; ++i) {
-            Voucher calldata voucher = vouchers[i];
-            JobId id = voucher.jobId;
-            if (id.offerId() != offerId) {
-                emit JobSkipped(id, SkipReason.WrongOffer);
-                continue;
-            }
-            uint256 used = _settle(id, voucher, claimWindow, domain, tally);
-            if (used == 0) continue;
-            log.write(done, id, used, voucher.evidenceRoot);
-            unchecked {
-                ++done;
-            }
+        Batch memory batch = Batch({
+            offerId: OfferId.unwrap(offerId),
+            claimWindow: posted.claimWindow,
+            check: VoucherCheckLibrary.prepare(_domainSeparatorV4()),
+            next: log,
+            gpuSeconds: 0,
+            paid: 0
+        });
+        (uint256 place, uint256 end) = Vouchers.places(vouchers);
+        for (; place < end; place = Vouchers.next(place)) {
+            _settle(batch, Vouchers.read(place));
         }
+        done = batch.next.lines(log);
         if (done == 0) return 0;
 
-        uint256 paid = tally.paid;
-        uint256 charged = _charge(posted, tally.gpuSeconds, paid);
-        _credit(payee, posted.token, paid - charged);
-        log.finish(done, offerId, payee, tally.gpuSeconds, paid, charged);
+        uint256 charged = _charge(posted, batch.gpuSeconds, batch.paid);
+        _credit(posted.provider, posted.token, batch.paid - charged);
+        log.finish(done, offerId, posted.provider, batch.gpuSeconds, batch.paid, charged);
     }
 
     /// @inheritdoc IComputeMarket
@@ -240,61 +215,7 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
         }
     }
 
-    // -------------------------------------------------------------------------------------------------------- owner
-
-    /// @inheritdoc IComputeMarket
-    function setFee(uint16 bps, address sink) external onlyOwner {
-        _setFee(bps, sink);
-    }
-
     // -------------------------------------------------------------------------------------------------------- views
-
-    /// @inheritdoc IComputeMarket
-    function fee() external view returns (uint16 bps, address sink) {
-        return (_fee.bps, _fee.sink);
-    }
-
-    /// @inheritdoc IComputeMarket
-    function job(JobId id) external view returns (Job memory) {
-        JobState state = _jobs[id].state;
-        Order memory order = _orders[id];
-        bool live = state.duration() != 0;
-        uint256 paid = id.paid(state.used());
-        return Job({
-            status: _status(state, order.customer),
-            offerId: id.offerId(),
-            customer: order.customer,
-            attestor: state.attestor(),
-            price: uint128(id.price()),
-            gpus: uint16(id.gpus()),
-            duration: uint32(state.duration()),
-            minDuration: order.minDuration,
-            maxDuration: order.maxDuration,
-            startDeadline: order.startDeadline,
-            started: uint64(state.started()),
-            end: live && state.started() != 0 ? uint64(state.end()) : 0,
-            ending: order.ending,
-            refundableFrom: live ? uint64(_refundableFrom(id, state)) : 0,
-            used: uint64(state.used()),
-            deposit: live ? id.deposit(state.duration()) : paid,
-            paid: paid
-        });
-    }
-
-    /// @inheritdoc IComputeMarket
-    function jobIdOf(
-        OfferId offerId,
-        uint128 price,
-        uint16 gpus,
-        address customer,
-        uint32 duration,
-        bytes32 salt,
-        bytes32 specHash
-    ) external pure returns (JobId) {
-        require(price <= type(uint80).max, PriceTooHigh(price, type(uint80).max));
-        return
-            JobIdLibrary.pack(offerId, uint80(price), gpus, Hashes.order(offerId, customer, duration, salt, specHash));
-    }
 
     /// @inheritdoc IComputeMarket
     function voucherDigest(JobId id, uint256 gpuSeconds, bytes32 evidenceRoot) external view returns (bytes32) {
@@ -347,96 +268,47 @@ contract ComputeMarket is Ledger, EIP712, Ownable2Step, Multicall {
         return false;
     }
 
-    /// @dev Pays one voucher: writes the job and adds to the tally. Returns the GPU-seconds claimed so far, or 0 where
-    /// the voucher was skipped.
-    function _settle(JobId id, Voucher calldata voucher, uint256 claimWindow, bytes32 domain, Tally memory tally)
-        private
-        returns (uint256 used)
-    {
+    /// @dev Pays one voucher: writes its job, its line of the log, and adds to the sums of the batch.
+    function _settle(Batch memory batch, Voucher calldata voucher) private {
+        JobId id = voucher.jobId;
         JobSlot storage slot = _jobs[id];
         JobState state = slot.state;
+        // Nothing overflows: `used` is at most GPUs times seconds, 40 bits; payments have 120, and no calldata holds 2^100
+        // vouchers.
         unchecked {
             uint256 started = state.started();
             uint256 end = started + state.duration();
             uint256 bound = id.gpus() * ((block.timestamp < end ? block.timestamp : end) - started);
-            used = voucher.gpuSeconds;
+            uint256 used = Vouchers.count(voucher);
             if (used > bound) used = bound;
             uint256 before = state.used();
             // A job that is not there or closed has no seconds, so its bound is 0; one that was not started ended in
             // 1970. Which of these it was is found out only where a voucher is skipped.
-            if (used <= before) return _skip(id, state, claimWindow, used);
-            if (block.timestamp > end + claimWindow) return _skip(id, state, claimWindow, used);
-            if (!_isSigned(voucher, domain, state.attestor())) return _skip(id, state, claimWindow, used);
-            slot.state = state.withUsed(used);
-            tally.gpuSeconds += used - before;
-            tally.paid += id.paid(used) - id.paid(before);
+            if (!id.isOf(batch.offerId)) {
+                _skip(batch, id, state, used);
+            } else if (used <= before) {
+                _skip(batch, id, state, used);
+            } else if (block.timestamp > end + batch.claimWindow) {
+                _skip(batch, id, state, used);
+            } else if (batch.check.isSigned(voucher, state.attestor())) {
+                slot.state = state.withUsed(used);
+                batch.next = batch.next.write(id, used, voucher.evidenceRoot);
+                batch.gpuSeconds += used - before;
+                batch.paid += id.paid(used) - id.paid(before);
+            } else {
+                _skip(batch, id, state, used);
+            }
         }
     }
 
-    /// @dev Logs why `_settle` skips a voucher: the first of its conditions that failed.
-    function _skip(JobId id, JobState state, uint256 claimWindow, uint256 used) private returns (uint256) {
+    /// @dev Logs why a voucher was skipped: the first of these that is so.
+    function _skip(Batch memory batch, JobId id, JobState state, uint256 used) private {
         SkipReason reason = SkipReason.BadSignature;
-        if (state.duration() == 0) reason = SkipReason.NotLive;
+        if (!id.isOf(batch.offerId)) reason = SkipReason.WrongOffer;
+        else if (state.duration() == 0) reason = SkipReason.NotLive;
         else if (state.started() == 0) reason = SkipReason.NotStarted;
-        else if (block.timestamp > state.end() + claimWindow) reason = SkipReason.ClaimWindowPassed;
+        else if (block.timestamp > state.end() + batch.claimWindow) reason = SkipReason.ClaimWindowPassed;
         else if (used <= state.used()) reason = SkipReason.Stale;
         emit JobSkipped(id, reason);
-        return 0;
-    }
-
-    /// @dev Counts what a claim paid, credits the fee on it, and returns the fee. The fee is the difference of the fee
-    /// on all that the offer ever paid, so that it doesn't depend on how claims are batched.
-    function _charge(StoredOffer storage posted, uint256 gpuSeconds, uint256 paid) private returns (uint256 charged) {
-        Fee memory current = _fee;
-        (uint256 before, uint256 settled) = _countSettled(posted, gpuSeconds, paid);
-        charged = settled.fee(current.bps) - before.fee(current.bps);
-        _credit(current.sink, posted.token, charged);
-    }
-
-    function _isSigned(Voucher calldata voucher, bytes32 domain, address attestor) private pure returns (bool) {
-        (address signer,,) = ECDSA.tryRecover(Hashes.voucherDigest(domain, voucher), voucher.r, voucher.vs);
-        // Nobody is who signed where the signature is none: a job that wants nobody's signature takes none at all.
-        return signer == attestor && signer != address(0);
-    }
-
-    /// @dev Moves the end of a running job forward and credits the price of the time after it.
-    function _announceEnd(JobId id, JobState state, uint256 end, string memory reason) private {
-        uint256 duration = end - state.started();
-        _jobs[id].state = state.withDuration(duration);
-        Order storage order = _orders[id];
-        order.ending = true;
-        OfferId offerId = id.offerId();
-        uint256 released = id.deposit(state.duration()) - id.deposit(duration);
-        _credit(order.customer, _offers[offerId].token, released);
-        emit JobEndAnnounced(id, offerId, msg.sender, uint64(end), released, reason);
-    }
-
-    /// @dev Closes a live job: what of its deposit was not paid is credited to the customer.
-    function _close(JobId id, JobState state) private returns (address customer, uint256 refunded) {
-        _jobs[id].state = state.withDuration(0);
-        customer = _orders[id].customer;
-        refunded = id.deposit(state.duration()) - id.paid(state.used());
-        _credit(customer, _offers[id.offerId()].token, refunded);
-    }
-
-    function _setFee(uint16 bps, address sink) private {
-        require(bps <= MAX_FEE_BPS, FeeTooHigh(bps, MAX_FEE_BPS));
-        require(bps == 0 || sink != address(0), ZeroFeeSink());
-        _fee = Fee(bps, sink);
-        emit FeeSet(bps, sink);
-    }
-
-    function _status(JobState state, address customer) private view returns (JobStatus) {
-        if (customer == address(0)) return JobStatus.None;
-        if (state.duration() == 0) return JobStatus.Closed;
-        if (state.started() == 0) return JobStatus.Open;
-        return block.timestamp < state.end() ? JobStatus.Running : JobStatus.Ended;
-    }
-
-    /// @dev First second at which a live job can be closed by anyone: the one after its start deadline or its claim
-    /// window, so that no second belongs to both sides and none to neither.
-    function _refundableFrom(JobId id, JobState state) private view returns (uint256) {
-        if (state.started() == 0) return uint256(_orders[id].startDeadline) + 1;
-        return state.end() + _offers[id.offerId()].claimWindow + 1;
     }
 }

@@ -36,6 +36,8 @@ abstract contract Offers is IComputeMarket {
     uint32 public constant MAX_START_WINDOW = 1 days;
     /// @inheritdoc IComputeMarket
     uint32 public constant MAX_CLAIM_WINDOW = 30 days;
+    /// @dev Longest order that an offer can allow, in seconds: what a job's state has room for.
+    uint32 internal constant MAX_DURATION = type(uint24).max;
 
     mapping(address account => Provider) private _providers;
     mapping(address account => mapping(address token => uint256)) private _floors;
@@ -166,8 +168,8 @@ abstract contract Offers is IComputeMarket {
         require(terms.startWindow <= MAX_START_WINDOW, WindowTooLong(terms.startWindow, MAX_START_WINDOW));
         require(terms.claimWindow <= MAX_CLAIM_WINDOW, WindowTooLong(terms.claimWindow, MAX_CLAIM_WINDOW));
         require(
-            terms.maxDuration != 0 && terms.minDuration <= terms.maxDuration && terms.maxDuration <= type(uint24).max,
-            InvalidDurations(terms.minDuration, terms.maxDuration, type(uint24).max)
+            terms.maxDuration != 0 && terms.minDuration <= terms.maxDuration && terms.maxDuration <= MAX_DURATION,
+            InvalidDurations(terms.minDuration, terms.maxDuration, MAX_DURATION)
         );
         stored.provider = terms.provider;
         stored.startWindow = uint24(terms.startWindow);

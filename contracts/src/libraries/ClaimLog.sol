@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IComputeMarket} from "../interfaces/IComputeMarket.sol";
+import {IComputeMarketEvents} from "../interfaces/IComputeMarketEvents.sol";
 import {JobId} from "../types/JobId.sol";
 import {OfferId} from "../types/OfferId.sol";
 
-/// @dev Memory position of the log's data.
+/// @dev Memory position at which the next line of the log is written.
 type ClaimLog is uint256;
 
 using ClaimLogLibrary for ClaimLog global;
@@ -17,43 +17,51 @@ library ClaimLogLibrary {
     uint256 private constant HEAD = 0xa0;
     uint256 private constant LINE = 0x60;
 
-    /// @notice Reserves memory for at most so many lines.
-    function reserve(uint256 lines) internal pure returns (ClaimLog log) {
+    /// @notice Reserves memory for at most so many lines, and returns where the first one goes.
+    function reserve(uint256 most) internal pure returns (ClaimLog first) {
         assembly ("memory-safe") {
-            log := mload(0x40)
-            mstore(0x40, add(log, add(HEAD, mul(lines, LINE))))
+            first := add(mload(0x40), HEAD)
+            mstore(0x40, add(first, mul(most, LINE)))
         }
     }
 
-    /// @notice Writes line number `index`.
-    function write(ClaimLog log, uint256 index, JobId id, uint256 used, bytes32 evidenceRoot) internal pure {
+    /// @notice Writes a line, and returns where the next one goes.
+    function write(ClaimLog log, JobId id, uint256 used, bytes32 evidenceRoot) internal pure returns (ClaimLog next) {
         assembly ("memory-safe") {
-            let line := add(log, add(HEAD, mul(index, LINE)))
-            mstore(line, id)
-            mstore(add(line, 0x20), used)
-            mstore(add(line, 0x40), evidenceRoot)
+            mstore(log, id)
+            mstore(add(log, 0x20), used)
+            mstore(add(log, 0x40), evidenceRoot)
+            next := add(log, LINE)
         }
     }
 
-    /// @notice Emits `UsageClaimed` with the first `lines` lines.
+    /// @notice Number of lines from `first` to this one.
+    function lines(ClaimLog log, ClaimLog first) internal pure returns (uint256 count) {
+        assembly ("memory-safe") {
+            count := div(sub(log, first), LINE)
+        }
+    }
+
+    /// @notice Emits `UsageClaimed` with the first so many lines.
     function finish(
-        ClaimLog log,
-        uint256 lines,
+        ClaimLog first,
+        uint256 count,
         OfferId offerId,
         address provider,
         uint256 gpuSeconds,
         uint256 paid,
         uint256 fee
     ) internal {
-        bytes32 topic = IComputeMarket.UsageClaimed.selector;
+        bytes32 topic = IComputeMarketEvents.UsageClaimed.selector;
         bytes32 offerTopic = OfferId.unwrap(offerId);
         assembly ("memory-safe") {
+            let log := sub(first, HEAD)
             mstore(log, 0x80)
             mstore(add(log, 0x20), gpuSeconds)
             mstore(add(log, 0x40), paid)
             mstore(add(log, 0x60), fee)
-            mstore(add(log, 0x80), lines)
-            log3(log, add(HEAD, mul(lines, LINE)), topic, offerTopic, provider)
+            mstore(add(log, 0x80), count)
+            log3(log, add(HEAD, mul(count, LINE)), topic, offerTopic, provider)
         }
     }
 }

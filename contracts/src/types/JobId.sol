@@ -38,6 +38,11 @@ library JobIdLibrary {
         return OfferId.wrap(bytes12(JobId.unwrap(id)));
     }
 
+    /// @notice Whether this offer was ordered: an `OfferId` as 32 bytes.
+    function isOf(JobId id, bytes32 offerId_) internal pure returns (bool) {
+        return uint256(JobId.unwrap(id) ^ offerId_) >> 160 == 0;
+    }
+
     /// @notice Locked price, token units per GPU-hour.
     function price(JobId id) internal pure returns (uint256) {
         return uint80(uint256(JobId.unwrap(id)) >> 80);

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
 import {HostileToken} from "../tokens/HostileToken.sol";
@@ -28,7 +29,7 @@ contract HostileTokenTest is MarketTest {
     function test_AFeeOnTransferIsRefusedAtTheDeposit() public {
         hostile.setFee(1);
         vm.expectRevert(
-            abi.encodeWithSelector(IComputeMarket.TransferMismatch.selector, address(hostile), 2e6, 2e6 - 1)
+            abi.encodeWithSelector(IComputeMarketErrors.TransferMismatch.selector, address(hostile), 2e6, 2e6 - 1)
         );
         open(1, 3600, 0);
     }
@@ -85,7 +86,7 @@ contract HostileTokenTest is MarketTest {
         open(1, 3600, "from credit, nothing moves");
         hostile.mint(address(market), 10);
         vm.expectRevert(
-            abi.encodeWithSelector(IComputeMarket.TransferMismatch.selector, address(hostile), 2e6, 2e6 + 1)
+            abi.encodeWithSelector(IComputeMarketErrors.TransferMismatch.selector, address(hostile), 2e6, 2e6 + 1)
         );
         vm.prank(customer);
         market.withdraw(address(hostile), customer);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
@@ -19,7 +19,9 @@ contract StolenOperatorTest is MarketTest {
         JobId id = running();
         vm.warp(T0 + 1000);
         claim(id, 1800);
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.NothingToWithdraw.selector, operator, address(token)));
+        vm.expectRevert(
+            abi.encodeWithSelector(IComputeMarketErrors.NothingToWithdraw.selector, operator, address(token))
+        );
         vm.prank(operator);
         market.withdraw(address(token), operator);
         vm.prank(operator);
@@ -73,7 +75,7 @@ contract StolenOperatorTest is MarketTest {
         }
         vm.assertTrue(salt != 0);
         state.store(address(market), salt, "ground");
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.TermsMismatch.selector, offerId));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.TermsMismatch.selector, offerId));
         post(terms());
     }
 }

@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {Job, JobStatus, SkipReason} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
@@ -148,7 +149,7 @@ abstract contract MarketTest {
 
     function expectSkip(JobId id, SkipReason reason) internal {
         vm.expectEmit(address(market));
-        emit IComputeMarket.JobSkipped(id, reason);
+        emit IComputeMarketEvents.JobSkipped(id, reason);
     }
 
     function one(JobId id) internal pure returns (JobId[] memory ids) {

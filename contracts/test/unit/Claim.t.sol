@@ -2,6 +2,8 @@
 pragma solidity ^0.8.28;
 
 import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {JobStatus, SkipReason} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
@@ -46,7 +48,7 @@ contract ClaimTest is MarketTest {
         expectSkip(a, SkipReason.Stale);
         uint256 paid = 2e6 + uint256(7000) * 2e6 / 3600;
         vm.expectEmit(address(market));
-        emit IComputeMarket.UsageClaimed(offerId, provider, lines, 10_600, paid, 50_000 + 97_222);
+        emit IComputeMarketEvents.UsageClaimed(offerId, provider, lines, 10_600, paid, 50_000 + 97_222);
         vm.prank(stranger);
         vm.assertEq(market.claim(offerId, vouchers), 2);
         vm.assertEq(creditOf(provider) + creditOf(sink), paid);
@@ -175,7 +177,7 @@ contract ClaimTest is MarketTest {
 
     function test_AnUnknownOfferCantBeClaimedFor() public {
         OfferId none = OfferId.wrap("none");
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.UnknownOffer.selector, none));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.UnknownOffer.selector, none));
         market.claim(none, new Voucher[](0));
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {JobStatus, SkipReason} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {MarketTest} from "../support/MarketTest.sol";
@@ -16,7 +16,7 @@ contract DeclineJobsTest is MarketTest {
     function test_TheWholeDepositGoesBackWithTheReason() public {
         JobId id = open(2, 3600, 0);
         vm.expectEmit(address(market));
-        emit IComputeMarket.JobDeclined(id, customer, 4e6, "spec is not JSON");
+        emit IComputeMarketEvents.JobDeclined(id, customer, 4e6, "spec is not JSON");
         vm.assertEq(decline(operator, id), 1);
         vm.assertEq(creditOf(customer), 4e6);
         assertStatus(id, JobStatus.Closed);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {JobStatus} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {MarketTest} from "../support/MarketTest.sol";
@@ -23,7 +24,7 @@ contract EndJobTest is MarketTest {
         JobId id = running();
         vm.warp(T0 + 840);
         vm.expectEmit(address(market));
-        emit IComputeMarket.JobEndAnnounced(id, offerId, customer, uint64(T0 + 900), 3e6, "");
+        emit IComputeMarketEvents.JobEndAnnounced(id, offerId, customer, uint64(T0 + 900), 3e6, "");
         vm.assertEq(endByCustomer(id), T0 + 900);
         vm.assertEq(creditOf(customer), 3e6);
         vm.assertEq(market.job(id).duration, 900);
@@ -62,23 +63,23 @@ contract EndJobTest is MarketTest {
     function test_AJobThatEndsAnywayCantBeEnded() public {
         JobId id = running();
         vm.warp(T0 + 3540);
-        refused(id, abi.encodeWithSelector(IComputeMarket.EndNotEarlier.selector, id, T0 + 3600, T0 + 3600));
+        refused(id, abi.encodeWithSelector(IComputeMarketErrors.EndNotEarlier.selector, id, T0 + 3600, T0 + 3600));
     }
 
     function test_AnOrderThatWasNotStartedCantBeEnded() public {
         JobId id = open(1, 3600, 0);
-        refused(id, abi.encodeWithSelector(IComputeMarket.WrongStatus.selector, id, JobStatus.Open));
+        refused(id, abi.encodeWithSelector(IComputeMarketErrors.WrongStatus.selector, id, JobStatus.Open));
     }
 
     function test_AnEndedJobCantBeEnded() public {
         JobId id = running();
         vm.warp(T0 + 3600);
-        refused(id, abi.encodeWithSelector(IComputeMarket.WrongStatus.selector, id, JobStatus.Ended));
+        refused(id, abi.encodeWithSelector(IComputeMarketErrors.WrongStatus.selector, id, JobStatus.Ended));
     }
 
     function test_OnlyTheCustomerEndsIt() public {
         JobId id = running();
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.NotCustomer.selector, id, operator));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NotCustomer.selector, id, operator));
         vm.prank(operator);
         market.endJob(id);
     }

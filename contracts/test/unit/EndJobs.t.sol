@@ -2,6 +2,8 @@
 pragma solidity ^0.8.28;
 
 import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {JobStatus, SkipReason} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {MarketTest} from "../support/MarketTest.sol";
@@ -18,7 +20,7 @@ contract EndJobsTest is MarketTest {
         vm.warp(T0 + 1000);
         claim(id, 1800);
         vm.expectEmit(address(market));
-        emit IComputeMarket.JobEnded(id, customer, 1800, 3e6, "done");
+        emit IComputeMarketEvents.JobEnded(id, customer, 1800, 3e6, "done");
         vm.assertEq(end(id, 0, 1800), 1);
         vm.assertEq(creditOf(customer), 3e6);
         vm.assertEq(market.job(id).used, 1800);
@@ -50,7 +52,7 @@ contract EndJobsTest is MarketTest {
         JobId id = running();
         vm.warp(T0 + 600);
         vm.expectEmit(address(market));
-        emit IComputeMarket.JobEndAnnounced(id, offerId, operator, uint64(T0 + 900), 3e6, "done");
+        emit IComputeMarketEvents.JobEndAnnounced(id, offerId, operator, uint64(T0 + 900), 3e6, "done");
         vm.assertEq(end(id, uint64(T0 + 900), 0), 1);
         vm.assertEq(creditOf(customer), 3e6);
         vm.assertEq(market.job(id).end, T0 + 900);
@@ -73,7 +75,7 @@ contract EndJobsTest is MarketTest {
     function test_ANoticeLiesInTheFuture() public {
         JobId id = running();
         uint64[] memory expected = new uint64[](1);
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.EndInPast.selector, T0, T0));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.EndInPast.selector, T0, T0));
         vm.prank(operator);
         market.endJobs(one(id), uint64(T0), expected, "");
     }
@@ -111,7 +113,7 @@ contract EndJobsTest is MarketTest {
     }
 
     function test_JobsAndExpectationsComeInPairs() public {
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.LengthMismatch.selector, 2, 1));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.LengthMismatch.selector, 2, 1));
         market.endJobs(new JobId[](2), 0, new uint64[](1), "");
     }
 }

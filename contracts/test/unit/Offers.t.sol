@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
 import {Offer, OfferTerms} from "../../src/types/Offer.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
 import {MarketTest} from "../support/MarketTest.sol";
@@ -34,7 +34,7 @@ contract OffersTest is MarketTest {
 
     function test_AnUnknownOfferIsAnError() public {
         OfferId none = OfferId.wrap("none");
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.UnknownOffer.selector, none));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.UnknownOffer.selector, none));
         market.offer(none);
     }
 }

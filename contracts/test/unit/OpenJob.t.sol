@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {Job, JobStatus} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
@@ -19,7 +20,9 @@ contract OpenJobTest is MarketTest {
         bytes memory spec = '{"image":"x@sha256:0"}';
         JobId expected = market.jobIdOf(offerId, PRICE, 2, customer, 3600, "salt", keccak256(spec));
         vm.expectEmit(address(market));
-        emit IComputeMarket.JobOpened(expected, offerId, customer, 3600, uint64(T0 + START_WINDOW), 4e6, "salt", spec);
+        emit IComputeMarketEvents.JobOpened(
+            expected, offerId, customer, 3600, uint64(T0 + START_WINDOW), 4e6, "salt", spec
+        );
         vm.prank(customer);
         JobId id = market.openJob(offerId, 2, 3600, PRICE, "salt", spec);
 
@@ -73,7 +76,7 @@ contract OpenJobTest is MarketTest {
 
     function test_TheSameOrderTwiceIsOneOrder() public {
         JobId id = open(1, 3600, 0);
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.JobExists.selector, id));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.JobExists.selector, id));
         open(1, 3600, 0);
     }
 
@@ -81,7 +84,7 @@ contract OpenJobTest is MarketTest {
         JobId id = open(1, 3600, 0);
         vm.prank(operator);
         market.declineJobs(one(id), "");
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.JobExists.selector, id));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.JobExists.selector, id));
         open(1, 3600, 0);
     }
 
@@ -102,23 +105,32 @@ contract OpenJobTest is MarketTest {
     }
 
     function test_MoreGpusThanOfferedAreRefused() public {
-        refused(abi.encodeWithSelector(IComputeMarket.GpusUnavailable.selector, 9, 8), 9, 3600, PRICE);
-        refused(abi.encodeWithSelector(IComputeMarket.GpusUnavailable.selector, 0, 8), 0, 3600, PRICE);
+        refused(abi.encodeWithSelector(IComputeMarketErrors.GpusUnavailable.selector, 9, 8), 9, 3600, PRICE);
+        refused(abi.encodeWithSelector(IComputeMarketErrors.GpusUnavailable.selector, 0, 8), 0, 3600, PRICE);
         open(8, 3600, 0);
     }
 
     function test_APriceAboveWhatTheCustomerAcceptsIsRefused() public {
-        refused(abi.encodeWithSelector(IComputeMarket.PriceAboveMax.selector, PRICE, PRICE - 1), 1, 3600, PRICE - 1);
+        refused(
+            abi.encodeWithSelector(IComputeMarketErrors.PriceAboveMax.selector, PRICE, PRICE - 1), 1, 3600, PRICE - 1
+        );
     }
 
     function test_ADurationOutsideTheOffersRangeIsRefused() public {
-        refused(abi.encodeWithSelector(IComputeMarket.DurationOutOfRange.selector, 119, 120, 86_400), 1, 119, PRICE);
         refused(
-            abi.encodeWithSelector(IComputeMarket.DurationOutOfRange.selector, 86_401, 120, 86_400), 1, 86_401, PRICE
+            abi.encodeWithSelector(IComputeMarketErrors.DurationOutOfRange.selector, 119, 120, 86_400), 1, 119, PRICE
+        );
+        refused(
+            abi.encodeWithSelector(IComputeMarketErrors.DurationOutOfRange.selector, 86_401, 120, 86_400),
+            1,
+            86_401,
+            PRICE
         );
         // 2^24 + 200 would be a valid 200 where it is stored.
         uint32 wide = 2 ** 24 + 200;
-        refused(abi.encodeWithSelector(IComputeMarket.DurationOutOfRange.selector, wide, 120, 86_400), 1, wide, PRICE);
+        refused(
+            abi.encodeWithSelector(IComputeMarketErrors.DurationOutOfRange.selector, wide, 120, 86_400), 1, wide, PRICE
+        );
     }
 
     function test_AnExpiredOfferTakesNoOrders() public {
@@ -126,19 +138,19 @@ contract OpenJobTest is MarketTest {
         market.updateOffer(offerId, PRICE, AVAILABLE, uint64(T0));
         open(1, 3600, 0);
         vm.warp(T0 + 1);
-        refused(abi.encodeWithSelector(IComputeMarket.OfferExpired.selector, offerId, T0), 1, 3600, PRICE);
+        refused(abi.encodeWithSelector(IComputeMarketErrors.OfferExpired.selector, offerId, T0), 1, 3600, PRICE);
     }
 
     function test_AnUnknownOfferTakesNoOrders() public {
         OfferId none = OfferId.wrap("none");
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.UnknownOffer.selector, none));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.UnknownOffer.selector, none));
         market.openJob(none, 1, 3600, PRICE, 0, "{}");
     }
 
     function test_ASpecHasALimit() public {
         vm.prank(customer);
         market.openJob(offerId, 1, 3600, PRICE, 0, new bytes(4096));
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.TextTooLong.selector, 4097, 4096));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.TextTooLong.selector, 4097, 4096));
         vm.prank(customer);
         market.openJob(offerId, 1, 3600, PRICE, 0, new bytes(4097));
     }

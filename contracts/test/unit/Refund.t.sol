@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {JobStatus, SkipReason} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {MarketTest} from "../support/MarketTest.sol";
@@ -15,7 +15,7 @@ contract RefundTest is MarketTest {
         vm.assertEq(market.refund(one(id)), 0);
         vm.warp(T0 + START_WINDOW + 1);
         vm.expectEmit(address(market));
-        emit IComputeMarket.JobRefunded(id, customer, 4e6);
+        emit IComputeMarketEvents.JobRefunded(id, customer, 4e6);
         vm.prank(stranger);
         vm.assertEq(market.refund(one(id)), 1);
         vm.assertEq(creditOf(customer), 4e6);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {JobId} from "../../src/types/JobId.sol";
+import {OfferTerms} from "../../src/types/Offer.sol";
 import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
 
@@ -12,13 +14,97 @@ contract SetFeeTest is MarketTest {
         market.setFee(bps, to);
     }
 
-    function test_TheOwnerSetsFeeAndSink() public {
+    function assertFee(uint256 bps, address to) private view {
+        (uint16 holds, address receiver) = market.fee();
+        vm.assertEq(holds, bps, "fee that holds");
+        vm.assertEq(receiver, to);
+    }
+
+    function assertAnnounced(uint256 bps, uint256 from) private view {
+        (uint16 announced, uint64 second) = market.announcedFee();
+        vm.assertEq(announced, bps, "announced fee");
+        vm.assertEq(second, from, "its date");
+    }
+
+    function test_TheFirstFeeHoldsAtOnce() public view {
+        assertFee(FEE_BPS, sink);
+        assertAnnounced(FEE_BPS, T0);
+    }
+
+    function test_ALowerFeeAndAnotherReceiverHoldAtOnce() public {
         vm.expectEmit(address(market));
-        emit IComputeMarket.FeeSet(1000, stranger);
+        emit IComputeMarketEvents.FeeSet(100, stranger);
+        setFee(owner, 100, stranger);
+        assertFee(100, stranger);
+        assertAnnounced(100, T0);
+    }
+
+    function test_AHigherFeeHoldsAfterItsNotice() public {
+        uint64 from = uint64(T0 + market.FEE_NOTICE());
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.FeeSet(FEE_BPS, stranger);
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.FeeRaiseAnnounced(1000, from);
         setFee(owner, 1000, stranger);
-        (uint16 bps, address to) = market.fee();
-        vm.assertEq(bps, 1000);
-        vm.assertEq(to, stranger);
+        assertFee(FEE_BPS, stranger);
+        assertAnnounced(1000, from);
+        vm.warp(from - 1);
+        assertFee(FEE_BPS, stranger);
+        vm.warp(from);
+        assertFee(1000, stranger);
+    }
+
+    function test_ARaiseSetAgainOrToLessKeepsItsDate() public {
+        uint256 from = T0 + market.FEE_NOTICE();
+        setFee(owner, 1000, sink);
+        vm.warp(T0 + 1 days);
+        setFee(owner, 1000, stranger);
+        assertAnnounced(1000, from);
+        setFee(owner, 600, stranger);
+        assertAnnounced(600, from);
+        setFee(owner, 601, stranger);
+        assertAnnounced(601, from + 1 days);
+        assertFee(FEE_BPS, stranger);
+    }
+
+    function test_ARaiseCanBeTakenBack() public {
+        setFee(owner, 1000, sink);
+        vm.warp(T0 + 1 days);
+        setFee(owner, FEE_BPS, sink);
+        assertAnnounced(FEE_BPS, T0 + 1 days);
+        vm.warp(T0 + 2 * uint256(market.FEE_NOTICE()));
+        assertFee(FEE_BPS, sink);
+    }
+
+    function test_AfterARaiseTheNextOneHasANoticeToo() public {
+        setFee(owner, 500, sink);
+        vm.warp(T0 + market.FEE_NOTICE());
+        setFee(owner, 1000, sink);
+        assertFee(500, sink);
+        setFee(owner, 0, address(0));
+        assertFee(0, address(0));
+        setFee(owner, 1, sink);
+        assertFee(0, sink);
+    }
+
+    /// @dev The longest windows and the longest order that an offer can have, started and claimed in their last seconds.
+    function test_NoOrderFeelsARaiseThatWasAnnouncedAfterIt() public {
+        OfferTerms memory t = terms();
+        (t.startWindow, t.claimWindow, t.maxDuration) = (1 days, 30 days, type(uint24).max);
+        offerId = post(t);
+        fund(customer, 1e15);
+        JobId id = open(1, 120, 0);
+        setFee(owner, 1000, sink);
+        vm.warp(T0 + 1 days);
+        start(id);
+        vm.prank(customer);
+        market.topUp(id, type(uint24).max - 120);
+        vm.warp(T0 + 1 days + type(uint24).max + 30 days);
+        vm.assertEq(claim(id, type(uint24).max), 1);
+        vm.assertEq(creditOf(sink), market.job(id).paid * FEE_BPS / 10_000);
+        vm.warp(block.timestamp + 1);
+        assertFee(1000, sink);
+        vm.assertEq(claim(id, type(uint24).max), 0);
     }
 
     function test_NobodyElseDoes() public {
@@ -27,12 +113,14 @@ contract SetFeeTest is MarketTest {
     }
 
     function test_TheCapHolds() public {
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.FeeTooHigh.selector, 1001, 1000));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.FeeTooHigh.selector, 1001, 1000));
         setFee(owner, 1001, sink);
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.FeeTooHigh.selector, 1001, 1000));
+        deployMarket(1001, sink);
     }
 
     function test_AFeeNeedsASink() public {
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.ZeroFeeSink.selector));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.ZeroFeeSink.selector));
         setFee(owner, 1, address(0));
         setFee(owner, 0, address(0));
     }
@@ -46,14 +134,14 @@ contract SetFeeTest is MarketTest {
         vm.assertEq(creditOf(address(0)), 0);
     }
 
-    function test_ANewFeeHoldsForNewClaimsOnly() public {
+    function test_ALowerFeeHoldsForNewClaimsOnly() public {
         JobId id = running();
         vm.warp(T0 + 3600);
         claim(id, 3600);
-        setFee(owner, 1000, stranger);
+        setFee(owner, 100, stranger);
         claim(id, 7200);
         vm.assertEq(creditOf(sink), 50_000);
-        vm.assertEq(creditOf(stranger), 200_000);
-        vm.assertEq(creditOf(provider), 4e6 - 250_000);
+        vm.assertEq(creditOf(stranger), 20_000);
+        vm.assertEq(creditOf(provider), 4e6 - 70_000);
     }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
 
@@ -13,20 +14,20 @@ contract SetFloorTest is MarketTest {
 
     function test_AFloorIsStoredAndLogged() public {
         vm.expectEmit(address(market));
-        emit IComputeMarket.FloorSet(provider, address(token), 7);
+        emit IComputeMarketEvents.FloorSet(provider, address(token), 7);
         setFloor(7);
         vm.assertEq(market.floor(provider, address(token)), 7);
     }
 
     function test_ARefusedTokenTakesNoOrdersFromThenOn() public {
         setFloor(0);
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.TokenRefused.selector, provider, address(token)));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.TokenRefused.selector, provider, address(token)));
         open(1, 3600, 0);
     }
 
     function test_ARaisedFloorStopsOffersThatAThiefMadeCheap() public {
         setFloor(PRICE + 1);
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.PriceBelowFloor.selector, PRICE, PRICE + 1));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.PriceBelowFloor.selector, PRICE, PRICE + 1));
         open(1, 3600, 0);
     }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {Offer, OfferTerms} from "../../src/types/Offer.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
 import {MarketTest} from "../support/MarketTest.sol";
@@ -19,7 +20,7 @@ contract SetOfferTest is MarketTest {
         t.salt = "second";
         OfferId expected = market.offerIdOf(t);
         vm.expectEmit(address(market));
-        emit IComputeMarket.OfferSet(expected, provider, t, 5, 3, uint64(T0 + 60), '{"region":"de"}');
+        emit IComputeMarketEvents.OfferSet(expected, provider, t, 5, 3, uint64(T0 + 60), '{"region":"de"}');
         vm.prank(operator);
         OfferId id = market.setOffer(t, 5, 3, uint64(T0 + 60), '{"region":"de"}');
 
@@ -61,7 +62,7 @@ contract SetOfferTest is MarketTest {
     }
 
     function test_OnlyTheProviderAndItsOperatorPost() public {
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.NotOperator.selector, stranger, provider));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NotOperator.selector, stranger, provider));
         vm.prank(stranger);
         market.setOffer(terms(), PRICE, AVAILABLE, type(uint64).max, "{}");
         vm.prank(provider);
@@ -71,7 +72,7 @@ contract SetOfferTest is MarketTest {
     function test_AProviderWithoutPayoutAddressCantPost() public {
         OfferTerms memory t = terms();
         t.provider = stranger;
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.UnknownProvider.selector, stranger));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.UnknownProvider.selector, stranger));
         vm.prank(stranger);
         market.setOffer(t, PRICE, AVAILABLE, type(uint64).max, "{}");
     }
@@ -80,31 +81,33 @@ contract SetOfferTest is MarketTest {
         OfferTerms memory t = terms();
         t.maxDuration = 0;
         t.minDuration = 0;
-        refused(t, abi.encodeWithSelector(IComputeMarket.InvalidDurations.selector, 0, 0, type(uint24).max));
+        refused(t, abi.encodeWithSelector(IComputeMarketErrors.InvalidDurations.selector, 0, 0, type(uint24).max));
         t.minDuration = 61;
         t.maxDuration = 60;
-        refused(t, abi.encodeWithSelector(IComputeMarket.InvalidDurations.selector, 61, 60, type(uint24).max));
+        refused(t, abi.encodeWithSelector(IComputeMarketErrors.InvalidDurations.selector, 61, 60, type(uint24).max));
         t.maxDuration = 2 ** 24;
-        refused(t, abi.encodeWithSelector(IComputeMarket.InvalidDurations.selector, 61, 2 ** 24, type(uint24).max));
+        refused(
+            t, abi.encodeWithSelector(IComputeMarketErrors.InvalidDurations.selector, 61, 2 ** 24, type(uint24).max)
+        );
         t = terms();
         t.startWindow = 1 days + 1;
-        refused(t, abi.encodeWithSelector(IComputeMarket.WindowTooLong.selector, 1 days + 1, 1 days));
+        refused(t, abi.encodeWithSelector(IComputeMarketErrors.WindowTooLong.selector, 1 days + 1, 1 days));
         t = terms();
         t.claimWindow = 30 days + 1;
-        refused(t, abi.encodeWithSelector(IComputeMarket.WindowTooLong.selector, 30 days + 1, 30 days));
+        refused(t, abi.encodeWithSelector(IComputeMarketErrors.WindowTooLong.selector, 30 days + 1, 30 days));
         t = terms();
         t.token = address(0xdead);
-        refused(t, abi.encodeWithSelector(IComputeMarket.TokenRefused.selector, provider, address(0xdead)));
+        refused(t, abi.encodeWithSelector(IComputeMarketErrors.TokenRefused.selector, provider, address(0xdead)));
     }
 
     function test_APriceLiesBetweenTheFloorAnd80Bits() public {
         vm.prank(provider);
         market.setFloor(address(token), 100);
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.PriceBelowFloor.selector, 99, 100));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.PriceBelowFloor.selector, 99, 100));
         vm.prank(operator);
         market.setOffer(terms(), 99, AVAILABLE, type(uint64).max, "");
         vm.expectRevert(
-            abi.encodeWithSelector(IComputeMarket.PriceTooHigh.selector, uint256(2 ** 80), type(uint80).max)
+            abi.encodeWithSelector(IComputeMarketErrors.PriceTooHigh.selector, uint256(2 ** 80), type(uint80).max)
         );
         vm.prank(operator);
         market.setOffer(terms(), 2 ** 80, AVAILABLE, type(uint64).max, "");
@@ -115,7 +118,7 @@ contract SetOfferTest is MarketTest {
 
     function test_ACardHasALimit() public {
         string memory card = string(new bytes(4097));
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.TextTooLong.selector, 4097, 4096));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.TextTooLong.selector, 4097, 4096));
         vm.prank(operator);
         market.setOffer(terms(), PRICE, AVAILABLE, type(uint64).max, card);
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {Provider} from "../../src/types/Provider.sol";
 import {MarketTest} from "../support/MarketTest.sol";
@@ -10,7 +11,7 @@ import {vm} from "../support/Vm.sol";
 contract SetProviderTest is MarketTest {
     function test_KeysAreStoredAndLogged() public {
         vm.expectEmit(address(market));
-        emit IComputeMarket.ProviderSet(stranger, operator, payout);
+        emit IComputeMarketEvents.ProviderSet(stranger, operator, payout);
         vm.prank(stranger);
         market.setProvider(operator, payout);
         Provider memory keys = market.provider(stranger);
@@ -19,7 +20,7 @@ contract SetProviderTest is MarketTest {
     }
 
     function test_EarningsMustGoSomewhere() public {
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.ZeroPayout.selector));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.ZeroPayout.selector));
         market.setProvider(operator, address(0));
     }
 
@@ -28,10 +29,10 @@ contract SetProviderTest is MarketTest {
         vm.prank(provider);
         market.setProvider(address(0), payout);
 
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.NotOperator.selector, operator, provider));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NotOperator.selector, operator, provider));
         vm.prank(operator);
         market.updateOffer(offerId, PRICE, 1, type(uint64).max);
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.NotOperator.selector, operator, provider));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NotOperator.selector, operator, provider));
         vm.prank(operator);
         market.withdrawFor(provider, address(token));
         vm.prank(operator);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {Job, JobStatus, SkipReason} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
@@ -21,7 +22,7 @@ contract StartJobsTest is MarketTest {
         JobId id = open(2, 3600, 0);
         vm.warp(T0 + 10);
         vm.expectEmit(address(market));
-        emit IComputeMarket.JobStarted(id, attestor, uint64(T0 + 10));
+        emit IComputeMarketEvents.JobStarted(id, attestor, uint64(T0 + 10));
         start(id);
         Job memory job = market.job(id);
         assertStatus(id, JobStatus.Running);
@@ -46,7 +47,7 @@ contract StartJobsTest is MarketTest {
         vm.warp(T0 + 100);
         claim(id, 150);
         vm.expectEmit(address(market));
-        emit IComputeMarket.AttestorRotated(id, stranger);
+        emit IComputeMarketEvents.AttestorRotated(id, stranger);
         startAs(id, stranger);
         Job memory job = market.job(id);
         vm.assertEq(job.attestor, stranger);
@@ -101,7 +102,7 @@ contract StartJobsTest is MarketTest {
     }
 
     function test_JobsAndAttestorsComeInPairs() public {
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.LengthMismatch.selector, 1, 2));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.LengthMismatch.selector, 1, 2));
         market.startJobs(new JobId[](1), new address[](2));
     }
 }

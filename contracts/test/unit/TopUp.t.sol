@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {JobStatus} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {MarketTest} from "../support/MarketTest.sol";
@@ -25,7 +26,7 @@ contract TopUpTest is MarketTest {
         market.updateOffer(offerId, PRICE * 10, 0, uint64(T0));
         vm.warp(T0 + 3599);
         vm.expectEmit(address(market));
-        emit IComputeMarket.JobToppedUp(id, offerId, 5400, 6e6);
+        emit IComputeMarketEvents.JobToppedUp(id, offerId, 5400, 6e6);
         topUp(id, 1800);
         vm.assertEq(token.balanceOf(address(market)), 6e6);
         vm.assertEq(market.job(id).end, T0 + 5400);
@@ -55,7 +56,7 @@ contract TopUpTest is MarketTest {
             id,
             1,
             abi.encodeWithSelector(
-                IComputeMarket.DurationOutOfRange.selector, MAX_DURATION + 1, MIN_DURATION, MAX_DURATION
+                IComputeMarketErrors.DurationOutOfRange.selector, MAX_DURATION + 1, MIN_DURATION, MAX_DURATION
             )
         );
     }
@@ -66,7 +67,10 @@ contract TopUpTest is MarketTest {
             id,
             type(uint32).max,
             abi.encodeWithSelector(
-                IComputeMarket.DurationOutOfRange.selector, uint256(type(uint32).max) + 3600, MIN_DURATION, MAX_DURATION
+                IComputeMarketErrors.DurationOutOfRange.selector,
+                uint256(type(uint32).max) + 3600,
+                MIN_DURATION,
+                MAX_DURATION
             )
         );
     }
@@ -74,20 +78,20 @@ contract TopUpTest is MarketTest {
     function test_AnAnnouncedEndStays() public {
         JobId id = running();
         end(id, uint64(T0 + 1800), 0);
-        refused(id, 60, abi.encodeWithSelector(IComputeMarket.EndAnnounced.selector, id, T0 + 1800));
+        refused(id, 60, abi.encodeWithSelector(IComputeMarketErrors.EndAnnounced.selector, id, T0 + 1800));
     }
 
     function test_AnEndedOrClosedJobTakesNoMoreMoney() public {
         JobId id = running();
         vm.warp(T0 + 3600);
-        refused(id, 60, abi.encodeWithSelector(IComputeMarket.WrongStatus.selector, id, JobStatus.Ended));
+        refused(id, 60, abi.encodeWithSelector(IComputeMarketErrors.WrongStatus.selector, id, JobStatus.Ended));
         end(id, 0, 0);
-        refused(id, 60, abi.encodeWithSelector(IComputeMarket.WrongStatus.selector, id, JobStatus.Closed));
+        refused(id, 60, abi.encodeWithSelector(IComputeMarketErrors.WrongStatus.selector, id, JobStatus.Closed));
     }
 
     function test_OnlyTheCustomerTopsUp() public {
         JobId id = running();
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.NotCustomer.selector, id, stranger));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NotCustomer.selector, id, stranger));
         vm.prank(stranger);
         market.topUp(id, 60);
     }

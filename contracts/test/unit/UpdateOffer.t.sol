@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
 import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
@@ -9,7 +10,7 @@ import {vm} from "../support/Vm.sol";
 contract UpdateOfferTest is MarketTest {
     function test_PriceAvailabilityAndValidityChange() public {
         vm.expectEmit(address(market));
-        emit IComputeMarket.OfferUpdated(offerId, 3e6, 1, uint64(T0 + 9));
+        emit IComputeMarketEvents.OfferUpdated(offerId, 3e6, 1, uint64(T0 + 9));
         vm.prank(operator);
         market.updateOffer(offerId, 3e6, 1, uint64(T0 + 9));
         vm.assertEq(market.offer(offerId).price, 3e6);
@@ -19,18 +20,18 @@ contract UpdateOfferTest is MarketTest {
 
     function test_AnUnknownOfferCantBeUpdated() public {
         OfferId none = OfferId.wrap("none");
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.UnknownOffer.selector, none));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.UnknownOffer.selector, none));
         market.updateOffer(none, PRICE, 1, 0);
     }
 
     function test_AStrangerCantUpdate() public {
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.NotOperator.selector, stranger, provider));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NotOperator.selector, stranger, provider));
         vm.prank(stranger);
         market.updateOffer(offerId, PRICE, 1, 0);
     }
 
     function test_TheFloorHolds() public {
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.PriceBelowFloor.selector, 0, 1));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.PriceBelowFloor.selector, 0, 1));
         vm.prank(operator);
         market.updateOffer(offerId, 0, 1, 0);
     }

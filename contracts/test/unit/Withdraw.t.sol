@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
@@ -18,7 +19,7 @@ contract WithdrawTest is MarketTest {
     function test_ACustomersCreditGoesWhereItSays() public {
         settled();
         vm.expectEmit(address(market));
-        emit IComputeMarket.Withdrawn(customer, address(token), stranger, 3e6);
+        emit IComputeMarketEvents.Withdrawn(customer, address(token), stranger, 3e6);
         vm.prank(customer);
         vm.assertEq(market.withdraw(address(token), stranger), 3e6);
         vm.assertEq(token.balanceOf(stranger), 3e6);
@@ -33,7 +34,7 @@ contract WithdrawTest is MarketTest {
 
     function test_EarningsGoToThePayoutAddressOnly() public {
         settled();
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.PayoutOnly.selector, provider, payout, provider));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.PayoutOnly.selector, provider, payout, provider));
         vm.prank(provider);
         market.withdraw(address(token), provider);
         vm.prank(provider);
@@ -50,14 +51,14 @@ contract WithdrawTest is MarketTest {
 
     function test_AStrangerCantSendAProvidersEarnings() public {
         settled();
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.NotOperator.selector, stranger, provider));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NotOperator.selector, stranger, provider));
         vm.prank(stranger);
         market.withdrawFor(provider, address(token));
     }
 
     function test_NobodyCanSendACustomersCredit() public {
         settled();
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.UnknownProvider.selector, customer));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.UnknownProvider.selector, customer));
         vm.prank(operator);
         market.withdrawFor(customer, address(token));
     }
@@ -66,14 +67,16 @@ contract WithdrawTest is MarketTest {
         settled();
         vm.prank(customer);
         market.withdraw(address(token), customer);
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.NothingToWithdraw.selector, customer, address(token)));
+        vm.expectRevert(
+            abi.encodeWithSelector(IComputeMarketErrors.NothingToWithdraw.selector, customer, address(token))
+        );
         vm.prank(customer);
         market.withdraw(address(token), customer);
     }
 
     function test_CreditCantBeSentToTheMarketItself() public {
         settled();
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarket.TransferMismatch.selector, address(token), 3e6, 0));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.TransferMismatch.selector, address(token), 3e6, 0));
         vm.prank(customer);
         market.withdraw(address(token), address(market));
     }

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {JobStatus} from "../types/Job.sol";
+import {JobId} from "../types/JobId.sol";
+import {OfferId} from "../types/OfferId.sol";
+
+/// @title Why the market refuses a call
+/// @notice Each carries what was asked and what the limit is. Besides these, calls fail with the errors of the token, and
+/// with OpenZeppelin's: `OwnableUnauthorizedAccount`, `ReentrancyGuardReentrantCall`, `SafeERC20FailedOperation`.
+interface IComputeMarketErrors {
+    /// @notice The caller is neither the provider nor its operator.
+    error NotOperator(address caller, address provider);
+    /// @notice The caller did not order this job.
+    error NotCustomer(JobId id, address caller);
+    /// @notice The provider has not called `setProvider`.
+    error UnknownProvider(address provider);
+    /// @notice Earnings must go somewhere: the payout address is zero.
+    error ZeroPayout();
+    /// @notice An offer of this id exists with other terms; choose another salt.
+    error TermsMismatch(OfferId offerId);
+    /// @notice The longest duration is 0, below the shortest one, or above the limit.
+    error InvalidDurations(uint256 minDuration, uint256 maxDuration, uint256 limit);
+    /// @notice A start or claim window is longer than the market allows.
+    error WindowTooLong(uint256 window, uint256 limit);
+    /// @notice The provider takes no orders in this token: its floor is 0.
+    error TokenRefused(address provider, address token);
+    /// @notice The price is below the provider's floor.
+    error PriceBelowFloor(uint256 price, uint256 floor);
+    /// @notice The price needs more than 80 bits.
+    error PriceTooHigh(uint256 price, uint256 limit);
+    /// @notice No such offer.
+    error UnknownOffer(OfferId offerId);
+    /// @notice The offer takes no orders after `validUntil`.
+    error OfferExpired(OfferId offerId, uint256 validUntil);
+    /// @notice The order asks for no GPU, or for more than the offer has.
+    error GpusUnavailable(uint256 asked, uint256 available);
+    /// @notice The offer's price has risen above what the customer accepts.
+    error PriceAboveMax(uint256 price, uint256 maxPrice);
+    /// @notice The duration lies outside the offer's range.
+    error DurationOutOfRange(uint256 duration, uint256 minDuration, uint256 maxDuration);
+    /// @notice A spec or card is longer than the market logs.
+    error TextTooLong(uint256 length, uint256 limit);
+    /// @notice The same order was placed already; choose another salt.
+    error JobExists(JobId id);
+    /// @notice The job is not in a state in which this can be done.
+    error WrongStatus(JobId id, JobStatus status);
+    /// @notice An end was announced; the job can't be prolonged.
+    error EndAnnounced(JobId id, uint256 end);
+    /// @notice The job ends at `end` anyway, which is not later than what was asked for.
+    error EndNotEarlier(JobId id, uint256 asked, uint256 end);
+    /// @notice A notice must lie in the future; 0 ends at once.
+    error EndInPast(uint256 asked, uint256 timestamp);
+    /// @notice Two arrays that belong together differ in length.
+    error LengthMismatch(uint256 left, uint256 right);
+    /// @notice The token did not move what it was asked to move (fee on transfer, rebasing).
+    error TransferMismatch(address token, uint256 expected, uint256 received);
+    /// @notice There is no credit to withdraw.
+    error NothingToWithdraw(address account, address token);
+    /// @notice A provider's earnings go to its payout address only.
+    error PayoutOnly(address provider, address payout, address asked);
+    /// @notice The fee is above the cap.
+    error FeeTooHigh(uint256 bps, uint256 limit);
+    /// @notice A fee needs someone to receive it.
+    error ZeroFeeSink();
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {SkipReason} from "../types/Job.sol";
+import {JobId} from "../types/JobId.sol";
+import {OfferTerms} from "../types/Offer.sol";
+import {OfferId} from "../types/OfferId.sol";
+import {Settlement} from "../types/Voucher.sol";
+
+/// @title What the market logs
+/// @notice Amounts are units of the offer's token, times are Unix seconds, use is in GPU-seconds. Orders, cards, claims and
+/// the reasons of a provider live in these logs only.
+interface IComputeMarketEvents {
+    /// @notice A provider set its keys.
+    /// @param provider The provider: address of its cold key.
+    /// @param operator Hot key that runs its offers; zero where it was revoked.
+    /// @param payout The only address to which its earnings go.
+    event ProviderSet(address indexed provider, address indexed operator, address payout);
+
+    /// @notice A provider set the lowest price that its offers may have in a token; 0 means that the token is refused.
+    /// @param provider The provider.
+    /// @param token ERC-20 token.
+    /// @param floor Token units per GPU-hour.
+    event FloorSet(address indexed provider, address indexed token, uint256 floor);
+
+    /// @notice An offer was posted, or posted again with another price, availability, validity or card.
+    /// @param offerId Name of the offer.
+    /// @param provider Who is paid for its jobs.
+    /// @param terms What never changes of it.
+    /// @param price Token units per GPU-hour.
+    /// @param available Most GPUs that one order may ask for.
+    /// @param validUntil Last second at which an order is taken.
+    /// @param card Free text of the provider about the offer (JSON: region, driver, links ...). Never trust it.
+    event OfferSet(
+        OfferId indexed offerId,
+        address indexed provider,
+        OfferTerms terms,
+        uint128 price,
+        uint16 available,
+        uint64 validUntil,
+        string card
+    );
+
+    /// @notice Price, availability or validity of an offer changed; its card did not.
+    /// @param offerId Name of the offer.
+    /// @param price Token units per GPU-hour, for orders from now on.
+    /// @param available Most GPUs that one order may ask for.
+    /// @param validUntil Last second at which an order is taken.
+    event OfferUpdated(OfferId indexed offerId, uint128 price, uint16 available, uint64 validUntil);
+
+    /// @notice An order was placed and its deposit taken.
+    /// @param id Name of the job.
+    /// @param offerId Offer that was ordered.
+    /// @param customer Who ordered and paid.
+    /// @param duration Seconds ordered.
+    /// @param startDeadline Last second at which it can be started.
+    /// @param deposit Token units that the market holds for it.
+    /// @param salt Customer's salt, part of the order's hash.
+    /// @param spec Public description of the workload, as the customer wrote it. Never trust it.
+    event JobOpened(
+        JobId indexed id,
+        OfferId indexed offerId,
+        address indexed customer,
+        uint32 duration,
+        uint64 startDeadline,
+        uint256 deposit,
+        bytes32 salt,
+        bytes spec
+    );
+
+    /// @notice The provider turned an order down; the whole deposit was credited to the customer.
+    /// @param id Name of the job.
+    /// @param customer Who was credited.
+    /// @param refunded Token units credited.
+    /// @param reason What the provider says. Never trust it.
+    event JobDeclined(JobId indexed id, address indexed customer, uint256 refunded, string reason);
+
+    /// @notice A job was started: its time counts from now.
+    /// @param id Name of the job.
+    /// @param attestor Whose signature on a voucher counts.
+    /// @param started Second of the start.
+    event JobStarted(JobId indexed id, address attestor, uint64 started);
+
+    /// @notice A running job got another attestor. Vouchers of the earlier one count no more.
+    /// @param id Name of the job.
+    /// @param attestor Whose signature counts from now on.
+    event AttestorRotated(JobId indexed id, address attestor);
+
+    /// @notice A customer paid for more time.
+    /// @param id Name of the job.
+    /// @param offerId Its offer.
+    /// @param duration Seconds paid for now, in all.
+    /// @param deposit Token units for all of it.
+    event JobToppedUp(JobId indexed id, OfferId indexed offerId, uint32 duration, uint256 deposit);
+
+    /// @notice A job's end was moved forward; the price of the time after it was credited to the customer.
+    /// @param id Name of the job.
+    /// @param offerId Its offer.
+    /// @param by The customer, or the provider's operator.
+    /// @param end Second at which the job ends now.
+    /// @param released Token units credited to the customer.
+    /// @param reason What the provider says; empty where it was the customer.
+    event JobEndAnnounced(
+        JobId indexed id, OfferId indexed offerId, address by, uint64 end, uint256 released, string reason
+    );
+
+    /// @notice The provider ended a job for good; what was not claimed was credited to the customer.
+    /// @param id Name of the job.
+    /// @param customer Who was credited.
+    /// @param used GPU-seconds claimed in all.
+    /// @param refunded Token units credited.
+    /// @param reason What the provider says. Never trust it.
+    event JobEnded(JobId indexed id, address indexed customer, uint256 used, uint256 refunded, string reason);
+
+    /// @notice A job that was never started, or not claimed in full, was closed by time; the rest was credited.
+    /// @param id Name of the job.
+    /// @param customer Who was credited.
+    /// @param refunded Token units credited.
+    event JobRefunded(JobId indexed id, address indexed customer, uint256 refunded);
+
+    /// @notice Attested use was paid. One log per `claim`, none where nothing was paid.
+    /// @param offerId Offer of all of the jobs.
+    /// @param provider Who was credited.
+    /// @param settlements Each job that was paid, in the order of the vouchers.
+    /// @param gpuSeconds GPU-seconds paid by this claim.
+    /// @param paid Token units that left the jobs' deposits in this claim; `paid - fee` went to the provider.
+    /// @param fee Token units of it credited to the fee sink.
+    event UsageClaimed(
+        OfferId indexed offerId,
+        address indexed provider,
+        Settlement[] settlements,
+        uint256 gpuSeconds,
+        uint256 paid,
+        uint256 fee
+    );
+
+    /// @notice An item of a batch was left out; the rest of the batch went on.
+    /// @param id Job as the caller named it: there may be none of this name.
+    /// @param reason Why.
+    event JobSkipped(JobId indexed id, SkipReason reason);
+
+    /// @notice Credit left the market.
+    /// @param account Whose credit it was.
+    /// @param token ERC-20 token.
+    /// @param to Who received it.
+    /// @param amount Token units.
+    event Withdrawn(address indexed account, address indexed token, address indexed to, uint256 amount);
+
+    /// @notice The owner set the fee that holds now, or who receives it. A raise that was announced before is taken back
+    /// where no `FeeRaiseAnnounced` follows.
+    /// @param bps Hundredths of a percent of what is claimed.
+    /// @param sink Who is credited.
+    event FeeSet(uint16 bps, address indexed sink);
+
+    /// @notice The owner announced a higher fee.
+    /// @param bps Hundredths of a percent of what is claimed.
+    /// @param from Second from which it holds: no order that was placed before the announcement can be claimed then.
+    event FeeRaiseAnnounced(uint16 bps, uint64 from);
+}
