@@ -4,25 +4,27 @@ pragma solidity ^0.8.28;
 import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
 import {Job} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
+import {HostileToken} from "../tokens/HostileToken.sol";
 import {TestToken} from "../tokens/TestToken.sol";
 import {vm} from "../support/Vm.sol";
-import {Actors} from "./Actors.sol";
+import {Attackers} from "./Attackers.sol";
 
 /// @notice What holds whatever anybody calls in whatever order.
 contract MarketInvariants {
     address private constant OWNER = address(0x0111);
     address private constant SINK = address(0x0222);
-    uint256 private constant MINTED = 2e18;
 
     IComputeMarket private market;
     TestToken private token;
-    Actors private actors;
+    HostileToken private hostile;
+    Attackers private actors;
 
     function setUp() public {
         vm.warp(1_800_000_000);
         market = IComputeMarket(vm.deployCode("ComputeMarket.sol:ComputeMarket", abi.encode(OWNER, uint16(333), SINK)));
         token = TestToken(vm.deployCode("TestToken.sol:TestToken"));
-        actors = new Actors(market, token, OWNER, SINK);
+        hostile = HostileToken(vm.deployCode("HostileToken.sol:HostileToken"));
+        actors = new Attackers(market, token, hostile, OWNER, SINK);
     }
 
     /// @dev Read by forge: only the actors are called.
@@ -35,17 +37,32 @@ contract MarketInvariants {
         excluded = new Selectors[](1);
         excluded[0].target = address(actors);
         excluded[0].selectors = new bytes4[](1);
-        excluded[0].selectors[0] = Actors.letTimePass.selector;
+        excluded[0].selectors[0] = Attackers.letTimePass.selector;
     }
 
     function invariant_TheBalanceIsWhatDepositsAndCreditsAddUpTo() public view {
-        uint256 owed =
-            credit(actors.customers(0)) + credit(actors.customers(1)) + credit(actors.provider()) + credit(SINK);
+        uint256 owed = credit(actors.customers(0)) + credit(actors.customers(1)) + credit(actors.provider())
+            + credit(SINK);
         for (uint256 i = 0; i < actors.jobCount(); ++i) {
             Job memory job = market.job(actors.jobs(i));
             owed += job.deposit - job.paid;
         }
         vm.assertEq(token.balanceOf(address(market)), owed);
+    }
+
+    /// @dev Of a token that takes fees, refuses receivers and calls back while it moves, and whose jobs it runs itself.
+    function invariant_TheBalanceOfAHostileTokenIsTooAndNoUnitTurnsIntoAnother() public view {
+        uint256 owed = market.credit(SINK, address(hostile));
+        address[4] memory all = [actors.customers(0), actors.customers(1), actors.accomplice(), address(hostile)];
+        for (uint256 i = 0; i < 4; ++i) {
+            owed += market.credit(all[i], address(hostile));
+        }
+        for (uint256 i = 0; i < actors.hostileJobCount(); ++i) {
+            Job memory job = market.job(actors.hostileJobs(i));
+            owed += job.deposit - job.paid;
+        }
+        vm.assertEq(hostile.balanceOf(address(market)), owed);
+        vm.assertEq(credit(actors.accomplice()) + credit(address(hostile)), 0);
     }
 
     function invariant_NobodyIsPaidPastTheBounds() public view {
@@ -64,8 +81,8 @@ contract MarketInvariants {
     function invariant_WhatOffersCountIsWhatProviderAndSinkGot() public view {
         uint256 settled =
             market.offer(actors.offerIds(0)).settledAmount + market.offer(actors.offerIds(1)).settledAmount;
-        uint256 earned =
-            credit(actors.provider()) + token.balanceOf(actors.payout()) + credit(SINK) + token.balanceOf(SINK);
+        uint256 earned = credit(actors.provider()) + token.balanceOf(actors.payouts(0))
+            + token.balanceOf(actors.payouts(1)) + credit(SINK) + token.balanceOf(SINK);
         vm.assertEq(settled, earned);
         uint256 paid;
         for (uint256 i = 0; i < actors.jobCount(); ++i) {
@@ -83,9 +100,10 @@ contract MarketInvariants {
     function afterInvariant() public {
         actors.letTimePass();
         vm.assertEq(token.balanceOf(address(market)), 0);
+        vm.assertEq(hostile.balanceOf(address(market)), 0);
         uint256 out = token.balanceOf(actors.customers(0)) + token.balanceOf(actors.customers(1))
-            + token.balanceOf(actors.payout()) + token.balanceOf(SINK);
-        vm.assertEq(out, MINTED);
+            + token.balanceOf(actors.payouts(0)) + token.balanceOf(actors.payouts(1)) + token.balanceOf(SINK);
+        vm.assertEq(out, 2 * actors.MINTED());
     }
 
     function credit(address account) private view returns (uint256) {

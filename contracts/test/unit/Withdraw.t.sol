@@ -42,27 +42,6 @@ contract WithdrawTest is MarketTest {
         vm.assertEq(token.balanceOf(payout), 975_000);
     }
 
-    function test_TheOperatorSendsEarningsToThePayoutAddress() public {
-        settled();
-        vm.prank(operator);
-        vm.assertEq(market.withdrawFor(provider, address(token)), 975_000);
-        vm.assertEq(token.balanceOf(payout), 975_000);
-    }
-
-    function test_AStrangerCantSendAProvidersEarnings() public {
-        settled();
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NotOperator.selector, stranger, provider));
-        vm.prank(stranger);
-        market.withdrawFor(provider, address(token));
-    }
-
-    function test_NobodyCanSendACustomersCredit() public {
-        settled();
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.UnknownProvider.selector, customer));
-        vm.prank(operator);
-        market.withdrawFor(customer, address(token));
-    }
-
     function test_WithdrawnTwiceItIsPaidOnce() public {
         settled();
         vm.prank(customer);

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {Job, JobStatus} from "../../src/types/Job.sol";
+import {JobId} from "../../src/types/JobId.sol";
+import {OfferTerms} from "../../src/types/Offer.sol";
+import {OfferId} from "../../src/types/OfferId.sol";
+import {Voucher} from "../../src/types/Voucher.sol";
+import {HostileToken} from "../tokens/HostileToken.sol";
+import {TestToken} from "../tokens/TestToken.sol";
+import {vm} from "../support/Vm.sol";
+
+/// @notice Who is there before anybody calls, and a model of each job's time and of what was signed, kept from the calls
+/// alone, to hold the market's answers against.
+abstract contract Stage {
+    /// What the calls so far allow a job to be paid for.
+    struct Model {
+        uint256 started;
+        uint256 end;
+        /// Highest count that an attestor signed while it was the job's attestor.
+        uint256 signed;
+        uint256 attestorKey;
+    }
+
+    uint256 internal constant KEYS = 3;
+    uint256 internal constant MOST_JOBS = 24;
+    uint128 internal constant PRICE = 1_234_567;
+    uint256 public constant MINTED = 1e18;
+
+    IComputeMarket public immutable market;
+    TestToken public immutable token;
+    HostileToken public immutable hostile;
+    address public immutable owner;
+    address public immutable sink;
+    address public immutable provider = address(0x0333);
+    address public immutable operator = address(0x0444);
+    address public immutable stranger = address(0x0666);
+    address[2] public payouts = [address(0x0555), address(0x0556)];
+    address[2] public customers = [address(0x0701), address(0x0702)];
+    /// A provider of its own that takes the hostile token, which is its operator.
+    address public immutable accomplice = address(0x0888);
+
+    OfferId[2] public offerIds;
+    OfferId public hostileOffer;
+    JobId[] public jobs;
+    JobId[] public hostileJobs;
+    mapping(JobId => Model) public models;
+    uint256 internal nextSalt;
+
+    constructor(IComputeMarket market_, TestToken token_, HostileToken hostile_, address owner_, address sink_) {
+        (market, token, hostile, owner, sink) = (market_, token_, hostile_, owner_, sink_);
+        vm.prank(provider);
+        market.setProvider(operator, payouts[0]);
+        vm.prank(provider);
+        market.setFloor(address(token), 1);
+        vm.prank(accomplice);
+        market.setProvider(address(hostile), accomplice);
+        vm.prank(accomplice);
+        market.setFloor(address(hostile), 1);
+        for (uint256 i = 0; i < 2; ++i) {
+            offerIds[i] = post(provider, address(token), 600, 1800, bytes32(i));
+            token.mint(customers[i], MINTED);
+            hostile.mint(customers[i], MINTED);
+            vm.prank(customers[i]);
+            token.approve(address(market), type(uint256).max);
+            vm.prank(customers[i]);
+            hostile.approve(address(market), type(uint256).max);
+        }
+        hostileOffer = post(accomplice, address(hostile), 600, 1800, 0);
+    }
+
+    function post(address by, address asset, uint32 startWindow, uint32 claimWindow, bytes32 salt)
+        internal
+        returns (OfferId)
+    {
+        OfferTerms memory terms = OfferTerms(by, asset, "GPU", startWindow, claimWindow, 120, 20_000, salt);
+        vm.prank(by);
+        return market.setOffer(terms, PRICE, 64, type(uint64).max, "");
+    }
+
+    // -------------------------------------------------------------------------------------------------------- views
+
+    function jobCount() external view returns (uint256) {
+        return jobs.length;
+    }
+
+    function hostileJobCount() external view returns (uint256) {
+        return hostileJobs.length;
+    }
+
+    /// @dev Who runs the offers now: the hot key, or the cold one where that was revoked.
+    function runner() internal view returns (address hot) {
+        hot = market.provider(provider).operator;
+        if (hot == address(0)) hot = provider;
+    }
+
+    function pick(uint256 which) internal view returns (JobId id, Job memory job, bool any) {
+        if (jobs.length == 0) return (id, job, false);
+        id = jobs[which % jobs.length];
+        return (id, market.job(id), true);
+    }
+
+    function sign(uint256 key, JobId id, uint64 count) internal view returns (Voucher memory) {
+        (bytes32 r, bytes32 vs) = vm.signCompact(key, market.voucherDigest(id, count, 0));
+        return Voucher(id, count, 0, r, vs);
+    }
+
+    function one(JobId id) internal pure returns (JobId[] memory ids) {
+        ids = new JobId[](1);
+        ids[0] = id;
+    }
+
+    function one(Voucher memory voucher) internal pure returns (Voucher[] memory vouchers) {
+        vouchers = new Voucher[](1);
+        vouchers[0] = voucher;
+    }
+
+    function signers(uint256 key) internal pure returns (address[] memory attestors) {
+        attestors = new address[](1);
+        attestors[0] = vm.addr(key);
+    }
+}
