@@ -48,8 +48,9 @@ contract Attackers is Actors {
         uint256 done = market.endJobs(one(id), 0, new uint64[](1), "");
         bool live = job.status == JobStatus.Running || job.status == JobStatus.Ended;
         vm.assertEq(done, stolen() && live ? 1 : 0);
-        OfferTerms memory junk =
-            OfferTerms(provider, address(token), "junk", window % 86_401, window % 2_592_001, 0, 1, bytes32(nextSalt++));
+        OfferTerms memory junk = OfferTerms(
+            provider, address(token), "junk", window % 86_401, window % 2_592_001, 0, 1, bytes32(nextSalt++)
+        );
         uint256 lowest = market.floor(provider, address(token));
         vm.prank(operator);
         try market.setOffer(junk, price, 1, type(uint64).max, "") {
@@ -100,9 +101,8 @@ contract Attackers is Actors {
 
     /// @dev What it calls: with the rights of an operator where its own jobs are meant.
     function inner(uint256 choice, uint256 which) private view returns (bytes memory) {
-        JobId[] memory ids = one(
-            hostileJobs.length == 0 || which % 3 == 0 ? nextHostile() : hostileJobs[which % hostileJobs.length]
-        );
+        JobId[] memory ids =
+            one(hostileJobs.length == 0 || which % 3 == 0 ? nextHostile() : hostileJobs[which % hostileJobs.length]);
         uint64[] memory none = new uint64[](1);
         if (choice % 6 == 0) return abi.encodeCall(IComputeMarket.declineJobs, (ids, ""));
         if (choice % 6 == 1) return abi.encodeCall(IComputeMarket.startJobs, (ids, signers(1)));
@@ -133,8 +133,8 @@ contract Attackers is Actors {
         vm.prank(choice % 2 == 0 ? address(hostile) : customers[0]);
         (bool ok,) = address(market).call(inner(choice, which));
         vm.prank(customers[0]);
-        if (choice % 3 == 0) try market.topUp(id, 60) {} catch {}
-        else try market.withdraw(address(hostile), customers[0]) {} catch {}
+        if (choice % 3 == 0) try market.topUp(id, 60) {}
+            catch {} else try market.withdraw(address(hostile), customers[0]) {} catch {}
         ok;
     }
 

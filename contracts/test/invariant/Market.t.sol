@@ -41,8 +41,8 @@ contract MarketInvariants {
     }
 
     function invariant_TheBalanceIsWhatDepositsAndCreditsAddUpTo() public view {
-        uint256 owed = credit(actors.customers(0)) + credit(actors.customers(1)) + credit(actors.provider())
-            + credit(SINK);
+        uint256 owed =
+            credit(actors.customers(0)) + credit(actors.customers(1)) + credit(actors.provider()) + credit(SINK);
         for (uint256 i = 0; i < actors.jobCount(); ++i) {
             Job memory job = market.job(actors.jobs(i));
             owed += job.deposit - job.paid;
