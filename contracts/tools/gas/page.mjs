@@ -7,6 +7,7 @@ function table(head, rows) {
 
 export function page({ node, compared, market, others }) {
   const claim = market["claim, each further job"];
+  const single = market["claim, 1 job"];
   const all = Object.entries(market).map(([name, gas]) => [name, number(gas)]);
   const versions = Object.entries(compared).map(([name, version]) => `\`${name}\` ${version}`).join(", ");
   const rows = Object.entries(others).map(([name, gas]) => [name, number(gas), `${(gas / claim).toFixed(1)} ×`]);
@@ -23,11 +24,11 @@ ${number(claim)}, storage takes 5,000 (one slot, read cold and written), \`ecrec
 
 ## Compared with other contracts, in the same run
 
-${table(["transaction", "gas", "a further claim"], [["ComputeMarket claim, each further job", number(claim), "1.0 ×"], ...rows])}
+${table(["transaction", "gas", "a further claim"], [["ComputeMarket claim, each further job", number(claim), "1.0 ×"], ["ComputeMarket claim, 1 job", number(single), `${(single / claim).toFixed(1)} ×`], ...rows])}
 
 They do other things, and some do more: a transfer proves nothing; a stream pays by time alone, to whoever owns an NFT; Ocean's
-escrow pays the amount that the payee names within a lock, sends the tokens at once, and stores a list of locks for each
-account. What the comparison shows is the price of settling one more job, stream or lock in a transaction that settles others.
+escrow pays the amount that the payee names within a lock, and stores a list of locks for each account. Both send the tokens at
+once; the market credits the provider, and one \`withdrawFor\` sends what all claims together earned. What the comparison shows is the price of settling one more job, stream or lock in a transaction that settles others.
 
 ## How it was measured
 
@@ -36,8 +37,8 @@ account. What the comparison shows is the price of settling one more job, stream
 - Each contract as it stands after use: receivers hold tokens or credit already, and jobs, streams and locks were paid from
   before where that can be. The first payment of all costs more, because zero slots are written.
 - An attestor of its own for each job; amounts, hashes and workloads as long as they are in use.
-- The other contracts are those of ${versions}, as their authors published them
-  on npm: their own bytecode, pinned by digest. Sablier's minimum fee is set to zero, Ocean's fee is that of its router as it
+- The other contracts are those of ${versions},
+  as their authors published them on npm: their own bytecode, pinned by digest. Sablier's minimum fee is set to zero, Ocean's fee is that of its router as it
   is deployed. They are not part of Hawser, and nothing of them is kept in this repository.
 `;
 }
