@@ -28,7 +28,8 @@ ${table(["transaction", "gas", "a further claim"], [["ComputeMarket claim, each 
 
 They do other things, and some do more: a transfer proves nothing; a stream pays by time alone, to whoever owns an NFT; Ocean's
 escrow pays the amount that the payee names within a lock, and stores a list of locks for each account. Both send the tokens at
-once; the market credits the provider, and one \`withdrawFor\` sends what all claims together earned. What the comparison shows is the price of settling one more job, stream or lock in a transaction that settles others.
+once; the market credits the provider, and one \`withdrawFor\` sends what all claims together earned. What the
+comparison shows is the price of settling one more job, stream or lock in a transaction that settles others.
 
 ## How it was measured
 
@@ -38,7 +39,7 @@ once; the market credits the provider, and one \`withdrawFor\` sends what all cl
   before where that can be. The first payment of all costs more, because zero slots are written.
 - An attestor of its own for each job; amounts, hashes and workloads as long as they are in use.
 - The other contracts are those of ${versions},
-  as their authors published them on npm: their own bytecode, pinned by digest. Sablier's minimum fee is set to zero, Ocean's fee is that of its router as it
-  is deployed. They are not part of Hawser, and nothing of them is kept in this repository.
+  as their authors published them on npm: their own bytecode, pinned by digest. Sablier's minimum
+  fee is set to zero, Ocean's fee is that of its router as it is deployed. They are not part of Hawser, and nothing of them is kept in this repository.
 `;
 }
