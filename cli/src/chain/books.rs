@@ -8,7 +8,7 @@ use alloy::{
     sol_types::SolEvent,
 };
 use hawser_contracts::{
-    ComputeMarket::{FeeSet, FloorSet, OwnershipTransferred, UsageClaimed, Withdrawn},
+    ComputeMarket::{FeeRaiseAnnounced, FeeSet, FloorSet, OwnershipTransferred, UsageClaimed, Withdrawn},
     JobId, OfferId,
 };
 use tokio::task::JoinSet;
@@ -19,12 +19,27 @@ use crate::failure::Failure;
 /// How many blocks of claims are held at once, at most.
 const CLAIM_BLOCKS: u64 = 100_000;
 
+/// A fee in hundredths of a percent, and the raise that was announced with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fee {
+    bps: u16,
+    /// From this Unix second on; no event says so once more.
+    raise: Option<(u64, u16)>,
+}
+
+impl Fee {
+    /// What is charged at a time.
+    pub(crate) fn at(self, time: u64) -> u16 {
+        self.raise.filter(|(from, _)| *from <= time).map_or(self.bps, |(_, bps)| bps)
+    }
+}
+
 /// A fee, and from where on it is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FeeSince {
     pub(crate) block: u64,
     pub(crate) log_index: u64,
-    pub(crate) bps: u16,
+    pub(crate) fee: Fee,
     pub(crate) sink: Address,
 }
 
@@ -57,12 +72,18 @@ impl Market {
 
     /// The fees that were set in a period, in the order of the chain.
     pub(crate) async fn fees(&self, period: Period) -> Result<Vec<FeeSince>, Failure> {
+        let raises = self.logs_in(self.events::<FeeRaiseAnnounced>(), period).await?;
+        let raises = raises.iter().map(|log| Ok((place(log)?, read::<FeeRaiseAnnounced>(log)?)));
+        let raises: Vec<_> = raises.collect::<Result<_, Failure>>()?;
         let logs = self.logs_in(self.events::<FeeSet>(), period).await?;
         logs.iter()
             .map(|log| {
-                let (block, log_index, _) = place(log)?;
+                let (block, log_index, tx) = place(log)?;
                 let set = read::<FeeSet>(log)?;
-                Ok(FeeSince { block, log_index, bps: set.bps, sink: set.sink })
+                // The market writes the two one after the other.
+                let raise = raises.iter().find(|(place, _)| *place == (block, log_index + 1, tx));
+                let fee = Fee { bps: set.bps, raise: raise.map(|(_, raise)| (raise.from, raise.bps)) };
+                Ok(FeeSince { block, log_index, fee, sink: set.sink })
             })
             .collect()
     }
@@ -157,9 +178,11 @@ impl Market {
     }
 
     /// The fee, in hundredths of a percent, that was in force after a block.
-    pub(crate) async fn fee_after(&self, block: u64) -> Result<u16, Failure> {
-        let call = self.contract.fee().block(block.into());
-        call.call().await.map(|fee| fee.bps).map_err(|error| forgotten(&error, block))
+    pub(crate) async fn fee_after(&self, block: u64) -> Result<Fee, Failure> {
+        let now = self.contract.fee().block(block.into()).call().await.map_err(|error| forgotten(&error, block))?;
+        let announced = self.contract.announcedFee().block(block.into());
+        let announced = announced.call().await.map_err(|error| forgotten(&error, block))?;
+        Ok(Fee { bps: now.bps, raise: Some((announced.from, announced.bps)) })
     }
 }
 
@@ -191,4 +214,16 @@ fn forgotten(error: &contract::Error, block: u64) -> Failure {
         "the node doesn't say how things stood at block {block}, without which a claim of several jobs can't be told \
          apart: begin at the market's first block (--from-block), or ask a node that keeps old state (--rpc-url)"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_announced_raise_is_charged_from_its_second_on() {
+        let fee = Fee { bps: 100, raise: Some((1000, 250)) };
+        assert_eq!((fee.at(999), fee.at(1000)), (100, 250));
+        assert_eq!(Fee { bps: 100, raise: None }.at(u64::MAX), 100);
+    }
 }

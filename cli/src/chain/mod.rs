@@ -18,7 +18,7 @@ use alloy::{
 };
 use hawser_contracts::{ComputeMarket, ComputeMarket::ComputeMarketInstance, JobId, OfferId};
 
-pub(crate) use books::{FeeSince, place, read};
+pub(crate) use books::{Fee, FeeSince, place, read};
 pub(crate) use history::{Closing, History};
 pub(crate) use logs::Pages;
 pub(crate) use payment::Purchase;

@@ -17,7 +17,7 @@ use super::{
     split::{self, Before, Share},
 };
 use crate::{
-    chain::{FeeSince, Market, Period, place, read},
+    chain::{Fee, FeeSince, Market, Period, place, read},
     failure::Failure,
     token::Token,
 };
@@ -34,7 +34,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) from_first_block: bool,
     fees: Vec<FeeSince>,
     /// The fee before the period, once it was needed.
-    first_fee: Option<u16>,
+    first_fee: Option<Fee>,
     offers: BTreeMap<OfferId, Token>,
     used: HashMap<JobId, u64>,
     paid: HashMap<OfferId, Paid>,
@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
             let offer_id = OfferId(claim.offerId);
             let token = self.offers.get(&offer_id).cloned().ok_or_else(|| contradiction(tx))?;
             let time = self.market.time_of(log).await?;
-            for (position, share) in (first..).zip(self.shares(&claim, (block, index, tx)).await?) {
+            for (position, share) in (first..).zip(self.shares(&claim, (block, index, tx), time).await?) {
                 let Share { job, gpu_seconds, paid, fee } = share;
                 let flow = each(Claim {
                     time,
@@ -187,6 +187,7 @@ impl<'a> Reader<'a> {
         &mut self,
         claim: &UsageClaimed,
         (block, index, tx): (u64, u64, B256),
+        time: u64,
     ) -> Result<Vec<Share>, Failure> {
         let offer = OfferId(claim.offerId);
         let shares = match split::single(claim) {
@@ -199,7 +200,8 @@ impl<'a> Reader<'a> {
                     used.push(self.used_before(job).await?);
                     self.used.insert(job, line.used.try_into().map_err(|_| contradiction(tx))?);
                 }
-                let before = Before { settled: self.settled(offer).await?, bps: self.fee_at(block, index).await? };
+                let before =
+                    Before { settled: self.settled(offer).await?, bps: self.fee_at(block, index, time).await? };
                 split::several(claim, &used, before).ok_or_else(|| contradiction(tx))?
             }
         };
@@ -235,14 +237,14 @@ impl<'a> Reader<'a> {
         Ok(earlier.saturating_add(since).min(U256::from(u128::MAX)))
     }
 
-    async fn fee_at(&mut self, block: u64, index: u64) -> Result<u16, Failure> {
+    async fn fee_at(&mut self, block: u64, index: u64, time: u64) -> Result<u16, Failure> {
         let set = self.fees.iter().rev().find(|fee| (fee.block, fee.log_index) < (block, index));
-        let bps = match (set, self.first_fee) {
-            (Some(fee), _) => fee.bps,
-            (None, Some(bps)) => bps,
+        let fee = match (set, self.first_fee) {
+            (Some(set), _) => set.fee,
+            (None, Some(fee)) => fee,
             (None, None) => *self.first_fee.insert(self.market.fee_after(self.period.from.saturating_sub(1)).await?),
         };
-        Ok(bps)
+        Ok(fee.at(time))
     }
 }
 
