@@ -133,8 +133,11 @@ contract Attackers is Actors {
         vm.prank(choice % 2 == 0 ? address(hostile) : customers[0]);
         (bool ok,) = address(market).call(inner(choice, which));
         vm.prank(customers[0]);
-        if (choice % 3 == 0) try market.topUp(id, 60) {}
-            catch {} else try market.withdraw(address(hostile), customers[0]) {} catch {}
+        if (choice % 3 == 0) {
+            try market.topUp(id, 60) {} catch {}
+        } else {
+            try market.withdraw(address(hostile), customers[0]) {} catch {}
+        }
         ok;
     }
 
