@@ -13,12 +13,12 @@ use std::{
 use alloy::{
     eips::BlockNumberOrTag,
     primitives::{Address, B256, Bytes, U64},
-    rpc::{client::RpcClient, types::Block},
-    transports::{RpcError, TransportError},
+    rpc::types::Block,
+    transports::TransportError,
 };
-use reqwest::Url;
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::endpoint::{Endpoint, Judgement, Trouble, words};
 use crate::network::{Disconnected, NetworkError, NetworkSpec};
 
 /// A node that doesn't answer within this time is as good as dead to a block time of seconds.
@@ -32,22 +32,6 @@ const HEDGE_AFTER: Duration = Duration::from_millis(1500);
 const ALONE: [&str; 2] = ["eth_sendRawTransaction", "eth_getLogs"];
 /// An endpoint whose newest block is so much older than the newest one seen tells of a past that is over.
 const MOST_BEHIND: Duration = Duration::from_secs(30);
-
-/// What is wrong with an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Trouble {
-    pub(super) reason: Disconnected,
-    pub(super) message: String,
-}
-
-#[derive(Debug)]
-struct Endpoint {
-    client: RpcClient,
-    /// Scheme, host and port. The rest of the URL can hold an API key.
-    label: String,
-    /// None: checked and good so far.
-    trouble: Mutex<Option<Trouble>>,
-}
 
 /// The chain, through whichever of its endpoints can be used.
 #[derive(Clone, Debug)]
@@ -76,18 +60,7 @@ impl Chain {
             // Answers are bound to the URL that a person wrote down.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let endpoints = spec
-            .rpc_urls
-            .iter()
-            .map(|url| Endpoint {
-                client: RpcClient::new_http_with_client(http.clone(), url.clone()),
-                label: label(url),
-                trouble: Mutex::new(Some(Trouble {
-                    reason: Disconnected::Connecting,
-                    message: "not tried yet".to_owned(),
-                })),
-            })
-            .collect();
+        let endpoints = spec.rpc_urls.iter().map(|url| Endpoint::new(url, http.clone())).collect();
         Ok(Self(Arc::new(Inner {
             endpoints,
             current: AtomicUsize::new(0),
@@ -306,45 +279,6 @@ impl Chain {
     }
 }
 
-enum Judgement {
-    Answer(NetworkError),
-    Trouble(Trouble),
-}
-
-impl Endpoint {
-    fn trouble(&self) -> Option<Trouble> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_trouble(&self, trouble: Option<Trouble>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
-    }
-
-    fn judge(&self, method: &'static str, error: TransportError) -> Judgement {
-        match error {
-            // Providers use the code of a rate limit for logs that are too many, too: there the range is halved.
-            RpcError::ErrorResp(answer) if method == "eth_getLogs" || !answer.is_retry_err() => {
-                Judgement::Answer(NetworkError::Answer {
-                    endpoint: self.label.clone(),
-                    method,
-                    code: answer.code,
-                    message: answer.message.to_string(),
-                    revert: answer.as_revert_data(),
-                })
-            }
-            RpcError::NullResp => Judgement::Answer(NetworkError::Malformed {
-                endpoint: self.label.clone(),
-                method,
-                message: "null".to_owned(),
-            }),
-            error => Judgement::Trouble(Trouble {
-                reason: Disconnected::Unreachable,
-                message: format!("{method}: {}", words(&error)),
-            }),
-        }
-    }
-}
-
 /// How much a reason tells: a person must act on a wrong chain, and can only wait for a dead endpoint.
 const fn telling(reason: Disconnected) -> u8 {
     match reason {
@@ -356,40 +290,9 @@ const fn telling(reason: Disconnected) -> u8 {
     }
 }
 
-fn label(url: &Url) -> String {
-    url.origin().ascii_serialization()
-}
-
-/// The error with its causes, short and without the URL (`reqwest` puts it into its message).
-fn words(error: &TransportError) -> String {
-    const LONGEST: usize = 300;
-    let mut words = match error {
-        RpcError::DeserError { err, .. } => format!("the answer is not what was asked for: {err}"),
-        error => {
-            let mut cause: Option<&dyn std::error::Error> = Some(error);
-            let mut last = String::new();
-            while let Some(error) = cause {
-                last = error.to_string();
-                cause = error.source();
-            }
-            last
-        }
-    };
-    if let Some((end, _)) = words.char_indices().nth(LONGEST) {
-        words.truncate(end);
-    }
-    words
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_endpoint_is_shown_without_path_and_credentials() {
-        let url = "https://user:word@rpc.example.org:8443/v2/key?token=1".parse().unwrap();
-        assert_eq!(label(&url), "https://rpc.example.org:8443");
-    }
 
     #[test]
     fn a_wrong_chain_is_told_before_a_dead_endpoint() {

@@ -3,6 +3,7 @@
 mod answers;
 mod batch;
 mod connect;
+mod endpoint;
 mod fees;
 mod nonce;
 mod orders;

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Inner,
-    connect::{Chain, Trouble},
+    connect::Chain,
+    endpoint::Trouble,
     read::timestamp,
     watchdog::{Verdict, Watchdog},
 };

@@ -306,27 +306,6 @@ fn a_pod_is_deleted_only_after_the_reason_is_written() {
 }
 
 #[test]
-fn an_image_that_does_not_come_ends_the_job_and_one_that_has_no_name_at_once() {
-    let waiting = |reason: &str| PodState {
-        customer: Container { waiting: Some((reason.to_owned(), "not found".to_owned())), ..Container::default() },
-        ..pod()
-    };
-    let mut look = written(seen(known(chain(JobStatus::Open))));
-    look.chain = known(chain(JobStatus::Running));
-    look.pod = Some(waiting("ImagePullBackOff"));
-    assert_eq!(reason(&decide(&look)), "WaitingForAttestor");
-    look.now = at(10);
-    assert_eq!(reason(&decide(&look)), "ImagePullTimeout");
-    // The time that was bought is over before the pull may time out.
-    look.now = at(50);
-    let decision = decide(&Observed { offer: None, ..look.clone() });
-    assert_eq!((reason(&decision).as_str(), is_true(&decision.status.conditions, FAILED)), ("ImagePullTimeout", true));
-    look.now = at(0);
-    look.pod = Some(waiting("InvalidImageName"));
-    assert_eq!(reason(&decide(&look)), "InvalidImageName");
-}
-
-#[test]
 fn an_order_that_cannot_be_started_in_time_is_declined_before_its_deadline_and_refunded_after() {
     let mut look = written(seen(known(chain(JobStatus::Open))));
     look.pod = Some(PodState { node: None, unschedulable: Some("0/1 nodes".to_owned()), running: false, ..pod() });

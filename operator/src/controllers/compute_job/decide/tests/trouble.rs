@@ -73,3 +73,24 @@ fn reports_that_stopped_and_a_meter_that_may_not_attest_are_told() {
     let conditions = decide(&look).status.conditions;
     assert_eq!(find(&conditions, STARTED).unwrap().reason, "EnrolmentRefused");
 }
+
+#[test]
+fn an_image_that_does_not_come_ends_the_job_and_one_that_has_no_name_at_once() {
+    let waiting = |reason: &str| PodState {
+        customer: Container { waiting: Some((reason.to_owned(), "not found".to_owned())), ..Container::default() },
+        ..pod()
+    };
+    let mut look = written(seen(known(chain(JobStatus::Open))));
+    look.chain = known(chain(JobStatus::Running));
+    look.pod = Some(waiting("ImagePullBackOff"));
+    assert_eq!(reason(&decide(&look)), "WaitingForAttestor");
+    look.now = at(10);
+    assert_eq!(reason(&decide(&look)), "ImagePullTimeout");
+    // The time that was bought is over before the pull may time out.
+    look.now = at(50);
+    let decision = decide(&Observed { offer: None, ..look.clone() });
+    assert_eq!((reason(&decision).as_str(), is_true(&decision.status.conditions, FAILED)), ("ImagePullTimeout", true));
+    look.now = at(0);
+    look.pod = Some(waiting("InvalidImageName"));
+    assert_eq!(reason(&decide(&look)), "InvalidImageName");
+}
