@@ -9,7 +9,7 @@ use alloy::providers::{DynProvider, PendingTransactionBuilder, Provider, Provide
 use alloy::rpc::types::TransactionReceipt;
 use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, Result, ensure};
-use hawser_contracts::{ComputeMarket, JobId, TestToken};
+use hawser_contracts::{ComputeMarket, JobId, OfferId, TestToken};
 use serde_json::Value;
 
 /// Fee of the market under test, in hundredths of a percent.
@@ -143,6 +143,15 @@ impl Chain {
     /// When the node doesn't answer.
     pub async fn job(&self, id: JobId) -> Result<ComputeMarket::Job> {
         Ok(self.market_as(&self.actors.owner)?.job(id.0).call().await?)
+    }
+
+    /// GPUs that an offer says to be available.
+    ///
+    /// # Errors
+    /// When the node doesn't answer, or there is no such offer.
+    pub async fn available(&self, offer: &str) -> Result<u16> {
+        let market = self.market_as(&self.actors.owner)?;
+        Ok(market.offer(offer.parse::<OfferId>()?.0).call().await?.available)
     }
 
     /// Every token unit that the market holds equals what it owes: deposits of jobs that are not closed and credits.

@@ -1,12 +1,14 @@
 //! What the tests have in common: one installation for all, a namespace and an offer for each.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use alloy::primitives::U256;
 use anyhow::{Context, Result};
 use hawser_e2e::chain::Books;
 use hawser_e2e::customer::{Customer, Wish};
 use hawser_e2e::order::Order;
+use hawser_e2e::wait;
 use hawser_e2e::world::{World, client, sweep};
 use kube::Client;
 use kube::api::{Api, DeleteParams};
@@ -53,6 +55,12 @@ impl Scene {
 
     /// Orders as the first customer.
     pub(crate) async fn order(&self, wish: &Wish) -> Result<Placed> {
+        // What an earlier order held is offered again a block or two after its end.
+        wait::until("the offer has GPUs available", Duration::from_mins(1), async || {
+            let available = self.world.chain.available(&wish.offer).await?;
+            Ok(if available >= wish.gpus { Ok(()) } else { Err(format!("{available} of {}", wish.gpus)) })
+        })
+        .await?;
         let customer = Customer::first(&self.world);
         let id = customer.order(wish).await?;
         // What the deposit took out of the customer's credit is not on the books any more.
