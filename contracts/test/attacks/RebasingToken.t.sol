@@ -10,8 +10,10 @@ import {vm} from "../support/Vm.sol";
 /// @notice A token whose balances change by themselves can't be told from an honest one when it is deposited.
 contract RebasingTokenTest is HostileTokenTest {
     function test_AShrunkBalanceTakesNothingFromAnotherToken() public {
-        open(2, 3600, 0);
+        JobId shrunk = open(2, 3600, 0);
         hostile.shrink(address(market), 4e6);
+        vm.prank(operator);
+        market.declineJobs(one(shrunk), "");
 
         token = honest;
         offerId = market.offerIdOf(terms());
@@ -19,6 +21,11 @@ contract RebasingTokenTest is HostileTokenTest {
         end(id, 0, 0);
         vm.prank(customer);
         vm.assertEq(market.withdraw(address(honest), customer), 4e6);
+        vm.expectRevert(
+            abi.encodeWithSignature("ERC20InsufficientBalance(address,uint256,uint256)", address(market), 0, 4e6)
+        );
+        vm.prank(customer);
+        market.withdraw(address(hostile), customer);
     }
 
     function test_AGrownBalanceIsNobodysCredit() public {
@@ -29,6 +36,8 @@ contract RebasingTokenTest is HostileTokenTest {
         end(id, 0, 7200);
         vm.assertEq(creditOf(provider) + creditOf(sink), 4e6);
         vm.assertEq(creditOf(customer), 0);
+        vm.prank(operator);
+        vm.assertEq(market.withdrawFor(provider, address(hostile)), 3.9e6);
     }
 
     /// @dev What shrinks while it is sent is not what was owed: nothing is sent, the credit stays.

@@ -120,15 +120,26 @@ contract ClaimTest is MarketTest {
         skipped(elsewhere, SkipReason.BadSignature);
     }
 
+    /// @dev In the compact form most of the other signatures of a message can't be written down: s has 255 bits. Those that
+    /// can have an s just above half of the order of the curve.
     function test_AMalleableOrEmptySignatureIsNoSignature() public {
         JobId id = running();
         vm.warp(T0 + 1000);
         Voucher memory voucher = sign(id, 500);
-        bytes32 n = bytes32(0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141);
-        uint256 s = uint256(voucher.vs) & (type(uint256).max >> 1);
-        uint256 flipped = (uint256(voucher.vs) >> 255) ^ 1;
-        voucher.vs = bytes32((flipped << 255) | (uint256(n) - s));
+        bytes32 digest = market.voucherDigest(id, 500, voucher.evidenceRoot);
+        uint256 half = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0;
+        // The first coordinate of a point of the curve: the generator's.
+        voucher.r = 0x79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798;
+        voucher.vs = bytes32(half + 1);
+        address signer = ecrecover(digest, 27, voucher.r, voucher.vs);
+        vm.assertTrue(signer != address(0));
+        startAs(id, signer);
         skipped(voucher, SkipReason.BadSignature);
+        voucher.vs = bytes32(half);
+        startAs(id, ecrecover(digest, 27, voucher.r, voucher.vs));
+        vm.assertEq(market.claim(offerId, one(voucher)), 1);
+
+        voucher = sign(id, 600);
         (voucher.r, voucher.vs) = (0, 0);
         skipped(voucher, SkipReason.BadSignature);
     }
