@@ -22,7 +22,8 @@ pub struct Policy {
 /// of the claim window, and is claimed before that closes.
 const GAS_TIMES: u64 = 20;
 
-/// Gas of a claim that goes alone in its transaction. In a batch it is a quarter; the dearer case is assumed.
+/// Gas of a claim that goes alone in its transaction, about (docs/reference/gas.md). In a batch it is a fifth of that; the
+/// dearer case is assumed.
 const CLAIM_GAS: u64 = 60_000;
 const WEI_PER_COIN: u64 = 1_000_000_000_000_000_000;
 
