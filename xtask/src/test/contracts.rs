@@ -21,4 +21,5 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
     tally.check("forge fmt", || show(&mut script("fmt")));
     tally.tests("forge test", &mut script("test"), forge, Expected::Some);
     tally.check("ABI and bytecode in sync", || show(&mut script("artifacts:check")));
+    tally.check("gas by receipts", || show(&mut script("gas:receipts:check")));
 }
