@@ -1,9 +1,11 @@
 //! What is kept of pods and nodes in memory: only what is read.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
+use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -69,6 +71,11 @@ where
     pub(crate) fn changes(&self) -> impl Stream<Item = ObjectRef<K>> + Send + 'static {
         received(self.changed.subscribe())
     }
+}
+
+/// Those of the cached objects that are written as they should be.
+pub(crate) fn readable<K>(cached: &[Arc<DeserializeGuard<K>>]) -> impl Iterator<Item = &K> {
+    cached.iter().filter_map(|guarded| guarded.0.as_ref().ok())
 }
 
 /// A broadcast as a stream that passes over what it missed.

@@ -1,6 +1,7 @@
+use hawser_crds::ComputeJob;
 use hawser_crds::condition::{
-    ACCEPTED, CHAIN_MATCHES, COMPLETE, CONNECTED, FAILED, NAMESPACE_ISOLATED, ORDERS_WATCHED, READY, SIGNER_AVAILABLE,
-    WALLET_FUNDED,
+    ACCEPTED, CHAIN_MATCHES, COMPLETE, CONNECTED, FAILED, NAMESPACE_ISOLATED, ORDERS_WATCHED, READY, SETTLED,
+    SIGNER_AVAILABLE, WALLET_FUNDED,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -80,6 +81,11 @@ pub(crate) fn is_false(conditions: &[Condition], kind: &str) -> bool {
 /// Whether a job's status says that it is over, well or not. A job that is over stays over.
 pub(crate) fn is_over(conditions: &[Condition]) -> bool {
     is_true(conditions, COMPLETE) || is_true(conditions, FAILED)
+}
+
+/// Whether nothing is owed for a job any more.
+pub(crate) fn is_settled(job: &ComputeJob) -> bool {
+    job.status.as_ref().is_some_and(|status| is_true(&status.conditions, SETTLED))
 }
 
 /// Reasons for which somebody has to act, whatever the condition.

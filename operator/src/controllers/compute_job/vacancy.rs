@@ -10,6 +10,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::controllers::Context;
+use crate::controllers::cache::readable;
 use crate::controllers::conditions::{is_over, is_true};
 use crate::controllers::gpu_offer::capacity::{Capacity, Offered, offered};
 
@@ -164,9 +165,7 @@ fn count(offer: &GpuOffer, context: &Context) -> Capacity {
 /// Jobs of every offer that sells from the same nodes.
 fn claimants(offer: &GpuOffer, context: &Context) -> Vec<Claimant> {
     let jobs = context.jobs.store.state();
-    let mut list: Vec<_> = jobs
-        .iter()
-        .filter_map(|guarded| guarded.0.as_ref().ok())
+    let mut list: Vec<_> = readable(&jobs)
         .filter_map(|job| {
             let same = job.spec.offer_ref == offer.name_any() && job.namespace() == offer.namespace();
             if !same && !sells_the_same(job, &offer.spec.gpu, context) {

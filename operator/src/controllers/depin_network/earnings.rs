@@ -12,6 +12,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::amount;
 use crate::controllers::Context;
+use crate::controllers::cache::readable;
 use crate::network::{Act, ActKey, ActState, Network, NetworkError, Token};
 use crate::settlement::Pending;
 
@@ -48,16 +49,14 @@ pub(crate) async fn read(
 fn by_token(name: &str, stored: &[Earnings], context: &Context) -> BTreeMap<Address, Pending> {
     let mut tokens: BTreeMap<Address, Pending> =
         stored.iter().filter_map(|e| Some((e.token.parse().ok()?, Pending::default()))).collect();
-    for offer in context.offers.store.state() {
-        let Ok(offer) = &offer.0 else { continue };
+    for offer in readable(&context.offers.store.state()) {
         if offer.spec.network_ref == name
             && let Ok(token) = offer.spec.price.token.parse()
         {
             tokens.entry(token).or_default();
         }
     }
-    for job in context.jobs.store.state() {
-        let Ok(job) = &job.0 else { continue };
+    for job in readable(&context.jobs.store.state()) {
         if job.spec.source.as_ref().is_some_and(|source| source.network == name)
             && let Some(pending) = token_of(job, context).and_then(|token| tokens.get_mut(&token))
         {

@@ -9,14 +9,14 @@ mod wallet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hawser_crds::DepinNetwork;
-use hawser_crds::condition::SETTLED;
+use hawser_crds::{ComputeJob, DepinNetwork};
 use jiff::{Timestamp, Unit};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 
-use super::conditions::{is_true, news};
+use super::cache::readable;
+use super::conditions::{is_settled, news};
 use super::{Context, Error, NETWORK_FINALIZER, status};
 use crate::network::{Cursor, NetworkSpec};
 use report::Start;
@@ -73,14 +73,11 @@ pub(crate) async fn reconcile(
 /// What would be left without a way to its money if the network went; none where nothing would.
 fn needed_by(name: &str, context: &Context) -> Option<String> {
     let (jobs, offers) = (context.jobs.store.state(), context.offers.store.state());
-    let job = jobs.iter().filter_map(|guarded| guarded.0.as_ref().ok()).find(|job| {
-        let settled = job.status.as_ref().is_some_and(|s| is_true(&s.conditions, SETTLED));
-        !settled && job.spec.source.as_ref().is_some_and(|source| source.network == name)
-    });
-    if let Some(job) = job {
+    let uses = |job: &&ComputeJob| job.spec.source.as_ref().is_some_and(|source| source.network == name);
+    if let Some(job) = readable(&jobs).filter(uses).find(|job| !is_settled(job)) {
         return Some(format!("ComputeJob {}/{} is not settled", job.namespace().unwrap_or_default(), job.name_any()));
     }
-    let offer = offers.iter().filter_map(|guarded| guarded.0.as_ref().ok()).find(|o| o.spec.network_ref == name)?;
+    let offer = readable(&offers).find(|offer| offer.spec.network_ref == name)?;
     Some(format!("GpuOffer {}/{} sells on it: delete it", offer.namespace().unwrap_or_default(), offer.name_any()))
 }
 

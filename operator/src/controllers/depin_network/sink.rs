@@ -11,6 +11,7 @@ use kube::{Api, ResourceExt};
 use tracing::{info, warn};
 
 use super::order;
+use crate::controllers::cache::readable;
 use crate::controllers::gpu_offer::terms;
 use crate::controllers::{Context, Error, MANAGER, Tried};
 use crate::network::{Act, JobStatus, Network, Order};
@@ -98,7 +99,7 @@ fn warn_of_another(existing: &ComputeJob, order: &Order) {
 /// fresh offer is not written yet; an earlier offer of changed terms is found by its status.
 fn offer_of(context: &Context, network: &str, handle: &Network, id: OfferId) -> Option<Arc<GpuOffer>> {
     let text = id.to_string();
-    context.offers.store.state().iter().filter_map(|guarded| guarded.0.as_ref().ok()).find_map(|offer| {
+    readable(&context.offers.store.state()).find_map(|offer| {
         if offer.spec.network_ref != network {
             return None;
         }

@@ -10,7 +10,9 @@ use kube::{Api, ResourceExt};
 use super::capacity::{Capacity, Offered};
 use super::publish::{self, Wanted, card_hash};
 use super::terms::{self, OfferSpecError};
+use crate::controllers::cache::readable;
 use crate::controllers::compute_job::vacancy;
+use crate::controllers::conditions::is_settled;
 use crate::controllers::{Context, Error, Tried};
 use crate::network::{ActKey, ActState, ChainOffer, Network, NetworkError, Token};
 use crate::settlement::Pending;
@@ -158,27 +160,13 @@ fn is_of(job: &ComputeJob, offer: &GpuOffer) -> bool {
 
 fn pending(offer: &GpuOffer, context: &Context) -> Pending {
     let mut pending = Pending::default();
-    for job in context.jobs.store.state() {
-        if let Ok(job) = &job.0
-            && is_of(job, offer)
-        {
-            pending.add(job);
-        }
-    }
+    readable(&context.jobs.store.state()).filter(|job| is_of(job, offer)).for_each(|job| pending.add(job));
     pending
 }
 
 /// Jobs that still need this offer to be settled.
 fn unsettled(offer: &GpuOffer, context: &Context) -> u32 {
     let jobs = context.jobs.store.state();
-    let count = jobs
-        .iter()
-        .filter_map(|guarded| guarded.0.as_ref().ok())
-        .filter(|job| is_of(job, offer))
-        .filter(|job| {
-            let conditions = job.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
-            !crate::controllers::conditions::is_true(conditions, hawser_crds::condition::SETTLED)
-        })
-        .count();
+    let count = readable(&jobs).filter(|job| is_of(job, offer) && !is_settled(job)).count();
     u32::try_from(count).unwrap_or(u32::MAX)
 }
