@@ -1,5 +1,6 @@
 //! What an account may do, by its roles, and what it did, by the API server's audit log.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{Context, Result};
@@ -72,7 +73,8 @@ pub struct Request {
     verb: String,
     user: User,
     object_ref: Option<ObjectRef>,
-    response_status: Option<ResponseStatus>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -89,11 +91,6 @@ struct ObjectRef {
     api_group: String,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-struct ResponseStatus {
-    code: u16,
-}
-
 impl Request {
     /// It would be refused without this permission.
     pub fn needs(&self, permission: &Permission) -> bool {
@@ -104,9 +101,9 @@ impl Request {
             && permission.name.as_ref().is_none_or(|name| *name == object.name)
     }
 
-    /// RBAC refused it.
+    /// RBAC refused it. The status code says less: whatever is made in a namespace that is going is answered 403 too.
     pub fn was_forbidden(&self) -> bool {
-        self.response_status.as_ref().is_some_and(|status| status.code == 403)
+        self.annotations.get("authorization.k8s.io/decision").is_some_and(|decision| decision == "forbid")
     }
 }
 

@@ -185,7 +185,7 @@ async fn a_chain_of_the_same_id_with_another_beginning_is_refused() {
     assert!(message.contains("its block 0 is 0x") && message.contains("0x0707"), "{message}");
 
     // Nothing is written down: the first endpoint's counts for the others.
-    let other = Node::start().await;
+    let other = Node::start_another_chain().await;
     let mut spec = node.spec();
     spec.rpc_urls.push(other.url.parse().unwrap());
     let (network, _stop) = start(spec);

@@ -59,11 +59,22 @@ pub struct Node {
 impl Node {
     /// A node that mines each transaction at once, with a market whose provider has the operator's key as its operator.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same chain id, and another block 0: anvil dates it, and two that start within a second have the same.
+    pub async fn start_another_chain() -> Self {
+        let earlier = Timestamp::now().as_second() - 5;
+        Self::start_with(&["--timestamp", &earlier.to_string()]).await
+    }
+
+    async fn start_with(options: &[&str]) -> Self {
         // Only the first test of the process installs it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let binary = std::env::var("HAWSER_ANVIL").expect("set HAWSER_ANVIL to the path of an anvil binary (Foundry)");
         let mut anvil = Command::new(&binary)
             .args(["--port", "0", "--chain-id", &CHAIN_ID.to_string()])
+            .args(options)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
