@@ -89,7 +89,7 @@ pub(crate) fn is_settled(job: &ComputeJob) -> bool {
 }
 
 /// Reasons for which somebody has to act, whatever the condition.
-const TROUBLE: [&str; 13] = [
+const TROUBLE: [&str; 14] = [
     "EnrolmentRefused",
     "ErrImagePull",
     "ImagePullBackOff",
@@ -102,6 +102,7 @@ const TROUBLE: [&str; 13] = [
     "Refused",
     "ReportsStopped",
     "RuntimeClassMissing",
+    "StartUndone",
     "Unschedulable",
 ];
 

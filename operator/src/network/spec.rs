@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256};
-use hawser_crds::{Confirmations, EvmNetwork};
+use hawser_crds::{Confirmations, EvmNetwork, Finality};
 use reqwest::Url;
 
 use super::{SpecError, WeiPerGas};
@@ -43,6 +43,18 @@ pub struct StallLimit {
 impl Default for StallLimit {
     fn default() -> Self {
         Self { blocks: 10, at_least: Duration::from_secs(30) }
+    }
+}
+
+impl NetworkSpec {
+    /// Blocks after which what happened in a block counts as final.
+    pub const fn depth(&self) -> u64 {
+        match self.confirmations {
+            Confirmations::Blocks(blocks) => blocks,
+            // Two epochs; what is safe is about half as deep.
+            Confirmations::Tag(Finality::Safe) => 32,
+            Confirmations::Tag(Finality::Finalized) => 64,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use alloy::{
     consensus::{SignableTransaction, TxEip1559},
     eips::Encodable2718,
-    primitives::{Address, Bytes, TxKind},
+    primitives::{Address, Bytes, TxKind, U256},
     signers::SignerSync,
 };
 use hawser_operator::network::{Act, ActState, JobStatus};
@@ -127,6 +127,29 @@ async fn after_a_reorg_orders_of_the_new_chain_are_seen_and_those_of_the_old_are
     .await;
     assert_eq!(network.job(lost).await.unwrap().status, JobStatus::None);
     assert_eq!(network.job(kept).await.unwrap().status, JobStatus::Open);
+}
+
+#[tokio::test]
+async fn what_a_reorg_takes_back_is_done_again_without_being_asked() {
+    let node = Node::start().await;
+    let (network, _stop) = node.network();
+    let job = open(&node, &network, 1).await;
+    let before = node.rpc("evm_snapshot", json!([])).await;
+    let start = Act::Start { job, attestor: Address::repeat_byte(5) };
+    network.request(start.clone());
+    assert_mined(&node.over(&network, &start.key()).await);
+    let spent = network.observed().borrow().gas_spent;
+
+    node.rpc("evm_revert", json!([before])).await;
+    assert_eq!(network.job(job).await.unwrap().status, JobStatus::Open, "the reorg took the start away");
+    node.until("it is started again", async || {
+        node.mine(1).await;
+        (network.job(job).await.unwrap().status == JobStatus::Running).then_some(())
+    })
+    .await;
+    assert_mined(&node.over(&network, &start.key()).await);
+    let now = network.observed().borrow().gas_spent;
+    assert!(now < spent * U256::from(2), "gas of the lost transaction was never paid: {spent} and then {now}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use alloy::primitives::Address;
 use hawser_crds::condition::{ACCEPTED, SETTLED, STARTED};
 use hawser_crds::{ComputeJobStatus, Phase};
 use jiff::Timestamp;
@@ -89,8 +90,16 @@ fn may_be_accepted(seen: &Observed, outcome: Option<&Outcome>) -> bool {
 }
 
 fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_voucher: bool) -> Vec<Act> {
-    let ChainView::Known { job, time, .. } = &seen.chain else { return Vec::new() };
     let id = seen.id;
+    let newest = voucher::newest(seen);
+    // Whatever else is to come: without it no use of the job is paid, and none of its vouchers lost.
+    if seen.unstarted
+        && (outcome.is_none() || newest.is_some())
+        && let Some(attestor) = attestor(seen)
+    {
+        return vec![Act::Start { job: id, attestor }];
+    }
+    let ChainView::Known { job, time, .. } = &seen.chain else { return Vec::new() };
     if outcome.is_none()
         && accepted
         && let Some(attestor) = seen.attested.as_ref().map(|a| a.attestor).filter(|a| Some(*a) != job.attestor)
@@ -98,7 +107,6 @@ fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_vouche
     {
         return vec![Act::Start { job: id, attestor }];
     }
-    let newest = voucher::newest(seen);
     let attested = GpuSeconds(newest.as_ref().map_or(0, |v| v.gpu_seconds.0));
     match plan::next(job, attested, final_voucher, *time, seen.policy) {
         Step::Claim(_) => newest.iter().map(|v| Act::Claim(voucher::claim(v))).collect(),
@@ -111,6 +119,12 @@ fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_vouche
         Step::Refund => vec![Act::Refund { job: id }],
         Step::Wait | Step::Done => Vec::new(),
     }
+}
+
+/// Whose vouchers there are of the job: enrolled now, or as the status holds it from before.
+fn attestor(seen: &Observed) -> Option<Address> {
+    let enrolled = seen.attested.as_ref().map(|attested| attested.attestor);
+    enrolled.or_else(|| seen.job.status.as_ref()?.attestor.as_ref()?.parse().ok())
 }
 
 /// The reason as the customer reads it in the market's log. Words of kubelet and the API server stay in the cluster: they

@@ -7,7 +7,7 @@ use alloy::primitives::{U256, keccak256};
 use hawser_attestation::Market;
 use hawser_contracts::JobId;
 use hawser_crds::condition::STARTED;
-use hawser_crds::{ComputeJob, Confirmations, Finality, GpuOffer, OrderSource};
+use hawser_crds::{ComputeJob, GpuOffer, OrderSource};
 use jiff::{Timestamp, Unit};
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::DeserializeGuard;
@@ -40,7 +40,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
     context.memory.learn_job(id, job);
     let policy = policy(source, offer.as_deref(), network.as_ref(), context).await;
     let started = job.status.as_ref().is_some_and(|s| is_true(&s.conditions, STARTED));
-    let chain = chain(source, network.as_ref(), id, started, context).await;
+    let (chain, unstarted) = chain(source, network.as_ref(), id, started, context).await;
     let pod = pod(job, context).await?;
     Ok(Observed {
         id,
@@ -48,6 +48,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
             .as_ref()
             .map_or_else(Market::default, |n| Market { chain_id: n.spec().chain_id, address: n.spec().market }),
         chain,
+        unstarted,
         pod,
         attested: context.attestations.attested(&job_ref(job)),
         vacancy: offer.as_ref().and_then(|offer| vacancy::of(job, offer, context)),
@@ -99,16 +100,18 @@ fn offer(job: &ComputeJob, context: &Context) -> Option<Arc<GpuOffer>> {
     context.offers.store.get(&reference)?.0.as_ref().ok().map(|offer| Arc::new(offer.clone()))
 }
 
+/// The market's word on a job, and whether it has lost the job's start.
 async fn chain(
     source: Option<&OrderSource>,
     network: Option<&Network>,
     id: JobId,
     started: bool,
     context: &Context,
-) -> ChainView {
-    let Some(source) = source else { return ChainView::Local };
+) -> (ChainView, bool) {
+    let unknown = |why: String| (ChainView::Unknown(why), false);
+    let Some(source) = source else { return (ChainView::Local, false) };
     let Some(network) = network else {
-        return ChainView::Unknown(format!("DepinNetwork {:?} is not ready: see its conditions", source.network));
+        return unknown(format!("DepinNetwork {:?} is not ready: see its conditions", source.network));
     };
     let (connection, head) = {
         let observed = network.observed();
@@ -116,43 +119,35 @@ async fn chain(
         (observed.connection.clone(), observed.head)
     };
     if let Connection::Disconnected { message, .. } = connection {
-        return ChainView::Unknown(message);
+        return unknown(message);
     }
     let Some(head) = head else {
-        return ChainView::Unknown(format!("DepinNetwork {:?} has not seen a block yet", source.network));
+        return unknown(format!("DepinNetwork {:?} has not seen a block yet", source.network));
     };
     let job = match network.job(id).await {
         Ok(job) => job,
-        Err(error) => return ChainView::Unknown(error.to_string()),
+        Err(error) => return unknown(error.to_string()),
     };
+    let unstarted = started && job.status == JobStatus::Open && head.time <= job.start_deadline;
     let gone = gone(job.status, started);
     let since = context.memory.gone(id, gone);
     let patience = if started { GONE_AFTER_START } else { GONE };
     if gone && since < patience {
         let seconds = patience.as_secs();
-        return ChainView::Unknown(format!(
+        let why = format!(
             "the market shows the job as it was before ({:?}): a node that lags, or a reorganisation; believed after {seconds} s",
             job.status
-        ));
+        );
+        return (ChainView::Unknown(why), unstarted);
     }
     let closed = context.memory.closed(id, job.status == JobStatus::Closed, head.block.number);
-    let deep = closed.is_some_and(|blocks| blocks >= depth(network.spec().confirmations));
-    ChainView::Known { job: Box::new(job), time: head.time, deep }
+    let deep = closed.is_some_and(|blocks| blocks >= network.spec().depth());
+    (ChainView::Known { job: Box::new(job), time: head.time, deep }, unstarted)
 }
 
 /// The chain seems to have gone back behind what is known of the job.
 fn gone(status: JobStatus, started: bool) -> bool {
     status == JobStatus::None || started && status == JobStatus::Open
-}
-
-/// Blocks after which a job that is closed stays closed.
-fn depth(confirmations: Confirmations) -> u64 {
-    match confirmations {
-        Confirmations::Blocks(blocks) => blocks,
-        // Two epochs; what is safe is about half as deep.
-        Confirmations::Tag(Finality::Safe) => 32,
-        Confirmations::Tag(Finality::Finalized) => 64,
-    }
 }
 
 /// The job's pod. Whether there is none is asked of the API server itself where the status says that there was one: a

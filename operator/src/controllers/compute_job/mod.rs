@@ -30,6 +30,7 @@ use super::conditions::find;
 use super::{Context, Error, JOB_FINALIZER, Tried, status};
 use crate::attestation::JobRef;
 pub(crate) use observed::PodRefused;
+pub(crate) use outcome::REORGED;
 
 /// While the cache does not show yet what this operator wrote last: a look at what was before would undo it.
 const CATCH_UP: Duration = Duration::from_millis(50);

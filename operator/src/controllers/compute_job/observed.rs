@@ -19,6 +19,9 @@ pub(crate) struct Observed {
     pub market: Market,
     pub offer: Option<Arc<GpuOffer>>,
     pub chain: ChainView,
+    /// The market shows the started job as open. A node that lags or a reorganisation: too early to believe it, but
+    /// starting the job again does no harm.
+    pub unstarted: bool,
     pub pod: Option<PodState>,
     pub attested: Option<Attested>,
     /// Whether the GPUs are there, for a job that is not accepted yet: if not, why. None: not known yet.

@@ -30,6 +30,9 @@ pub(crate) enum Kind {
     Declined,
 }
 
+/// Reason of a job whose order the chain has lost.
+pub(crate) const REORGED: &str = "Reorged";
+
 /// An order that isn't started so shortly before its deadline is declined: the customer gets everything back without
 /// a transaction of its own.
 const DECLINE_AHEAD: SignedDuration = SignedDuration::from_secs(10);
@@ -129,7 +132,7 @@ fn chain_says(seen: &Observed) -> Option<Outcome> {
     };
     match job.status {
         JobStatus::None => {
-            over(Kind::Failed, "Reorged", "the chain no longer holds the order: a reorganisation took its block away")
+            over(Kind::Failed, REORGED, "the chain no longer holds the order: a reorganisation took its block away")
         }
         JobStatus::Closed => over(Kind::Failed, "ClosedOnChain", "the market has closed the job already"),
         JobStatus::Open if seen.now > job.start_deadline => {

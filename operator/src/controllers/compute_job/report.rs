@@ -10,7 +10,7 @@ use super::decide::{Verdict, phase};
 use super::observed::{ChainView, Observed};
 use super::outcome::Kind;
 use super::{expectation, voucher};
-use crate::controllers::conditions::{Conditions, Truth, is_true};
+use crate::controllers::conditions::{Conditions, Truth, find, is_true};
 use crate::network::{ActKey, ChainJob, JobStatus};
 
 /// Seconds without a report that are no accident any more.
@@ -136,8 +136,13 @@ fn scheduled(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
 }
 
 fn started(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
+    if seen.unstarted {
+        let message = "the market shows the job as open again: a node that lags, or a reorganisation; startJobs is sent again, and the program runs on";
+        return list.set(STARTED, Truth::Yes, "StartUndone", message);
+    }
     if let Some(started) = expectation::started(seen) {
-        if !is_true(&seen.stored().conditions, STARTED) {
+        let stored = seen.stored();
+        if find(&stored.conditions, STARTED).is_none_or(|c| c.status != "True" || c.reason == "StartUndone") {
             let message = if seen.is_local() { "the attestor is enrolled" } else { "startJobs is mined" };
             list.set(STARTED, Truth::Yes, "Started", format!("{message}: {} attests", started.attestor));
         }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use hawser_contracts::OfferId;
 use hawser_crds::{ComputeJob, GpuOffer};
-use kube::api::PostParams;
+use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt};
 use tracing::{info, warn};
 
 use super::order;
 use crate::controllers::cache::readable;
+use crate::controllers::compute_job::REORGED;
+use crate::controllers::conditions::is_settled;
 use crate::controllers::gpu_offer::terms;
 use crate::controllers::{Context, Error, MANAGER, Tried};
 use crate::network::{Act, JobStatus, Network, Order};
@@ -47,7 +49,7 @@ async fn take(context: &Context, network: &str, handle: &Network, order: &Order)
     let name = order::job_name(order);
     if let Some(existing) = api.get_opt(&name).await.tried(|| format!("ComputeJob {namespace}/{name}"))? {
         warn_of_another(&existing, order);
-        return Ok(());
+        return if came_back(&existing, order) { make_room(&api, &name).await } else { Ok(()) };
     }
     match handle.job(order.job).await?.status {
         JobStatus::Open | JobStatus::Running | JobStatus::Ended => {}
@@ -93,6 +95,22 @@ fn warn_of_another(existing: &ComputeJob, order: &Order) {
         // 64 bits of a hash: needs work on purpose. The second one is left to its start deadline.
         warn!(job = %order.job, existing = id, "two orders have one name; the later one is not run");
     }
+}
+
+/// The order was given up because a reorganisation had taken it away, and the chain holds it again.
+fn came_back(existing: &ComputeJob, order: &Order) -> bool {
+    let same = existing.spec.source.as_ref().is_some_and(|source| source.job_id == order.job.to_string());
+    let reason = existing.status.as_ref().and_then(|status| status.reason.as_deref());
+    same && is_settled(existing) && reason == Some(REORGED)
+}
+
+/// Deletes what is over; the order comes again until that is gone, and is then taken.
+async fn make_room(api: &Api<ComputeJob>, name: &str) -> Result<(), Error> {
+    match api.delete(name, &DeleteParams::default()).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        other => drop(other.tried(|| format!("delete ComputeJob {name}"))?),
+    }
+    Err(Error::Lagging(format!("ComputeJob {name} was given up in a reorganisation and is made anew")))
 }
 
 /// The offer with this id. Computed from the offers themselves, so that an order counts even where the status of a

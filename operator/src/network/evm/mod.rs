@@ -5,6 +5,8 @@ mod batch;
 mod connect;
 mod endpoint;
 mod fees;
+mod hand_over;
+mod landed;
 mod nonce;
 mod orders;
 mod pulse;

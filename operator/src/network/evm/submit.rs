@@ -10,25 +10,25 @@ use std::{
 };
 
 use alloy::{
-    consensus::TxEip1559,
-    eips::{BlockNumberOrTag, Encodable2718},
-    primitives::{B256, Bytes, TxKind, U64, U128},
+    eips::BlockNumberOrTag,
+    primitives::{B256, Bytes, U64, U128, U256},
     rpc::types::TransactionReceipt,
     sol_types::SolEvent,
 };
 use hawser_contracts::{ComputeMarket::JobSkipped, JobId};
 
 use super::{
-    Inner, answers,
+    Inner,
     answers::Answer,
     batch::{Batch, batches},
     fees::{self, Fees},
+    hand_over::{Handed, hand_over},
+    landed::Landed,
     nonce::{self, Choice, Foreign},
     refusal::{Skip, too_poor},
     simulate::{self, Ready},
-    wallet::WalletError,
 };
-use crate::network::{ActState, Head, NetworkError, WeiPerGas, ledger};
+use crate::network::{ActState, Block, Head, NetworkError, WeiPerGas, ledger};
 
 /// Transactions on their way at the same time.
 const IN_FLIGHT: usize = 8;
@@ -41,9 +41,9 @@ const LAST_WAIT: Duration = Duration::from_secs(10);
 
 /// A transaction on its way.
 #[derive(Debug)]
-struct Flight {
+pub(super) struct Flight {
     nonce: u64,
-    batch: Batch,
+    pub(super) batch: Batch,
     call: Bytes,
     gas: u64,
     fees: Fees,
@@ -56,26 +56,24 @@ struct Flight {
 }
 
 pub(super) struct Sender {
-    network: Arc<Inner>,
+    pub(super) network: Arc<Inner>,
     in_flight: VecDeque<Flight>,
+    /// Mined, and not so deep yet that no reorganisation can take it back.
+    pub(super) landed: Vec<Landed>,
     foreign: Option<Foreign>,
     /// Fees that the pool found too low, of a nonce of ours that something foreign holds.
     outbid: Option<Fees>,
 }
 
-/// What became of a raw transaction.
-enum Handed {
-    /// In the pool, or nobody knows: looked after until it is mined.
-    Out(B256),
-    /// Not sent.
-    Back { answer: Answer, message: String },
-    /// Not signed, so not sent.
-    Unsigned(WalletError),
-}
-
 pub(super) async fn run(network: Arc<Inner>) {
     let mut observed = network.observed.subscribe();
-    let mut sender = Sender { network: Arc::clone(&network), in_flight: VecDeque::new(), foreign: None, outbid: None };
+    let mut sender = Sender {
+        network: Arc::clone(&network),
+        in_flight: VecDeque::new(),
+        landed: Vec::new(),
+        foreign: None,
+        outbid: None,
+    };
     let mut seen = None;
     loop {
         tokio::select! {
@@ -110,6 +108,7 @@ impl Sender {
         super::lock(&self.network.ledger).forget(Instant::now());
         let Some(head) = self.head() else { return self.wait("no endpoint has shown a block yet") };
         let turn = async {
+            self.look_back(head).await?;
             self.land(head).await?;
             self.replace_stuck(head).await?;
             self.send_queued(head).await
@@ -151,7 +150,7 @@ impl Sender {
                 continue;
             }
             match self.receipt(&flight).await {
-                Ok(Some(receipt)) => self.settle(&flight, &receipt),
+                Ok(Some(receipt)) => self.settle(flight, &receipt),
                 // The node that has the receipt may be another one than the node that counted: one block's patience.
                 Ok(None) if flight.lost.is_none_or(|lost| lost >= head.block.number) => {
                     flight.lost.get_or_insert(head.block.number);
@@ -173,7 +172,7 @@ impl Sender {
         Ok(())
     }
 
-    async fn receipt(&self, flight: &Flight) -> Result<Option<TransactionReceipt>, NetworkError> {
+    pub(super) async fn receipt(&self, flight: &Flight) -> Result<Option<TransactionReceipt>, NetworkError> {
         for tx in flight.txs.iter().rev() {
             let receipt: Option<TransactionReceipt> =
                 self.network.chain.ask("eth_getTransactionReceipt", (*tx,)).await?;
@@ -184,11 +183,11 @@ impl Sender {
         Ok(None)
     }
 
-    fn settle(&self, flight: &Flight, receipt: &TransactionReceipt) {
+    fn settle(&mut self, flight: Flight, receipt: &TransactionReceipt) {
         let (tx, block) = (receipt.transaction_hash, receipt.block_number.unwrap_or_default());
-        let spent = u128::from(receipt.gas_used).saturating_mul(receipt.effective_gas_price);
+        let spent = U256::from(u128::from(receipt.gas_used).saturating_mul(receipt.effective_gas_price));
         self.network.observed.send_modify(|observed| {
-            observed.gas_spent = observed.gas_spent.saturating_add(alloy::primitives::U256::from(spent));
+            observed.gas_spent = observed.gas_spent.saturating_add(spent);
         });
         let acts = flight.batch.acts();
         tracing::info!(call = flight.batch.name(), acts = acts.len(), %tx, block, gas = receipt.gas_used, "mined");
@@ -208,9 +207,11 @@ impl Sender {
             };
             self.network.set_act(act, state);
         }
+        let hash = receipt.block_hash.unwrap_or_default();
+        self.landed.push(Landed { flight, block: Block { number: block, hash }, spent });
     }
 
-    fn take_back(&self, flight: &Flight, why: &str) {
+    pub(super) fn take_back(&self, flight: &Flight, why: &str) {
         for act in flight.batch.acts() {
             self.network.set_act(act, ActState::Queued { waiting: Some(why.to_owned()) });
         }
@@ -361,34 +362,5 @@ impl Sender {
                 Ok(false)
             }
         }
-    }
-}
-
-/// Signs and sends. Where no endpoint says what became of it, it counts as sent: it is looked for until its nonce is used.
-async fn hand_over(network: &Inner, nonce: u64, gas: u64, call: &Bytes, fees: Fees) -> Result<Handed, NetworkError> {
-    let tx = TxEip1559 {
-        chain_id: network.spec.chain_id,
-        nonce,
-        gas_limit: gas,
-        max_fee_per_gas: fees.most.0,
-        max_priority_fee_per_gas: fees.tip.0,
-        to: TxKind::Call(network.spec.market),
-        input: call.clone(),
-        ..TxEip1559::default()
-    };
-    let signed = network.wallet.sign(tx).await;
-    network.set_signer_trouble(signed.as_ref().err().cloned());
-    let signed = match signed {
-        Ok(signed) => signed,
-        Err(error) => return Ok(Handed::Unsigned(error)),
-    };
-    let hash = *signed.tx_hash();
-    let raw = Bytes::from(signed.encoded_2718());
-    match network.chain.ask::<_, B256>("eth_sendRawTransaction", (raw,)).await {
-        Ok(_) | Err(NetworkError::Unavailable(_) | NetworkError::Malformed { .. }) => Ok(Handed::Out(hash)),
-        Err(NetworkError::Answer { message, .. }) => match answers::read(&message) {
-            Answer::Known => Ok(Handed::Out(hash)),
-            answer => Ok(Handed::Back { answer, message }),
-        },
     }
 }

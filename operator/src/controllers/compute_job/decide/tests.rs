@@ -78,6 +78,7 @@ fn seen(chain: ChainView) -> Observed {
         market: Market::default(),
         offer: Some(Arc::new(offer())),
         chain,
+        unstarted: false,
         pod: None,
         attested: None,
         vacancy: Some(Ok(())),

@@ -75,6 +75,30 @@ fn reports_that_stopped_and_a_meter_that_may_not_attest_are_told() {
 }
 
 #[test]
+fn a_start_that_the_chain_has_lost_is_sent_again_before_anything_else() {
+    let lost = |look: Observed| Observed { unstarted: true, chain: ChainView::Unknown("gone".to_owned()), ..look };
+    let attestor = Address::repeat_byte(9);
+    let running = lost(written_running());
+    let decision = decide(&running);
+    assert_eq!(decision.acts, [Act::Start { job: id(), attestor }]);
+    assert_eq!(decision.pod, PodStep::Keep);
+    let told = find(&decision.status.conditions, STARTED).unwrap();
+    assert_eq!((told.status.as_str(), told.reason.as_str()), ("True", "StartUndone"), "vouchers still count");
+
+    // It stands on chain again.
+    let again = Observed { unstarted: false, chain: known(chain(JobStatus::Running)), ..written(running) };
+    assert_eq!(find(&decide(&again).status.conditions, STARTED).unwrap().reason, "Started");
+
+    // The program has ended meanwhile, and what it used is still to be paid.
+    let ended = Observed { pod: Some(ended_pod(0)), ..written_running() };
+    assert!(matches!(decide(&lost(written(ended.clone()))).acts.as_slice(), [Act::Start { .. }]));
+    let believed = Observed { unstarted: true, chain: known(chain(JobStatus::Open)), ..written(ended) };
+    assert!(matches!(decide(&believed).acts.as_slice(), [Act::Start { .. }]));
+    let unused = Observed { attested: None, ..believed };
+    assert!(matches!(decide(&unused).acts.as_slice(), [Act::Decline { .. }]), "{:?}", decide(&unused).acts);
+}
+
+#[test]
 fn an_image_that_does_not_come_ends_the_job_and_one_that_has_no_name_at_once() {
     let waiting = |reason: &str| PodState {
         customer: Container { waiting: Some((reason.to_owned(), "not found".to_owned())), ..Container::default() },

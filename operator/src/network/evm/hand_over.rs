@@ -1,0 +1,55 @@
+//! One transaction, signed and given to an endpoint.
+
+use alloy::{
+    consensus::TxEip1559,
+    eips::Encodable2718,
+    primitives::{B256, Bytes, TxKind},
+};
+
+use super::{Inner, answers, answers::Answer, fees::Fees, wallet::WalletError};
+use crate::network::NetworkError;
+
+/// What became of a raw transaction.
+pub(super) enum Handed {
+    /// In the pool, or nobody knows: looked after until it is mined.
+    Out(B256),
+    /// Not sent.
+    Back { answer: Answer, message: String },
+    /// Not signed, so not sent.
+    Unsigned(WalletError),
+}
+
+/// Signs and sends. Where no endpoint says what became of it, it counts as sent: it is looked for until its nonce is used.
+pub(super) async fn hand_over(
+    network: &Inner,
+    nonce: u64,
+    gas: u64,
+    call: &Bytes,
+    fees: Fees,
+) -> Result<Handed, NetworkError> {
+    let tx = TxEip1559 {
+        chain_id: network.spec.chain_id,
+        nonce,
+        gas_limit: gas,
+        max_fee_per_gas: fees.most.0,
+        max_priority_fee_per_gas: fees.tip.0,
+        to: TxKind::Call(network.spec.market),
+        input: call.clone(),
+        ..TxEip1559::default()
+    };
+    let signed = network.wallet.sign(tx).await;
+    network.set_signer_trouble(signed.as_ref().err().cloned());
+    let signed = match signed {
+        Ok(signed) => signed,
+        Err(error) => return Ok(Handed::Unsigned(error)),
+    };
+    let hash = *signed.tx_hash();
+    let raw = Bytes::from(signed.encoded_2718());
+    match network.chain.ask::<_, B256>("eth_sendRawTransaction", (raw,)).await {
+        Ok(_) | Err(NetworkError::Unavailable(_) | NetworkError::Malformed { .. }) => Ok(Handed::Out(hash)),
+        Err(NetworkError::Answer { message, .. }) => match answers::read(&message) {
+            Answer::Known => Ok(Handed::Out(hash)),
+            answer => Ok(Handed::Back { answer, message }),
+        },
+    }
+}

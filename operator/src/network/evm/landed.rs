@@ -1,0 +1,64 @@
+//! Transactions that were mined and that a reorganisation may still take back.
+
+use std::mem;
+
+use alloy::{primitives::U256, rpc::types::TransactionReceipt};
+
+use super::{pulse::header, submit::Flight, submit::Sender};
+use crate::network::{Block, Head, NetworkError};
+
+/// However early orders are believed: what this wallet has done is looked after for so many blocks at least.
+const LEAST_DEPTH: u64 = 12;
+const TAKEN_BACK: &str = "a reorganisation of the chain took its transaction back: sent again";
+
+/// A mined transaction.
+#[derive(Debug)]
+pub(super) struct Landed {
+    pub(super) flight: Flight,
+    pub(super) block: Block,
+    /// Wei paid for its gas.
+    pub(super) spent: U256,
+}
+
+impl Sender {
+    /// Has what a reorganisation took back done again: nobody else may know of it any more.
+    pub(super) async fn look_back(&mut self, head: Head) -> Result<(), NetworkError> {
+        let Some(newest) = self.landed.iter().map(|landed| landed.block).max_by_key(|block| block.number) else {
+            return Ok(());
+        };
+        match header(&self.network.chain, newest.number.into()).await? {
+            // Its ancestors are the same too.
+            Some(now) if now.block.hash == newest.hash => {
+                let depth = self.network.spec.depth().max(LEAST_DEPTH);
+                self.landed.retain(|landed| head.block.number.saturating_sub(landed.block.number) < depth);
+                return Ok(());
+            }
+            // An endpoint that lags, or a new chain that is shorter: nothing can be said yet.
+            None => return Ok(()),
+            Some(_) => {}
+        }
+        let mut receipts = Vec::with_capacity(self.landed.len());
+        for landed in &self.landed {
+            receipts.push(self.receipt(&landed.flight).await?);
+        }
+        for (landed, receipt) in mem::take(&mut self.landed).into_iter().zip(receipts) {
+            match receipt.as_ref().and_then(block) {
+                Some(block) => self.landed.push(Landed { block, ..landed }),
+                None => self.undo(&landed),
+            }
+        }
+        Ok(())
+    }
+
+    fn undo(&self, landed: &Landed) {
+        tracing::warn!(call = landed.flight.batch.name(), block = landed.block.number, "{TAKEN_BACK}");
+        self.network.observed.send_modify(|observed| {
+            observed.gas_spent = observed.gas_spent.saturating_sub(landed.spent);
+        });
+        self.take_back(&landed.flight, TAKEN_BACK);
+    }
+}
+
+fn block(receipt: &TransactionReceipt) -> Option<Block> {
+    Some(Block { number: receipt.block_number?, hash: receipt.block_hash? })
+}
