@@ -10,6 +10,7 @@ pub mod drip;
 pub mod environment;
 pub mod explain;
 pub mod hostile;
+pub mod network;
 pub mod operator;
 pub mod order;
 pub mod report;
