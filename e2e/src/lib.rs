@@ -9,6 +9,7 @@ pub mod customer;
 pub mod drip;
 pub mod environment;
 pub mod explain;
+pub mod geth;
 pub mod hostile;
 pub mod network;
 pub mod operator;
