@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use alloy::eips::BlockNumberOrTag;
 use alloy::network::{Ethereum, EthereumWallet};
+use alloy::primitives::utils::parse_units;
 use alloy::primitives::{Address, U256, keccak256};
 use alloy::providers::{DynProvider, PendingTransactionBuilder, Provider, ProviderBuilder};
 use alloy::rpc::types::TransactionReceipt;
@@ -25,7 +27,7 @@ pub struct Account {
 }
 
 impl Account {
-    fn new(key: &str) -> Result<Self> {
+    pub(crate) fn new(key: &str) -> Result<Self> {
         let signer: PrivateKeySigner = key.parse().context("an account's key")?;
         Ok(Self { key: key.to_owned(), address: signer.address() })
     }
@@ -62,6 +64,11 @@ impl Actors {
             customer: Account::new("0x47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a")?,
             rival: Account::new("0x8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba")?,
         })
+    }
+
+    /// All of them.
+    pub fn all(&self) -> [&Account; 6] {
+        [&self.owner, &self.provider, &self.operator, &self.payout, &self.customer, &self.rival]
     }
 }
 
@@ -152,6 +159,25 @@ impl Chain {
     pub async fn available(&self, offer: &str) -> Result<u16> {
         let market = self.market_as(&self.actors.owner)?;
         Ok(market.offer(offer.parse::<OfferId>()?.0).call().await?.available)
+    }
+
+    /// The newest block that the chain's consensus stands behind.
+    ///
+    /// # Errors
+    /// When the node doesn't answer, or knows no such block.
+    pub async fn finalized(&self) -> Result<u64> {
+        let node = connect(&self.rpc_url, &self.actors.owner)?;
+        let block = node.get_block_by_number(BlockNumberOrTag::Finalized).await?;
+        Ok(block.context("the EVM node has no finalized block")?.header.number)
+    }
+
+    /// Token units of `whole` tokens, a decimal number.
+    ///
+    /// # Errors
+    /// When it is no number, or the node doesn't answer.
+    pub async fn units(&self, whole: &str) -> Result<U256> {
+        let token = TestToken::new(self.token, connect(&self.rpc_url, &self.actors.owner)?);
+        Ok(parse_units(whole, token.decimals().call().await?)?.get_absolute())
     }
 
     /// Every token unit that the market holds equals what it owes: deposits of jobs that are not closed and credits.
@@ -259,7 +285,8 @@ pub async fn mined(sent: Sent) -> Result<TransactionReceipt> {
     Ok(receipt)
 }
 
-fn connect(rpc_url: &str, account: &Account) -> Result<DynProvider> {
+/// The node at `rpc_url`, with transactions signed by `account`.
+pub(crate) fn connect(rpc_url: &str, account: &Account) -> Result<DynProvider> {
     let signer: PrivateKeySigner = account.key.parse()?;
     let url = rpc_url.parse().with_context(|| format!("{rpc_url} is no URL"))?;
     let provider = ProviderBuilder::new().wallet(EthereumWallet::from(signer)).connect_http(url).erased();

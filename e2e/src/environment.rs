@@ -51,7 +51,7 @@ impl Environment {
     }
 }
 
-fn variable(name: &str) -> Result<String> {
+pub(crate) fn variable(name: &str) -> Result<String> {
     std::env::var(name)
         .with_context(|| format!("{name} is not set; run this through `cargo xtask demo` or `cargo xtask test`"))
 }

@@ -13,17 +13,18 @@ use kube::{Client, ResourceExt};
 use serde_json::json;
 
 use hawser_crds::{
-    Attestation, Capacity, ComputeJob, Confirmations, DepinNetwork, DepinNetworkSpec, EvmNetwork, Gas, GpuOffer,
-    GpuOfferSpec, GpuSelector, Images, Isolation, Limits, Price, Pull, SecretKeyRef, Settlement, Wallet, condition,
+    Attestation, Capacity, ComputeJob, GpuOffer, GpuOfferSpec, GpuSelector, Images, Isolation, Limits, Price, Pull,
+    condition,
 };
 
 use crate::chain::Chain;
 use crate::environment::Environment;
-use crate::{bucket, conditions, explain, run, wait};
+use crate::network::{WALLET_KEY, WALLET_SECRET};
+use crate::{bucket, conditions, explain, network, run, wait};
 
 /// Where the operator is installed.
 pub const SYSTEM: &str = "hawser-system";
-/// Name of the only `DepinNetwork`.
+/// Name of the `DepinNetwork` that is installed with it.
 pub const NETWORK: &str = "local";
 /// What GPU Feature Discovery calls a node's GPUs.
 const PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
@@ -31,7 +32,6 @@ const PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
 const RESOURCE: &str = "nvidia.com/gpu";
 const FIELD_MANAGER: &str = "hawser-e2e";
 const TENANT_LABEL: &str = "hawser.dev/e2e";
-const WALLET_SECRET: &str = "hawser-wallet";
 const EVIDENCE_SECRET: &str = "hawser-evidence";
 const BUCKET: &str = "evidence";
 
@@ -42,6 +42,8 @@ pub struct World {
     pub environment: Environment,
     /// Market, token, actors.
     pub chain: Chain,
+    /// Name of the `DepinNetwork` that offers are on.
+    network: String,
     /// The GPUs that are offered.
     product: String,
 }
@@ -61,23 +63,30 @@ impl World {
         let product = product(&client).await?;
         let chain = Chain::deploy(&environment.rpc_url).await?;
         progress(&format!("market {} deployed, provider registered", chain.market));
-        let world = Self { environment, chain, product };
+        let world = Self { environment, chain, network: NETWORK.to_owned(), product };
         bucket::publish(&world.environment, BUCKET).await?;
         world.prepare_system_namespace(&client).await?;
         world.install_charts().await?;
         let ready = world.wait_for_operator(&client).await;
         explained(&client, SYSTEM, ready).await?;
         progress("charts hawser-crds and hawser installed, operator ready");
-        world.apply_network(&client).await?;
-        let ready = world.wait_for_network(&client).await;
-        explained(&client, SYSTEM, ready).await?;
+        network::install(&client, NETWORK, &world.chain).await?;
         progress("DepinNetwork local is Ready");
         Ok(world)
     }
 
+    /// The same cluster and operator, selling on another market beside this one's: on `chain`, as the network `name`.
+    ///
+    /// # Errors
+    /// When the network is not Ready in time.
+    pub async fn beside(&self, client: &Client, name: &str, chain: Chain) -> Result<Self> {
+        network::install(client, name, &chain).await?;
+        Ok(Self { chain, network: name.to_owned(), ..self.clone() })
+    }
+
     async fn prepare_system_namespace(&self, client: &Client) -> Result<()> {
         apply_namespace(client, SYSTEM, false).await?;
-        let wallet = [("privateKey", self.chain.actors.operator.key.as_str())];
+        let wallet = [(WALLET_KEY, self.chain.actors.operator.key.as_str())];
         apply_secret(client, WALLET_SECRET, &wallet).await?;
         let evidence = [
             ("AWS_ACCESS_KEY_ID", self.environment.s3_access_key.as_str()),
@@ -134,54 +143,6 @@ impl World {
         .await
     }
 
-    async fn apply_network(&self, client: &Client) -> Result<()> {
-        let network = DepinNetwork::new(
-            NETWORK,
-            DepinNetworkSpec {
-                evm: EvmNetwork {
-                    rpc_urls: vec![self.chain.rpc_url.clone()],
-                    chain_id: self.chain.chain_id,
-                    market: self.chain.market.to_string(),
-                    provider: self.chain.actors.provider.address.to_string(),
-                    start_block: self.chain.start_block,
-                    genesis_hash: None,
-                    confirmations: Confirmations::Blocks(1),
-                    wallet: Wallet {
-                        secret_ref: Some(SecretKeyRef { name: WALLET_SECRET.to_owned(), key: "privateKey".to_owned() }),
-                        ..Wallet::default()
-                    },
-                    settlement: Settlement::default(),
-                    gas: Gas::default(),
-                },
-            },
-        );
-        let networks: Api<DepinNetwork> = Api::all(client.clone());
-        // That of an earlier run is on another market, which can't be changed.
-        if networks.get_opt(NETWORK).await?.is_some() {
-            networks.delete(NETWORK, &DeleteParams::default()).await?;
-            wait::until("the earlier DepinNetwork is gone", Duration::from_mins(1), async || {
-                let left = networks.get_opt(NETWORK).await?;
-                Ok(left.map_or(Ok(()), |network| Err(format!("{:?}", network.status))))
-            })
-            .await?;
-        }
-        networks.create(&PostParams::default(), &network).await?;
-        Ok(())
-    }
-
-    async fn wait_for_network(&self, client: &Client) -> Result<()> {
-        let networks: Api<DepinNetwork> = Api::all(client.clone());
-        wait::until("DepinNetwork local is Ready", Duration::from_mins(1), async || {
-            let network = networks.get(NETWORK).await?;
-            let generation = network.metadata.generation;
-            let status = network.status.unwrap_or_default();
-            let ready =
-                status.observed_generation == generation && conditions::is_true(&status.conditions, condition::READY);
-            Ok(if ready { Ok(()) } else { Err(conditions::text(&status.conditions)) })
-        })
-        .await
-    }
-
     /// A fresh tenant namespace under Pod Security `restricted`.
     ///
     /// # Errors
@@ -214,7 +175,7 @@ impl World {
     /// An offer of the cluster's GPUs with limits that fit on two cores.
     pub fn offer_spec(&self) -> GpuOfferSpec {
         GpuOfferSpec {
-            network_ref: NETWORK.to_owned(),
+            network_ref: self.network.clone(),
             gpu: GpuSelector {
                 product: self.product.clone(),
                 resource_name: RESOURCE.to_owned(),

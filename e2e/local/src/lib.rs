@@ -36,7 +36,7 @@ mod teardown;
 
 pub use cluster::{Cluster, ComponentStatus};
 pub use command::{output, succeed};
-pub use components::{helm, kubeconform};
+pub use components::{geth, helm, kubeconform};
 pub use endpoints::Endpoints;
 pub use layout::Layout;
 pub use leftovers::leftovers;

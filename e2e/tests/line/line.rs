@@ -3,12 +3,18 @@ use hawser_crds::Phase;
 use hawser_e2e::customer::Customer;
 use hawser_e2e::order::kubelet_gpu_seconds;
 
-use crate::scene::{Scene, sleep};
+use crate::scene::{Placed, Scene, sleep};
 
 #[tokio::test]
 async fn an_order_runs_is_attested_paid_and_refunded_to_the_last_unit() -> Result<()> {
     let scene = Scene::with_gpus("line", 2).await?;
     let placed = scene.order(&scene.wish(2, 120, &sleep(12))).await?;
+    settles_to_the_last_unit(&scene, &placed).await?;
+    scene.clear().await
+}
+
+/// The order's program succeeds; what it used is attested, paid and verified, and everything else went back.
+pub(crate) async fn settles_to_the_last_unit(scene: &Scene, placed: &Placed) -> Result<()> {
     let job = placed.order.over(&scene.client).await?;
     let status = job.status.clone().unwrap_or_default();
     ensure!(status.phase == Phase::Succeeded, "{status:?}");
@@ -29,5 +35,5 @@ async fn an_order_runs_is_attested_paid_and_refunded_to_the_last_unit() -> Resul
     let evidence = usage.evidence.unwrap_or_default();
     let verified = Customer::first(&scene.world).verify(&evidence).await?;
     ensure!(verified["ok"] == true, "{verified}");
-    scene.clear().await
+    Ok(())
 }

@@ -6,6 +6,7 @@ mod death;
 mod deletion;
 mod evidence;
 mod forgery;
+mod geth;
 mod line;
 mod permissions;
 mod refusals;

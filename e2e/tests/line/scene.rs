@@ -16,6 +16,9 @@ use kube::api::{Api, DeleteParams};
 /// The first test installs, the others find it done (or failed, and fail at once).
 static WORLD: Mutex<Option<Result<World, String>>> = Mutex::new(None);
 
+/// Name of each scene's `GpuOffer`.
+pub(crate) const OFFER: &str = "gpus";
+
 /// One test's corner of the cluster.
 pub(crate) struct Scene {
     pub(crate) world: World,
@@ -28,17 +31,26 @@ pub(crate) struct Scene {
 impl Scene {
     /// A namespace with an offer of `gpus` GPUs.
     pub(crate) async fn with_gpus(name: &str, gpus: u32) -> Result<Self> {
-        let world = world().await?;
+        Self::of(world().await?, name, gpus).await
+    }
+
+    /// The same on the market of any `world`.
+    pub(crate) async fn of(world: World, name: &str, gpus: u32) -> Result<Self> {
         let client = client().await?;
         // A test that failed left its job running.
         sweep(&client).await?;
-        let namespace = format!("e2e-{name}");
+        let namespace = Self::namespace_of(name);
         world.tenant(&client, &namespace).await?;
         let mut spec = world.offer_spec();
         spec.capacity.max = Some(gpus);
-        let offer = world.publish(&client, &namespace, "gpus", spec).await?;
+        let offer = world.publish(&client, &namespace, OFFER, spec).await?;
         let on_chain = offer.status.and_then(|status| status.on_chain).context("the offer does not stand on chain")?;
         Ok(Self { world, client, namespace, offer: on_chain.offer_id })
+    }
+
+    /// The namespace of the scene called `name`.
+    pub(crate) fn namespace_of(name: &str) -> String {
+        format!("e2e-{name}")
     }
 
     /// A wish for `gpus` GPUs that runs a shell script and obeys SIGTERM.
@@ -87,7 +99,8 @@ pub(crate) struct Placed {
     pub(crate) deposit: U256,
 }
 
-async fn world() -> Result<World> {
+/// What the tests share, installed by the first of them.
+pub(crate) async fn world() -> Result<World> {
     let known = WORLD.lock().map_err(|_| anyhow::anyhow!("another test panicked while it installed"))?.clone();
     if let Some(known) = known {
         return known.map_err(|error| anyhow::anyhow!("the installation failed before: {error}"));

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use hawser_local::{Cluster, Layout, debian, output};
+use hawser_local::{Cluster, Layout, debian, geth, output};
 
 use super::tally::{Expected, Tally, rust_harness};
 use crate::artifacts::{self, Variables};
@@ -42,7 +42,13 @@ fn on_cluster(layout: &Layout, cluster: &Cluster, filter: &[String], keep: bool,
         prepared = Some((programs, artifacts::publish(layout, cluster.endpoints())?));
         Ok(())
     });
-    let Some((programs, variables)) = prepared else { return };
+    let Some((programs, mut variables)) = prepared else { return };
+    if cluster.is_ours() {
+        tally.check("geth", || {
+            variables.push(("HAWSER_GETH", geth(layout)?.display().to_string()));
+            Ok(())
+        });
+    }
     let mut tests = |name: &str, options: &[String]| match program(&programs, name) {
         Ok(program) => {
             let mut test = run_of(program, &variables);

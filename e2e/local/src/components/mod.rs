@@ -22,7 +22,7 @@ pub(crate) use etcd::etcd;
 pub(crate) use node::{kube_proxy, kubelet, write_configuration as write_node_configuration};
 pub(crate) use services::{anvil, registry, s3, write_registry_configuration};
 pub(crate) use tools::{Tools, link};
-pub use tools::{helm, kubeconform};
+pub use tools::{geth, helm, kubeconform};
 
 /// The only node.
 pub(crate) const NODE_NAME: &str = "hawser-0";

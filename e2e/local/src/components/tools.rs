@@ -88,6 +88,15 @@ const KUBECONFORM: Module<'_> = Module {
     cgo: false,
 };
 
+const GETH: Module<'_> = Module {
+    folder: "geth",
+    main: "github.com/ethereum/go-ethereum",
+    tools: &[Tool { binary: "geth", package: "github.com/ethereum/go-ethereum/cmd/geth" }],
+    tags: "",
+    ldflags: "",
+    cgo: false,
+};
+
 const PAUSE: Module<'_> = Module {
     folder: "pause",
     main: "hawser.dev/local/pause",
@@ -105,6 +114,11 @@ pub fn helm(layout: &Layout) -> Result<PathBuf> {
 /// kubeconform, built if need be.
 pub fn kubeconform(layout: &Layout) -> Result<PathBuf> {
     Ok(go::build(layout, &KUBECONFORM)?.binary("kubeconform"))
+}
+
+/// geth, built if need be: the cluster's own chain is anvil's, and the end-to-end tests go through another client too.
+pub fn geth(layout: &Layout) -> Result<PathBuf> {
+    Ok(go::build(layout, &GETH)?.binary("geth"))
 }
 
 /// Everything that is built or installed, by name.

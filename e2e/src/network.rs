@@ -1,0 +1,151 @@
+//! A `DepinNetwork`: made against a chain's market, changed, and taken away again.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+
+use hawser_crds::{
+    ComputeJob, Confirmations, DepinNetwork, DepinNetworkSpec, DepinNetworkStatus, EvmNetwork, Gas, GpuOffer,
+    SecretKeyRef, Settlement, Wallet, condition,
+};
+
+use crate::chain::Chain;
+use crate::world::{SYSTEM, explained, is_not_found, jobs};
+use crate::{conditions, wait};
+
+/// The Secret with the operator's hot key.
+pub(crate) const WALLET_SECRET: &str = "hawser-wallet";
+/// Its key.
+pub(crate) const WALLET_KEY: &str = "privateKey";
+const READY_AFTER: Duration = Duration::from_mins(1);
+
+/// Makes the network `name` anew and waits until it is Ready.
+///
+/// # Errors
+/// When an earlier one doesn't go, or this one is not Ready in time.
+pub async fn install(client: &Client, name: &str, chain: &Chain) -> Result<()> {
+    let networks = all(client);
+    // That of an earlier run is on another market, which can't be changed.
+    if networks.get_opt(name).await?.is_some() {
+        leave(client, name).await?;
+        gone(client, name).await?;
+    }
+    networks.create(&PostParams::default(), &DepinNetwork::new(name, spec(chain))).await?;
+    ready(client, name).await
+}
+
+fn spec(chain: &Chain) -> DepinNetworkSpec {
+    let key = SecretKeyRef { name: WALLET_SECRET.to_owned(), key: WALLET_KEY.to_owned() };
+    DepinNetworkSpec {
+        evm: EvmNetwork {
+            rpc_urls: vec![chain.rpc_url.clone()],
+            chain_id: chain.chain_id,
+            market: chain.market.to_string(),
+            provider: chain.actors.provider.address.to_string(),
+            start_block: chain.start_block,
+            genesis_hash: None,
+            confirmations: Confirmations::Blocks(1),
+            wallet: Wallet { secret_ref: Some(key), ..Wallet::default() },
+            settlement: Settlement::default(),
+            gas: Gas::default(),
+        },
+    }
+}
+
+/// Says anew how deep an order must lie, and waits until the network is Ready with that.
+///
+/// # Errors
+/// When it is not Ready in time.
+pub async fn confirm(client: &Client, name: &str, confirmations: Confirmations) -> Result<()> {
+    let change = json!({ "spec": { "evm": { "confirmations": confirmations } } });
+    all(client).patch(name, &PatchParams::default(), &Patch::Merge(&change)).await?;
+    ready(client, name).await
+}
+
+async fn ready(client: &Client, name: &str) -> Result<()> {
+    let ready = wait::until(&format!("DepinNetwork {name} is Ready"), READY_AFTER, async || {
+        let network = all(client).get(name).await?;
+        let generation = network.metadata.generation;
+        let status = network.status.unwrap_or_default();
+        let ready =
+            status.observed_generation == generation && conditions::is_true(&status.conditions, condition::READY);
+        Ok(if ready { Ok(()) } else { Err(conditions::text(&status.conditions)) })
+    })
+    .await;
+    explained(client, SYSTEM, ready).await
+}
+
+/// What the operator last saw of the network.
+///
+/// # Errors
+/// When there is no such network.
+pub async fn status(client: &Client, name: &str) -> Result<DepinNetworkStatus> {
+    Ok(all(client).get(name).await?.status.unwrap_or_default())
+}
+
+/// Asks for the network's deletion, and does not wait for it.
+///
+/// # Errors
+/// When there is no such network.
+pub async fn leave(client: &Client, name: &str) -> Result<()> {
+    all(client).delete(name, &DeleteParams::default()).await?;
+    Ok(())
+}
+
+/// Waits until a network that was asked to leave is gone.
+///
+/// # Errors
+/// When something still needs it when the deadline passes.
+pub async fn gone(client: &Client, name: &str) -> Result<()> {
+    wait::until(&format!("DepinNetwork {name} is gone"), Duration::from_mins(1), async || {
+        let left = all(client).get_opt(name).await?;
+        Ok(left.map_or(Ok(()), |network| Err(format!("{:?}", network.status))))
+    })
+    .await
+}
+
+/// Deletes the network, and the offers and jobs of `namespace`, without what their finalizers are for: its chain is
+/// about to be gone, on which nothing can be settled any more.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn abandon(client: &Client, name: &str, namespace: &str) -> Result<()> {
+    let offers: Api<GpuOffer> = Api::namespaced(client.clone(), namespace);
+    release_all(&offers).await?;
+    release_all::<ComputeJob>(&jobs(client, namespace)).await?;
+    release(&all(client), name).await
+}
+
+async fn release_all<K>(api: &Api<K>) -> Result<()>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    for object in api.list(&ListParams::default()).await? {
+        release(api, &object.name_any()).await?;
+    }
+    Ok(())
+}
+
+/// Deleted first: the operator puts its finalizer back on what isn't leaving.
+async fn release<K>(api: &Api<K>, name: &str) -> Result<()>
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let none = json!({ "metadata": { "finalizers": null } });
+    let deleted = api.delete(name, &DeleteParams::default()).await.map(drop);
+    let released = match deleted {
+        Ok(()) => api.patch(name, &PatchParams::default(), &Patch::Merge(&none)).await.map(drop),
+        refused => refused,
+    };
+    match released {
+        Err(error) if !is_not_found(&error) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn all(client: &Client) -> Api<DepinNetwork> {
+    Api::all(client.clone())
+}

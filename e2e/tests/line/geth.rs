@@ -1,0 +1,124 @@
+use std::time::Duration;
+
+use alloy::primitives::U256;
+use anyhow::{Context, Result, ensure};
+use hawser_crds::{Confirmations, Finality, GpuOffer, condition};
+use hawser_e2e::chain::{Actors, Chain};
+use hawser_e2e::geth::Geth;
+use hawser_e2e::world::{client, jobs};
+use hawser_e2e::{conditions, network, wait};
+use hawser_local::network::HOST;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, DeleteParams};
+
+use crate::line::settles_to_the_last_unit;
+use crate::scene::{OFFER, Placed, Scene, sleep, world};
+
+/// The `DepinNetwork` on geth's chain, beside that on anvil's.
+const NETWORK: &str = "geth";
+
+#[tokio::test]
+#[ignore = "not run here: geth listens where only the local cluster's pods look"]
+async fn orders_on_geth_settle_to_the_last_unit_and_its_network_goes_when_nothing_needs_it() -> Result<()> {
+    // The charts and the cluster's own network first: geth has to live only as long as what needs it.
+    let anvils = world().await?;
+    let client = client().await?;
+    let geth = Geth::start(HOST.into()).await?;
+    let told = Box::pin(async {
+        geth.fund(&Actors::of_anvil()?).await?;
+        let chain = Chain::deploy(geth.rpc_url()).await?;
+        ensure!(chain.chain_id != anvils.chain.chain_id, "both chains have the id {}", chain.chain_id);
+        let world = anvils.beside(&client, NETWORK, chain).await?;
+        let scene = Scene::of(world, NETWORK, 2).await?;
+        settles_after_a_block(&scene).await?;
+        settles_after_finality(&scene).await?;
+        leaves(scene).await
+    })
+    .await;
+    if told.is_err()
+        && let Err(error) = network::abandon(&client, NETWORK, &Scene::namespace_of(NETWORK)).await
+    {
+        eprintln!("what is left of the network {NETWORK} holds up the tests after this one: {error:#}");
+    }
+    geth.explained(told)
+}
+
+async fn settles_after_a_block(scene: &Scene) -> Result<()> {
+    let placed = scene.order(&scene.wish(2, 120, &sleep(15))).await?;
+    placed.order.running(&scene.client).await?;
+    placed.order.attested(&scene.client).await?;
+    settles_to_the_last_unit(scene, &placed).await?;
+    earnings_agree(scene).await
+}
+
+async fn settles_after_finality(scene: &Scene) -> Result<()> {
+    network::confirm(&scene.client, NETWORK, Confirmations::Tag(Finality::Finalized)).await?;
+    let placed = scene.order(&scene.wish(1, 120, &sleep(5))).await?;
+    taken_when_final(scene, &placed).await?;
+    settles_to_the_last_unit(scene, &placed).await?;
+    earnings_agree(scene).await
+}
+
+/// geth's developer chain makes every 32nd block final.
+async fn taken_when_final(scene: &Scene, placed: &Placed) -> Result<()> {
+    let jobs = jobs(&scene.client, &scene.namespace);
+    wait::until("a finalized order is taken", Duration::from_mins(3), async || {
+        let job = jobs.get_opt(&placed.order.name()).await?;
+        // Read after the job: it only rises.
+        let last = scene.world.chain.finalized().await?;
+        let Some(job) = job else { return Ok(Err(format!("there is no ComputeJob, and block {last} is final"))) };
+        let block = job.spec.source.context("an order without source")?.block;
+        ensure!(block <= last, "the order of block {block} was taken while {last} was the last final one");
+        Ok(Ok(()))
+    })
+    .await
+}
+
+/// What the operator tells of its earnings is what the market owes the provider.
+async fn earnings_agree(scene: &Scene) -> Result<()> {
+    let chain = &scene.world.chain;
+    let token = chain.token.to_checksum(None);
+    // The status is written every 15 seconds.
+    wait::until("status.earnings is the market's credit", Duration::from_mins(1), async || {
+        let status = network::status(&scene.client, NETWORK).await?;
+        let Some(earned) = status.earnings.into_iter().find(|earned| earned.token == token) else {
+            return Ok(Err(format!("there are no earnings in {token}")));
+        };
+        let owed = scene.books().await?.provider;
+        let (credit, pending) = (chain.units(&earned.credit).await?, chain.units(&earned.pending).await?);
+        let agree = credit == owed && !owed.is_zero() && pending == U256::ZERO;
+        Ok(if agree { Ok(()) } else { Err(format!("the market owes {owed} units, and it says {earned:?}")) })
+    })
+    .await
+}
+
+/// A network that is deleted stays until its offer was withdrawn on chain, and goes then.
+async fn leaves(scene: Scene) -> Result<()> {
+    let (client, namespace) = (scene.client.clone(), scene.namespace.clone());
+    network::leave(&client, NETWORK).await?;
+    wait::until("the network says what it stays for", Duration::from_secs(30), async || {
+        let conditions = network::status(&client, NETWORK).await?.conditions;
+        let leaving = conditions::reason(&conditions, condition::READY) == Some("Leaving");
+        Ok(if leaving { Ok(()) } else { Err(conditions::text(&conditions)) })
+    })
+    .await?;
+
+    let offers: Api<GpuOffer> = Api::namespaced(client.clone(), &namespace);
+    offers.delete(OFFER, &DeleteParams::default()).await?;
+    // Orders up to its withdrawal are read first, and that has to become final.
+    wait::until("the offer is gone", Duration::from_mins(4), async || {
+        let left = offers.get_opt(OFFER).await?;
+        Ok(left.map_or(Ok(()), |offer| Err(format!("{:?}", offer.status))))
+    })
+    .await?;
+    ensure!(scene.world.chain.available(&scene.offer).await? == 0, "the offer is gone and stands on chain");
+    network::gone(&client, NETWORK).await?;
+
+    scene.clear().await?;
+    let namespaces: Api<Namespace> = Api::all(client);
+    wait::until("the namespace is gone", Duration::from_mins(2), async || {
+        let left = namespaces.get_opt(&namespace).await?;
+        Ok(left.map_or(Ok(()), |namespace| Err(format!("{:?}", namespace.status))))
+    })
+    .await
+}
