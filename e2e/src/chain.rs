@@ -12,7 +12,8 @@ use alloy::rpc::types::TransactionReceipt;
 use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, Result, ensure};
 use hawser_contracts::{ComputeMarket, JobId, OfferId, TestToken};
-use serde_json::Value;
+
+use crate::reorg;
 
 /// Fee of the market under test, in hundredths of a percent.
 pub const FEE_BPS: u16 = 250;
@@ -239,15 +240,12 @@ impl Chain {
     /// `act`'s own, or when the node is no anvil that mines by time.
     pub async fn in_one_block<T>(&self, act: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
         let node = connect(&self.rpc_url, &self.actors.owner)?;
-        let seconds: Option<u64> = node.raw_request("anvil_getIntervalMining".into(), ()).await?;
-        let seconds = seconds.context("the EVM node mines no blocks by time (anvil --block-time)")?;
-        node.raw_request::<_, Value>("evm_setIntervalMining".into(), [0]).await?;
-        let done = act().await;
-        let mined = node.raw_request::<_, Value>("evm_mine".into(), ()).await;
-        // Whatever went wrong, the others' blocks come again.
-        node.raw_request::<_, Value>("evm_setIntervalMining".into(), [seconds]).await?;
-        mined?;
-        done
+        reorg::held(&node, async || {
+            let done = act().await;
+            reorg::mine(&node).await?;
+            done
+        })
+        .await
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use hawser_crds::{
     ComputeJob, Confirmations, DepinNetwork, DepinNetworkSpec, DepinNetworkStatus, EvmNetwork, Gas, GpuOffer,
@@ -60,9 +60,52 @@ fn spec(chain: &Chain) -> DepinNetworkSpec {
 /// # Errors
 /// When it is not Ready in time.
 pub async fn confirm(client: &Client, name: &str, confirmations: Confirmations) -> Result<()> {
-    let change = json!({ "spec": { "evm": { "confirmations": confirmations } } });
+    change(client, name, json!({ "confirmations": confirmations })).await
+}
+
+/// Has the operator reach the chain through this endpoint alone, and waits until the network is Ready with that.
+///
+/// # Errors
+/// When it is not Ready in time.
+pub async fn reach_through(client: &Client, name: &str, url: &str) -> Result<()> {
+    change(client, name, json!({ "rpcUrls": [url] })).await
+}
+
+/// The network as it was [installed](install), whatever a test has changed of it.
+///
+/// # Errors
+/// When it is not Ready in time.
+pub async fn restore(client: &Client, name: &str, chain: &Chain) -> Result<()> {
+    let spec = spec(chain).evm;
+    change(client, name, json!({ "rpcUrls": spec.rpc_urls, "confirmations": spec.confirmations })).await
+}
+
+async fn change(client: &Client, name: &str, evm: Value) -> Result<()> {
+    let change = json!({ "spec": { "evm": evm } });
     all(client).patch(name, &PatchParams::default(), &Patch::Merge(&change)).await?;
     ready(client, name).await
+}
+
+/// Waits until the network's condition of this type has this reason, and gives its message.
+///
+/// # Errors
+/// When it has not in time.
+pub async fn says(client: &Client, name: &str, type_: &str, reason: &str) -> Result<String> {
+    says_with(client, name, type_, reason, "").await
+}
+
+/// The same with `words` in its message.
+///
+/// # Errors
+/// When it has not in time.
+pub async fn says_with(client: &Client, name: &str, type_: &str, reason: &str, words: &str) -> Result<String> {
+    let what = format!("DepinNetwork {name} says {type_} {reason} {words:?}");
+    wait::until(&what, Duration::from_mins(2), async || {
+        let conditions = status(client, name).await?.conditions;
+        let said = conditions.iter().find(|c| c.type_ == type_ && c.reason == reason && c.message.contains(words));
+        Ok(said.map(|c| c.message.clone()).ok_or_else(|| conditions::text(&conditions)))
+    })
+    .await
 }
 
 async fn ready(client: &Client, name: &str) -> Result<()> {

@@ -84,6 +84,14 @@ impl World {
         Ok(Self { chain, network: name.to_owned(), ..self.clone() })
     }
 
+    /// Takes back what a test has changed of the network.
+    ///
+    /// # Errors
+    /// When it is not Ready in time.
+    pub async fn restore(&self, client: &Client) -> Result<()> {
+        network::restore(client, &self.network, &self.chain).await
+    }
+
     async fn prepare_system_namespace(&self, client: &Client) -> Result<()> {
         apply_namespace(client, SYSTEM, false).await?;
         let wallet = [(WALLET_KEY, self.chain.actors.operator.key.as_str())];

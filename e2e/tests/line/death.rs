@@ -32,7 +32,7 @@ async fn an_operator_killed_between_the_last_voucher_and_the_claim_claims_once()
     operator::kill(&scene.client).await?;
     operator::leads(&scene.client).await?;
     settles(&scene, &placed, Phase::Succeeded).await?;
-    ensure!(claims(&scene, &placed).await? == 1, "the last voucher was claimed more than once");
+    ensure!(scene.world.chain.claims(placed.order.id).await? == 1, "the last voucher was claimed more than once");
     scene.clear().await
 }
 
@@ -71,11 +71,4 @@ async fn only_pod(scene: &Scene, placed: &Placed) -> Result<String> {
     let pods = placed.order.pods(&scene.client).await?;
     let [pod] = pods.as_slice() else { anyhow::bail!("{} pods", pods.len()) };
     Ok(pod.name_any())
-}
-
-async fn claims(scene: &Scene, placed: &Placed) -> Result<usize> {
-    let market = scene.world.chain.market_as(&scene.world.chain.actors.owner)?;
-    let logs = market.UsageClaimed_filter().from_block(scene.world.chain.start_block).query().await?;
-    let of_this_job = |settlement: &hawser_contracts::ComputeMarket::Settlement| settlement.jobId == placed.order.id.0;
-    Ok(logs.iter().filter(|(event, _)| event.settlements.iter().any(of_this_job)).count())
 }

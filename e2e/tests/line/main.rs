@@ -3,8 +3,10 @@
 //! for (`--include-ignored`, as `cargo xtask test` does where the cluster is the local one).
 
 mod death;
+mod deep;
 mod deletion;
 mod evidence;
+mod faults;
 mod forgery;
 mod geth;
 mod line;

@@ -37,7 +37,8 @@ impl Scene {
     /// The same on the market of any `world`.
     pub(crate) async fn of(world: World, name: &str, gpus: u32) -> Result<Self> {
         let client = client().await?;
-        // A test that failed left its job running.
+        // A test that failed left its troubles behind, and its job running.
+        world.restore(&client).await?;
         sweep(&client).await?;
         let namespace = Self::namespace_of(name);
         world.tenant(&client, &namespace).await?;

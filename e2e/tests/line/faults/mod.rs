@@ -1,0 +1,58 @@
+//! What chains, endpoints and wallets do to an operator on a bad day. Afterwards every token unit is where it belongs, no
+//! order is lost and none is run twice; and while it lasts the status says what is wrong.
+
+mod deaths;
+mod endpoints;
+mod reorgs;
+mod wallet;
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use hawser_crds::{ComputeJob, Phase};
+use hawser_e2e::endpoint::Endpoint;
+use hawser_e2e::network;
+use hawser_e2e::order::Order;
+use hawser_e2e::wealth::Wealth;
+use hawser_e2e::world::NETWORK;
+use hawser_local::network::HOST;
+
+use crate::scene::Scene;
+
+/// A scene whose operator reaches the chain only through an endpoint that can have troubles; the customers don't.
+pub(crate) async fn behind_an_endpoint(name: &str, gpus: u32) -> Result<(Scene, Endpoint)> {
+    let scene = Scene::with_gpus(name, gpus).await?;
+    let endpoint = Endpoint::start(HOST.into(), &scene.world.chain.rpc_url).await?;
+    network::reach_through(&scene.client, NETWORK, &endpoint.url()).await?;
+    Ok((scene, endpoint))
+}
+
+/// Every order's program succeeded, ran once, and was paid to the last unit.
+async fn all_succeed(scene: &Scene, before: &Wealth, orders: &[&Order]) -> Result<()> {
+    for order in orders {
+        let status = order.over(&scene.client).await?.status.unwrap_or_default();
+        ensure!(status.phase == Phase::Succeeded, "{}: {status:?}", order.name());
+        let pods = order.pods(&scene.client).await?.len();
+        ensure!(pods <= 1, "{pods} pods of {}", order.name());
+        let claims = scene.world.chain.claims(order.id).await?;
+        ensure!(claims == 1, "the use of {} was claimed {claims} times", order.name());
+    }
+    let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
+    let total = scene.world.chain.assert_all_settled(before, &ids).await?;
+    ensure!(total.gpu_seconds > 0, "nothing was paid for: {total:?}");
+    Ok(())
+}
+
+/// Puts the network back as it was, and the scene away.
+pub(crate) async fn end(scene: Scene) -> Result<()> {
+    scene.world.restore(&scene.client).await?;
+    scene.clear().await
+}
+
+/// The program has ended, and its use is not claimed yet.
+fn has_ended(job: &ComputeJob) -> bool {
+    job.status.as_ref().is_some_and(|status| status.container_finished_at.is_some())
+}
+
+/// Long enough for a pod to start on a machine that is busy.
+const SOON: Duration = Duration::from_secs(90);
