@@ -94,7 +94,7 @@ fn a_start_that_the_chain_has_lost_is_sent_again_before_anything_else() {
     assert!(matches!(decide(&lost(written(ended.clone()))).acts.as_slice(), [Act::Start { .. }]));
     let believed = Observed { unstarted: true, chain: known(chain(JobStatus::Open)), ..written(ended) };
     assert!(matches!(decide(&believed).acts.as_slice(), [Act::Start { .. }]));
-    let unused = Observed { attested: None, ..believed };
+    let unused = Observed { job: Arc::new(job()), attested: None, ..believed };
     assert!(matches!(decide(&unused).acts.as_slice(), [Act::Decline { .. }]), "{:?}", decide(&unused).acts);
 }
 
