@@ -55,7 +55,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         policy,
         obstacle: network.as_ref().and_then(|n| obstacle(n, id)),
         tx: network.as_ref().and_then(|n| newest_tx(n, id)),
-        enrolment_refused: context.attestations.last_rejection(&job_ref(job)),
+        heard: context.attestations.heard(&job_ref(job)),
         unheard: None,
         pod_refused: context.memory.pod_refused(id),
         job: Arc::clone(job),
@@ -82,6 +82,7 @@ pub(crate) async fn hear_last_words(mut seen: Observed, context: &Context) -> Ob
             }
         }
         seen.attested = context.attestations.attested(&job);
+        seen.heard = context.attestations.heard(&job);
     }
     seen
 }

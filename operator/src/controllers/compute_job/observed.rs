@@ -6,7 +6,7 @@ use hawser_crds::{ComputeJob, ComputeJobStatus, GpuOffer};
 use jiff::Timestamp;
 
 use super::pod_state::PodState;
-use crate::attestation::Attested;
+use crate::attestation::{Attested, Heard};
 use crate::network::{ActKey, ChainJob};
 use crate::settlement::plan::Policy;
 
@@ -24,8 +24,8 @@ pub(crate) struct Observed {
     /// Whether the GPUs are there, for a job that is not accepted yet: if not, why. None: not known yet.
     pub vacancy: Option<Result<(), String>>,
     pub policy: Policy,
-    /// Why the pod's meter may not attest the job, where it has tried and none has enrolled.
-    pub enrolment_refused: Option<String>,
+    /// What was heard of the pod's meter, also before it enrolled; none for a job that is not expected yet.
+    pub heard: Option<Heard>,
     /// Why the last words of the pod's meter could not be taken yet.
     pub unheard: Option<String>,
     /// Why the API server does not take the job's pod.

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::*;
-use crate::attestation::Attested;
+use crate::attestation::{Attested, Heard};
 use crate::controllers::compute_job::pod_state::{Container, Ended, PodState};
 use crate::controllers::compute_job::voucher::record;
 use crate::controllers::conditions::{find, is_false};
@@ -82,7 +82,7 @@ fn seen(chain: ChainView) -> Observed {
         attested: None,
         vacancy: Some(Ok(())),
         policy: Policy { interval: Duration::from_hours(1), least: U256::ZERO, gas_cost: U256::ZERO },
-        enrolment_refused: None,
+        heard: None,
         unheard: None,
         pod_refused: None,
         obstacle: None,
@@ -135,6 +135,10 @@ fn attested(voucher: Option<SignedVoucher>, finished: bool) -> Attested {
         finished,
         evidence_url: String::new(),
     }
+}
+
+fn heard(since: i64, last_report: Option<i64>, connected: bool) -> Heard {
+    Heard { since: at(since), connected, last_report: last_report.map(at), rejection: None }
 }
 
 /// Takes the status of a decision for the stored one, as the next look has it.
@@ -258,6 +262,7 @@ fn written_running() -> Observed {
     look.chain = known(chain(JobStatus::Running));
     look.pod = Some(running_pod());
     look.attested = Some(attested(Some(voucher(20)), false));
+    look.heard = Some(heard(-60, Some(-5), true));
     written(look)
 }
 
