@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::pod_state::PodState;
 use crate::attestation::{Attested, Heard};
-use crate::network::{ActKey, ChainJob};
+use crate::network::{ActKey, ChainJob, Token};
 use crate::settlement::plan::Policy;
 
 /// Everything that one decision about a job rests on.
@@ -19,6 +19,8 @@ pub(crate) struct Observed {
     pub market: Market,
     pub offer: Option<Arc<GpuOffer>>,
     pub chain: ChainView,
+    /// The offer's token; none where it can't be read.
+    pub token: Option<Token>,
     pub pod: Option<PodState>,
     pub attested: Option<Attested>,
     /// Whether the GPUs are there, for a job that is not accepted yet: if not, why. None: not known yet.

@@ -10,6 +10,7 @@ use super::decide::{Verdict, phase};
 use super::observed::{ChainView, Observed};
 use super::outcome::Kind;
 use super::{expectation, voucher};
+use crate::amount;
 use crate::controllers::conditions::{Conditions, Truth, is_true};
 use crate::network::{ActKey, ChainJob, JobStatus};
 
@@ -293,10 +294,14 @@ fn settlement(seen: &Observed, stored: &ComputeJobStatus, vouched: u64) -> Optio
     };
     let old = stored.settlement.clone().unwrap_or_default();
     let deposited = deposited(&source.deposit, old.deposited.as_deref(), job);
+    let unclaimed = (job.status != JobStatus::Closed).then(|| unclaimed(job, vouched));
+    let whole = |units: U256| Some(amount::whole(units, seen.token.as_ref()?.decimals));
     Some(SettlementStatus {
         claimed_gpu_seconds: job.used.0,
         paid: Some(job.paid.to_string()),
-        unclaimed: (job.status != JobStatus::Closed).then(|| unclaimed(job, vouched).to_string()),
+        unclaimed: unclaimed.map(|units| units.to_string()),
+        claimed: whole(job.paid),
+        pending: unclaimed.and_then(whole),
         claimable_until: job.refundable_from.map(Time),
         refunded: (job.status == JobStatus::Closed).then(|| deposited.saturating_sub(job.paid).to_string()),
         deposited: Some(deposited.to_string()),

@@ -12,10 +12,11 @@ use crate::attestation::{Attested, Heard};
 use crate::controllers::compute_job::pod_state::{Container, Ended, PodState};
 use crate::controllers::compute_job::voucher::record;
 use crate::controllers::conditions::{find, is_false};
-use crate::network::{ActKey, ChainJob};
+use crate::network::{ActKey, ChainJob, Token};
 use crate::settlement::plan::Policy;
 use hawser_crds::condition::{COMPLETE, FAILED};
 
+mod money;
 mod trouble;
 
 const NOW: i64 = 1_000_000;
@@ -78,6 +79,7 @@ fn seen(chain: ChainView) -> Observed {
         market: Market::default(),
         offer: Some(Arc::new(offer())),
         chain,
+        token: Some(Token { decimals: 2, symbol: "tUSD".to_owned() }),
         pod: None,
         attested: None,
         vacancy: Some(Ok(())),
