@@ -23,6 +23,8 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name":"GPUs","type":"integer","jsonPath":".spec.workload.gpus"}"#,
     printcolumn = r#"{"name":"GPU-seconds","type":"integer","jsonPath":".status.usage.gpuSeconds"}"#,
     printcolumn = r#"{"name":"Paid","type":"string","jsonPath":".status.settlement.paid"}"#,
+    printcolumn = r#"{"name":"Claimed","type":"string","jsonPath":".status.settlement.claimed","priority":1}"#,
+    printcolumn = r#"{"name":"Pending","type":"string","jsonPath":".status.settlement.pending","priority":1}"#,
     printcolumn = r#"{"name":"Node","type":"string","jsonPath":".status.node","priority":1}"#,
     printcolumn = r#"{"name":"Customer","type":"string","jsonPath":".spec.source.customer","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
@@ -215,7 +217,11 @@ pub struct SettlementStatus {
     pub paid: Option<String>,
     /// Tokens attested and not claimed yet, in the token's smallest unit.
     pub unclaimed: Option<String>,
-    /// Until when they can be claimed; afterwards they go back to the customer.
+    /// What `paid` says, in whole tokens as a decimal number; absent while the offer's token can't be read.
+    pub claimed: Option<String>,
+    /// What `unclaimed` says, in whole tokens as a decimal number; absent while the offer's token can't be read.
+    pub pending: Option<String>,
+    /// Until when what is unclaimed can be claimed; afterwards it goes back to the customer.
     pub claimable_until: Option<Time>,
     /// Tokens credited back to the customer, in the token's smallest unit; set once the job is closed.
     pub refunded: Option<String>,

@@ -1,10 +1,13 @@
 //! Prometheus metrics: every name in one place.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alloy::primitives::U256;
+use hawser_crds::GpuOffer;
 use jiff::Timestamp;
+use kube::ResourceExt;
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -41,6 +44,15 @@ struct TokenLabels {
     token: String,
 }
 
+/// An offer, and the token that it is paid in, by its symbol.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfferLabels {
+    network: String,
+    namespace: String,
+    offer: String,
+    token: String,
+}
+
 type Number = Gauge<i64, AtomicI64>;
 type Decimal = Gauge<f64, AtomicU64>;
 
@@ -62,6 +74,10 @@ pub struct Metrics {
     pending: Family<TokenLabels, Decimal>,
     pending_lost_at: Family<TokenLabels, Number>,
     credit: Family<TokenLabels, Decimal>,
+    offer_pending: Family<OfferLabels, Decimal>,
+    offer_claimed: Family<OfferLabels, Decimal>,
+    /// The labels under which each offer stands, by namespace and name.
+    offers: Arc<Mutex<HashMap<(String, String), OfferLabels>>>,
     leading: Number,
 }
 
@@ -116,6 +132,18 @@ impl Default for Metrics {
         );
         let credit = Family::default();
         registry.register("credit_tokens", "Whole tokens claimed and not withdrawn", credit.clone());
+        let offer_pending = Family::default();
+        registry.register(
+            "offer_pending_tokens",
+            "Whole tokens attested for the offer's jobs and not claimed yet",
+            offer_pending.clone(),
+        );
+        let offer_claimed = Family::default();
+        registry.register(
+            "offer_claimed_tokens",
+            "Whole tokens claimed for the offer's jobs under its present terms, the market's fee included",
+            offer_claimed.clone(),
+        );
         let leading = Gauge::default();
         registry.register("leading", "1 while this replica holds the lease", leading.clone());
         Self {
@@ -134,6 +162,9 @@ impl Default for Metrics {
             pending,
             pending_lost_at,
             credit,
+            offer_pending,
+            offer_claimed,
+            offers: Arc::default(),
             leading,
         }
     }
@@ -193,10 +224,43 @@ impl Metrics {
     /// What was earned in a token.
     pub(crate) fn earnings(&self, network: &str, token: &Token, pending: Pending, credit: U256) {
         let label = TokenLabels { network: network.to_owned(), token: token.symbol.clone() };
-        let whole = |units: U256| f64::from(units) / 10_f64.powi(i32::from(token.decimals));
-        self.pending.get_or_create(&label).set(whole(pending.units));
+        self.pending.get_or_create(&label).set(whole(pending.units, token));
         self.pending_lost_at.get_or_create(&label).set(pending.lost_at.map_or(0, Timestamp::as_second));
-        self.credit.get_or_create(&label).set(whole(credit));
+        self.credit.get_or_create(&label).set(whole(credit, token));
+    }
+
+    /// What the jobs of an offer were attested, and what was claimed for them. There is no such metric of a job: jobs come
+    /// and go without end, and each would be a series that stays.
+    pub(crate) fn offer(&self, offer: &GpuOffer, token: &Token, pending: Pending, claimed: U256) {
+        let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
+        let label = OfferLabels {
+            network: offer.spec.network_ref.clone(),
+            namespace: namespace.clone(),
+            offer: name.clone(),
+            token: token.symbol.clone(),
+        };
+        let before = self.offers().insert((namespace, name), label.clone());
+        if let Some(before) = before.filter(|before| *before != label) {
+            self.remove(&before);
+        }
+        self.offer_pending.get_or_create(&label).set(whole(pending.units, token));
+        self.offer_claimed.get_or_create(&label).set(whole(claimed, token));
+    }
+
+    /// The offer is gone.
+    pub(crate) fn forget_offer(&self, offer: &GpuOffer) {
+        if let Some(label) = self.offers().remove(&(offer.namespace().unwrap_or_default(), offer.name_any())) {
+            self.remove(&label);
+        }
+    }
+
+    fn remove(&self, offer: &OfferLabels) {
+        self.offer_pending.remove(offer);
+        self.offer_claimed.remove(offer);
+    }
+
+    fn offers(&self) -> MutexGuard<'_, HashMap<(String, String), OfferLabels>> {
+        self.offers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this replica leads.
@@ -213,8 +277,14 @@ impl Metrics {
     }
 }
 
+fn whole(units: U256, token: &Token) -> f64 {
+    f64::from(units) / 10_f64.powi(i32::from(token.decimals))
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -225,5 +295,29 @@ mod tests {
         let text = metrics.text();
         assert!(text.contains("hawser_reconciles_total{kind=\"GpuOffer\"} 1"), "{text}");
         assert!(text.contains("hawser_orders_total{network=\"base\"} 1"), "{text}");
+    }
+
+    #[test]
+    fn an_offers_money_is_told_until_the_offer_goes() {
+        let metrics = Metrics::default();
+        let mut offer: GpuOffer = serde_json::from_value(json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "h100", "namespace": "t"},
+            "spec": {"networkRef": "base", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}}
+        }))
+        .unwrap();
+        let token = Token { decimals: 6, symbol: "tUSD".to_owned() };
+        let pending = Pending { units: U256::from(1_500_000), lost_at: None };
+        metrics.offer(&offer, &token, pending, U256::from(20_250_000));
+        let labels = "{network=\"base\",namespace=\"t\",offer=\"h100\",token=\"tUSD\"}";
+        let text = metrics.text();
+        for line in ["hawser_offer_pending_tokens@ 1.5", "hawser_offer_claimed_tokens@ 20.25"] {
+            assert!(text.lines().any(|has| has == line.replace('@', labels)), "{line}: {text}");
+        }
+        offer.spec.network_ref = "other".to_owned();
+        metrics.offer(&offer, &token, pending, U256::ZERO);
+        let text = metrics.text();
+        assert!(text.contains("network=\"other\"") && !text.contains(labels), "under its new labels alone: {text}");
+        metrics.forget_offer(&offer);
+        assert!(!metrics.text().contains("h100"), "{}", metrics.text());
     }
 }

@@ -107,7 +107,7 @@ async fn warn(market: &Market, reader: &Reader<'_>, statement: &Statement) -> Re
         let token = &total.token;
         progress(format!(
             "warning: net is {}, but {} were withdrawn and {} stand as credit after block {to}: {why}",
-            token.show(total.net),
+            token.show(total.sum.net),
             token.show(total.withdrawn),
             token.show(total.credit),
         ));

@@ -3,6 +3,8 @@
 mod reader;
 mod split;
 mod sums;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use alloy::primitives::{Address, B256, U256};
@@ -10,7 +12,7 @@ use hawser_contracts::{JobId, OfferId};
 use serde::Serialize;
 
 pub(crate) use reader::Reader;
-pub(crate) use sums::{By, Group, Sums};
+pub(crate) use sums::{By, Group, Sum, Sums};
 pub(crate) use view::{Statement, group_csv};
 
 use crate::{job::decimal, token::Token};
@@ -23,16 +25,9 @@ pub(crate) struct Claim {
     pub(crate) block: u64,
     pub(crate) offer_id: OfferId,
     pub(crate) job_id: JobId,
-    /// Newly claimed.
-    pub(crate) gpu_seconds: u64,
-    /// Newly paid, fee included.
-    #[serde(serialize_with = "decimal")]
-    pub(crate) paid: U256,
-    #[serde(serialize_with = "decimal")]
-    pub(crate) fee: U256,
-    /// What the provider got: `paid - fee`.
-    #[serde(serialize_with = "decimal")]
-    pub(crate) net: U256,
+    /// What is new with it.
+    #[serde(flatten)]
+    pub(crate) sum: Sum,
     pub(crate) token: Token,
     pub(crate) tx: B256,
     /// This line's part of the transaction's gas.

@@ -13,7 +13,7 @@ use alloy::{
 use hawser_contracts::{ComputeMarket::UsageClaimed, JobId, OfferId};
 
 use super::{
-    Claim, Withdrawal,
+    Claim, Sum, Withdrawal,
     split::{self, Before, Share},
 };
 use crate::{
@@ -150,10 +150,7 @@ impl<'a> Reader<'a> {
                     block,
                     offer_id,
                     job_id: job,
-                    gpu_seconds,
-                    paid,
-                    fee,
-                    net: paid.saturating_sub(fee),
+                    sum: Sum { gpu_seconds, paid, fee, net: paid.saturating_sub(fee) },
                     token: token.clone(),
                     tx,
                     gas: split::gas_share(cost, position, lines),

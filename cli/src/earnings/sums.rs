@@ -21,6 +21,30 @@ pub(crate) enum By {
     Token,
 }
 
+/// What was claimed, of one job or of many. Amounts are in one token's smallest unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Sum {
+    pub(crate) gpu_seconds: u64,
+    /// Fee included.
+    #[serde(serialize_with = "decimal")]
+    pub(crate) paid: U256,
+    #[serde(serialize_with = "decimal")]
+    pub(crate) fee: U256,
+    /// What the provider got: `paid - fee`.
+    #[serde(serialize_with = "decimal")]
+    pub(crate) net: U256,
+}
+
+impl Sum {
+    fn add(&mut self, other: Self) {
+        self.gpu_seconds = self.gpu_seconds.saturating_add(other.gpu_seconds);
+        self.paid = self.paid.saturating_add(other.paid);
+        self.fee = self.fee.saturating_add(other.fee);
+        self.net = self.net.saturating_add(other.net);
+    }
+}
+
 /// Claims that belong together. Amounts are in the token's smallest unit, the gas is in wei.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -34,13 +58,8 @@ pub(crate) struct Group {
     pub(crate) first: u64,
     /// Time of the last claim.
     pub(crate) last: u64,
-    pub(crate) gpu_seconds: u64,
-    #[serde(serialize_with = "decimal")]
-    pub(crate) paid: U256,
-    #[serde(serialize_with = "decimal")]
-    pub(crate) fee: U256,
-    #[serde(serialize_with = "decimal")]
-    pub(crate) net: U256,
+    #[serde(flatten)]
+    pub(crate) sum: Sum,
     #[serde(serialize_with = "decimal")]
     pub(crate) gas: U256,
 }
@@ -54,10 +73,7 @@ impl Group {
             claims: 0,
             first: first.time,
             last: first.time,
-            gpu_seconds: 0,
-            paid: U256::ZERO,
-            fee: U256::ZERO,
-            net: U256::ZERO,
+            sum: Sum::default(),
             gas: U256::ZERO,
         }
     }
@@ -65,10 +81,7 @@ impl Group {
     fn add(&mut self, claim: &Claim) {
         self.claims += 1;
         self.last = claim.time;
-        self.gpu_seconds = self.gpu_seconds.saturating_add(claim.gpu_seconds);
-        self.paid = self.paid.saturating_add(claim.paid);
-        self.fee = self.fee.saturating_add(claim.fee);
-        self.net = self.net.saturating_add(claim.net);
+        self.sum.add(claim.sum);
         self.gas = self.gas.saturating_add(claim.gas);
     }
 }
@@ -79,13 +92,8 @@ impl Group {
 pub(crate) struct Total {
     pub(crate) token: Token,
     pub(crate) claims: u64,
-    pub(crate) gpu_seconds: u64,
-    #[serde(serialize_with = "decimal")]
-    pub(crate) paid: U256,
-    #[serde(serialize_with = "decimal")]
-    pub(crate) fee: U256,
-    #[serde(serialize_with = "decimal")]
-    pub(crate) net: U256,
+    #[serde(flatten)]
+    pub(crate) sum: Sum,
     #[serde(serialize_with = "decimal")]
     pub(crate) withdrawn: U256,
     /// What the market owes the provider after the last block.
@@ -97,23 +105,13 @@ pub(crate) struct Total {
 
 impl Total {
     pub(crate) fn new(token: Token) -> Self {
-        Self {
-            token,
-            claims: 0,
-            gpu_seconds: 0,
-            paid: U256::ZERO,
-            fee: U256::ZERO,
-            net: U256::ZERO,
-            withdrawn: U256::ZERO,
-            credit: U256::ZERO,
-            balanced: None,
-        }
+        Self { token, claims: 0, sum: Sum::default(), withdrawn: U256::ZERO, credit: U256::ZERO, balanced: None }
     }
 
     /// Sets the credit that stands, and compares where it is that of the last block.
     pub(crate) fn close(&mut self, credit: U256, of_last_block: bool) {
         self.credit = credit;
-        self.balanced = of_last_block.then(|| self.withdrawn.checked_add(credit) == Some(self.net));
+        self.balanced = of_last_block.then(|| self.withdrawn.checked_add(credit) == Some(self.sum.net));
     }
 }
 
@@ -149,10 +147,7 @@ impl Sums {
         }
         let total = self.totals.entry(claim.token.address).or_insert_with(|| Total::new(claim.token.clone()));
         total.claims += 1;
-        total.gpu_seconds = total.gpu_seconds.saturating_add(claim.gpu_seconds);
-        total.paid = total.paid.saturating_add(claim.paid);
-        total.fee = total.fee.saturating_add(claim.fee);
-        total.net = total.net.saturating_add(claim.net);
+        total.sum.add(claim.sum);
         let gas = self.gas.entry(claim.gas_paid_by).or_default();
         *gas = gas.saturating_add(claim.gas);
     }

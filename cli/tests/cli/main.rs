@@ -9,3 +9,4 @@ mod provider;
 mod retry;
 mod stage;
 mod troubles;
+mod until;

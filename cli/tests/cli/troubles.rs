@@ -3,10 +3,13 @@
 use std::thread;
 
 use alloy::sol_types::SolCall;
-use hawser_contracts::{ComputeMarket::jobCall, JobId};
+use hawser_contracts::ComputeMarket::jobCall;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, Trouble};
+use crate::{
+    stage::{Stage, Trouble},
+    until::until,
+};
 
 /// Whether it is a question for the state of one job.
 fn looks(request: &Value) -> bool {
@@ -47,21 +50,12 @@ async fn an_order_is_followed_although_the_node_is_behind() {
     let hawser = node.hawser(&stage);
     let file = stage.order_file();
     let waiting = thread::spawn(move || hawser.run(&["order", "-f", &file, "--wait", "-o", "json"]));
-    let job = first_order(&stage).await;
+    let job = until("an order is on chain", async || stage.ordered().await.first().copied()).await;
     stage.decline(job, "NoCapacity: no GPU is free").await;
     let ran = waiting.join().unwrap();
     assert_eq!(ran.code(), 1);
     ran.said(&["the provider declined the order"]);
     assert_eq!(ran.json_anyway()["outcome"], "declined");
-}
-
-async fn first_order(stage: &Stage) -> JobId {
-    loop {
-        if let Some(job) = stage.ordered().await.first() {
-            return *job;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
 }
 
 #[tokio::test]
@@ -76,9 +70,7 @@ async fn a_watch_outlasts_refusals_of_the_node() {
     let hawser = node.hawser(&stage);
     let id = job.to_string();
     let watching = thread::spawn(move || hawser.run(&["watch", &id, "--until", "running", "-o", "json"]));
-    while node.asked("eth_call") < 3 {
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    until("the watch has looked three times", async || (node.asked("eth_call") >= 3).then_some(())).await;
     stage.start(job).await;
     assert_eq!(watching.join().unwrap().json()["status"], "Running");
 }

@@ -9,11 +9,12 @@ import {OfferId} from "../../src/types/OfferId.sol";
 import {Voucher} from "../../src/types/Voucher.sol";
 import {HostileToken} from "../tokens/HostileToken.sol";
 import {TestToken} from "../tokens/TestToken.sol";
+import {Lists} from "../support/Lists.sol";
 import {vm} from "../support/Vm.sol";
 
 /// @notice Who is there before anybody calls, and a model of each job's time and of what was signed, kept from the calls
 /// alone, to hold the market's answers against.
-abstract contract Stage {
+abstract contract Stage is Lists {
     /// What the calls so far allow a job to be paid for.
     struct Model {
         uint256 started;
@@ -104,16 +105,6 @@ abstract contract Stage {
     function sign(uint256 key, JobId id, uint64 count) internal view returns (Voucher memory) {
         (bytes32 r, bytes32 vs) = vm.signCompact(key, market.voucherDigest(id, count, 0));
         return Voucher(id, count, 0, r, vs);
-    }
-
-    function one(JobId id) internal pure returns (JobId[] memory ids) {
-        ids = new JobId[](1);
-        ids[0] = id;
-    }
-
-    function one(Voucher memory voucher) internal pure returns (Voucher[] memory vouchers) {
-        vouchers = new Voucher[](1);
-        vouchers[0] = voucher;
     }
 
     function signers(uint256 key) internal pure returns (address[] memory attestors) {

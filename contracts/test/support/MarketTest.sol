@@ -10,11 +10,12 @@ import {OfferTerms} from "../../src/types/Offer.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
 import {Voucher} from "../../src/types/Voucher.sol";
 import {TestToken} from "../tokens/TestToken.sol";
+import {Lists} from "./Lists.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice A market with one provider, one offer and one customer with tokens and an allowance.
 /// @dev The market is deployed from its artifact, so that only itself is compiled through the slow IR pipeline.
-abstract contract MarketTest {
+abstract contract MarketTest is Lists {
     /// Price of the offer: two tokens per GPU-hour.
     uint128 internal constant PRICE = 2e6;
     uint16 internal constant AVAILABLE = 8;
@@ -150,16 +151,6 @@ abstract contract MarketTest {
     function expectSkip(JobId id, SkipReason reason) internal {
         vm.expectEmit(address(market));
         emit IComputeMarketEvents.JobSkipped(id, reason);
-    }
-
-    function one(JobId id) internal pure returns (JobId[] memory ids) {
-        ids = new JobId[](1);
-        ids[0] = id;
-    }
-
-    function one(Voucher memory voucher) internal pure returns (Voucher[] memory vouchers) {
-        vouchers = new Voucher[](1);
-        vouchers[0] = voucher;
     }
 
     function bound(uint256 value, uint256 low, uint256 high) internal pure returns (uint256) {

@@ -102,11 +102,6 @@ impl Attestations {
         Some(attested)
     }
 
-    /// Why the last message for a job was refused, even where nobody has enrolled.
-    pub fn last_rejection(&self, job: &JobRef) -> Option<String> {
-        Some(self.jobs().get(job)?.refused.as_ref()?.refusal.to_string())
-    }
-
     /// What was heard of a job, also before an attestor enrolled; `None` for a job that is not expected.
     pub fn heard(&self, job: &JobRef) -> Option<Heard> {
         let jobs = self.jobs();

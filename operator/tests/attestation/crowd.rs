@@ -6,11 +6,12 @@ use hawser_proto::attestation::RejectReason;
 use tokio::{
     io,
     net::{TcpListener, TcpStream},
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 
 use crate::{
     sidecar::{Answer, Sidecar, connect},
+    until::until,
     world::{self, World},
 };
 
@@ -38,17 +39,14 @@ async fn many_meters_behind_one_address_all_get_in_and_stay() {
         async move {
             let (_, id) = world.expect_one_of_many(u8::try_from(n).unwrap());
             let mut sidecar = Sidecar::of(id, world);
-            loop {
-                if let Some(answer) = sidecar.try_enroll(world, &format!("many-{n}")).await {
-                    answer.acked();
-                    return sidecar;
-                }
-                // As meter does, but sooner.
-                sleep(Duration::from_millis(50)).await;
-            }
+            let token = format!("many-{n}");
+            // As meter does, but sooner.
+            let answer = until(&format!("{token} gets in"), async || sidecar.try_enroll(world, &token).await).await;
+            answer.acked();
+            sidecar
         }
     });
-    let inside = timeout(Duration::from_secs(20), futures::future::join_all(enrolments)).await.unwrap();
+    let inside = futures::future::join_all(enrolments).await;
     assert_eq!(inside.len(), 3 * UNPROVEN);
 
     // They hold no stranger's seat, and no stranger takes theirs.
@@ -64,12 +62,9 @@ async fn many_meters_behind_one_address_all_get_in_and_stay() {
     }
     // Silent strangers are shown out, so that a meter that comes now gets in too.
     let (_, id) = world.expect_one_of_many(200);
-    let deadline = Instant::now() + Duration::from_secs(20);
     let mut late = Sidecar::of(id, &world);
-    while late.try_enroll(&world, "many-200").await.map(Answer::acked).is_none() {
-        assert!(Instant::now() < deadline, "silent strangers are shown out");
-        sleep(Duration::from_millis(200)).await;
-    }
+    let shown_out = until("silent strangers are shown out", async || late.try_enroll(&world, "many-200").await);
+    shown_out.await.acked();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,13 @@
 //! What a job's meter left in its termination message.
 
-use std::time::Duration;
-
 use hawser_attestation::{GpuSeconds, SignedVoucher, TerminationMessage, verify};
 use hawser_operator::attestation::Refusal;
 use hawser_proto::attestation::RejectReason;
 
-use crate::world::{self, World};
+use crate::{
+    until::until,
+    world::{self, World},
+};
 
 async fn read(world: &World, text: &str) -> Result<SignedVoucher, Refusal> {
     world.attestations.read_termination_message(&world::job(), text).await
@@ -48,15 +49,8 @@ async fn the_last_words_of_a_node_whose_clock_is_ahead_are_heard_when_their_time
     let refusal = read(&world, &text).await.unwrap_err();
     assert_eq!(refusal.reason, RejectReason::Unavailable, "{refusal}");
     assert!(refusal.message.contains(" s ahead of the operator's"), "{refusal}");
-    let mut heard = read(&world, &text).await;
-    for _ in 0..100 {
-        if heard.is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        heard = read(&world, &text).await;
-    }
-    assert_eq!(heard.unwrap().gpu_seconds, GpuSeconds(60));
+    let heard = until("the last words are taken", async || read(&world, &text).await.ok()).await;
+    assert_eq!(heard.gpu_seconds, GpuSeconds(60));
 }
 
 #[tokio::test]

@@ -7,11 +7,11 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use time::OffsetDateTime;
 use tokio::{
     net::TcpListener,
-    time::{Instant, sleep},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{sidecar::connect, world::FakeTokenReviewer};
+use crate::{sidecar::connect, until::until, world::FakeTokenReviewer};
 
 const SHORT: Duration = Duration::from_secs(3);
 
@@ -62,14 +62,11 @@ async fn meters_connect_after_the_first_certificate_has_ended() {
     let authority = Authority::new();
     let first = authority.certificate(SHORT);
     let ends = Instant::now() + SHORT;
-    let (renewed, until) = serve(first.clone(), Some(authority.certificate(Duration::from_hours(1)))).await;
+    let (renewed, cancel) = serve(first.clone(), Some(authority.certificate(Duration::from_hours(1)))).await;
     let (forgotten, _kept) = serve(first, None).await;
-    while connect(&forgotten, &authority.pem).await.is_none() {
-        assert!(Instant::now() < ends, "the first certificate is good");
-        sleep(Duration::from_millis(20)).await;
-    }
-    tokio::time::sleep_until(ends + Duration::from_secs(1)).await;
+    until("the first certificate is taken", async || connect(&forgotten, &authority.pem).await).await;
+    sleep_until(ends + Duration::from_secs(1)).await;
     assert!(connect(&forgotten, &authority.pem).await.is_none(), "nobody takes a certificate that has ended");
     assert!(connect(&renewed, &authority.pem).await.is_some());
-    until.cancel();
+    cancel.cancel();
 }

@@ -1,4 +1,4 @@
-//! The contracts: format, tests, and the files that are generated from them.
+//! The contracts: format, tests, and the files that are generated from them; or the same tests with many more runs.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use hawser_local::{Layout, npm};
 use super::tally::{Expected, Tally, forge};
 use crate::workspace::{self, show};
 
-pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
+pub(crate) fn run(layout: &Layout, deep: bool, tally: &mut Tally) {
     let contracts = workspace::root().join("contracts");
     tally.check("npm ci (contracts)", || {
         npm::install(layout)?;
@@ -18,6 +18,9 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
         npm.current_dir(&contracts).args(["run", "--silent", name]);
         npm
     };
+    if deep {
+        return tally.tests("forge test, deep profile", &mut script("test:deep"), forge, Expected::Some);
+    }
     tally.check("forge fmt", || show(&mut script("fmt")));
     tally.tests("forge test", &mut script("test"), forge, Expected::Some);
     tally.check("ABI and bytecode in sync", || show(&mut script("artifacts:check")));

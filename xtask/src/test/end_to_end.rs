@@ -15,8 +15,39 @@ const LINE: &str = "e2e line";
 const CARDS: &str = "e2e/local nvidia";
 const LIFE_CYCLE: &str = "e2e/local life_cycle";
 
-/// Without `filter` all of it. With `keep` the cluster is left as it is after the tests on it.
-pub(crate) fn run(layout: &Layout, filter: &[String], keep: bool, tally: &mut Tally) {
+/// The module of [`LINE`] whose tests take too long for every change.
+const DEEP: &str = "deep::";
+
+/// Which tests are run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Which<'a> {
+    /// All but the deep ones; where there are names, those that one of them is part of.
+    Quick(&'a [String]),
+    /// The deep ones alone.
+    Deep,
+}
+
+impl Which<'_> {
+    /// What is asked of [`LINE`]'s test harness.
+    fn of_line(self, cluster_is_ours: bool) -> Vec<String> {
+        match self {
+            // Tests that only our own cluster can pass are ignored by themselves, and each says why.
+            Which::Quick(filter) => {
+                let all = cluster_is_ours.then_some("--include-ignored");
+                let options = all.into_iter().chain(["--skip", DEEP]).map(str::to_owned);
+                options.chain(filter.iter().cloned()).collect()
+            }
+            Which::Deep => vec!["--include-ignored".to_owned(), DEEP.to_owned()],
+        }
+    }
+
+    const fn is_all_quick(self) -> bool {
+        matches!(self, Which::Quick([]))
+    }
+}
+
+/// With `keep` the cluster is left as it is after the tests on it.
+pub(crate) fn run(layout: &Layout, which: Which<'_>, keep: bool, tally: &mut Tally) {
     let mut cluster = None;
     tally.check("cluster up", || {
         // A fresh one: what an earlier run left must neither help nor hinder. An existing cluster is not touched by this.
@@ -25,16 +56,18 @@ pub(crate) fn run(layout: &Layout, filter: &[String], keep: bool, tally: &mut Ta
         Ok(())
     });
     if let Some(cluster) = &cluster {
-        on_cluster(layout, cluster, filter, keep, tally);
+        on_cluster(layout, cluster, which, keep, tally);
     }
     if cluster.is_some_and(|cluster| !cluster.is_ours()) {
-        println!("not run here: the cards of the NVML double, the local cluster's ups and downs");
+        if matches!(which, Which::Quick(_)) {
+            println!("not run here: the cards of the NVML double, the local cluster's ups and downs");
+        }
     } else if !keep {
         tally.check("cluster down leaves nothing behind", Cluster::down);
     }
 }
 
-fn on_cluster(layout: &Layout, cluster: &Cluster, filter: &[String], keep: bool, tally: &mut Tally) {
+fn on_cluster(layout: &Layout, cluster: &Cluster, which: Which<'_>, keep: bool, tally: &mut Tally) {
     let mut prepared = None;
     tally.check("images", || {
         debian::require_for_images(artifacts::DEBIAN_PACKAGES)?;
@@ -57,13 +90,11 @@ fn on_cluster(layout: &Layout, cluster: &Cluster, filter: &[String], keep: bool,
         }
         Err(error) => tally.check(name, || Err(error)),
     };
-    // Tests that only our own cluster can pass are ignored by themselves, and each says why.
-    let all = cluster.is_ours().then(|| "--include-ignored".to_owned());
-    tests(LINE, &all.into_iter().chain(filter.iter().cloned()).collect::<Vec<_>>());
-    if !filter.is_empty() {
+    tests(LINE, &which.of_line(cluster.is_ours()));
+    if let Which::Quick(filter @ [_, ..]) = which {
         return tally.check("each --filter names a test", || each_names_a_test(program(&programs, LINE)?, filter));
     }
-    if cluster.is_ours() {
+    if which.is_all_quick() && cluster.is_ours() {
         let ignored = ["--ignored".to_owned()];
         tests(CARDS, &ignored);
         if !keep {
@@ -87,9 +118,12 @@ fn run_of(program: &TestProgram, variables: &Variables) -> Command {
 }
 
 fn each_names_a_test(program: &TestProgram, filter: &[String]) -> Result<()> {
-    let tests = output(Command::new(&program.executable).args(["--list", "--format=terse"]))?;
+    let tests = output(Command::new(&program.executable).args(["--list", "--format=terse", "--skip", DEEP]))?;
     for name in filter {
-        ensure!(tests.contains(name), "no end-to-end test has {name:?} in its name; there are\n{tests}");
+        ensure!(
+            tests.contains(name),
+            "no end-to-end test has {name:?} in its name; there are, but for those of --deep,\n{tests}"
+        );
     }
     Ok(())
 }
@@ -97,6 +131,21 @@ fn each_names_a_test(program: &TestProgram, filter: &[String]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn deep_tests_are_run_by_themselves() {
+        let line = |which: Which<'_>, ours| which.of_line(ours).join(" ");
+        let names = ["twice".to_owned(), "death".to_owned()];
+        for (which, ours, expected) in [
+            (Which::Quick(&[]), true, "--include-ignored --skip deep::"),
+            (Which::Quick(&[]), false, "--skip deep::"),
+            (Which::Quick(&names), true, "--include-ignored --skip deep:: twice death"),
+            (Which::Deep, true, "--include-ignored deep::"),
+            (Which::Deep, false, "--include-ignored deep::"),
+        ] {
+            assert_eq!(line(which, ours), expected, "{which:?}");
+        }
+    }
 
     #[test]
     fn a_test_program_that_is_not_there_is_an_error() {

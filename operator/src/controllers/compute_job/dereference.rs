@@ -20,7 +20,7 @@ use super::{job_ref, vacancy};
 use crate::amount;
 use crate::controllers::conditions::is_true;
 use crate::controllers::{Context, Error, Tried};
-use crate::network::{ActKey, ActState, Connection, JobStatus, Network, WeiPerGas};
+use crate::network::{ActKey, ActState, Connection, JobStatus, Network, Token, WeiPerGas};
 use crate::settlement::plan::{self, Policy};
 use hawser_proto::attestation::RejectReason;
 
@@ -38,7 +38,8 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
     let id = job_id(job)?;
     let offer = offer(job, context);
     context.memory.learn_job(id, job);
-    let policy = policy(source, offer.as_deref(), network.as_ref(), context).await;
+    let token = token(offer.as_deref(), network.as_ref()).await;
+    let policy = policy(source, token.as_ref(), network.as_ref(), context);
     let started = job.status.as_ref().is_some_and(|s| is_true(&s.conditions, STARTED));
     let (chain, unstarted) = chain(source, network.as_ref(), id, started, context).await;
     let pod = pod(job, context).await?;
@@ -49,6 +50,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
             .map_or_else(Market::default, |n| Market { chain_id: n.spec().chain_id, address: n.spec().market }),
         chain,
         unstarted,
+        token,
         pod,
         attested: context.attestations.attested(&job_ref(job)),
         vacancy: offer.as_ref().and_then(|offer| vacancy::of(job, offer, context)),
@@ -56,7 +58,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         policy,
         obstacle: network.as_ref().and_then(|n| obstacle(n, id)),
         tx: network.as_ref().and_then(|n| newest_tx(n, id)),
-        enrolment_refused: context.attestations.last_rejection(&job_ref(job)),
+        heard: context.attestations.heard(&job_ref(job)),
         unheard: None,
         pod_refused: context.memory.pod_refused(id),
         job: Arc::clone(job),
@@ -83,6 +85,7 @@ pub(crate) async fn hear_last_words(mut seen: Observed, context: &Context) -> Ob
             }
         }
         seen.attested = context.attestations.attested(&job);
+        seen.heard = context.attestations.heard(&job);
     }
     seen
 }
@@ -170,21 +173,18 @@ fn is_owned(pod: &Pod, job: &ComputeJob) -> bool {
     pod.owner_references().iter().any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref())
 }
 
+async fn token(offer: Option<&GpuOffer>, network: Option<&Network>) -> Option<Token> {
+    network?.token(offer?.spec.price.token.parse().ok()?).await.ok()
+}
+
 /// When the job's use is claimed. Where the token can't be read, nothing is held back.
-async fn policy(
-    source: Option<&OrderSource>,
-    offer: Option<&GpuOffer>,
-    network: Option<&Network>,
-    context: &Context,
-) -> Policy {
+fn policy(source: Option<&OrderSource>, token: Option<&Token>, network: Option<&Network>, context: &Context) -> Policy {
     let settlement = source.and_then(|s| context.networks.settlement(&s.network)).unwrap_or_default();
     let interval = Duration::from_secs(settlement.interval_seconds);
-    let address = offer.and_then(|offer| offer.spec.price.token.parse().ok());
-    let (Some(network), Some(address)) = (network, address) else {
+    let (Some(network), Some(token)) = (network, token) else {
         return Policy { interval, least: U256::ZERO, gas_cost: U256::ZERO };
     };
-    let decimals = network.token(address).await.map_or(0, |token| token.decimals);
-    let units = |text: &str| amount::units(text, decimals).unwrap_or_default();
+    let units = |text: &str| amount::units(text, token.decimals).unwrap_or_default();
     let base_fee = network.observed().borrow().head.and_then(|head| head.base_fee).unwrap_or_default();
     Policy {
         interval,

@@ -6,8 +6,8 @@ use hawser_crds::{ComputeJob, ComputeJobStatus, GpuOffer};
 use jiff::Timestamp;
 
 use super::pod_state::PodState;
-use crate::attestation::Attested;
-use crate::network::{ActKey, ChainJob};
+use crate::attestation::{Attested, Heard};
+use crate::network::{ActKey, ChainJob, Token};
 use crate::settlement::plan::Policy;
 
 /// Everything that one decision about a job rests on.
@@ -22,13 +22,15 @@ pub(crate) struct Observed {
     /// The market shows the started job as open. A node that lags or a reorganisation: too early to believe it, but
     /// starting the job again does no harm.
     pub unstarted: bool,
+    /// The offer's token; none where it can't be read.
+    pub token: Option<Token>,
     pub pod: Option<PodState>,
     pub attested: Option<Attested>,
     /// Whether the GPUs are there, for a job that is not accepted yet: if not, why. None: not known yet.
     pub vacancy: Option<Result<(), String>>,
     pub policy: Policy,
-    /// Why the pod's meter may not attest the job, where it has tried and none has enrolled.
-    pub enrolment_refused: Option<String>,
+    /// What was heard of the pod's meter, also before it enrolled; none for a job that is not expected yet.
+    pub heard: Option<Heard>,
     /// Why the last words of the pod's meter could not be taken yet.
     pub unheard: Option<String>,
     /// Why the API server does not take the job's pod.

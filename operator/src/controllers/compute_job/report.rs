@@ -10,6 +10,7 @@ use super::decide::{Verdict, phase};
 use super::observed::{ChainView, Observed};
 use super::outcome::Kind;
 use super::{expectation, voucher};
+use crate::amount;
 use crate::controllers::conditions::{Conditions, Truth, find, is_true};
 use crate::network::{ActKey, ChainJob, JobStatus};
 
@@ -156,8 +157,8 @@ fn started(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
         _ if seen.attested.is_some() => {
             list.set(STARTED, Truth::No, "WaitingForChain", "the attestor is enrolled, startJobs is not mined yet");
         }
-        _ => match &seen.enrolment_refused {
-            Some(why) => list.set(STARTED, Truth::No, "EnrolmentRefused", why.clone()),
+        _ => match seen.heard.as_ref().and_then(|heard| heard.rejection.as_ref()) {
+            Some(rejection) => list.set(STARTED, Truth::No, "EnrolmentRefused", rejection.refusal.to_string()),
             None => {
                 list.set(STARTED, Truth::No, "WaitingForAttestor", "the pod's meter has not enrolled its attestor yet");
             }
@@ -184,29 +185,38 @@ fn running(seen: &Observed, list: &mut Conditions) {
     }
 }
 
-/// The last report, where the program runs and reports should have come since.
-fn silent_since(seen: &Observed) -> Option<Timestamp> {
-    let last = seen.attested.as_ref()?.last_report?;
-    let runs = seen.pod.as_ref().is_some_and(|pod| pod.customer.started.is_some() && pod.customer.ended.is_none());
+/// Since when nothing was reported of a program that runs, where a report should have come, and what is known of why. What
+/// was reported before this operator listened, or before the program ran, is not missed.
+fn silence(seen: &Observed) -> Option<String> {
+    let heard = seen.heard.as_ref()?;
+    let customer = &seen.pod.as_ref()?.customer;
+    let runs_since = customer.started.filter(|_| customer.ended.is_none())?;
+    let since = heard.last_report.unwrap_or(heard.since.max(runs_since));
     let interval = seen.offer.as_ref().map_or(0, |offer| offer.spec.attestation.interval_seconds);
     let patience = i64::from(interval.saturating_mul(3)).max(SILENCE);
-    (runs && seen.now.as_second() - last.as_second() > patience).then_some(last)
+    let since = Timestamp::from_second(since.as_second()).unwrap_or(since);
+    let why = if heard.connected {
+        "meter is connected but silent: see the log of the pod's container meter"
+    } else {
+        "meter is not connected: see the log of the pod's container meter, and whether it reaches the operator"
+    };
+    (seen.now.as_second() - since.as_second() > patience).then(|| format!("no report since {since}, {why}"))
 }
 
 fn attested(seen: &Observed, list: &mut Conditions) {
     let vouched = voucher::newest(seen).is_some();
     match seen.attested.as_ref().and_then(|a| a.last_rejection.as_ref()) {
         Some(why) if !vouched => list.set(ATTESTED, Truth::No, "Refused", why.clone()),
-        _ if vouched && let Some(last) = silent_since(seen) => {
-            let message = format!(
-                "no report since {last}: see the log of the pod's container meter, and whether it reaches the operator; it counts on meanwhile"
-            );
-            list.set(ATTESTED, Truth::No, "ReportsStopped", message);
+        _ if vouched && let Some(silence) = silence(seen) => {
+            list.set(ATTESTED, Truth::No, "ReportsStopped", format!("{silence}; it counts on meanwhile"));
         }
         _ if vouched => {
             list.set(ATTESTED, Truth::Yes, "VoucherAccepted", "vouchers of the job's attestor are accepted");
         }
-        _ => list.set(ATTESTED, Truth::No, "NoVoucher", "no voucher came yet"),
+        _ => {
+            let silence = silence(seen).map_or_else(String::new, |silence| format!(": {silence}"));
+            list.set(ATTESTED, Truth::No, "NoVoucher", format!("no voucher came yet{silence}"));
+        }
     }
 }
 
@@ -289,10 +299,14 @@ fn settlement(seen: &Observed, stored: &ComputeJobStatus, vouched: u64) -> Optio
     };
     let old = stored.settlement.clone().unwrap_or_default();
     let deposited = deposited(&source.deposit, old.deposited.as_deref(), job);
+    let unclaimed = (job.status != JobStatus::Closed).then(|| unclaimed(job, vouched));
+    let whole = |units: U256| Some(amount::whole(units, seen.token.as_ref()?.decimals));
     Some(SettlementStatus {
         claimed_gpu_seconds: job.used.0,
         paid: Some(job.paid.to_string()),
-        unclaimed: (job.status != JobStatus::Closed).then(|| unclaimed(job, vouched).to_string()),
+        unclaimed: unclaimed.map(|units| units.to_string()),
+        claimed: whole(job.paid),
+        pending: unclaimed.and_then(whole),
         claimable_until: job.refundable_from.map(Time),
         refunded: (job.status == JobStatus::Closed).then(|| deposited.saturating_sub(job.paid).to_string()),
         deposited: Some(deposited.to_string()),

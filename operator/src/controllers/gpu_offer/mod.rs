@@ -45,11 +45,15 @@ pub(crate) async fn reconcile(
     request(&context, offer, &seen, &acts);
     let next = report::status(offer, &seen, acts.is_empty());
     status::write(&api, offer, offer.status.as_ref(), &next).await?;
+    if let Market::Read { chain: Some(chain), token, .. } = &seen.market {
+        context.metrics.offer(offer, token, seen.pending, chain.settled_amount);
+    }
     let stored = offer.status.clone().unwrap_or_default();
     context.events.conditions(&offer.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
 
     if leaving && acts.is_empty() && seen.jobs == 0 && seen.market.is_readable() && orders_are_read(&seen, &context) {
         status::set_finalizer(&api, offer, OFFER_FINALIZER, false).await?;
+        context.metrics.forget_offer(offer);
         return Ok(Action::await_change());
     }
     Ok(Action::requeue(if acts.is_empty() && !leaving { STEADY } else { AWAITED }))

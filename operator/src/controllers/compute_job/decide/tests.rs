@@ -8,14 +8,15 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::*;
-use crate::attestation::Attested;
+use crate::attestation::{Attested, Heard};
 use crate::controllers::compute_job::pod_state::{Container, Ended, PodState};
 use crate::controllers::compute_job::voucher::record;
 use crate::controllers::conditions::{find, is_false};
-use crate::network::{ActKey, ChainJob};
+use crate::network::{ActKey, ChainJob, Token};
 use crate::settlement::plan::Policy;
 use hawser_crds::condition::{COMPLETE, FAILED};
 
+mod money;
 mod trouble;
 
 const NOW: i64 = 1_000_000;
@@ -79,11 +80,12 @@ fn seen(chain: ChainView) -> Observed {
         offer: Some(Arc::new(offer())),
         chain,
         unstarted: false,
+        token: Some(Token { decimals: 2, symbol: "tUSD".to_owned() }),
         pod: None,
         attested: None,
         vacancy: Some(Ok(())),
         policy: Policy { interval: Duration::from_hours(1), least: U256::ZERO, gas_cost: U256::ZERO },
-        enrolment_refused: None,
+        heard: None,
         unheard: None,
         pod_refused: None,
         obstacle: None,
@@ -136,6 +138,10 @@ fn attested(voucher: Option<SignedVoucher>, finished: bool) -> Attested {
         finished,
         evidence_url: String::new(),
     }
+}
+
+fn heard(since: i64, last_report: Option<i64>, connected: bool) -> Heard {
+    Heard { since: at(since), connected, last_report: last_report.map(at), rejection: None }
 }
 
 /// Takes the status of a decision for the stored one, as the next look has it.
@@ -259,6 +265,7 @@ fn written_running() -> Observed {
     look.chain = known(chain(JobStatus::Running));
     look.pod = Some(running_pod());
     look.attested = Some(attested(Some(voucher(20)), false));
+    look.heard = Some(heard(-60, Some(-5), true));
     written(look)
 }
 

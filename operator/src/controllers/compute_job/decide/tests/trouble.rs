@@ -2,7 +2,10 @@
 
 use hawser_crds::condition::{ATTESTED, SCHEDULED};
 
+use hawser_proto::attestation::RejectReason;
+
 use super::*;
+use crate::attestation::{Refusal, Rejection};
 use crate::controllers::compute_job::observed::PodRefused;
 
 #[test]
@@ -69,9 +72,52 @@ fn reports_that_stopped_and_a_meter_that_may_not_attest_are_told() {
 
     let mut look = written(seen(known(chain(JobStatus::Open))));
     look.pod = Some(pod());
-    look.enrolment_refused = Some("WrongPod: the token is of another pod".to_owned());
+    let refusal = Refusal::new(RejectReason::WrongPod, "the token is of another pod");
+    let rejection = Some(Rejection { at: at(0), times: 1, refusal });
+    look.heard = Some(Heard { rejection, ..heard(-60, None, false) });
     let conditions = decide(&look).status.conditions;
-    assert_eq!(find(&conditions, STARTED).unwrap().reason, "EnrolmentRefused");
+    let started = find(&conditions, STARTED).unwrap();
+    let expected = ("EnrolmentRefused", "WrongPod: the token is of another pod");
+    assert_eq!((started.reason.as_str(), started.message.as_str()), expected);
+}
+
+#[test]
+fn a_meter_that_is_silent_and_one_that_is_not_connected_are_different_findings() {
+    let connected = "meter is connected but silent: see the log";
+    let gone = "meter is not connected: see the log";
+    // The program runs since -40; patience is 120 s.
+    let cases = [
+        (Some(heard(-60, Some(-5), true)), 115, None, "still patient"),
+        (Some(heard(-60, Some(-5), true)), 116, Some((-5, connected)), "since the last report"),
+        (Some(heard(-60, Some(-5), false)), 116, Some((-5, gone)), "since the last report"),
+        (Some(heard(100, None, false)), 220, None, "this operator listens for two minutes"),
+        (Some(heard(100, None, false)), 221, Some((100, gone)), "since this operator listens"),
+        (Some(heard(100, None, true)), 221, Some((100, connected)), "since this operator listens"),
+        (Some(heard(-900, None, false)), 80, None, "there was nothing to report before the program ran"),
+        (Some(heard(-900, None, false)), 81, Some((-40, gone)), "since the program runs"),
+        (None, 900, None, "nothing is known yet"),
+    ];
+    for (heard, now, silent, why) in cases {
+        let chain = known(ChainJob { end: Some(at(3000)), ..chain(JobStatus::Running) });
+        let look = Observed { heard: heard.clone(), now: at(now), chain, ..written_running() };
+        let silent = silent.map(|(since, finding)| format!("no report since {}, {finding}", at(since)));
+        let conditions = decide(&look).status.conditions;
+        let told = find(&conditions, ATTESTED).unwrap();
+        let begins = silent.as_deref().unwrap_or("vouchers of");
+        assert_eq!(told.reason, if silent.is_some() { "ReportsStopped" } else { "VoucherAccepted" }, "{why}");
+        assert!(told.message.starts_with(begins), "{why}: {:?}", told.message);
+
+        // The same of a job that has no voucher yet.
+        let mut job = (*look.job).clone();
+        job.status.as_mut().unwrap().usage = None;
+        let look = Observed { attested: Some(attested(None, false)), job: Arc::new(job), ..look };
+        let conditions = decide(&look).status.conditions;
+        let told = find(&conditions, ATTESTED).unwrap();
+        let begins = silent.map_or_else(String::new, |silent| format!(": {silent}"));
+        assert_eq!(told.reason, "NoVoucher", "{why}");
+        assert!(told.message.starts_with(&format!("no voucher came yet{begins}")), "{why}: {:?}", told.message);
+        assert_eq!(told.message.contains("no report"), !begins.is_empty(), "{why}: {:?}", told.message);
+    }
 }
 
 #[test]
