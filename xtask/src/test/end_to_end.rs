@@ -30,14 +30,20 @@ pub(crate) enum Which<'a> {
 impl Which<'_> {
     /// What is asked of [`LINE`]'s test harness.
     fn of_line(self, cluster_is_ours: bool) -> Vec<String> {
+        // Tests that only our own cluster can pass are ignored by themselves, and each says why.
+        let all = cluster_is_ours.then_some("--include-ignored");
+        let (of_these, filter): (&[_], &[_]) = match self {
+            Which::Quick(filter) => (&["--skip", DEEP], filter),
+            Which::Deep => (&[DEEP], &[]),
+        };
+        all.iter().chain(of_these).map(|option| (*option).to_owned()).chain(filter.iter().cloned()).collect()
+    }
+
+    /// Deep tests may all be such that only our own cluster can pass.
+    const fn expected(self, cluster_is_ours: bool) -> Expected {
         match self {
-            // Tests that only our own cluster can pass are ignored by themselves, and each says why.
-            Which::Quick(filter) => {
-                let all = cluster_is_ours.then_some("--include-ignored");
-                let options = all.into_iter().chain(["--skip", DEEP]).map(str::to_owned);
-                options.chain(filter.iter().cloned()).collect()
-            }
-            Which::Deep => vec!["--include-ignored".to_owned(), DEEP.to_owned()],
+            Which::Deep if !cluster_is_ours => Expected::Any,
+            Which::Deep | Which::Quick(_) => Expected::Some,
         }
     }
 
@@ -82,23 +88,23 @@ fn on_cluster(layout: &Layout, cluster: &Cluster, which: Which<'_>, keep: bool, 
             Ok(())
         });
     }
-    let mut tests = |name: &str, options: &[String]| match program(&programs, name) {
+    let mut tests = |name: &str, options: &[String], expected| match program(&programs, name) {
         Ok(program) => {
             let mut test = run_of(program, &variables);
             test.args(["--test-threads=1", "--nocapture"]).args(options);
-            tally.tests(name, &mut test, rust_harness, Expected::Some);
+            tally.tests(name, &mut test, rust_harness, expected);
         }
         Err(error) => tally.check(name, || Err(error)),
     };
-    tests(LINE, &which.of_line(cluster.is_ours()));
+    tests(LINE, &which.of_line(cluster.is_ours()), which.expected(cluster.is_ours()));
     if let Which::Quick(filter @ [_, ..]) = which {
         return tally.check("each --filter names a test", || each_names_a_test(program(&programs, LINE)?, filter));
     }
     if which.is_all_quick() && cluster.is_ours() {
         let ignored = ["--ignored".to_owned()];
-        tests(CARDS, &ignored);
+        tests(CARDS, &ignored, Expected::Some);
         if !keep {
-            tests(LIFE_CYCLE, &ignored);
+            tests(LIFE_CYCLE, &ignored, Expected::Some);
         }
     }
 }
@@ -141,9 +147,11 @@ mod tests {
             (Which::Quick(&[]), false, "--skip deep::"),
             (Which::Quick(&names), true, "--include-ignored --skip deep:: twice death"),
             (Which::Deep, true, "--include-ignored deep::"),
-            (Which::Deep, false, "--include-ignored deep::"),
+            (Which::Deep, false, "deep::"),
         ] {
             assert_eq!(line(which, ours), expected, "{which:?}");
+            let none_will_do = matches!(which, Which::Deep) && !ours;
+            assert_eq!(matches!(which.expected(ours), Expected::Any), none_will_do, "{which:?}");
         }
     }
 
