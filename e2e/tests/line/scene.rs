@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use alloy::primitives::U256;
 use anyhow::{Context, Result};
+use hawser_crds::GpuOfferSpec;
 use hawser_e2e::chain::Books;
 use hawser_e2e::customer::{Customer, Wish};
 use hawser_e2e::order::Order;
@@ -36,14 +37,19 @@ impl Scene {
 
     /// The same on the market of any `world`.
     pub(crate) async fn of(world: World, name: &str, gpus: u32) -> Result<Self> {
+        let mut spec = world.offer_spec();
+        spec.capacity.max = Some(gpus);
+        Self::offering(world, name, spec).await
+    }
+
+    /// The same with any offer.
+    pub(crate) async fn offering(world: World, name: &str, spec: GpuOfferSpec) -> Result<Self> {
         let client = client().await?;
         // A test that failed left its troubles behind, and its job running.
         world.restore(&client).await?;
         sweep(&client).await?;
         let namespace = Self::namespace_of(name);
         world.tenant(&client, &namespace).await?;
-        let mut spec = world.offer_spec();
-        spec.capacity.max = Some(gpus);
         let offer = world.publish(&client, &namespace, OFFER, spec).await?;
         let on_chain = offer.status.and_then(|status| status.on_chain).context("the offer does not stand on chain")?;
         Ok(Self { world, client, namespace, offer: on_chain.offer_id })

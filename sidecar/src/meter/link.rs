@@ -10,7 +10,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 const FIRST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Less than an operator needs to come back: a customer's program waits for the word that it may start.
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
 
 /// Where the operator is.
 #[derive(Clone, Debug)]

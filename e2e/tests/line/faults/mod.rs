@@ -17,11 +17,16 @@ use hawser_e2e::wealth::Wealth;
 use hawser_e2e::world::NETWORK;
 use hawser_local::network::HOST;
 
-use crate::scene::Scene;
+use crate::scene::{Scene, world};
 
 /// A scene whose operator reaches the chain only through an endpoint that can have troubles; the customers don't.
 pub(crate) async fn behind_an_endpoint(name: &str, gpus: u32) -> Result<(Scene, Endpoint)> {
-    let scene = Scene::with_gpus(name, gpus).await?;
+    let world = world().await?;
+    let mut spec = world.offer_spec();
+    spec.capacity.max = Some(gpus);
+    // A program may have to wait for an operator that died or cannot see the chain.
+    spec.pull.timeout_seconds = 180;
+    let scene = Scene::offering(world, name, spec).await?;
     let endpoint = Endpoint::start(HOST.into(), &scene.world.chain.rpc_url).await?;
     network::reach_through(&scene.client, NETWORK, &endpoint.url()).await?;
     Ok((scene, endpoint))

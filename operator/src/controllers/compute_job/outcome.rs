@@ -213,6 +213,10 @@ fn too_slow(seen: &Observed) -> Option<Outcome> {
 
 fn never_started(seen: &Observed, seconds: i64) -> Option<Outcome> {
     let (reason, message) = seen.pod.as_ref().and_then(|p| p.customer.waiting.clone()).unwrap_or_default();
+    if reason == "PodInitializing" {
+        let why = "its meter has not heard that the job is started: see the log of the pod's container meter, and whether it reaches the operator";
+        return over(Kind::Failed, "MeterNotReady", format!("the program did not start within {seconds} s: {why}"));
+    }
     let message = format!("the program did not start within {seconds} s: {reason} {message}");
     over(Kind::Failed, "ImagePullTimeout", message.trim_end())
 }
