@@ -15,7 +15,8 @@ async fn an_operator_that_dies_at_any_moment_of_a_transaction_starts_once_and_cl
     let mut orders = Vec::new();
     for moment in [Moment::BeforeSent, Moment::Sent, Moment::Mined] {
         let mut starting = endpoint.catch(startJobsCall::SELECTOR, moment);
-        let order = scene.order(&scene.wish(1, 300, &sleep(5))).await?.order;
+        // Longer than no operator is there: of a program that began and ended meanwhile nobody would know how long it ran.
+        let order = scene.order(&scene.wish(1, 300, &sleep(30))).await?.order;
         starting.came(SOON).await?;
         let mut claiming = endpoint.catch(claimCall::SELECTOR, moment);
         operator::kill(&scene.client).await?;
