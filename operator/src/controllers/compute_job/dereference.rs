@@ -90,7 +90,7 @@ pub(crate) async fn hear_last_words(mut seen: Observed, context: &Context) -> Ob
     seen
 }
 
-fn job_id(job: &ComputeJob) -> Result<JobId, Error> {
+pub(super) fn job_id(job: &ComputeJob) -> Result<JobId, Error> {
     match &job.spec.source {
         Some(source) => source.job_id.parse().map_err(|_| Error::Unnamed("spec.source.jobId that can be read")),
         None => Ok(JobId(keccak256(format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any())))),

@@ -18,6 +18,7 @@ mod voucher;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hawser_contracts::JobId;
 use hawser_crds::ComputeJob;
 use hawser_crds::condition::SETTLED;
 use jiff::Timestamp;
@@ -49,8 +50,13 @@ pub(crate) async fn reconcile(
     if context.memory.is_behind(&job) {
         return Ok(Action::requeue(CATCH_UP));
     }
-    if let Some(settled) = at_rest_since(&job) {
-        return retire(&api, &job, settled, &context).await;
+    if let Some(settled) = settled_since(&job) {
+        if job.metadata.deletion_timestamp.is_none() {
+            return retire(&api, &job, settled, &context).await;
+        }
+        // Whatever the chain says of its order now is not this job's any more.
+        finish(&context, &api, dereference::job_id(&job)?, &job).await?;
+        return Ok(Action::await_change());
     }
     if job.metadata.deletion_timestamp.is_none() {
         // Before anything outside is touched. Orders come with it; a job written by hand gets it here.
@@ -71,15 +77,15 @@ pub(crate) async fn reconcile(
     apply::tell(&context, &seen, &decision).await;
     applied?;
     if decision.done {
-        finish(&context, &api, &seen, &job).await?;
+        finish(&context, &api, seen.id, &job).await?;
     }
     Ok(Action::requeue(decision.again))
 }
 
-/// Everything is settled and nobody wants anything of it: chain and pod need not be looked at.
-fn at_rest_since(job: &ComputeJob) -> Option<Timestamp> {
+/// Everything is settled: chain and pod need not be looked at.
+fn settled_since(job: &ComputeJob) -> Option<Timestamp> {
     let settled = find(&job.status.as_ref()?.conditions, SETTLED).filter(|c| c.status == "True")?;
-    job.metadata.deletion_timestamp.is_none().then_some(settled.last_transition_time.0)
+    Some(settled.last_transition_time.0)
 }
 
 /// Deletes a settled job, with its pod and what else belongs to it, once it was kept for long enough.
@@ -102,14 +108,9 @@ async fn retire(
     Ok(Action::await_change())
 }
 
-async fn finish(
-    context: &Context,
-    api: &Api<ComputeJob>,
-    seen: &observed::Observed,
-    job: &Arc<ComputeJob>,
-) -> Result<(), Error> {
+async fn finish(context: &Context, api: &Api<ComputeJob>, id: JobId, job: &Arc<ComputeJob>) -> Result<(), Error> {
     context.attestations.forget(&job_ref(job));
-    context.memory.forget_job(seen.id, job);
+    context.memory.forget_job(id, job);
     if job.metadata.deletion_timestamp.is_some() {
         status::set_finalizer(api, job, JOB_FINALIZER, false).await?;
     }
