@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use hawser_crds::condition;
 use hawser_e2e::endpoint::Trouble;
-use hawser_e2e::network;
 use hawser_e2e::world::NETWORK;
+use hawser_e2e::{network, wait};
 
 use super::{all_succeed, behind_an_endpoint, end};
 use crate::scene::sleep;
@@ -53,7 +53,7 @@ async fn an_endpoint_that_is_not_to_be_trusted_is_named_and_orders_wait_until_it
     for (trouble, reason, words) in [
         (Trouble::OtherChain, "WrongChain", "serves chain 1"),
         (Trouble::TooManyRequests, "Unreachable", "429"),
-        (Trouble::HalfAnswers, "Unreachable", "error"),
+        (Trouble::HalfAnswers, "Unreachable", ""),
         (Trouble::OldHead(head), "HeadStalled", "newest block"),
     ] {
         // It comes back otherwise than it went.
@@ -61,10 +61,14 @@ async fn an_endpoint_that_is_not_to_be_trusted_is_named_and_orders_wait_until_it
         network::says(&scene.client, NETWORK, condition::CONNECTED, "Unreachable").await?;
         let spoiled = endpoint.spoiled();
         endpoint.set(trouble).await?;
+        wait::until("the operator has met the trouble", AWAY, async || {
+            let more = endpoint.spoiled() - spoiled;
+            Ok(if more > 0 { Ok(()) } else { Err(format!("{trouble:?} has spoiled nothing")) })
+        })
+        .await?;
         let message = network::says_with(&scene.client, NETWORK, condition::CONNECTED, reason, words).await?;
         ensure!(message.contains(&endpoint.url()), "{trouble:?}: {message}");
         let order = scene.order(&scene.wish(1, 300, &sleep(5))).await?.order;
-        ensure!(endpoint.spoiled() > spoiled, "{trouble:?} has spoiled nothing");
         endpoint.set(Trouble::None).await?;
         order.running(&scene.client).await?;
         orders.push(order);
