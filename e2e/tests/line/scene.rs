@@ -74,17 +74,21 @@ impl Scene {
 
     /// Orders as the first customer.
     pub(crate) async fn order(&self, wish: &Wish) -> Result<Placed> {
-        // What an earlier order held is offered again a block or two after its end.
-        wait::until("the offer has GPUs available", Duration::from_mins(1), async || {
-            let available = self.world.chain.available(&wish.offer).await?;
-            Ok(if available >= wish.gpus { Ok(()) } else { Err(format!("{available} of {}", wish.gpus)) })
-        })
-        .await?;
+        self.offers(wish.gpus).await?;
         let customer = Customer::first(&self.world);
         let id = customer.order(wish).await?;
         // What the deposit took out of the customer's credit is not on the books any more.
         let before = self.books().await?;
         Ok(Placed { order: Order::new(id, &self.namespace), before, deposit: id.deposit(wish.seconds) })
+    }
+
+    /// Waits until so many GPUs can be ordered: what an earlier order held is offered again a block or two after its end.
+    pub(crate) async fn offers(&self, gpus: u16) -> Result<()> {
+        wait::until("the offer has GPUs available", Duration::from_mins(1), async || {
+            let available = self.world.chain.available(&self.offer).await?;
+            Ok(if available >= gpus { Ok(()) } else { Err(format!("{available} of {gpus}")) })
+        })
+        .await
     }
 
     pub(crate) async fn books(&self) -> Result<Books> {

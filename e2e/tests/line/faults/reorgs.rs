@@ -91,6 +91,7 @@ async fn an_order_that_is_lost_is_given_up_and_taken_anew_when_it_comes_back() -
     ensure!(failed.is_some_and(|c| c.message.contains("reorganisation")), "{}", conditions::text(&lost.conditions));
     ensure!(chain.wealth().await? == before, "an order that the chain does not hold has cost something");
 
+    scene.offers(2).await?;
     chain.send_again(&ordered).await?;
     let succeeded = |job: &hawser_crds::ComputeJob| job.status.as_ref().is_some_and(|s| s.phase == Phase::Succeeded);
     placed.order.when(&scene.client, "has come back and succeeded", SOON, succeeded).await?;
