@@ -107,7 +107,7 @@ async fn customers(scene: &Scene, chance: &mut Chance) -> Result<Vec<JobId>> {
             continue;
         }
         let customer = if chance.below(2) == 0 { &chain.actors.customer } else { &chain.actors.rival };
-        let spec = spec(scene, chance);
+        let spec = spec(scene, gpus, chance);
         let order = RawOrder { offer, gpus, seconds: 120, spec: spec.as_bytes() };
         // While the chain is being reorganised, or the offer says that it has nothing, it is tried again.
         if let Ok((id, _)) = chain.send_order(customer, &order).await {
@@ -122,15 +122,15 @@ async fn customers(scene: &Scene, chance: &mut Chance) -> Result<Vec<JobId>> {
 }
 
 /// What customers run: mostly what succeeds.
-fn spec(scene: &Scene, chance: &mut Chance) -> String {
+fn spec(scene: &Scene, gpus: u16, chance: &mut Chance) -> String {
     let image = &scene.world.environment.povray_image;
     let script = |script: String| {
         let command = format!("trap 'exit 143' TERM; {script}");
-        json!({ "image": image, "command": ["/bin/sh", "-c"], "args": [command] }).to_string()
+        json!({ "image": image, "gpus": gpus, "command": ["/bin/sh", "-c"], "args": [command] }).to_string()
     };
     match chance.below(20) {
         0 => "not JSON".to_owned(),
-        1 => json!({ "image": format!("{}/no/such", scene.world.environment.registry) }).to_string(),
+        1 => json!({ "image": format!("{}/no/such", scene.world.environment.registry), "gpus": gpus }).to_string(),
         2 | 3 => script("exit 3".to_owned()),
         _ => script(sleep(1 + u32::try_from(chance.below(8)).unwrap_or(0))),
     }
