@@ -60,4 +60,4 @@ fn has_ended(job: &ComputeJob) -> bool {
 }
 
 /// Long enough for a pod to start on a machine that is busy.
-const SOON: Duration = Duration::from_secs(90);
+const SOON: Duration = Duration::from_mins(3);

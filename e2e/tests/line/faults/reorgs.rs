@@ -15,6 +15,8 @@ use crate::scene::{Placed, Scene, sleep};
 
 /// As deep as orders must lie before they are believed.
 const DEEPEST: u64 = 6;
+/// Deeper than an order lies that was just seen after one block.
+const DEEP: u64 = 10;
 
 #[tokio::test]
 #[ignore = "not run here: it reorganises the chain of the local cluster's anvil"]
@@ -80,10 +82,7 @@ async fn an_order_that_is_lost_is_given_up_and_taken_anew_when_it_comes_back() -
     let ordered = chain.order_transaction(placed.order.id).await?;
     // Believed after one block, and gone with more than one.
     placed.order.seen(&scene.client).await?;
-    ensure!(
-        chain.undo(placed.order.id, DEEPEST, |job| !is(job, Status::None)).await?,
-        "the order lies too deep already"
-    );
+    ensure!(chain.undo(placed.order.id, DEEP, |job| !is(job, Status::None)).await?, "the order lies too deep already");
 
     let lost = placed.order.over(&scene.client).await?.status.unwrap_or_default();
     ensure!((lost.phase, lost.reason.as_deref()) == (Phase::Failed, Some("Reorged")), "{lost:?}");
