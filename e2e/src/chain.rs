@@ -132,6 +132,16 @@ impl Chain {
         Ok(ComputeMarket::new(self.market, connect(&self.rpc_url, account)?))
     }
 
+    /// The payment token, called by `account`.
+    pub(crate) fn token_as(&self, account: &Account) -> Result<TestToken::TestTokenInstance<DynProvider>> {
+        Ok(TestToken::new(self.token, connect(&self.rpc_url, account)?))
+    }
+
+    /// The node, for whoever asks and changes nothing of an account's.
+    pub(crate) fn node(&self) -> Result<DynProvider> {
+        connect(&self.rpc_url, &self.actors.owner)
+    }
+
     /// What the market credits to provider, `customer` and fee sink.
     ///
     /// # Errors
@@ -167,8 +177,7 @@ impl Chain {
     /// # Errors
     /// When the node doesn't answer, or knows no such block.
     pub async fn finalized(&self) -> Result<u64> {
-        let node = connect(&self.rpc_url, &self.actors.owner)?;
-        let block = node.get_block_by_number(BlockNumberOrTag::Finalized).await?;
+        let block = self.node()?.get_block_by_number(BlockNumberOrTag::Finalized).await?;
         Ok(block.context("the EVM node has no finalized block")?.header.number)
     }
 
@@ -177,7 +186,7 @@ impl Chain {
     /// # Errors
     /// When it is no number, or the node doesn't answer.
     pub async fn units(&self, whole: &str) -> Result<U256> {
-        let token = TestToken::new(self.token, connect(&self.rpc_url, &self.actors.owner)?);
+        let token = self.token_as(&self.actors.owner)?;
         Ok(parse_units(whole, token.decimals().call().await?)?.get_absolute())
     }
 
@@ -186,7 +195,7 @@ impl Chain {
     /// # Errors
     /// When it doesn't, or the node doesn't answer.
     pub async fn assert_solvent(&self, open_deposits: U256) -> Result<()> {
-        let token = TestToken::new(self.token, connect(&self.rpc_url, &self.actors.owner)?);
+        let token = self.token_as(&self.actors.owner)?;
         let held = token.balanceOf(self.market).call().await?;
         let customer = self.books(&self.actors.customer).await?;
         let rival = self.books(&self.actors.rival).await?.customer;
@@ -211,7 +220,7 @@ impl Chain {
     /// # Errors
     /// When the node doesn't answer.
     pub async fn allow(&self, account: &Account) -> Result<()> {
-        let token = TestToken::new(self.token, connect(&self.rpc_url, account)?);
+        let token = self.token_as(account)?;
         mined(token.approve(self.market, U256::MAX).send().await?).await.map(drop)
     }
 
@@ -239,10 +248,9 @@ impl Chain {
     /// # Errors
     /// `act`'s own, or when the node is no anvil that mines by time.
     pub async fn in_one_block<T>(&self, act: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
-        let node = connect(&self.rpc_url, &self.actors.owner)?;
-        reorg::held(&node, async || {
+        reorg::held(&self.node()?, async || {
             let done = act().await;
-            reorg::mine(&node).await?;
+            reorg::mine(&self.node()?).await?;
             done
         })
         .await

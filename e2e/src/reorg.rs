@@ -112,10 +112,6 @@ impl Chain {
         Ok(())
     }
 
-    fn node(&self) -> Result<DynProvider> {
-        connect(&self.rpc_url, &self.actors.owner)
-    }
-
     async fn job_at(&self, id: JobId, block: u64) -> Result<ComputeMarket::Job> {
         Ok(self.market_as(&self.actors.owner)?.job(id.0).block(BlockId::number(block)).call().await?)
     }

@@ -3,9 +3,9 @@
 use alloy::primitives::{Address, U256};
 use alloy::providers::Provider as _;
 use anyhow::{Result, ensure};
-use hawser_contracts::{ComputeMarket, JobId, TestToken};
+use hawser_contracts::{ComputeMarket, JobId};
 
-use crate::chain::{Account, Chain, connect};
+use crate::chain::{Account, Chain};
 
 /// Token units of each side, in the market or out of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +49,7 @@ impl Chain {
     }
 
     async fn held(&self, address: Address) -> Result<U256> {
-        let token = TestToken::new(self.token, connect(&self.rpc_url, &self.actors.owner)?);
-        Ok(token.balanceOf(address).call().await?)
+        Ok(self.token_as(&self.actors.owner)?.balanceOf(address).call().await?)
     }
 
     /// Checks that every one of `jobs` is closed and was paid by its use to the last unit, that what the customers lost is
@@ -105,7 +104,7 @@ impl Chain {
     /// # Errors
     /// When the node doesn't answer.
     pub async fn transactions(&self, account: &Account) -> Result<u64> {
-        Ok(connect(&self.rpc_url, account)?.get_transaction_count(account.address).await?)
+        Ok(self.node()?.get_transaction_count(account.address).await?)
     }
 }
 
