@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use alloy::primitives::Address;
 use hawser_crds::condition::{ACCEPTED, SETTLED, STARTED};
 use hawser_crds::{ComputeJobStatus, Phase};
 use jiff::Timestamp;
@@ -95,7 +94,7 @@ fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_vouche
     // Whatever else is to come: without it no use of the job is paid, and none of its vouchers lost.
     if seen.unstarted
         && (outcome.is_none() || newest.is_some())
-        && let Some(attestor) = attestor(seen)
+        && let Some(attestor) = seen.attestor()
     {
         return vec![Act::Start { job: id, attestor }];
     }
@@ -119,12 +118,6 @@ fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_vouche
         Step::Refund => vec![Act::Refund { job: id }],
         Step::Wait | Step::Done => Vec::new(),
     }
-}
-
-/// Whose vouchers there are of the job: enrolled now, or as the status holds it from before.
-fn attestor(seen: &Observed) -> Option<Address> {
-    let enrolled = seen.attested.as_ref().map(|attested| attested.attestor);
-    enrolled.or_else(|| seen.job.status.as_ref()?.attestor.as_ref()?.parse().ok())
 }
 
 /// The reason as the customer reads it in the market's log. Words of kubelet and the API server stay in the cluster: they

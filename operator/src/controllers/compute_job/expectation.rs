@@ -1,6 +1,5 @@
 //! What the attestation service is told about a job.
 
-use alloy::primitives::Address;
 use hawser_attestation::GpuSeconds;
 use hawser_crds::condition::STARTED;
 use jiff::{SignedDuration, Timestamp};
@@ -37,11 +36,7 @@ pub(crate) fn expected(seen: &Observed, job: JobRef) -> ExpectedJob {
 /// The start, by the market; a local job starts when its attestor enrols.
 pub(crate) fn started(seen: &Observed) -> Option<StartedJob> {
     if seen.is_local() {
-        let attestor = seen
-            .attested
-            .as_ref()
-            .map(|a| a.attestor)
-            .or_else(|| seen.job.status.as_ref()?.attestor.as_ref()?.parse::<Address>().ok())?;
+        let attestor = seen.attestor()?;
         let conditions = &seen.job.status.as_ref()?.conditions;
         let at =
             if is_true(conditions, STARTED) { find(conditions, STARTED)?.last_transition_time.0 } else { seen.now };

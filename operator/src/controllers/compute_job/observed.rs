@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use alloy::primitives::Address;
 use hawser_attestation::Market;
 use hawser_contracts::JobId;
 use hawser_crds::{ComputeJob, ComputeJobStatus, GpuOffer};
@@ -106,6 +107,12 @@ impl Observed {
     pub(crate) fn container_ended(&self) -> Option<Timestamp> {
         let now = self.pod.as_ref().and_then(|p| p.customer.ended.as_ref()).map(|e| e.at);
         now.or_else(|| self.job.status.as_ref()?.container_finished_at.as_ref().map(|t| t.0))
+    }
+
+    /// Whose vouchers there are of the job: enrolled now, or as the status holds it from before.
+    pub(crate) fn attestor(&self) -> Option<Address> {
+        let enrolled = self.attested.as_ref().map(|attested| attested.attestor);
+        enrolled.or_else(|| self.job.status.as_ref()?.attestor.as_ref()?.parse().ok())
     }
 
     /// The chain's word on the job is at hand. Without it a voucher can't be judged: who may sign, and since when.
