@@ -1,6 +1,6 @@
 use std::fmt::Debug;
 
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,6 +47,17 @@ where
     match api.patch(&name, &PatchParams::default(), &Patch::Merge(&body)).await {
         Err(kube::Error::Api(status)) if status.code == 404 && !present => Ok(()),
         other => other.map(|_| ()).tried(|| format!("finalizer of {} {name}", K::kind(&()))),
+    }
+}
+
+/// Asks for an object's deletion; nothing where it is gone already.
+pub(crate) async fn delete<K>(api: &Api<K>, name: &str) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    match api.delete(name, &DeleteParams::default()).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other.map(drop).tried(|| format!("delete {} {name}", K::kind(&()))),
     }
 }
 

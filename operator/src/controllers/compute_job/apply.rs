@@ -11,14 +11,13 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use super::build::{self, POD_FINALIZER, PodInput};
 use super::decide::{Decision, PodStep};
 use super::observed::{Observed, PodRefused};
 use super::policy;
 use crate::controllers::conditions::news;
-use crate::controllers::{Context, Error, MANAGER, Tried};
+use crate::controllers::{Context, Error, MANAGER, Tried, status};
 
 /// Name of the `RuntimeClass` by which meter sees the cards.
 pub(crate) const NVIDIA: &str = "nvidia";
@@ -151,12 +150,7 @@ async fn release(context: &Context, seen: &Observed) -> Result<(), Error> {
     let Some(state) = &seen.pod else { return Ok(()) };
     let api = pods(context, seen)?;
     let Some(pod) = api.get_opt(&state.name).await.tried(|| format!("pod {}", state.name))? else { return Ok(()) };
-    let kept: Vec<&String> = pod.finalizers().iter().filter(|f| *f != POD_FINALIZER).collect();
-    let body = json!({"metadata": {"finalizers": kept, "resourceVersion": pod.resource_version()}});
-    match api.patch(&state.name, &PatchParams::default(), &Patch::Merge(&body)).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map(|_| ()).tried(|| format!("finalizer of pod {}", state.name)),
-    }
+    status::set_finalizer(&api, &pod, POD_FINALIZER, false).await
 }
 
 fn pods(context: &Context, seen: &Observed) -> Result<Api<Pod>, Error> {

@@ -22,13 +22,12 @@ use hawser_contracts::JobId;
 use hawser_crds::ComputeJob;
 use hawser_crds::condition::SETTLED;
 use jiff::Timestamp;
-use kube::api::DeleteParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Api, ResourceExt};
 
 use super::conditions::find;
-use super::{Context, Error, JOB_FINALIZER, Tried, status};
+use super::{Context, Error, JOB_FINALIZER, status};
 use crate::attestation::JobRef;
 pub(crate) use observed::PodRefused;
 pub(crate) use outcome::REORGED;
@@ -100,11 +99,7 @@ async fn retire(
     if let Some(left) = keep.checked_sub(kept).filter(|left| !left.is_zero()) {
         return Ok(Action::requeue(left));
     }
-    let name = job.name_any();
-    match api.delete(&name, &DeleteParams::default()).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => {}
-        other => drop(other.tried(|| format!("delete ComputeJob {name}"))?),
-    }
+    status::delete(api, &job.name_any()).await?;
     Ok(Action::await_change())
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hawser_contracts::OfferId;
 use hawser_crds::{ComputeJob, GpuOffer};
-use kube::api::{DeleteParams, PostParams};
+use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 use tracing::{info, warn};
 
@@ -15,7 +15,7 @@ use crate::controllers::cache::readable;
 use crate::controllers::compute_job::REORGED;
 use crate::controllers::conditions::is_settled;
 use crate::controllers::gpu_offer::terms;
-use crate::controllers::{Context, Error, MANAGER, Tried};
+use crate::controllers::{Context, Error, MANAGER, Tried, status};
 use crate::network::{Act, JobStatus, Network, Order};
 
 type Taken = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
@@ -106,10 +106,7 @@ fn came_back(existing: &ComputeJob, order: &Order) -> bool {
 
 /// Deletes what is over; the order comes again until that is gone, and is then taken.
 async fn make_room(api: &Api<ComputeJob>, name: &str) -> Result<(), Error> {
-    match api.delete(name, &DeleteParams::default()).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => {}
-        other => drop(other.tried(|| format!("delete ComputeJob {name}"))?),
-    }
+    status::delete(api, name).await?;
     Err(Error::Lagging(format!("ComputeJob {name} was given up in a reorganisation and is made anew")))
 }
 
