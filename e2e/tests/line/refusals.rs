@@ -135,7 +135,7 @@ async fn ends_badly(scene: &Scene, spec: &serde_json::Value, phase: Phase) -> Re
     let over = |job: &hawser_crds::ComputeJob| job.status.as_ref().is_some_and(|status| status.phase == phase);
     let job = placed.order.when(&scene.client, &format!("is {phase:?}"), Duration::from_mins(4), over).await?;
     let status = job.status.unwrap_or_default();
-    ensure!(status.reason.as_deref().is_some_and(|reason| reason.contains("Image")), "{status:?}");
+    ensure!(status.reason.as_deref() == Some("ImagePullTimeout"), "{status:?}");
     let after = scene.books().await?;
     placed.order.assert_settled(&scene.world, &placed.before, &after, placed.deposit).await?;
     Ok(())

@@ -211,12 +211,15 @@ fn too_slow(seen: &Observed) -> Option<Outcome> {
     }
 }
 
+/// kubelet says `PodInitializing` while it waits for meter and while it pulls: only meter's own state tells which.
 fn never_started(seen: &Observed, seconds: i64) -> Option<Outcome> {
-    let (reason, message) = seen.pod.as_ref().and_then(|p| p.customer.waiting.clone()).unwrap_or_default();
-    if reason == "PodInitializing" {
+    let pod = seen.pod.as_ref();
+    let (reason, message) = pod.and_then(|p| p.customer.waiting.clone()).unwrap_or_default();
+    let initializing = reason == "PodInitializing";
+    if initializing && !pod.is_some_and(|p| p.meter_ready) {
         let why = "its meter has not heard that the job is started: see the log of the pod's container meter, and whether it reaches the operator";
         return over(Kind::Failed, "MeterNotReady", format!("the program did not start within {seconds} s: {why}"));
     }
-    let message = format!("the program did not start within {seconds} s: {reason} {message}");
-    over(Kind::Failed, "ImagePullTimeout", message.trim_end())
+    let why = if initializing { "its image is still being pulled".to_owned() } else { format!("{reason} {message}") };
+    over(Kind::Failed, "ImagePullTimeout", format!("the program did not start within {seconds} s: {}", why.trim()))
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use super::build::{CUSTOMER, METER, POD_FINALIZER, PROBE};
 
 /// A job's pod as it stands.
-#[expect(clippy::struct_excessive_bools, reason = "four facts that are independent of each other")]
+#[expect(clippy::struct_excessive_bools, reason = "five facts that are independent of each other")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PodState {
     pub name: String,
@@ -27,6 +27,8 @@ pub(crate) struct PodState {
     pub customer: Container,
     /// What meter wrote at its end.
     pub last_words: Option<String>,
+    /// meter's startupProbe has passed: from then on kubelet pulls the customer's image.
+    pub meter_ready: bool,
     /// meter has ended for good.
     pub meter_over: bool,
     /// Why the pod failed without the customer's container having ended.
@@ -85,6 +87,7 @@ pub(crate) fn read(pod: &Pod) -> PodState {
         held: meta.finalizers.iter().flatten().any(|f| f == POD_FINALIZER),
         over,
         running: !over && init.iter().chain(&main).any(|c| c.state.as_ref().is_some_and(|s| s.running.is_some())),
+        meter_ready: init.iter().any(|c| c.name == METER && c.started == Some(true)),
         // A sidecar is restarted while the pod lives; its end counts once the pod or the customer's container is over.
         meter_over: meter.is_some() && (over || customer.ended.is_some() || meta.deletion_timestamp.is_some()),
         last_words: meter.and_then(|t| t.message.clone()).filter(|m| !m.trim().is_empty()),
