@@ -167,6 +167,9 @@ pub struct Earnings {
     pub pending_lost_at: Option<Time>,
     /// Claimed and not withdrawn: the provider's credit in the market.
     pub credit: String,
+    /// Sent to the payout address in all, whoever asked for it. Counted as far as `status.cursor`.
+    #[serde(default)]
+    pub withdrawn: String,
     /// When the operator last sent the credit to the payout address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withdrawn_at: Option<Time>,
@@ -193,6 +196,10 @@ pub struct WalletStatus {
     pub address: String,
     /// Balance in the chain's own coin, as a decimal number.
     pub balance: String,
+    /// What it has paid for gas since the operator first had it, in the chain's own coin. An operator that dies may forget
+    /// its last transactions; `hawser earnings` adds up what the chain says.
+    #[serde(default)]
+    pub gas_spent: String,
 }
 
 /// A block up to which logs were read.
@@ -203,4 +210,18 @@ pub struct Cursor {
     pub block: u64,
     /// The block's hash when it was read.
     pub hash: String,
+    /// What the provider has withdrawn up to this block. Removed together with the block it is counted anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["token"]))]
+    pub withdrawn: Vec<Withdrawn>,
+}
+
+/// What was withdrawn in one token.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Withdrawn {
+    /// Address of the token.
+    pub token: String,
+    /// In the token's smallest unit, as a decimal number.
+    pub units: String,
 }

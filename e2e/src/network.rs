@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use hawser_crds::{
     ComputeJob, Confirmations, DepinNetwork, DepinNetworkSpec, DepinNetworkStatus, EvmNetwork, Gas, GpuOffer,
-    SecretKeyRef, Settlement, Wallet, condition,
+    SecretKeyRef, Settlement, Wallet, Withdraw, condition,
 };
 
 use crate::chain::Chain;
@@ -61,6 +61,14 @@ fn spec(chain: &Chain) -> DepinNetworkSpec {
 /// When it is not Ready in time.
 pub async fn confirm(client: &Client, name: &str, confirmations: Confirmations) -> Result<()> {
     change(client, name, json!({ "confirmations": confirmations })).await
+}
+
+/// Has the operator send earnings to the payout address, and waits until the network is Ready with that.
+///
+/// # Errors
+/// When it is not Ready in time.
+pub async fn withdraw(client: &Client, name: &str, policy: &Withdraw) -> Result<()> {
+    change(client, name, json!({ "settlement": { "withdraw": policy } })).await
 }
 
 /// Has the operator reach the chain through this endpoint alone, and waits until the network is Ready with that.

@@ -48,7 +48,11 @@ impl Chain {
         Ok(credit + self.held(account.address).await?)
     }
 
-    async fn held(&self, address: Address) -> Result<U256> {
+    /// Token units that an account has outside of the market.
+    ///
+    /// # Errors
+    /// When the node doesn't answer.
+    pub async fn held(&self, address: Address) -> Result<U256> {
         Ok(self.token_as(&self.actors.owner)?.balanceOf(address).call().await?)
     }
 

@@ -74,6 +74,7 @@ pub struct Metrics {
     pending: Family<TokenLabels, Decimal>,
     pending_lost_at: Family<TokenLabels, Number>,
     credit: Family<TokenLabels, Decimal>,
+    withdrawn: Family<TokenLabels, Decimal>,
     offer_pending: Family<OfferLabels, Decimal>,
     offer_claimed: Family<OfferLabels, Decimal>,
     /// The labels under which each offer stands, by namespace and name.
@@ -115,7 +116,7 @@ impl Default for Metrics {
         let gas_spent = Family::default();
         registry.register(
             "gas_spent",
-            "Coins paid for gas since this process started, in whole coins",
+            "Coins that the operator's wallet has paid for gas, in whole coins",
             gas_spent.clone(),
         );
         let pending = Family::default();
@@ -132,6 +133,8 @@ impl Default for Metrics {
         );
         let credit = Family::default();
         registry.register("credit_tokens", "Whole tokens claimed and not withdrawn", credit.clone());
+        let withdrawn = Family::default();
+        registry.register("withdrawn_tokens", "Whole tokens sent to the payout address", withdrawn.clone());
         let offer_pending = Family::default();
         registry.register(
             "offer_pending_tokens",
@@ -162,6 +165,7 @@ impl Default for Metrics {
             pending,
             pending_lost_at,
             credit,
+            withdrawn,
             offer_pending,
             offer_claimed,
             offers: Arc::default(),
@@ -222,11 +226,12 @@ impl Metrics {
     }
 
     /// What was earned in a token.
-    pub(crate) fn earnings(&self, network: &str, token: &Token, pending: Pending, credit: U256) {
+    pub(crate) fn earnings(&self, network: &str, token: &Token, pending: Pending, credit: U256, withdrawn: U256) {
         let label = TokenLabels { network: network.to_owned(), token: token.symbol.clone() };
         self.pending.get_or_create(&label).set(whole(pending.units, token));
         self.pending_lost_at.get_or_create(&label).set(pending.lost_at.map_or(0, Timestamp::as_second));
         self.credit.get_or_create(&label).set(whole(credit, token));
+        self.withdrawn.get_or_create(&label).set(whole(withdrawn, token));
     }
 
     /// What the jobs of an offer were attested, and what was claimed for them. There is no such metric of a job: jobs come

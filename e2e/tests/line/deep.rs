@@ -24,7 +24,7 @@ const GPUS: u32 = 8;
 /// As deep as orders must lie before they are believed, and as chains are reorganised here.
 const DEEPEST: u64 = 6;
 /// For all of it: what takes longer hangs.
-const DEADLINE: Duration = Duration::from_mins(50);
+const DEADLINE: Duration = Duration::from_mins(60);
 
 /// Numbers that are the same for the same seed (`SplitMix64`).
 struct Chance(u64);
@@ -166,8 +166,8 @@ async fn bad_day(
                 "another sender of the key".to_owned()
             }
             _ => {
-                chain.set_next_base_fee(500_000_000_000).await?;
-                "fees that rose 500-fold".to_owned()
+                chain.set_next_base_fee(10_000_000_000).await?;
+                "fees that rose tenfold".to_owned()
             }
         };
         *faults.entry(fault).or_default() += 1;
@@ -189,7 +189,7 @@ async fn trouble(scene: &Scene, endpoint: &mut Endpoint, chance: &mut Chance) ->
     let drawn = usize::try_from(chance.below(6)).context("an index")?;
     let trouble = all[drawn];
     endpoint.set(trouble).await?;
-    tokio::time::sleep(chance.seconds(5, 40)).await;
+    tokio::time::sleep(chance.seconds(5, 20)).await;
     endpoint.set(Trouble::None).await?;
     let name = format!("{trouble:?}");
     Ok(name.split('(').next().unwrap_or_default().to_owned())

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use alloy::primitives::U256;
 use anyhow::{Context, Result, ensure};
-use hawser_crds::{Confirmations, Finality, GpuOffer, condition};
+use hawser_crds::{Confirmations, Finality, GpuOffer, Withdraw, condition};
 use hawser_e2e::chain::{Actors, Chain};
 use hawser_e2e::geth::Geth;
 use hawser_e2e::world::{client, jobs};
@@ -31,6 +31,7 @@ async fn orders_on_geth_settle_to_the_last_unit_and_its_network_goes_when_nothin
         let world = anvils.beside(&client, NETWORK, chain).await?;
         let scene = Scene::of(world, NETWORK, 2).await?;
         settles_after_a_block(&scene).await?;
+        earnings_are_paid_out(&scene).await?;
         settles_after_finality(&scene).await?;
         leaves(scene).await
     })
@@ -49,6 +50,27 @@ async fn settles_after_a_block(scene: &Scene) -> Result<()> {
     placed.order.attested(&scene.client).await?;
     settles_to_the_last_unit(scene, &placed).await?;
     earnings_agree(scene).await
+}
+
+/// The operator sends what was earned to the payout address, and says so; then not again before the interval is over.
+async fn earnings_are_paid_out(scene: &Scene) -> Result<()> {
+    let chain = &scene.world.chain;
+    let (earned, held) = (scene.books().await?.provider, chain.held(chain.actors.payout.address).await?);
+    network::withdraw(&scene.client, NETWORK, &Withdraw::default()).await?;
+    let token = chain.token.to_checksum(None);
+    wait::until("status.earnings says what was withdrawn", Duration::from_mins(2), async || {
+        let status = network::status(&scene.client, NETWORK).await?;
+        let told = status.earnings.into_iter().find(|earned| earned.token == token).context("no earnings")?;
+        let withdrawn = chain.units(&told.withdrawn).await?;
+        let right = withdrawn == earned && told.credit == "0" && told.withdrawn_at.is_some();
+        Ok(if right { Ok(()) } else { Err(format!("{earned} units were earned, and it says {told:?}")) })
+    })
+    .await?;
+    ensure!(scene.books().await?.provider.is_zero(), "there is credit left");
+    ensure!(chain.held(chain.actors.payout.address).await? == held + earned, "the payout address did not get it");
+    let wallet = network::status(&scene.client, NETWORK).await?.wallet.context("no wallet in the status")?;
+    ensure!(wallet.gas_spent != "0", "transactions were mined, and gasSpent is 0");
+    Ok(())
 }
 
 async fn settles_after_finality(scene: &Scene) -> Result<()> {

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::metrics::Metrics;
-use crate::network::{ActKey, ActState, Cursor, Network, NetworkSpec, Order, SpecError, Wallet};
+use crate::network::{ActKey, ActState, Network, NetworkSpec, Order, Past, SpecError, Wallet};
 
 /// By the name of the `DepinNetwork`.
 #[derive(Clone)]
@@ -106,7 +106,7 @@ impl Networks {
         made_from: B256,
         (spec, settlement): (NetworkSpec, Settlement),
         wallet: Wallet,
-        from: Option<Cursor>,
+        past: Past,
         sink: impl FnOnce(Network) -> S,
     ) -> Result<(), SpecError>
     where
@@ -117,10 +117,10 @@ impl Networks {
         // One sender a wallet: the earlier network has sent its last transaction before the next one starts.
         self.stop(name).await;
         let cancel = self.0.cancel.child_token();
-        let network = Network::start(spec, wallet, cancel.clone())?;
+        let network = Network::start(spec, wallet, &past, cancel.clone())?;
         let sink = sink(network.clone());
         let orders = network.clone();
-        self.0.tasks.spawn(async move { orders.watch_orders(from, sink).await });
+        self.0.tasks.spawn(async move { orders.watch_orders(past.cursor, sink).await });
         self.0.tasks.spawn(Arc::clone(&self.0).pass_on(name.to_owned(), network.clone(), cancel.clone()));
         self.0
             .running

@@ -3,7 +3,7 @@ use std::time::Instant;
 use alloy::primitives::{Address, B256, U256};
 use jiff::Timestamp;
 
-use super::WalletError;
+use super::{WalletError, Withdrawn};
 
 /// A block, by number and hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,10 +97,12 @@ pub struct Observed {
     pub balance: Option<U256>,
     /// Why something that is to be sent is not signed; none where nothing waits for a signature.
     pub signer_trouble: Option<WalletError>,
-    /// Gas paid by this process so far, in wei.
+    /// Gas that the wallet has paid, in wei, with what earlier processes knew of.
     pub gas_spent: U256,
     /// Why orders can't be read or handed over, where that has failed several times; none while all is well.
     pub orders_trouble: Option<String>,
     /// Up to here every order was seen and taken over; keep it for [`watch_orders`](super::Network::watch_orders).
     pub cursor: Option<Block>,
+    /// What was withdrawn up to the cursor, whoever asked for it.
+    pub withdrawn: Withdrawn,
 }

@@ -72,9 +72,3 @@ impl From<Block> for Cursor {
         Self { number: block.number, hash: Some(block.hash) }
     }
 }
-
-impl From<Block> for crd::Cursor {
-    fn from(block: Block) -> Self {
-        Self { block: block.number, hash: block.hash.to_string() }
-    }
-}

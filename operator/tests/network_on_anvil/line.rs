@@ -9,13 +9,13 @@ use alloy::{
 };
 use hawser_contracts::{JobId, UsageVoucher};
 use hawser_operator::{
-    network::{Act, ActState, Claim, Cursor, GpuSeconds, JobStatus, Network, Order},
+    network::{Act, ActState, Claim, Cursor, GpuSeconds, JobStatus, Network, Order, Past},
     settlement::plan::{self, Step},
 };
 
 use serde_json::json;
 
-use crate::node::{GPUS, Node, PAYOUT, PRICE, SECONDS, assert_mined, assert_says, spec};
+use crate::node::{GPUS, Node, PAYOUT, PRICE, SECONDS, assert_mined, assert_says, spec, start_again};
 
 /// Orders that a watcher handed over.
 #[derive(Clone, Default)]
@@ -197,18 +197,22 @@ async fn a_job_is_started_paid_for_what_was_attested_and_ended() {
     assert_eq!(network.credit(node.token).await.unwrap(), U256::from(100_000 - fee));
 }
 
+/// Earns 97,500 units: 100,000, less the fee of 2.5 %.
+async fn earn(node: &Node, network: &Network, salt: u8) -> U256 {
+    let job = open(node, network, salt).await;
+    let attestor = PrivateKeySigner::random();
+    assert_mined(&node.done(network, Act::Start { job, attestor: attestor.address() }).await);
+    node.rpc("evm_increaseTime", json!([100])).await;
+    node.mine(1).await;
+    assert_mined(&node.done(network, Act::Claim(claim(network, &attestor, job, 100))).await);
+    U256::from(97_500)
+}
+
 #[tokio::test]
 async fn earnings_go_to_the_payout_address_and_nowhere_else() {
     let node = Node::start().await;
     let (network, _stop) = node.network();
-    let job = open(&node, &network, 1).await;
-    let attestor = PrivateKeySigner::random();
-    assert_mined(&node.done(&network, Act::Start { job, attestor: attestor.address() }).await);
-    node.rpc("evm_increaseTime", json!([100])).await;
-    node.mine(1).await;
-    assert_mined(&node.done(&network, Act::Claim(claim(&network, &attestor, job, 100))).await);
-    // 100,000 units, less the fee of 2.5 %.
-    let earned = U256::from(97_500);
+    let earned = earn(&node, &network, 1).await;
     assert_eq!(network.credit(node.token).await.unwrap(), earned);
     let withdraw = Act::Withdraw { provider: network.spec().provider, token: node.token };
     assert_mined(&node.done(&network, withdraw).await);
@@ -217,6 +221,56 @@ async fn earnings_go_to_the_payout_address_and_nowhere_else() {
 
     let foreign = Act::Withdraw { provider: Address::repeat_byte(5), token: Address::repeat_byte(6) };
     assert_says(&node.done(&network, foreign).await, "provider");
+}
+
+#[tokio::test]
+async fn what_was_withdrawn_and_paid_for_gas_is_added_up_over_restarts() {
+    let node = Node::start().await;
+    let (network, stop) = node.network();
+    let token = node.token;
+    let withdraw = Act::Withdraw { provider: network.spec().provider, token };
+    let counted = async |network: &Network, sum: U256| {
+        node.mine(2).await;
+        let what = format!("{sum} units are counted as withdrawn");
+        let seen = async || {
+            let observed = network.observed().borrow().clone();
+            (observed.withdrawn.get(&token) == Some(&sum)).then_some(observed)
+        };
+        node.until(&what, seen).await
+    };
+    Seen::watch(&network, None);
+    let earned = earn(&node, &network, 1).await;
+    assert_mined(&node.done(&network, withdraw.clone()).await);
+    let first = counted(&network, earned).await;
+    assert!(first.gas_spent > U256::ZERO);
+    let past =
+        Past { cursor: first.cursor.map(Cursor::from), withdrawn: first.withdrawn.clone(), gas_spent: first.gas_spent };
+    stop.cancel();
+    network.stopped().await;
+
+    let (network, _stop) = start_again(network.spec().clone(), &past);
+    Seen::watch(&network, past.cursor);
+    earn(&node, &network, 2).await;
+    assert_mined(&node.done(&network, withdraw).await);
+    let second = counted(&network, earned * U256::from(2)).await;
+    assert!(second.gas_spent > first.gas_spent);
+
+    // Without a past all of it is found on the chain.
+    let (anew, _stop) = start_again(network.spec().clone(), &Past::default());
+    Seen::watch(&anew, None);
+    let all = counted(&anew, earned * U256::from(2)).await;
+
+    // A reorganisation while nobody looked has blocks read a second time: nothing is counted twice.
+    let at = all.cursor.unwrap().number;
+    let lost = Cursor { number: at, hash: Some(B256::repeat_byte(1)) };
+    let past = Past { cursor: Some(lost), withdrawn: all.withdrawn.clone(), ..past };
+    let (after, _stop) = start_again(network.spec().clone(), &past);
+    let again = Seen::watch(&after, past.cursor);
+    node.mine(3).await;
+    let observed = after.observed();
+    node.until("it has read on", async || observed.borrow().cursor.filter(|cursor| cursor.number > at)).await;
+    assert_eq!(again.jobs().len(), 2, "the blocks were read again");
+    assert_eq!(observed.borrow().withdrawn, all.withdrawn);
 }
 
 #[tokio::test]

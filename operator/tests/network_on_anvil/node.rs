@@ -15,7 +15,7 @@ use alloy::{
 use hawser_contracts::{ComputeMarket, JobId, OfferId, TestToken};
 use hawser_crds::Confirmations;
 use hawser_operator::network::{
-    Act, ActKey, ActState, Network, NetworkSpec, OfferPost, OfferTerms, StallLimit, Wallet, WalletKey,
+    Act, ActKey, ActState, Network, NetworkSpec, OfferPost, OfferTerms, Past, StallLimit, Wallet, WalletKey,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -256,7 +256,14 @@ pub fn start(spec: NetworkSpec) -> (Network, CancellationToken) {
 
 pub fn start_with(spec: NetworkSpec, wallet: Wallet) -> (Network, CancellationToken) {
     let cancel = CancellationToken::new();
-    (Network::start(spec, wallet, cancel.clone()).unwrap(), cancel)
+    (Network::start(spec, wallet, &Past::default(), cancel.clone()).unwrap(), cancel)
+}
+
+/// What a restarted operator starts, which knows what an earlier one had stored.
+pub fn start_again(spec: NetworkSpec, past: &Past) -> (Network, CancellationToken) {
+    let cancel = CancellationToken::new();
+    let key = WalletKey::from_hex(OPERATOR.as_bytes()).unwrap();
+    (Network::start(spec, key.into(), past, cancel.clone()).unwrap(), cancel)
 }
 
 /// A provider whose transactions are signed with a key.

@@ -26,12 +26,14 @@ pub(crate) async fn read(
     let stored = resource.status.as_ref().map(|s| s.earnings.as_slice()).unwrap_or_default();
     let policy = resource.spec.evm.settlement.withdraw.as_ref();
     let (mut earnings, mut acts) = (Vec::new(), Vec::new());
+    let withdrawn = network.observed().borrow().withdrawn.clone();
     for (address, pending) in by_token(&resource.name_any(), stored, context) {
         let seen = Seen {
             address,
             pending,
             token: network.token(address).await?,
             credit: network.credit(address).await?,
+            withdrawn: withdrawn.get(&address).copied().unwrap_or_default(),
             act: network.act(&ActKey::Withdraw(address)),
         };
         let before = stored.iter().find(|e| e.token == seen.address.to_checksum(None));
@@ -39,7 +41,7 @@ pub(crate) async fn read(
         if policy.is_some_and(|policy| is_due(policy, &seen, &now_earned, now)) {
             acts.push(Act::Withdraw { provider: network.spec().provider, token: address });
         }
-        context.metrics.earnings(&resource.name_any(), &seen.token, pending, seen.credit);
+        context.metrics.earnings(&resource.name_any(), &seen.token, pending, seen.credit, seen.withdrawn);
         earnings.push(now_earned);
     }
     Ok((earnings, acts))
@@ -78,6 +80,7 @@ struct Seen {
     pending: Pending,
     token: Token,
     credit: U256,
+    withdrawn: U256,
     act: Option<ActState>,
 }
 
@@ -92,6 +95,7 @@ fn earned(seen: &Seen, before: Option<&Earnings>, now: Timestamp) -> Earnings {
         pending: amount::whole(seen.pending.units, decimals),
         pending_lost_at: seen.pending.lost_at.map(Time),
         credit: amount::whole(seen.credit, decimals),
+        withdrawn: amount::whole(seen.withdrawn, decimals),
         withdrawn_at,
         obstacle: match &seen.act {
             Some(ActState::Refused { error }) => Some(error.clone()),
@@ -124,6 +128,7 @@ mod tests {
             pending: Pending { units: U256::from(1_500_000), lost_at: Some(at(90)) },
             token: Token { decimals: 6, symbol: "tUSD".to_owned() },
             credit: U256::from(credit),
+            withdrawn: U256::from(7_250_000),
             act: None,
         }
     }
@@ -132,6 +137,7 @@ mod tests {
     fn a_credit_that_fell_was_withdrawn() {
         let first = earned(&seen(2_000_000), None, at(10));
         assert_eq!((first.credit.as_str(), first.pending.as_str(), &first.withdrawn_at), ("2", "1.5", &None));
+        assert_eq!(first.withdrawn, "7.25");
         let grown = earned(&seen(2_500_000), Some(&first), at(20));
         assert_eq!(grown.withdrawn_at, None);
         let sent = earned(&seen(0), Some(&grown), at(30));

@@ -18,7 +18,7 @@ use kube::{Api, Resource, ResourceExt};
 use super::cache::readable;
 use super::conditions::{is_settled, news};
 use super::{Context, Error, NETWORK_FINALIZER, status};
-use crate::network::{Cursor, NetworkSpec};
+use crate::network::{NetworkSpec, Past};
 use report::Start;
 use wallet::Source;
 
@@ -128,11 +128,10 @@ async fn try_start(
         );
         return Err(Start::Refused { reason: "WalletInUse", message });
     }
-    // A cursor that can't be read is none: orders that are seen again are harmless.
-    let from = resource.status.as_ref().and_then(|s| s.cursor.as_ref()).and_then(|c| Cursor::try_from(c).ok());
+    let past = resource.status.as_ref().map(|status| Past::read(status, wallet.address())).unwrap_or_default();
     let (context_, name_) = (Arc::clone(context), name.clone());
     let sink = |network| sink::sink(context_, name_, network);
-    context.networks.start(&name, made_from, (spec, evm.settlement.clone()), wallet, from, sink).await?;
+    context.networks.start(&name, made_from, (spec, evm.settlement.clone()), wallet, past, sink).await?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::amount;
 use crate::controllers::conditions::{Conditions, Truth, find, is_true};
-use crate::network::{Connection, Disconnected, Observed};
+use crate::network::{self, COIN_DECIMALS, Connection, Disconnected, Observed};
 
 /// Whether the network runs as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +24,6 @@ impl Start {
     }
 }
 
-/// Digits after the point of a chain's own coin.
-const COIN_DECIMALS: u8 = 18;
 /// Gas of a few batches: a wallet that can't pay for so much is told of.
 const LOW_GAS: U256 = U256::from_limbs([1_000_000, 0, 0, 0]);
 /// Blocks that the reading of orders may lie behind the head: what is safe or final lies two epochs and more behind.
@@ -75,10 +73,11 @@ pub(crate) fn status(
             Some(WalletStatus {
                 address: o.wallet.to_checksum(None),
                 balance: amount::whole(o.balance.unwrap_or_default(), COIN_DECIMALS),
+                gas_spent: amount::whole(o.gas_spent, COIN_DECIMALS),
             })
         }),
         earnings: stored.earnings,
-        cursor: observed.and_then(|o| o.cursor).map(Into::into).or(stored.cursor),
+        cursor: observed.and_then(|o| Some(network::stored(o.cursor?, &o.withdrawn))).or(stored.cursor),
     }
 }
 
@@ -229,7 +228,7 @@ mod tests {
 
     use super::*;
     use crate::controllers::conditions::news;
-    use crate::network::{Block, WalletError};
+    use crate::network::{Block, WalletError, Withdrawn};
 
     fn resource() -> DepinNetwork {
         serde_json::from_value(json!({
@@ -255,6 +254,7 @@ mod tests {
             gas_spent: U256::ZERO,
             orders_trouble: None,
             cursor: Some(Block { number: 4, hash: B256::ZERO }),
+            withdrawn: Withdrawn::default(),
         }
     }
 

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Act, ActKey, ActState, ChainJob, ChainOffer, Connection, Cursor, Disconnected, NetworkError, NetworkSpec, Observed,
-    Order, SpecError, Token, ledger::Ledger,
+    Order, Past, SpecError, Token, ledger::Ledger,
 };
 use connect::Chain;
 
@@ -98,10 +98,10 @@ impl Inner {
 
 impl Network {
     /// Connects in the background and begins to send what is asked for, until `cancel`. Returns at once:
-    /// [`observed`](Self::observed) says how it goes.
+    /// [`observed`](Self::observed) says how it goes, and goes on from the sums of the past.
     ///
     /// Only one operator may run this for a wallet: hold the lease. Needs a tokio runtime.
-    pub fn start(spec: NetworkSpec, wallet: Wallet, cancel: CancellationToken) -> Result<Self, SpecError> {
+    pub fn start(spec: NetworkSpec, wallet: Wallet, past: &Past, cancel: CancellationToken) -> Result<Self, SpecError> {
         let chain = Chain::new(&spec).map_err(|error| SpecError {
             field: "spec.evm.rpcUrls",
             value: error.to_string(),
@@ -117,9 +117,10 @@ impl Network {
             wallet: wallet.address(),
             balance: None,
             signer_trouble: None,
-            gas_spent: U256::ZERO,
+            gas_spent: past.gas_spent,
             orders_trouble: None,
             cursor: None,
+            withdrawn: past.withdrawn.clone(),
         };
         let network = Self(Arc::new(Inner {
             spec,

@@ -1,14 +1,18 @@
-//! Reads orders from the chain's logs: by ranges of confirmed blocks, from a cursor whose block is checked each time.
+//! Reads orders and withdrawals from the chain's logs: by ranges of confirmed blocks, from a cursor whose block is checked
+//! each time.
 
 use std::{collections::HashMap, fmt, time::Duration};
 
 use alloy::{
     eips::BlockNumberOrTag,
-    primitives::Address,
+    primitives::{Address, U256},
     rpc::types::{Filter, Log},
     sol_types::SolEvent,
 };
-use hawser_contracts::{ComputeMarket::JobOpened, JobId, OfferId};
+use hawser_contracts::{
+    ComputeMarket::{JobOpened, Withdrawn},
+    JobId, OfferId,
+};
 use hawser_crds::{Confirmations, Finality};
 
 use super::{
@@ -17,7 +21,7 @@ use super::{
     ranges::{Span, Track},
     read,
 };
-use crate::network::{Block, Cursor, NetworkError, Order};
+use crate::network::{Block, Cursor, NetworkError, NetworkSpec, Order};
 
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
@@ -26,8 +30,8 @@ const WORTH_TELLING: Duration = Duration::from_secs(4);
 
 /// What one look brought.
 enum Look {
-    /// Orders up to a block; perhaps none.
-    Orders { orders: Vec<Order>, to: Block },
+    /// What happened up to a block; perhaps nothing.
+    Read(News),
     /// The block under the cursor is another one now.
     Reorg,
     /// The endpoint lags behind the head that another one showed, or refuses the range: look again.
@@ -36,24 +40,35 @@ enum Look {
     UpToDate,
 }
 
+/// What concerns the provider up to a block.
+struct News {
+    orders: Vec<Order>,
+    withdrawals: Vec<Withdrawal>,
+    to: Block,
+}
+
+/// Units of a token that left the market for the provider's payout address.
+struct Withdrawal {
+    token: Address,
+    units: U256,
+    block: u64,
+}
+
 pub(super) async fn run<S, F, E>(network: &Inner, from: Option<Cursor>, sink: S)
 where
     S: Fn(Vec<Order>) -> F,
     F: Future<Output = Result<(), E>>,
     E: fmt::Display,
 {
-    let mut watcher = Watcher {
-        network,
-        track: Track::new(from, network.spec.start_block),
-        span: Span::default(),
-        ours: HashMap::new(),
-    };
+    let track = Track::new(from, network.spec.start_block);
+    let mut watcher =
+        Watcher { network, counted: track.at().number, track, span: Span::default(), ours: HashMap::new() };
     let mut heads = network.observed.subscribe();
     let mut backoff = Duration::ZERO;
     loop {
         let head = heads.borrow_and_update().head.map_or(0, |head| head.block.number);
         let failed = match watcher.look(head).await {
-            Ok(Look::Orders { orders, to }) => watcher.hand_over(orders, to, &sink).await.err(),
+            Ok(Look::Read(news)) => watcher.hand_over(news, &sink).await.err(),
             Ok(Look::Reorg) => {
                 let left = watcher.track.at();
                 watcher.track.step_back();
@@ -101,6 +116,9 @@ fn trouble(network: &Inner, why: Option<&str>) {
 struct Watcher<'a> {
     network: &'a Inner,
     track: Track,
+    /// Withdrawals up to this block are in the sums. It never falls: blocks are read again after a reorg, and what was
+    /// counted is not counted again.
+    counted: u64,
     span: Span,
     /// Whether an offer is the provider's own; an offer's provider never changes.
     ours: HashMap<OfferId, bool>,
@@ -120,7 +138,8 @@ impl Watcher<'_> {
         }
         // Its hash is read before the logs: a reorg between the two shows at the next look.
         let Some(to) = self.block(*range.end()).await? else { return Ok(Look::Again) };
-        let filter = Filter::new().address(self.network.spec.market).event_signature(JobOpened::SIGNATURE_HASH);
+        let events = vec![JobOpened::SIGNATURE_HASH, Withdrawn::SIGNATURE_HASH];
+        let filter = Filter::new().address(self.network.spec.market).event_signature(events);
         let filter = if range.start() == range.end() {
             // By hash, a node behind the same address that lags can't answer with nothing.
             filter.at_block_hash(to.hash)
@@ -141,21 +160,30 @@ impl Watcher<'_> {
                 orders.push(order);
             }
         }
-        Ok(Look::Orders { orders, to })
+        let withdrawals = logs.iter().filter_map(|log| withdrawal(log, &self.network.spec)).collect();
+        Ok(Look::Read(News { orders, withdrawals, to }))
     }
 
-    async fn hand_over<S, F, E>(&mut self, orders: Vec<Order>, to: Block, sink: &S) -> Result<(), String>
+    async fn hand_over<S, F, E>(&mut self, news: News, sink: &S) -> Result<(), String>
     where
         S: Fn(Vec<Order>) -> F,
         F: Future<Output = Result<(), E>>,
         E: fmt::Display,
     {
+        let News { orders, withdrawals, to } = news;
         if !orders.is_empty() {
             tracing::info!(orders = orders.len(), block = to.number, "orders seen");
             sink(orders).await.map_err(|error| format!("orders were not taken over: {error}"))?;
         }
         self.track.advance(to);
-        self.network.observed.send_modify(|observed| observed.cursor = Some(to));
+        self.network.observed.send_modify(|observed| {
+            observed.cursor = Some(to);
+            for withdrawal in withdrawals.iter().filter(|withdrawal| withdrawal.block > self.counted) {
+                let sum = observed.withdrawn.entry(withdrawal.token).or_default();
+                *sum = sum.saturating_add(withdrawal.units);
+            }
+        });
+        self.counted = self.counted.max(to.number);
         Ok(())
     }
 
@@ -197,6 +225,14 @@ impl Watcher<'_> {
         self.ours.insert(offer, ours);
         Ok(ours)
     }
+}
+
+/// The provider's withdrawal in a log; none where the log is of something or somebody else.
+fn withdrawal(log: &Log, spec: &NetworkSpec) -> Option<Withdrawal> {
+    let withdrawn = Withdrawn::decode_log(&log.inner).ok()?;
+    let ours = withdrawn.address == spec.market && withdrawn.account == spec.provider && !log.removed;
+    let block = log.block_number.filter(|_| ours)?;
+    Some(Withdrawal { token: withdrawn.token, units: withdrawn.amount, block })
 }
 
 /// The order in a log; none where the log is not what the market writes.
