@@ -15,6 +15,11 @@ use hawser_contracts::{ComputeMarket, JobId, OfferId, TestToken};
 
 use crate::reorg;
 
+/// Most that an order pays for gas, in wei: more than tests let fees rise to.
+const DEAR: u128 = 1_000_000_000_000;
+/// What it tips, in wei per gas.
+const USUAL_TIP: u128 = 1_000_000_000;
+
 /// Fee of the market under test, in hundredths of a percent.
 pub const FEE_BPS: u16 = 250;
 
@@ -224,7 +229,8 @@ impl Chain {
         mined(token.approve(self.market, U256::MAX).send().await?).await.map(drop)
     }
 
-    /// Sends an order of an account whose deposits are [allowed](Self::allow), and doesn't wait until it is mined.
+    /// Sends an order of an account whose deposits are [allowed](Self::allow), and doesn't wait until it is mined. Its fees
+    /// stay enough when a test has them rise.
     ///
     /// # Errors
     /// When the market refuses, with the refusal decoded.
@@ -240,6 +246,7 @@ impl Chain {
         );
         let id = call.call().await.map_err(refusal)?;
         // The id depends on nothing that can change between the two calls but the price, which tests leave alone.
+        let call = call.max_fee_per_gas(DEAR).max_priority_fee_per_gas(USUAL_TIP);
         Ok((JobId(id), call.send().await.map_err(refusal)?))
     }
 

@@ -194,7 +194,8 @@ impl Chain {
     /// Checks that an endpoint serves this chain and knows the market.
     async fn check(&self, endpoint: &Endpoint) -> bool {
         let trouble = self.examine(endpoint).await.err();
-        if let Some(trouble) = &trouble {
+        // It is looked at anew for each question: what stays the same is said once.
+        if let Some(trouble) = trouble.as_ref().filter(|trouble| endpoint.trouble().as_ref() != Some(trouble)) {
             tracing::warn!(
                 endpoint = endpoint.label,
                 reason = trouble.reason.reason(),

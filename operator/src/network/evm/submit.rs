@@ -36,6 +36,8 @@ const IN_FLIGHT: usize = 8;
 const STUCK: u64 = 3;
 /// Assumed where a node doesn't say what a usual tip is.
 const USUAL_TIP: WeiPerGas = WeiPerGas::from_gwei(1);
+/// After a turn that came to nothing: requests alone bring the next one no sooner.
+const HELD: Duration = Duration::from_secs(1);
 /// How long what is in flight is waited for when the operator stops.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
@@ -63,6 +65,8 @@ pub(super) struct Sender {
     foreign: Option<Foreign>,
     /// Fees that the pool found too low, of a nonce of ours that something foreign holds.
     outbid: Option<Fees>,
+    /// Why the last turn came to nothing.
+    held: Option<String>,
 }
 
 pub(super) async fn run(network: Arc<Inner>) {
@@ -73,12 +77,19 @@ pub(super) async fn run(network: Arc<Inner>) {
         landed: Vec::new(),
         foreign: None,
         outbid: None,
+        held: None,
     };
     let mut seen = None;
     loop {
+        let requested = async {
+            if sender.held.is_some() {
+                tokio::time::sleep(HELD).await;
+            }
+            network.requested.notified().await;
+        };
         tokio::select! {
             () = network.cancel.cancelled() => break,
-            () = network.requested.notified() => {}
+            () = requested => {}
             head = observed.wait_for(|observed| observed.head.map(|head| head.block) != seen) => {
                 let Ok(head) = head else { return };
                 seen = head.head.map(|head| head.block);
@@ -107,6 +118,7 @@ impl Sender {
     async fn turn(&mut self) {
         super::lock(&self.network.ledger).forget(Instant::now());
         let Some(head) = self.head() else { return self.wait("no endpoint has shown a block yet") };
+        let before = self.held.take();
         let turn = async {
             self.look_back(head).await?;
             self.land(head).await?;
@@ -114,8 +126,12 @@ impl Sender {
             self.send_queued(head).await
         };
         if let Err(error) = turn.await {
-            tracing::warn!(%error, "the sender waits for the network");
-            self.wait(&error.to_string());
+            let why = error.to_string();
+            if before.as_ref() != Some(&why) {
+                tracing::warn!(error = why, "the sender waits for the network");
+            }
+            self.wait(&why);
+            self.held = Some(why);
         }
     }
 
@@ -344,6 +360,7 @@ impl Sender {
             }
             Handed::Back { answer, message } => {
                 tracing::warn!(call = batch.name(), nonce, message, "not sent");
+                self.held = Some(message.clone());
                 if answer == Answer::Underpriced {
                     self.outbid = Some(fees);
                 }
@@ -359,6 +376,7 @@ impl Sender {
             Handed::Unsigned(error) => {
                 tracing::warn!(call = batch.name(), nonce, %error, "not signed");
                 self.wait(&error.to_string());
+                self.held = Some(error.to_string());
                 Ok(false)
             }
         }
