@@ -196,8 +196,8 @@ pub struct WalletStatus {
     pub address: String,
     /// Balance in the chain's own coin, as a decimal number.
     pub balance: String,
-    /// What it has paid for gas since the operator first had it, in the chain's own coin. An operator that dies may forget
-    /// its last transactions; `hawser earnings` adds up what the chain says.
+    /// What it has paid for gas since the operator first had it, in the chain's own coin. A restart may lose the
+    /// last quarter of a minute of it; `hawser earnings` adds up what the chain says.
     #[serde(default)]
     pub gas_spent: String,
 }
