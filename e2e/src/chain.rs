@@ -6,7 +6,7 @@ use std::time::Duration;
 use alloy::eips::BlockNumberOrTag;
 use alloy::network::{Ethereum, EthereumWallet};
 use alloy::primitives::utils::parse_units;
-use alloy::primitives::{Address, U256, keccak256};
+use alloy::primitives::{Address, TxHash, U256, keccak256};
 use alloy::providers::{DynProvider, PendingTransactionBuilder, Provider, ProviderBuilder};
 use alloy::rpc::types::TransactionReceipt;
 use alloy::signers::local::PrivateKeySigner;
@@ -248,6 +248,17 @@ impl Chain {
         // The id depends on nothing that can change between the two calls but the price, which tests leave alone.
         let call = call.max_fee_per_gas(DEAR).max_priority_fee_per_gas(USUAL_TIP);
         Ok((JobId(id), call.send().await.map_err(refusal)?))
+    }
+
+    /// Whether a transaction reverted in a block on which `depth` others lie: no reorganisation gives it another end.
+    ///
+    /// # Errors
+    /// When the node doesn't answer.
+    pub async fn has_reverted(&self, tx: TxHash, depth: u64) -> Result<bool> {
+        let node = self.node()?;
+        let Some(receipt) = node.get_transaction_receipt(tx).await? else { return Ok(false) };
+        let head = node.get_block_number().await?;
+        Ok(!receipt.status() && receipt.block_number.is_some_and(|block| block + depth <= head))
     }
 
     /// Holds blocks back while `act` sends transactions, and then mines all of them in one.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use alloy::primitives::TxHash;
 use anyhow::{Context, Result, ensure};
 use hawser_contracts::{JobId, OfferId};
 use hawser_crds::Confirmations;
-use hawser_e2e::chain::RawOrder;
+use hawser_e2e::chain::{Chain, RawOrder};
 use hawser_e2e::endpoint::{Endpoint, Trouble};
 use hawser_e2e::order::Order;
 use hawser_e2e::wealth::{Status, is};
@@ -84,43 +85,72 @@ async fn two_hundred_orders_on_a_bad_day_leave_no_token_unaccounted_for() -> Res
     end(scene).await
 }
 
+/// An order that was sent and is not over.
+struct Sent {
+    id: JobId,
+    gpus: u16,
+    tx: TxHash,
+}
+
+enum State {
+    Waits,
+    Closed,
+    /// The market never took it: the offer had less when its transaction was mined.
+    Reverted,
+}
+
+impl Sent {
+    async fn state(&self, chain: &Chain) -> Result<State> {
+        let job = chain.job(self.id).await?;
+        if is(&job, Status::Closed) {
+            return Ok(State::Closed);
+        }
+        let never = is(&job, Status::None) && chain.has_reverted(self.tx, DEEPEST).await?;
+        Ok(if never { State::Reverted } else { State::Waits })
+    }
+}
+
 /// Two customers who order again and again, and want more than there is; returns when every order is closed.
 async fn customers(scene: &Scene, chance: &mut Chance) -> Result<Vec<JobId>> {
     let chain = &scene.world.chain;
     let offer = scene.offer.parse::<OfferId>()?.0;
-    let mut orders: Vec<JobId> = Vec::new();
-    let mut open: Vec<(JobId, u16)> = Vec::new();
+    let (mut closed, mut reverted) = (Vec::new(), 0);
+    let mut open: Vec<Sent> = Vec::new();
     let begun = Instant::now();
     let mut looks = tokio::time::interval(Duration::from_millis(500));
-    while orders.len() < ORDERS || !open.is_empty() {
+    while closed.len() < ORDERS {
         looks.tick().await;
-        ensure!(begun.elapsed() < DEADLINE, "{} of {} orders are not closed: {open:?}", open.len(), orders.len());
+        let waiting: Vec<JobId> = open.iter().map(|order| order.id).collect();
+        ensure!(begun.elapsed() < DEADLINE, "{} orders are closed, and these are not: {waiting:?}", closed.len());
         let mut left = Vec::new();
-        for (id, gpus) in open {
-            // A node that is being reorganised may refuse to answer.
-            if !chain.job(id).await.is_ok_and(|job| is(&job, Status::Closed)) {
-                left.push((id, gpus));
+        for order in open {
+            match order.state(chain).await {
+                Ok(State::Closed) => closed.push(order.id),
+                Ok(State::Reverted) => reverted += 1,
+                // A node that is being reorganised may refuse to answer.
+                Ok(State::Waits) | Err(_) => left.push(order),
             }
         }
         open = left;
         let gpus = 1 + u16::from(chance.below(5) == 0);
-        let used: u16 = open.iter().map(|(_, gpus)| gpus).sum();
-        if orders.len() == ORDERS || u32::from(used + gpus) > WANTED {
+        let used: u16 = open.iter().map(|order| order.gpus).sum();
+        if closed.len() + open.len() == ORDERS || u32::from(used + gpus) > WANTED {
             continue;
         }
         let customer = if chance.below(2) == 0 { &chain.actors.customer } else { &chain.actors.rival };
         let spec = spec(scene, gpus, chance);
         let order = RawOrder { offer, gpus, seconds: 120, spec: spec.as_bytes() };
         // While the chain is being reorganised, or the offer says that it has nothing, it is tried again.
-        if let Ok((id, _)) = chain.send_order(customer, &order).await {
-            orders.push(id);
-            open.push((id, gpus));
-            if orders.len().is_multiple_of(20) {
-                println!("{} orders after {} s", orders.len(), begun.elapsed().as_secs());
+        if let Ok((id, sent)) = chain.send_order(customer, &order).await {
+            open.push(Sent { id, gpus, tx: *sent.tx_hash() });
+            let count = closed.len() + open.len();
+            if count.is_multiple_of(20) {
+                println!("{count} orders after {} s, {} of them closed", begun.elapsed().as_secs(), closed.len());
             }
         }
     }
-    Ok(orders)
+    println!("{reverted} more were not taken by the market");
+    Ok(closed)
 }
 
 /// What customers run: mostly what succeeds.

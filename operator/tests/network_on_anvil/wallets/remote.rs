@@ -1,8 +1,11 @@
 //! A key behind `eth_signTransaction`: Anvil's own accounts, and somebody between who lies.
 
 use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use alloy::primitives::{Address, B256};
@@ -35,11 +38,12 @@ enum Mood {
 struct Between {
     node: String,
     mood: Mutex<Mood>,
+    asked: AtomicU64,
 }
 
 impl Between {
     async fn start(node: &Node, mood: Mood) -> (Arc<Self>, Wallet) {
-        let between = Arc::new(Self { node: node.url.clone(), mood: Mutex::new(mood) });
+        let between = Arc::new(Self { node: node.url.clone(), mood: Mutex::new(mood), asked: AtomicU64::new(0) });
         let app = Router::new().route("/", post(answer)).with_state(Arc::clone(&between));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let wallet = wallet(&format!("http://{}", listener.local_addr().unwrap()));
@@ -54,6 +58,7 @@ impl Between {
 
 async fn answer(State(between): State<Arc<Between>>, body: String) -> (StatusCode, String) {
     let mood = between.mood.lock().unwrap().clone();
+    between.asked.fetch_add(1, Ordering::Relaxed);
     let mut request: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(request["method"], "eth_signTransaction", "a signer is asked for nothing else");
     match &mood {
@@ -147,6 +152,27 @@ async fn a_signer_that_is_away_silent_or_locked_keeps_all_acts_waiting_until_it_
     }
     trouble(&node, &network, None).await;
     assert_eq!(node.nonce(address).await, 2, "each was sent once");
+}
+
+#[tokio::test]
+async fn a_signer_that_is_away_is_not_asked_at_every_request() {
+    let node = Node::start().await;
+    let (between, wallet) = Between::start(&node, Mood::Away).await;
+    let (network, _stop) = start_with(node.spec(), wallet);
+    let asked = || between.asked.load(Ordering::Relaxed);
+    network.request(Act::SetOffer(node.post()));
+    node.until("the signer is asked", async || (asked() > 0).then_some(())).await;
+    let (begun, before) = (Instant::now(), asked());
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    // No block comes meanwhile: the node makes one for each transaction.
+    for salt in 0..40 {
+        ticks.tick().await;
+        let mut post = node.post();
+        post.terms.salt = B256::repeat_byte(salt);
+        network.request(Act::SetOffer(post));
+    }
+    let (seconds, more) = (begun.elapsed().as_secs(), asked() - before);
+    assert!(more <= seconds + 1, "asked {more} times more in {seconds} s");
 }
 
 #[tokio::test]
