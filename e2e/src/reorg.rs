@@ -1,5 +1,7 @@
 //! Reorganisations of anvil's chain: its newest blocks are replaced by others.
 
+use std::collections::BTreeMap;
+
 use alloy::eips::BlockId;
 use alloy::primitives::{Address, Bytes};
 use alloy::providers::{DynProvider, Provider as _};
@@ -40,17 +42,19 @@ impl Chain {
         .await
     }
 
-    /// Replaces the `depth` newest blocks, with customers' transactions mined again.
+    /// Replaces the `depth` newest blocks, with customers' transactions mined again. Nobody sends one meanwhile: it would
+    /// take the nonce of one that is to come again.
     ///
     /// # Errors
     /// When the node is no anvil that mines by time.
     pub async fn reorganise(&self, depth: u64) -> Result<()> {
         let node = self.node()?;
         held(&node, async || {
-            let customers = self.customers_transactions(&node, depth).await?;
+            let (mined, pooled) = (self.customers_mined(&node, depth).await?, self.customers_pooled(&node).await?);
+            node.raw_request::<_, Value>("anvil_dropAllTransactions".into(), ()).await?;
             self.replace_blocks(&node, depth).await?;
-            for transaction in customers {
-                send(&node, &transaction).await?;
+            for transaction in mined.iter().chain(&pooled) {
+                send(&node, transaction).await?;
             }
             mine(&node).await
         })
@@ -125,7 +129,7 @@ impl Chain {
     }
 
     /// Those of the `depth` newest blocks that are not the operator's, oldest first.
-    async fn customers_transactions(&self, node: &DynProvider, depth: u64) -> Result<Vec<Bytes>> {
+    async fn customers_mined(&self, node: &DynProvider, depth: u64) -> Result<Vec<Bytes>> {
         let head = node.get_block_number().await?;
         let mut all = Vec::new();
         for number in head + 1 - depth..=head {
@@ -134,6 +138,21 @@ impl Chain {
             for transaction in block["transactions"].as_array().into_iter().flatten() {
                 let from: Address = serde_json::from_value(transaction["from"].clone())?;
                 if from != self.actors.operator.address {
+                    all.push(raw(node, &transaction["hash"]).await?);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Those in the pool, each sender's by their nonces. anvil forgets what it finds there before its turn.
+    async fn customers_pooled(&self, node: &DynProvider) -> Result<Vec<Bytes>> {
+        let pool: BTreeMap<String, BTreeMap<Address, BTreeMap<u64, Value>>> =
+            node.raw_request("txpool_content".into(), ()).await?;
+        let mut all = Vec::new();
+        for (from, by_nonce) in pool.into_values().flatten() {
+            if from != self.actors.operator.address {
+                for transaction in by_nonce.into_values() {
                     all.push(raw(node, &transaction["hash"]).await?);
                 }
             }

@@ -16,6 +16,7 @@ use hawser_e2e::world::{NETWORK, jobs};
 use hawser_e2e::{network, operator};
 use kube::api::ListParams;
 use serde_json::json;
+use tokio::sync::Mutex;
 
 use crate::faults::{behind_an_endpoint, end};
 use crate::scene::{Scene, sleep};
@@ -58,14 +59,14 @@ async fn two_hundred_orders_on_a_bad_day_leave_no_token_unaccounted_for() -> Res
         scene.world.chain.allow(customer).await?;
     }
     let before = scene.world.chain.wealth().await?;
-    let over = AtomicBool::new(false);
+    let (over, quiet) = (AtomicBool::new(false), Mutex::new(()));
     let customers = async {
-        let orders = customers(&scene, &mut Chance(seed)).await;
+        let orders = customers(&scene, &quiet, &mut Chance(seed)).await;
         over.store(true, Ordering::Relaxed);
         orders
     };
     let mut drawn = Chance(!seed);
-    let faults = bad_day(&scene, &mut endpoint, &mut drawn, &over);
+    let faults = bad_day(&scene, &mut endpoint, &quiet, &mut drawn, &over);
     let (orders, faults) = tokio::try_join!(customers, faults)?;
 
     let total = scene.world.chain.assert_all_settled(&before, &orders).await?;
@@ -111,7 +112,7 @@ impl Sent {
 }
 
 /// Two customers who order again and again, and want more than there is; returns when every order is closed.
-async fn customers(scene: &Scene, chance: &mut Chance) -> Result<Vec<JobId>> {
+async fn customers(scene: &Scene, quiet: &Mutex<()>, chance: &mut Chance) -> Result<Vec<JobId>> {
     let chain = &scene.world.chain;
     let offer = scene.offer.parse::<OfferId>()?.0;
     let (mut closed, mut reverted) = (Vec::new(), 0);
@@ -140,8 +141,12 @@ async fn customers(scene: &Scene, chance: &mut Chance) -> Result<Vec<JobId>> {
         let customer = if chance.below(2) == 0 { &chain.actors.customer } else { &chain.actors.rival };
         let spec = spec(scene, gpus, chance);
         let order = RawOrder { offer, gpus, seconds: 120, spec: spec.as_bytes() };
-        // While the chain is being reorganised, or the offer says that it has nothing, it is tried again.
-        if let Ok((id, sent)) = chain.send_order(customer, &order).await {
+        let sent = {
+            let _quiet = quiet.lock().await;
+            chain.send_order(customer, &order).await
+        };
+        // Where the offer says that it has nothing, it is tried again.
+        if let Ok((id, sent)) = sent {
             open.push(Sent { id, gpus, tx: *sent.tx_hash() });
             let count = closed.len() + open.len();
             if count.is_multiple_of(20) {
@@ -172,16 +177,18 @@ fn spec(scene: &Scene, gpus: u16, chance: &mut Chance) -> String {
 async fn bad_day(
     scene: &Scene,
     endpoint: &mut Endpoint,
+    quiet: &Mutex<()>,
     chance: &mut Chance,
     over: &AtomicBool,
 ) -> Result<BTreeMap<String, usize>> {
     let chain = &scene.world.chain;
     let mut faults = BTreeMap::<String, usize>::new();
     while !over.load(Ordering::Relaxed) {
-        tokio::time::sleep(chance.seconds(5, 15)).await;
+        tokio::time::sleep(chance.seconds(10, 25)).await;
         let fault = match chance.below(8) {
             0..=2 => {
                 let depth = 1 + chance.below(DEEPEST);
+                let _quiet = quiet.lock().await;
                 chain.reorganise(depth).await?;
                 format!("reorganisation of {depth}")
             }
