@@ -25,8 +25,12 @@ const SELECTOR: &str = "app.kubernetes.io/name=hawser";
 pub async fn kill(client: &Client) -> Result<()> {
     let names = names(client).await?;
     ensure!(!names.is_empty(), "there is no operator to kill");
-    let killed = kill_processes()?;
-    ensure!(killed > 0 || !is_local(), "the operator's pod is there, but no process of it on this machine");
+    // One that follows a killed one may not have begun yet.
+    wait::until("the operator's process is killed", Duration::from_mins(1), async || {
+        let killed = kill_processes()?;
+        Ok(if killed > 0 || !is_local() { Ok(()) } else { Err(format!("no process of {names:?} on this machine")) })
+    })
+    .await?;
     remove(client, &names).await
 }
 
