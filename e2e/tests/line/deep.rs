@@ -48,7 +48,7 @@ impl Chance {
 }
 
 #[tokio::test]
-#[ignore = "deep: half an hour, and it reorganises the chain of the local cluster's anvil"]
+#[ignore = "deep: a quarter of an hour, and it reorganises the chain of the local cluster's anvil"]
 async fn two_hundred_orders_on_a_bad_day_leave_no_token_unaccounted_for() -> Result<()> {
     let seed = std::env::var("HAWSER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     println!("HAWSER_SEED={seed} draws the same faults again");
