@@ -2,6 +2,9 @@
 
 use alloy::primitives::U256;
 
+/// Digits after the point of a chain's own coin.
+pub(crate) const COIN_DECIMALS: u8 = 18;
+
 /// Smallest units of a decimal number of whole tokens; otherwise what is wrong with the number.
 pub(crate) fn units(text: &str, decimals: u8) -> Result<U256, String> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

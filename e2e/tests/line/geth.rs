@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use alloy::primitives::U256;
 use anyhow::{Context, Result, ensure};
-use hawser_crds::{Confirmations, Finality, GpuOffer, Withdraw, condition};
+use hawser_crds::{Confirmations, Earnings, Finality, GpuOffer, Withdraw, condition};
 use hawser_e2e::chain::{Actors, Chain};
 use hawser_e2e::geth::Geth;
 use hawser_e2e::world::{client, jobs};
@@ -52,15 +52,13 @@ async fn settles_after_a_block(scene: &Scene) -> Result<()> {
     earnings_agree(scene).await
 }
 
-/// The operator sends what was earned to the payout address, and says so; then not again before the interval is over.
+/// The operator sends what was earned to the payout address, and says so.
 async fn earnings_are_paid_out(scene: &Scene) -> Result<()> {
     let chain = &scene.world.chain;
     let (earned, held) = (scene.books().await?.provider, chain.held(chain.actors.payout.address).await?);
     network::withdraw(&scene.client, NETWORK, &Withdraw::default()).await?;
-    let token = chain.token.to_checksum(None);
     wait::until("status.earnings says what was withdrawn", Duration::from_mins(2), async || {
-        let status = network::status(&scene.client, NETWORK).await?;
-        let told = status.earnings.into_iter().find(|earned| earned.token == token).context("no earnings")?;
+        let told = told(scene).await?.context("no earnings")?;
         let withdrawn = chain.units(&told.withdrawn).await?;
         let right = withdrawn == earned && told.credit == "0" && told.withdrawn_at.is_some();
         Ok(if right { Ok(()) } else { Err(format!("{earned} units were earned, and it says {told:?}")) })
@@ -96,15 +94,20 @@ async fn taken_when_final(scene: &Scene, placed: &Placed) -> Result<()> {
     .await
 }
 
+/// What the operator tells of its earnings in the chain's token.
+async fn told(scene: &Scene) -> Result<Option<Earnings>> {
+    let token = scene.world.chain.token.to_checksum(None);
+    let status = network::status(&scene.client, NETWORK).await?;
+    Ok(status.earnings.into_iter().find(|earned| earned.token == token))
+}
+
 /// What the operator tells of its earnings is what the market owes the provider.
 async fn earnings_agree(scene: &Scene) -> Result<()> {
     let chain = &scene.world.chain;
-    let token = chain.token.to_checksum(None);
     // The status is written every 15 seconds.
     wait::until("status.earnings is the market's credit", Duration::from_mins(1), async || {
-        let status = network::status(&scene.client, NETWORK).await?;
-        let Some(earned) = status.earnings.into_iter().find(|earned| earned.token == token) else {
-            return Ok(Err(format!("there are no earnings in {token}")));
+        let Some(earned) = told(scene).await? else {
+            return Ok(Err(format!("there are no earnings in {}", chain.token)));
         };
         let owed = scene.books().await?.provider;
         let (credit, pending) = (chain.units(&earned.credit).await?, chain.units(&earned.pending).await?);

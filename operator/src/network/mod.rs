@@ -20,7 +20,7 @@ pub use evm::{AwsKeys, KmsKey, KmsSpec, Network, RemoteSigner, Wallet, WalletErr
 pub use market::{ChainJob, ChainOffer, GpuSeconds, JobStatus, OfferTerms, Token, WeiPerGas};
 pub use observed::{Block, Connection, Disconnected, Head, Observed};
 pub use order::{Cursor, Order};
-pub(crate) use past::{COIN_DECIMALS, stored};
+pub(crate) use past::stored;
 pub use past::{Past, Withdrawn};
 pub use spec::{NetworkSpec, StallLimit};
 pub(crate) use spec::{address, http_url};

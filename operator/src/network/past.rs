@@ -6,10 +6,7 @@ use alloy::primitives::{Address, U256};
 use hawser_crds::{self as crd, DepinNetworkStatus};
 
 use super::{Block, Cursor};
-use crate::amount;
-
-/// Digits after the point of a chain's own coin.
-pub(crate) const COIN_DECIMALS: u8 = 18;
+use crate::amount::{self, COIN_DECIMALS};
 
 /// Token units that left the market for the provider's payout address, by token.
 pub type Withdrawn = BTreeMap<Address, U256>;

@@ -255,15 +255,17 @@ pub fn start(spec: NetworkSpec) -> (Network, CancellationToken) {
 }
 
 pub fn start_with(spec: NetworkSpec, wallet: Wallet) -> (Network, CancellationToken) {
-    let cancel = CancellationToken::new();
-    (Network::start(spec, wallet, &Past::default(), cancel.clone()).unwrap(), cancel)
+    start_from(spec, wallet, &Past::default())
 }
 
 /// What a restarted operator starts, which knows what an earlier one had stored.
 pub fn start_again(spec: NetworkSpec, past: &Past) -> (Network, CancellationToken) {
+    start_from(spec, WalletKey::from_hex(OPERATOR.as_bytes()).unwrap().into(), past)
+}
+
+fn start_from(spec: NetworkSpec, wallet: Wallet, past: &Past) -> (Network, CancellationToken) {
     let cancel = CancellationToken::new();
-    let key = WalletKey::from_hex(OPERATOR.as_bytes()).unwrap();
-    (Network::start(spec, key.into(), past, cancel.clone()).unwrap(), cancel)
+    (Network::start(spec, wallet, past, cancel.clone()).unwrap(), cancel)
 }
 
 /// A provider whose transactions are signed with a key.

@@ -6,9 +6,9 @@ use hawser_crds::{DepinNetwork, DepinNetworkStatus, Head, WalletStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::amount;
+use crate::amount::{self, COIN_DECIMALS};
 use crate::controllers::conditions::{Conditions, Truth, find, is_true};
-use crate::network::{self, COIN_DECIMALS, Connection, Disconnected, Observed};
+use crate::network::{self, Connection, Disconnected, Observed};
 
 /// Whether the network runs as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
