@@ -52,60 +52,75 @@ impl Which<'_> {
     }
 }
 
-/// With `keep` the cluster is left as it is after the tests on it.
-pub(crate) fn run(layout: &Layout, which: Which<'_>, keep: bool, tally: &mut Tally) {
-    let mut cluster = None;
-    tally.check("cluster up", || {
-        // A fresh one: what an earlier run left must neither help nor hinder. An existing cluster is not touched by this.
-        Cluster::down()?;
-        cluster = Some(Cluster::up()?);
-        Ok(())
-    });
-    if let Some(cluster) = &cluster {
-        on_cluster(layout, cluster, which, keep, tally);
+/// A cluster that is up, and everything compiled and pushed that is run on it.
+pub(crate) struct Prepared {
+    cluster: Cluster,
+    programs: Vec<TestProgram>,
+    variables: Variables,
+}
+
+impl Prepared {
+    /// `None` where something is missing: that is counted, and unless it is to be kept no cluster is left.
+    pub(crate) fn new(layout: &Layout, keep: bool, tally: &mut Tally) -> Option<Self> {
+        let mut cluster = None;
+        tally.check("cluster up", || {
+            // A fresh one: what an earlier run left must neither help nor hinder. An existing cluster is not touched by this.
+            Cluster::down()?;
+            cluster = Some(Cluster::up()?);
+            Ok(())
+        });
+        let cluster = cluster?;
+        let mut made = None;
+        tally.check("tests and images", || {
+            debian::require_for_images(artifacts::DEBIAN_PACKAGES)?;
+            let programs = workspace::test_programs(layout)?;
+            let mut variables = artifacts::publish(layout, cluster.endpoints())?;
+            if cluster.is_ours() {
+                variables.push(("HAWSER_GETH", geth(layout)?.display().to_string()));
+            }
+            made = Some((programs, variables));
+            Ok(())
+        });
+        let Some((programs, variables)) = made else {
+            if !keep {
+                tally.check("cluster down", Cluster::down);
+            }
+            return None;
+        };
+        Some(Self { cluster, programs, variables })
     }
-    if cluster.is_some_and(|cluster| !cluster.is_ours()) {
-        if matches!(which, Which::Quick(_)) {
-            println!("not run here: the cards of the NVML double, the local cluster's ups and downs");
+
+    fn tests(&self, name: &str, options: &[String], expected: Expected, tally: &mut Tally) {
+        match program(&self.programs, name) {
+            Ok(program) => {
+                let mut test = run_of(program, &self.variables);
+                test.args(["--test-threads=1", "--nocapture"]).args(options);
+                tally.tests(name, &mut test, rust_harness, expected);
+            }
+            Err(error) => tally.check(name, || Err(error)),
         }
-    } else if !keep {
-        tally.check("cluster down leaves nothing behind", Cluster::down);
     }
 }
 
-fn on_cluster(layout: &Layout, cluster: &Cluster, which: Which<'_>, keep: bool, tally: &mut Tally) {
-    let mut prepared = None;
-    tally.check("images", || {
-        debian::require_for_images(artifacts::DEBIAN_PACKAGES)?;
-        let programs = workspace::test_programs(layout)?;
-        prepared = Some((programs, artifacts::publish(layout, cluster.endpoints())?));
-        Ok(())
-    });
-    let Some((programs, mut variables)) = prepared else { return };
-    if cluster.is_ours() {
-        tally.check("geth", || {
-            variables.push(("HAWSER_GETH", geth(layout)?.display().to_string()));
-            Ok(())
-        });
-    }
-    let mut tests = |name: &str, options: &[String], expected| match program(&programs, name) {
-        Ok(program) => {
-            let mut test = run_of(program, &variables);
-            test.args(["--test-threads=1", "--nocapture"]).args(options);
-            tally.tests(name, &mut test, rust_harness, expected);
-        }
-        Err(error) => tally.check(name, || Err(error)),
-    };
-    tests(LINE, &which.of_line(cluster.is_ours()), which.expected(cluster.is_ours()));
+/// With `keep` the cluster is left as it is after the tests on it.
+pub(crate) fn run(prepared: &Prepared, which: Which<'_>, keep: bool, tally: &mut Tally) {
+    let ours = prepared.cluster.is_ours();
+    prepared.tests(LINE, &which.of_line(ours), which.expected(ours), tally);
     if let Which::Quick(filter @ [_, ..]) = which {
-        return tally.check("each --filter names a test", || each_names_a_test(program(&programs, LINE)?, filter));
+        tally.check("each --filter names a test", || each_names_a_test(program(&prepared.programs, LINE)?, filter));
     }
-    if which.is_all_quick() && cluster.is_ours() {
+    if which.is_all_quick() && ours {
         let ignored = ["--ignored".to_owned()];
-        tests(CARDS, &ignored, Expected::Some);
+        prepared.tests(CARDS, &ignored, Expected::Some, tally);
         if !keep {
-            tests(LIFE_CYCLE, &ignored, Expected::Some);
+            prepared.tests(LIFE_CYCLE, &ignored, Expected::Some, tally);
         }
+    }
+    if ours && !keep {
+        tally.check("cluster down leaves nothing behind", Cluster::down);
+    }
+    if !ours && matches!(which, Which::Quick(_)) {
+        println!("not run here: the cards of the NVML double, the local cluster's ups and downs");
     }
 }
 

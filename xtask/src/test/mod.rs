@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check that there is, closed by one line of counts.
 
+mod beside;
 mod charts;
 mod contracts;
 mod end_to_end;
@@ -14,7 +15,8 @@ use hawser_local::Layout;
 
 use clap::ValueEnum as _;
 
-use end_to_end::Which;
+use beside::Beside;
+use end_to_end::{Prepared, Which};
 use tally::Tally;
 
 /// Options of `cargo xtask test`.
@@ -70,28 +72,21 @@ impl Options {
     }
 }
 
-/// Runs the parts, cheapest refusals first, and prints `N passed, N failed`.
+/// Runs the parts and prints `N passed, N failed`.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let begun = Instant::now();
-    let parts = options.parts()?;
+    let mut parts = options.parts()?;
     let layout = Layout::of_this_machine()?;
-    let wanted = |part| parts.contains(&part);
     let mut tally = Tally::default();
-    if wanted(Part::Rust) {
-        rust::checks(&layout, &mut tally);
+    let all = parts.len();
+    parts.retain(|part| *part != Part::EndToEnd);
+    if all == parts.len() || options.deep {
+        without_cluster(&layout, &parts, options.deep, &mut tally);
     }
-    if wanted(Part::Contracts) {
-        contracts::run(&layout, options.deep, &mut tally);
-    }
-    if wanted(Part::Charts) {
-        charts::run(&layout, &mut tally);
-    }
-    if wanted(Part::Rust) {
-        rust::tests(&layout, &mut tally);
-    }
-    if wanted(Part::EndToEnd) {
+    if all > parts.len() {
         let which = if options.deep { Which::Deep } else { Which::Quick(&options.filter) };
-        end_to_end::run(&layout, which, options.keep, &mut tally);
+        let beside = if options.deep { &[] } else { parts.as_slice() };
+        with_cluster(&layout, which, options.keep, beside, &mut tally);
     }
     println!("\n{}", tally.account(begun.elapsed()));
     // CI reads this line: it stands alone.
@@ -100,6 +95,37 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("not everything passed");
     }
     Ok(())
+}
+
+/// Cheapest refusals first.
+fn without_cluster(layout: &Layout, parts: &[Part], deep: bool, tally: &mut Tally) {
+    let wanted = |part| parts.contains(&part);
+    if wanted(Part::Rust) {
+        rust::checks(layout, tally);
+    }
+    if wanted(Part::Contracts) {
+        contracts::run(layout, deep, tally);
+    }
+    if wanted(Part::Charts) {
+        charts::run(layout, tally);
+    }
+    if wanted(Part::Rust) {
+        rust::tests(layout, tally);
+    }
+}
+
+/// The others are begun when everything that both need is compiled: cargo lets only one of them compile at a time.
+fn with_cluster(layout: &Layout, which: Which<'_>, keep: bool, beside: &[Part], tally: &mut Tally) {
+    let prepared = Prepared::new(layout, keep, tally);
+    let others = (!beside.is_empty()).then(|| Beside::start(beside));
+    if let Some(prepared) = &prepared {
+        end_to_end::run(prepared, which, keep, tally);
+    }
+    match others {
+        None => {}
+        Some(Ok(others)) => others.finish(tally),
+        Some(Err(error)) => tally.check("the other parts", || Err(error)),
+    }
 }
 
 #[cfg(test)]

@@ -72,7 +72,13 @@ impl Tally {
     fn step(&mut self, name: &str, run: impl FnOnce() -> Result<(usize, usize)>) {
         println!("\n=== {name}");
         let begun = Instant::now();
-        let (passed, failed) = run().unwrap_or_else(|error| {
+        let counts = run();
+        self.count(name, begun, counts);
+    }
+
+    /// Takes in what was `begun` before; an error of it is one failure.
+    pub(crate) fn count(&mut self, name: &str, begun: Instant, counts: Result<(usize, usize)>) {
+        let (passed, failed) = counts.unwrap_or_else(|error| {
             eprintln!("error: {error:#}");
             (0, 1)
         });
@@ -91,6 +97,15 @@ impl Tally {
         _ = write!(text, "all of it took {:.0} s", whole.as_secs_f32());
         text
     }
+}
+
+/// The line that closes a run of `cargo xtask test`.
+pub(crate) fn closing_line(output: &str) -> Option<(usize, usize)> {
+    let numbers = |line: &str| {
+        let (passed, failed) = line.strip_suffix(" failed")?.split_once(" passed, ")?;
+        Some((passed.parse().ok()?, failed.parse().ok()?))
+    };
+    output.lines().rev().find_map(numbers)
 }
 
 /// Counts in the output of Rust's own test harness.
@@ -135,6 +150,16 @@ mod tests {
         let output =
             "Ran 9 test suites in 1.2s (3.4s CPU time): 87 tests passed, 2 failed, 0 skipped (89 total tests)\n";
         assert_eq!(forge(output), Some((87, 2)));
+    }
+
+    #[test]
+    fn a_run_is_counted_by_its_closing_line_alone() {
+        let step = "=== cargo fmt: 1 passed, 0 failed, 0.4 s\n";
+        assert_eq!(
+            closing_line(&format!("{step}all of it took 9 s\n464 passed, 2 failed\nerror: not all\n")),
+            Some((464, 2))
+        );
+        assert_eq!(closing_line(step), None);
     }
 
     #[test]
