@@ -2,10 +2,13 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use hawser_crds::{ComputeJob, Phase};
-use hawser_e2e::operator;
+use hawser_e2e::{operator, wait};
 use kube::ResourceExt;
 
 use crate::scene::{Placed, Scene, sleep};
+
+/// The sidecar's container.
+const METER: &str = "meter";
 
 #[tokio::test]
 async fn an_operator_killed_while_the_job_runs_changes_no_sum() -> Result<()> {
@@ -47,12 +50,33 @@ async fn a_pod_that_ends_while_the_operator_is_down_is_still_paid() -> Result<()
         let phases: Vec<_> = pods.iter().filter_map(|pod| pod.status.as_ref()?.phase.clone()).collect();
         Ok(if phases == ["Succeeded"] { Ok(()) } else { Err(format!("{phases:?}")) })
     };
-    hawser_e2e::wait::until("the pod ended unseen", Duration::from_mins(1), over).await?;
+    wait::until("the pod ended unseen", Duration::from_mins(1), over).await?;
     operator::start(&scene.client).await?;
     settles(&scene, &placed, Phase::Succeeded).await?;
     let used = scene.world.chain.job(placed.order.id).await?.used;
     // Fifteen seconds on two GPUs, less what start and end may miss.
     ensure!((24..=40).contains(&used), "{used} GPU-seconds were paid for 15 s on 2 GPUs");
+    scene.clear().await
+}
+
+#[tokio::test]
+async fn a_program_that_begins_and_ends_while_no_operator_is_there_is_paid() -> Result<()> {
+    let scene = Scene::with_gpus("unbegun", 2).await?;
+    let placed = scene.order(&scene.wish(2, 180, &sleep(4))).await?;
+    // Kubelet starts the program a moment after it has seen this, and only an operator can tell meter when.
+    wait::until("meter lets the program go", Duration::from_mins(1), async || {
+        let pods = placed.order.pods(&scene.client).await?;
+        let released = pods.iter().any(|pod| {
+            let containers = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
+            containers.into_iter().any(|container| container.name == METER && container.started == Some(true))
+        });
+        Ok(if released { Ok(()) } else { Err(format!("{} pods", pods.len())) })
+    })
+    .await?;
+    operator::kill(&scene.client).await?;
+    settles(&scene, &placed, Phase::Succeeded).await?;
+    let used = scene.world.chain.job(placed.order.id).await?.used;
+    ensure!((6..=16).contains(&used), "{used} GPU-seconds were paid for 4 s on 2 GPUs");
     scene.clear().await
 }
 

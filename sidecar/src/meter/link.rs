@@ -5,13 +5,15 @@ use std::{path::PathBuf, time::Duration};
 use hawser_proto::attestation::{
     OperatorMessage, SidecarMessage, attestation_client::AttestationClient, operator_message,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// Less than an operator needs to come back: a customer's program waits for the word that it may start.
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
+/// The pod ends: what the operator has not said by then is not waited for much longer.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Where the operator is.
 #[derive(Clone, Debug)]
@@ -42,8 +44,8 @@ enum LinkError {
     Ended,
 }
 
-/// Runs until nobody listens to `events`.
-pub(crate) async fn run(operator: Operator, events: mpsc::Sender<Event>) {
+/// Runs until nobody listens to `events`. `ending` becomes true when the pod ends.
+pub(crate) async fn run(operator: Operator, events: mpsc::Sender<Event>, mut ending: watch::Receiver<bool>) {
     let mut wait = FIRST_WAIT;
     while !events.is_closed() {
         let mut answered = false;
@@ -51,11 +53,13 @@ pub(crate) async fn run(operator: Operator, events: mpsc::Sender<Event>) {
         if events.send(Event::Closed).await.is_err() {
             return;
         }
-        wait = if answered { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
+        let longest = if *ending.borrow_and_update() { LAST_WAIT } else { LONGEST_WAIT };
+        wait = if answered { FIRST_WAIT } else { (wait * 2).min(longest) };
         // All sidecars lose the operator at the same moment: they must not all come back at the same one.
         let pause = wait.mul_f64(rand::random_range(0.5..1.0));
         tracing::warn!(operator = operator.url, %error, again_in = ?pause, "no stream to the operator");
-        tokio::time::sleep(pause).await;
+        // A pod that ends meanwhile asks at once.
+        _ = tokio::time::timeout(pause, ending.changed()).await;
     }
 }
 

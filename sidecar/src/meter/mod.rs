@@ -18,7 +18,7 @@ use hawser_proto::attestation::{Hello, OperatorMessage, SidecarMessage, operator
 use jiff::Timestamp;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, watch},
 };
 
 pub(crate) use config::Config;
@@ -37,7 +37,8 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let mut ended = signal(SignalKind::terminate())?;
     let mut meter = Meter::start(config)?;
     let (events, mut happens) = mpsc::channel(256);
-    let link = tokio::spawn(link::run(config.operator(), events));
+    let (ends, ending) = watch::channel(false);
+    let link = tokio::spawn(link::run(config.operator(), events, ending));
     loop {
         let now = meter.clock.now();
         if meter.session.done(now) {
@@ -54,6 +55,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
             _ = ended.recv() => {
                 tracing::info!("the pod ends");
                 meter.session.terminate(meter.clock.now());
+                ends.send_replace(true);
             }
             Some(event) = happens.recv() => meter.happened(event).await?,
             () = report => meter.report().await?,

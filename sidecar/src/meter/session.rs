@@ -18,8 +18,13 @@ use super::evidence::{Evidence, EvidenceError};
 /// After SIGTERM, how long to wait for the operator to say when the customer's container ended: it knows from kubelet,
 /// and a count up to the signal would bill the second that kubelet took to notice.
 const WAIT_FOR_END: SignedDuration = SignedDuration::from_secs(3);
+/// After SIGTERM, how long to wait for an operator that is away and has not said when the customer's container began:
+/// without that nothing counts. What is left of the pod's grace period (30 s) is for the last report.
+const WAIT_FOR_BEGIN: SignedDuration = SignedDuration::from_secs(24);
 /// After SIGTERM, how long to try to deliver the last report. It also stands in the termination message.
 const WAIT_FOR_DELIVERY: SignedDuration = SignedDuration::from_secs(8);
+/// The same for a last report that was made late.
+const WAIT_FOR_LATE_DELIVERY: SignedDuration = SignedDuration::from_secs(3);
 /// Reports on the way that the operator has not confirmed.
 const WINDOW: usize = 64;
 /// With so many reports unconfirmed the interval is doubled, with twice as many it is three times as long, and so on:
@@ -64,15 +69,23 @@ pub(crate) struct Session {
     job: Job,
     key: PrivateKeySigner,
     memory: Memory,
-    /// Sequence to send next on the present stream; none before the operator took us.
-    sending: Option<u64>,
+    /// The present stream; none before the operator took us.
+    stream: Option<Stream>,
     stop: Option<Timestamp>,
     terminating: Option<Timestamp>,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Stream {
+    /// Sequence to send next.
+    next: u64,
+    /// When the operator took us.
+    since: Timestamp,
+}
+
 impl Session {
     pub(crate) fn new(job: Job, key: PrivateKeySigner, memory: Memory) -> Self {
-        Self { job, key, memory, sending: None, stop: None, terminating: None }
+        Self { job, key, memory, stream: None, stop: None, terminating: None }
     }
 
     pub(crate) fn memory(&self) -> &Memory {
@@ -89,7 +102,7 @@ impl Session {
 
     /// First message on a new stream: prove that we hold the key, the first time also whose pod we are.
     pub(crate) fn open(&mut self, nonce: B256, token: &str) -> Result<SidecarMessage, alloy::signers::Error> {
-        self.sending = None;
+        self.stream = None;
         let hash = session_proof_hash(self.job.market, self.job.id, nonce);
         let proof = self.key.sign_hash_sync(&hash)?.as_bytes().to_vec();
         let (job_id, attestor) = (self.job.id.0.to_vec(), self.key.address().to_vec());
@@ -105,12 +118,12 @@ impl Session {
 
     /// The stream is gone.
     pub(crate) fn lost(&mut self) {
-        self.sending = None;
+        self.stream = None;
     }
 
     pub(crate) fn receive(&mut self, message: OperatorMessage, now: Timestamp) -> Result<Vec<Effect>, EvidenceError> {
         match message.message {
-            Some(operator_message::Message::Ack(Ack { next_sequence })) => Ok(self.acknowledged(next_sequence)),
+            Some(operator_message::Message::Ack(Ack { next_sequence })) => Ok(self.acknowledged(next_sequence, now)),
             Some(operator_message::Message::Rejected(rejected)) => Ok(vec![self.rejected(&rejected)]),
             Some(operator_message::Message::Directive(Directive { directive: Some(directive) })) => {
                 self.directed(directive, now)
@@ -120,9 +133,9 @@ impl Session {
         }
     }
 
-    fn acknowledged(&mut self, next: u64) -> Vec<Effect> {
+    fn acknowledged(&mut self, next: u64, now: Timestamp) -> Vec<Effect> {
         self.memory.enrolled = true;
-        self.sending.get_or_insert(next);
+        self.stream.get_or_insert(Stream { next, since: now });
         if let Some(evidence) = &mut self.memory.evidence {
             evidence.confirmed(next);
         }
@@ -132,7 +145,7 @@ impl Session {
     }
 
     fn rejected(&mut self, rejected: &Rejected) -> Effect {
-        self.sending = None;
+        self.stream = None;
         if rejected.reason() == RejectReason::Unauthenticated {
             self.memory.enrolled = false;
         }
@@ -196,7 +209,7 @@ impl Session {
         let times = 1 + evidence.pending().len() / STRETCH;
         let interval = self.job.interval.saturating_mul(i32::try_from(times).unwrap_or(i32::MAX));
         let regular = evidence.chain().time().saturating_add(interval).unwrap_or(Timestamp::MAX);
-        Some(self.terminating.map_or(regular, |at| regular.min(plus(at, WAIT_FOR_END))))
+        Some(self.patience().map_or(regular, |until| regular.min(until)))
     }
 
     /// Makes a report; the last one where the end is known, or nobody is there who would tell it.
@@ -222,7 +235,9 @@ impl Session {
         match &self.memory.evidence {
             None => true,
             Some(evidence) => {
-                evidence.chain().finished() && (evidence.pending().is_empty() || now >= plus(at, WAIT_FOR_DELIVERY))
+                let delivered_by =
+                    plus(at, WAIT_FOR_DELIVERY).max(plus(evidence.chain().time(), WAIT_FOR_LATE_DELIVERY));
+                evidence.chain().finished() && (evidence.pending().is_empty() || now >= delivered_by)
             }
         }
     }
@@ -232,9 +247,19 @@ impl Session {
     }
 
     fn last_is_due(&self, now: Timestamp) -> bool {
-        let told = self.stop.is_some();
-        let nobody_tells = self.terminating.is_some_and(|at| self.sending.is_none() || now >= plus(at, WAIT_FOR_END));
-        told || nobody_tells
+        self.stop.is_some() || self.patience().is_some_and(|until| now >= until)
+    }
+
+    /// Until when an ending pod waits for the operator's word on the program's begin and end.
+    fn patience(&self) -> Option<Timestamp> {
+        let at = self.terminating?;
+        Some(match (self.memory.begin, self.stream) {
+            (Some(_), None) => at,
+            (Some(_), Some(_)) => plus(at, WAIT_FOR_END),
+            // It was there when the pod ended: it would have told a begin.
+            (None, Some(stream)) if stream.since <= at => plus(at, WAIT_FOR_END),
+            (None, _) => plus(at, WAIT_FOR_BEGIN),
+        })
     }
 
     fn count(&self, now: Timestamp) -> GpuSeconds {
@@ -246,15 +271,13 @@ impl Session {
     }
 
     fn send_pending(&mut self, effects: &mut Vec<Effect>) {
-        let (Some(next), Some(evidence)) = (self.sending, &self.memory.evidence) else { return };
-        let in_window = evidence.pending().iter().take(WINDOW).filter(|line| line.sequence >= next);
-        let mut sent = next;
-        for line in in_window {
-            sent = line.sequence + 1;
+        let (Some(stream), Some(evidence)) = (&mut self.stream, &self.memory.evidence) else { return };
+        let first = stream.next;
+        for line in evidence.pending().iter().take(WINDOW).filter(|line| line.sequence >= first) {
+            stream.next = line.sequence + 1;
             let message = Some(sidecar_message::Message::Report(line.message()));
             effects.push(Effect::Send(SidecarMessage { message }));
         }
-        self.sending = Some(sent);
     }
 }
 

@@ -169,6 +169,60 @@ fn with_the_operator_gone_the_last_report_is_made_at_once_and_left_in_the_termin
     assert_eq!((message.voucher.gpu_seconds, message.last, message.lines.len()), (GpuSeconds(32), true, 1));
 }
 
+/// Started at 0; the operator was lost before it said when the customer's container began.
+fn unbegun() -> Session {
+    let mut session = fresh();
+    session.open(B256::ZERO, "token").unwrap();
+    told(&mut session, ack(0), 0);
+    told(&mut session, started(0), 0);
+    told(&mut session, ack(1), 1);
+    session.lost();
+    session
+}
+
+#[test]
+fn a_program_that_ended_before_its_begin_was_told_is_paid_when_the_operator_comes_back() {
+    let mut session = unbegun();
+    session.terminate(at(5));
+    assert_eq!(session.report_due(at(5)), Some(at(10)));
+    assert_eq!(reported(&mut session, 10), []);
+    assert_eq!(session.report_due(at(10)), Some(at(20)));
+    session.open(B256::ZERO, "token").unwrap();
+    assert_eq!(sent(&told(&mut session, ack(1), 18)), [(1, 0)]);
+    assert_eq!(session.report_due(at(18)), Some(at(20)), "the operator reads the chain first");
+    told(&mut session, begin(2), 27);
+    told(&mut session, stop(4), 27);
+    assert_eq!(reported(&mut session, 27), [(2, 4)]);
+    assert!(session.termination_message().unwrap().last);
+    assert!(!session.done(at(28)), "it was sent just now");
+    told(&mut session, ack(3), 28);
+    assert!(session.done(at(28)));
+}
+
+#[test]
+fn a_begin_that_nobody_tells_is_waited_for_no_longer_than_the_grace_period_allows() {
+    let mut session = unbegun();
+    session.terminate(at(5));
+    session.report(at(10), samples()).unwrap();
+    session.report(at(20), samples()).unwrap();
+    assert_eq!(session.report_due(at(20)), Some(at(29)));
+    session.report(at(29), samples()).unwrap();
+    let message = session.termination_message().unwrap();
+    assert_eq!((message.voucher.gpu_seconds, message.last), (GpuSeconds(0), true));
+    assert!(session.done(at(32)) && !session.done(at(31)));
+}
+
+#[test]
+fn an_operator_that_is_there_and_tells_no_begin_knows_of_none() {
+    let mut session = unbegun();
+    session.open(B256::ZERO, "token").unwrap();
+    told(&mut session, ack(1), 2);
+    session.terminate(at(5));
+    assert_eq!(session.report_due(at(5)), Some(at(8)));
+    session.report(at(8), samples()).unwrap();
+    assert!(session.termination_message().unwrap().last);
+}
+
 #[test]
 fn a_container_that_ended_does_not_end_meter_or_kubelet_would_start_it_again() {
     let mut session = running();

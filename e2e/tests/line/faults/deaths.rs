@@ -15,7 +15,7 @@ async fn an_operator_that_dies_at_any_moment_of_a_transaction_starts_once_and_cl
     let mut orders = Vec::new();
     for moment in [Moment::BeforeSent, Moment::Sent, Moment::Mined] {
         let mut starting = endpoint.catch(startJobsCall::SELECTOR, moment);
-        // Longer than no operator is there: of a program that began and ended meanwhile nobody would know how long it ran.
+        // Longer than no operator is there: the first death meets a job that is to start, the second one that is to be paid.
         let order = scene.order(&scene.wish(1, 300, &sleep(30))).await?.order;
         starting.came(SOON).await?;
         let mut claiming = endpoint.catch(claimCall::SELECTOR, moment);
