@@ -25,7 +25,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "docker-registry", file: "bin/docker-registry" },
 ];
 
-/// What images are made with.
+/// What images are made with; the cluster's own pause image is one.
 const IMAGES: &[Package] = &[
     Package { name: "buildah", file: "bin/buildah" },
     Package { name: "ca-certificates", file: "etc/ssl/certs/ca-certificates.crt" },
@@ -38,7 +38,7 @@ pub(crate) const RUNC: &str = "/usr/sbin/runc";
 
 /// Installs what the cluster needs of Debian.
 pub(crate) fn install_missing() -> Result<()> {
-    require(PACKAGES)
+    require(&[PACKAGES, IMAGES].concat())
 }
 
 /// Makes sure that images can be made, and that the packages are there which go into them.
