@@ -59,12 +59,18 @@ fn told(session: &mut Session, message: operator_message::Message, second: i64) 
     session.receive(OperatorMessage { message: Some(message) }, at(second)).unwrap()
 }
 
-/// Started at 0, begun at 1, everything so far confirmed.
-fn running() -> Session {
+/// Started at 0.
+fn waiting() -> Session {
     let mut session = fresh();
     session.open(B256::ZERO, "token").unwrap();
     told(&mut session, ack(0), 0);
     told(&mut session, started(0), 0);
+    session
+}
+
+/// Started at 0, begun at 1, everything so far confirmed.
+fn running() -> Session {
+    let mut session = waiting();
     told(&mut session, begin(1), 1);
     told(&mut session, ack(1), 1);
     session
@@ -171,10 +177,7 @@ fn with_the_operator_gone_the_last_report_is_made_at_once_and_left_in_the_termin
 
 /// Started at 0; the operator was lost before it said when the customer's container began.
 fn unbegun() -> Session {
-    let mut session = fresh();
-    session.open(B256::ZERO, "token").unwrap();
-    told(&mut session, ack(0), 0);
-    told(&mut session, started(0), 0);
+    let mut session = waiting();
     told(&mut session, ack(1), 1);
     session.lost();
     session
