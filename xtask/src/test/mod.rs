@@ -75,17 +75,18 @@ impl Options {
 /// Runs the parts and prints `N passed, N failed`.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let begun = Instant::now();
-    let mut parts = options.parts()?;
+    let (on_cluster, others): (Vec<_>, Vec<_>) = options.parts()?.into_iter().partition(|part| *part == Part::EndToEnd);
     let layout = Layout::of_this_machine()?;
     let mut tally = Tally::default();
-    let all = parts.len();
-    parts.retain(|part| *part != Part::EndToEnd);
-    if all == parts.len() || options.deep {
-        without_cluster(&layout, &parts, options.deep, &mut tally);
-    }
-    if all > parts.len() {
+    // Deep tests take all of the machine: one part after the other.
+    let beside = if on_cluster.is_empty() || options.deep {
+        without_cluster(&layout, &others, options.deep, &mut tally);
+        &[]
+    } else {
+        others.as_slice()
+    };
+    if !on_cluster.is_empty() {
         let which = if options.deep { Which::Deep } else { Which::Quick(&options.filter) };
-        let beside = if options.deep { &[] } else { parts.as_slice() };
         with_cluster(&layout, which, options.keep, beside, &mut tally);
     }
     println!("\n{}", tally.account(begun.elapsed()));
