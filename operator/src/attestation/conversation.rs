@@ -64,7 +64,12 @@ impl<R: TokenReviewer> Conversation<R> {
         let proven = match self.prove(nonce, first).await {
             Ok(proven) => proven,
             Err((blame, refusal)) => {
-                tracing::warn!(%peer, %refusal, "sidecar refused");
+                if refusal.reason == RejectReason::UnknownJob {
+                    // All of them come so to an operator that began while its network is away.
+                    tracing::info!(%peer, %refusal, "sidecar has to wait");
+                } else {
+                    tracing::warn!(%peer, %refusal, "sidecar refused");
+                }
                 if let Some(job) = blame {
                     self.attestations.refused(&job, &refusal);
                 }

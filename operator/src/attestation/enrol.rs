@@ -82,7 +82,10 @@ fn claimed(
         refuse(RejectReason::Unauthenticated, format!("an attestor's address has 20 bytes, not {}", attestor.len()))
     })?;
     let Some(expected) = attestations.by_id(id) else {
-        return Err(refuse(RejectReason::UnknownJob, format!("no job with id {id} is expected here (yet)")));
+        return Err(refuse(
+            RejectReason::UnknownJob,
+            format!("no job {id} is expected: it is over, or its chain was not seen since this operator began"),
+        ));
     };
     let hash = session_proof_hash(expected.market, id, nonce);
     let signer = VoucherSignature::from_bytes(proof)
