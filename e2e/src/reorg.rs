@@ -1,8 +1,10 @@
 //! Reorganisations of anvil's chain: its newest blocks are replaced by others.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use alloy::eips::BlockId;
+use alloy::hex;
 use alloy::primitives::{Address, Bytes};
 use alloy::providers::{DynProvider, Provider as _};
 use alloy::rpc::types::TransactionRequest;
@@ -11,6 +13,7 @@ use hawser_contracts::{ComputeMarket, JobId};
 use serde_json::{Value, json};
 
 use crate::chain::{Account, Chain, connect};
+use crate::wait;
 
 impl Chain {
     /// Takes away what made `holds` true of a job, with exactly the `depth` newest blocks; false where it lay deeper
@@ -116,6 +119,25 @@ impl Chain {
         Ok(())
     }
 
+    /// Lets `send` bring a transaction with this call into the pool, and has fees rise above it before it is mined.
+    ///
+    /// # Errors
+    /// When it does not come, or the node is no anvil that mines by time.
+    pub async fn leave_behind(&self, call: [u8; 4], wei: u128, send: impl FnOnce()) -> Result<()> {
+        let (node, call) = (self.node()?, hex::encode_prefixed(call));
+        held(&node, async || {
+            send();
+            wait::until("the transaction is in the pool", Duration::from_secs(30), async || {
+                let of_call = |input: &Value| input.as_str().is_some_and(|input| input.starts_with(&call));
+                let waits = pool(&node).await?.iter().any(|(_, transaction)| of_call(&transaction["input"]));
+                Ok(if waits { Ok(()) } else { Err(format!("no call of {call} is there")) })
+            })
+            .await?;
+            self.set_next_base_fee(wei).await
+        })
+        .await
+    }
+
     async fn job_at(&self, id: JobId, block: u64) -> Result<ComputeMarket::Job> {
         Ok(self.market_as(&self.actors.owner)?.job(id.0).block(BlockId::number(block)).call().await?)
     }
@@ -147,18 +169,20 @@ impl Chain {
 
     /// Those in the pool, each sender's by their nonces. anvil forgets what it finds there before its turn.
     async fn customers_pooled(&self, node: &DynProvider) -> Result<Vec<Bytes>> {
-        let pool: BTreeMap<String, BTreeMap<Address, BTreeMap<u64, Value>>> =
-            node.raw_request("txpool_content".into(), ()).await?;
         let mut all = Vec::new();
-        for (from, by_nonce) in pool.into_values().flatten() {
-            if from != self.actors.operator.address {
-                for transaction in by_nonce.into_values() {
-                    all.push(raw(node, &transaction["hash"]).await?);
-                }
-            }
+        for (_, transaction) in pool(node).await?.iter().filter(|(from, _)| *from != self.actors.operator.address) {
+            all.push(raw(node, &transaction["hash"]).await?);
         }
         Ok(all)
     }
+}
+
+/// What waits in the pool, each sender's by their nonces.
+async fn pool(node: &DynProvider) -> Result<Vec<(Address, Value)>> {
+    let pool: BTreeMap<String, BTreeMap<Address, BTreeMap<u64, Value>>> =
+        node.raw_request("txpool_content".into(), ()).await?;
+    let senders = pool.into_values().flatten();
+    Ok(senders.flat_map(|(from, by_nonce)| by_nonce.into_values().map(move |waits| (from, waits))).collect())
 }
 
 /// Holds blocks back while `act` makes its own.

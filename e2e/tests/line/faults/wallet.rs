@@ -23,8 +23,7 @@ async fn a_start_that_the_fees_have_left_behind_is_replaced() -> Result<()> {
     let mut starting = endpoint.catch(startJobsCall::SELECTOR, Moment::BeforeSent);
     let order = scene.order(&scene.wish(1, 300, &sleep(5))).await?.order;
     starting.came(SOON).await?;
-    chain.set_next_base_fee(DEAR).await?;
-    starting.release();
+    chain.leave_behind(startJobsCall::SELECTOR, DEAR, || starting.release()).await?;
     wait::until("the job is started in spite of the fees", SOON, async || {
         chain.set_next_base_fee(DEAR).await?;
         let job = chain.job(order.id).await?;
