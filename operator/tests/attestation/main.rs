@@ -155,7 +155,7 @@ async fn a_new_operator_goes_on_from_the_stored_evidence() {
     sidecar.header(0).await.acked();
     sidecar.report(20).await.acked();
     world.restart().await;
-    sidecar.resume(&world).await.refused(RejectReason::UnknownJob, "no job with id");
+    sidecar.resume(&world).await.refused(RejectReason::UnknownJob, "its chain was not seen since this operator began");
     world.expect_all();
     assert_eq!(sidecar.resume(&world).await.acked(), 2);
     assert_eq!(world.attested().voucher.unwrap().gpu_seconds, GpuSeconds(20));
