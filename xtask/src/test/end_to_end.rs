@@ -60,34 +60,32 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// `None` where something is missing: that is counted, and unless it is to be kept no cluster is left.
+    /// `None` where something is missing: that is counted, and unless it is to be kept nothing of the cluster is left.
     pub(crate) fn new(layout: &Layout, keep: bool, tally: &mut Tally) -> Option<Self> {
-        let mut cluster = None;
+        let mut up = None;
         tally.check("cluster up", || {
             // A fresh one: what an earlier run left must neither help nor hinder. An existing cluster is not touched by this.
             Cluster::down()?;
-            cluster = Some(Cluster::up()?);
+            up = Some(Cluster::up()?);
             Ok(())
         });
-        let cluster = cluster?;
-        let mut made = None;
-        tally.check("tests and images", || {
-            debian::require_for_images(artifacts::DEBIAN_PACKAGES)?;
-            let programs = workspace::test_programs(layout)?;
-            let mut variables = artifacts::publish(layout, cluster.endpoints())?;
-            if cluster.is_ours() {
-                variables.push(("HAWSER_GETH", geth(layout)?.display().to_string()));
-            }
-            made = Some((programs, variables));
-            Ok(())
-        });
-        let Some((programs, variables)) = made else {
-            if !keep {
-                tally.check("cluster down", Cluster::down);
-            }
-            return None;
-        };
-        Some(Self { cluster, programs, variables })
+        let mut prepared = None;
+        if let Some(cluster) = up {
+            tally.check("tests and images", || {
+                debian::require_for_images(artifacts::DEBIAN_PACKAGES)?;
+                let programs = workspace::test_programs(layout)?;
+                let mut variables = artifacts::publish(layout, cluster.endpoints())?;
+                if cluster.is_ours() {
+                    variables.push(("HAWSER_GETH", geth(layout)?.display().to_string()));
+                }
+                prepared = Some(Self { cluster, programs, variables });
+                Ok(())
+            });
+        }
+        if prepared.is_none() && !keep {
+            tally.check("cluster down leaves nothing behind", Cluster::down);
+        }
+        prepared
     }
 
     fn tests(&self, name: &str, options: &[String], expected: Expected, tally: &mut Tally) {
