@@ -184,7 +184,7 @@ async fn bad_day(
     let chain = &scene.world.chain;
     let mut faults = BTreeMap::<String, usize>::new();
     while !over.load(Ordering::Relaxed) {
-        tokio::time::sleep(chance.seconds(10, 25)).await;
+        tokio::time::sleep(chance.seconds(2, 12)).await;
         let fault = match chance.below(8) {
             0..=2 => {
                 let depth = 1 + chance.below(DEEPEST);
@@ -205,8 +205,8 @@ async fn bad_day(
                 "another sender of the key".to_owned()
             }
             _ => {
-                chain.set_next_base_fee(10_000_000_000).await?;
-                "fees that rose tenfold".to_owned()
+                chain.set_next_base_fee(500_000_000_000).await?;
+                "fees that rose five-hundredfold".to_owned()
             }
         };
         *faults.entry(fault).or_default() += 1;
@@ -228,7 +228,7 @@ async fn trouble(scene: &Scene, endpoint: &mut Endpoint, chance: &mut Chance) ->
     let drawn = usize::try_from(chance.below(6)).context("an index")?;
     let trouble = all[drawn];
     endpoint.set(trouble).await?;
-    tokio::time::sleep(chance.seconds(5, 20)).await;
+    tokio::time::sleep(chance.seconds(5, 40)).await;
     endpoint.set(Trouble::None).await?;
     let name = format!("{trouble:?}");
     Ok(name.split('(').next().unwrap_or_default().to_owned())

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, PipeReader};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum as _;
@@ -18,9 +18,15 @@ const MARK: &str = "beside | ";
 #[derive(Debug)]
 pub(crate) struct Beside {
     name: String,
-    begun: Instant,
     child: Child,
-    output: JoinHandle<String>,
+    output: JoinHandle<Output>,
+}
+
+/// What it printed, and how long it took to.
+#[derive(Debug)]
+struct Output {
+    text: String,
+    took: Duration,
 }
 
 impl Beside {
@@ -34,32 +40,35 @@ impl Beside {
         command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
         let child = command.spawn().context("`nice` can't be run")?;
         let output = std::thread::spawn(move || shown(output));
-        Ok(Self { name: format!("beside: {}", names.join(", ")), begun: Instant::now(), child, output })
+        Ok(Self { name: format!("beside: {}", names.join(", ")), child, output })
     }
 
     /// Waits for their end and counts what they counted.
     pub(crate) fn finish(mut self, tally: &mut Tally) {
+        // All of it is read before the process is waited for.
+        let output = self.output.join();
+        let took = output.as_ref().map_or(Duration::ZERO, |output| output.took);
         let counts = || {
-            // All of it is read before the process is waited for.
-            let output = self.output.join().ok().context("its output was lost")?;
+            let text = output.ok().context("its output was lost")?.text;
             let status = self.child.wait()?;
-            let (passed, failed) = closing_line(&output).with_context(|| format!("it ended with {status}"))?;
+            let (passed, failed) = closing_line(&text).with_context(|| format!("it ended with {status}"))?;
             ensure!(status.success() || failed > 0, "it ended with {status} after {passed} passed");
             Ok((passed, failed))
         };
         let counts = counts();
-        tally.count(&self.name, self.begun, counts);
+        tally.count(&self.name, took, counts);
     }
 }
 
 /// Shows lines as they come, and keeps them.
-fn shown(output: PipeReader) -> String {
-    let mut all = String::new();
+fn shown(output: PipeReader) -> Output {
+    let begun = Instant::now();
+    let mut text = String::new();
     for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line);
         println!("{MARK}{line}");
-        all.push_str(&line);
-        all.push('\n');
+        text.push_str(&line);
+        text.push('\n');
     }
-    all
+    Output { text, took: begun.elapsed() }
 }

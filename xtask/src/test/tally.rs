@@ -73,16 +73,15 @@ impl Tally {
         println!("\n=== {name}");
         let begun = Instant::now();
         let counts = run();
-        self.count(name, begun, counts);
+        self.count(name, begun.elapsed(), counts);
     }
 
-    /// Takes in what was `begun` before; an error of it is one failure.
-    pub(crate) fn count(&mut self, name: &str, begun: Instant, counts: Result<(usize, usize)>) {
+    /// Takes in a step that is over; an error of it is one failure.
+    pub(crate) fn count(&mut self, name: &str, took: Duration, counts: Result<(usize, usize)>) {
         let (passed, failed) = counts.unwrap_or_else(|error| {
             eprintln!("error: {error:#}");
             (0, 1)
         });
-        let took = begun.elapsed();
         println!("=== {name}: {passed} passed, {failed} failed, {:.1} s", took.as_secs_f32());
         self.steps.push(Step { name: name.to_owned(), took, passed, failed });
     }
