@@ -15,6 +15,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::evidence::{Evidence, EvidenceError};
 
+/// So much of the newest time stands in no report but the last: kubelet looks once a second whether a container still runs,
+/// and until its word comes the customer would pay for seconds after the program's end.
+const UNSEEN: SignedDuration = SignedDuration::from_secs(2);
 /// After SIGTERM, how long to wait for the operator to say when the customer's container ended: it knows from kubelet,
 /// and a count up to the signal would bill the second that kubelet took to notice.
 const WAIT_FOR_END: SignedDuration = SignedDuration::from_secs(3);
@@ -215,7 +218,7 @@ impl Session {
     /// Makes a report; the last one where the end is known, or nobody is there who would tell it.
     pub(crate) fn report(&mut self, now: Timestamp, gpus: Vec<GpuSample>) -> Result<Vec<Effect>, EvidenceError> {
         let last = self.last_is_due(now);
-        let gpu_seconds = self.count(now);
+        let gpu_seconds = self.count(now, last);
         let began_at = self.memory.begin;
         let Some(evidence) = &mut self.memory.evidence else { return Ok(Vec::new()) };
         if evidence.chain().finished() {
@@ -262,9 +265,10 @@ impl Session {
         })
     }
 
-    fn count(&self, now: Timestamp) -> GpuSeconds {
+    fn count(&self, now: Timestamp, last: bool) -> GpuSeconds {
         let Some(chain) = self.memory.evidence.as_ref().map(Evidence::chain) else { return GpuSeconds::ZERO };
-        let end = [self.stop, self.terminating].into_iter().flatten().fold(now, Timestamp::min);
+        let known = [self.stop, self.terminating].into_iter().flatten().fold(now, Timestamp::min);
+        let end = if last { known } else { plus(known, -UNSEEN) };
         let ran = self.memory.begin.and_then(|begin| end.duration_since(begin).try_into().ok()).unwrap_or_default();
         let used = GpuSeconds::elapsed(self.job.gpus, ran);
         chain.header().base_gpu_seconds.saturating_add(used).max(chain.gpu_seconds())
