@@ -19,6 +19,7 @@ use hawser_operator::network::{
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -54,6 +55,8 @@ pub struct Node {
     root: DynProvider,
     customer: DynProvider,
     _anvil: Child,
+    /// What has no room in its memory; elsewhere it would stay behind.
+    _old_states: TempDir,
 }
 
 impl Node {
@@ -72,8 +75,11 @@ impl Node {
         // Only the first test of the process installs it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let binary = std::env::var("HAWSER_ANVIL").expect("set HAWSER_ANVIL to the path of an anvil binary (Foundry)");
+        let old_states = tempfile::tempdir().unwrap();
         let mut anvil = Command::new(&binary)
             .args(["--port", "0", "--chain-id", &CHAIN_ID.to_string()])
+            .arg("--cache-path")
+            .arg(old_states.path())
             .args(options)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -110,7 +116,7 @@ impl Node {
             .await
             .unwrap();
         tokens.approve(market, U256::MAX).send().await.unwrap().watch().await.unwrap();
-        Self { url, market, token, root: owner, customer, _anvil: anvil }
+        Self { url, market, token, root: owner, customer, _anvil: anvil, _old_states: old_states }
     }
 
     pub async fn rpc(&self, method: &'static str, params: Value) -> Value {

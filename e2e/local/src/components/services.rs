@@ -52,7 +52,7 @@ pub(crate) fn anvil(layout: &Layout, tools: &Tools) -> Spec {
         .arg(format!("--port={RPC_PORT}"))
         .arg(format!("--state={}", layout.state().join("anvil.json").display()))
         .arg("--preserve-historical-states")
-        // What has no room in memory: elsewhere it would stay behind, 150 MB after half an hour.
+        // For what has no room in memory: elsewhere the folder would stay behind.
         .arg(format!("--cache-path={}", layout.state().join("anvil-states").display()))
         .ready(Ready::Tcp(at(RPC_PORT)))
         .stop(StopSignal::Interrupt)
