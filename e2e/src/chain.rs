@@ -116,16 +116,30 @@ impl Chain {
         let owner = connect(rpc_url, &actors.owner)?;
         let chain_id = owner.get_chain_id().await.with_context(|| format!("no EVM node answers at {rpc_url}"))?;
         let start_block = owner.get_block_number().await?;
-        let token = TestToken::deploy(owner.clone()).await?;
-        let market = ComputeMarket::deploy(owner.clone(), actors.owner.address, FEE_BPS, actors.owner.address).await?;
-        for customer in [&actors.customer, &actors.rival] {
-            let amount = U256::from(1_000_000) * U256::from(10).pow(U256::from(18));
-            mined(token.mint(customer.address, amount).send().await?).await?;
+        // In two blocks: the gas of what calls a contract can be estimated once it is there.
+        let nonce = owner.get_transaction_count(actors.owner.address).await?;
+        let [token, market] = [nonce, nonce + 1].map(|nonce| actors.owner.address.create(nonce));
+        let (sink, fee) = (actors.owner.address, FEE_BPS);
+        let deployed = vec![
+            TestToken::deploy_builder(owner.clone()).nonce(nonce).send().await?,
+            ComputeMarket::deploy_builder(owner.clone(), actors.owner.address, fee, sink)
+                .nonce(nonce + 1)
+                .send()
+                .await?,
+        ];
+        all_mined(deployed).await?;
+        let amount = U256::from(1_000_000) * U256::from(10).pow(U256::from(18));
+        let minter = TestToken::new(token, owner);
+        let mut sent = Vec::new();
+        for (nonce, customer) in (nonce + 2..).zip([&actors.customer, &actors.rival]) {
+            sent.push(minter.mint(customer.address, amount).nonce(nonce).send().await?);
         }
-        let (market, token) = (*market.address(), *token.address());
-        let provider = ComputeMarket::new(market, connect(rpc_url, &actors.provider)?);
-        mined(provider.setProvider(actors.operator.address, actors.payout.address).send().await?).await?;
-        mined(provider.setFloor(token, U256::from(1)).send().await?).await?;
+        let provider = connect(rpc_url, &actors.provider)?;
+        let nonce = provider.get_transaction_count(actors.provider.address).await?;
+        let provider = ComputeMarket::new(market, provider);
+        sent.push(provider.setProvider(actors.operator.address, actors.payout.address).nonce(nonce).send().await?);
+        sent.push(provider.setFloor(token, U256::from(1)).nonce(nonce + 1).send().await?);
+        all_mined(sent).await?;
         Ok(Self { rpc_url: rpc_url.to_owned(), actors, market, token, chain_id, start_block })
     }
 
@@ -297,6 +311,14 @@ pub fn refusal(error: alloy::contract::Error) -> anyhow::Error {
         Some(refused) => anyhow::anyhow!("the market refused: {refused:?}"),
         None => error.into(),
     }
+}
+
+/// The same for several.
+async fn all_mined(sent: Vec<Sent>) -> Result<()> {
+    for transaction in sent {
+        mined(transaction).await?;
+    }
+    Ok(())
 }
 
 /// Waits until a transaction is mined and fails when it reverted.

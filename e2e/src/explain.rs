@@ -7,12 +7,48 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, ListParams, LogParams};
 use kube::{Client, ResourceExt};
 
-use hawser_crds::{ComputeJob, GpuOffer};
+use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
+
+use crate::conditions;
+use crate::world::SYSTEM;
+
+/// Lines of the operator's log that are looked through, and that are shown.
+const LINES_READ: i64 = 20_000;
+const LINES_SHOWN: usize = 60;
+
+/// The first line of what is told of a namespace.
+pub fn title(namespace: &str) -> String {
+    format!("--- namespace {namespace}\n")
+}
+
+/// A network, a namespace, and what the operator's log says of them. Never fails: what can't be read is said in its place.
+pub async fn scene(client: &Client, network: &str, namespace: &str) -> String {
+    let said = match Api::<DepinNetwork>::all(client.clone()).get(network).await {
+        Ok(network) => conditions::text(&network.status.unwrap_or_default().conditions),
+        Err(error) => error.to_string(),
+    };
+    let mut text = format!("--- DepinNetwork {network}: {said}\n");
+    text.push_str(&self::namespace(client, namespace).await);
+    operator(&mut text, client, &[network, namespace]).await;
+    text
+}
+
+async fn operator(text: &mut String, client: &Client, words: &[&str]) {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), SYSTEM);
+    let Ok(list) = pods.list(&ListParams::default()).await else { return };
+    for name in list.iter().map(ResourceExt::name_any) {
+        let params = LogParams { tail_lines: Some(LINES_READ), ..LogParams::default() };
+        let Ok(log) = pods.logs(&name, &params).await else { continue };
+        let about: Vec<_> = log.lines().filter(|line| words.iter().any(|word| line.contains(word))).collect();
+        let newest = &about[about.len().saturating_sub(LINES_SHOWN)..];
+        _ = writeln!(text, "log {name}, of {}:\n{}", words.join(" or "), newest.join("\n"));
+    }
+}
 
 /// Offers, jobs, pods, events and container logs of `namespace` as text. Never fails: what can't be
 /// read is said in its place.
 pub async fn namespace(client: &Client, namespace: &str) -> String {
-    let mut text = format!("--- namespace {namespace}\n");
+    let mut text = title(namespace);
     objects::<GpuOffer>(&mut text, client, namespace, "gpuoffer", |o| serde_json::to_value(&o.status)).await;
     objects::<ComputeJob>(&mut text, client, namespace, "computejob", |j| serde_json::to_value(&j.status)).await;
     objects::<Pod>(&mut text, client, namespace, "pod", |p| serde_json::to_value(&p.status)).await;

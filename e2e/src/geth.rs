@@ -1,9 +1,7 @@
 //! geth's developer chain: the second EVM client that an order's whole life is gone through on, beside anvil.
 
-use std::fs::File;
 use std::net::IpAddr;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
 use alloy::network::TransactionBuilder as _;
@@ -11,12 +9,12 @@ use alloy::primitives::U256;
 use alloy::primitives::utils::parse_ether;
 use alloy::providers::Provider as _;
 use alloy::rpc::types::TransactionRequest;
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::chain::{Account, Actors, connect, mined};
 use crate::environment::variable;
+use crate::node::Node;
 use crate::wait;
 
 /// Seconds between two blocks: those of the cluster's anvil.
@@ -25,14 +23,12 @@ const PERIOD: &str = "2";
 const CACHE: &str = "64";
 /// Key of the account that holds the developer chain's coins: `DeveloperKey` in geth's `cmd/utils/flags.go`.
 const DEVELOPER: &str = "0xb71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291";
-const LINES_SHOWN: usize = 40;
 
 /// A node with a chain of its own, until it is dropped.
 #[derive(Debug)]
 pub struct Geth {
     rpc_url: String,
-    process: Child,
-    home: TempDir,
+    node: Node,
 }
 
 impl Geth {
@@ -41,22 +37,27 @@ impl Geth {
     /// # Errors
     /// When it doesn't in time, or ends; then with what it wrote.
     pub async fn start(address: IpAddr) -> Result<Self> {
-        // Another provider may be in the process already; ring is the one that the whole tree uses.
-        _ = rustls::crypto::ring::default_provider().install_default();
         let program = variable("HAWSER_GETH")?;
-        let home = tempfile::Builder::new().prefix("hawser-geth-").tempdir()?;
-        let log = File::create(log_of(&home))?;
-        let process = Command::new(&program)
-            .args(["--dev", "--dev.period", PERIOD, "--datadir"])
-            .arg(home.path().join("data"))
-            .args(["--cache", CACHE, "--ipcdisable", "--log.format", "json"])
-            .args(["--http", "--http.api", "eth,net,web3", "--http.port", "0", "--http.addr", &address.to_string()])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("{program} can't be run"))?;
-        let mut geth = Self { rpc_url: String::new(), process, home };
+        let node = Node::start("geth", Path::new(&program), |home| {
+            let (data, address) = (home.join("data").display().to_string(), address.to_string());
+            [
+                "--dev",
+                "--dev.period",
+                PERIOD,
+                "--datadir",
+                &data,
+                "--cache",
+                CACHE,
+                "--ipcdisable",
+                "--log.format",
+                "json",
+            ]
+            .into_iter()
+            .chain(["--http", "--http.api", "eth,net,web3", "--http.port", "0", "--http.addr", &address])
+            .map(str::to_owned)
+            .collect()
+        })?;
+        let mut geth = Self { rpc_url: String::new(), node };
         let ready = geth.wait().await;
         geth.explained(ready)?;
         Ok(geth)
@@ -64,9 +65,7 @@ impl Geth {
 
     async fn wait(&mut self) -> Result<()> {
         let listens = wait::until("geth says where it listens", Duration::from_mins(1), async || {
-            let ended = self.process.try_wait()?;
-            ensure!(ended.is_none(), "geth ended with {ended:?}");
-            Ok(endpoint(&self.log()).ok_or("it doesn't yet"))
+            Ok(endpoint(&self.node.said()?).ok_or("it doesn't yet"))
         });
         self.rpc_url = format!("http://{}", listens.await?);
         let node = connect(&self.rpc_url, &Account::new(DEVELOPER)?)?;
@@ -107,30 +106,8 @@ impl Geth {
     /// # Errors
     /// `result`'s own.
     pub fn explained<T>(&self, result: Result<T>) -> Result<T> {
-        result.map_err(|error| {
-            let log = self.log();
-            let lines: Vec<_> = log.lines().collect();
-            let last = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
-            error.context(format!("geth wrote at last:\n{}", last.join("\n")))
-        })
+        self.node.explained(result)
     }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(log_of(&self.home)).unwrap_or_default()
-    }
-}
-
-impl Drop for Geth {
-    fn drop(&mut self) {
-        // Waited for, so that its folder can be removed after it.
-        if let Err(error) = self.process.kill().and_then(|()| self.process.wait()) {
-            eprintln!("geth (process {}) can't be killed: {error}", self.process.id());
-        }
-    }
-}
-
-fn log_of(home: &TempDir) -> PathBuf {
-    home.path().join("log")
 }
 
 /// Where geth's log says that JSON-RPC is served without authentication.

@@ -1,6 +1,7 @@
 //! Hawser on a real cluster and a real EVM node: what the demo and the
 //! end-to-end tests have in common.
 
+pub mod anvil;
 pub mod audit;
 pub mod bucket;
 pub mod chain;
@@ -12,7 +13,9 @@ pub mod environment;
 pub mod explain;
 pub mod geth;
 pub mod hostile;
+pub mod installation;
 pub mod network;
+mod node;
 pub mod operator;
 pub mod order;
 pub mod reorg;

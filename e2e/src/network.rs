@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
@@ -29,10 +30,7 @@ const READY_AFTER: Duration = Duration::from_mins(1);
 pub async fn install(client: &Client, name: &str, chain: &Chain) -> Result<()> {
     let networks = all(client);
     // That of an earlier run is on another market, which can't be changed.
-    if networks.get_opt(name).await?.is_some() {
-        leave(client, name).await?;
-        gone(client, name).await?;
-    }
+    remove(client, name).await?;
     networks.create(&PostParams::default(), &DepinNetwork::new(name, spec(chain))).await?;
     ready(client, name).await
 }
@@ -158,7 +156,19 @@ pub async fn gone(client: &Client, name: &str) -> Result<()> {
     .await
 }
 
-/// Deletes the network, and the offers and jobs of `namespace`, without what their finalizers are for: its chain is
+/// Deletes the network if it is there, and waits until it is gone.
+///
+/// # Errors
+/// When something still needs it when the deadline passes.
+pub async fn remove(client: &Client, name: &str) -> Result<()> {
+    match leave(client, name).await {
+        Err(error) if !error.downcast_ref().is_some_and(is_not_found) => return Err(error),
+        _ => {}
+    }
+    gone(client, name).await
+}
+
+/// Deletes the network, and `namespace` with its offers and jobs, without what their finalizers are for: its chain is
 /// about to be gone, on which nothing can be settled any more.
 ///
 /// # Errors
@@ -167,7 +177,15 @@ pub async fn abandon(client: &Client, name: &str, namespace: &str) -> Result<()>
     let offers: Api<GpuOffer> = Api::namespaced(client.clone(), namespace);
     release_all(&offers).await?;
     release_all::<ComputeJob>(&jobs(client, namespace)).await?;
-    release(&all(client), name).await
+    release(&all(client), name).await?;
+    // What is left of it is the cluster's to end. Its pods wait for nobody to read their vouchers.
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    release_all(&pods).await?;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    match namespaces.delete(namespace, &DeleteParams::default()).await {
+        Err(error) if !is_not_found(&error) => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 async fn release_all<K>(api: &Api<K>) -> Result<()>

@@ -60,7 +60,7 @@ async fn names(client: &Client) -> Result<Vec<String>> {
 }
 
 /// The cluster runs on this machine, and so do its containers' processes.
-fn is_local() -> bool {
+pub fn is_local() -> bool {
     std::env::var_os("HAWSER_KUBECONFIG").is_none_or(|name| name.is_empty())
 }
 

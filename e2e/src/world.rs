@@ -1,16 +1,13 @@
-//! Hawser installed as a data centre would: charts by helm, a network and
-//! offers by the API server; then thrown away with its namespace.
+//! A market and the network on it: where offers are sold, and orders come from.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Node, Secret};
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use kube::{Client, ResourceExt};
-use serde_json::json;
+use kube::Client;
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 
 use hawser_crds::{
     Attestation, Capacity, ComputeJob, GpuOffer, GpuOfferSpec, GpuSelector, Images, Isolation, Limits, Price, Pull,
@@ -19,21 +16,17 @@ use hawser_crds::{
 
 use crate::chain::Chain;
 use crate::environment::Environment;
-use crate::network::{WALLET_KEY, WALLET_SECRET};
-use crate::{bucket, conditions, explain, network, run, wait};
+use crate::installation::Installation;
+use crate::{conditions, explain, network, wait};
 
 /// Where the operator is installed.
 pub const SYSTEM: &str = "hawser-system";
-/// Name of the `DepinNetwork` that is installed with it.
+/// Name of the demo's `DepinNetwork`.
 pub const NETWORK: &str = "local";
-/// What GPU Feature Discovery calls a node's GPUs.
-const PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
 /// What the device plugin calls them.
-const RESOURCE: &str = "nvidia.com/gpu";
-const FIELD_MANAGER: &str = "hawser-e2e";
-const TENANT_LABEL: &str = "hawser.dev/e2e";
-const EVIDENCE_SECRET: &str = "hawser-evidence";
-const BUCKET: &str = "evidence";
+pub(crate) const RESOURCE: &str = "nvidia.com/gpu";
+pub(crate) const FIELD_MANAGER: &str = "hawser-e2e";
+pub(crate) const TENANT_LABEL: &str = "hawser.dev/e2e";
 
 /// A cluster with Hawser on it and a market of its own.
 #[derive(Clone, Debug)]
@@ -43,45 +36,28 @@ pub struct World {
     /// Market, token, actors.
     pub chain: Chain,
     /// Name of the `DepinNetwork` that offers are on.
-    network: String,
+    pub(crate) network: String,
     /// The GPUs that are offered.
-    product: String,
+    pub(crate) product: String,
 }
 
 impl World {
-    /// Deploys a fresh market and installs (or upgrades) the charts against it.
+    /// The demo's: the charts, a fresh market on the environment's chain, and the network [`NETWORK`] on it.
     ///
     /// # Errors
     /// Says which step failed, with the state of the operator's namespace.
     pub async fn install(progress: &impl Fn(&str)) -> Result<Self> {
-        // Another provider may be in the process already; ring is the one that the whole tree uses.
-        _ = rustls::crypto::ring::default_provider().install_default();
-        let environment = Environment::read()?;
-        let client = client().await?;
-        sweep(&client).await?;
-        wait_for_namespaces_to_go(&client).await?;
-        let product = product(&client).await?;
-        let chain = Chain::deploy(&environment.rpc_url).await?;
+        let installation = Installation::install(progress).await?;
+        let chain = Chain::deploy(&installation.environment.rpc_url).await?;
         progress(&format!("market {} deployed, provider registered", chain.market));
-        let world = Self { environment, chain, network: NETWORK.to_owned(), product };
-        bucket::publish(&world.environment, BUCKET).await?;
-        world.prepare_system_namespace(&client).await?;
-        world.install_charts().await?;
-        let ready = world.wait_for_operator(&client).await;
-        explained(&client, SYSTEM, ready).await?;
-        progress("charts hawser-crds and hawser installed, operator ready");
-        network::install(&client, NETWORK, &world.chain).await?;
-        progress("DepinNetwork local is Ready");
+        let world = installation.world(&client().await?, NETWORK, chain).await?;
+        progress(&format!("DepinNetwork {NETWORK} is Ready"));
         Ok(world)
     }
 
-    /// The same cluster and operator, selling on another market beside this one's: on `chain`, as the network `name`.
-    ///
-    /// # Errors
-    /// When the network is not Ready in time.
-    pub async fn beside(&self, client: &Client, name: &str, chain: Chain) -> Result<Self> {
-        network::install(client, name, &chain).await?;
-        Ok(Self { chain, network: name.to_owned(), ..self.clone() })
+    /// Name of the `DepinNetwork` that offers are on.
+    pub fn network(&self) -> &str {
+        &self.network
     }
 
     /// Takes back what a test has changed of the network.
@@ -90,65 +66,6 @@ impl World {
     /// When it is not Ready in time.
     pub async fn restore(&self, client: &Client) -> Result<()> {
         network::restore(client, &self.network, &self.chain).await
-    }
-
-    async fn prepare_system_namespace(&self, client: &Client) -> Result<()> {
-        apply_namespace(client, SYSTEM, false).await?;
-        let wallet = [(WALLET_KEY, self.chain.actors.operator.key.as_str())];
-        apply_secret(client, WALLET_SECRET, &wallet).await?;
-        let evidence = [
-            ("AWS_ACCESS_KEY_ID", self.environment.s3_access_key.as_str()),
-            ("AWS_SECRET_ACCESS_KEY", self.environment.s3_secret_key.as_str()),
-        ];
-        apply_secret(client, EVIDENCE_SECRET, &evidence).await
-    }
-
-    async fn install_charts(&self) -> Result<()> {
-        let charts = self.environment.root.join("charts");
-        let values = tempfile::NamedTempFile::new()?;
-        serde_yaml_ng::to_writer(values.as_file(), &self.chart_values())?;
-        for (release, extra) in [("hawser-crds", None), ("hawser", Some(values.path()))] {
-            let chart = charts.join(release);
-            let mut helm = tokio::process::Command::new("helm");
-            helm.args(["upgrade", "--install", release]).arg(chart).args(["--namespace", SYSTEM]);
-            if let Some(values) = extra {
-                helm.arg("--values").arg(values);
-            }
-            run::command(&mut helm).await.with_context(|| format!("chart {release} could not be installed"))?;
-        }
-        Ok(())
-    }
-
-    fn chart_values(&self) -> serde_json::Value {
-        let s3 = &self.environment.s3_url;
-        json!({
-            "image": { "reference": self.environment.operator_image },
-            "sidecar": { "image": { "reference": self.environment.sidecar_image } },
-            "clusterCidrs": ["198.18.0.0/15", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"],
-            "evidence": {
-                "url": format!("s3://{BUCKET}"),
-                "publicUrl": format!("{s3}/{BUCKET}"),
-                "existingSecret": EVIDENCE_SECRET,
-                "s3": { "endpoint": s3, "region": bucket::REGION, "allowHttp": true },
-            },
-        })
-    }
-
-    async fn wait_for_operator(&self, client: &Client) -> Result<()> {
-        let deployments: Api<Deployment> = Api::namespaced(client.clone(), SYSTEM);
-        wait::until("the operator's Deployment is available", Duration::from_mins(2), async || {
-            let Some(deployment) = deployments.get_opt("hawser").await? else {
-                return Ok(Err("there is no Deployment hawser".to_owned()));
-            };
-            let generation = deployment.metadata.generation;
-            let status = deployment.status.unwrap_or_default();
-            let settled = status.observed_generation == generation
-                && status.updated_replicas == status.replicas
-                && status.available_replicas == status.replicas
-                && status.replicas >= Some(1);
-            Ok(if settled { Ok(()) } else { Err(format!("{status:?}")) })
-        })
-        .await
     }
 
     /// A fresh tenant namespace under Pod Security `restricted`.
@@ -215,23 +132,6 @@ impl World {
     }
 }
 
-/// The GPUs to offer: those that `HAWSER_PRODUCT` names, or those of the first node that has any.
-async fn product(client: &Client) -> Result<String> {
-    if let Some(named) = std::env::var("HAWSER_PRODUCT").ok().filter(|name| !name.is_empty()) {
-        return Ok(named);
-    }
-    let nodes: Api<Node> = Api::all(client.clone());
-    let labelled = nodes.list(&ListParams::default().labels(PRODUCT_LABEL)).await?;
-    let with_gpus = |node: &&Node| {
-        let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
-        allocatable.and_then(|all| all.get(RESOURCE)).is_some_and(|count| count.0 != "0")
-    };
-    let product = labelled.iter().filter(with_gpus).find_map(|node| node.labels().get(PRODUCT_LABEL).cloned());
-    product.with_context(|| {
-        format!("no node has both {RESOURCE} and the label {PRODUCT_LABEL}: install NVIDIA's device plugin and GPU Feature Discovery")
-    })
-}
-
 /// A client for the cluster that `KUBECONFIG` names.
 ///
 /// # Errors
@@ -251,48 +151,22 @@ pub async fn explained<T>(client: &Client, namespace: &str, result: Result<T>) -
     }
 }
 
-/// Removes what earlier tenants left, and waits until their jobs are settled: nothing of theirs moves tokens any more.
+/// Deletes a tenant's namespace if it is there, and waits until it is gone: its jobs are settled, its offer is withdrawn.
 ///
 /// # Errors
-/// When a job does not go in time.
-pub async fn sweep(client: &Client) -> Result<()> {
+/// When something holds it when the deadline passes; then with its objects.
+pub async fn remove_tenant(client: &Client, name: &str) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let mut swept = Vec::new();
-    for namespace in namespaces.list(&ListParams::default().labels(TENANT_LABEL)).await? {
-        match namespaces.delete(&namespace.name_any(), &DeleteParams::default()).await {
-            // It was on its way out, and is gone now.
-            Err(error) if is_not_found(&error) => {}
-            deleted => {
-                deleted?;
-                swept.push(namespace.name_any());
-            }
-        }
+    match namespaces.delete(name, &DeleteParams::default()).await {
+        Err(error) if !is_not_found(&error) => return Err(error.into()),
+        _ => {}
     }
-    wait::until("the jobs of earlier tenants are gone", Duration::from_mins(3), async || {
-        let mut left = Vec::new();
-        for namespace in &swept {
-            let jobs = jobs(client, namespace).list(&ListParams::default()).await;
-            // There are none before the first installation.
-            let jobs = jobs
-                .map(|list| list.items)
-                .or_else(|error| if is_not_found(&error) { Ok(Vec::new()) } else { Err(error) })?;
-            left.extend(jobs.iter().map(|job| format!("{namespace}/{}", job.name_any())));
-        }
-        Ok(if left.is_empty() { Ok(()) } else { Err(left.join(", ")) })
+    let gone = wait::until(&format!("the namespace {name} is gone"), Duration::from_mins(4), async || {
+        let left = namespaces.get_opt(name).await?;
+        Ok(left.map_or(Ok(()), |namespace| Err(format!("{:?}", namespace.status))))
     })
-    .await
-}
-
-/// A namespace can't be made again before it is gone.
-async fn wait_for_namespaces_to_go(client: &Client) -> Result<()> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let tenants = ListParams::default().labels(TENANT_LABEL);
-    wait::until("earlier tenants are gone", Duration::from_mins(3), async || {
-        let left = namespaces.list(&tenants).await?.items;
-        let names: Vec<_> = left.iter().map(ResourceExt::name_any).collect();
-        Ok(if names.is_empty() { Ok(()) } else { Err(names.join(", ")) })
-    })
-    .await
+    .await;
+    explained(client, name, gone).await
 }
 
 /// There is no such object.
@@ -300,7 +174,7 @@ pub fn is_not_found(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.is_not_found())
 }
 
-async fn apply_namespace(client: &Client, name: &str, tenant: bool) -> Result<()> {
+pub(crate) async fn apply_namespace(client: &Client, name: &str, tenant: bool) -> Result<()> {
     let mut labels = BTreeMap::from([("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned())]);
     if tenant {
         labels.insert(TENANT_LABEL.to_owned(), "true".to_owned());
@@ -314,17 +188,6 @@ async fn apply_namespace(client: &Client, name: &str, tenant: bool) -> Result<()
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
         other => other.map(drop).map_err(Into::into),
     }
-}
-
-async fn apply_secret(client: &Client, name: &str, data: &[(&str, &str)]) -> Result<()> {
-    let secret = Secret {
-        metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
-        string_data: Some(data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()),
-        ..Secret::default()
-    };
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), SYSTEM);
-    secrets.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&secret)).await?;
-    Ok(())
 }
 
 /// The jobs of a namespace.

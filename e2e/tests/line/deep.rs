@@ -12,13 +12,13 @@ use hawser_e2e::chain::{Chain, RawOrder};
 use hawser_e2e::endpoint::{Endpoint, Trouble};
 use hawser_e2e::order::Order;
 use hawser_e2e::wealth::{Status, is};
-use hawser_e2e::world::{NETWORK, jobs};
+use hawser_e2e::world::jobs;
 use hawser_e2e::{network, operator};
 use kube::api::ListParams;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use crate::faults::{behind_an_endpoint, end};
+use crate::faults::behind_an_endpoint;
 use crate::scene::{Scene, sleep};
 
 const ORDERS: usize = 200;
@@ -53,37 +53,39 @@ async fn two_hundred_orders_on_a_bad_day_leave_no_token_unaccounted_for() -> Res
     let seed = std::env::var("HAWSER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     println!("HAWSER_SEED={seed} draws the same faults again");
     let begun = Instant::now();
-    let (scene, mut endpoint) = behind_an_endpoint("day", GPUS).await?;
-    network::confirm(&scene.client, NETWORK, Confirmations::Blocks(DEEPEST)).await?;
-    for customer in [&scene.world.chain.actors.customer, &scene.world.chain.actors.rival] {
-        scene.world.chain.allow(customer).await?;
-    }
-    let before = scene.world.chain.wealth().await?;
-    let (over, quiet) = (AtomicBool::new(false), Mutex::new(()));
-    let customers = async {
-        let orders = customers(&scene, &quiet, &mut Chance(seed)).await;
-        over.store(true, Ordering::Relaxed);
-        orders
-    };
-    let mut drawn = Chance(!seed);
-    let faults = bad_day(&scene, &mut endpoint, &quiet, &mut drawn, &over);
-    let (orders, faults) = tokio::try_join!(customers, faults)?;
+    behind_an_endpoint("day", GPUS, async |scene, endpoint| {
+        network::confirm(&scene.client, scene.world.network(), Confirmations::Blocks(DEEPEST)).await?;
+        for customer in [&scene.world.chain.actors.customer, &scene.world.chain.actors.rival] {
+            scene.world.chain.allow(customer).await?;
+        }
+        let before = scene.world.chain.wealth().await?;
+        let (over, quiet) = (AtomicBool::new(false), Mutex::new(()));
+        let customers = async {
+            let orders = customers(scene, &quiet, &mut Chance(seed)).await;
+            over.store(true, Ordering::Relaxed);
+            orders
+        };
+        let mut drawn = Chance(!seed);
+        let faults = bad_day(scene, endpoint, &quiet, &mut drawn, &over);
+        let (orders, faults) = tokio::try_join!(customers, faults)?;
 
-    let total = scene.world.chain.assert_all_settled(&before, &orders).await?;
-    let mut ends = BTreeMap::<String, usize>::new();
-    for id in &orders {
-        let order = Order::new(*id, &scene.namespace);
-        let status = order.over(&scene.client).await?.status.unwrap_or_default();
-        *ends.entry(format!("{:?} {}", status.phase, status.reason.unwrap_or_default())).or_default() += 1;
-        let pods = order.pods(&scene.client).await?.len();
-        ensure!(pods <= 1, "{pods} pods of {}", order.name());
-        ensure!(scene.world.chain.claims(*id).await? <= 1, "the use of {id} was claimed more than once");
-    }
-    let all = jobs(&scene.client, &scene.namespace).list(&ListParams::default()).await?.items;
-    ensure!(all.len() == orders.len(), "{} ComputeJobs of {} orders", all.len(), orders.len());
-    println!("{total:?} in {} s\nends: {ends:#?}\nfaults: {faults:#?}", begun.elapsed().as_secs());
-    ensure!(ends.keys().any(|end| end.starts_with("Succeeded")), "nothing succeeded");
-    end(scene).await
+        let total = scene.world.chain.assert_all_settled(&before, &orders).await?;
+        let mut ends = BTreeMap::<String, usize>::new();
+        for id in &orders {
+            let order = Order::new(*id, &scene.namespace);
+            let status = order.over(&scene.client).await?.status.unwrap_or_default();
+            *ends.entry(format!("{:?} {}", status.phase, status.reason.unwrap_or_default())).or_default() += 1;
+            let pods = order.pods(&scene.client).await?.len();
+            ensure!(pods <= 1, "{pods} pods of {}", order.name());
+            ensure!(scene.world.chain.claims(*id).await? <= 1, "the use of {id} was claimed more than once");
+        }
+        let all = jobs(&scene.client, &scene.namespace).list(&ListParams::default()).await?.items;
+        ensure!(all.len() == orders.len(), "{} ComputeJobs of {} orders", all.len(), orders.len());
+        println!("{total:?} in {} s\nends: {ends:#?}\nfaults: {faults:#?}", begun.elapsed().as_secs());
+        ensure!(ends.keys().any(|end| end.starts_with("Succeeded")), "nothing succeeded");
+        Ok(())
+    })
+    .await
 }
 
 /// An order that was sent and is not over.

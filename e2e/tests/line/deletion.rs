@@ -11,34 +11,38 @@ use crate::scene::{Placed, Scene, sleep};
 
 #[tokio::test]
 async fn a_deleted_computejob_is_claimed_and_ended_on_chain_before_it_goes() -> Result<()> {
-    let scene = Scene::with_gpus("deleted", 1).await?;
-    let placed = running(&scene).await?;
-    let api = jobs(&scene.client, &scene.namespace);
-    api.delete(&placed.order.name(), &DeleteParams::default()).await?;
-    wait::until("the ComputeJob is gone", Duration::from_mins(2), async || {
-        let left = api.get_opt(&placed.order.name()).await?;
-        Ok(left.map_or(Ok(()), |job| Err(format!("{:?}", job.status))))
+    Scene::with_gpus("deleted", 1, async |scene| {
+        let placed = running(scene).await?;
+        let api = jobs(&scene.client, &scene.namespace);
+        api.delete(&placed.order.name(), &DeleteParams::default()).await?;
+        wait::until("the ComputeJob is gone", Duration::from_mins(2), async || {
+            let left = api.get_opt(&placed.order.name()).await?;
+            Ok(left.map_or(Ok(()), |job| Err(format!("{:?}", job.status))))
+        })
+        .await?;
+        paid_for_what_ran(scene, &placed).await?;
+        let pods = placed.order.pods(&scene.client).await?;
+        ensure!(pods.iter().all(|pod| pod.metadata.deletion_timestamp.is_some()), "the pod of a deleted job goes on");
+        Ok(())
     })
-    .await?;
-    paid_for_what_ran(&scene, &placed).await?;
-    let pods = placed.order.pods(&scene.client).await?;
-    ensure!(pods.iter().all(|pod| pod.metadata.deletion_timestamp.is_some()), "the pod of a deleted job goes on");
-    scene.clear().await
+    .await
 }
 
 #[tokio::test]
 async fn a_deleted_pod_ends_its_job_with_a_reason_and_what_it_used_is_paid() -> Result<()> {
-    let scene = Scene::with_gpus("podless", 1).await?;
-    let placed = running(&scene).await?;
-    let pods: Api<Pod> = Api::namespaced(scene.client.clone(), &scene.namespace);
-    for pod in placed.order.pods(&scene.client).await? {
-        pods.delete(pod.metadata.name.as_deref().unwrap_or_default(), &DeleteParams::default()).await?;
-    }
-    let status = placed.order.over(&scene.client).await?.status.unwrap_or_default();
-    ensure!(status.phase == Phase::Failed, "{status:?}");
-    ensure!(status.reason.as_deref() == Some("PodDeleted"), "{status:?}");
-    paid_for_what_ran(&scene, &placed).await?;
-    scene.clear().await
+    Scene::with_gpus("podless", 1, async |scene| {
+        let placed = running(scene).await?;
+        let pods: Api<Pod> = Api::namespaced(scene.client.clone(), &scene.namespace);
+        for pod in placed.order.pods(&scene.client).await? {
+            pods.delete(pod.metadata.name.as_deref().unwrap_or_default(), &DeleteParams::default()).await?;
+        }
+        let status = placed.order.over(&scene.client).await?.status.unwrap_or_default();
+        ensure!(status.phase == Phase::Failed, "{status:?}");
+        ensure!(status.reason.as_deref() == Some("PodDeleted"), "{status:?}");
+        paid_for_what_ran(scene, &placed).await?;
+        Ok(())
+    })
+    .await
 }
 
 async fn running(scene: &Scene) -> Result<Placed> {

@@ -15,29 +15,32 @@ const UTILIZATION: u32 = 73;
 #[tokio::test]
 #[ignore = "not run here: it changes what the NVML double's cards read"]
 async fn the_evidence_holds_samples_of_exactly_the_jobs_cards() -> Result<()> {
-    let scene = Scene::with_gpus("evidence", 2).await?;
-    let placed = scene.order(&scene.wish(2, 180, &sleep(25))).await?;
-    let status = placed.order.running(&scene.client).await?.status.unwrap_or_default();
-    let cards = status.gpu_uuids.clone();
-    ensure!(cards.len() == 2, "the status names {cards:?} for a job of 2 GPUs");
-    let busy = Busy::set(&cards)?;
-    let job = placed.order.over(&scene.client).await?;
-    drop(busy);
+    Scene::with_gpus("evidence", 2, async |scene| {
+        let placed = scene.order(&scene.wish(2, 180, &sleep(25))).await?;
+        let status = placed.order.running(&scene.client).await?.status.unwrap_or_default();
+        let cards = status.gpu_uuids.clone();
+        ensure!(cards.len() == 2, "the status names {cards:?} for a job of 2 GPUs");
+        let busy = Busy::set(&cards)?;
+        let job = placed.order.over(&scene.client).await?;
+        drop(busy);
 
-    let url = job.status.unwrap_or_default().usage.unwrap_or_default().evidence.context("no evidence in the status")?;
-    let verified = Customer::first(&scene.world).verify(&url).await?;
-    ensure!(verified["ok"] == true, "{verified}");
-    let seen = verified["evidence"]["gpuSamples"].as_array().context("no samples in the evidence")?;
-    let mut uuids: Vec<_> = seen.iter().filter_map(|gpu| gpu["uuid"].as_str()).collect();
-    let mut expected: Vec<_> = cards.iter().map(String::as_str).collect();
-    uuids.sort_unstable();
-    expected.sort_unstable();
-    ensure!(uuids == expected, "samples of {uuids:?} in the evidence of a job on {expected:?}");
-    for gpu in seen {
-        let highest = &gpu["utilizationGpuPercent"]["max"];
-        ensure!(*highest == UTILIZATION, "utilisation was {UTILIZATION} %, the evidence says {gpu}");
-    }
-    scene.clear().await
+        let url =
+            job.status.unwrap_or_default().usage.unwrap_or_default().evidence.context("no evidence in the status")?;
+        let verified = Customer::first(&scene.world).verify(&url).await?;
+        ensure!(verified["ok"] == true, "{verified}");
+        let seen = verified["evidence"]["gpuSamples"].as_array().context("no samples in the evidence")?;
+        let mut uuids: Vec<_> = seen.iter().filter_map(|gpu| gpu["uuid"].as_str()).collect();
+        let mut expected: Vec<_> = cards.iter().map(String::as_str).collect();
+        uuids.sort_unstable();
+        expected.sort_unstable();
+        ensure!(uuids == expected, "samples of {uuids:?} in the evidence of a job on {expected:?}");
+        for gpu in seen {
+            let highest = &gpu["utilizationGpuPercent"]["max"];
+            ensure!(*highest == UTILIZATION, "utilisation was {UTILIZATION} %, the evidence says {gpu}");
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Cards that look busy until this is dropped.
@@ -67,25 +70,27 @@ impl Drop for Busy {
 
 #[tokio::test]
 async fn a_flipped_byte_of_evidence_is_found() -> Result<()> {
-    let scene = Scene::with_gpus("tampered", 1).await?;
-    let placed = scene.order(&scene.wish(1, 60, &sleep(8))).await?;
-    let job = placed.order.over(&scene.client).await?;
-    let status = job.status.unwrap_or_default();
-    let attestor: Address = status.attestor.context("no attestor in the status")?.parse()?;
-    let url = status.usage.unwrap_or_default().evidence.context("no evidence in the status")?;
-    let file = tempfile::NamedTempFile::with_suffix(".jsonl")?;
-    let first = format!("{}/{attestor:#x}/000000.jsonl", url.trim_end_matches('/'));
-    let text = wait::until("the evidence can be read", Duration::from_secs(10), async || {
-        let answer = reqwest::get(&first).await?;
-        Ok(if answer.status().is_success() { Ok(answer.text().await?) } else { Err(answer.status().to_string()) })
+    Scene::with_gpus("tampered", 1, async |scene| {
+        let placed = scene.order(&scene.wish(1, 60, &sleep(8))).await?;
+        let job = placed.order.over(&scene.client).await?;
+        let status = job.status.unwrap_or_default();
+        let attestor: Address = status.attestor.context("no attestor in the status")?.parse()?;
+        let url = status.usage.unwrap_or_default().evidence.context("no evidence in the status")?;
+        let file = tempfile::NamedTempFile::with_suffix(".jsonl")?;
+        let first = format!("{}/{attestor:#x}/000000.jsonl", url.trim_end_matches('/'));
+        let text = wait::until("the evidence can be read", Duration::from_secs(10), async || {
+            let answer = reqwest::get(&first).await?;
+            Ok(if answer.status().is_success() { Ok(answer.text().await?) } else { Err(answer.status().to_string()) })
+        })
+        .await?;
+        let customer = Customer::first(&scene.world);
+        std::fs::write(file.path(), &text)?;
+        let path = file.path().to_str().context("a path that is not UTF-8")?;
+        ensure!(customer.verify(path).await?["ok"] == true, "the evidence does not hold as it is");
+        std::fs::write(file.path(), text.replacen("utilization", "utilisation", 1))?;
+        let refused = customer.verify(path).await;
+        ensure!(refused.is_err(), "tampered evidence was taken for good: {refused:?}");
+        Ok(())
     })
-    .await?;
-    let customer = Customer::first(&scene.world);
-    std::fs::write(file.path(), &text)?;
-    let path = file.path().to_str().context("a path that is not UTF-8")?;
-    ensure!(customer.verify(path).await?["ok"] == true, "the evidence does not hold as it is");
-    std::fs::write(file.path(), text.replacen("utilization", "utilisation", 1))?;
-    let refused = customer.verify(path).await;
-    ensure!(refused.is_err(), "tampered evidence was taken for good: {refused:?}");
-    scene.clear().await
+    .await
 }

@@ -13,38 +13,43 @@ use crate::scene::{Placed, Scene, sleep};
 #[tokio::test]
 #[ignore = "not run here: it takes meter's key out of kubelet's folder on this machine"]
 async fn forged_replayed_and_exaggerated_reports_are_refused_and_told() -> Result<()> {
-    let scene = Scene::with_gpus("forgery", 1).await?;
-    let placed = scene.order(&scene.wish(1, 120, &sleep(45))).await?;
-    placed.order.running(&scene.client).await?;
-    let status = placed.order.attested(&scene.client).await?.status.unwrap_or_default();
-    let attestor: Address = status.attestor.context("no attestor in the status")?.parse()?;
-    let pods = placed.order.pods(&scene.client).await?;
-    let uid = pods.first().and_then(ResourceExt::uid).context("the job has no pod")?;
-    let market = Market { chain_id: scene.world.chain.chain_id, address: scene.world.chain.market };
-    let hostile = Hostile::of_pod(&scene.client, &scene.namespace, &uid, market, placed.order.id).await?;
+    Scene::with_gpus("forgery", 1, async |scene| {
+        let placed = scene.order(&scene.wish(1, 120, &sleep(45))).await?;
+        placed.order.running(&scene.client).await?;
+        let status = placed.order.attested(&scene.client).await?.status.unwrap_or_default();
+        let attestor: Address = status.attestor.context("no attestor in the status")?.parse()?;
+        let pods = placed.order.pods(&scene.client).await?;
+        let uid = pods.first().and_then(ResourceExt::uid).context("the job has no pod")?;
+        let market = Market { chain_id: scene.world.chain.chain_id, address: scene.world.chain.market };
+        let hostile = Hostile::of_pod(&scene.client, &scene.namespace, &uid, market, placed.order.id).await?;
 
-    wait::until("a report is stored", Duration::from_secs(30), async || {
-        let lines = evidence(&scene, &placed, attestor).await?.len();
-        Ok(if lines > 1 { Ok(()) } else { Err(format!("{lines} lines of evidence")) })
+        wait::until("a report is stored", Duration::from_secs(30), async || {
+            let lines = evidence(scene, &placed, attestor).await?.len();
+            Ok(if lines > 1 { Ok(()) } else { Err(format!("{lines} lines of evidence")) })
+        })
+        .await?;
+        refused(RejectReason::BadSignature, async || hostile.forged(&evidence(scene, &placed, attestor).await?).await)
+            .await?;
+        refused(RejectReason::Stale, async || hostile.replayed(&evidence(scene, &placed, attestor).await?).await)
+            .await?;
+        refused(RejectReason::OutOfBounds, async || {
+            hostile.exaggerated(&evidence(scene, &placed, attestor).await?).await
+        })
+        .await?;
+
+        let told = |job: &hawser_crds::ComputeJob| {
+            let usage = job.status.as_ref().and_then(|status| status.usage.clone()).unwrap_or_default();
+            usage.vouchers_rejected >= 3 && usage.last_rejection.is_some()
+        };
+        placed.order.when(&scene.client, "tells of three refusals", Duration::from_mins(1), told).await?;
+        placed.order.over(&scene.client).await?;
+        let used = scene.world.chain.job(placed.order.id).await?.used;
+        ensure!(used < 100, "{used} GPU-seconds were claimed for 45 s on one GPU");
+        let after = scene.books().await?;
+        placed.order.assert_settled(&scene.world, &placed.before, &after, placed.deposit).await?;
+        Ok(())
     })
-    .await?;
-    refused(RejectReason::BadSignature, async || hostile.forged(&evidence(&scene, &placed, attestor).await?).await)
-        .await?;
-    refused(RejectReason::Stale, async || hostile.replayed(&evidence(&scene, &placed, attestor).await?).await).await?;
-    refused(RejectReason::OutOfBounds, async || hostile.exaggerated(&evidence(&scene, &placed, attestor).await?).await)
-        .await?;
-
-    let told = |job: &hawser_crds::ComputeJob| {
-        let usage = job.status.as_ref().and_then(|status| status.usage.clone()).unwrap_or_default();
-        usage.vouchers_rejected >= 3 && usage.last_rejection.is_some()
-    };
-    placed.order.when(&scene.client, "tells of three refusals", Duration::from_mins(1), told).await?;
-    placed.order.over(&scene.client).await?;
-    let used = scene.world.chain.job(placed.order.id).await?.used;
-    ensure!(used < 100, "{used} GPU-seconds were claimed for 45 s on one GPU");
-    let after = scene.books().await?;
-    placed.order.assert_settled(&scene.world, &placed.before, &after, placed.deposit).await?;
-    scene.clear().await
+    .await
 }
 
 /// The honest meter reports in between: until the attacker's report was the next one, it is refused for that.

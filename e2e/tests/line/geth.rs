@@ -3,45 +3,30 @@ use std::time::Duration;
 use alloy::primitives::U256;
 use anyhow::{Context, Result, ensure};
 use hawser_crds::{Confirmations, Earnings, Finality, GpuOffer, Withdraw, condition};
-use hawser_e2e::chain::{Actors, Chain};
-use hawser_e2e::geth::Geth;
-use hawser_e2e::world::{client, jobs};
+use hawser_e2e::world::jobs;
 use hawser_e2e::{conditions, network, wait};
-use hawser_local::network::HOST;
-use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams};
 
 use crate::line::settles_to_the_last_unit;
-use crate::scene::{OFFER, Placed, Scene, sleep, world};
-
-/// The `DepinNetwork` on geth's chain, beside that on anvil's.
-const NETWORK: &str = "geth";
+use crate::node::Node;
+use crate::scene::{OFFER, Placed, Scene, sleep};
 
 #[tokio::test]
 #[ignore = "not run here: geth listens where only the local cluster's pods look"]
 async fn orders_on_geth_settle_to_the_last_unit_and_its_network_goes_when_nothing_needs_it() -> Result<()> {
-    // The charts and the cluster's own network first: geth has to live only as long as what needs it.
-    let anvils = world().await?;
-    let client = client().await?;
-    let geth = Geth::start(HOST.into()).await?;
-    let told = Box::pin(async {
-        geth.fund(&Actors::of_anvil()?).await?;
-        let chain = Chain::deploy(geth.rpc_url()).await?;
-        ensure!(chain.chain_id != anvils.chain.chain_id, "both chains have the id {}", chain.chain_id);
-        let world = anvils.beside(&client, NETWORK, chain).await?;
-        let scene = Scene::of(world, NETWORK, 2).await?;
-        settles_after_a_block(&scene).await?;
-        earnings_are_paid_out(&scene).await?;
-        settles_after_finality(&scene).await?;
-        leaves(scene).await
-    })
-    .await;
-    if told.is_err()
-        && let Err(error) = network::abandon(&client, NETWORK, &Scene::namespace_of(NETWORK)).await
-    {
-        eprintln!("what is left of the network {NETWORK} holds up the tests after this one: {error:#}");
-    }
-    geth.explained(told)
+    Scene::on(
+        Node::geth,
+        "geth",
+        2,
+        |_| (),
+        async |scene| {
+            settles_after_a_block(scene).await?;
+            earnings_are_paid_out(scene).await?;
+            settles_after_finality(scene).await?;
+            leaves(scene).await
+        },
+    )
+    .await
 }
 
 async fn settles_after_a_block(scene: &Scene) -> Result<()> {
@@ -56,7 +41,7 @@ async fn settles_after_a_block(scene: &Scene) -> Result<()> {
 async fn earnings_are_paid_out(scene: &Scene) -> Result<()> {
     let chain = &scene.world.chain;
     let (earned, held) = (scene.books().await?.provider, chain.held(chain.actors.payout.address).await?);
-    network::withdraw(&scene.client, NETWORK, &Withdraw::default()).await?;
+    network::withdraw(&scene.client, scene.world.network(), &Withdraw::default()).await?;
     wait::until("status.earnings says what was withdrawn", Duration::from_mins(2), async || {
         let told = told(scene).await?.context("no earnings")?;
         let withdrawn = chain.units(&told.withdrawn).await?;
@@ -66,13 +51,14 @@ async fn earnings_are_paid_out(scene: &Scene) -> Result<()> {
     .await?;
     ensure!(scene.books().await?.provider.is_zero(), "there is credit left");
     ensure!(chain.held(chain.actors.payout.address).await? == held + earned, "the payout address did not get it");
-    let wallet = network::status(&scene.client, NETWORK).await?.wallet.context("no wallet in the status")?;
+    let wallet =
+        network::status(&scene.client, scene.world.network()).await?.wallet.context("no wallet in the status")?;
     ensure!(wallet.gas_spent != "0", "transactions were mined, and gasSpent is 0");
     Ok(())
 }
 
 async fn settles_after_finality(scene: &Scene) -> Result<()> {
-    network::confirm(&scene.client, NETWORK, Confirmations::Tag(Finality::Finalized)).await?;
+    network::confirm(&scene.client, scene.world.network(), Confirmations::Tag(Finality::Finalized)).await?;
     let placed = scene.order(&scene.wish(1, 120, &sleep(5))).await?;
     taken_when_final(scene, &placed).await?;
     settles_to_the_last_unit(scene, &placed).await?;
@@ -97,7 +83,7 @@ async fn taken_when_final(scene: &Scene, placed: &Placed) -> Result<()> {
 /// What the operator tells of its earnings in the chain's token.
 async fn told(scene: &Scene) -> Result<Option<Earnings>> {
     let token = scene.world.chain.token.to_checksum(None);
-    let status = network::status(&scene.client, NETWORK).await?;
+    let status = network::status(&scene.client, scene.world.network()).await?;
     Ok(status.earnings.into_iter().find(|earned| earned.token == token))
 }
 
@@ -118,17 +104,17 @@ async fn earnings_agree(scene: &Scene) -> Result<()> {
 }
 
 /// A network that is deleted stays until its offer was withdrawn on chain, and goes then.
-async fn leaves(scene: Scene) -> Result<()> {
-    let (client, namespace) = (scene.client.clone(), scene.namespace.clone());
-    network::leave(&client, NETWORK).await?;
+async fn leaves(scene: &Scene) -> Result<()> {
+    let (client, namespace) = (&scene.client, &scene.namespace);
+    network::leave(client, scene.world.network()).await?;
     wait::until("the network says what it stays for", Duration::from_secs(30), async || {
-        let conditions = network::status(&client, NETWORK).await?.conditions;
+        let conditions = network::status(client, scene.world.network()).await?.conditions;
         let leaving = conditions::reason(&conditions, condition::READY) == Some("Leaving");
         Ok(if leaving { Ok(()) } else { Err(conditions::text(&conditions)) })
     })
     .await?;
 
-    let offers: Api<GpuOffer> = Api::namespaced(client.clone(), &namespace);
+    let offers: Api<GpuOffer> = Api::namespaced(client.clone(), namespace);
     offers.delete(OFFER, &DeleteParams::default()).await?;
     // Orders up to its withdrawal are read first, and that has to become final.
     wait::until("the offer is gone", Duration::from_mins(4), async || {
@@ -137,13 +123,5 @@ async fn leaves(scene: Scene) -> Result<()> {
     })
     .await?;
     ensure!(scene.world.chain.available(&scene.offer).await? == 0, "the offer is gone and stands on chain");
-    network::gone(&client, NETWORK).await?;
-
-    scene.clear().await?;
-    let namespaces: Api<Namespace> = Api::all(client);
-    wait::until("the namespace is gone", Duration::from_mins(2), async || {
-        let left = namespaces.get_opt(&namespace).await?;
-        Ok(left.map_or(Ok(()), |namespace| Err(format!("{:?}", namespace.status))))
-    })
-    .await
+    network::gone(client, scene.world.network()).await
 }

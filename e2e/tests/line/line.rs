@@ -7,10 +7,12 @@ use crate::scene::{Placed, Scene, sleep};
 
 #[tokio::test]
 async fn an_order_runs_is_attested_paid_and_refunded_to_the_last_unit() -> Result<()> {
-    let scene = Scene::with_gpus("line", 2).await?;
-    let placed = scene.order(&scene.wish(2, 120, &sleep(12))).await?;
-    settles_to_the_last_unit(&scene, &placed).await?;
-    scene.clear().await
+    Scene::with_gpus("line", 2, async |scene| {
+        let placed = scene.order(&scene.wish(2, 120, &sleep(12))).await?;
+        settles_to_the_last_unit(scene, &placed).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// The order's program succeeds; what it used is attested, paid and verified, and everything else went back.

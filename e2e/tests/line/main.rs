@@ -1,8 +1,8 @@
-//! Everything that can happen to an order, on a real cluster and a real EVM node. Run by `cargo xtask test`, one test
-//! after the other: some of them kill the operator. Those that only the local cluster can pass are ignored unless asked
-//! for (`--include-ignored`, as `cargo xtask test` does where the cluster is the local one).
+//! Everything that can happen to an order, on a real cluster and real EVM nodes. Run by `cargo xtask test`: first those
+//! that share an operator, side by side; then those of [`deadly`], which kill it, one by one. Those that only the local cluster can
+//! pass are ignored unless asked for (`--include-ignored`, as `cargo xtask test` does where the cluster is the local one).
 
-mod death;
+mod deadly;
 mod deep;
 mod deletion;
 mod evidence;
@@ -10,7 +10,7 @@ mod faults;
 mod forgery;
 mod geth;
 mod line;
+mod node;
 mod permissions;
 mod refusals;
 mod scene;
-mod twice;

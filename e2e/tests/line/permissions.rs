@@ -32,15 +32,17 @@ const RARE: [(&str, &str); 6] = [
 
 #[tokio::test]
 async fn the_operators_account_may_not_do_what_an_intruder_would_try_first() -> Result<()> {
-    let scene = Scene::with_gpus("intruder", 1).await?;
-    // That it may list nodes shows that the question is asked about the right account.
-    let may = answer(&["list", "nodes"]).await?;
-    ensure!(may == "yes", "may the operator list nodes? {may}");
-    for question in FORBIDDEN {
-        let may = answer(question).await?;
-        ensure!(may == "no", "may the operator {question:?}? {may}");
-    }
-    scene.clear().await
+    Scene::with_gpus("intruder", 1, async |_| {
+        // That it may list nodes shows that the question is asked about the right account.
+        let may = answer(&["list", "nodes"]).await?;
+        ensure!(may == "yes", "may the operator list nodes? {may}");
+        for question in FORBIDDEN {
+            let may = answer(question).await?;
+            ensure!(may == "no", "may the operator {question:?}? {may}");
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// `yes` or `no`, or whatever else kubectl says.
@@ -57,20 +59,22 @@ async fn answer(question: &[&str]) -> Result<String> {
 #[tokio::test]
 #[ignore = "not run here: it reads the API server's audit log"]
 async fn the_operators_account_can_do_nothing_that_it_has_no_use_for() -> Result<()> {
-    let scene = Scene::with_gpus("permissions", 1).await?;
-    everything_that_it_does(&scene).await?;
-    let requests = audit::requests(ACCOUNT)?;
-    let forbidden: Vec<_> = requests.iter().filter(|request| request.was_forbidden()).collect();
-    ensure!(forbidden.is_empty(), "the operator asked for what it may not: {forbidden:?}");
-    let granted = audit::granted(&scene.client, SYSTEM, "hawser-operator").await?;
-    let unused: Vec<_> = granted
-        .iter()
-        .filter(|permission| !requests.iter().any(|request| request.needs(permission)))
-        .map(ToString::to_string)
-        .filter(|permission| !RARE.iter().any(|(rare, _)| permission == rare))
-        .collect();
-    ensure!(unused.is_empty(), "the operator may, and never does: {}", unused.join(", "));
-    scene.clear().await
+    Scene::with_gpus("permissions", 1, async |scene| {
+        everything_that_it_does(scene).await?;
+        let requests = audit::requests(ACCOUNT)?;
+        let forbidden: Vec<_> = requests.iter().filter(|request| request.was_forbidden()).collect();
+        ensure!(forbidden.is_empty(), "the operator asked for what it may not: {forbidden:?}");
+        let granted = audit::granted(&scene.client, SYSTEM, "hawser-operator").await?;
+        let unused: Vec<_> = granted
+            .iter()
+            .filter(|permission| !requests.iter().any(|request| request.needs(permission)))
+            .map(ToString::to_string)
+            .filter(|permission| !RARE.iter().any(|(rare, _)| permission == rare))
+            .collect();
+        ensure!(unused.is_empty(), "the operator may, and never does: {}", unused.join(", "));
+        Ok(())
+    })
+    .await
 }
 
 /// An order to its end, and one that is deleted while it runs.

@@ -1,21 +1,29 @@
-//! What the tests have in common: one installation for all, a namespace and an offer for each.
+//! What the tests have in common: one installation for all, and for each a world of its own: a chain with a market, a
+//! `DepinNetwork`, a namespace with an offer, and some of the cluster's GPUs. So they run side by side.
 
-use std::sync::Mutex;
-use std::time::Duration;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
 
 use alloy::primitives::U256;
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result, anyhow};
 use hawser_crds::GpuOfferSpec;
-use hawser_e2e::chain::Books;
+use hawser_e2e::chain::{Books, Chain};
 use hawser_e2e::customer::{Customer, Wish};
+use hawser_e2e::installation::Installation;
 use hawser_e2e::order::Order;
-use hawser_e2e::wait;
-use hawser_e2e::world::{World, client, sweep};
+use hawser_e2e::world::{World, client};
+use hawser_e2e::{explain, network, operator, wait, world};
 use kube::Client;
-use kube::api::{Api, DeleteParams};
+use tokio::sync::{OnceCell, Semaphore};
+
+use crate::node::Node;
 
 /// The first test installs, the others find it done (or failed, and fail at once).
-static WORLD: Mutex<Option<Result<World, String>>> = Mutex::new(None);
+static INSTALLATION: OnceCell<Result<Installation, String>> = OnceCell::const_new();
+
+/// GPUs of the local cluster. Who wants some waits until they are free: no offer has less than it says.
+const GPUS: u32 = 8;
+static FREE: Semaphore = Semaphore::const_new(GPUS as usize);
 
 /// Name of each scene's `GpuOffer`.
 pub(crate) const OFFER: &str = "gpus";
@@ -30,34 +38,54 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// A namespace with an offer of `gpus` GPUs.
-    pub(crate) async fn with_gpus(name: &str, gpus: u32) -> Result<Self> {
-        Self::of(world().await?, name, gpus).await
-    }
-
-    /// The same on the market of any `world`.
-    pub(crate) async fn of(world: World, name: &str, gpus: u32) -> Result<Self> {
-        let mut spec = world.offer_spec();
-        spec.capacity.max = Some(gpus);
-        Self::offering(world, name, spec).await
+    /// Plays `test` where an offer has `gpus` GPUs.
+    pub(crate) async fn with_gpus(name: &str, gpus: u32, test: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
+        Self::offering(name, gpus, |_| (), test).await
     }
 
     /// The same with any offer.
-    pub(crate) async fn offering(world: World, name: &str, spec: GpuOfferSpec) -> Result<Self> {
-        let client = client().await?;
-        // A test that failed left its troubles behind, and its job running.
-        world.restore(&client).await?;
-        sweep(&client).await?;
-        let namespace = Self::namespace_of(name);
-        world.tenant(&client, &namespace).await?;
-        let offer = world.publish(&client, &namespace, OFFER, spec).await?;
-        let on_chain = offer.status.and_then(|status| status.on_chain).context("the offer does not stand on chain")?;
-        Ok(Self { world, client, namespace, offer: on_chain.offer_id })
+    pub(crate) async fn offering(
+        name: &str,
+        gpus: u32,
+        change: impl FnOnce(&mut GpuOfferSpec),
+        test: impl AsyncFnOnce(&Self) -> Result<()>,
+    ) -> Result<()> {
+        Self::on(Node::anvil, name, gpus, change, test).await
     }
 
-    /// The namespace of the scene called `name`.
-    pub(crate) fn namespace_of(name: &str) -> String {
-        format!("e2e-{name}")
+    /// The same on any EVM node. An error says which scene it was, and what stood in it.
+    pub(crate) async fn on(
+        node: impl AsyncFnOnce() -> Result<Node>,
+        name: &str,
+        gpus: u32,
+        change: impl FnOnce(&mut GpuOfferSpec),
+        test: impl AsyncFnOnce(&Self) -> Result<()>,
+    ) -> Result<()> {
+        let installation = installation().await?;
+        let came = Instant::now();
+        // On a chain that scenes have to share they share the operator's wallet too: one after the other.
+        let _held = FREE.acquire_many(if operator::is_local() { gpus } else { GPUS }).await?;
+        let begun = Instant::now();
+        let place = Place { client: client().await?, name: format!("e2e-{name}") };
+        let node = node().await?;
+        let played = async {
+            let change = |spec: &mut GpuOfferSpec| {
+                spec.capacity.max = Some(gpus);
+                change(spec);
+            };
+            let scene = place.set(installation, node.deploy().await?, change).await?;
+            test(&scene).await?;
+            place.clear().await
+        };
+        let told = Box::pin(played).await;
+        let told = match told {
+            Ok(()) => Ok(()),
+            Err(error) => Err(place.leave(error).await),
+        };
+        // `cargo xtask test` reads it and tells the slowest: a print would be seen only where the test failed.
+        let (took, waited) = (begun.elapsed().as_secs_f32(), (begun - came).as_secs_f32());
+        _ = writeln!(std::io::stdout(), "took {took:.1} s after {waited:.1} s of waiting for GPUs: {name}");
+        node.explained(told)
     }
 
     /// A wish for `gpus` GPUs that runs a shell script and obeys SIGTERM.
@@ -94,12 +122,49 @@ impl Scene {
     pub(crate) async fn books(&self) -> Result<Books> {
         self.world.chain.books(&self.world.chain.actors.customer).await
     }
+}
 
-    /// Ends the scene: its namespace goes, and with it its offer.
-    pub(crate) async fn clear(self) -> Result<()> {
-        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
-        namespaces.delete(&self.namespace, &DeleteParams::default()).await?;
-        Ok(())
+/// Where a scene is played: the name of its namespace and of its network.
+struct Place {
+    client: Client,
+    name: String,
+}
+
+impl Place {
+    async fn set(
+        &self,
+        installation: &Installation,
+        chain: Chain,
+        change: impl FnOnce(&mut GpuOfferSpec),
+    ) -> Result<Scene> {
+        let world = installation.world(&self.client, &self.name, chain).await?;
+        world.tenant(&self.client, &self.name).await?;
+        let mut spec = world.offer_spec();
+        change(&mut spec);
+        let offer = world.publish(&self.client, &self.name, OFFER, spec).await?;
+        let on_chain = offer.status.and_then(|status| status.on_chain).context("the offer does not stand on chain")?;
+        Ok(Scene { world, client: self.client.clone(), namespace: self.name.clone(), offer: on_chain.offer_id })
+    }
+
+    /// Nothing of it is left: what holds GPUs, or settles, is waited for.
+    async fn clear(&self) -> Result<()> {
+        world::remove_tenant(&self.client, &self.name).await?;
+        network::remove(&self.client, &self.name).await
+    }
+
+    /// Explains what went wrong, and leaves without settling anything where the chain goes with the test.
+    async fn leave(&self, error: Error) -> Error {
+        let said = format!("{error:#}");
+        let objects = explain::scene(&self.client, &self.name, &self.name).await;
+        let error = if said.contains(&explain::title(&self.name)) { error } else { error.context(objects) };
+        let error = error.context(format!("scene {}", self.name));
+        if !operator::is_local() {
+            return error;
+        }
+        match network::abandon(&self.client, &self.name, &self.name).await {
+            Ok(()) => error,
+            Err(left) => error.context(format!("what is left of it may hold GPUs: {left:#}")),
+        }
     }
 }
 
@@ -111,15 +176,11 @@ pub(crate) struct Placed {
 }
 
 /// What the tests share, installed by the first of them.
-pub(crate) async fn world() -> Result<World> {
-    let known = WORLD.lock().map_err(|_| anyhow::anyhow!("another test panicked while it installed"))?.clone();
-    if let Some(known) = known {
-        return known.map_err(|error| anyhow::anyhow!("the installation failed before: {error}"));
-    }
-    let installed = World::install(&|step| println!("{step}")).await;
-    let kept = installed.as_ref().map(Clone::clone).map_err(|error| format!("{error:#}"));
-    *WORLD.lock().map_err(|_| anyhow::anyhow!("another test panicked while it installed"))? = Some(kept);
-    installed
+async fn installation() -> Result<&'static Installation> {
+    let install =
+        async || Installation::install(&|step| println!("{step}")).await.map_err(|error| format!("{error:#}"));
+    let installed = INSTALLATION.get_or_init(install).await;
+    installed.as_ref().map_err(|error| anyhow!("the installation failed: {error}"))
 }
 
 /// Runs while the customer's container sleeps in the background, so that the shell hears SIGTERM at once.

@@ -1,4 +1,5 @@
-//! The tests that need a cluster, one after the other: they kill operators.
+//! The tests that need a cluster. They wait most of their time, so they run side by side: first those that share an
+//! operator, then, one after the other, those that kill it.
 
 use std::process::Command;
 
@@ -17,6 +18,11 @@ const LIFE_CYCLE: &str = "e2e/local life_cycle";
 
 /// The module of [`LINE`] whose tests take too long for every change.
 const DEEP: &str = "deep::";
+/// The module of [`LINE`] whose tests kill the operator.
+const DEADLY: &str = "deadly::";
+
+/// Tests of [`LINE`] that run at a time: more than the cluster's GPUs let begin.
+const SIDE_BY_SIDE: usize = 16;
 
 /// Which tests are run.
 #[derive(Clone, Copy, Debug)]
@@ -28,23 +34,22 @@ pub(crate) enum Which<'a> {
 }
 
 impl Which<'_> {
-    /// What is asked of [`LINE`]'s test harness.
-    fn of_line(self, cluster_is_ours: bool) -> Vec<String> {
-        // Tests that only our own cluster can pass are ignored by themselves, and each says why.
-        let all = cluster_is_ours.then_some("--include-ignored");
-        let (of_these, filter): (&[_], &[_]) = match self {
-            Which::Quick(filter) => (&["--skip", DEEP], filter),
-            Which::Deep => (&[DEEP], &[]),
+    /// Of all tests of [`LINE`] those to run, in rounds, with how many of a round can run side by side.
+    fn rounds<'t>(self, tests: &[&'t str]) -> Vec<(usize, Vec<&'t str>)> {
+        let these = |wanted: &dyn Fn(&str) -> bool| tests.iter().copied().filter(|test| wanted(test)).collect();
+        let rounds: Vec<(usize, Vec<_>)> = match self {
+            Which::Deep => vec![(1, these(&|test| test.starts_with(DEEP)))],
+            Which::Quick(filter) => {
+                let meant = |test: &str| filter.is_empty() || filter.iter().any(|name| test.contains(name));
+                let shares = |test: &str| !test.starts_with(DEEP) && !test.starts_with(DEADLY);
+                let kills = |test: &str| test.starts_with(DEADLY);
+                vec![
+                    (SIDE_BY_SIDE, these(&|test| shares(test) && meant(test))),
+                    (1, these(&|test| kills(test) && meant(test))),
+                ]
+            }
         };
-        all.iter().chain(of_these).map(|option| (*option).to_owned()).chain(filter.iter().cloned()).collect()
-    }
-
-    /// Deep tests may all be such that only our own cluster can pass.
-    const fn expected(self, cluster_is_ours: bool) -> Expected {
-        match self {
-            Which::Deep if !cluster_is_ours => Expected::Any,
-            Which::Deep | Which::Quick(_) => Expected::Some,
-        }
+        rounds.into_iter().filter(|(_, round)| !round.is_empty()).collect()
     }
 
     const fn is_all_quick(self) -> bool {
@@ -88,30 +93,45 @@ impl Prepared {
         prepared
     }
 
-    fn tests(&self, name: &str, options: &[String], expected: Expected, tally: &mut Tally) {
+    fn tests(&self, name: &str, options: &[&str], expected: Expected, tally: &mut Tally) {
         match program(&self.programs, name) {
-            Ok(program) => {
-                let mut test = run_of(program, &self.variables);
-                test.args(["--test-threads=1", "--nocapture"]).args(options);
-                tally.tests(name, &mut test, rust_harness, expected);
-            }
+            Ok(program) => tally.tests(name, run_of(program, &self.variables).args(options), rust_harness, expected),
             Err(error) => tally.check(name, || Err(error)),
         }
+    }
+
+    fn line(&self, which: Which<'_>, tally: &mut Tally) -> Result<()> {
+        let tests = tests_of(program(&self.programs, LINE)?)?;
+        let tests: Vec<_> = tests.iter().map(String::as_str).collect();
+        if let Which::Quick(filter @ [_, ..]) = which {
+            each_names_a_test(&tests, filter)?;
+        }
+        let ours = self.cluster.is_ours();
+        // Those that only our own cluster can pass are ignored by themselves, and each says why.
+        let usual = if ours { &["--exact", "--include-ignored"][..] } else { &["--exact"] };
+        let expected = if ours { Expected::Some } else { Expected::Any };
+        for (at_a_time, round) in which.rounds(&tests) {
+            let threads = format!("--test-threads={at_a_time}");
+            // What one test alone says of its progress is shown as it comes.
+            let shown = (at_a_time == 1).then_some("--nocapture");
+            let options: Vec<_> = usual.iter().copied().chain([threads.as_str()]).chain(shown).chain(round).collect();
+            self.tests(LINE, &options, expected, tally);
+        }
+        Ok(())
     }
 }
 
 /// With `keep` the cluster is left as it is after the tests on it.
 pub(crate) fn run(prepared: &Prepared, which: Which<'_>, keep: bool, tally: &mut Tally) {
     let ours = prepared.cluster.is_ours();
-    prepared.tests(LINE, &which.of_line(ours), which.expected(ours), tally);
-    if let Which::Quick(filter @ [_, ..]) = which {
-        tally.check("each --filter names a test", || each_names_a_test(program(&prepared.programs, LINE)?, filter));
+    if let Err(error) = prepared.line(which, tally) {
+        tally.check(LINE, || Err(error));
     }
     if which.is_all_quick() && ours {
-        let ignored = ["--ignored".to_owned()];
-        prepared.tests(CARDS, &ignored, Expected::Some, tally);
+        let options = ["--ignored", "--test-threads=1", "--nocapture"];
+        prepared.tests(CARDS, &options, Expected::Some, tally);
         if !keep {
-            prepared.tests(LIFE_CYCLE, &ignored, Expected::Some, tally);
+            prepared.tests(LIFE_CYCLE, &options, Expected::Some, tally);
         }
     }
     if ours && !keep {
@@ -133,15 +153,23 @@ fn program<'a>(programs: &'a [TestProgram], name: &str) -> Result<&'a TestProgra
 fn run_of(program: &TestProgram, variables: &Variables) -> Command {
     let mut test = Command::new(&program.executable);
     test.current_dir(&program.directory).envs(variables.iter().cloned());
+    // Errors say what was tried; where in the tests they were made says nothing more.
+    test.env("RUST_LIB_BACKTRACE", "0");
     test
 }
 
-fn each_names_a_test(program: &TestProgram, filter: &[String]) -> Result<()> {
-    let tests = output(Command::new(&program.executable).args(["--list", "--format=terse", "--skip", DEEP]))?;
+fn tests_of(program: &TestProgram) -> Result<Vec<String>> {
+    let listed = output(Command::new(&program.executable).args(["--list", "--format=terse"]))?;
+    Ok(listed.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
+}
+
+fn each_names_a_test(tests: &[&str], filter: &[String]) -> Result<()> {
+    let quick: Vec<_> = tests.iter().copied().filter(|test| !test.starts_with(DEEP)).collect();
     for name in filter {
         ensure!(
-            tests.contains(name),
-            "no end-to-end test has {name:?} in its name; there are, but for those of --deep,\n{tests}"
+            quick.iter().any(|test| test.contains(name)),
+            "no end-to-end test has {name:?} in its name; there are, but for those of --deep,\n{}",
+            quick.join("\n")
         );
     }
     Ok(())
@@ -152,20 +180,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deep_tests_are_run_by_themselves() {
-        let line = |which: Which<'_>, ours| which.of_line(ours).join(" ");
-        let names = ["twice".to_owned(), "death".to_owned()];
-        for (which, ours, expected) in [
-            (Which::Quick(&[]), true, "--include-ignored --skip deep::"),
-            (Which::Quick(&[]), false, "--skip deep::"),
-            (Which::Quick(&names), true, "--include-ignored --skip deep:: twice death"),
-            (Which::Deep, true, "--include-ignored deep::"),
-            (Which::Deep, false, "deep::"),
-        ] {
-            assert_eq!(line(which, ours), expected, "{which:?}");
-            let none_will_do = matches!(which, Which::Deep) && !ours;
-            assert_eq!(matches!(which.expected(ours), Expected::Any), none_will_do, "{which:?}");
-        }
+    fn who_kills_the_operator_runs_after_those_that_share_it_and_deep_tests_by_themselves() {
+        let tests = ["deadly::twice::a", "deep::day", "line::b", "faults::a_reorg"];
+        let rounds = |which: Which<'_>| which.rounds(&tests);
+        let (shared, deadly) = (vec!["line::b", "faults::a_reorg"], vec!["deadly::twice::a"]);
+        assert_eq!(rounds(Which::Quick(&[])), [(SIDE_BY_SIDE, shared), (1, deadly.clone())]);
+        assert_eq!(rounds(Which::Deep), [(1, vec!["deep::day"])]);
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(rounds(Which::Quick(&names(&["twice"]))), [(1, deadly.clone())]);
+        let both = [(SIDE_BY_SIDE, vec!["faults::a_reorg"]), (1, deadly)];
+        assert_eq!(rounds(Which::Quick(&names(&["reorg", "twice"]))), both);
+        assert!(rounds(Which::Quick(&names(&["day"]))).is_empty());
+    }
+
+    #[test]
+    fn a_name_that_no_quick_test_has_is_refused() {
+        let tests = ["deep::day", "line::b"];
+        assert!(each_names_a_test(&tests, &["b".to_owned()]).is_ok());
+        let refused = each_names_a_test(&tests, &["b".to_owned(), "day".to_owned()]).unwrap_err().to_string();
+        assert!(refused.contains("\"day\"") && refused.contains("line::b"), "{refused}");
     }
 
     #[test]

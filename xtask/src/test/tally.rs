@@ -8,6 +8,9 @@ use anyhow::{Context, Result, ensure};
 /// Reads the number of passed and failed tests out of a program's output.
 type Count = fn(&str) -> Option<(usize, usize)>;
 
+/// Tests that are named as the slowest.
+const SLOWEST: usize = 10;
+
 /// How many tests a program must have run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Expected {
@@ -21,6 +24,8 @@ pub(crate) enum Expected {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     steps: Vec<Step>,
+    /// What tests that are timed one by one said of themselves: seconds, and the line.
+    timed: Vec<(f32, String)>,
 }
 
 #[derive(Debug)]
@@ -48,6 +53,7 @@ impl Tally {
     /// Runs a test program and counts the tests that it says it ran. One that fails without saying so counts as one
     /// failure, and so does one that runs no test where some are expected.
     pub(crate) fn tests(&mut self, name: &str, command: &mut Command, count: Count, expected: Expected) {
+        let mut timed = Vec::new();
         self.step(name, || {
             let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
             let mut child = child.with_context(|| format!("{} can't be run", command.get_program().display()))?;
@@ -59,6 +65,7 @@ impl Tally {
                 text.push_str(&line);
                 text.push('\n');
             }
+            timed.extend(text.lines().filter_map(timed_line));
             let succeeded = child.wait()?.success();
             let (passed, failed) = count(&text).unwrap_or_default();
             ensure!(
@@ -67,6 +74,7 @@ impl Tally {
             );
             Ok((passed, failed.max(usize::from(!succeeded))))
         });
+        self.timed.append(&mut timed);
     }
 
     fn step(&mut self, name: &str, run: impl FnOnce() -> Result<(usize, usize)>) {
@@ -93,9 +101,24 @@ impl Tally {
             let mark = if *failed == 0 { "ok    " } else { "FAILED" };
             _ = writeln!(text, "{mark} {:>7.1} s  {passed:>4} passed {failed:>3} failed  {name}", took.as_secs_f32());
         }
+        let mut timed: Vec<_> = self.timed.iter().collect();
+        timed.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+        if !timed.is_empty() {
+            text.push_str("the slowest end-to-end tests:\n");
+        }
+        for (_, line) in timed.into_iter().take(SLOWEST) {
+            _ = writeln!(text, "  {line}");
+        }
         _ = write!(text, "all of it took {:.0} s", whole.as_secs_f32());
         text
     }
+}
+
+/// A line in which a test says how long it took: `took 12.3 s ...`. What libtest says of another test may stand before it.
+fn timed_line(line: &str) -> Option<(f32, String)> {
+    let told = &line[line.find("took ")?..];
+    let seconds = told.strip_prefix("took ")?.split_once(" s ")?.0.parse().ok()?;
+    Some((seconds, told.to_owned()))
 }
 
 /// The line that closes a run of `cargo xtask test`.
@@ -180,6 +203,19 @@ mod tests {
         assert_eq!((tally.passed(), tally.failed()), (0, 0));
         tally.tests("filtered", &mut none(), rust_harness, Expected::Some);
         assert_eq!((tally.passed(), tally.failed()), (0, 1));
+    }
+
+    #[test]
+    fn the_slowest_tests_are_named_slowest_first() {
+        let mut tally = Tally::default();
+        let mut echo = Command::new("printf");
+        echo.arg("test a ... took 2.5 s after 0.0 s: a\\ntook 11.0 s after 3.0 s: b\\ntest result: ok. 2 passed; 0 failed\\n");
+        tally.tests("timed", &mut echo, rust_harness, Expected::Some);
+        let account = tally.account(Duration::ZERO);
+        let [a, b] =
+            ["took 2.5 s after 0.0 s: a", "took 11.0 s after 3.0 s: b"].map(|line| account.find(line).unwrap());
+        assert!(b < a, "{account}");
+        assert_eq!(timed_line("all of it took 9 s"), None);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What chains, endpoints and wallets do to an operator on a bad day. Afterwards every token unit is where it belongs, no
 //! order is lost and none is run twice; and while it lasts the status says what is wrong.
 
-mod deaths;
 mod endpoints;
 mod reorgs;
 mod wallet;
@@ -9,31 +8,35 @@ mod wallet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use hawser_crds::{ComputeJob, Phase};
+use hawser_crds::{ComputeJob, GpuOfferSpec, Phase};
 use hawser_e2e::endpoint::Endpoint;
 use hawser_e2e::network;
 use hawser_e2e::order::Order;
 use hawser_e2e::wealth::Wealth;
-use hawser_e2e::world::NETWORK;
 use hawser_local::network::HOST;
 
-use crate::scene::{Scene, world};
+use crate::scene::Scene;
 
 /// A scene whose operator reaches the chain only through an endpoint that can have troubles; the customers don't.
-pub(crate) async fn behind_an_endpoint(name: &str, gpus: u32) -> Result<(Scene, Endpoint)> {
-    let world = world().await?;
-    let mut spec = world.offer_spec();
-    spec.capacity.max = Some(gpus);
+pub(crate) async fn behind_an_endpoint(
+    name: &str,
+    gpus: u32,
+    test: impl AsyncFnOnce(&Scene, &mut Endpoint) -> Result<()>,
+) -> Result<()> {
     // A program may have to wait for an operator that died or cannot see the chain.
-    spec.pull.timeout_seconds = 180;
-    let scene = Scene::offering(world, name, spec).await?;
-    let endpoint = Endpoint::start(HOST.into(), &scene.world.chain.rpc_url).await?;
-    network::reach_through(&scene.client, NETWORK, &endpoint.url()).await?;
-    Ok((scene, endpoint))
+    let patient = |spec: &mut GpuOfferSpec| spec.pull.timeout_seconds = 180;
+    Scene::offering(name, gpus, patient, async |scene| {
+        let mut endpoint = Endpoint::start(HOST.into(), &scene.world.chain.rpc_url).await?;
+        network::reach_through(&scene.client, scene.world.network(), &endpoint.url()).await?;
+        test(scene, &mut endpoint).await?;
+        // The endpoint ends here, and the scene is settled after it.
+        scene.world.restore(&scene.client).await
+    })
+    .await
 }
 
 /// Every order's program succeeded, ran once, and was paid to the last unit.
-async fn all_succeed(scene: &Scene, before: &Wealth, orders: &[&Order]) -> Result<()> {
+pub(crate) async fn all_succeed(scene: &Scene, before: &Wealth, orders: &[&Order]) -> Result<()> {
     for order in orders {
         let status = order.over(&scene.client).await?.status.unwrap_or_default();
         ensure!(status.phase == Phase::Succeeded, "{}: {status:?}", order.name());
@@ -48,16 +51,10 @@ async fn all_succeed(scene: &Scene, before: &Wealth, orders: &[&Order]) -> Resul
     Ok(())
 }
 
-/// Puts the network back as it was, and the scene away.
-pub(crate) async fn end(scene: Scene) -> Result<()> {
-    scene.world.restore(&scene.client).await?;
-    scene.clear().await
-}
-
 /// The program has ended, and its use is not claimed yet.
 fn has_ended(job: &ComputeJob) -> bool {
     job.status.as_ref().is_some_and(|status| status.container_finished_at.is_some())
 }
 
 /// Long enough for a pod to start on a machine that is busy.
-const SOON: Duration = Duration::from_mins(3);
+pub(crate) const SOON: Duration = Duration::from_mins(3);

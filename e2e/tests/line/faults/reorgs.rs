@@ -5,12 +5,11 @@ use anyhow::{Result, ensure};
 use hawser_contracts::ComputeMarket;
 use hawser_crds::{Confirmations, Phase, condition};
 use hawser_e2e::wealth::{Status, is};
-use hawser_e2e::world::NETWORK;
 use hawser_e2e::{conditions, network, wait};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 
-use super::{SOON, all_succeed, end, has_ended};
+use super::{SOON, all_succeed, has_ended};
 use crate::scene::{Placed, Scene, sleep};
 
 /// As deep as orders must lie before they are believed.
@@ -21,21 +20,23 @@ const DEEP: u64 = 10;
 #[tokio::test]
 #[ignore = "not run here: it reorganises the chain of the local cluster's anvil"]
 async fn an_order_is_run_and_paid_once_though_its_open_start_and_claim_are_taken_back_at_every_depth() -> Result<()> {
-    let scene = Scene::with_gpus("reorgs", 2).await?;
-    network::confirm(&scene.client, NETWORK, Confirmations::Blocks(DEEPEST)).await?;
-    let before = scene.world.chain.wealth().await?;
-    let placed = scene.order(&scene.wish(2, 600, &sleep(60))).await?;
-    let ordered = scene.world.chain.order_transaction(placed.order.id).await?;
-    taken_back_at_every_depth(&scene, &placed, Some(&ordered), |job| !is(job, Status::None)).await?;
+    Scene::with_gpus("reorgs", 2, async |scene| {
+        network::confirm(&scene.client, scene.world.network(), Confirmations::Blocks(DEEPEST)).await?;
+        let before = scene.world.chain.wealth().await?;
+        let placed = scene.order(&scene.wish(2, 600, &sleep(60))).await?;
+        let ordered = scene.world.chain.order_transaction(placed.order.id).await?;
+        taken_back_at_every_depth(scene, &placed, Some(&ordered), |job| !is(job, Status::None)).await?;
 
-    placed.order.running(&scene.client).await?;
-    taken_back_at_every_depth(&scene, &placed, None, |job| is(job, Status::Running)).await?;
-    ensure!(was_told(&scene, &placed, "StartUndone").await?, "no event told that the start was undone");
+        placed.order.running(&scene.client).await?;
+        taken_back_at_every_depth(scene, &placed, None, |job| is(job, Status::Running)).await?;
+        ensure!(was_told(scene, &placed, "StartUndone").await?, "no event told that the start was undone");
 
-    placed.order.when(&scene.client, "has ended", Duration::from_mins(2), has_ended).await?;
-    taken_back_at_every_depth(&scene, &placed, None, |job| job.used > 0).await?;
-    all_succeed(&scene, &before, &[&placed.order]).await?;
-    end(scene).await
+        placed.order.when(&scene.client, "has ended", Duration::from_mins(2), has_ended).await?;
+        taken_back_at_every_depth(scene, &placed, None, |job| job.used > 0).await?;
+        all_succeed(scene, &before, &[&placed.order]).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// Each time it holds again it is taken back, one block deeper than before; an order comes again from its customer.
@@ -75,27 +76,33 @@ async fn taken_back_at_every_depth(
 #[tokio::test]
 #[ignore = "not run here: it reorganises the chain of the local cluster's anvil"]
 async fn an_order_that_is_lost_is_given_up_and_taken_anew_when_it_comes_back() -> Result<()> {
-    let scene = Scene::with_gpus("lost", 2).await?;
-    let chain = &scene.world.chain;
-    let before = chain.wealth().await?;
-    let placed = scene.order(&scene.wish(2, 120, &sleep(5))).await?;
-    let ordered = chain.order_transaction(placed.order.id).await?;
-    // Believed after one block, and gone with more than one.
-    placed.order.seen(&scene.client).await?;
-    ensure!(chain.undo(placed.order.id, DEEP, |job| !is(job, Status::None)).await?, "the order lies too deep already");
+    Scene::with_gpus("lost", 2, async |scene| {
+        let chain = &scene.world.chain;
+        let before = chain.wealth().await?;
+        let placed = scene.order(&scene.wish(2, 120, &sleep(5))).await?;
+        let ordered = chain.order_transaction(placed.order.id).await?;
+        // Believed after one block, and gone with more than one.
+        placed.order.seen(&scene.client).await?;
+        ensure!(
+            chain.undo(placed.order.id, DEEP, |job| !is(job, Status::None)).await?,
+            "the order lies too deep already"
+        );
 
-    let lost = placed.order.over(&scene.client).await?.status.unwrap_or_default();
-    ensure!((lost.phase, lost.reason.as_deref()) == (Phase::Failed, Some("Reorged")), "{lost:?}");
-    let failed = lost.conditions.iter().find(|c| c.type_ == condition::FAILED);
-    ensure!(failed.is_some_and(|c| c.message.contains("reorganisation")), "{}", conditions::text(&lost.conditions));
-    ensure!(chain.wealth().await? == before, "an order that the chain does not hold has cost something");
+        let lost = placed.order.over(&scene.client).await?.status.unwrap_or_default();
+        ensure!((lost.phase, lost.reason.as_deref()) == (Phase::Failed, Some("Reorged")), "{lost:?}");
+        let failed = lost.conditions.iter().find(|c| c.type_ == condition::FAILED);
+        ensure!(failed.is_some_and(|c| c.message.contains("reorganisation")), "{}", conditions::text(&lost.conditions));
+        ensure!(chain.wealth().await? == before, "an order that the chain does not hold has cost something");
 
-    scene.offers(2).await?;
-    chain.send_again(&ordered).await?;
-    let succeeded = |job: &hawser_crds::ComputeJob| job.status.as_ref().is_some_and(|s| s.phase == Phase::Succeeded);
-    placed.order.when(&scene.client, "has come back and succeeded", SOON, succeeded).await?;
-    all_succeed(&scene, &before, &[&placed.order]).await?;
-    end(scene).await
+        scene.offers(2).await?;
+        chain.send_again(&ordered).await?;
+        let succeeded =
+            |job: &hawser_crds::ComputeJob| job.status.as_ref().is_some_and(|s| s.phase == Phase::Succeeded);
+        placed.order.when(&scene.client, "has come back and succeeded", SOON, succeeded).await?;
+        all_succeed(scene, &before, &[&placed.order]).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// An event of the order's `ComputeJob` had this reason.

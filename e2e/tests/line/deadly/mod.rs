@@ -1,0 +1,5 @@
+//! Operators that die, are away, or forget where they were. One test after the other: each says when an operator is there.
+
+mod jobs;
+mod moments;
+mod twice;

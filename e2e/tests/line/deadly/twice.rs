@@ -1,0 +1,41 @@
+use anyhow::{Context, Result, ensure};
+use hawser_crds::{DepinNetwork, Phase};
+use hawser_e2e::world::jobs;
+use hawser_e2e::{operator, wait};
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use serde_json::json;
+use std::time::Duration;
+
+use crate::scene::{Scene, sleep};
+
+#[tokio::test]
+async fn an_order_seen_again_from_an_old_cursor_gives_one_job_and_one_pod() -> Result<()> {
+    Scene::with_gpus("twice", 1, async |scene| {
+        let placed = scene.order(&scene.wish(1, 120, &sleep(25))).await?;
+        placed.order.running(&scene.client).await?;
+
+        operator::kill(&scene.client).await?;
+        let networks: Api<DepinNetwork> = Api::all(scene.client.clone());
+        let old = json!({ "status": { "cursor": { "block": scene.world.chain.start_block, "hash": "" } } });
+        networks.patch_status(scene.world.network(), &PatchParams::default(), &Patch::Merge(&old)).await?;
+        operator::leads(&scene.client).await?;
+        let order_block = placed.order.seen(&scene.client).await?.spec.source.context("an order without source")?.block;
+        wait::until("the order's block was read again", Duration::from_mins(1), async || {
+            let cursor = networks.get(scene.world.network()).await?.status.and_then(|status| status.cursor);
+            let read = cursor.as_ref().is_some_and(|cursor| cursor.block > order_block);
+            Ok(if read { Ok(()) } else { Err(format!("{cursor:?}")) })
+        })
+        .await?;
+
+        let all = jobs(&scene.client, &scene.namespace).list(&ListParams::default()).await?.items;
+        ensure!(all.len() == 1, "{} ComputeJobs of one order", all.len());
+        let pods = placed.order.pods(&scene.client).await?;
+        ensure!(pods.len() == 1, "{} pods of one order", pods.len());
+        let job = placed.order.over(&scene.client).await?;
+        ensure!(job.status.unwrap_or_default().phase == Phase::Succeeded);
+        let after = scene.books().await?;
+        placed.order.assert_settled(&scene.world, &placed.before, &after, placed.deposit).await?;
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,56 @@
+//! The EVM node that a scene is on.
+
+use anyhow::Result;
+use hawser_e2e::anvil::Anvil;
+use hawser_e2e::chain::{Actors, Chain};
+use hawser_e2e::environment::Environment;
+use hawser_e2e::geth::Geth;
+use hawser_e2e::operator;
+use hawser_local::network::HOST;
+
+/// Ends with its scene, unless it is somebody else's.
+pub(crate) enum Node {
+    Anvil(Anvil),
+    Geth(Geth),
+    /// That of the cluster under test, which is not ours.
+    Given(String),
+}
+
+impl Node {
+    /// The usual one.
+    pub(crate) async fn anvil() -> Result<Self> {
+        if operator::is_local() {
+            return Ok(Self::Anvil(Anvil::start(HOST.into()).await?));
+        }
+        Ok(Self::Given(Environment::read()?.rpc_url))
+    }
+
+    /// One of another make.
+    pub(crate) async fn geth() -> Result<Self> {
+        Ok(Self::Geth(Geth::start(HOST.into()).await?))
+    }
+
+    /// A fresh market on it.
+    pub(crate) async fn deploy(&self) -> Result<Chain> {
+        match self {
+            Self::Anvil(anvil) => anvil.explained(Chain::deploy(anvil.rpc_url()).await),
+            Self::Geth(geth) => {
+                let deployed = async {
+                    geth.fund(&Actors::of_anvil()?).await?;
+                    Chain::deploy(geth.rpc_url()).await
+                };
+                geth.explained(deployed.await)
+            }
+            Self::Given(url) => Chain::deploy(url).await,
+        }
+    }
+
+    /// Adds the last of what it wrote to an error.
+    pub(crate) fn explained<T>(&self, result: Result<T>) -> Result<T> {
+        match self {
+            Self::Anvil(anvil) => anvil.explained(result),
+            Self::Geth(geth) => geth.explained(result),
+            Self::Given(_) => result,
+        }
+    }
+}
