@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 
 use clap::Parser;
+use ipnet::IpNet;
 
 /// Hawser's operator: offers this cluster's GPUs on compute networks, runs what is ordered and settles its attested use.
 #[derive(Clone, Debug, Parser)]
@@ -30,9 +31,10 @@ pub struct Config {
     /// Where customers read the same files.
     #[arg(long, env = "HAWSER_EVIDENCE_PUBLIC_URL", default_value = "")]
     pub evidence_public_url: String,
-    /// Networks of the cluster (pods, services, nodes) that jobs may not reach, separated by commas.
-    #[arg(long, env = "HAWSER_CLUSTER_CIDRS", value_delimiter = ',')]
-    pub cluster_cidrs: Vec<String>,
+    /// Address ranges that jobs may not reach besides what is found of the cluster's own (nodes, their pods, Services, API
+    /// servers), separated by commas.
+    #[arg(long, env = "HAWSER_CLUSTER_CIDRS", value_delimiter = ',', value_parser = range)]
+    pub cluster_cidrs: Vec<IpNet>,
     /// Seconds for which a settled job is kept, with its pod and the program's log.
     #[arg(long, env = "HAWSER_JOB_RETENTION_SECONDS", default_value = "604800")]
     pub job_retention_seconds: u64,
@@ -67,6 +69,18 @@ impl Config {
     }
 }
 
+/// A range that can be left out of "everywhere" in a `NetworkPolicy`.
+fn range(text: &str) -> Result<IpNet, String> {
+    let range: IpNet =
+        text.parse().map_err(|_| format!("{text:?} is no address range: write 10.0.0.0/8 or fd00::/8"))?;
+    if range.prefix_len() == 0 {
+        return Err(format!(
+            "{text} is every address: for jobs that reach nothing, set isolation.egress: None in the GpuOffer"
+        ));
+    }
+    Ok(range.trunc())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +99,13 @@ mod tests {
 
     #[test]
     fn cidrs_are_separated_by_commas() {
-        assert_eq!(config(&["--cluster-cidrs", "10.0.0.0/8,fd00::/8"]).cluster_cidrs, ["10.0.0.0/8", "fd00::/8"]);
+        let ranges = config(&["--cluster-cidrs", "10.1.2.3/8,fd00::/8"]).cluster_cidrs;
+        assert_eq!(ranges.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "fd00::/8"]);
+        for (text, words) in
+            [("10.0.0.0/33", "10.0.0.0/33"), ("::/0", "every address"), ("10.0.0.1", "no address range")]
+        {
+            let refused = range(text).unwrap_err();
+            assert!(refused.contains(words), "{refused}");
+        }
     }
 }

@@ -56,6 +56,7 @@ pub(crate) fn run(layout: &Layout, endpoints: &Endpoints, tools: &Tools) -> Resu
         push.join().map_err(|_| anyhow!("the thread that pushes the pause image panicked"))?
     })?;
     kubectl::create(layout, "cluster-dns", &manifests::cluster_dns())?;
+    kubectl::create(layout, "network-policies", &manifests::network_policies())?;
     reached("kube-apiserver");
     start_together(
         &supervisor,
@@ -65,9 +66,11 @@ pub(crate) fn run(layout: &Layout, endpoints: &Endpoints, tools: &Tools) -> Resu
             components::scheduler(&pki, kubernetes),
             components::kube_proxy(layout, kubernetes),
             components::coredns(layout, &tools.coredns),
+            components::netpol(&pki, &tools.netpol),
         ],
     )?;
-    reached("kubelet, controllers, scheduler, proxy, DNS");
+    components::queue_connections()?;
+    reached("kubelet, controllers, scheduler, proxy, DNS, NetworkPolicies");
     kubectl::wait_until_usable(layout)?;
     reached("node ready");
     nvidia::start(layout, &supervisor)?;

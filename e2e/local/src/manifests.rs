@@ -50,6 +50,28 @@ pub(crate) fn cluster_dns() -> Value {
     })
 }
 
+/// Who enforces NetworkPolicies reads them, and the pods and namespaces that they select.
+pub(crate) fn network_policies() -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": [
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "system:netpol"},
+                "rules": [
+                    {"apiGroups": [""], "resources": ["pods", "namespaces"], "verbs": ["list", "watch"]},
+                    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["list", "watch"]},
+                ],
+            },
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "system:netpol"},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:netpol"},
+                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:netpol"}],
+            },
+        ],
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

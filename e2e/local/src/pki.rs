@@ -73,6 +73,7 @@ impl Pki {
             ("kube-proxy", "system:kube-proxy", "system:node-proxier"),
             ("kubelet", node.as_str(), "system:nodes"),
             ("coredns", "system:coredns", ""),
+            ("netpol", "system:netpol", ""),
         ] {
             write_secret(&pki.kubeconfig(file), &pki.render_kubeconfig(&authority.client(user, group)?))?;
         }

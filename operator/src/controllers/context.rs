@@ -12,6 +12,7 @@ use kube::{Client, ResourceExt};
 
 use super::Error;
 use super::cache::Cache;
+use super::cluster_network::ClusterNetwork;
 use super::compute_job::PodRefused;
 use super::compute_job::vacancy::Granted;
 use super::depin_network::report::Start;
@@ -37,6 +38,7 @@ pub(crate) struct Context {
     pub offers: Cache<DeserializeGuard<GpuOffer>>,
     pub pods: Cache<Pod>,
     pub nodes: Cache<Node>,
+    pub cluster_network: ClusterNetwork,
     pub memory: Memory,
     pub granted: Granted,
 }

@@ -2,6 +2,7 @@
 //! decided between them is pure.
 
 pub(crate) mod cache;
+pub(crate) mod cluster_network;
 pub(crate) mod compute_job;
 pub(crate) mod conditions;
 pub(crate) mod context;

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::cache::{Cache, prune_node, prune_pod, received};
+use super::cluster_network::ClusterNetwork;
 use super::compute_job::vacancy::Granted;
 use super::context::Memory;
 use super::events::Events;
@@ -66,6 +67,7 @@ pub async fn run(
         networks: Networks::new(metrics.clone(), cancel.clone()),
         jobs: Cache::start(client.clone(), |_| (), cancel.clone()),
         offers: Cache::start(client.clone(), |_| (), cancel.clone()),
+        cluster_network: ClusterNetwork::new(client.clone()),
         memory: Memory::default(),
         granted: Granted::default(),
         client,

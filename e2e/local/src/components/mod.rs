@@ -5,6 +5,7 @@ mod containerd;
 mod control_plane;
 mod dns;
 mod etcd;
+mod netpol;
 mod node;
 mod services;
 mod tools;
@@ -19,6 +20,7 @@ pub(crate) use containerd::{
 pub(crate) use control_plane::{api_server, controller_manager, scheduler, write_audit_policy};
 pub(crate) use dns::{coredns, write_corefile};
 pub(crate) use etcd::etcd;
+pub(crate) use netpol::{netpol, queue_connections};
 pub(crate) use node::{kube_proxy, kubelet, write_configuration as write_node_configuration};
 pub(crate) use services::{anvil, registry, s3, write_registry_configuration};
 pub(crate) use tools::{Tools, link};

@@ -61,6 +61,15 @@ const COREDNS: Module<'_> = Module {
     cgo: false,
 };
 
+const NETPOL: Module<'_> = Module {
+    folder: "netpol",
+    main: "sigs.k8s.io/kube-network-policies",
+    tools: &[Tool { binary: "netpol", package: "hawser.dev/local/netpol" }],
+    tags: "",
+    ldflags: "",
+    cgo: false,
+};
+
 const VERSITYGW: Module<'_> = Module {
     folder: "versitygw",
     main: "github.com/versity/versitygw",
@@ -128,6 +137,7 @@ pub(crate) struct Tools {
     pub(crate) etcd: Built,
     pub(crate) containerd: Built,
     pub(crate) coredns: Built,
+    pub(crate) netpol: Built,
     pub(crate) versitygw: Built,
     pub(crate) pause: Built,
     pub(crate) helm: Built,
@@ -143,6 +153,7 @@ impl Tools {
             etcd: go::build(layout, &ETCD)?,
             containerd: go::build(layout, &CONTAINERD)?,
             coredns: go::build(layout, &COREDNS)?,
+            netpol: go::build(layout, &NETPOL)?,
             versitygw: go::build(layout, &VERSITYGW)?,
             pause: go::build(layout, &PAUSE)?,
             helm: go::build(layout, &HELM)?,
@@ -159,6 +170,7 @@ impl Tools {
             &self.etcd,
             &self.containerd,
             &self.coredns,
+            &self.netpol,
             &self.versitygw,
             &self.helm,
             &self.kubeconform,

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use hawser_crds::Egress;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -16,6 +15,7 @@ use super::build::{self, POD_FINALIZER, PodInput};
 use super::decide::{Decision, PodStep};
 use super::observed::{Observed, PodRefused};
 use super::policy;
+use crate::controllers::cluster_network::own_ranges;
 use crate::controllers::conditions::news;
 use crate::controllers::{Context, Error, MANAGER, Tried, status};
 
@@ -70,17 +70,23 @@ async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
     };
     let mut pod = build::pod(&seen.job, offer, &input)?;
     let config = &context.config;
-    let mut service = build::Attestation::from(config.attestation_listen.port());
-    if offer.spec.isolation.egress == Egress::None {
-        // The pod is told the address, so that it needs no DNS: a way out for who can ask it anything.
-        let host = config.attestation_host();
-        service.address = address(&host, service.port).await;
-        pod = match service.address {
-            Some(address) => build::knowing(pod, &host, address),
-            None => pod,
-        };
+    // The pod is told the address: a cluster's DNS may answer elsewhere than it seems, and is a way out for who may ask it.
+    let (host, port) = (config.attestation_host(), config.attestation_listen.port());
+    let address = address(&host, port).await;
+    if let Some(address) = address {
+        pod = build::knowing(pod, &host, address);
     }
-    let policy = build::network_policy(&seen.job, offer, &config.namespace, service, &config.cluster_cidrs)?;
+    let found = context.cluster_network.found().await?;
+    let nodes = context.nodes.store.state();
+    let own = own_ranges(config.cluster_cidrs.iter().copied(), &found, nodes.iter().map(AsRef::as_ref));
+    let around = build::Surroundings {
+        operator_namespace: &config.namespace,
+        attestation_port: port,
+        attestation_is_known: address.is_some(),
+        dns: &found.dns,
+        own: &own,
+    };
+    let policy = build::network_policy(offer, &around)?;
     put::<ServiceAccount>(context, &namespace, &build::service_account(&namespace)?).await?;
     put::<ConfigMap>(context, &namespace, &build::ca_config_map(&namespace, &context.attestation_ca)?).await?;
     // Before the pod: it never runs without.

@@ -1,61 +1,54 @@
-use std::net::IpAddr;
-
-use hawser_crds::{ComputeJob, Egress, GpuOffer};
+use hawser_crds::{Egress, GpuOffer};
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
-use super::{CA_CONFIG_MAP, CA_FILE, JOB_LABEL, SERVICE_ACCOUNT};
-use crate::controllers::label_value;
+use super::{CA_CONFIG_MAP, CA_FILE, SERVICE_ACCOUNT};
+use crate::controllers::cluster_network::Dns;
+use crate::controllers::{OFFER_LABEL, label_value};
 
 /// Cloud metadata services: credentials of the node lie there. All clouds' (link-local), Azure's `WireServer`,
 /// Alibaba's, and AWS's over IPv6.
 const METADATA_ADDRESSES: [&str; 4] = ["169.254.0.0/16", "168.63.129.16/32", "100.100.100.200/32", "fd00:ec2::254/128"];
 
-/// How the jobs' pods find the attestation service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Attestation {
-    /// Its pods' port.
-    pub port: u16,
-    /// The Service's address, where the pod is told it ([`super::knowing`]) or its URL says it; absent: by DNS.
-    pub address: Option<IpAddr>,
+/// What a job's pod has around it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings<'a> {
+    pub operator_namespace: &'a str,
+    /// Port of the attestation service's pods.
+    pub attestation_port: u16,
+    /// The pods are told where the attestation service is ([`super::knowing`]).
+    pub attestation_is_known: bool,
+    pub dns: &'a Dns,
+    /// The cluster's own addresses, each once.
+    pub own: &'a [IpNet],
 }
 
-impl From<u16> for Attestation {
-    fn from(port: u16) -> Self {
-        Self { port, address: None }
-    }
+/// The name of an offer's policy.
+fn policy_name(offer: &GpuOffer) -> String {
+    format!("hawser-{}", label_value(&offer.name_any()))
 }
 
-/// Where a job's pod may connect to, and who may connect to it: nobody.
+/// Where the pods of an offer's jobs may connect to, and who may connect to them: nobody.
 ///
 /// # Errors
 /// Never; the serializer's error otherwise.
-pub(crate) fn network_policy(
-    job: &ComputeJob,
-    offer: &GpuOffer,
-    operator_namespace: &str,
-    attestation: impl Into<Attestation>,
-    cluster_cidrs: &[String],
-) -> Result<NetworkPolicy, serde_json::Error> {
-    let Attestation { port, address } = attestation.into();
-    let operator = json!({"matchLabels": {"kubernetes.io/metadata.name": operator_namespace}});
-    let dns = json!({"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}});
+pub(crate) fn network_policy(offer: &GpuOffer, around: &Surroundings<'_>) -> Result<NetworkPolicy, serde_json::Error> {
+    let operator = json!({"matchLabels": {"kubernetes.io/metadata.name": around.operator_namespace}});
     let mut egress = vec![json!({
         "to": [{"namespaceSelector": operator, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "hawser"}}}],
-        "ports": [{"protocol": "TCP", "port": port}]
+        "ports": [{"protocol": "TCP", "port": around.attestation_port}]
     })];
     // Whoever may ask DNS can tell the world something: a job that may go nowhere gets none, if meter needs none.
-    if offer.spec.isolation.egress != Egress::None || address.is_none() {
-        egress.push(json!({
-            "to": [{"namespaceSelector": dns}],
-            "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
-        }));
+    if offer.spec.isolation.egress != Egress::None || !around.attestation_is_known {
+        egress.push(dns(around.dns));
     }
     if offer.spec.isolation.egress == Egress::Internet {
-        let (v6, v4): (Vec<&str>, Vec<&str>) =
-            cluster_cidrs.iter().map(String::as_str).chain(METADATA_ADDRESSES).partition(|cidr| cidr.contains(':'));
+        let metadata = METADATA_ADDRESSES.iter().filter_map(|range| range.parse().ok());
+        let own = IpNet::aggregate(&metadata.chain(around.own.iter().copied()).collect());
+        let (v4, v6): (Vec<IpNet>, Vec<IpNet>) = own.into_iter().partition(|range| matches!(range, IpNet::V4(_)));
         egress.push(outside("0.0.0.0/0", &v4));
         egress.push(outside("::/0", &v6));
     }
@@ -63,19 +56,37 @@ pub(crate) fn network_policy(
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": {
-            "name": job.name_any(),
-            "namespace": job.namespace(),
-            "ownerReferences": job.controller_owner_ref(&()).map(|owner| vec![owner]),
+            "name": policy_name(offer),
+            "namespace": offer.namespace(),
+            "ownerReferences": offer.controller_owner_ref(&()).map(|owner| vec![owner]),
         },
         "spec": {
-            "podSelector": {"matchLabels": {JOB_LABEL: label_value(&job.name_any())}},
+            "podSelector": {"matchLabels": {OFFER_LABEL: label_value(&offer.name_any())}},
             "policyTypes": ["Ingress", "Egress"],
             "egress": egress,
         }
     }))
 }
 
-fn outside(all: &str, except: &[&str]) -> Value {
+/// Whatever answers names in this cluster: a cache on the node has an address of its own, and pods may get new ones.
+fn dns(found: &Dns) -> Value {
+    let namespace = |name: &str| json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}});
+    let address = |address| json!({"ipBlock": {"cidr": IpNet::from(address).to_string()}});
+    let mut to: Vec<_> = found.addresses.iter().copied().map(address).collect();
+    to.extend(found.namespaces.iter().map(|name| namespace(name)));
+    let mut ports: Vec<u16> = found.ports.iter().copied().collect();
+    if to.is_empty() {
+        // Where it stands by default.
+        (to, ports) = (vec![namespace("kube-system")], vec![53]);
+    }
+    let protocols = ["UDP", "TCP"]
+        .iter()
+        .flat_map(|protocol| ports.iter().map(move |port| json!({"protocol": protocol, "port": port})));
+    json!({"to": to, "ports": protocols.collect::<Vec<_>>()})
+}
+
+fn outside(all: &str, except: &[IpNet]) -> Value {
+    let except: Vec<_> = except.iter().map(ToString::to_string).collect();
     json!({"to": [{"ipBlock": {"cidr": all, "except": except}}]})
 }
 
@@ -107,46 +118,53 @@ pub(crate) fn ca_config_map(namespace: &str, ca: &str) -> Result<ConfigMap, serd
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    fn policy(egress: &str) -> Value {
-        policy_with(egress, 9443)
-    }
-
-    fn policy_with(egress: &str, attestation: impl Into<Attestation>) -> Value {
-        let offer = serde_json::from_value(json!({
-            "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "h100"},
+    fn policy(egress: &str, attestation_is_known: bool, dns: &Dns) -> Value {
+        let offer: GpuOffer = serde_json::from_value(json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer",
+            "metadata": {"name": "h100", "namespace": "tenants", "uid": "u"},
             "spec": {
                 "networkRef": "n", "gpu": {"product": "p"}, "isolation": {"egress": egress},
                 "price": {"perGpuHour": "1", "token": "0x0000000000000000000000000000000000000001"}
             }
         }))
         .unwrap();
-        let job = serde_json::from_value(json!({
-            "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob",
-            "metadata": {"name": "job-1", "namespace": "tenants", "uid": "u"},
-            "spec": {"offerRef": "h100", "workload": {"image": "i", "gpus": 1}}
-        }))
-        .unwrap();
-        let cidrs = ["10.0.0.0/8".to_owned(), "fd00::/8".to_owned()];
-        serde_json::to_value(network_policy(&job, &offer, "hawser-system", attestation, &cidrs).unwrap()).unwrap()
+        let own = ["10.0.0.0/8", "fd00::/8"].map(|range| range.parse().unwrap());
+        let around = Surroundings {
+            operator_namespace: "hawser-system",
+            attestation_port: 9443,
+            attestation_is_known,
+            dns,
+            own: &own,
+        };
+        serde_json::to_value(network_policy(&offer, &around).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn one_policy_holds_for_all_pods_of_an_offer_and_goes_with_it() {
+        let policy = policy("None", true, &Dns::default());
+        assert_eq!(policy["metadata"]["name"], "hawser-h100");
+        assert_eq!(policy["metadata"]["ownerReferences"][0]["kind"], "GpuOffer");
+        assert_eq!(policy["spec"]["podSelector"], json!({"matchLabels": {"hawser.dev/offer": "h100"}}));
     }
 
     #[test]
     fn nobody_connects_to_a_job_and_without_internet_it_reaches_attestation_and_dns_only() {
-        let spec = &policy("None")["spec"];
+        let spec = &policy("None", false, &Dns::default())["spec"];
         assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
         assert!(spec.get("ingress").is_none());
         assert_eq!(spec["egress"].as_array().unwrap().len(), 2);
         assert_eq!(spec["egress"][0]["ports"][0]["port"], 9443);
+        let system = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}});
+        assert_eq!(spec["egress"][1]["to"], json!([system]), "where nothing was found");
     }
 
     #[test]
     fn a_job_that_may_go_nowhere_has_no_dns_where_the_attestation_service_is_known_by_address() {
-        let known = |egress| {
-            let address = Some("10.96.0.7".parse().unwrap());
-            policy_with(egress, Attestation { port: 9443, address })["spec"]["egress"].clone()
-        };
+        let known = |egress| policy(egress, true, &Dns::default())["spec"]["egress"].clone();
         let nowhere = known("None");
         assert_eq!(nowhere.as_array().unwrap().len(), 1, "{nowhere}");
         assert_eq!(nowhere[0]["ports"], json!([{"protocol": "TCP", "port": 9443}]));
@@ -154,13 +172,33 @@ mod tests {
     }
 
     #[test]
+    fn dns_is_reached_where_it_answers() {
+        let found = Dns {
+            addresses: ["169.254.20.10", "fd00::a"].map(|address| address.parse().unwrap()).into(),
+            namespaces: BTreeSet::from(["openshift-dns".to_owned()]),
+            ports: BTreeSet::from([53, 5353]),
+        };
+        let rule = &policy("Internet", true, &found)["spec"]["egress"][1];
+        assert_eq!(
+            rule["to"],
+            json!([
+                {"ipBlock": {"cidr": "169.254.20.10/32"}}, {"ipBlock": {"cidr": "fd00::a/128"}},
+                {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}}}
+            ])
+        );
+        let ports: Vec<_> = rule["ports"].as_array().unwrap().iter().map(|port| port["port"].clone()).collect();
+        assert_eq!(ports, [53, 5353, 53, 5353]);
+    }
+
+    #[test]
     fn the_internet_is_without_the_cluster_and_the_metadata_address() {
-        let spec = &policy("Internet")["spec"];
+        let spec = &policy("Internet", true, &Dns::default())["spec"];
         let block = |i: usize| spec["egress"][i]["to"][0]["ipBlock"].clone();
         assert_eq!(
             block(2),
-            json!({"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8", "169.254.0.0/16", "168.63.129.16/32", "100.100.100.200/32"]})
+            json!({"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8", "100.100.100.200/32", "168.63.129.16/32", "169.254.0.0/16"]})
         );
-        assert_eq!(block(3), json!({"cidr": "::/0", "except": ["fd00::/8", "fd00:ec2::254/128"]}));
+        // AWS's address lies in the range of the cluster.
+        assert_eq!(block(3), json!({"cidr": "::/0", "except": ["fd00::/8"]}));
     }
 }

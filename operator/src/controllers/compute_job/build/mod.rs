@@ -5,8 +5,7 @@ mod isolation;
 mod pod;
 
 pub(crate) use env::is_env_name;
-pub(crate) use isolation::Attestation;
-pub(crate) use isolation::{ca_config_map, network_policy, service_account};
+pub(crate) use isolation::{Surroundings, ca_config_map, network_policy, service_account};
 pub(crate) use pod::knowing;
 pub(crate) use pod::{PodInput, pod};
 
