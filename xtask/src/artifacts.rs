@@ -79,7 +79,7 @@ fn povray(rootfs: &Rootfs) -> Result<()> {
     rootfs.program(Path::new("/usr/bin/povray"), "/usr/bin/povray")?;
     // Static: it has no libraries to bring.
     rootfs.copy(Path::new("/bin/busybox"), Path::new("/bin/busybox"))?;
-    for applet in ["cat", "echo", "env", "false", "grep", "ls", "sh", "sha256sum", "sleep", "true"] {
+    for applet in ["cat", "echo", "env", "false", "grep", "ls", "nc", "nslookup", "sh", "sha256sum", "sleep", "true"] {
         rootfs.link("/bin/busybox", Path::new("/bin").join(applet))?;
     }
     for folder in ["/etc/povray", "/usr/share/povray-3.7", "/usr/share/doc/povray/examples/advanced"] {

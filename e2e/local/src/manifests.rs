@@ -50,7 +50,7 @@ pub(crate) fn cluster_dns() -> Value {
     })
 }
 
-/// Who enforces NetworkPolicies reads them, and the pods and namespaces that they select.
+/// Who enforces a `NetworkPolicy` reads it, and the pods and namespaces that it selects.
 pub(crate) fn network_policies() -> Value {
     json!({
         "apiVersion": "v1",

@@ -9,6 +9,7 @@ mod evidence;
 mod faults;
 mod forgery;
 mod geth;
+mod isolation;
 mod line;
 mod node;
 mod permissions;

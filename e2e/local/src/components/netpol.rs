@@ -1,4 +1,4 @@
-//! NetworkPolicies, enforced: the first packet of each connection of a pod waits in a queue until its policies were read.
+//! `NetworkPolicy` objects, enforced: the first packet of each connection of a pod waits in a queue until its policies were read.
 
 use std::process::Command;
 
