@@ -113,6 +113,10 @@ contract EachItemTest is MarketTest {
         expectDeclined(a, customer, 2e6);
         vm.prank(operator);
         vm.assertEq(market.declineJobs(list(started, b, a), "no"), 2);
+        expectSkip(a, SkipReason.NotLive);
+        expectSkip(started, SkipReason.AlreadyStarted);
+        vm.prank(operator);
+        vm.assertEq(market.declineJobs(list(a, b, started), "no"), 0);
         vm.assertEq(creditOf(customer), 2e6);
         vm.assertEq(creditOf(stranger), 4e6);
     }
@@ -138,6 +142,11 @@ contract EachItemTest is MarketTest {
         vm.prank(rivalOperator);
         vm.assertEq(market.startJobs(ids, signers), 1);
         vm.assertEq(market.job(ids[1]).attestor, signers[1]);
+        (ids[0], ids[3]) = (ids[3], ids[0]);
+        expectSkip(ids[0], SkipReason.NotOperator);
+        vm.prank(rivalOperator);
+        vm.assertEq(market.startJobs(ids, signers), 1);
+        (ids[0], ids[3]) = (ids[3], ids[0]);
         vm.assertEq(market.job(ids[0]).attestor, signers[0]);
     }
 

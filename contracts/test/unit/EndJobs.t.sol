@@ -30,6 +30,16 @@ contract EndJobsTest is MarketTest {
         assertBooks(id);
     }
 
+    /// @dev What is logged is what was claimed, also where the caller expects less.
+    function test_MoreThanExpectedMayHaveBeenClaimed() public {
+        JobId id = running();
+        vm.warp(T0 + 1000);
+        claim(id, 1800);
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.JobEnded(id, customer, 1800, 3e6, "done");
+        vm.assertEq(end(id, 0, 1799), 1);
+    }
+
     function test_AnEndWaitsForTheClaimItExpects() public {
         JobId id = running();
         vm.warp(T0 + 1000);
