@@ -258,7 +258,10 @@ fn provider(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
             format!("a window of {} seconds is longer than the market allows: choose at most {}", e.window, e.limit)
         }
         Refusal::WindowTooShort(e) => {
-            format!("a claim window of {} seconds is shorter than the market allows: choose at least {}", e.window, e.limit)
+            format!(
+                "a claim window of {} seconds is shorter than the market allows: choose at least {}",
+                e.window, e.limit
+            )
         }
         Refusal::PriceTooHigh(e) => format!(
             "a price of {} is more than the market can hold: choose at most {}",
