@@ -141,6 +141,11 @@ fn orders(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
             amounts.price(e.price),
             amounts.price(e.floor)
         ),
+        Refusal::StartDeadlinePassed(e) => format!(
+            "job {} was not started by its deadline, {}, and can't be any more: take the deposit back (`hawser refund`)",
+            job(e.id),
+            seconds(e.startDeadline)
+        ),
         Refusal::EndAnnounced(e) => format!(
             "the end of job {} is announced for {}, so it can't be prolonged: place a new order",
             job(e.id),
@@ -165,13 +170,6 @@ fn jobs(error: &Refusal) -> Option<String> {
             seconds(e.end),
             seconds(e.asked)
         ),
-        Refusal::EndInPast(e) => {
-            format!(
-                "the end {} is not after the chain's time {}: choose a later one",
-                seconds(e.asked),
-                seconds(e.timestamp)
-            )
-        }
         Refusal::LengthMismatch(e) => {
             format!("two lists that belong together have {} and {} entries: give one for each job", e.left, e.right)
         }
@@ -209,7 +207,8 @@ fn money(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
             e.token
         ),
         Refusal::NothingToWithdraw(e) => format!(
-            "{} has no credit in the token {}: there is nothing to withdraw until something is refunded or earned",
+            "{} has no credit in the token {}, or the market has nothing left of it: there is nothing to withdraw until \
+             something is refunded or earned",
             e.account, e.token
         ),
         Refusal::PayoutOnly(e) => format!(
@@ -257,6 +256,12 @@ fn provider(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
         ),
         Refusal::WindowTooLong(e) => {
             format!("a window of {} seconds is longer than the market allows: choose at most {}", e.window, e.limit)
+        }
+        Refusal::WindowTooShort(e) => {
+            format!(
+                "a claim window of {} seconds is shorter than the market allows: choose at least {}",
+                e.window, e.limit
+            )
         }
         Refusal::PriceTooHigh(e) => format!(
             "a price of {} is more than the market can hold: choose at most {}",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-pragma solidity ^0.8.28;
+pragma solidity 0.8.37;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
@@ -78,6 +78,11 @@ contract ComputeMarket is Jobs, Fees, EIP712, Multicall {
         _requireCustomer(id, order);
         JobStatus status = _status(state, order.customer);
         require(status == JobStatus.Open || status == JobStatus.Running, WrongStatus(id, status));
+        // Such an order can't be started any more: what was paid for it could only be refunded.
+        require(
+            status == JobStatus.Running || block.timestamp <= order.startDeadline,
+            StartDeadlinePassed(id, order.startDeadline)
+        );
         require(!order.ending, EndAnnounced(id, state.end()));
         uint256 duration = state.duration() + extra;
         require(duration <= order.maxDuration, DurationOutOfRange(duration, order.minDuration, order.maxDuration));
@@ -107,6 +112,7 @@ contract ComputeMarket is Jobs, Fees, EIP712, Multicall {
 
     /// @inheritdoc IComputeMarket
     function declineJobs(JobId[] calldata ids, string calldata reason) external returns (uint256 done) {
+        _requireReason(reason);
         for (uint256 i = 0; i < ids.length; ++i) {
             JobId id = ids[i];
             JobState state = _jobs[id].state;
@@ -146,7 +152,7 @@ contract ComputeMarket is Jobs, Fees, EIP712, Multicall {
         returns (uint256 done)
     {
         require(ids.length == expectUsed.length, LengthMismatch(ids.length, expectUsed.length));
-        require(endAt == 0 || endAt > block.timestamp, EndInPast(endAt, block.timestamp));
+        _requireReason(reason);
         for (uint256 i = 0; i < ids.length; ++i) {
             JobId id = ids[i];
             JobState state = _jobs[id].state;
@@ -162,6 +168,8 @@ contract ComputeMarket is Jobs, Fees, EIP712, Multicall {
                 (address customer, uint256 refunded) = _close(id, state);
                 emit JobEnded(id, customer, state.used(), refunded, reason);
                 ++done;
+            } else if (endAt <= block.timestamp) {
+                emit JobSkipped(id, SkipReason.EndPassed);
             } else if (endAt >= state.end()) {
                 emit JobSkipped(id, SkipReason.EndNotEarlier);
             } else {
@@ -238,6 +246,11 @@ contract ComputeMarket is Jobs, Fees, EIP712, Multicall {
             DurationOutOfRange(duration, posted.minDuration, posted.maxDuration)
         );
         _requireAbove(posted.provider, posted.token, posted.price);
+    }
+
+    /// @dev A reason is logged once for each job of a batch.
+    function _requireReason(string calldata reason) private pure {
+        require(bytes(reason).length <= MAX_REASON, TextTooLong(bytes(reason).length, MAX_REASON));
     }
 
     function _requireCustomer(JobId id, Order memory order) private view {

@@ -19,6 +19,8 @@ abstract contract Ledger is Offers, ReentrancyGuardTransient {
 
     /// @inheritdoc IComputeMarket
     function permit(address token, uint256 value, uint256 deadline, uint8 v, bytes32 r, bytes32 s) external {
+        // Where there is no code the call itself would revert, before there is anything to catch.
+        if (token.code.length == 0) return;
         // The owner is always the caller: an allowance that others gave can't be drawn on through this.
         try IERC20Permit(token).permit(msg.sender, address(this), value, deadline, v, r, s) {} catch {}
     }
@@ -60,14 +62,17 @@ abstract contract Ledger is Offers, ReentrancyGuardTransient {
         _requireMoved(token, rest, before, IERC20(token).balanceOf(address(this)));
     }
 
-    /// @dev Pays an account's whole credit out.
+    /// @dev Pays an account's credit out: all of it, or what is there of a token that shrank the market's balance. The rest
+    /// stays its credit.
     function _send(address account, address token, address to) private returns (uint256 amount) {
-        amount = _credits[account][token];
+        uint256 owed = _credits[account][token];
+        require(owed != 0, NothingToWithdraw(account, token));
+        uint256 before = IERC20(token).balanceOf(address(this));
+        amount = Math.min(owed, before);
         require(amount != 0, NothingToWithdraw(account, token));
-        _credits[account][token] = 0;
+        _credits[account][token] = owed - amount;
         emit Withdrawn(account, token, to, amount);
 
-        uint256 before = IERC20(token).balanceOf(address(this));
         IERC20(token).safeTransfer(to, amount);
         _requireMoved(token, amount, IERC20(token).balanceOf(address(this)), before);
     }

@@ -33,7 +33,11 @@ abstract contract Offers is IComputeMarket {
     /// @inheritdoc IComputeMarket
     uint256 public constant MAX_TEXT = 4096;
     /// @inheritdoc IComputeMarket
+    uint256 public constant MAX_REASON = 256;
+    /// @inheritdoc IComputeMarket
     uint32 public constant MAX_START_WINDOW = 1 days;
+    /// @inheritdoc IComputeMarket
+    uint32 public constant MIN_CLAIM_WINDOW = 5 minutes;
     /// @inheritdoc IComputeMarket
     uint32 public constant MAX_CLAIM_WINDOW = 30 days;
     /// @dev Longest order that an offer can allow, in seconds: what a job's state has room for.
@@ -121,7 +125,7 @@ abstract contract Offers is IComputeMarket {
             id: offerId,
             terms: _terms(stored),
             price: stored.price,
-            available: stored.available,
+            available: _takesOrders(stored) ? stored.available : 0,
             validUntil: stored.validUntil,
             settledGpuSeconds: stored.settledGpuSeconds,
             settledAmount: stored.settledAmount
@@ -145,6 +149,12 @@ abstract contract Offers is IComputeMarket {
         require(_isOperator(account), NotOperator(msg.sender, account));
     }
 
+    /// @dev Whether the floor of an offer's provider lets it take orders: it may have been raised after the price was set.
+    function _takesOrders(StoredOffer storage stored) private view returns (bool) {
+        uint256 lowest = _floors[stored.provider][stored.token];
+        return lowest != 0 && stored.price >= lowest;
+    }
+
     /// @dev Reverts where a provider takes no orders in a token at a price.
     function _requireAbove(address account, address token, uint256 price) internal view {
         uint256 lowest = _floors[account][token];
@@ -166,6 +176,7 @@ abstract contract Offers is IComputeMarket {
 
     function _post(OfferId offerId, StoredOffer storage stored, OfferTerms calldata terms) private {
         require(terms.startWindow <= MAX_START_WINDOW, WindowTooLong(terms.startWindow, MAX_START_WINDOW));
+        require(terms.claimWindow >= MIN_CLAIM_WINDOW, WindowTooShort(terms.claimWindow, MIN_CLAIM_WINDOW));
         require(terms.claimWindow <= MAX_CLAIM_WINDOW, WindowTooLong(terms.claimWindow, MAX_CLAIM_WINDOW));
         require(
             terms.maxDuration != 0 && terms.minDuration <= terms.maxDuration && terms.maxDuration <= MAX_DURATION,

@@ -23,6 +23,8 @@ interface IComputeMarketErrors {
     error InvalidDurations(uint256 minDuration, uint256 maxDuration, uint256 limit);
     /// @notice A start or claim window is longer than the market allows.
     error WindowTooLong(uint256 window, uint256 limit);
+    /// @notice A claim window is shorter than the market allows.
+    error WindowTooShort(uint256 window, uint256 limit);
     /// @notice The provider takes no orders in this token: its floor is 0.
     error TokenRefused(address provider, address token);
     /// @notice The price is below the provider's floor.
@@ -39,23 +41,23 @@ interface IComputeMarketErrors {
     error PriceAboveMax(uint256 price, uint256 maxPrice);
     /// @notice The duration lies outside the offer's range.
     error DurationOutOfRange(uint256 duration, uint256 minDuration, uint256 maxDuration);
-    /// @notice A spec or card is longer than the market logs.
+    /// @notice A spec, a card or a reason is longer than the market logs.
     error TextTooLong(uint256 length, uint256 limit);
     /// @notice The same order was placed already; choose another salt.
     error JobExists(JobId id);
     /// @notice The job is not in a state in which this can be done.
     error WrongStatus(JobId id, JobStatus status);
+    /// @notice The order was not started by its deadline and can't be any more, so it takes no more money: refund it.
+    error StartDeadlinePassed(JobId id, uint256 startDeadline);
     /// @notice An end was announced; the job can't be prolonged.
     error EndAnnounced(JobId id, uint256 end);
     /// @notice The job ends at `end` anyway, which is not later than what was asked for.
     error EndNotEarlier(JobId id, uint256 asked, uint256 end);
-    /// @notice A notice must lie in the future; 0 ends at once.
-    error EndInPast(uint256 asked, uint256 timestamp);
     /// @notice Two arrays that belong together differ in length.
     error LengthMismatch(uint256 left, uint256 right);
     /// @notice The token did not move what it was asked to move (fee on transfer, rebasing).
     error TransferMismatch(address token, uint256 expected, uint256 received);
-    /// @notice There is no credit to withdraw.
+    /// @notice There is no credit to withdraw, or the market has nothing left of the token.
     error NothingToWithdraw(address account, address token);
     /// @notice A provider's earnings go to its payout address only.
     error PayoutOnly(address provider, address payout, address asked);

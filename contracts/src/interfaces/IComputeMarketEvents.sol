@@ -139,11 +139,11 @@ interface IComputeMarketEvents {
     /// @param reason Why.
     event JobSkipped(JobId indexed id, SkipReason reason);
 
-    /// @notice Credit left the market.
+    /// @notice Credit left the market: all that the account had, or as much as the market had of the token.
     /// @param account Whose credit it was.
     /// @param token ERC-20 token.
     /// @param to Who received it.
-    /// @param amount Token units.
+    /// @param amount Token units that were sent.
     event Withdrawn(address indexed account, address indexed token, address indexed to, uint256 amount);
 
     /// @notice The owner set the fee that holds now, or who receives it. A raise that was announced before is taken back

@@ -16,8 +16,8 @@ library Hashes {
         return OfferId.wrap(bytes12(keccak256(abi.encode(terms))));
     }
 
-    /// @notice The part of a job's id that holds who ordered what. With it in the id, a reorg can't put another order
-    /// in a job's place.
+    /// @notice The part of a job's id that holds who ordered what. With it in the id, a reorg can't put another's order in a
+    /// job's place. Of 64 bits, a customer can find two workloads of its own with one id (2^32 work).
     function order(OfferId offer, address customer, uint256 duration, bytes32 salt, bytes32 specHash)
         internal
         pure

@@ -83,5 +83,7 @@ enum SkipReason {
     /// `endJobs` with notice: the job ends before that anyway.
     EndNotEarlier,
     /// `refund`: the start deadline or the claim window still runs.
-    TooEarly
+    TooEarly,
+    /// `endJobs` with notice: the second of the notice has passed already.
+    EndPassed
 }

@@ -5,6 +5,8 @@ import {OfferId} from "./OfferId.sol";
 
 /// @notice Name of a job, which carries what the order locked:
 /// `offerId 96 | price 80 | gpus 16 | orderHash 64`, most significant bits first.
+/// It names neither chain nor market: the same order on another market has the same id, though no voucher of one counts on
+/// the other. Whoever follows several markets keeps them apart by chain and address.
 /// @dev Claims read price and GPUs from the id, so they cost no storage.
 type JobId is bytes32;
 

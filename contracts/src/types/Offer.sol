@@ -13,7 +13,8 @@ struct OfferTerms {
     bytes32 gpuClass;
     /// Seconds after the order in which the job can be started; later the customer can take the deposit back.
     uint32 startWindow;
-    /// Seconds after the end of a job in which its use can be claimed; later the customer can take the rest back.
+    /// Seconds after the end of a job in which its use can be claimed, at least `MIN_CLAIM_WINDOW`; later the customer can take
+    /// the rest back.
     uint32 claimWindow;
     /// Shortest order, in seconds. A customer's `endJob` never ends a job earlier than this after its start.
     uint32 minDuration;
@@ -31,7 +32,8 @@ struct Offer {
     OfferTerms terms;
     /// Token units per GPU-hour that an order pays now. At most 2^80 - 1.
     uint128 price;
-    /// Most GPUs that one order can ask for now: the provider's statement, not a ledger.
+    /// Most GPUs that one order can ask for now: the provider's statement, not a ledger. 0 where the provider's floor refuses
+    /// the token or lies above the price: then no order is taken, whatever was stated.
     uint16 available;
     /// Last Unix second at which an order is taken.
     uint64 validUntil;

@@ -5,6 +5,6 @@ pragma solidity ^0.8.28;
 struct Provider {
     /// Hot key that runs the offers; zero where it was revoked.
     address operator;
-    /// The only address to which the provider's earnings can be withdrawn.
+    /// The only address to which the provider's earnings can be withdrawn. The cold key can also spend them on orders.
     address payout;
 }

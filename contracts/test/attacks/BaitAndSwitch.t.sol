@@ -54,5 +54,9 @@ contract BaitAndSwitchTest is MarketTest {
         vm.store(address(market), salt, "ground");
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.TermsMismatch.selector, offerId));
         post(terms());
+        // Before anything else that is wrong with it.
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.TermsMismatch.selector, offerId));
+        vm.prank(operator);
+        market.setOffer(terms(), type(uint128).max, AVAILABLE, type(uint64).max, "");
     }
 }

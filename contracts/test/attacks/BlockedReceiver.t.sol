@@ -51,4 +51,20 @@ contract BlockedReceiverTest is HostileTokenTest {
         vm.prank(operator);
         vm.assertEq(market.withdrawFor(provider, address(hostile)), 975_000);
     }
+
+    /// @dev A token that blocks the market itself stops what moves tokens, and nothing else: orders that credit covers and
+    /// claims go on, and wait to be paid out.
+    function test_WhereTheMarketItselfIsBlockedCreditStillOrders() public {
+        JobId first = open(2, 3600, 0);
+        vm.prank(operator);
+        market.declineJobs(one(first), "");
+        hostile.setBlocked(address(market));
+        JobId id = open(2, 3600, "from credit");
+        start(id);
+        vm.warp(T0 + 1000);
+        vm.assertEq(claim(id, 1800), 1);
+        vm.assertEq(creditOf(customer), 0);
+        vm.expectRevert(abi.encodeWithSelector(HostileToken.Blocked.selector, address(market)));
+        open(1, 3600, "needs the token");
+    }
 }

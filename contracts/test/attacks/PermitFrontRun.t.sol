@@ -57,4 +57,14 @@ contract PermitFrontRunTest is MarketTest {
         multicall(customer, list);
         vm.assertEq(token.balanceOf(address(market)), 2e6);
     }
+
+    function test_APermitAtAnAddressWithoutCodeStopsNothing() public {
+        vm.prank(customer);
+        token.approve(address(market), 2e6);
+        (bytes[] memory list,) = calls(0);
+        list[0] = abi.encodeCall(IComputeMarket.permit, (address(0xdead), 2e6, T0, 27, 0, 0));
+        multicall(customer, list);
+        vm.assertEq(token.balanceOf(address(market)), 2e6);
+        market.permit(address(0), 1, T0, 27, 0, 0);
+    }
 }

@@ -72,5 +72,7 @@ contract PriceLimitsTest is MarketTest {
         market.setOffer(terms(), above, 1, 0, "");
         vm.expectRevert(why);
         market.jobIdOf(offerId, above, 1, customer, 1, 0, 0);
+        JobId highest = market.jobIdOf(offerId, HIGHEST, 1, customer, 1, 0, 0);
+        vm.assertTrue(highest != market.jobIdOf(offerId, HIGHEST - 1, 1, customer, 1, 0, 0));
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
+import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {HostileToken} from "../tokens/HostileToken.sol";
 import {HostileTokenTest} from "../support/HostileTokenTest.sol";
@@ -22,10 +23,51 @@ contract RebasingTokenTest is HostileTokenTest {
         vm.prank(customer);
         vm.assertEq(market.withdraw(address(honest), customer), 4e6);
         vm.expectRevert(
-            abi.encodeWithSignature("ERC20InsufficientBalance(address,uint256,uint256)", address(market), 0, 4e6)
+            abi.encodeWithSelector(IComputeMarketErrors.NothingToWithdraw.selector, customer, address(hostile))
         );
         vm.prank(customer);
         market.withdraw(address(hostile), customer);
+        vm.assertEq(market.credit(customer, address(hostile)), 4e6);
+    }
+
+    /// @dev Who comes last gets what is there, and keeps the rest as credit, to be paid when there is something again.
+    function test_AShrunkBalanceIsPaidOutAsFarAsItGoes() public {
+        JobId id = running();
+        vm.warp(T0 + 1800);
+        claim(id, 3600);
+        end(id, 0, 3600);
+        hostile.shrink(address(market), 1e6);
+        vm.prank(operator);
+        vm.assertEq(market.withdrawFor(provider, address(hostile)), 1.95e6);
+        uint256 before = hostile.balanceOf(customer);
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.Withdrawn(customer, address(hostile), customer, 1.05e6);
+        vm.prank(customer);
+        vm.assertEq(market.withdraw(address(hostile), customer), 1.05e6);
+        vm.assertEq(hostile.balanceOf(customer), before + 1.05e6);
+        vm.assertEq(creditOf(customer), 0.95e6);
+        vm.assertEq(creditOf(sink), 0.05e6);
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NothingToWithdraw.selector, sink, address(hostile)));
+        vm.prank(sink);
+        market.withdraw(address(hostile), sink);
+
+        hostile.mint(address(market), 1e6 - 1);
+        vm.prank(customer);
+        vm.assertEq(market.withdraw(address(hostile), customer), 0.95e6);
+        vm.prank(sink);
+        vm.assertEq(market.withdraw(address(hostile), sink), 0.05e6 - 1);
+        vm.assertEq(creditOf(sink), 1);
+    }
+
+    function test_AProvidersCreditIsPaidOutAsFarAsItGoesToo() public {
+        JobId id = running();
+        vm.warp(T0 + 3600);
+        claim(id, 7200);
+        hostile.shrink(address(market), 4e6 - 10);
+        vm.prank(operator);
+        vm.assertEq(market.withdrawFor(provider, address(hostile)), 10);
+        vm.assertEq(creditOf(provider), 3.9e6 - 10);
+        vm.assertEq(hostile.balanceOf(payout), 10);
     }
 
     function test_AGrownBalanceIsNobodysCredit() public {

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
+import {SkipReason} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
@@ -72,11 +73,33 @@ contract StolenOperatorTest is MarketTest {
         vm.assertEq(market.job(id).used, 2120);
     }
 
+    /// @dev In the last second it can't be undone: a job that has ended takes no other attestor, so its last use is lost to the
+    /// provider, or signed for by the thief, for the provider's good.
+    function test_RotatedInTheLastSecondTheRightAttestorCantBePutBack() public {
+        JobId id = running();
+        vm.warp(T0 + 3540);
+        claim(id, 7080);
+        vm.warp(T0 + 3599);
+        Voucher memory last = sign(id, 7200);
+        startAs(id, vm.addr(THIEF_KEY));
+        vm.warp(T0 + 3600);
+        address[] memory right = new address[](1);
+        right[0] = attestor;
+        expectSkip(id, SkipReason.AlreadyEnded);
+        vm.prank(operator);
+        vm.assertEq(market.startJobs(one(id), right), 0);
+        expectSkip(id, SkipReason.BadSignature);
+        vm.assertEq(market.claim(offerId, one(last)), 0);
+        vm.warp(T0 + 3600 + CLAIM_WINDOW + 1);
+        vm.assertEq(market.refund(one(id)), 1);
+        vm.assertEq(market.job(id).used, 7080);
+    }
+
     function test_JunkOffersAreStoppedByTheFloor() public {
         vm.prank(provider);
         market.setFloor(address(token), PRICE);
         OfferTerms memory junk = terms();
-        (junk.salt, junk.claimWindow) = ("junk", 0);
+        (junk.salt, junk.claimWindow) = ("junk", 5 minutes);
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.PriceBelowFloor.selector, PRICE - 1, PRICE));
         vm.prank(operator);
         market.setOffer(junk, PRICE - 1, AVAILABLE, type(uint64).max, "");

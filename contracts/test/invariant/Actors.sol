@@ -123,6 +123,7 @@ abstract contract Actors is Stage {
     function prolong(uint256 which, uint32 extra) external {
         (JobId id, Job memory job, bool any) = pick(which);
         if (!any || job.ending || (job.status != JobStatus.Open && job.status != JobStatus.Running)) return;
+        if (job.status == JobStatus.Open && block.timestamp > job.startDeadline) return;
         extra = uint32(extra % (job.maxDuration - job.duration + 1));
         vm.prank(job.customer);
         market.topUp(id, extra);

@@ -49,7 +49,7 @@ contract Attackers is Actors {
         bool live = job.status == JobStatus.Running || job.status == JobStatus.Ended;
         vm.assertEq(done, stolen() && live ? 1 : 0);
         OfferTerms memory junk = OfferTerms(
-            provider, address(token), "junk", window % 86_401, window % 2_592_001, 0, 1, bytes32(nextSalt++)
+            provider, address(token), "junk", window % 86_401, 300 + window % 2_591_701, 0, 1, bytes32(nextSalt++)
         );
         uint256 lowest = market.floor(provider, address(token));
         vm.prank(operator);

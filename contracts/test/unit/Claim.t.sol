@@ -214,4 +214,47 @@ contract ClaimTest is MarketTest {
         market.claim(offerId, one(sign(id, 0)));
         vm.assertEq(vm.getRecordedLogs().length, 1);
     }
+
+    /// @dev Signed by the attestor for a count of up to 256 bits, of which the low bits alone would be a small one.
+    function claimWide(JobId id, uint256 count) private returns (uint256) {
+        bytes32 root = keccak256("root");
+        (bytes32 r, bytes32 vs) = vm.signCompact(ATTESTOR_KEY, market.voucherDigest(id, count, root));
+        bytes memory data = abi.encodeCall(IComputeMarket.claim, (offerId, one(Voucher(id, 0, root, r, vs))));
+        // Selector, offer, offset and length; then the job; then the count.
+        assembly ("memory-safe") {
+            mstore(add(data, add(0x20, add(4, 0x80))), count)
+        }
+        (bool ok, bytes memory answer) = address(market).call(data);
+        vm.assertTrue(ok);
+        return abi.decode(answer, (uint256));
+    }
+
+    function test_ACountOfAnyWidthIsCutToTheBoundAndNotToItsLowBits() public {
+        JobId id = running();
+        vm.warp(T0 + 1000);
+        uint256[7] memory highest = [uint256(40), 63, 64, 100, 128, 200, 255];
+        uint256 fork = vm.snapshotState();
+        for (uint256 i = 0; i < highest.length; ++i) {
+            vm.revertToState(fork);
+            fork = vm.snapshotState();
+            vm.assertEq(claimWide(id, (uint256(1) << highest[i]) + 7), 1);
+            vm.assertEq(market.job(id).used, 2000);
+        }
+    }
+
+    /// @dev One less than the bound, the bound, and one more.
+    function test_TheBoundIsPaidToTheUnit() public {
+        JobId id = running();
+        vm.warp(T0 + 1000);
+        claim(id, 1999);
+        vm.assertEq(market.job(id).used, 1999);
+        claim(id, 2001);
+        vm.assertEq(market.job(id).used, 2000);
+        vm.warp(T0 + 3599);
+        claim(id, 7200);
+        vm.assertEq(market.job(id).used, 7198);
+        vm.warp(T0 + 3600);
+        claim(id, 7200);
+        vm.assertEq(market.job(id).used, 7200);
+    }
 }

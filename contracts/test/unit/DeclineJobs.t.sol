@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
 import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {JobStatus, SkipReason} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
@@ -48,5 +49,17 @@ contract DeclineJobsTest is MarketTest {
         expectSkip(id, SkipReason.NotOperator);
         vm.assertEq(decline(stranger, id), 0);
         assertStatus(id, JobStatus.Open);
+    }
+
+    function test_AReasonHasALimit() public {
+        JobId id = open(2, 3600, 0);
+        string memory most = string(new bytes(256));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.TextTooLong.selector, 257, 256));
+        vm.prank(operator);
+        market.declineJobs(one(id), string(new bytes(257)));
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.JobDeclined(id, customer, 4e6, most);
+        vm.prank(operator);
+        vm.assertEq(market.declineJobs(one(id), most), 1);
     }
 }

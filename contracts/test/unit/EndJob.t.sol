@@ -62,8 +62,25 @@ contract EndJobTest is MarketTest {
 
     function test_AJobThatEndsAnywayCantBeEnded() public {
         JobId id = running();
+        vm.warp(T0 + 3599);
+        refused(id, abi.encodeWithSelector(IComputeMarketErrors.EndNotEarlier.selector, id, T0 + 3659, T0 + 3600));
         vm.warp(T0 + 3540);
         refused(id, abi.encodeWithSelector(IComputeMarketErrors.EndNotEarlier.selector, id, T0 + 3600, T0 + 3600));
+        vm.warp(T0 + 3539);
+        vm.assertEq(endByCustomer(id), T0 + 3599);
+        refused(id, abi.encodeWithSelector(IComputeMarketErrors.EndNotEarlier.selector, id, T0 + 3599, T0 + 3599));
+    }
+
+    /// @dev The shortest duration counts where it is later than the notice, and the notice where it is later.
+    function test_TheLaterOfNoticeAndShortestDurationCounts() public {
+        JobId id = running();
+        vm.warp(T0 + MIN_DURATION - 60);
+        vm.assertEq(endByCustomer(id), T0 + MIN_DURATION);
+        vm.warp(T0);
+        id = open(2, 3600, "another");
+        start(id);
+        vm.warp(T0 + MIN_DURATION - 59);
+        vm.assertEq(endByCustomer(id), T0 + MIN_DURATION + 1);
     }
 
     function test_AnOrderThatWasNotStartedCantBeEnded() public {
@@ -75,6 +92,8 @@ contract EndJobTest is MarketTest {
         JobId id = running();
         vm.warp(T0 + 3600);
         refused(id, abi.encodeWithSelector(IComputeMarketErrors.WrongStatus.selector, id, JobStatus.Ended));
+        end(id, 0, 0);
+        refused(id, abi.encodeWithSelector(IComputeMarketErrors.WrongStatus.selector, id, JobStatus.Closed));
     }
 
     function test_OnlyTheCustomerEndsIt() public {

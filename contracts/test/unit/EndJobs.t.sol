@@ -30,6 +30,16 @@ contract EndJobsTest is MarketTest {
         assertBooks(id);
     }
 
+    /// @dev What is logged is what was claimed, also where the caller expects less.
+    function test_MoreThanExpectedMayHaveBeenClaimed() public {
+        JobId id = running();
+        vm.warp(T0 + 1000);
+        claim(id, 1800);
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.JobEnded(id, customer, 1800, 3e6, "done");
+        vm.assertEq(end(id, 0, 1799), 1);
+    }
+
     function test_AnEndWaitsForTheClaimItExpects() public {
         JobId id = running();
         vm.warp(T0 + 1000);
@@ -74,10 +84,49 @@ contract EndJobsTest is MarketTest {
 
     function test_ANoticeLiesInTheFuture() public {
         JobId id = running();
-        uint64[] memory expected = new uint64[](1);
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.EndInPast.selector, T0, T0));
+        skipped(id, uint64(T0), 0, SkipReason.EndPassed);
+        skipped(id, 1, 0, SkipReason.EndPassed);
+        vm.assertEq(end(id, uint64(T0 + 1), 0), 1);
+        vm.assertEq(market.job(id).end, T0 + 1);
+    }
+
+    /// @dev The claim stands, whenever the notice is mined.
+    function test_ANoticeThatIsMinedLateTakesNoClaimWithIt() public {
+        JobId id = running();
+        vm.warp(T0 + 900);
+        bytes[] memory calls = new bytes[](2);
+        calls[0] = abi.encodeCall(IComputeMarket.claim, (offerId, one(sign(id, 1800))));
+        calls[1] = abi.encodeCall(IComputeMarket.endJobs, (one(id), uint64(T0 + 899), new uint64[](1), "reclaimed"));
+        multicall(operator, calls);
+        vm.assertEq(market.job(id).used, 1800);
+        vm.assertEq(market.job(id).end, T0 + 3600);
+        vm.assertFalse(market.job(id).ending);
+        vm.assertEq(creditOf(provider) + creditOf(sink), 1e6);
+    }
+
+    /// @dev Counts and times are compared as they are written, not as they would be stored.
+    function test_WideNumbersAreNotCut() public {
+        JobId id = running();
+        vm.warp(T0 + 100);
+        claim(id, 100);
+        skipped(id, 0, (1 << 32) + 100, SkipReason.UnclaimedUse);
+        skipped(id, 0, (1 << 40) + 100, SkipReason.UnclaimedUse);
+        skipped(id, (1 << 32) + uint64(T0 + 200), 100, SkipReason.EndNotEarlier);
+        skipped(id, (1 << 40) + uint64(T0 + 200), 100, SkipReason.EndNotEarlier);
+        skipped(id, type(uint64).max, 100, SkipReason.EndNotEarlier);
+    }
+
+    function test_AReasonHasALimit() public {
+        JobId id = running();
+        string memory most = string(new bytes(256));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.TextTooLong.selector, 257, 256));
         vm.prank(operator);
-        market.endJobs(one(id), uint64(T0), expected, "");
+        market.endJobs(one(id), 0, new uint64[](1), string(new bytes(257)));
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.JobEnded(id, customer, 0, 4e6, most);
+        vm.prank(operator);
+        vm.assertEq(market.endJobs(one(id), 0, new uint64[](1), most), 1);
+        vm.assertEq(market.MAX_REASON(), 256);
     }
 
     function test_AJobThatWasNotStartedIsDeclinedInstead() public {
@@ -115,5 +164,7 @@ contract EndJobsTest is MarketTest {
     function test_JobsAndExpectationsComeInPairs() public {
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.LengthMismatch.selector, 2, 1));
         market.endJobs(new JobId[](2), 0, new uint64[](1), "");
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.LengthMismatch.selector, 1, 2));
+        market.endJobs(new JobId[](1), 0, new uint64[](2), "");
     }
 }

@@ -5,6 +5,7 @@ import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.so
 import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {Job, JobStatus} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
+import {OfferTerms} from "../../src/types/Offer.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
 import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
@@ -74,6 +75,45 @@ contract OpenJobTest is MarketTest {
         vm.assertEq(token.balanceOf(customer), before - 2e6);
     }
 
+    /// @dev Exactly what there is, one unit less, and one more.
+    function test_CreditPaysAsFarAsItGoes() public {
+        JobId first = open(2, 3600, 0);
+        vm.prank(operator);
+        market.declineJobs(one(first), "");
+        uint256 before = token.balanceOf(customer);
+        uint256 fork = vm.snapshotState();
+        open(2, 3600, "all of it");
+        vm.assertEq(creditOf(customer), 0);
+        vm.assertEq(token.balanceOf(customer), before);
+        vm.revertToState(fork);
+        vm.prank(operator);
+        market.updateOffer(offerId, PRICE - 1, AVAILABLE, type(uint64).max);
+        open(2, 3600, "some of it");
+        vm.assertEq(creditOf(customer), 2);
+        open(1, 3600, "the rest, and the token");
+        vm.assertEq(creditOf(customer), 0);
+        vm.assertEq(token.balanceOf(customer), before - (PRICE - 1 - 2));
+        vm.assertEq(token.balanceOf(address(market)), 3 * (PRICE - 1));
+    }
+
+    /// @dev An account without tokens, and without an allowance.
+    function test_CreditAloneOrdersWithoutAnAllowance() public {
+        JobId first = open(2, 3600, 0);
+        vm.prank(operator);
+        market.declineJobs(one(first), "");
+        vm.prank(customer);
+        token.approve(address(market), 0);
+        JobId id = open(2, 3600, "from credit");
+        vm.assertEq(market.job(id).deposit, 4e6);
+        vm.assertEq(creditOf(customer), 0);
+        vm.expectRevert(
+            abi.encodeWithSignature(
+                "ERC20InsufficientAllowance(address,uint256,uint256)", address(market), 0, uint256(PRICE)
+            )
+        );
+        open(1, 3600, "one more");
+    }
+
     function test_TheSameOrderTwiceIsOneOrder() public {
         JobId id = open(1, 3600, 0);
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.JobExists.selector, id));
@@ -89,15 +129,16 @@ contract OpenJobTest is MarketTest {
     }
 
     function test_EachPartOfTheOrderIsInTheId() public view {
-        JobId[6] memory ids = [
+        JobId[7] memory ids = [
             market.jobIdOf(offerId, PRICE, 1, customer, 3600, 0, 0),
             market.jobIdOf(offerId, PRICE, 1, stranger, 3600, 0, 0),
+            market.jobIdOf(offerId, PRICE - 1, 1, customer, 3600, 0, 0),
             market.jobIdOf(offerId, PRICE, 1, customer, 3601, 0, 0),
             market.jobIdOf(offerId, PRICE, 1, customer, 3600, "s", 0),
             market.jobIdOf(offerId, PRICE, 1, customer, 3600, 0, "spec"),
             market.jobIdOf(offerId, PRICE, 2, customer, 3600, 0, 0)
         ];
-        for (uint256 i = 0; i < 6; ++i) {
+        for (uint256 i = 0; i < 7; ++i) {
             for (uint256 j = 0; j < i; ++j) {
                 vm.assertTrue(ids[i] != ids[j]);
             }
@@ -131,6 +172,19 @@ contract OpenJobTest is MarketTest {
         refused(
             abi.encodeWithSelector(IComputeMarketErrors.DurationOutOfRange.selector, wide, 120, 86_400), 1, wide, PRICE
         );
+    }
+
+    function test_AnOrderHasATimeWhateverTheOfferAllows() public {
+        OfferTerms memory t = terms();
+        (t.salt, t.minDuration, t.maxDuration) = ("any time", 0, 60);
+        offerId = post(t);
+        refused(abi.encodeWithSelector(IComputeMarketErrors.DurationOutOfRange.selector, 0, 0, 60), 1, 0, PRICE);
+        vm.assertEq(market.job(open(1, 1, "one second")).duration, 1);
+    }
+
+    function test_TheShortestAndTheLongestOrderAreTaken() public {
+        vm.assertEq(market.job(open(1, MIN_DURATION, "short")).duration, MIN_DURATION);
+        vm.assertEq(market.job(open(1, MAX_DURATION, "long")).duration, MAX_DURATION);
     }
 
     function test_AnExpiredOfferTakesNoOrders() public {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
 import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
 import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
 import {MarketTest} from "../support/MarketTest.sol";
-import {vm} from "../support/Vm.sol";
+import {Vm, vm} from "../support/Vm.sol";
 
 contract SetFeeTest is MarketTest {
     function setFee(address by, uint16 bps, address to) private {
@@ -29,6 +30,46 @@ contract SetFeeTest is MarketTest {
     function test_TheFirstFeeHoldsAtOnce() public view {
         assertFee(FEE_BPS, sink);
         assertAnnounced(FEE_BPS, T0);
+    }
+
+    function test_TheFirstFeeIsLogged() public {
+        vm.recordLogs();
+        IComputeMarket other = deployMarket(77, stranger);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        uint256 seen = 0;
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].emitter != address(other) || logs[i].topics[0] != IComputeMarketEvents.FeeSet.selector) {
+                continue;
+            }
+            vm.assertEq(logs[i].topics[1], bytes32(uint256(uint160(stranger))));
+            vm.assertEq(abi.decode(logs[i].data, (uint256)), 77);
+            ++seen;
+        }
+        vm.assertEq(seen, 1);
+    }
+
+    function test_TheFirstFeeNeedsASinkAndZeroNeedsNone() public {
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.ZeroFeeSink.selector));
+        deployMarket(1, address(0));
+        IComputeMarket free = deployMarket(0, address(0));
+        (uint16 bps,) = free.fee();
+        vm.assertEq(bps, 0);
+    }
+
+    /// @dev Set again as it is, nothing is announced.
+    function test_TheSameFeeIsNoRaise() public {
+        vm.warp(T0 + 5);
+        vm.recordLogs();
+        setFee(owner, FEE_BPS, stranger);
+        vm.assertEq(vm.getRecordedLogs().length, 1);
+        assertFee(FEE_BPS, stranger);
+        assertAnnounced(FEE_BPS, T0 + 5);
+    }
+
+    function test_TheCapItselfIsAllowed() public {
+        deployMarket(1000, sink);
+        setFee(owner, 1000, sink);
+        assertAnnounced(1000, T0 + market.FEE_NOTICE());
     }
 
     function test_ALowerFeeAndAnotherReceiverHoldAtOnce() public {
@@ -143,5 +184,17 @@ contract SetFeeTest is MarketTest {
         vm.assertEq(creditOf(sink), 50_000);
         vm.assertEq(creditOf(stranger), 20_000);
         vm.assertEq(creditOf(provider), 4e6 - 70_000);
+    }
+
+    /// @dev Only the sink withdraws what it was credited: one that can't call keeps the fee in the market.
+    function test_AFeeToAnAddressWithoutAKeyStaysInTheMarket() public {
+        setFee(owner, FEE_BPS, address(market));
+        JobId id = running();
+        vm.warp(T0 + 3600);
+        claim(id, 7200);
+        vm.assertEq(creditOf(address(market)), 100_000);
+        vm.prank(operator);
+        market.withdrawFor(provider, address(token));
+        vm.assertEq(token.balanceOf(address(market)), 100_000);
     }
 }

@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
 import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
+import {Offer} from "../../src/types/Offer.sol";
 import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
 
@@ -28,6 +29,40 @@ contract SetFloorTest is MarketTest {
     function test_ARaisedFloorStopsOffersThatAThiefMadeCheap() public {
         setFloor(PRICE + 1);
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.PriceBelowFloor.selector, PRICE, PRICE + 1));
+        open(1, 3600, 0);
+    }
+
+    function shown() private view returns (uint256) {
+        Offer[] memory page = market.offers(0, 1);
+        vm.assertEq(page[0].available, market.offer(offerId).available);
+        return page[0].available;
+    }
+
+    /// @dev Whoever looks at an offer sees that it takes no orders.
+    function test_AnOfferBelowItsFloorShowsNothingAvailable() public {
+        setFloor(PRICE);
+        vm.assertEq(shown(), AVAILABLE);
+        open(1, 3600, 0);
+        setFloor(PRICE + 1);
+        vm.assertEq(shown(), 0);
+        vm.assertEq(market.offer(offerId).price, PRICE);
+        vm.prank(operator);
+        market.updateOffer(offerId, PRICE + 1, AVAILABLE, type(uint64).max);
+        vm.assertEq(shown(), AVAILABLE);
+        setFloor(0);
+        vm.assertEq(shown(), 0);
+        setFloor(1);
+        vm.assertEq(shown(), AVAILABLE);
+    }
+
+    /// @dev One floor for a token, whatever GPU class an offer sells; none for another token or provider.
+    function test_AFloorIsOfOneProviderAndOneToken() public {
+        vm.prank(stranger);
+        market.setFloor(address(token), PRICE + 1);
+        vm.prank(provider);
+        market.setFloor(stranger, PRICE + 1);
+        vm.assertEq(market.floor(provider, address(token)), 1);
+        vm.assertEq(shown(), AVAILABLE);
         open(1, 3600, 0);
     }
 }

@@ -77,6 +77,37 @@ contract SetOfferTest is MarketTest {
         market.setOffer(t, PRICE, AVAILABLE, type(uint64).max, "{}");
     }
 
+    /// @dev What is logged is what the market keeps, and who is paid, whoever posts.
+    function test_WhatIsLoggedIsWhatIsKept() public {
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.OfferSet(offerId, provider, terms(), 7, 65_535, type(uint40).max, "card");
+        vm.prank(operator);
+        market.setOffer(terms(), 7, 65_535, type(uint64).max, "card");
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.OfferSet(offerId, provider, terms(), 7, 1, type(uint40).max, "");
+        vm.prank(provider);
+        market.setOffer(terms(), 7, 1, uint64(type(uint40).max) + 2, "");
+        vm.assertEq(market.offer(offerId).available, 1);
+    }
+
+    function test_TheEdgesOfTheTermsAreAllowed() public {
+        OfferTerms memory t = terms();
+        (t.startWindow, t.claimWindow, t.minDuration, t.maxDuration) = (1 days, 30 days, 2 ** 24 - 1, 2 ** 24 - 1);
+        vm.assertEq(abi.encode(market.offer(post(t)).terms), abi.encode(t));
+        (t.startWindow, t.claimWindow, t.minDuration, t.maxDuration) = (0, 5 minutes, 0, 1);
+        vm.assertEq(abi.encode(market.offer(post(t)).terms), abi.encode(t));
+        vm.assertEq(market.MIN_CLAIM_WINDOW(), 300);
+    }
+
+    /// @dev In a window of seconds a claim can't be sent again, and its use would be lost.
+    function test_AClaimWindowIsNotTooShort() public {
+        OfferTerms memory t = terms();
+        t.claimWindow = 299;
+        refused(t, abi.encodeWithSelector(IComputeMarketErrors.WindowTooShort.selector, 299, 300));
+        t.claimWindow = 0;
+        refused(t, abi.encodeWithSelector(IComputeMarketErrors.WindowTooShort.selector, 0, 300));
+    }
+
     function test_TermsThatMakeNoSenseAreRefused() public {
         OfferTerms memory t = terms();
         t.maxDuration = 0;
@@ -112,11 +143,15 @@ contract SetOfferTest is MarketTest {
         vm.prank(operator);
         market.setOffer(terms(), 2 ** 80, AVAILABLE, type(uint64).max, "");
         vm.prank(operator);
+        market.setOffer(terms(), 100, AVAILABLE, type(uint64).max, "");
+        vm.prank(operator);
         market.setOffer(terms(), type(uint80).max, AVAILABLE, type(uint64).max, "");
         vm.assertEq(market.offer(offerId).price, type(uint80).max);
     }
 
     function test_ACardHasALimit() public {
+        vm.prank(operator);
+        market.setOffer(terms(), PRICE, AVAILABLE, type(uint64).max, string(new bytes(4096)));
         string memory card = string(new bytes(4097));
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.TextTooLong.selector, 4097, 4096));
         vm.prank(operator);

@@ -40,4 +40,15 @@ contract SetProviderTest is MarketTest {
         vm.prank(provider);
         vm.assertEq(market.declineJobs(one(id), "the cold key still can"), 1);
     }
+
+    /// @dev The payout address binds withdrawals only: the cold key also pays its own orders with what was earned.
+    function test_TheColdKeysCreditPaysItsOwnOrders() public {
+        JobId id = running();
+        vm.warp(T0 + 3600);
+        claim(id, 7200);
+        vm.prank(provider);
+        JobId own = market.openJob(offerId, 1, 3600, PRICE, 0, "");
+        vm.assertEq(market.job(own).customer, provider);
+        vm.assertEq(creditOf(provider), 3.9e6 - 2e6);
+    }
 }

@@ -81,8 +81,11 @@ contract StartJobsTest is MarketTest {
 
     function test_AnEndedJobTakesNoNewAttestor() public {
         JobId id = running();
+        vm.warp(T0 + 3599);
+        startAs(id, owner);
         vm.warp(T0 + 3600);
         skipped(id, stranger, SkipReason.AlreadyEnded);
+        vm.assertEq(market.job(id).attestor, owner);
     }
 
     function test_AClosedJobTakesNoNewAttestor() public {
@@ -104,5 +107,7 @@ contract StartJobsTest is MarketTest {
     function test_JobsAndAttestorsComeInPairs() public {
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.LengthMismatch.selector, 1, 2));
         market.startJobs(new JobId[](1), new address[](2));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.LengthMismatch.selector, 2, 1));
+        market.startJobs(new JobId[](2), new address[](1));
     }
 }

@@ -42,11 +42,50 @@ contract TopUpTest is MarketTest {
         vm.assertEq(market.job(id).deposit, uint256(71_112));
     }
 
+    function test_CreditPaysFirstThenTheToken() public {
+        JobId id = running();
+        JobId declined = open(1, 3600, "declined");
+        vm.prank(operator);
+        market.declineJobs(one(declined), "");
+        uint256 before = token.balanceOf(customer);
+        topUp(id, 1800);
+        vm.assertEq(creditOf(customer), 0);
+        vm.assertEq(token.balanceOf(customer), before);
+        topUp(id, 1800);
+        vm.assertEq(token.balanceOf(customer), before - 2e6);
+        assertBooks(id);
+    }
+
     function test_AnOpenOrderCanBeToppedUp() public {
         JobId id = open(1, 3600, 0);
         topUp(id, 3600);
         assertStatus(id, JobStatus.Open);
         vm.assertEq(market.job(id).duration, 7200);
+    }
+
+    /// @dev What is paid then could only be refunded.
+    function test_AnOrderWhoseStartDeadlinePassedTakesNoMoreMoney() public {
+        JobId id = open(1, 3600, 0);
+        vm.warp(T0 + START_WINDOW);
+        topUp(id, 60);
+        vm.assertEq(market.job(id).duration, 3660);
+        vm.warp(T0 + START_WINDOW + 1);
+        uint256 before = token.balanceOf(customer);
+        refused(
+            id, 60, abi.encodeWithSelector(IComputeMarketErrors.StartDeadlinePassed.selector, id, T0 + START_WINDOW)
+        );
+        vm.warp(T0 + 2 * START_WINDOW);
+        refused(
+            id, 60, abi.encodeWithSelector(IComputeMarketErrors.StartDeadlinePassed.selector, id, T0 + START_WINDOW)
+        );
+        vm.assertEq(token.balanceOf(customer), before);
+    }
+
+    function test_AStartedJobTakesMoreMoneyAfterItsStartDeadline() public {
+        JobId id = running();
+        vm.warp(T0 + START_WINDOW + 1);
+        topUp(id, 60);
+        vm.assertEq(market.job(id).duration, 3660);
     }
 
     function test_TheOffersLongestDurationHolds() public {
@@ -63,6 +102,15 @@ contract TopUpTest is MarketTest {
 
     function test_AHugeExtraDoesNotWrap() public {
         JobId id = running();
+        // 3600 more seconds once it is cut to the 24 bits in which it would be stored.
+        uint32 wide = 2 ** 24 + 3600;
+        refused(
+            id,
+            wide,
+            abi.encodeWithSelector(
+                IComputeMarketErrors.DurationOutOfRange.selector, wide + 3600, MIN_DURATION, MAX_DURATION
+            )
+        );
         refused(
             id,
             type(uint32).max,

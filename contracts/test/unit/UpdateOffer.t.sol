@@ -18,6 +18,32 @@ contract UpdateOfferTest is MarketTest {
         vm.assertEq(market.offer(offerId).validUntil, T0 + 9);
     }
 
+    /// @dev What is logged is what the market keeps.
+    function test_ForeverIsLoggedAsLongAsTheSlotHolds() public {
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.OfferUpdated(offerId, PRICE, 2, type(uint40).max);
+        vm.prank(operator);
+        market.updateOffer(offerId, PRICE, 2, type(uint64).max);
+        vm.assertEq(market.offer(offerId).validUntil, type(uint40).max);
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.OfferUpdated(offerId, PRICE, 2, type(uint40).max);
+        vm.prank(operator);
+        market.updateOffer(offerId, PRICE, 2, uint64(type(uint40).max) + 2);
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.OfferUpdated(offerId, PRICE, 2, type(uint40).max - 1);
+        vm.prank(operator);
+        market.updateOffer(offerId, PRICE, 2, type(uint40).max - 1);
+    }
+
+    function test_TheColdKeyUpdatesToo() public {
+        vm.prank(provider);
+        market.updateOffer(offerId, PRICE, 1, 0);
+        vm.assertEq(market.offer(offerId).available, 1);
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NotOperator.selector, payout, provider));
+        vm.prank(payout);
+        market.updateOffer(offerId, PRICE, 2, 0);
+    }
+
     function test_AnUnknownOfferCantBeUpdated() public {
         OfferId none = OfferId.wrap("none");
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.UnknownOffer.selector, none));

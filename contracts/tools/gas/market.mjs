@@ -1,10 +1,12 @@
 // What the market's own transactions cost. Values are of the size that they have in use: a token of six decimals, two of
-// it per GPU-hour, another attestor for each job, 1 KiB of workload.
+// it per GPU-hour, another attestor for each job, 1 KiB of workload. Claims also in a token of eighteen decimals at a price
+// without round digits, because longer amounts cost more in the log.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { keccak256, SigningKey, toBeHex, toUtf8Bytes, TypedDataEncoder, computeAddress } from "ethers";
 
 const PRICE = 2_000_000n;
+const PRICE_OF_18_DECIMALS = 2_345_678_901_234_567_891n;
 const HOUR = 3600;
 const FOREVER = 2n ** 40n - 1n;
 const BATCH = 100;
@@ -27,19 +29,20 @@ export function artifact(root, name) {
 }
 
 class Market {
-  static async open(node, root) {
+  static async open(node, root, price) {
     const self = new Market();
+    self.price = price;
     [self.owner, self.provider, self.operator, self.customer, self.payout, self.stranger] = node.accounts;
     self.node = node;
     self.token = await node.deploy(self.owner, artifact(root, "TestToken"));
     self.market = await node.deploy(self.owner, artifact(root, "ComputeMarket"), self.owner, 250, self.owner);
     const { market, token, provider, operator, customer, payout } = self;
     await market.gas(provider, "setProvider", operator, payout);
-    await market.gas(provider, "setFloor", token.address, PRICE);
+    await market.gas(provider, "setFloor", token.address, price);
     self.terms = (salt) => [provider, token.address, hash("class"), 600, HOUR, 120, 24 * HOUR, hash(salt)];
     self.offer = await market.read.offerIdOf(self.terms("offer"));
-    await market.gas(operator, "setOffer", self.terms("offer"), PRICE, 64, FOREVER, "{}");
-    await token.gas(customer, "mint", customer, 10n ** 12n);
+    await market.gas(operator, "setOffer", self.terms("offer"), price, 64, FOREVER, "{}");
+    await token.gas(customer, "mint", customer, price * 10n ** 6n);
     await token.gas(customer, "approve", market.address, 2n ** 256n - 1n);
     await token.gas(customer, "mint", payout, 1);
     self.domain = { name: "Hawser ComputeMarket", version: "1", chainId: 31_337, verifyingContract: market.address };
@@ -47,7 +50,7 @@ class Market {
   }
 
   async order(salt) {
-    const args = [this.offer, 2, HOUR, PRICE, hash(salt), workload];
+    const args = [this.offer, 2, HOUR, this.price, hash(salt), workload];
     const id = await this.market.read.openJob.staticCall(...args, { from: this.customer });
     return { id, gas: await this.market.gas(this.customer, "openJob", ...args) };
   }
@@ -81,8 +84,22 @@ class Market {
   }
 }
 
+// The same claims at another price: a job is claimed for the second time, alone and in a batch.
+async function claims(m) {
+  const ids = await m.orders(BATCH, "run");
+  const [other] = await m.orders(1, "other");
+  await m.start([other]);
+  await m.start(ids);
+  m.node.skip(600);
+  await m.claim(ids, 500n);
+  await m.claim([other], 500n);
+  m.node.skip(600);
+  const one = await m.claim([other], 1500n);
+  return [one, marginal(await m.claim(ids, 1500n), one)];
+}
+
 export async function measureMarket(node, root) {
-  const m = await Market.open(node, root);
+  const m = await Market.open(node, root, PRICE);
   const { market, operator, customer, provider, owner, stranger } = m;
   const gas = { deploy: Number(market.receipt.gasUsed) };
   gas["setOffer, new"] = await market.gas(operator, "setOffer", m.terms("another"), PRICE, 64, FOREVER, "{}");
@@ -121,5 +138,8 @@ export async function measureMarket(node, root) {
   gas["withdraw, customer"] = await market.gas(customer, "withdraw", m.token.address, customer);
   gas["withdrawFor, provider"] = await market.gas(operator, "withdrawFor", provider, m.token.address);
   await market.gas(owner, "withdraw", m.token.address, owner);
+  const [one, further] = await claims(await Market.open(node, root, PRICE_OF_18_DECIMALS));
+  gas["claim, 1 job, 18 decimals"] = one;
+  gas["claim, each further job, 18 decimals"] = further;
   return gas;
 }

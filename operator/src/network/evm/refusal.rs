@@ -32,11 +32,12 @@ pub(super) enum Skip {
     UnclaimedUse,
     EndNotEarlier,
     TooEarly,
+    EndPassed,
 }
 
 impl Skip {
     /// In the market's order.
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::NotOperator,
         Self::NotLive,
         Self::AlreadyStarted,
@@ -51,6 +52,7 @@ impl Skip {
         Self::UnclaimedUse,
         Self::EndNotEarlier,
         Self::TooEarly,
+        Self::EndPassed,
     ];
 
     /// From the number in a `JobSkipped` log.
@@ -76,6 +78,7 @@ impl Skip {
             Self::UnclaimedUse => "less was claimed than expected: claim first",
             Self::EndNotEarlier => "the job ends before that anyway",
             Self::TooEarly => "the job can't be refunded yet",
+            Self::EndPassed => "the second of the notice had passed when it was mined",
         }
     }
 
@@ -162,8 +165,11 @@ fn words(error: &MarketError) -> String {
         MarketError::WindowTooLong(e) => {
             format!("a start or claim window of {} s is longer than the market's limit of {} s", e.window, e.limit)
         }
+        MarketError::WindowTooShort(e) => {
+            format!("a claim window of {} s is shorter than the market's limit of {} s", e.window, e.limit)
+        }
         MarketError::TextTooLong(e) => {
-            format!("the offer's card has {} bytes, and the market takes at most {}", e.length, e.limit)
+            format!("the card or reason has {} bytes, and the market takes at most {}", e.length, e.limit)
         }
         MarketError::TermsMismatch(e) => {
             format!("an offer {} with other terms exists: choose another salt", e.offerId)
