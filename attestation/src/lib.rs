@@ -11,25 +11,31 @@
 //! `UsageVoucher(jobId, gpuSeconds, root_n)` in the market's domain: each line is a voucher that could be claimed.
 
 mod chain;
+mod finding;
+mod gaps;
 mod gpu_seconds;
 mod line;
 mod market;
 mod path;
 mod proof;
+mod reader;
 mod root;
 mod signature;
+mod strict;
 mod summary;
 mod termination;
 mod verify;
 mod voucher;
 
 pub use chain::{Chain, ChainError, TOLERANCE};
+pub use finding::{Finding, FindingKind};
 pub use gpu_seconds::GpuSeconds;
 pub use hawser_contracts::{JobId, UsageVoucher};
 pub use line::{Body, GpuSample, Header, Line, MAX_LINE_BYTES, Nvml, ParseLineError, Report};
 pub use market::Market;
 pub use path::{evidence_path, evidence_prefix};
 pub use proof::session_proof_hash;
+pub use reader::{Reader, Wanted};
 pub use root::EvidenceRoot;
 pub use signature::{InvalidSignature, VoucherSignature};
 pub use summary::{GpuSummary, SegmentSummary, Spread, Summary, Vouched};

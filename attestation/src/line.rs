@@ -3,7 +3,7 @@ use hawser_contracts::JobId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{EvidenceRoot, GpuSeconds, Market, VoucherSignature};
+use crate::{EvidenceRoot, GpuSeconds, Market, VoucherSignature, strict};
 
 /// Longest line of evidence, in bytes: room for the samples of 128 GPUs.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -54,7 +54,9 @@ impl Line {
         if self.body.len() > MAX_LINE_BYTES {
             return Err(ParseLineError::TooLong(self.body.len()));
         }
-        serde_json::from_str(&self.body).map_err(|error| ParseLineError::Json { what: "the body", error })
+        let wrong = |error| ParseLineError::Json { what: "the body", error };
+        strict::check(&self.body).map_err(wrong)?;
+        serde_json::from_str(&self.body).map_err(wrong)
     }
 }
 
@@ -67,7 +69,8 @@ impl std::fmt::Display for Line {
     }
 }
 
-/// What a line says. Unknown fields are left alone, so that older readers can check newer evidence.
+/// What a line says. Unknown fields of a body are left alone, so that older readers can check newer evidence; how they are
+/// written is not: no field twice, integers only, no `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Body {
@@ -82,12 +85,15 @@ pub enum Body {
 #[serde(rename_all = "camelCase")]
 pub struct Header {
     /// The job.
+    #[serde(deserialize_with = "strict::hex::deserialize")]
     pub job_id: JobId,
     /// Address of the attestor's key.
+    #[serde(deserialize_with = "strict::hex::deserialize")]
     pub attestor: Address,
     /// EIP-155 chain id of the market.
     pub chain_id: u64,
     /// Address of the market.
+    #[serde(deserialize_with = "strict::hex::deserialize")]
     pub market: Address,
     /// Number of the job's GPUs.
     pub gpus: u16,
@@ -103,6 +109,7 @@ pub struct Header {
     /// Version of the sidecar.
     pub sidecar: String,
     /// When the header was made, by the node's clock.
+    #[serde(with = "strict::time")]
     pub time: Timestamp,
 }
 
@@ -131,11 +138,13 @@ pub struct Report {
     /// Number of the line: 1, 2, 3 ...
     pub sequence: u64,
     /// Root after the line before: a reader can begin to check at any line.
+    #[serde(deserialize_with = "strict::hex::deserialize")]
     pub previous: EvidenceRoot,
     /// When it was made. Moved on by the monotonic clock since the attestor's start, so it never goes back.
+    #[serde(with = "strict::time")]
     pub time: Timestamp,
     /// When the count began; absent: not yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "strict::maybe_time")]
     pub began_at: Option<Timestamp>,
     /// GPU-seconds since the job's start.
     pub gpu_seconds: GpuSeconds,

@@ -1,6 +1,6 @@
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-use alloy::primitives::{B256, keccak256};
+use alloy::primitives::{B256, hex::FromHexError, keccak256};
 use serde::{Deserialize, Serialize};
 
 /// Head of the hash chain over an attestor's evidence lines.
@@ -16,6 +16,14 @@ impl EvidenceRoot {
     #[must_use]
     pub fn then(self, body: &[u8]) -> Self {
         Self(keccak256([self.0, keccak256(body)].concat()))
+    }
+}
+
+impl FromStr for EvidenceRoot {
+    type Err = FromHexError;
+
+    fn from_str(text: &str) -> Result<Self, FromHexError> {
+        text.parse().map(Self)
     }
 }
 

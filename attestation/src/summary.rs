@@ -5,7 +5,7 @@ use hawser_contracts::JobId;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{EvidenceRoot, GpuSeconds, Header, Market, Nvml, Report};
+use crate::{Chain, EvidenceRoot, Finding, FindingKind, GpuSeconds, Header, Market, Nvml, Report, finding};
 
 /// What verified evidence says. To be compared with the chain: the attestors that the market named, and for each claim
 /// the root in its log ([`Summary::vouched`]).
@@ -30,14 +30,20 @@ pub struct Summary {
     pub last: Timestamp,
     /// Longest time between two lines.
     pub longest_gap: Duration,
+    /// Where it begins.
+    pub longest_gap_from: Timestamp,
+    /// Median of the times between two lines, in whole seconds: about the attestors' interval. None without a report.
+    pub usual_gap: Option<Duration>,
     /// What NVML said of each GPU, over all reports; empty where NVML was never visible.
     pub gpu_samples: Vec<GpuSummary>,
-    /// Every voucher in the evidence, oldest first.
+    /// The vouchers that were wanted, oldest first.
     pub vouchers: Vec<Vouched>,
+    /// What is odd about it though every line is signed and in order.
+    pub findings: Vec<Finding>,
 }
 
 impl Summary {
-    /// GPU-seconds that the evidence with this root vouches for; `None`: the root is not in this evidence.
+    /// GPU-seconds that the evidence with this root vouches for; `None`: the root is not in this evidence, or was not wanted.
     pub fn vouched(&self, root: EvidenceRoot) -> Option<GpuSeconds> {
         self.vouchers.iter().find(|v| v.evidence_root == root).map(|v| v.gpu_seconds)
     }
@@ -53,6 +59,8 @@ pub struct Vouched {
     pub evidence_root: EvidenceRoot,
     /// Who signed it.
     pub attestor: Address,
+    /// Time of its line.
+    pub time: Timestamp,
 }
 
 /// One attestor's part.
@@ -67,6 +75,14 @@ pub struct SegmentSummary {
     pub base_gpu_seconds: GpuSeconds,
     /// Where its count ended.
     pub gpu_seconds: GpuSeconds,
+    /// When its header was made.
+    pub time: Timestamp,
+    /// When its count began, as its first report with a begin says.
+    pub began_at: Option<Timestamp>,
+    /// Time of its last line.
+    pub last: Timestamp,
+    /// Root after its last line.
+    pub evidence_root: EvidenceRoot,
     /// Its reports.
     pub reports: u64,
     /// Whether it could sample the GPUs.
@@ -134,6 +150,10 @@ impl SegmentSummary {
             gpu_uuids: header.gpu_uuids.clone(),
             base_gpu_seconds: header.base_gpu_seconds,
             gpu_seconds: header.base_gpu_seconds,
+            time: header.time,
+            began_at: None,
+            last: header.time,
+            evidence_root: EvidenceRoot::EMPTY,
             reports: 0,
             nvml: header.nvml,
             driver_version: header.driver_version.clone(),
@@ -154,18 +174,72 @@ impl Summary {
             first: header.time,
             last: header.time,
             longest_gap: Duration::ZERO,
+            longest_gap_from: header.time,
+            usual_gap: None,
             gpu_samples: Vec::new(),
             vouchers: Vec::new(),
+            findings: Vec::new(),
         }
     }
 
-    pub(crate) fn add_time(&mut self, time: Timestamp) {
+    pub(crate) fn begin_segment(&mut self, header: &Header) {
+        self.segments.push(SegmentSummary::new(header));
+    }
+
+    /// Takes over where a chain stands after one more line.
+    pub(crate) fn note(&mut self, chain: &Chain, keep: bool) {
+        let (voucher, time) = (chain.voucher(), chain.time());
+        self.add_time(time);
+        self.gpu_seconds = voucher.gpu_seconds;
+        if keep {
+            self.vouchers.push(Vouched {
+                gpu_seconds: voucher.gpu_seconds,
+                evidence_root: voucher.evidence_root,
+                attestor: chain.header().attestor,
+                time,
+            });
+        }
+        if let Some(segment) = self.segments.last_mut() {
+            segment.gpu_seconds = voucher.gpu_seconds;
+            segment.evidence_root = voucher.evidence_root;
+            segment.last = time;
+            segment.finished = chain.finished();
+        }
+    }
+
+    pub(crate) fn add_report(&mut self, line: usize, before: Timestamp, header: &Header, report: &Report) {
+        self.reports += 1;
+        let mut found = finding::in_report(header, before, report);
+        if let Some(segment) = self.segments.last_mut() {
+            segment.reports += 1;
+            match (segment.began_at, report.began_at) {
+                (None, began) => segment.began_at = began,
+                (had, began) if had != began => {
+                    let say =
+                        |time: Option<Timestamp>| time.map_or_else(|| "nothing".to_owned(), |time| time.to_string());
+                    let what = format!("the begin of its count moved from {} to {}", say(had), say(began));
+                    found.push((FindingKind::BeginMoved, what));
+                }
+                _ => {}
+            }
+        }
+        found.extend(self.add_samples(report).map(|what| (FindingKind::Renamed, what)));
+        for (kind, what) in found {
+            finding::add(&mut self.findings, header.attestor, kind, line, what);
+        }
+    }
+
+    fn add_time(&mut self, time: Timestamp) {
         let gap = Duration::try_from(time.duration_since(self.last)).unwrap_or_default();
-        self.longest_gap = self.longest_gap.max(gap);
+        if gap > self.longest_gap {
+            (self.longest_gap, self.longest_gap_from) = (gap, self.last);
+        }
         self.last = self.last.max(time);
     }
 
-    pub(crate) fn add_samples(&mut self, report: &Report) {
+    /// Adds up a report's samples; a GPU that has another name now.
+    fn add_samples(&mut self, report: &Report) -> Option<String> {
+        let mut renamed = None;
         for sample in &report.gpus {
             let at = self.gpu_samples.iter().position(|gpu| gpu.uuid == sample.uuid).unwrap_or_else(|| {
                 self.gpu_samples.push(GpuSummary {
@@ -182,11 +256,18 @@ impl Summary {
             let gpu = &mut self.gpu_samples[at];
             gpu.samples += 1;
             gpu.errors += u64::from(sample.error.is_some());
-            gpu.name = gpu.name.take().or_else(|| sample.name.clone());
+            match (&gpu.name, &sample.name) {
+                (None, name) => gpu.name.clone_from(name),
+                (Some(had), Some(now)) if had != now => {
+                    renamed = Some(format!("GPU {} is named {had} at first, and {now} later", sample.uuid));
+                }
+                _ => {}
+            }
             gpu.utilization_gpu_percent =
                 Spread::with(gpu.utilization_gpu_percent, sample.utilization_gpu_percent.map(u64::from));
             gpu.memory_used_bytes = Spread::with(gpu.memory_used_bytes, sample.memory_used_bytes);
             gpu.power_milliwatts = Spread::with(gpu.power_milliwatts, sample.power_milliwatts.map(u64::from));
         }
+        renamed
     }
 }

@@ -7,8 +7,8 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use hawser_attestation::{
-    Body, ChainError, EvidenceError, EvidenceRoot, GpuSample, GpuSeconds, Header, JobId, Line, Market, Nvml, Report,
-    SignedVoucher, verify,
+    Body, ChainError, EvidenceError, EvidenceRoot, GpuSample, GpuSeconds, Header, JobId, Line, Market, Nvml, Reader,
+    Report, SignedVoucher, Summary, Wanted, verify,
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -258,4 +258,82 @@ proptest! {
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
         prop_assert!(verify(&bytes).is_err());
     }
+}
+
+fn read(wanted: Wanted, bytes: &[u8], piece: usize) -> Result<Summary, EvidenceError> {
+    let mut reader = Reader::new(wanted);
+    bytes.chunks(piece).try_for_each(|piece| reader.read(piece))?;
+    reader.finish()
+}
+
+#[test]
+fn pieces_of_any_size_say_the_same_as_the_whole() {
+    let bytes = file(&[&two_gpus(), &Attestor::new(2, 2, 26, 20).reported(21, 28)]);
+    let whole = verify(&bytes).unwrap();
+    for piece in [1, 7, 1000, bytes.len()] {
+        assert_eq!(read(Wanted::default(), &bytes, piece).unwrap(), whole, "{piece}");
+    }
+    assert!(matches!(read(Wanted::default(), &bytes[..bytes.len() - 1], 7), Err(EvidenceError::Cut { line: 6 })));
+}
+
+#[test]
+fn only_wanted_vouchers_are_kept() {
+    let attestor = two_gpus();
+    let roots = Some([attestor.root].into());
+    let summary = read(Wanted { roots, ..Wanted::default() }, &file(&[&attestor]), 100).unwrap();
+    assert_eq!((summary.vouchers.len(), summary.vouched(attestor.root)), (1, Some(GpuSeconds(26))));
+    let none = read(Wanted { roots: Some([].into()), ..Wanted::default() }, &file(&[&attestor]), 100).unwrap();
+    assert_eq!((none.vouchers.len(), none.gpu_seconds, none.reports), (0, GpuSeconds(26), 3));
+}
+
+/// Each signature covers all lines before its own: that of a line in between adds nothing.
+#[test]
+fn the_signatures_that_are_looked_at_cover_every_line() {
+    let attestor = two_gpus();
+    let lone = two_gpus().lines[1].clone();
+    let with_foreign = |line: usize| {
+        let mut lines = attestor.lines.clone();
+        lines[line].signature = if line == 1 { lines[2].signature } else { lone.signature };
+        lines.iter().flat_map(|line| format!("{line}\n").into_bytes()).collect::<Vec<u8>>()
+    };
+    let roots = |wanted: &[EvidenceRoot]| Wanted { roots: Some(wanted.iter().copied().collect()), ..Wanted::default() };
+    let claimed = verify(&file(&[&attestor])).unwrap().vouchers[1].evidence_root;
+    assert!(read(roots(&[]), &with_foreign(1), 100).is_ok());
+    for (wanted, line) in [(roots(&[]), 0), (roots(&[]), 3), (roots(&[claimed]), 1)] {
+        let found = read(wanted, &with_foreign(line), 100);
+        assert!(matches!(found, Err(EvidenceError::Chain { line: at, .. }) if at == line + 1), "{line}: {found:?}");
+    }
+    let every = Wanted { every_signature: true, ..roots(&[]) };
+    assert!(matches!(read(every, &with_foreign(1), 100), Err(EvidenceError::Chain { line: 2, .. })));
+    // And that of the last line of an attestor after which another one comes.
+    let mut bytes = with_foreign(3);
+    bytes.extend(file(&[&Attestor::new(2, 2, 26, 20)]));
+    assert!(matches!(read(roots(&[]), &bytes, 100), Err(EvidenceError::Chain { line: 4, .. })));
+}
+
+#[test]
+fn evidence_of_another_job_or_attestor_than_was_asked_for_is_refused() {
+    let attestor = two_gpus();
+    let other = JobId(B256::repeat_byte(8));
+    let found = read(Wanted { job: Some(other), ..Wanted::default() }, &file(&[&attestor]), 100);
+    assert!(matches!(found, Err(EvidenceError::NotTheJob { line: 1, .. })), "{found:?}");
+    assert!(read(Wanted { job: Some(job()), ..Wanted::default() }, &file(&[&attestor]), 100).is_ok());
+    let in_part = |of: Address, bytes: &[u8]| {
+        let mut reader = Reader::new(Wanted::default());
+        reader.part(Some(of));
+        reader.read(bytes)
+    };
+    let second = Attestor::new(2, 2, 26, 20);
+    assert!(in_part(attestor.key.address(), &file(&[&attestor])).is_ok());
+    for bytes in [file(&[&second]), file(&[&attestor, &second])] {
+        let found = in_part(attestor.key.address(), &bytes);
+        assert!(found.is_err(), "{found:?}");
+    }
+    // A part begins with a header, even where the report would follow what was read before.
+    let mut reader = Reader::new(Wanted::default());
+    let whole = file(&[&attestor]);
+    let half = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    reader.read(&whole[..half]).unwrap();
+    reader.part(None);
+    assert!(matches!(reader.read(&whole[half..]), Err(EvidenceError::Chain { line: 2, error: ChainError::NotHeader })));
 }

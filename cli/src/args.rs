@@ -6,12 +6,12 @@ use alloy::primitives::{Address, B256};
 use clap::{Parser, Subcommand};
 use hawser_contracts::{JobId, OfferId};
 
-use crate::{earnings::By, failure::Failure, job::Milestone, output::Format};
+use crate::{earnings::By, failure::Failure, job::Milestone, output::Format, parse};
 
 /// Buys GPU time on a Hawser market, follows the job and checks the evidence; shows providers what they earned.
 ///
-/// Exit codes: 0 done; 1 refused by the market, the token or the node, the job failed, or the evidence is wrong; 2 bad
-/// input.
+/// Exit codes: 0 done; 1 refused by the market, the token or the node, the job failed, or the evidence is wrong or not
+/// there; 2 bad input; 3 the evidence is right, with warnings.
 #[derive(Debug, Parser)]
 #[command(name = "hawser", version)]
 pub(crate) struct Args {
@@ -33,8 +33,11 @@ pub(crate) struct Connection {
     #[arg(long, global = true, env = "HAWSER_RPC_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) rpc_url: Option<String>,
     /// Address of the market's contract
-    #[arg(long, global = true, env = "HAWSER_MARKET", value_name = "ADDRESS")]
+    #[arg(long, global = true, env = "HAWSER_MARKET", value_name = "ADDRESS", value_parser = parse::address)]
     pub(crate) market: Option<Address>,
+    /// The chain's id (EIP-155): a node of another chain is refused
+    #[arg(long, global = true, env = "HAWSER_CHAIN_ID", value_name = "ID")]
+    pub(crate) chain_id: Option<u64>,
     /// First block to look for events in; the block of the market's deployment saves time on long chains
     #[arg(long, global = true, env = "HAWSER_FROM_BLOCK", default_value_t = 0, value_name = "BLOCK")]
     pub(crate) from_block: u64,
@@ -62,7 +65,7 @@ pub(crate) enum Command {
     /// List my jobs
     Jobs {
         /// Whose jobs, instead of the key's own
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
         customer: Option<Address>,
         /// Also jobs that are closed
         #[arg(long)]
@@ -79,8 +82,8 @@ pub(crate) enum Command {
     Topup {
         /// The job
         job: JobId,
-        /// Seconds to add
-        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        /// Seconds to add; 1h is 3600
+        #[arg(long, value_parser = parse::seconds)]
         seconds: u32,
     },
     /// End a running job early; the price of the time after the end comes back at once
@@ -97,21 +100,14 @@ pub(crate) enum Command {
     /// Send credit out of the market
     Withdraw {
         /// Only this token, instead of every token in which there is credit
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
         token: Option<Address>,
         /// Where to, instead of the key's own address (a provider's credit: its payout address)
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
         to: Option<Address>,
     },
     /// Check a job's evidence by itself and against the chain
-    Verify {
-        /// A file, a directory, or a URL: of a job (it ends in the job's id), or of the files 000000.jsonl, 000001.jsonl
-        /// ... of one attestor
-        evidence: String,
-        /// Check the evidence by itself only
-        #[arg(long)]
-        offline: bool,
-    },
+    Verify(VerifyArgs),
     /// Show what a provider earned: claims, fees, gas, withdrawals and credit
     Earnings(EarningsArgs),
     /// Set and show a provider's keys and lowest prices
@@ -120,9 +116,36 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// A job's id: its evidence is where the offer's card says. Or a URL of a job's evidence (it ends in the job's id), of
+    /// one attestor's (it ends in both), a file or a folder
+    #[arg(value_name = "JOB|URL|PATH")]
+    pub(crate) evidence: String,
+    /// The job that it has to be the evidence of, where URL or path don't end in it
+    #[arg(long)]
+    pub(crate) job: Option<JobId>,
+    /// Check the evidence by itself only
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Warnings are wrong: exit code 1 instead of 3
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Check the signature of each line; without it, those of each claimed and each attestor's last line, which cover all
+    /// lines before them
+    #[arg(long)]
+    pub(crate) every_signature: bool,
+    /// File that remembers where the evidence ended: what was rewritten since is found the next time
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+    /// Give up reading from a server after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct EarningsArgs {
     /// Whose earnings, instead of the key's own
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
     pub(crate) provider: Option<Address>,
     /// Last block to look in, instead of the newest
     #[arg(long, value_name = "BLOCK")]
@@ -150,16 +173,16 @@ pub(crate) enum ProviderCommand {
     /// Set the operator and the payout address of the key's own account, which makes it a provider
     Set {
         /// Hot key of the cluster, which posts offers and runs jobs; the zero address revokes it
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
         operator: Address,
         /// The only address to which earnings go
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
         payout: Address,
     },
     /// Set the lowest price that offers of the key's own account may have in a token
     Floor {
         /// The token
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
         token: Address,
         /// Whole tokens per GPU-hour; 0 refuses the token
         #[arg(long, value_name = "TOKENS")]
@@ -168,7 +191,7 @@ pub(crate) enum ProviderCommand {
     /// Show keys, floors and credit
     Show {
         /// Which provider, instead of the key's own account
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
         provider: Option<Address>,
     },
 }
@@ -184,8 +207,8 @@ pub(crate) struct OrderArgs {
     /// Number of GPUs
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) gpus: Option<u16>,
-    /// Seconds to buy
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Seconds to buy; 1h is 3600
+    #[arg(long, value_parser = parse::seconds)]
     pub(crate) seconds: Option<u32>,
     /// Highest price that is accepted, in whole tokens per GPU-hour; without it, the offer's price as it stands now
     #[arg(long, value_name = "TOKENS")]
@@ -193,11 +216,14 @@ pub(crate) struct OrderArgs {
     /// Tells apart orders that are otherwise the same (32 bytes, hex); random without it, and printed
     /// before anything is sent. With it, nothing is ordered where the chain shows an order of yours from the same offer
     /// with the same salt
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", value_parser = parse::salt)]
     pub(crate) salt: Option<B256>,
     /// Follow the job until it is closed, and print the job instead of the order
     #[arg(long)]
     pub(crate) wait: bool,
+    /// Say what would be ordered and what it would cost, and whether the offer takes it; send nothing
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) dry_run: bool,
 }
 
 impl Patience {

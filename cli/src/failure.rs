@@ -11,6 +11,12 @@ pub(crate) enum Failure {
     /// The market, the token or the node refused, or what was asked for did not come about.
     #[error("{0}")]
     Refused(String),
+    /// It is right as far as it goes; what should be looked at was printed.
+    #[error("{0}")]
+    Warned(String),
+    /// Somebody pressed Ctrl-C.
+    #[error("{0}")]
+    Stopped(String),
     /// Nobody answered; asking again may help.
     #[error("{0}")]
     Unreachable(String),
@@ -44,10 +50,13 @@ impl Failure {
         }
     }
 
-    /// 2 for bad input (as clap does for its own), 1 for everything else.
+    /// 2 for bad input (as clap does for its own), 3 for warnings, 130 for Ctrl-C (as shells do), 1
+    /// for everything else.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Input(_) => 2,
+            Self::Warned(_) => 3,
+            Self::Stopped(_) => 130,
             Self::Refused(_) | Self::Unreachable(_) | Self::Unsettled { .. } => 1,
         }
     }

@@ -1,5 +1,7 @@
 //! A job as the chain shows it: state now, and what became of the money.
 
+use std::fmt;
+
 use alloy::primitives::{Address, U256};
 use clap::ValueEnum;
 use hawser_contracts::{ComputeMarket, JobId, OfferId};
@@ -25,6 +27,18 @@ pub(crate) enum Status {
     Closed,
     /// A newer market knows more states.
     Unknown,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "Open",
+            Self::Running => "Running",
+            Self::Ended => "Ended",
+            Self::Closed => "Closed",
+            Self::Unknown => "Unknown",
+        })
+    }
 }
 
 impl From<u8> for Status {
@@ -70,6 +84,16 @@ pub(crate) enum Outcome {
     Ended,
     /// Closed by time: never started, or never claimed in full.
     Refunded,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Declined => "Declined",
+            Self::Ended => "Ended",
+            Self::Refunded => "Refunded",
+        })
+    }
 }
 
 /// One job. Amounts are in the token's smallest unit, times are Unix seconds and 0 where there is none yet.
@@ -151,8 +175,8 @@ impl JobView {
 
     fn state(&self) -> String {
         match (self.status, self.outcome) {
-            (Status::Closed, Some(outcome)) => format!("{outcome:?}"),
-            (status, _) => format!("{status:?}"),
+            (Status::Closed, Some(outcome)) => outcome.to_string(),
+            (status, _) => status.to_string(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod args;
+mod card;
 mod chain;
 mod commands;
 mod csv;
@@ -17,6 +18,7 @@ mod job;
 mod key;
 mod order;
 mod output;
+mod parse;
 mod text;
 mod token;
 

@@ -17,6 +17,8 @@ pub(crate) enum Format {
     /// For people.
     #[default]
     Table,
+    /// For people with a wide terminal: more columns, where there are more.
+    Wide,
     /// For programs: one JSON document on stdout. Amounts are decimal strings in the token's smallest unit, times
     /// are Unix seconds.
     Json,
@@ -26,11 +28,17 @@ pub(crate) enum Format {
 pub(crate) trait Report: Serialize {
     /// The same for people.
     fn table(&self) -> String;
+
+    /// The same with all that is known.
+    fn wide(&self) -> String {
+        self.table()
+    }
 }
 
 pub(crate) fn print(format: Format, report: &impl Report) -> Result<(), Failure> {
     let text = match format {
         Format::Table => report.table(),
+        Format::Wide => report.wide(),
         Format::Json => serde_json::to_string_pretty(report)
             .map_err(|error| Failure::refused(format!("the result can't be written as JSON: {error}")))?,
     };

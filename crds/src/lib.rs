@@ -9,6 +9,7 @@ mod confirmations;
 mod definitions;
 mod depin_network;
 mod gpu_offer;
+pub mod rules;
 mod wallet;
 
 pub use compute_job::*;

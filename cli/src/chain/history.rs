@@ -8,7 +8,7 @@ use alloy::{
     sol_types::{SolEvent, SolEventInterface},
 };
 use hawser_contracts::{
-    ComputeMarket::{ComputeMarketEvents as Event, JobOpened, UsageClaimed},
+    ComputeMarket::{ComputeMarketEvents as Event, JobOpened},
     JobId, OfferId,
 };
 
@@ -39,8 +39,6 @@ pub(crate) struct History {
     /// What was said when an early end was announced.
     pub(crate) end_reason: Option<String>,
     pub(crate) closing: Option<Closing>,
-    /// Whose vouchers counted, in order.
-    pub(crate) attestors: Vec<Address>,
 }
 
 impl History {
@@ -51,8 +49,6 @@ impl History {
                 self.block = log.block_number.unwrap_or_default();
                 self.deposited = opened.deposit;
             }
-            Event::JobStarted(started) => self.attestors.push(started.attestor),
-            Event::AttestorRotated(rotated) => self.attestors.push(rotated.attestor),
             Event::JobToppedUp(topped_up) => self.deposited = topped_up.deposit,
             Event::JobEndAnnounced(announced) => {
                 self.returned += announced.released;
@@ -118,17 +114,9 @@ impl Market {
         }
         Ok(histories)
     }
-
-    /// Claims that were paid for jobs of an offer.
-    pub(crate) async fn claims(&self, offer: OfferId) -> Result<Vec<UsageClaimed>, Failure> {
-        let filter =
-            Filter::new().address(self.address()).event_signature(UsageClaimed::SIGNATURE_HASH).topic1(topic(offer));
-        let logs = self.logs(filter).await?;
-        Ok(logs.iter().filter_map(|log| UsageClaimed::decode_log(&log.inner).ok()).map(|log| log.data).collect())
-    }
 }
 
-fn topic(offer: OfferId) -> B256 {
+pub(super) fn topic(offer: OfferId) -> B256 {
     B256::right_padding_from(offer.0.as_slice())
 }
 

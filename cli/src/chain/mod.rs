@@ -5,6 +5,7 @@ mod endpoint;
 mod history;
 mod logs;
 mod payment;
+mod record;
 mod send;
 mod token;
 
@@ -22,6 +23,7 @@ pub(crate) use books::{Fee, FeeSince, place, read};
 pub(crate) use history::{Closing, History};
 pub(crate) use logs::Pages;
 pub(crate) use payment::Purchase;
+pub(crate) use record::{Claimed, Named, Record};
 
 use crate::{args::Connection, failure::Failure};
 
@@ -57,6 +59,11 @@ impl Market {
             to.market.ok_or_else(|| Failure::input("no market: say which with --market ADDRESS or HAWSER_MARKET"))?;
         let provider = endpoint::connect(url)?;
         let chain_id = provider.get_chain_id().await.map_err(|error| send::failure(&error, None))?;
+        if let Some(expected) = to.chain_id.filter(|expected| *expected != chain_id) {
+            return Err(Failure::input(format!(
+                "the node is one of chain {chain_id}, and --chain-id (HAWSER_CHAIN_ID) says {expected}: check --rpc-url"
+            )));
+        }
         let code = provider.get_code_at(address).await.map_err(|error| send::failure(&error, None))?;
         if code.is_empty() {
             return Err(Failure::input(format!(
@@ -96,6 +103,12 @@ impl Market {
         block
             .map(|block| block.header.timestamp)
             .ok_or_else(|| Failure::Unreachable("the node has no newest block".into()))
+    }
+
+    /// Whether the market was there after a block, as far as the node knows.
+    async fn had_code(&self, block: u64) -> bool {
+        let code = self.provider.get_code_at(self.address()).block_id(block.into()).await;
+        code.is_ok_and(|code| !code.is_empty())
     }
 
     async fn head(&self) -> Result<u64, Failure> {

@@ -26,13 +26,20 @@ pub(crate) struct Purchase<'a> {
 impl Market {
     /// Makes the market able to take what is due, and sends the call.
     pub(crate) async fn purchase(&self, purchase: Purchase<'_>) -> Result<Mined, Failure> {
+        let (token, due) = (purchase.token, purchase.due);
+        let credit = self.credit(self.me()?, token.address).await?;
+        let mined = self.pay(purchase, credit).await?;
+        let from_credit = due.min(credit);
+        if !from_credit.is_zero() {
+            progress(format!("paid {} from credit in the market", token.show(from_credit)));
+        }
+        Ok(mined)
+    }
+
+    async fn pay(&self, purchase: Purchase<'_>, credit: U256) -> Result<Mined, Failure> {
         let Purchase { call, due, token } = purchase;
         let me = self.me()?;
-        let credit = self.credit(me, token.address).await?;
         let short = due.saturating_sub(credit);
-        if !credit.is_zero() {
-            progress(format!("paying {} from credit in the market", token.show(due.min(credit))));
-        }
         if short.is_zero() {
             return self.send(self.address(), call, Some(token)).await;
         }
@@ -62,7 +69,13 @@ impl Market {
         self.send(self.address(), call, Some(token)).await
     }
 
-    async fn check_balance(&self, me: Address, short: U256, credit: U256, token: &Token) -> Result<(), Failure> {
+    pub(crate) async fn check_balance(
+        &self,
+        me: Address,
+        short: U256,
+        credit: U256,
+        token: &Token,
+    ) -> Result<(), Failure> {
         let balance = self.erc20(token.address).balanceOf(me).call().await;
         let balance = balance.map_err(|error| send::call_failure(&error, Some(token)))?;
         if balance >= short {

@@ -137,7 +137,7 @@ impl Market {
 
     /// Finds a refusal of the market itself before an allowance is given for the call. What the token says is not
     /// looked at: it can't know yet what it will be allowed.
-    pub(super) async fn check_with_market(&self, data: Bytes, token: &Token) -> Result<(), Failure> {
+    pub(crate) async fn check_with_market(&self, data: Bytes, token: &Token) -> Result<(), Failure> {
         let call = TransactionRequest::default().with_from(self.me()?).with_to(self.address()).with_input(data);
         match self.provider.call(call).await {
             Err(RpcError::ErrorResp(response)) => match response.as_revert_data() {

@@ -1,6 +1,7 @@
 //! What is read of an ERC-20 token, and its permit (ERC-2612).
 
 use alloy::{
+    contract,
     primitives::{Address, B256, Signature, U256},
     providers::DynProvider,
     signers::SignerSync,
@@ -51,7 +52,12 @@ impl Market {
     /// Name and decimals of a token, as the token says them.
     pub(crate) async fn token(&self, address: Address) -> Result<Token, Failure> {
         let token = self.erc20(address);
-        let decimals = token.decimals().call().await.map_err(|error| send::call_failure(&error, None))?;
+        let decimals = token.decimals().call().await.map_err(|error| match error {
+            contract::Error::ZeroData(..) => Failure::input(format!(
+                "the token {address} has no decimals: it is no ERC-20 token of this chain, check its address"
+            )),
+            error => send::call_failure(&error, None),
+        })?;
         // Old tokens return bytes32 here; their address serves as well.
         let symbol = token.symbol().call().await.unwrap_or_else(|_| address.to_string());
         let symbol: String = symbol.chars().take(LONGEST_SYMBOL).collect();

@@ -9,11 +9,19 @@ use crate::{
     chain::Market,
     failure::Failure,
     job::{JobView, Status},
+    output::progress,
     token::Token,
 };
 
 pub(crate) async fn run(market: &Market, customer: Address, all: bool) -> Result<Vec<JobView>, Failure> {
     let ids = market.jobs_of(customer).await?;
+    if market.has_a_past().await {
+        progress(format!(
+            "the market is older than block {}: jobs that were ordered before it are not listed; lower --from-block \
+             (HAWSER_FROM_BLOCK) to see them",
+            market.first_block()
+        ));
+    }
     let histories = market.histories(&ids).await?;
     let mut tokens = BTreeMap::new();
     let mut views = Vec::with_capacity(ids.len());

@@ -24,17 +24,24 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let look = || Market::connect(&connection, None);
     let act = async || Market::connect(&connection, Some(key::signer(&source)?)).await;
     match command {
-        Command::Offers { all } => output::print(format, &offers::run(&look().await?, all).await?),
+        Command::Offers { all } => {
+            let with_cards = format != output::Format::Table;
+            output::print(format, &offers::run(&look().await?, all, with_cards).await?)
+        }
         Command::Order(args) => {
             // What is wrong with the file is said before a password is asked for.
             let order = crate::order::Order::read(&args)?;
             let market = act().await?;
+            if args.dry_run {
+                return output::print(format, &order::plan(&market, &order).await?);
+            }
             let placed = order::run(&market, &order).await?;
             if !args.wait {
                 return output::print(format, &placed);
             }
             output::progress(format!("job {}", placed.job_id));
-            let (view, verdict) = watch::from_order(&market, placed.job_id).await?;
+            let job = placed.job_id;
+            let (view, verdict) = watch::unless_stopped(job, watch::from_order(&market, job)).await?;
             output::print(format, &view)?;
             verdict
         }
@@ -43,7 +50,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             output::print(format, &jobs::run(&look().await?, customer, all).await?)
         }
         Command::Watch { job, patience } => {
-            let (view, verdict) = watch::run(&look().await?, job, patience).await?;
+            let market = look().await?;
+            let (view, verdict) = watch::unless_stopped(job, watch::run(&market, job, patience)).await?;
             output::print(format, &view)?;
             verdict
         }
@@ -70,6 +78,6 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             let provider = provider.map_or_else(|| key::address(&source), Ok)?;
             output::print(format, &provider::show(&look().await?, provider).await?)
         }
-        Command::Verify { evidence, offline } => verify::run(&connection, format, &evidence, offline).await,
+        Command::Verify(args) => verify::run(&connection, format, &args).await,
     }
 }

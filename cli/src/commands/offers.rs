@@ -7,6 +7,7 @@ use hawser_contracts::{ComputeMarket, OfferId};
 use serde::Serialize;
 
 use crate::{
+    card::Card,
     chain::Market,
     failure::Failure,
     job::decimal,
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// One offer. Amounts are in the token's smallest unit, times are Unix seconds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OfferView {
     offer_id: OfferId,
@@ -37,10 +38,12 @@ pub(crate) struct OfferView {
     settled_gpu_seconds: u128,
     #[serde(serialize_with = "decimal")]
     settled: U256,
+    /// What its provider says of it; null where its card was posted before the blocks that were looked at.
+    card: Option<Card>,
 }
 
 impl OfferView {
-    fn new(offer: &ComputeMarket::Offer, token: Token) -> Self {
+    fn new(offer: &ComputeMarket::Offer, token: Token, card: Option<Card>) -> Self {
         let terms = &offer.terms;
         Self {
             offer_id: OfferId(offer.id),
@@ -56,6 +59,7 @@ impl OfferView {
             claim_window_seconds: terms.claimWindow,
             settled_gpu_seconds: offer.settledGpuSeconds,
             settled: offer.settledAmount,
+            card,
         }
     }
 }
@@ -77,12 +81,46 @@ impl Report for Vec<OfferView> {
             }),
         )
     }
+
+    fn wide(&self) -> String {
+        let none = Card::default();
+        columns(
+            [
+                "OFFER",
+                "GPU",
+                "PRICE/GPU-HOUR",
+                "AVAILABLE",
+                "SECONDS",
+                "CPU / MEMORY / STORAGE PER GPU",
+                "GPUS/JOB",
+                "IMAGES",
+                "EVIDENCE",
+            ],
+            self.iter().map(|offer| {
+                let card = offer.card.as_ref().unwrap_or(&none);
+                [
+                    offer.offer_id.to_string(),
+                    offer.gpu.clone(),
+                    offer.token.show(offer.price),
+                    offer.available.to_string(),
+                    format!("{} to {}", offer.min_seconds, offer.max_seconds),
+                    card.share(),
+                    card.gpus_per_job.map_or_else(|| "-".to_owned(), |most| most.to_string()),
+                    card.images_taken(),
+                    card.evidence.clone().unwrap_or_else(|| "-".to_owned()),
+                ]
+            }),
+        )
+    }
 }
 
 /// Offers that take orders now, or all; cheapest first within a GPU.
-pub(crate) async fn run(market: &Market, all: bool) -> Result<Vec<OfferView>, Failure> {
+pub(crate) async fn run(market: &Market, all: bool, with_cards: bool) -> Result<Vec<OfferView>, Failure> {
     let now = market.now().await?;
     let offers = market.offers().await?;
+    // They stand in events only, which take long to read on a long chain.
+    let cards = if with_cards { market.cards().await? } else { Vec::new() };
+    let cards: BTreeMap<OfferId, String> = cards.into_iter().map(|posted| (posted.offer, posted.text)).collect();
     let mut tokens: BTreeMap<Address, Token> = BTreeMap::new();
     let mut views = Vec::new();
     for offer in offers.iter().filter(|offer| all || takes_orders(offer, now)) {
@@ -97,7 +135,8 @@ pub(crate) async fn run(market: &Market, all: bool) -> Result<Vec<OfferView>, Fa
             },
         };
         tokens.insert(address, token.clone());
-        views.push(OfferView::new(offer, token));
+        let card = cards.get(&OfferId(offer.id)).map(|text| Card::read(text));
+        views.push(OfferView::new(offer, token, card));
     }
     views.sort_by(|a, b| (&a.gpu, a.token.address, a.price).cmp(&(&b.gpu, b.token.address, b.price)));
     Ok(views)

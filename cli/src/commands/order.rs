@@ -8,9 +8,11 @@ use hawser_contracts::{
     ComputeMarket::{JobOpened, Offer},
     JobId, OfferId,
 };
+use hawser_crds::Workload;
 use serde::Serialize;
 
 use crate::{
+    card::Card,
     chain::{Market, Purchase},
     failure::Failure,
     job::decimal,
@@ -38,6 +40,45 @@ pub(crate) struct Placed {
     salt: B256,
     tx: B256,
     block: u64,
+    /// URL of the job's evidence, as the offer's card names it.
+    evidence: Option<String>,
+}
+
+/// An order that was not sent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Planned {
+    /// Always true: nothing was sent.
+    dry_run: bool,
+    offer_id: OfferId,
+    customer: Address,
+    gpus: u16,
+    seconds: u32,
+    #[serde(serialize_with = "decimal")]
+    price: U256,
+    token: Token,
+    #[serde(serialize_with = "decimal")]
+    deposit: U256,
+    /// Of it, what credit in the market pays.
+    #[serde(serialize_with = "decimal")]
+    from_credit: U256,
+    /// The public spec, as everybody could read it on chain.
+    spec: Workload,
+}
+
+impl Report for Planned {
+    fn table(&self) -> String {
+        pairs([
+            ("Order", "not sent (--dry-run); market and offer would take it".to_owned()),
+            ("Offer", self.offer_id.to_string()),
+            ("GPUs", self.gpus.to_string()),
+            ("Seconds", self.seconds.to_string()),
+            ("Price", format!("{} per GPU-hour", self.token.show(self.price))),
+            ("Deposit", self.token.show(self.deposit)),
+            ("From credit", self.token.show(self.from_credit)),
+            ("Public spec", serde_json::to_string(&self.spec).unwrap_or_default()),
+        ])
+    }
 }
 
 impl Report for Placed {
@@ -48,9 +89,71 @@ impl Report for Placed {
             ("Price", format!("{} per GPU-hour", self.token.show(self.price))),
             ("Start by", time(self.start_deadline)),
             ("Transaction", self.tx.to_string()),
+            ("Evidence", self.evidence.clone().unwrap_or_else(|| "-".to_owned())),
             ("Follow it", format!("hawser watch {}", self.job_id)),
         ])
     }
+}
+
+/// An order that the offer takes, as far as can be known before it is sent.
+struct Checked {
+    offer: Offer,
+    token: Token,
+    max_price: u128,
+    due: U256,
+    card: Option<Card>,
+}
+
+/// What market, offer and operator would refuse is refused here: before money moves.
+async fn checked(market: &Market, order: &Order) -> Result<Checked, Failure> {
+    let offer = market.offer(order.offer).await?;
+    let token = market.token(offer.terms.token).await?;
+    let max_price = max_price(order, &offer, &token)?;
+    // What the market itself refuses is refused in any case: a card that can't be had is no reason to order nothing.
+    let card = match market.card_of(order.offer).await {
+        Ok(Some(text)) => Some(Card::read(&text)),
+        Err(failure) => {
+            progress(format!("the offer's card can't be read, so its limits are not known: {failure}"));
+            None
+        }
+        Ok(None) => {
+            progress(format!(
+                "the card of offer {} is not in the events from block {} on, so its limits are not known: lower \
+                 --from-block (HAWSER_FROM_BLOCK) to have them checked",
+                order.offer,
+                market.first_block()
+            ));
+            None
+        }
+    };
+    if let Some(why) = card.as_ref().and_then(|card| card.declines(&order.workload)) {
+        return Err(Failure::refused(format!("the offer would decline the order: {why}")));
+    }
+    let due = deposit(order, &offer);
+    Ok(Checked { offer, token, max_price, due, card })
+}
+
+/// What would be ordered.
+pub(crate) async fn plan(market: &Market, order: &Order) -> Result<Planned, Failure> {
+    let customer = market.me()?;
+    let Checked { offer, token, max_price, due, .. } = checked(market, order).await?;
+    let call =
+        market.contract().openJob(order.offer.0, order.gpus, order.seconds, max_price, order.salt, order.spec()?);
+    market.check_with_market(call.calldata().clone(), &token).await?;
+    let credit = market.credit(customer, token.address).await?;
+    market.check_balance(customer, due.saturating_sub(credit), credit, &token).await?;
+    Ok(Planned {
+        dry_run: true,
+        offer_id: order.offer,
+        customer,
+        gpus: order.gpus,
+        seconds: order.seconds,
+        price: U256::from(offer.price),
+        token,
+        deposit: due,
+        from_credit: due.min(credit),
+        spec: order.workload.clone(),
+    })
 }
 
 pub(crate) async fn run(market: &Market, order: &Order) -> Result<Placed, Failure> {
@@ -58,10 +161,7 @@ pub(crate) async fn run(market: &Market, order: &Order) -> Result<Placed, Failur
     if order.may_be_sent {
         check_not_sent(market, customer, order).await?;
     }
-    let offer = market.offer(order.offer).await?;
-    let token = market.token(offer.terms.token).await?;
-    let max_price = max_price(order, &offer, &token)?;
-    let due = deposit(order, &offer);
+    let Checked { offer, token, max_price, due, card } = checked(market, order).await?;
     let spec = order.spec()?;
     progress(format!(
         "ordering {} x {} for {} s at {} per GPU-hour: deposit {}, salt {}",
@@ -104,6 +204,7 @@ pub(crate) async fn run(market: &Market, order: &Order) -> Result<Placed, Failur
         salt: opened.salt,
         tx,
         block: receipt.block_number.unwrap_or_default(),
+        evidence: card.and_then(|card| card.evidence_of(job_id)),
     })
 }
 

@@ -1,115 +1,181 @@
 //! `hawser verify`: a job's evidence by itself, and against the chain.
 
+use std::{collections::BTreeSet, time::Duration};
+
 use alloy::primitives::Address;
-use hawser_attestation::{EvidenceError, Market as VoucherMarket, Spread, Summary};
+use hawser_attestation::{EvidenceRoot, Spread, Summary};
 use hawser_contracts::JobId;
 use serde::Serialize;
 
 use crate::{
-    args::Connection,
-    chain::Market,
-    evidence::{self, ClaimView, OnChain, Read},
+    args::{Connection, VerifyArgs},
+    card::Card,
+    chain::{Market, Record},
+    evidence::{self, ClaimView, EvidenceView, Judgement, Memory, Place},
     failure::Failure,
-    output::{self, Format, Report, pairs},
+    output::{self, Format, Report, pairs, progress},
     text::printable,
 };
 
 /// What the signatures show, and what they can't: said with every result, so that nobody takes more from it.
-const SHOWN: &str = "each report is signed by an attestor that the market named, none is missing, changed or out of order, \
-                     and no claim is above what was signed";
-const NOT_SHOWN: &str = "that the GPUs are real. In the tier Metered the provider chooses the attestor, and NVML can be \
-                         faked: compare with what your program saw, and keep deposits small";
+const SHOWN: &str = "each report is signed by an attestor that the market named for this job, between an attestor's first \
+                     and last one none is missing, changed or out of order, and no claim is above what was signed";
+const NOT_SHOWN: &str = "that the GPUs are real: in the tier Metered the provider chooses the attestor, and NVML can be \
+                         faked. Nor when a report was written that no claim rests on yet (--state finds what was rewritten), \
+                         and what comes after the last one. Compare with what your program saw, and keep deposits small";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Outcome {
+    Ok,
+    Warnings,
+    Wrong,
+}
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Verdict {
-    /// Every line is right by itself, and the chain confirms it (unless `offline`).
+    result: Outcome,
+    /// Nothing is wrong; there may be warnings, unless they are wrong (`--strict`).
     ok: bool,
     /// The chain was not asked.
     offline: bool,
+    /// The job that was asked for; without the chain, the one that the evidence names.
     job_id: JobId,
     /// What is wrong.
     problems: Vec<String>,
+    /// What should be looked at.
+    warnings: Vec<String>,
     /// GPU-seconds that were claimed on chain.
     claimed_gpu_seconds: Option<u64>,
     attestors: Vec<Address>,
     claims: Vec<ClaimView>,
-    /// What the evidence says; its list of vouchers is left out.
-    evidence: Summary,
+    evidence: EvidenceView,
 }
 
-pub(crate) async fn run(connection: &Connection, format: Format, place: &str, offline: bool) -> Result<(), Failure> {
-    let market = if offline { None } else { Some(Market::connect(connection, None).await?) };
-    let evidence = match (evidence::read(place).await?, &market) {
-        (Read::Whole(evidence), _) => evidence,
-        (Read::OfJob(job), Some(market)) => evidence::read_attestors(place, &attestors(market, job).await?).await?,
-        (Read::OfJob(_), None) => {
-            return Err(Failure::input(
-                "the URL of a job needs the chain, which names its attestors: leave --offline out",
-            ));
+pub(crate) async fn run(connection: &Connection, format: Format, args: &VerifyArgs) -> Result<(), Failure> {
+    let asked = evidence::asked(&args.evidence, args.job, args.offline).map_err(Failure::input)?;
+    let mut memory = args.state.as_deref().map(Memory::load).transpose()?;
+    let market = if args.offline { None } else { Some(Market::connect(connection, None).await?) };
+    let (place, record) = match (&market, asked.job) {
+        (Some(market), Some(job)) => {
+            let record = market.record(job).await?;
+            (placed(market, asked.place, job).await?, Some(record))
         }
+        _ => (asked.place, None),
     };
-    let mut summary = evidence::check(&evidence).map_err(|error| wrong(&error))?;
-    let mut verdict = match &market {
-        Some(market) => online(market, &summary).await?,
-        None => Verdict::by_itself(&summary),
-    };
-    summary.vouchers.clear();
-    verdict.evidence = summary;
-    output::print(format, &verdict)?;
-    match verdict.problems.len() {
-        0 => Ok(()),
-        problems => {
-            Err(Failure::refused(format!("the evidence is not confirmed by the chain: {problems} differences")))
-        }
+    let job = asked.job;
+    let key =
+        |summary: &Summary| format!("{}/{:#x}/{}", summary.market.chain_id, summary.market.address, summary.job_id);
+    let mut roots: BTreeSet<EvidenceRoot> = BTreeSet::new();
+    if let Some(record) = &record {
+        roots.extend(record.claims.iter().map(|claim| EvidenceRoot(claim.root)));
     }
-}
-
-fn wrong(error: &EvidenceError) -> Failure {
-    Failure::refused(format!("the evidence is wrong: {}", printable(&error.to_string())))
-}
-
-async fn attestors(market: &Market, job: JobId) -> Result<Vec<Address>, Failure> {
-    market.job(job).await?;
-    Ok(market.histories(&[job]).await?.remove(&job).unwrap_or_default().attestors)
-}
-
-async fn online(market: &Market, summary: &Summary) -> Result<Verdict, Failure> {
-    let id = summary.job_id;
-    let job = market.job(id).await?;
-    let claims = market.claims(id.offer_id()).await?;
-    let settled = claims.iter().flat_map(|claim| &claim.settlements).filter(|settled| settled.jobId == id.0);
-    let chain = OnChain {
-        market: VoucherMarket { chain_id: market.chain_id(), address: market.address() },
-        gpus: job.gpus,
-        used: job.used,
-        attestors: attestors(market, id).await?,
-        claims: settled.map(|settled| (settled.used.saturating_to(), settled.evidenceRoot)).collect(),
+    if let Some(memory) = &memory {
+        roots.extend(memory.all_roots());
+    }
+    let attestors: Vec<Address> =
+        record.iter().flat_map(|record| &record.attestors).map(|named| named.attestor).collect();
+    let reading = evidence::Reading {
+        job,
+        attestors: attestors.clone(),
+        roots,
+        every_signature: args.every_signature,
+        limit: Duration::from_secs(args.timeout),
     };
-    let (claims, problems) = evidence::compare(summary, &chain);
-    Ok(Verdict {
-        ok: problems.is_empty(),
-        offline: false,
-        problems,
-        claimed_gpu_seconds: Some(chain.used),
-        attestors: chain.attestors,
-        claims,
-        ..Verdict::by_itself(summary)
-    })
+    let summary = evidence::read(&place, reading).await?;
+    let mut judgement = evidence::judge(&summary, record.as_ref());
+    if let Some(memory) = &memory {
+        judgement.problems.extend(memory.rewritten(&key(&summary), &summary));
+    }
+    let verdict = Verdict::new(&summary, judgement, record.as_ref(), attestors, args.strict);
+    output::print(format, &verdict)?;
+    if let (Some(memory), Some(file), true) = (&mut memory, &args.state, verdict.problems.is_empty()) {
+        memory.remember(&key(&summary), &summary);
+        memory.save(file)?;
+    }
+    verdict.conclusion()
+}
+
+/// Where the evidence is; found by the offer's card where only the job is known.
+async fn placed(market: &Market, place: Place, job: JobId) -> Result<Place, Failure> {
+    if place != Place::Card {
+        return Ok(place);
+    }
+    let offer = job.offer_id();
+    let card = market.card_of(offer).await?.ok_or_else(|| {
+        Failure::refused(format!(
+            "the card of offer {offer}, which says where evidence lies, is not in the events from block {} on: lower \
+             --from-block (HAWSER_FROM_BLOCK), or give the evidence's URL",
+            market.first_block()
+        ))
+    })?;
+    let url = Card::read(&card).evidence_of(job).ok_or_else(|| {
+        Failure::refused(format!(
+            "the card of offer {offer} names no http(s) URL for evidence: ask its provider for it, and give it here"
+        ))
+    })?;
+    progress(format!("reading {url}"));
+    evidence::asked(&url, Some(job), false).map(|asked| asked.place).map_err(Failure::refused)
 }
 
 impl Verdict {
-    fn by_itself(summary: &Summary) -> Self {
+    fn new(
+        summary: &Summary,
+        judgement: Judgement,
+        record: Option<&Record>,
+        attestors: Vec<Address>,
+        strict: bool,
+    ) -> Self {
+        let Judgement { claims, problems, warnings } = judgement;
+        let result = match (problems.is_empty(), warnings.is_empty()) {
+            (false, _) => Outcome::Wrong,
+            (true, true) => Outcome::Ok,
+            (true, false) if strict => Outcome::Wrong,
+            (true, false) => Outcome::Warnings,
+        };
         Self {
-            ok: true,
-            offline: true,
+            result,
+            ok: result != Outcome::Wrong,
+            offline: record.is_none(),
             job_id: summary.job_id,
-            problems: Vec::new(),
-            claimed_gpu_seconds: None,
-            attestors: Vec::new(),
-            claims: Vec::new(),
-            evidence: summary.clone(),
+            problems,
+            warnings,
+            claimed_gpu_seconds: record.map(|record| record.used),
+            attestors,
+            claims,
+            evidence: summary.into(),
+        }
+    }
+
+    fn conclusion(&self) -> Result<(), Failure> {
+        let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
+        let warnings = count(self.warnings.len(), "warning");
+        match self.result {
+            Outcome::Ok => Ok(()),
+            Outcome::Warnings => Err(Failure::Warned(format!("nothing in the evidence is wrong, with {warnings}"))),
+            Outcome::Wrong if self.problems.is_empty() => {
+                Err(Failure::refused(format!("the evidence has {warnings}, which --strict doesn't accept")))
+            }
+            Outcome::Wrong if self.offline => Err(Failure::refused(format!(
+                "the evidence contradicts itself: {}",
+                count(self.problems.len(), "problem")
+            ))),
+            Outcome::Wrong => Err(Failure::refused(format!(
+                "the evidence is not confirmed by the chain: {}",
+                count(self.problems.len(), "problem")
+            ))),
+        }
+    }
+
+    fn result(&self) -> &'static str {
+        match (self.result, self.offline) {
+            (Outcome::Ok, false) => "ok",
+            (Outcome::Ok, true) => "ok by itself; not compared with the chain",
+            (Outcome::Warnings, false) => "ok, with warnings",
+            (Outcome::Warnings, true) => "ok by itself, with warnings; not compared with the chain",
+            (Outcome::Wrong, _) => "WRONG",
         }
     }
 }
@@ -117,17 +183,12 @@ impl Verdict {
 impl Report for Verdict {
     fn table(&self) -> String {
         let evidence = &self.evidence;
-        let result = match (self.ok, self.offline) {
-            (true, false) => "ok",
-            (true, true) => "ok by itself; not compared with the chain",
-            (false, _) => "WRONG",
-        };
         let mut rows = vec![
-            ("Evidence", result.to_owned()),
+            ("Evidence", self.result().to_owned()),
             ("Job", self.job_id.to_string()),
-            ("Reports", format!("{} from {} to {}", evidence.reports, evidence.first, evidence.last)),
-            ("Longest gap", format!("{:.1} s", evidence.longest_gap.as_secs_f64())),
-            ("Vouched", format!("{} GPU-seconds", evidence.gpu_seconds.0)),
+            ("Reports", format!("{} from {} to {}", evidence.reports, when(evidence.first), when(evidence.last))),
+            ("Longest gap", format!("{:.1} s", evidence.longest_gap_seconds)),
+            ("Vouched", format!("{} GPU-seconds", evidence.gpu_seconds)),
         ];
         if let Some(claimed) = self.claimed_gpu_seconds {
             rows.push(("Claimed", format!("{claimed} GPU-seconds in {} claims", self.claims.len())));
@@ -137,27 +198,22 @@ impl Report for Verdict {
             ("Attestor", format!("{}: {} reports, {complete}", segment.attestor, segment.reports))
         }));
         rows.extend(evidence.gpu_samples.iter().map(|gpu| {
-            let name = printable(gpu.name.as_deref().unwrap_or("GPU"));
-            (
-                "GPU",
-                format!(
-                    "{name} {}: {} samples{}",
-                    printable(&gpu.uuid),
-                    gpu.samples,
-                    busy(gpu.utilization_gpu_percent)
-                ),
-            )
+            let name = gpu.name.as_deref().unwrap_or("GPU");
+            let busy = busy(gpu.utilization_gpu_percent);
+            ("GPU", printable(&format!("{name} {}: {} samples{busy}", gpu.uuid, gpu.samples)))
         }));
-        if evidence.gpu_samples.is_empty() {
-            rows.push(("GPU", "NVML was not visible to the attestor: time was metered, nothing else".to_owned()));
-        }
         rows.extend(self.problems.iter().map(|problem| ("Wrong", printable(problem))));
+        rows.extend(self.warnings.iter().map(|warning| ("Warning", printable(warning))));
         if self.problems.is_empty() && !self.offline {
             rows.push(("Shown", SHOWN.to_owned()));
         }
         rows.push(("Not shown", NOT_SHOWN.to_owned()));
         pairs(rows)
     }
+}
+
+fn when(second: i64) -> String {
+    jiff::Timestamp::from_second(second).map_or_else(|_| "never".to_owned(), |time| time.to_string())
 }
 
 fn busy(utilization: Option<Spread>) -> String {

@@ -40,6 +40,19 @@ pub(crate) async fn from_order(market: &Market, id: JobId) -> Result<Watched, Fa
     follow(market, id, first, Patience::ENDLESS).await
 }
 
+/// Whoever stops watching (Ctrl-C) is told that nothing else stops.
+pub(crate) async fn unless_stopped(
+    id: JobId,
+    watched: impl Future<Output = Result<Watched, Failure>>,
+) -> Result<Watched, Failure> {
+    tokio::select! {
+        watched = watched => watched,
+        Ok(()) = tokio::signal::ctrl_c() => Err(Failure::Stopped(format!(
+            "stopped watching, and job {id} goes on: `hawser watch {id}` follows it again, `hawser end {id}` ends it"
+        ))),
+    }
+}
+
 async fn follow(market: &Market, id: JobId, first: Job, patience: Patience) -> Result<Watched, Failure> {
     let token = patiently(async || market.token(market.offer(id.offer_id()).await?.terms.token).await).await?;
     changes(None, &first, &token).iter().for_each(progress);
@@ -50,7 +63,7 @@ async fn follow(market: &Market, id: JobId, first: Job, patience: Patience) -> R
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let view = jobs::one(market, id).await?;
             let verdict = Err(Failure::refused(format!(
-                "job {id} is {:?} and not yet what was waited for: it goes on, watch it again",
+                "job {id} is {} and not yet what was waited for: it goes on, watch it again",
                 view.status
             )));
             return Ok((view, verdict));
@@ -85,10 +98,7 @@ async fn patiently<T>(ask: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Fa
 async fn at_the_end(market: &Market, id: JobId, until: Milestone) -> Result<JobView, Failure> {
     let view = jobs::one(market, id).await?;
     if !until.reached(view.status) {
-        return Err(Failure::Unreachable(format!(
-            "the node is behind, job {id} is {:?} again: try again",
-            view.status
-        )));
+        return Err(Failure::Unreachable(format!("the node is behind, job {id} is {} again: try again", view.status)));
     }
     if view.status == Status::Closed && view.outcome.is_none() {
         return Err(Failure::refused(format!(

@@ -1,41 +1,71 @@
-//! Where evidence is read from, and what of it the chain confirms.
+//! Where evidence is read from, and what is said of it: by itself, and against what the chain says.
 
+mod cards;
 mod compare;
 mod files;
+mod judge;
+mod memory;
+mod place;
+mod times;
+mod view;
 mod web;
 
-use std::path::Path;
+use std::{collections::BTreeSet, time::Duration};
 
 use alloy::primitives::Address;
-use hawser_attestation::{EvidenceError, Summary, verify};
+use hawser_attestation::{EvidenceError, EvidenceRoot, Reader, Summary, Wanted};
 use hawser_contracts::JobId;
 
-pub(crate) use compare::{ClaimView, OnChain, compare};
+pub(crate) use compare::ClaimView;
+pub(crate) use judge::{Judgement, judge};
+pub(crate) use memory::Memory;
+pub(crate) use place::{Place, asked};
+pub(crate) use view::EvidenceView;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, text::printable};
 
-/// Evidence, read and put in order.
-pub(crate) enum Read {
-    /// All of it.
-    Whole(Vec<u8>),
-    /// The place is a job's: its attestors, each in a folder of its own, have to be known first.
-    OfJob(JobId),
+/// What is read, and how carefully.
+pub(crate) struct Reading {
+    pub(crate) job: Option<JobId>,
+    /// Whom the chain names, in order.
+    pub(crate) attestors: Vec<Address>,
+    /// Roots that have to be found in it.
+    pub(crate) roots: BTreeSet<EvidenceRoot>,
+    pub(crate) every_signature: bool,
+    pub(crate) limit: Duration,
 }
 
-/// Reads a file, a directory or a URL.
-pub(crate) async fn read(place: &str) -> Result<Read, Failure> {
-    if place.starts_with("http://") || place.starts_with("https://") {
-        return web::read(place).await;
+/// Reads all of it, and checks each line.
+pub(crate) async fn read(place: &Place, how: Reading) -> Result<Summary, Failure> {
+    let Reading { job, attestors, roots, every_signature, limit } = how;
+    let mut reader = Reader::new(Wanted { job, roots: Some(roots), every_signature });
+    match place {
+        Place::Local(path) => files::read(path, &mut reader)?,
+        remote => web::Web::new(limit)?.read(remote, &attestors, &mut reader).await?,
     }
-    files::read(Path::new(place)).map(Read::Whole)
+    if reader.is_empty() {
+        return Err(nothing(place, attestors.len()));
+    }
+    reader.finish().map_err(|error| wrong(&error))
 }
 
-/// Reads the evidence of a job's attestors from below the job's URL, in the order in which the chain names them.
-pub(crate) async fn read_attestors(url: &str, attestors: &[Address]) -> Result<Vec<u8>, Failure> {
-    web::read_attestors(url, attestors).await
+fn nothing(place: &Place, attestors: usize) -> Failure {
+    let bare = |url: &reqwest::Url| url.as_str().trim_end_matches('/').to_owned();
+    Failure::refused(match place {
+        Place::OfJob(url) => format!(
+            "there is no evidence of any of the {attestors} attestors that the chain names: expected {}/ATTESTOR/000000.jsonl",
+            bare(url)
+        ),
+        Place::OfAttestor(url, _) => format!(
+            "there is no evidence at {0}: expected {0}/000000.jsonl, or give the URL of the job's evidence, which ends in \
+             the job's id",
+            bare(url)
+        ),
+        Place::Remote(url) => format!("there is no evidence at {url}"),
+        Place::Card | Place::Local(_) => "there is no evidence: all of it is empty".to_owned(),
+    })
 }
 
-/// What the evidence says, if every line of it is right.
-pub(crate) fn check(evidence: &[u8]) -> Result<Summary, EvidenceError> {
-    verify(evidence)
+fn wrong(error: &EvidenceError) -> Failure {
+    Failure::refused(format!("the evidence is wrong: {}", printable(&error.to_string())))
 }

@@ -1,103 +1,120 @@
-//! Evidence behind a public URL.
+//! Evidence behind a public URL. Whoever serves it may be the one who has something to hide: what is read has an end in time,
+//! in bytes and in files.
 
 use std::time::Duration;
 
 use alloy::primitives::Address;
-use hawser_attestation::MAX_EVIDENCE_BYTES;
-use hawser_contracts::JobId;
-use reqwest::{Client, StatusCode};
+use hawser_attestation::Reader;
+use reqwest::{Client, StatusCode, Url, redirect};
+use tokio::time::{Instant, timeout_at};
 
-use super::Read;
+use super::{Place, wrong};
 use crate::failure::Failure;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
+/// Most files of one attestor: the operator fills each with 128 KiB, and no more than 2 GiB are read in all.
+const MOST_FILES: u32 = 20_000;
+const MOST_REDIRECTS: usize = 5;
 
-pub(super) async fn read(url: &str) -> Result<Read, Failure> {
-    let url = url.trim_end_matches('/');
-    let client = client()?;
-    let evidence = segments(&client, url).await?;
-    if !evidence.is_empty() {
-        return Ok(Read::Whole(evidence));
-    }
-    job_of(url).map(Read::OfJob).ok_or_else(|| {
-        Failure::refused(format!(
-            "there is no {url}/000000.jsonl: give the URL of the job's evidence, which ends in the job's id"
-        ))
-    })
+/// Where files come from, and until when.
+pub(crate) struct Web {
+    client: Client,
+    until: Instant,
+    limit: Duration,
 }
 
-pub(super) async fn read_attestors(url: &str, attestors: &[Address]) -> Result<Vec<u8>, Failure> {
-    let client = client()?;
-    let url = url.trim_end_matches('/');
-    let mut evidence = Vec::new();
-    for attestor in attestors {
-        // As `hawser_attestation::evidence_prefix` has it. One that was named and never reported has no files: what was
-        // claimed on evidence that is held back is found missing in the comparison with the chain.
-        evidence.extend(segments(&client, &format!("{url}/{attestor:#x}")).await?);
+impl Web {
+    pub(crate) fn new(limit: Duration) -> Result<Self, Failure> {
+        let client = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(redirect::Policy::custom(within_origin))
+            .build()
+            .map_err(|error| Failure::Unreachable(format!("the HTTP client can't start: {error}")))?;
+        Ok(Self { client, until: Instant::now() + limit, limit })
     }
-    if evidence.is_empty() {
-        let named = attestors.len();
-        return Err(Failure::refused(format!(
-            "there is no evidence of any of the {named} attestors that the chain names: expected {url}/ATTESTOR/000000.jsonl"
-        )));
+
+    /// Reads the evidence of a place, of a job's attestors in the order in which the chain names them.
+    pub(crate) async fn read(&self, place: &Place, attestors: &[Address], reader: &mut Reader) -> Result<(), Failure> {
+        let read = async {
+            match place {
+                Place::OfJob(url) => {
+                    for attestor in attestors {
+                        // As `hawser_attestation::evidence_prefix` has it. One that has no files is told as missing.
+                        self.files(&below(url, &format!("{attestor:#x}")), Some(*attestor), reader).await?;
+                    }
+                    Ok(())
+                }
+                Place::OfAttestor(url, attestor) => self.files(url, *attestor, reader).await,
+                Place::Remote(url) => {
+                    reader.part(None);
+                    self.file(url, reader).await.map(|_| ())
+                }
+                Place::Card | Place::Local(_) => Ok(()),
+            }
+        };
+        timeout_at(self.until, read).await.unwrap_or_else(|_| {
+            Err(Failure::Unreachable(format!(
+                "the evidence was not read within {} s, and not judged: try again, or give it longer (--timeout)",
+                self.limit.as_secs()
+            )))
+        })
     }
-    Ok(evidence)
-}
 
-fn client() -> Result<Client, Failure> {
-    Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(REQUEST_TIMEOUT)
-        .build()
-        .map_err(|error| Failure::Unreachable(format!("the HTTP client can't start: {error}")))
-}
-
-/// `000000.jsonl` and so on until there is none; empty where there is not one.
-async fn segments(client: &Client, base: &str) -> Result<Vec<u8>, Failure> {
-    let mut evidence = Vec::new();
-    for index in 0_u32.. {
-        if !append(client, &format!("{base}/{index:06}.jsonl"), &mut evidence).await? {
-            break;
+    /// `000000.jsonl` and so on until there is none.
+    async fn files(&self, base: &Url, of: Option<Address>, reader: &mut Reader) -> Result<(), Failure> {
+        reader.part(of);
+        for index in 0..MOST_FILES {
+            if !self.file(&below(base, &format!("{index:06}.jsonl")), reader).await? {
+                return Ok(());
+            }
         }
+        Err(Failure::refused(format!("the evidence is wrong: {base} has more than {MOST_FILES} files")))
     }
-    Ok(evidence)
-}
 
-/// Whether there was such a file. A tail that is held back can't deceive: what was claimed for it is then missing.
-async fn append(client: &Client, url: &str, evidence: &mut Vec<u8>) -> Result<bool, Failure> {
-    let broken = |error: reqwest::Error| Failure::Unreachable(format!("{url} can't be read: {}", error.without_url()));
-    let mut response = client.get(url).send().await.map_err(broken)?;
-    match response.status() {
-        // A bucket that may not be listed answers 403 for what isn't there.
-        StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => return Ok(false),
-        StatusCode::OK => {}
-        status => {
-            return Err(Failure::Unreachable(format!("{url} answers with HTTP status {status}: try again later")));
+    /// Whether there was such a file. A tail that is held back can't deceive: what was claimed for it is then missing.
+    async fn file(&self, url: &Url, reader: &mut Reader) -> Result<bool, Failure> {
+        let broken = |error: reqwest::Error| {
+            if error.is_redirect() {
+                return Failure::refused(format!(
+                    "{url} redirects to another server, or on and on, which is not followed: give the URL itself"
+                ));
+            }
+            Failure::Unreachable(format!("{url} can't be read: {}", error.without_url()))
+        };
+        let mut response = self.client.get(url.clone()).send().await.map_err(broken)?;
+        match response.status() {
+            // A bucket that may not be listed answers 403 for what isn't there.
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => return Ok(false),
+            StatusCode::OK => {}
+            status => {
+                return Err(Failure::Unreachable(format!("{url} answers with HTTP status {status}: try again later")));
+            }
         }
-    }
-    while let Some(chunk) = response.chunk().await.map_err(broken)? {
-        if evidence.len() + chunk.len() > MAX_EVIDENCE_BYTES {
-            return Err(Failure::refused(format!("{url}: the evidence is longer than {MAX_EVIDENCE_BYTES} bytes")));
+        let mut empty = true;
+        while let Some(piece) = response.chunk().await.map_err(broken)? {
+            empty &= piece.is_empty();
+            reader.read(&piece).map_err(|error| wrong(&error))?;
         }
-        evidence.extend_from_slice(&chunk);
+        if empty {
+            return Err(Failure::refused(format!("the evidence is wrong: {url} is empty, no file of evidence is")));
+        }
+        reader.end_of_file().map_err(|error| wrong(&error))?;
+        Ok(true)
     }
-    Ok(true)
 }
 
-/// The job that a URL ends in.
-fn job_of(url: &str) -> Option<JobId> {
-    url.rsplit('/').next()?.parse().ok()
+/// A server can't send a reader to another one, into a private network for instance.
+fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let same = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
+    if same && attempt.previous().len() <= MOST_REDIRECTS {
+        attempt.follow()
+    } else {
+        attempt.error("it leads to another server, or on and on")
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_jobs_url_ends_in_its_id() {
-        let id = JobId(alloy::primitives::B256::repeat_byte(3));
-        assert_eq!(job_of(&format!("https://evidence.example.com/{id}")), Some(id));
-        assert_eq!(job_of("https://evidence.example.com/other"), None);
-    }
+fn below(url: &Url, name: &str) -> Url {
+    let mut url = url.clone();
+    url.set_path(&format!("{}/{name}", url.path().trim_end_matches('/')));
+    url
 }

@@ -3,10 +3,10 @@
 use std::{fs, path::Path};
 
 use hawser_contracts::OfferId;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::{DecimalText, workload::WorkloadFile};
-use crate::failure::Failure;
+use crate::{failure::Failure, parse};
 
 /// `job.yaml`. Everything but the workload can be given as an option instead.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -14,9 +14,22 @@ use crate::failure::Failure;
 pub(super) struct OrderFile {
     pub(super) offer: Option<OfferId>,
     pub(super) gpus: Option<u16>,
-    pub(super) seconds: Option<u32>,
+    pub(super) seconds: Option<Seconds>,
     pub(super) max_price: Option<DecimalText>,
     pub(super) workload: WorkloadFile,
+}
+
+/// `3600`, `"3600"` and `1h` mean the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seconds(pub(super) u32);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let DecimalText(text) = DecimalText::deserialize(deserializer)?;
+        parse::seconds(&text)
+            .map(Self)
+            .map_err(|problem| de::Error::custom(format_args!("seconds is {text:?}: {problem}")))
+    }
 }
 
 impl OrderFile {
@@ -24,11 +37,11 @@ impl OrderFile {
         let name = path.display();
         let text = fs::read_to_string(path)
             .map_err(|error| Failure::input(format!("the order {name} can't be read: {error}")))?;
-        parse(&text).map_err(|problem| Failure::input(format!("the order {name} is not right: {problem}")))
+        read(&text).map_err(|problem| Failure::input(format!("the order {name} is not right: {problem}")))
     }
 }
 
-fn parse(text: &str) -> Result<OrderFile, serde_yaml_ng::Error> {
+fn read(text: &str) -> Result<OrderFile, serde_yaml_ng::Error> {
     serde_yaml_ng::from_str(text)
 }
 
@@ -38,12 +51,14 @@ mod tests {
 
     #[test]
     fn a_whole_file_is_read() {
-        let file = parse(
+        let file = read(
             "offer: '0x0102030405060708090a0b0c'\ngpus: 2\nseconds: 600\nmaxPrice: 2.25\nworkload:\n  image: a/b\n",
         )
         .unwrap();
         assert_eq!(file.offer.unwrap().to_string(), "0x0102030405060708090a0b0c");
-        assert_eq!((file.gpus, file.seconds), (Some(2), Some(600)));
+        assert_eq!((file.gpus, file.seconds), (Some(2), Some(Seconds(600))));
+        let hour = read("seconds: 1h\nworkload: {image: a}\n").unwrap();
+        assert_eq!(hour.seconds, Some(Seconds(3600)));
         assert_eq!(file.max_price, Some(DecimalText("2.25".to_owned())));
     }
 
@@ -54,12 +69,13 @@ mod tests {
             ("gpu: 1\nworkload: {image: a}\n", "unknown field `gpu`"),
             ("gpus: -1\nworkload: {image: a}\n", "gpus"),
             ("gpus: 70000\nworkload: {image: a}\n", "gpus"),
-            ("seconds: soon\nworkload: {image: a}\n", "seconds"),
+            ("seconds: soon\nworkload: {image: a}\n", "3600 and 1h are the same"),
+            ("seconds: 0\nworkload: {image: a}\n", "seconds is \"0\""),
             ("offer: '0x12'\nworkload: {image: a}\n", "an offer's id"),
             ("workload: {image: a, privileged: true}\n", "privileged"),
             ("workload: {image: a, gpus: 1}\n", "gpus"),
         ] {
-            let problem = parse(yaml).unwrap_err().to_string();
+            let problem = read(yaml).unwrap_err().to_string();
             assert!(problem.contains(part), "{yaml:?}: {problem}");
         }
     }

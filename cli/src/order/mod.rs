@@ -23,7 +23,7 @@ pub(crate) struct Order {
     pub(crate) salt: B256,
     /// The salt was given: the order may have been sent before.
     pub(crate) may_be_sent: bool,
-    workload: Workload,
+    pub(crate) workload: Workload,
 }
 
 impl Order {
@@ -35,11 +35,10 @@ impl Order {
             Failure::input(format!("the order {name} has no `{field}`: add it, or give {option}"))
         };
         let gpus = args.gpus.or(file.gpus).ok_or_else(|| missing("gpus", "--gpus N"))?;
-        let seconds = args.seconds.or(file.seconds).ok_or_else(|| missing("seconds", "--seconds N"))?;
-        for (field, zero) in [("gpus", gpus == 0), ("seconds", seconds == 0)] {
-            if zero {
-                return Err(Failure::input(format!("the order {name}: `{field}` is 0, order at least 1")));
-            }
+        let seconds =
+            args.seconds.or(file.seconds.map(|seconds| seconds.0)).ok_or_else(|| missing("seconds", "--seconds N"))?;
+        if gpus == 0 {
+            return Err(Failure::input(format!("the order {name}: `gpus` is 0, order at least 1")));
         }
         let workload = file
             .workload

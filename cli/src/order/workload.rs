@@ -2,7 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use hawser_crds::{EnvVar, Workload};
+use hawser_crds::{
+    EnvVar, Workload,
+    rules::{
+        image::check_reference,
+        quantity::{Amount, parse},
+    },
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::Deserialize;
 
@@ -65,9 +71,7 @@ impl WorkloadFile {
         if self.image.is_empty() {
             return Err("image is empty: name an image, best by digest (name@sha256:...)".to_owned());
         }
-        if self.image.chars().any(char::is_whitespace) {
-            return Err(format!("image {:?} holds white space: an image reference has none", self.image));
-        }
+        check_reference(&self.image).map_err(|problem| format!("image: {problem}"))?;
         let env = match self.env {
             Environment::Map(map) => {
                 map.into_iter().map(|(name, value)| variable(name, value)).collect::<Result<_, _>>()?
@@ -112,16 +116,21 @@ fn check_name(variable: &EnvVar) -> Result<(), String> {
     Ok(())
 }
 
+/// Less of memory or storage starts no program: a suffix is missing, or `m` (thousandths) was meant to be `Mi`.
+const LEAST: Amount = Amount(1000 * 1024 * 1024);
+
 /// Kubernetes' resource quantities: a decimal number with an optional suffix.
 fn quantity(field: &str, value: Option<Scalar>) -> Result<Option<Quantity>, String> {
-    const SUFFIXES: [&str; 14] = ["", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
     let Some(text) = value.map(Scalar::into_text) else { return Ok(None) };
-    let suffix = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    let number = &text[..text.len() - suffix.len()];
-    if !SUFFIXES.contains(&suffix) || number.parse::<f64>().is_err() {
-        return Err(format!("{field} {text:?} is no quantity: write for instance 4, 500m or 16Gi"));
+    let quantity = Quantity(text);
+    match parse(&quantity) {
+        None => Err(format!("{field} {:?} is no quantity: write for instance 4, 500m or 16Gi", quantity.0)),
+        Some(Amount(0)) => Err(format!("{field} is 0: leave it out for the offer's share of it")),
+        Some(amount) if field != "cpu" && amount < LEAST => {
+            Err(format!("{field} {:?} is less than 1Mi: write for instance 512Mi or 16Gi", quantity.0))
+        }
+        Some(_) => Ok(Some(quantity)),
     }
-    Ok(Some(Quantity(text)))
 }
 
 #[cfg(test)]
@@ -171,7 +180,8 @@ mod tests {
     fn what_every_operator_refuses_costs_no_deposit() {
         for (yaml, part) in [
             ("image: ''", "image is empty"),
-            ("image: 'a b'", "white space"),
+            ("image: 'a b'", "is not an image reference"),
+            ("image: 'registry.example.com/render@sha256:...'", "@sha256:DIGEST with 64 digits"),
             ("image: a\nenv: {NVIDIA_VISIBLE_DEVICES: all}", "NVIDIA_VISIBLE_DEVICES is refused"),
             ("image: a\nenv: {nvidia_driver: all}", "is refused"),
             ("image: a\nenv: {'A-B': c}", "\"A-B\" is no name"),
@@ -179,6 +189,10 @@ mod tests {
             ("image: a\ncpu: -1", "cpu \"-1\" is no quantity"),
             ("image: a\nmemory: 16GB", "memory \"16GB\" is no quantity"),
             ("image: a\nstorage: Gi", "storage \"Gi\" is no quantity"),
+            ("image: a\nmemory: 512m", "memory \"512m\" is less than 1Mi"),
+            ("image: a\nmemory: 16", "memory \"16\" is less than 1Mi"),
+            ("image: a\nstorage: 1023Ki", "storage \"1023Ki\" is less than 1Mi"),
+            ("image: a\ncpu: 0", "cpu is 0"),
         ] {
             let problem = read(yaml).unwrap_err();
             assert!(problem.contains(part), "{yaml:?}: {problem}");

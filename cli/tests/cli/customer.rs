@@ -39,7 +39,7 @@ async fn an_order_is_one_transaction_by_permit_and_carries_the_public_spec() {
     let spec: serde_json::Value = serde_json::from_slice(&JobOpened::decode_log(&log.inner).unwrap().spec).unwrap();
     assert_eq!(
         spec,
-        serde_json::json!({"image": "example.com/povray@sha256:00", "env": [{"name": "SCENE", "value": "chess"}], "gpus": 2})
+        serde_json::json!({"image": crate::stage::IMAGE, "env": [{"name": "SCENE", "value": "chess"}], "gpus": 2})
     );
     let jobs = stage.hawser().run(&["jobs", "-o", "json"]).json();
     assert_eq!(jobs[0]["jobId"], placed["jobId"]);
@@ -108,7 +108,7 @@ async fn a_declined_order_fails_the_watch_with_the_reason_and_its_credit_pays_th
     let before = stage.token.balanceOf(stage.customer).call().await.unwrap();
     let again = stage.hawser().run(&["order", "-f", &stage.order_file(), "-o", "json"]);
     assert_eq!(again.json()["deposited"], DEPOSIT);
-    assert!(again.stderr.contains("paying 0.75 tUSD from credit"), "{}", again.stderr);
+    assert!(again.stderr.contains("paid 0.75 tUSD from credit"), "{}", again.stderr);
     assert_eq!(stage.token.balanceOf(stage.customer).call().await.unwrap(), before);
 }
 

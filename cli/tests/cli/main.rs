@@ -5,6 +5,7 @@
 mod customer;
 mod earnings;
 mod evidence;
+mod limits;
 mod provider;
 mod retry;
 mod stage;

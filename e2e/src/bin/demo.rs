@@ -75,15 +75,16 @@ async fn story(options: &Options) -> Result<()> {
     let order_to_running = ordered.elapsed();
     let status = running.status.unwrap_or_default();
     step(&format!(
-        "start mined, the customer's container runs on {:?} with {}",
-        status.node,
+        "start mined, the customer's container runs on {} with {}",
+        status.node.as_deref().unwrap_or("no node"),
         status.gpu_uuids.join(", ")
     ));
     order.attested(&kube).await?;
     step("the first voucher was accepted");
     let job = order.over(&kube).await?;
     let after = world.chain.books(customer.account()).await?;
-    step(&format!("{} is over: {:?}", job.name_any(), job.status.as_ref().map(|status| status.phase)));
+    let phase = job.status.as_ref().map(|status| status.phase).unwrap_or_default();
+    step(&format!("{} is over: {phase:?}", job.name_any()));
 
     let split = order.assert_settled(&world, &before, &after, deposit).await?;
     let kubelet = kubelet_gpu_seconds(&job)?;

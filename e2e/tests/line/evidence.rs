@@ -76,7 +76,11 @@ async fn a_flipped_byte_of_evidence_is_found() -> Result<()> {
         let status = job.status.unwrap_or_default();
         let attestor: Address = status.attestor.context("no attestor in the status")?.parse()?;
         let url = status.usage.unwrap_or_default().evidence.context("no evidence in the status")?;
-        let file = tempfile::NamedTempFile::with_suffix(".jsonl")?;
+        // `hawser verify` takes the job from the path.
+        let directory = tempfile::tempdir()?;
+        let folder = directory.path().join(placed.order.id.to_string());
+        std::fs::create_dir(&folder)?;
+        let file = folder.join("evidence.jsonl");
         let first = format!("{}/{attestor:#x}/000000.jsonl", url.trim_end_matches('/'));
         let text = wait::until("the evidence can be read", Duration::from_secs(10), async || {
             let answer = reqwest::get(&first).await?;
@@ -84,10 +88,10 @@ async fn a_flipped_byte_of_evidence_is_found() -> Result<()> {
         })
         .await?;
         let customer = Customer::first(&scene.world);
-        std::fs::write(file.path(), &text)?;
-        let path = file.path().to_str().context("a path that is not UTF-8")?;
+        std::fs::write(&file, &text)?;
+        let path = file.to_str().context("a path that is not UTF-8")?;
         ensure!(customer.verify(path).await?["ok"] == true, "the evidence does not hold as it is");
-        std::fs::write(file.path(), text.replacen("utilization", "utilisation", 1))?;
+        std::fs::write(&file, text.replacen("utilization", "utilisation", 1))?;
         let refused = customer.verify(path).await;
         ensure!(refused.is_err(), "tampered evidence was taken for good: {refused:?}");
         Ok(())

@@ -1,6 +1,6 @@
 //! The built program, and what it printed.
 
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -31,6 +31,11 @@ impl Hawser {
     pub(crate) fn secret(mut self, text: &str) -> Self {
         self.secrets.push(text.trim_start_matches("0x").to_owned());
         self
+    }
+
+    /// Starts it; its stderr can be read meanwhile.
+    pub(crate) fn start(mut self, args: &[&str]) -> Child {
+        self.command.args(args).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     pub(crate) fn run(mut self, args: &[&str]) -> Ran {

@@ -19,8 +19,9 @@ pub(crate) struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    pub(crate) fn new(stage: &'a Stage, job: JobId) -> Self {
-        let began = Timestamp::from_second(1_700_000_000).unwrap();
+    /// Begins its count at this second, as a rule that of the start on chain.
+    pub(crate) fn new(stage: &'a Stage, job: JobId, began: u64) -> Self {
+        let began = Timestamp::from_second(i64::try_from(began).unwrap()).unwrap();
         let mut meter = Self { stage, job, root: EvidenceRoot::EMPTY, sequence: 0, began, lines: Vec::new() };
         let header = Header {
             job_id: job,

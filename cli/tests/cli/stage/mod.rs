@@ -22,7 +22,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use anvil::Anvil;
-pub(crate) use bucket::Bucket;
+pub(crate) use bucket::{Bucket, respond};
 pub(crate) use hawser::{Hawser, Ran};
 pub(crate) use meter::Meter;
 pub(crate) use picky::Picky;
@@ -39,6 +39,10 @@ const KEYS: [&str; 4] = [
     "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6",
 ];
 
+/// An image by digest.
+pub(crate) const IMAGE: &str =
+    "example.com/povray@sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
 pub(crate) type MarketContract = ComputeMarket::ComputeMarketInstance<DynProvider>;
 
 /// One node, one market, one provider with an offer, one customer with a thousand tokens.
@@ -51,6 +55,7 @@ pub(crate) struct Stage {
     pub(crate) provider: Address,
     pub(crate) chain_id: u64,
     pub(crate) attestor: PrivateKeySigner,
+    card: Value,
     directory: TempDir,
     anvil: Anvil,
 }
@@ -73,6 +78,7 @@ impl Stage {
             provider: me,
             chain_id,
             attestor: signer(KEYS[3]),
+            card: serde_json::json!({}),
             directory: tempfile::tempdir().unwrap(),
             anvil,
         };
@@ -103,9 +109,16 @@ impl Stage {
             salt: B256::with_last_byte(u8::try_from(available).unwrap()),
         };
         let id = self.market.offerIdOf(terms.clone()).call().await.unwrap();
-        let set = self.market.setOffer(terms, price, available, self.now().await + 86_400, "{}".to_owned());
+        let card = self.card.to_string();
+        let set = self.market.setOffer(terms, price, available, self.now().await + 86_400, card);
         set.send().await.unwrap().get_receipt().await.unwrap();
         id.to_string()
+    }
+
+    /// Posts the stage's offer again, with this card.
+    pub(crate) async fn post_card(&mut self, card: Value) {
+        self.card = card;
+        self.post(*self.token.address(), 8).await;
     }
 
     /// `hawser` with the customer's key.
@@ -161,7 +174,7 @@ impl Stage {
         self.file(
             "job.yaml",
             &format!(
-                "offer: '{offer}'\ngpus: 2\nseconds: 600\nmaxPrice: 2.25\nworkload:\n  image: example.com/povray@sha256:00\n  env: {{SCENE: chess}}\n"
+                "offer: '{offer}'\ngpus: 2\nseconds: 600\nmaxPrice: 2.25\nworkload:\n  image: {IMAGE}\n  env: {{SCENE: chess}}\n"
             ),
         )
     }
@@ -217,6 +230,11 @@ impl Stage {
 
     pub(crate) async fn start(&self, job: JobId) {
         self.start_with(job, self.attestor.address()).await;
+    }
+
+    /// Second of a job's start.
+    pub(crate) async fn started(&self, job: JobId) -> u64 {
+        self.market.job(job.0).call().await.unwrap().started
     }
 
     /// Starts a job, or gives a running one another attestor.

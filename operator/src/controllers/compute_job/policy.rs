@@ -1,11 +1,11 @@
 //! Whether an order may run at all: the offer's terms and what keeps tenants apart.
 
+use hawser_crds::rules::image;
+use hawser_crds::rules::quantity::{Amount, parse};
 use hawser_crds::{ComputeJob, GpuOffer, Workload};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::build::is_env_name;
-use super::image;
-use super::quantity::{Amount, parse};
 
 /// Why an order is declined.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -96,6 +96,8 @@ pub(crate) fn card<'a>(
         "cpuPerGpu": limits.cpu_per_gpu,
         "memoryPerGpu": limits.memory_per_gpu,
         "storagePerGpu": limits.storage_per_gpu,
+        "gpusPerJob": limits.gpus_per_job,
+        "images": offer.spec.images,
         "freePullSeconds": offer.spec.pull.free_seconds,
         "evidence": evidence_url,
         "card": offer.spec.card,

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use hawser_crds::rules::quantity::{Amount, parse};
 use hawser_crds::{ComputeJob, GpuOffer};
 use k8s_openapi::api::core::v1::{HostAlias, Pod};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -11,7 +12,6 @@ use super::{
     CA_CONFIG_MAP, CA_FILE, CUSTOMER, JOB_LABEL, METER, POD_FINALIZER, PRIORITY_CLASS, PROBE, SERVICE_ACCOUNT,
 };
 use crate::controllers::compute_job::policy::Resources;
-use crate::controllers::compute_job::quantity::{Amount, parse};
 use crate::controllers::gpu_offer::capacity::node_selector;
 use crate::controllers::{OFFER_LABEL, label_value};
 

@@ -3,7 +3,8 @@
 
 use std::net::IpAddr;
 
-use hawser_crds::Images;
+use super::reference::is_reference;
+use crate::Images;
 
 /// The whole reference, as container runtimes complete a short one.
 fn complete(image: &str) -> String {
@@ -23,8 +24,24 @@ fn is_inside(host: &str) -> bool {
     name.parse::<IpAddr>().is_ok() || !name.contains('.') || matches!(last.as_str(), "local" | "internal")
 }
 
-/// Whether an image may run; if not, why.
-pub(crate) fn check(image: &str, images: &Images) -> Result<(), String> {
+/// Whether a container runtime can read this reference; if not, why.
+///
+/// # Errors
+/// What was expected, for the customer.
+pub fn check_reference(image: &str) -> Result<(), String> {
+    if is_reference(image) {
+        return Ok(());
+    }
+    Err(format!(
+        "{image:?} is not an image reference: expected NAME, NAME:TAG or NAME@sha256:DIGEST with 64 digits, in lower case"
+    ))
+}
+
+/// Whether an image may run.
+///
+/// # Errors
+/// If not, why.
+pub fn check(image: &str, images: &Images) -> Result<(), String> {
     let whole = complete(image);
     let matches = |list: &[String]| list.iter().find(|prefix| whole.starts_with(prefix.as_str())).cloned();
     if let Some(prefix) = matches(&images.deny) {

@@ -1,8 +1,10 @@
+//! Quantities of CPU, memory and storage, as Kubernetes writes them.
+
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 /// A Kubernetes quantity in thousandths of its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Amount(pub u128);
+pub struct Amount(pub u128);
 
 const SUFFIXES: [(&str, u128); 14] = [
     ("Ki", 1 << 10),
@@ -22,7 +24,7 @@ const SUFFIXES: [(&str, u128); 14] = [
 ];
 
 /// Reads a quantity that is not negative; none where it is none, or has an exponent (`1e3`), which nobody writes here.
-pub(crate) fn parse(quantity: &Quantity) -> Option<Amount> {
+pub fn parse(quantity: &Quantity) -> Option<Amount> {
     let text = quantity.0.trim();
     let (digits, unit) = SUFFIXES.iter().find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|d| (d, *unit)))?;
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
@@ -39,12 +41,15 @@ pub(crate) fn parse(quantity: &Quantity) -> Option<Amount> {
 }
 
 impl Amount {
-    pub(crate) fn times(self, factor: u32) -> Self {
+    /// So many times as much.
+    #[must_use]
+    pub fn times(self, factor: u32) -> Self {
         Self(self.0.saturating_mul(u128::from(factor)))
     }
 
     /// In the largest binary unit that it is a whole number of.
-    pub(crate) fn to_quantity(self) -> Quantity {
+    #[must_use]
+    pub fn to_quantity(self) -> Quantity {
         if !self.0.is_multiple_of(1000) {
             return Quantity(format!("{}m", self.0));
         }

@@ -1,0 +1,150 @@
+//! What the chain says of a job that its evidence must agree with, and when it said so.
+
+use alloy::{
+    primitives::{Address, B256},
+    rpc::types::{Filter, Log},
+    sol_types::{SolEvent, SolEventInterface},
+};
+use hawser_attestation::Market as VoucherMarket;
+use hawser_contracts::{
+    ComputeMarket::{ComputeMarketEvents as Event, OfferSet, UsageClaimed},
+    JobId, OfferId,
+};
+
+use super::{Market, history::topic};
+use crate::{failure::Failure, job::Status};
+
+/// An attestor that the provider named, and the second in which the chain took it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) attestor: Address,
+    pub(crate) at: u64,
+}
+
+/// A claim that was paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claimed {
+    /// GPU-seconds claimed so far.
+    pub(crate) used: u64,
+    /// The root that it rests on.
+    pub(crate) root: B256,
+    /// Second of its block.
+    pub(crate) at: u64,
+}
+
+/// A job that was started, as the chain has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) market: VoucherMarket,
+    pub(crate) gpu_class: B256,
+    pub(crate) gpus: u16,
+    pub(crate) status: Status,
+    /// Second of the start.
+    pub(crate) started: u64,
+    /// GPU-seconds claimed in all.
+    pub(crate) used: u64,
+    /// Whose vouchers counted, in order.
+    pub(crate) attestors: Vec<Named>,
+    pub(crate) claims: Vec<Claimed>,
+    /// Second of the newest block.
+    pub(crate) now: u64,
+    /// The same, or by this machine's clock where that is later: a quiet chain has no new blocks.
+    pub(crate) latest: u64,
+}
+
+/// A card as it was posted: the provider's own words, see [`crate::card`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PostedCard {
+    pub(crate) offer: OfferId,
+    pub(crate) text: String,
+}
+
+impl Market {
+    pub(crate) async fn record(&self, id: JobId) -> Result<Record, Failure> {
+        let job = self.job(id).await?;
+        if job.started == 0 {
+            return Err(Failure::refused(format!("job {id} was never started, so there is no evidence of it")));
+        }
+        let offer = self.offer(id.offer_id()).await?;
+        let mut attestors = Vec::new();
+        for log in self.logs(Filter::new().address(self.address()).topic1(id.0)).await? {
+            let attestor = match Event::decode_log(&log.inner).map(|event| event.data) {
+                Ok(Event::JobStarted(started)) => started.attestor,
+                Ok(Event::AttestorRotated(rotated)) => rotated.attestor,
+                _ => continue,
+            };
+            attestors.push(Named { attestor, at: self.time_of(&log).await? });
+        }
+        if attestors.is_empty() {
+            return Err(Failure::refused(format!(
+                "the start of job {id} is not in the events from block {} on: lower --from-block (HAWSER_FROM_BLOCK) to \
+                 a block before {}",
+                self.first_block(),
+                crate::text::time(job.started)
+            )));
+        }
+        let now = self.now().await?;
+        let here = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+        Ok(Record {
+            market: VoucherMarket { chain_id: self.chain_id(), address: self.address() },
+            gpu_class: offer.terms.gpuClass,
+            gpus: job.gpus,
+            status: job.status.into(),
+            started: job.started,
+            used: job.used,
+            attestors,
+            claims: self.paid_claims(id).await?,
+            now,
+            latest: now.max(here),
+        })
+    }
+
+    async fn paid_claims(&self, id: JobId) -> Result<Vec<Claimed>, Failure> {
+        let claimed = Filter::new()
+            .address(self.address())
+            .event_signature(UsageClaimed::SIGNATURE_HASH)
+            .topic1(topic(id.offer_id()));
+        let mut claims = Vec::new();
+        for log in self.logs(claimed).await? {
+            let Ok(claim) = UsageClaimed::decode_log(&log.inner) else { continue };
+            let of_job: Vec<_> = claim.settlements.iter().filter(|settled| settled.jobId == id.0).collect();
+            if of_job.is_empty() {
+                continue;
+            }
+            let at = self.time_of(&log).await?;
+            let claimed = |used: u64, root| Claimed { used, root, at };
+            claims.extend(of_job.iter().map(|one| claimed(one.used.saturating_to(), one.evidenceRoot)));
+        }
+        Ok(claims)
+    }
+
+    /// The newest card of an offer; none where it is not in the blocks that are looked at.
+    pub(crate) async fn card_of(&self, offer: OfferId) -> Result<Option<String>, Failure> {
+        let posted =
+            Filter::new().address(self.address()).event_signature(OfferSet::SIGNATURE_HASH).topic1(topic(offer));
+        Ok(self.logs(posted).await?.iter().filter_map(card).next_back().map(|card| card.text))
+    }
+
+    /// All cards, oldest first: an offer's last one holds.
+    pub(crate) async fn cards(&self) -> Result<Vec<PostedCard>, Failure> {
+        let posted = Filter::new().address(self.address()).event_signature(OfferSet::SIGNATURE_HASH);
+        Ok(self.logs(posted).await?.iter().filter_map(card).collect())
+    }
+
+    pub(crate) fn first_block(&self) -> u64 {
+        self.from_block
+    }
+
+    /// Whether the market has a past before the blocks that are looked at. A node that doesn't know says no.
+    pub(crate) async fn has_a_past(&self) -> bool {
+        match self.from_block.checked_sub(1) {
+            Some(before) => self.had_code(before).await,
+            None => false,
+        }
+    }
+}
+
+fn card(log: &Log) -> Option<PostedCard> {
+    let set = OfferSet::decode_log(&log.inner).ok()?;
+    Some(PostedCard { offer: OfferId(set.offerId), text: set.card.clone() })
+}
