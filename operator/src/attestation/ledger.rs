@@ -57,7 +57,7 @@ impl Open {
             return false;
         }
         let finished = self.head.as_ref().is_some_and(Chain::finished);
-        finished || self.held.len() >= HELD || self.spend(now)
+        self.spend(now) || finished || self.held.len() >= HELD
     }
 
     /// When what is held is written at the latest.

@@ -217,7 +217,7 @@ async fn a_dead_card_is_known_from_the_report_that_says_so_until_it_answers_agai
     sidecar.report(30).await.acked();
     assert_eq!(changed.try_recv().unwrap(), world::job(), "somebody has to look at it");
     let card = DeadCard { uuid: gpu_uuids()[1].clone(), since, error: "device fell off the bus".to_owned() };
-    assert_eq!(dead(&world), [card.clone()]);
+    assert_eq!(dead(&world).as_slice(), std::slice::from_ref(&card));
     // A new operator knows it from the evidence.
     world.restart().await;
     world.expect_all();
@@ -238,16 +238,14 @@ async fn reports_that_are_held_back_are_stored_when_their_meter_is_gone() {
     for count in 1..60 {
         sidecar.report(count).await.acked();
     }
+    let last_report = || world.attestations.heard(&world::job())?.last_report;
+    let before = last_report();
     let report = sidecar.made_and_kept(200);
     sidecar.send(report).await;
     let stored = async || verify(&world.evidence(sidecar.address()).await).unwrap().gpu_seconds;
-    until("the report is taken", async || {
-        (world.attestations.heard(&world::job())?.last_report? > world::now() - world::seconds(3600)).then_some(())
-    })
-    .await;
+    until("the report is taken", async || (last_report() > before).then_some(())).await;
     assert_eq!(world.attested().voucher.unwrap().gpu_seconds, GpuSeconds(59), "it counts when it is stored");
-    let before = stored().await;
-    assert_eq!(before, GpuSeconds(59));
+    assert_eq!(stored().await, GpuSeconds(59));
     sidecar.hang_up();
     let voucher = async || world.attested().voucher.filter(|voucher| voucher.gpu_seconds == GpuSeconds(200));
     let voucher = until("it is stored after all", voucher).await;

@@ -94,7 +94,11 @@ impl Pod {
     /// From now on meter's user has as many processes and threads as it may have.
     pub(crate) fn take_every_pid(&self) {
         let pid = self.meter.as_ref().unwrap().id().to_string();
-        assert!(Command::new("prlimit").args(["--nproc=1:1", "--pid", &pid]).status().unwrap().success());
+        let mut prlimit = Command::new("prlimit");
+        if let Some(user) = self.user {
+            prlimit.uid(user).gid(user);
+        }
+        assert!(prlimit.args(["--nproc=1:1", "--pid", &pid]).status().unwrap().success());
     }
 
     /// meter's threads, by their ids.
