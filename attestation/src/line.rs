@@ -188,4 +188,7 @@ pub struct GpuSample {
     /// Why NVML did not answer for this GPU, e.g. that it fell off the bus.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Since when this GPU's time does not count, for as long as it is dead: when it answered last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<Timestamp>,
 }

@@ -40,12 +40,13 @@ pub enum TerminationError {
 }
 
 impl TerminationMessage {
-    /// Reads the message from a pod's status.
+    /// Reads the message from a pod's status. What stands after it is the rest of an older, longer one: meter was killed
+    /// between writing and cutting.
     pub fn parse(text: &str) -> Result<Self, TerminationError> {
         if text.len() > MAX_TERMINATION_BYTES {
             return Err(TerminationError::TooLong(text.len()));
         }
-        Ok(serde_json::from_str(text)?)
+        Ok(Self::deserialize(&mut serde_json::Deserializer::from_str(text))?)
     }
 
     /// The message as it is written. Oldest lines are left out until it fits.
@@ -78,6 +79,16 @@ mod tests {
         let line = |n: usize| Line { body: format!("{n:0bytes$}"), signature: voucher.signature };
         let lines = (0..lines).map(line).collect();
         TerminationMessage { attestor: key.address(), voucher, sequence: u64::MAX, last: true, lines }
+    }
+
+    #[test]
+    fn a_message_over_a_longer_one_that_was_not_cut_yet_is_read() {
+        let (short, long) = (message(0, 0), message(1, 1200).to_text().unwrap());
+        let mut text = short.clone().to_text().unwrap();
+        text.push_str(&long[text.len()..]);
+        assert_eq!(TerminationMessage::parse(&text).unwrap(), short);
+        assert!(TerminationMessage::parse("can't get final child's PID from pipe").is_err());
+        assert!(TerminationMessage::parse("").is_err());
     }
 
     /// Kubelet divides 12 KiB by all containers of a pod.

@@ -82,7 +82,7 @@ async fn lead(
 ) -> anyhow::Result<()> {
     let certificates = tls::ensure(client.clone(), &config.namespace, &config.attestation_host()).await?;
     let evidence = EvidenceStore::open(&config.evidence_url, &config.evidence_public_url)?;
-    let attestations = Attestations::new(evidence);
+    let attestations = Attestations::measured(evidence, metrics.attestation.clone());
     let renew = renewal(client.clone(), &config, certificates.ca.clone(), shutdown.clone());
     let tls = TlsPem { certificate: certificates.certificate, key: certificates.key };
     let reviewer = KubeTokenReviewer::new(client.clone());

@@ -14,6 +14,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::attestation::Measures;
 use crate::network::{ActKey, Observed, Token};
 use crate::settlement::Pending;
 
@@ -77,6 +78,8 @@ pub struct Metrics {
     withdrawn: Family<TokenLabels, Decimal>,
     offer_pending: Family<OfferLabels, Decimal>,
     offer_claimed: Family<OfferLabels, Decimal>,
+    /// What the attestation service counts.
+    pub attestation: Measures,
     /// The labels under which each offer stands, by namespace and name.
     offers: Arc<Mutex<HashMap<(String, String), OfferLabels>>>,
     leading: Number,
@@ -149,7 +152,10 @@ impl Default for Metrics {
         );
         let leading = Gauge::default();
         registry.register("leading", "1 while this replica holds the lease", leading.clone());
+        let attestation = Measures::default();
+        attestation.register(&mut registry);
         Self {
+            attestation,
             registry: Arc::new(registry),
             reconciles,
             errors,

@@ -31,24 +31,53 @@ pub(crate) fn list(nvml: &Nvml) -> Result<Vec<Card>, NvmlError> {
     (0..nvml.device_count()?).map(describe).collect()
 }
 
-/// State of one GPU now. A card that does not answer is a sample too: it says why.
-pub(crate) fn sample(nvml: &Nvml, uuid: &str) -> GpuSample {
-    match nvml.device_by_uuid(uuid) {
-        Ok(device) => read(&device, uuid),
-        Err(error) => GpuSample { uuid: uuid.to_owned(), error: Some(error.to_string()), ..GpuSample::default() },
+/// Whether a card can still be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It answers.
+    Answers,
+    /// NVML says that it is not there, or can't be used.
+    Dead,
+    /// NVML itself says nothing.
+    Silent,
+}
+
+/// What was read of a card.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    pub(crate) sample: GpuSample,
+    pub(crate) life: Life,
+}
+
+impl Reading {
+    /// Nobody answered.
+    pub(crate) fn silent(uuid: &str, why: &str) -> Self {
+        Self { sample: failed(uuid, why.to_owned()), life: Life::Silent }
     }
 }
 
-fn read(device: &Device<'_>, uuid: &str) -> GpuSample {
-    let mut failure = None;
-    let mut read = Reading(&mut failure);
+/// State of one GPU now. A card that does not answer is a sample too: it says why.
+pub(crate) fn sample(nvml: &Nvml, uuid: &str) -> Reading {
+    match nvml.device_by_uuid(uuid) {
+        Ok(device) => read(&device, uuid),
+        Err(error) => Reading { sample: failed(uuid, error.to_string()), life: Life::Dead },
+    }
+}
+
+fn failed(uuid: &str, why: String) -> GpuSample {
+    GpuSample { uuid: uuid.to_owned(), error: Some(why), ..GpuSample::default() }
+}
+
+fn read(device: &Device<'_>, uuid: &str) -> Reading {
+    let mut read = Answers::default();
     let utilization = read.value(device.utilization_rates());
     let memory = read.value(device.memory_info());
     let temperature_celsius = read.value(device.temperature(TemperatureSensor::Gpu));
     let power_milliwatts = read.value(device.power_usage());
     let sm_clock_mhz = read.value(device.clock_info(Clock::SM));
     let name = read.value(device.name());
-    GpuSample {
+    let life = read.life();
+    let sample = GpuSample {
         uuid: uuid.to_owned(),
         name,
         utilization_gpu_percent: utilization.as_ref().map(|u| u.gpu),
@@ -58,22 +87,65 @@ fn read(device: &Device<'_>, uuid: &str) -> GpuSample {
         temperature_celsius,
         power_milliwatts,
         sm_clock_mhz,
-        error: failure,
-    }
+        error: read.failure,
+        stopped_at: None,
+    };
+    Reading { sample, life }
 }
 
-struct Reading<'a>(&'a mut Option<String>);
+/// What a card's answers come to.
+#[derive(Debug, Default)]
+struct Answers {
+    failure: Option<String>,
+    /// One of them was more than a failure.
+    any: bool,
+    /// One of them says that the card is gone, or can't be used before a reset.
+    lost: bool,
+}
 
-impl Reading<'_> {
+impl Answers {
+    /// One sensor that fails is no dead card.
+    fn life(&self) -> Life {
+        if self.lost || !self.any { Life::Dead } else { Life::Answers }
+    }
+
     /// A value that the GPU does not have is no failure.
     fn value<T>(&mut self, answer: Result<T, NvmlError>) -> Option<T> {
         match answer {
-            Ok(value) => Some(value),
-            Err(NvmlError::NotSupported | NvmlError::FailedToLoadSymbol(_)) => None,
+            Ok(value) => {
+                self.any = true;
+                Some(value)
+            }
+            Err(NvmlError::NotSupported | NvmlError::FailedToLoadSymbol(_)) => {
+                self.any = true;
+                None
+            }
             Err(error) => {
-                self.0.get_or_insert_with(|| error.to_string());
+                self.lost |= matches!(error, NvmlError::GpuLost | NvmlError::ResetRequired);
+                self.failure.get_or_insert_with(|| error.to_string());
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_sensor_that_fails_is_no_dead_card() {
+        let life = |answers: Vec<Result<u32, NvmlError>>| {
+            let mut read = Answers::default();
+            for answer in answers {
+                read.value(answer);
+            }
+            read.life()
+        };
+        assert_eq!(life(vec![Ok(1), Err(NvmlError::Unknown)]), Life::Answers);
+        assert_eq!(life(vec![Err(NvmlError::NotSupported), Err(NvmlError::Unknown)]), Life::Answers);
+        assert_eq!(life(vec![Err(NvmlError::Unknown), Err(NvmlError::Unknown)]), Life::Dead);
+        assert_eq!(life(vec![Ok(1), Err(NvmlError::GpuLost)]), Life::Dead);
+        assert_eq!(life(vec![Ok(1), Err(NvmlError::ResetRequired)]), Life::Dead);
     }
 }

@@ -5,7 +5,7 @@ use futures::FutureExt;
 use hawser_proto::attestation::{
     Ack, Hello, OperatorMessage, RejectReason, Report, SidecarMessage, operator_message, sidecar_message,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tonic::{Status, Streaming};
 
 use super::{
@@ -51,6 +51,12 @@ impl<R: TokenReviewer> Conversation<R> {
         if let Ok((proven, gpu_uuids, directives)) = self.meet(peer).await {
             tracing::info!(%peer, job = %proven.job, attestor = %proven.attestor, "attestor connected");
             let _ = self.attend(&proven, &gpu_uuids, directives).await;
+            // A meter that is gone for good does not send again what was held back.
+            if let Err(refusal) = self.attestations.store_held(&proven).await
+                && refusal.reason != RejectReason::UnknownJob
+            {
+                tracing::warn!(job = %proven.job, %refusal, "what an attestor reported last is not stored");
+            }
             tracing::info!(%peer, job = %proven.job, attestor = %proven.attestor, "attestor gone");
         }
     }
@@ -61,6 +67,7 @@ impl<R: TokenReviewer> Conversation<R> {
         self.answer(operator_message::Message::Hello(Hello { nonce: nonce.to_vec() })).await?;
         let first = self.messages.message().await;
         let Ok(Some(SidecarMessage { message: Some(first) })) = first else { return Err(Over) };
+        self.visit.speaks();
         let proven = match self.prove(nonce, first).await {
             Ok(proven) => proven,
             Err((blame, refusal)) => {
@@ -87,7 +94,8 @@ impl<R: TokenReviewer> Conversation<R> {
             return self.refuse(0, &Refusal::new(RejectReason::Unauthenticated, message)).await;
         };
         let next_sequence = stored.map_or(0, |chain| chain.next_sequence());
-        self.answer(operator_message::Message::Ack(Ack { next_sequence })).await?;
+        let pass = self.attestations.pass(proven.id, proven.attestor).0.to_vec();
+        self.answer(operator_message::Message::Ack(Ack { next_sequence, pass })).await?;
         let (sender, directives) = mpsc::channel(16);
         let stream = Stream { attestor: proven.attestor, sender, told: Told::default() };
         self.attestations.enrolled(&proven.job, &gpu_uuids, stream);
@@ -111,8 +119,22 @@ impl<R: TokenReviewer> Conversation<R> {
         gpu_uuids: &[String],
         mut directives: mpsc::Receiver<OperatorMessage>,
     ) -> Result<(), Over> {
+        let mut held_until: Option<Instant> = None;
         loop {
+            let due = async {
+                match held_until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
+                () = due => {
+                    match self.attestations.store_held(proven).await {
+                        Ok(next_sequence) => self.confirm(next_sequence).await?,
+                        Err(refusal) => return self.refuse(0, &refusal).await,
+                    }
+                    held_until = None;
+                }
                 directive = directives.recv() => {
                     // None: another stream of this job took over, or the job is over.
                     let message = directive.and_then(|directive| directive.message).ok_or(Over)?;
@@ -127,7 +149,10 @@ impl<R: TokenReviewer> Conversation<R> {
                         self.attestations.refused(&proven.job, &refusal);
                         return self.refuse(sequence, &refusal).await;
                     }
-                    self.answer(operator_message::Message::Ack(Ack { next_sequence: taken.next_sequence })).await?;
+                    held_until = taken.held_until;
+                    if held_until.is_none() {
+                        self.confirm(taken.next_sequence).await?;
+                    }
                 }
             }
         }
@@ -148,6 +173,11 @@ impl<R: TokenReviewer> Conversation<R> {
             }
         }
         reports
+    }
+
+    /// Every line before this one is stored.
+    async fn confirm(&self, next_sequence: u64) -> Result<(), Over> {
+        self.answer(operator_message::Message::Ack(Ack { next_sequence, pass: Vec::new() })).await
     }
 
     async fn answer(&self, message: operator_message::Message) -> Result<(), Over> {

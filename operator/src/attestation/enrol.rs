@@ -3,6 +3,7 @@
 use alloy::primitives::{Address, B256};
 use hawser_attestation::{JobId, VoucherSignature, session_proof_hash};
 use hawser_proto::attestation::{Enroll, RejectReason, Resume};
+use jiff::Timestamp;
 
 use super::{
     expected::{ExpectedJob, ExpectedPod, JobRef},
@@ -51,6 +52,14 @@ pub(super) async fn enroll(
         ReviewError::Unavailable(_) => blame(Refusal::new(RejectReason::Unavailable, error.to_string())),
     })?;
     check_pod(&expected, pod, &owner).map_err(blame)?;
+    attestations.enrol_key(&job, &pod.uid, attestor, Timestamp::now()).map_err(|until| {
+        let message = format!(
+            "pod {} has changed its attestor's key too often within an hour: another one is taken at {until}. Its meter's \
+             own key is taken at any time. Was the pod's token stolen? End the job with spec.terminate if so",
+            pod.name
+        );
+        blame(Refusal::new(RejectReason::Unauthenticated, message))
+    })?;
     Ok(Proven { job: expected.job, id: expected.id, attestor, gpu_uuids: Some(enroll.gpu_uuids) })
 }
 

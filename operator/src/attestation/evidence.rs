@@ -1,12 +1,15 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy::primitives::Address;
 use futures::TryStreamExt;
 use hawser_attestation::{Chain, JobId, Line, ParseLineError, evidence_path, evidence_prefix};
+use jiff::Timestamp;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 
-/// A file of evidence is closed when the next line would make it longer, in bytes. The open one is written anew at
-/// each report, so this is what a report costs at most.
+use super::measure::Measures;
+
+/// A file of evidence is closed when the next line would make it longer, in bytes. The open one is written anew each
+/// time, so this is what a write costs at most.
 const MAX_FILE_BYTES: usize = 128 * 1024;
 
 /// Where evidence lies: `<prefix>/<job id>/<attestor>/<000000>.jsonl`.
@@ -15,6 +18,42 @@ pub struct EvidenceStore {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     public_url: String,
+    health: Arc<Mutex<StoreHealth>>,
+    measures: Measures,
+}
+
+/// How the evidence store does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// When evidence was stored last, by this operator.
+    pub stored_at: Option<Timestamp>,
+    /// Since when it fails, if it does: nothing of a running job counts meanwhile.
+    pub failing: Option<StoreFailure>,
+}
+
+/// A store that fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreFailure {
+    /// When the first call that failed began.
+    pub since: Timestamp,
+    /// How many have failed since.
+    pub times: u64,
+    /// What the store said last.
+    pub error: String,
+}
+
+impl StoreHealth {
+    fn succeeded(&mut self, wrote: bool, now: Timestamp) {
+        self.failing = None;
+        if wrote {
+            self.stored_at = Some(now);
+        }
+    }
+
+    fn failed(&mut self, began: Timestamp, error: String) {
+        let (since, times) = self.failing.take().map_or((began, 0), |failing| (failing.since, failing.times));
+        self.failing = Some(StoreFailure { since, times: times + 1, error });
+    }
 }
 
 /// Why the evidence store can't be used.
@@ -56,7 +95,38 @@ impl EvidenceStore {
 
     /// A store that is already open.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path, public_url: &str) -> Self {
-        Self { store, prefix, public_url: public_url.trim_end_matches('/').to_owned() }
+        let public_url = public_url.trim_end_matches('/').to_owned();
+        Self { store, prefix, public_url, health: Arc::default(), measures: Measures::default() }
+    }
+
+    pub(super) fn measured(self, measures: Measures) -> Self {
+        Self { measures, ..self }
+    }
+
+    /// How the store does now.
+    pub fn health(&self) -> StoreHealth {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers how a call came out that began then.
+    fn note<T>(&self, began: Timestamp, wrote: bool, done: &Result<T, EvidenceStoreError>) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        match done {
+            Ok(_) => {
+                let now = Timestamp::now();
+                health.succeeded(wrote, now);
+                if wrote {
+                    self.measures.stored(now);
+                }
+            }
+            Err(EvidenceStoreError::Store(error)) => {
+                health.failed(began, error.to_string());
+                self.measures.failed();
+            }
+            // What is wrong with one job's evidence says nothing of the store.
+            Err(EvidenceStoreError::Changed { .. } | EvidenceStoreError::Url { .. }) => {}
+        }
+        self.measures.failing_since(health.failing.as_ref().map(|failing| failing.since));
     }
 
     /// Where a customer reads the evidence of a job: `<this>/<attestor>/<000000>.jsonl`.
@@ -65,6 +135,13 @@ impl EvidenceStore {
     }
 
     pub(super) async fn load(&self, job: JobId, attestor: Address) -> Result<Stored, EvidenceStoreError> {
+        let began = Timestamp::now();
+        let loaded = self.read_all(job, attestor).await;
+        self.note(began, false, &loaded);
+        loaded
+    }
+
+    async fn read_all(&self, job: JobId, attestor: Address) -> Result<Stored, EvidenceStoreError> {
         let directory = self.path(&evidence_prefix(job, attestor));
         let files: Vec<_> = self.store.list(Some(&directory)).map_ok(|file| file.location).try_collect().await?;
         let Some(last) = u32::try_from(files.len()).ok().and_then(|files| files.checked_sub(1)) else {
@@ -81,8 +158,11 @@ impl EvidenceStore {
 
     pub(super) async fn write(&self, job: JobId, attestor: Address, file: &File) -> Result<(), EvidenceStoreError> {
         let path = self.path(&evidence_path(job, attestor, file.index));
-        self.store.put(&path, file.bytes.clone().into()).await?;
-        Ok(())
+        let began = Timestamp::now();
+        let written = self.store.put(&path, file.bytes.clone().into()).await;
+        let written = written.map(|_| ()).map_err(EvidenceStoreError::from);
+        self.note(began, true, &written);
+        written
     }
 
     async fn read(&self, job: JobId, attestor: Address, index: u32) -> Result<String, EvidenceStoreError> {
@@ -143,6 +223,12 @@ impl Stored {
 
     pub(super) fn next_sequence(&self) -> u64 {
         self.chain.as_ref().map_or(0, Chain::next_sequence)
+    }
+
+    /// The newest line; `None` where nothing is stored, or it can't be read.
+    pub(super) fn newest(&self) -> Option<Line> {
+        let text = std::str::from_utf8(&self.bytes).ok()?;
+        Line::parse(text.trim_end().rsplit('\n').next()?).ok()
     }
 
     fn open_file(&self) -> File {
@@ -257,6 +343,19 @@ mod tests {
         store.write(JOB, address, &file).await.unwrap();
         let error = store.load(JOB, address).await.unwrap_err().to_string();
         assert!(error.contains("was changed in the store"), "{error}");
+    }
+
+    #[test]
+    fn a_store_fails_from_the_first_failing_call_to_the_next_that_succeeds() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut health = StoreHealth::default();
+        health.succeeded(true, at(1));
+        health.failed(at(2), "a".to_owned());
+        health.failed(at(3), "b".to_owned());
+        let failing = StoreFailure { since: at(2), times: 2, error: "b".to_owned() };
+        assert_eq!(health, StoreHealth { stored_at: Some(at(1)), failing: Some(failing) });
+        health.succeeded(false, at(4));
+        assert_eq!(health, StoreHealth { stored_at: Some(at(1)), failing: None });
     }
 
     #[test]

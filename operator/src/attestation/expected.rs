@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use alloy::primitives::Address;
 use hawser_attestation::{GpuSeconds, JobId, Market, SignedVoucher};
@@ -56,6 +56,8 @@ pub struct ExpectedPod {
     pub uid: String,
     /// Name of its service account (in the job's namespace).
     pub service_account: String,
+    /// Its addresses: its meter's connections are told by them from strangers'. None where it has none yet.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A job's start as the market holds it.

@@ -1,46 +1,122 @@
-//! Connections as they come in: counted at accept, and closed when their visit is over.
+//! Connections as they come in: asked for their first bytes, given a seat by what those are, and closed when their visit
+//! is over.
 
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use futures::{Stream, stream};
+use futures::{
+    FutureExt, Stream, StreamExt,
+    future::BoxFuture,
+    stream::{self, FuturesUnordered},
+};
+use hawser_attestation::Knock;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
+    time::timeout,
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-use super::peers::{Peers, Visit};
+use super::{
+    peers::{Peers, Seat, Visit},
+    registry::Attestations,
+};
+
+/// How long the first bytes may take.
+const FIRST_BYTES: Duration = Duration::from_secs(3);
+
+/// Who comes in by which way.
+struct Door {
+    listener: TcpListener,
+    attestations: Attestations,
+    peers: Peers,
+    service: CancellationToken,
+    /// Those who have said nothing yet.
+    arriving: FuturesUnordered<BoxFuture<'static, Option<Arrived>>>,
+}
+
+/// Somebody who has said something: a pass, or the beginning of TLS.
+struct Arrived {
+    tcp: TcpStream,
+    peer: SocketAddr,
+    knock: Option<Knock>,
+}
 
 /// Those whom the listener accepts and the service has a seat for.
 pub(super) fn incoming(
     listener: TcpListener,
+    attestations: Attestations,
     service: CancellationToken,
 ) -> impl Stream<Item = io::Result<Connection>> + Send {
-    stream::unfold((listener, Peers::default(), service), |state| async move {
-        let (listener, peers, service) = &state;
-        let connection = loop {
-            match listener.accept().await {
-                Ok((tcp, peer)) => {
-                    if let Some(visit) = peers.admit(peer, service) {
-                        break Connection::new(tcp, visit);
+    let peers = Peers::new(attestations.measures().clone());
+    let door = Door { listener, attestations, peers, service, arriving: FuturesUnordered::new() };
+    stream::unfold(door, |mut door| async move {
+        let connection = door.next().await;
+        Some((Ok(connection), door))
+    })
+}
+
+impl Door {
+    async fn next(&mut self) -> Connection {
+        loop {
+            tokio::select! {
+                Some(arrived) = self.arriving.next() => {
+                    if let Some(connection) = arrived.and_then(|arrived| self.admit(arrived)) {
+                        return connection;
                     }
-                    tracing::debug!(%peer, "no seat: too many connections that have proved nothing");
                 }
-                Err(error) => {
-                    // Out of file descriptors, as a rule: others close theirs.
-                    tracing::warn!(%error, "attestation service can't accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                accepted = self.listener.accept() => match accepted {
+                    Ok((tcp, peer)) => {
+                        if let Some(seat) = self.peers.arrive(peer, &self.service) {
+                            self.arriving.push(first_bytes(tcp, peer, seat).boxed());
+                        }
+                    }
+                    Err(error) => {
+                        // Out of file descriptors, as a rule: others close theirs.
+                        tracing::warn!(%error, "attestation service can't accept a connection");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
                 }
             }
+        }
+    }
+
+    fn admit(&self, arrived: Arrived) -> Option<Connection> {
+        let Arrived { tcp, peer, knock } = arrived;
+        let visit = match knock.filter(|knock| self.attestations.opens(knock)) {
+            Some(knock) => Some(self.peers.admit_attestor(peer, &knock, &self.service)),
+            None => self.peers.admit(peer, self.attestations.is_pod(peer.ip().to_canonical()), &self.service),
         };
-        Some((Ok(connection), state))
-    })
+        if visit.is_none() {
+            tracing::debug!(%peer, "no seat: too many connections that have proved nothing");
+        }
+        visit.map(|visit| Connection::new(tcp, visit))
+    }
+}
+
+/// Waits for what tells an attestor with a pass from others.
+async fn first_bytes(mut tcp: TcpStream, peer: SocketAddr, seat: Seat) -> Option<Arrived> {
+    let read = async {
+        let mut first = [0];
+        if tcp.peek(&mut first).await.ok()? == 0 {
+            return None;
+        }
+        if first[0] != Knock::MAGIC[0] {
+            return Some(None);
+        }
+        let mut knock = [0; Knock::BYTES];
+        tcp.read_exact(&mut knock).await.ok()?;
+        Some(Some(Knock::from_bytes(&knock)?))
+    };
+    let over = seat.over().clone();
+    let knock = over.run_until_cancelled(timeout(FIRST_BYTES, read)).await?.ok()??;
+    Some(Arrived { tcp, peer, knock })
 }
 
 /// A connection that ends with its visit.
@@ -49,7 +125,6 @@ pub(super) struct Connection {
     over: Pin<Box<WaitForCancellationFutureOwned>>,
     visit: Visit,
 }
-
 impl Connection {
     fn new(tcp: TcpStream, visit: Visit) -> Self {
         // Each message is an answer that somebody waits for.

@@ -1,16 +1,16 @@
 //! Takes reports: checks them, stores their evidence, and only then lets them count.
 
-use alloy::primitives::Address;
 use hawser_attestation::{Chain, GpuSeconds, Line, SignedVoucher, TerminationMessage};
 use hawser_proto::attestation::{RejectReason, Report};
 use jiff::Timestamp;
-use tokio::sync::MutexGuard;
+use tokio::{sync::MutexGuard, time::Instant};
 
 use super::{
+    cards,
     check::{Checked, check_last_voucher, check_report, follow},
     enrol::Proven,
-    evidence::Stored,
     expected::{ExpectedJob, JobRef},
+    ledger::Open,
     refusal::Refusal,
     registry::Attestations,
 };
@@ -22,14 +22,19 @@ pub(super) struct Taken {
     pub(super) next_sequence: u64,
     /// The first report that was refused; those after it were not looked at.
     pub(super) refused: Option<(u64, Refusal)>,
+    /// Until when the others are held back, if they are.
+    pub(super) held_until: Option<Instant>,
 }
+
+type Locked<'a> = MutexGuard<'a, Option<Open>>;
 
 impl Attestations {
     /// Evidence of an attestor that just proved itself, as the store has it: the sidecar goes on from there.
     pub(super) async fn stored_before(&self, proven: &Proven) -> Result<Option<Chain>, Refusal> {
         let Some((_, ledger)) = self.expected(&proven.job) else { return Err(over(&proven.job)) };
         let mut ledger = ledger.lock().await;
-        let chain = self.open(&mut ledger, proven).await?.chain.clone();
+        self.write_held(&mut ledger, &proven.job, proven).await?;
+        let chain = self.open(&mut ledger, proven).await?.stored.chain.clone();
         if let Some(chain) = &chain {
             self.advanced(&proven.job, proven.attestor, chain, 0, Timestamp::now());
         }
@@ -42,20 +47,20 @@ impl Attestations {
         let refuse = |next_sequence, refusal| Taken {
             next_sequence,
             refused: Some((reports.first().map_or(0, |report| report.sequence), refusal)),
+            held_until: None,
         };
         let Some((expected, ledger)) = self.expected(&proven.job) else { return refuse(0, over(&proven.job)) };
         let mut ledger = ledger.lock().await;
-        let stored = match self.open(&mut ledger, proven).await {
-            Ok(stored) => stored.clone(),
+        let open = match self.open(&mut ledger, proven).await {
+            Ok(open) => open,
             Err(refusal) => return refuse(0, refusal),
         };
-        let mut chain = stored.chain.clone();
-        let (mut lines, mut refused) = (Vec::new(), None);
+        let (mut newest, mut refused) = (None, None);
         for report in reports {
-            match check_report(&expected, proven.attestor, gpu_uuids, chain.as_ref(), report, now) {
-                Ok(Checked { chain: longer, line }) => {
-                    chain = Some(longer);
-                    lines.push(line);
+            match check_report(&expected, proven.attestor, gpu_uuids, open.head(), report, now) {
+                Ok(Checked { chain, line }) => {
+                    newest = Some(line.clone());
+                    open.hold(chain, line);
                 }
                 Err(refusal) => {
                     refused = Some((report.sequence, refusal));
@@ -63,22 +68,32 @@ impl Attestations {
                 }
             }
         }
-        if let Some(chain) = chain.filter(|_| !lines.is_empty()) {
-            if let Err(refusal) = self.store(&mut ledger, proven, &stored, chain.clone(), &lines).await {
-                return refuse(stored.next_sequence(), refusal);
-            }
-            let reports = u64::try_from(lines.len()).unwrap_or(u64::MAX);
-            self.advanced(&proven.job, proven.attestor, &chain, reports, now);
-            return Taken { next_sequence: chain.next_sequence(), refused };
+        if let Some(newest) = newest {
+            self.reported(&proven.job, proven.attestor, cards::dead(&newest), now);
         }
-        Taken { next_sequence: stored.next_sequence(), refused }
+        let next = open.stored.next_sequence();
+        let (due, held_until) = (open.is_due(Instant::now()), open.due());
+        // A refusal ends the stream: what was right before it is kept.
+        if due || refused.is_some() {
+            return match self.write_held(&mut ledger, &proven.job, proven).await {
+                Ok(next_sequence) => Taken { next_sequence, refused, held_until: None },
+                Err(refusal) => refuse(next, refusal),
+            };
+        }
+        Taken { next_sequence: next, refused, held_until }
+    }
+
+    /// Stores what is held back of this attestor's reports. Every line before the number that it gives is stored.
+    pub(super) async fn store_held(&self, proven: &Proven) -> Result<u64, Refusal> {
+        let Some((_, ledger)) = self.expected(&proven.job) else { return Err(over(&proven.job)) };
+        let mut ledger = ledger.lock().await;
+        self.write_held(&mut ledger, &proven.job, proven).await
     }
 
     /// Takes the voucher from the termination message of a job's meter, by the same checks as a report, and stores
-    /// the evidence lines that it brings.
+    /// the evidence lines that it brings. Nothing more comes from this meter.
     pub async fn read_termination_message(&self, job: &JobRef, text: &str) -> Result<SignedVoucher, Refusal> {
-        let message = TerminationMessage::parse(text)
-            .map_err(|error| Refusal::new(RejectReason::BrokenChain, error.to_string()))?;
+        let message = TerminationMessage::parse(text).map_err(|error| foreign(&error))?;
         let attestor = message.attestor;
         let read = self.read_message(job, message).await;
         match &read {
@@ -88,13 +103,32 @@ impl Attestations {
         read
     }
 
+    /// The same of a meter that was started again, or is about to be: it goes on, or so it is hoped. Kubelet keeps the
+    /// message of a container's newest end only, so it is read while it is there.
+    pub async fn read_earlier_message(&self, job: &JobRef, text: &str) -> Result<(), Refusal> {
+        if self.was_read(job, text) {
+            return Ok(());
+        }
+        let read = match TerminationMessage::parse(text) {
+            Ok(message) => self.read_message(job, message).await.map(|_| ()),
+            Err(error) => Err(foreign(&error)),
+        };
+        if !matches!(&read, Err(refusal) if refusal.reason == RejectReason::Unavailable) {
+            self.read(job, text);
+        }
+        read
+    }
+
     async fn read_message(&self, job: &JobRef, message: TerminationMessage) -> Result<SignedVoucher, Refusal> {
         let now = Timestamp::now();
         let Some((expected, ledger)) = self.expected(job) else { return Err(over(job)) };
         let proven = Proven { job: job.clone(), id: expected.id, attestor: message.attestor, gpu_uuids: None };
         let mut ledger = ledger.lock().await;
-        let opened = self.open(&mut ledger, &proven).await.cloned();
-        let base = base(&expected, opened.as_ref().ok().and_then(|stored| stored.chain.as_ref()));
+        let opened = match self.write_held(&mut ledger, job, &proven).await {
+            Ok(_) => self.open(&mut ledger, &proven).await.map(|open| open.stored.chain.clone()),
+            Err(refusal) => Err(refusal),
+        };
+        let base = base(&expected, opened.as_ref().ok().and_then(Option::as_ref));
         check_last_voucher(&expected, message.attestor, base, &message.voucher, now)?;
         // The voucher is good, so it can be claimed while the store is away; its evidence is stored when this is read
         // again.
@@ -102,50 +136,51 @@ impl Attestations {
             self.offer(job, message.attestor, message.voucher);
             unavailable
         };
-        let stored = opened.map_err(offer)?;
-        let (chain, lines) = continued(stored.chain.clone(), &message.lines)?;
+        let (chain, lines) = continued(opened.map_err(offer)?, &message.lines)?;
         if let Some(chain) = chain.clone().filter(|_| !lines.is_empty()) {
-            self.store(&mut ledger, &proven, &stored, chain, &lines).await.map_err(offer)?;
-        }
-        if let Some(chain) = &chain {
-            let new = u64::try_from(lines.len()).unwrap_or(u64::MAX);
-            self.advanced(job, message.attestor, chain, new, now);
-            if chain.gpu_seconds() >= message.voucher.gpu_seconds {
-                return Ok(chain.voucher());
+            let open = self.open(&mut ledger, &proven).await.map_err(offer)?;
+            for line in lines {
+                open.hold(chain.clone(), line);
             }
+            self.write_held(&mut ledger, job, &proven).await.map_err(offer)?;
+        } else if let Some(chain) = &chain {
+            self.advanced(job, message.attestor, chain, 0, now);
+        }
+        if let Some(chain) = chain.filter(|chain| chain.gpu_seconds() >= message.voucher.gpu_seconds) {
+            return Ok(chain.voucher());
         }
         tracing::warn!(%job, attestor = %message.attestor, "the last voucher's evidence is not whole: lines are missing");
+        // The newest all the same: what is signed is owed.
+        self.offer(job, message.attestor, message.voucher);
         Ok(message.voucher)
     }
 
-    async fn open<'a>(
-        &self,
-        ledger: &'a mut MutexGuard<'_, Option<(Address, Stored)>>,
-        proven: &Proven,
-    ) -> Result<&'a Stored, Refusal> {
-        if ledger.as_ref().is_none_or(|(attestor, _)| *attestor != proven.attestor) {
-            let stored = self.evidence().load(proven.id, proven.attestor).await.map_err(|error| unavailable(&error))?;
-            **ledger = Some((proven.attestor, stored));
+    async fn open<'a>(&self, ledger: &'a mut Locked<'_>, proven: &Proven) -> Result<&'a mut Open, Refusal> {
+        if ledger.as_ref().is_none_or(|open| open.attestor != proven.attestor) {
+            let loaded = self.evidence().load(proven.id, proven.attestor).await;
+            let stored = loaded.map_err(|error| unavailable(&error))?;
+            self.found(&proven.job, stored.newest().as_ref().and_then(cards::dead));
+            **ledger = Some(Open::new(proven.attestor, stored, Instant::now()));
         }
-        ledger.as_ref().map(|(_, stored)| stored).ok_or_else(|| over(&proven.job))
+        ledger.as_mut().ok_or_else(|| over(&proven.job))
     }
 
-    async fn store(
-        &self,
-        ledger: &mut MutexGuard<'_, Option<(Address, Stored)>>,
-        proven: &Proven,
-        stored: &Stored,
-        chain: Chain,
-        lines: &[Line],
-    ) -> Result<(), Refusal> {
-        let (longer, files) = stored.with(chain, lines);
+    /// Stores what is held back, also of another attestor that was there before: it counts from then on.
+    async fn write_held(&self, ledger: &mut Locked<'_>, job: &JobRef, proven: &Proven) -> Result<u64, Refusal> {
         // Whatever a failing write leaves behind is read again before anything else is written.
-        **ledger = None;
+        let Some(open) = ledger.take() else { return Ok(0) };
+        let Some(chain) = open.head().filter(|_| !open.held().is_empty()).cloned() else {
+            return Ok(ledger.insert(open).stored.next_sequence());
+        };
+        let (longer, files) = open.stored.with(chain.clone(), open.held());
         for file in &files {
-            self.evidence().write(proven.id, proven.attestor, file).await.map_err(|error| unavailable(&error))?;
+            self.evidence().write(proven.id, open.attestor, file).await.map_err(|error| unavailable(&error))?;
         }
-        **ledger = Some((proven.attestor, longer));
-        Ok(())
+        let reports = u64::try_from(open.held().len()).unwrap_or(u64::MAX);
+        let attestor = open.attestor;
+        **ledger = Some(open.written(longer));
+        self.advanced(job, attestor, &chain, reports, Timestamp::now());
+        Ok(chain.next_sequence())
     }
 }
 
@@ -167,6 +202,12 @@ fn continued(mut chain: Option<Chain>, lines: &[Line]) -> Result<(Option<Chain>,
 
 fn base(expected: &ExpectedJob, chain: Option<&Chain>) -> GpuSeconds {
     chain.map_or(expected.base_gpu_seconds, |chain| chain.header().base_gpu_seconds)
+}
+
+/// A message of somebody else in the place of meter's: kubelet's or the runtime's own error. It says nothing of a
+/// voucher, so it takes none away.
+fn foreign(error: &dyn std::error::Error) -> Refusal {
+    Refusal::new(RejectReason::BrokenChain, error.to_string())
 }
 
 fn over(job: &JobRef) -> Refusal {

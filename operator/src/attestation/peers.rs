@@ -1,89 +1,178 @@
-//! How many may be at the door: connections that have proved nothing yet, by address and over all. Whoever proves to be
-//! a job's attestor leaves these counts, as a job has one stream: so any number of meters can be behind one address.
+//! Who is at the door: connections that have proved nothing yet. Whoever proves to be a job's attestor leaves these
+//! counts, as a job has one stream: so any number of meters can be behind one address.
 
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use alloy::primitives::Address;
+use hawser_attestation::{JobId, Knock};
 use tokio_util::sync::CancellationToken;
 
-/// Unproven connections of one address. Pods have addresses of their own, but some networks hide a node's pods behind
-/// the node's: after a restart of the operator its meters then get in so many at a time.
-const SEATS_PER_ADDRESS: usize = 16;
-/// Unproven connections of all addresses.
-const SEATS: usize = 256;
-/// The seat of who leaves without a proof stays taken for so long: coming back at once costs more than waiting.
-const LEFT_FOR: Duration = Duration::from_secs(1);
-/// How long a connection may take to prove who it is, from accept on.
+use super::{
+    measure::{Class, Measures},
+    seats::{Limits, Seated, Seats},
+};
+
+/// Connections that have sent nothing yet. They cost a file descriptor each; a meter's first bytes are there within a
+/// round trip, so the oldest of whoever has the most go for the next.
+const ARRIVING: Limits = Limits { each: usize::MAX, all: 512, own: Duration::ZERO };
+/// From the address of an expected job's pod: its tenant, and a meter that has no pass yet. Strangers take none of them.
+const PODS: Limits = Limits { each: 8, all: 1024, own: A_PROOF };
+/// From anywhere else. Pods have addresses of their own, but some networks hide a node's pods behind the node's.
+const STRANGERS: Limits = Limits { each: 16, all: 256, own: A_PROOF };
+/// A proof takes a few round trips.
+const A_PROOF: Duration = Duration::from_secs(1);
+/// How long a connection may take to prove who it is, from its first byte on.
 const PROVE_WITHIN: Duration = Duration::from_secs(10);
 
-/// Seats taken, by address.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Peers(Arc<Mutex<HashMap<IpAddr, Taken>>>);
+/// Who waits, in each class.
+#[derive(Clone, Debug)]
+pub(super) struct Peers(Arc<Waiting>);
 
-#[derive(Debug, Default)]
-struct Taken {
-    open: usize,
-    /// When those left who proved nothing.
-    left: Vec<Instant>,
+#[derive(Debug)]
+struct Waiting {
+    measures: Measures,
+    arriving: Mutex<Seats<CancellationToken>>,
+    pods: Mutex<Seats<CancellationToken>>,
+    strangers: Mutex<Seats<CancellationToken>>,
+    /// One for each attestor that has a pass: its newest.
+    attestors: Mutex<HashMap<(JobId, Address), (u64, CancellationToken)>>,
 }
 
-/// One unproven connection.
+/// A place among those who wait.
 #[derive(Debug)]
-struct Seat {
+pub(super) struct Seat {
     peers: Peers,
+    class: Class,
     address: IpAddr,
+    attestor: Option<(JobId, Address)>,
+    id: u64,
+    over: CancellationToken,
     proven: bool,
 }
 
 impl Peers {
-    /// Lets a connection in, or does not.
-    pub(super) fn admit(&self, peer: SocketAddr, service: &CancellationToken) -> Option<Visit> {
-        let seat = self.seat(peer.ip().to_canonical(), Instant::now())?;
-        let over = service.child_token();
-        Some(Visit(Arc::new(Inner { peer, seat: Mutex::new(Some(seat)), begun: AtomicBool::new(false), over })))
+    pub(super) fn new(measures: Measures) -> Self {
+        Self(Arc::new(Waiting {
+            measures,
+            arriving: Mutex::new(Seats::new(ARRIVING)),
+            pods: Mutex::new(Seats::new(PODS)),
+            strangers: Mutex::new(Seats::new(STRANGERS)),
+            attestors: Mutex::default(),
+        }))
     }
 
-    fn seat(&self, address: IpAddr, now: Instant) -> Option<Seat> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.retain(|_, taken| {
-            taken.left.retain(|at| now.saturating_duration_since(*at) < LEFT_FOR);
-            taken.count() > 0
-        });
-        let all: usize = taken.values().map(Taken::count).sum();
-        if all >= SEATS || taken.get(&address).is_some_and(|taken| taken.count() >= SEATS_PER_ADDRESS) {
-            return None;
+    /// Somebody has connected and said nothing yet.
+    pub(super) fn arrive(&self, peer: SocketAddr, service: &CancellationToken) -> Option<Seat> {
+        self.seat(Class::Arriving, peer, service)
+    }
+
+    /// Whoever has no pass, from the address of an expected job's pod or from elsewhere.
+    pub(super) fn admit(&self, peer: SocketAddr, is_pod: bool, service: &CancellationToken) -> Option<Visit> {
+        let seat = self.seat(if is_pod { Class::Pod } else { Class::Stranger }, peer, service)?;
+        Some(Visit::new(peer, seat))
+    }
+
+    /// An attestor with a good pass: always let in. Its newest connection counts.
+    pub(super) fn admit_attestor(&self, peer: SocketAddr, knock: &Knock, service: &CancellationToken) -> Visit {
+        let (attestor, over) = ((knock.job, knock.attestor), service.child_token());
+        let mut attestors = lock(&self.0.attestors);
+        let id = attestors.get(&attestor).map_or(0, |(id, _)| id + 1);
+        if let Some((_, before)) = attestors.insert(attestor, (id, over.clone())) {
+            before.cancel();
+            self.0.measures.evicted(Class::Attestor);
         }
-        taken.entry(address).or_default().open += 1;
-        Some(Seat { peers: self.clone(), address, proven: false })
+        self.0.measures.seats(Class::Attestor, attestors.len());
+        let address = canonical(peer);
+        let peers = self.clone();
+        let seat = Seat { peers, class: Class::Attestor, address, attestor: Some(attestor), id, over, proven: false };
+        Visit::new(peer, seat)
+    }
+
+    fn seat(&self, class: Class, peer: SocketAddr, service: &CancellationToken) -> Option<Seat> {
+        let (address, over) = (canonical(peer), service.child_token());
+        let mut seats = self.0.seats(class)?;
+        let Some(Seated { id, evicted }) = seats.take(address, over.clone(), Instant::now()) else {
+            self.0.measures.refused(class);
+            return None;
+        };
+        self.0.measures.seats(class, seats.len());
+        if let Some(evicted) = evicted {
+            self.0.measures.evicted(class);
+            evicted.cancel();
+        }
+        Some(Seat { peers: self.clone(), class, address, attestor: None, id, over, proven: false })
     }
 }
 
-impl Taken {
-    fn count(&self) -> usize {
-        self.open + self.left.len()
+impl Waiting {
+    fn seats(&self, class: Class) -> Option<MutexGuard<'_, Seats<CancellationToken>>> {
+        match class {
+            Class::Arriving => Some(lock(&self.arriving)),
+            Class::Pod => Some(lock(&self.pods)),
+            Class::Stranger => Some(lock(&self.strangers)),
+            Class::Attestor => None,
+        }
+    }
+}
+
+impl Seat {
+    /// Ends with the seat.
+    pub(super) fn over(&self) -> &CancellationToken {
+        &self.over
+    }
+
+    /// The seat is free again: what was waited for has come.
+    pub(super) fn give_back(mut self) {
+        self.proven = true;
+    }
+
+    fn speaks(&self) {
+        if let Some(mut seats) = self.peers.0.seats(self.class) {
+            seats.speaks(self.address, self.id);
+        }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut taken = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(taken) = taken.get_mut(&self.address) {
-            taken.open -= 1;
-            if !self.proven {
-                taken.left.push(Instant::now());
+        let waiting = &self.peers.0;
+        if let Some(attestor) = &self.attestor {
+            let mut attestors = lock(&waiting.attestors);
+            // Its next connection has the place already, or it is free.
+            if attestors.get(attestor).is_some_and(|(id, _)| *id == self.id) {
+                attestors.remove(attestor);
             }
+            waiting.measures.seats(self.class, attestors.len());
+        }
+        if let Some(mut seats) = waiting.seats(self.class) {
+            // Who goes before a word was said may come back at once: that costs nothing.
+            if self.proven || self.class == Class::Arriving {
+                seats.free(self.address, self.id);
+            } else {
+                seats.leave(self.address, self.id, Instant::now());
+            }
+            waiting.measures.seats(self.class, seats.len());
         }
     }
 }
 
-/// A connection from accept to its end: its transport holds it, and its conversation.
+fn canonical(peer: SocketAddr) -> IpAddr {
+    peer.ip().to_canonical()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A connection from its first byte to its end: its transport holds it, and its conversation.
 #[derive(Clone, Debug)]
 pub(super) struct Visit(Arc<Inner>);
 
@@ -96,6 +185,11 @@ struct Inner {
 }
 
 impl Visit {
+    fn new(peer: SocketAddr, seat: Seat) -> Self {
+        let over = seat.over.clone();
+        Self(Arc::new(Inner { peer, seat: Mutex::new(Some(seat)), begun: AtomicBool::new(false), over }))
+    }
+
     pub(super) fn peer(&self) -> SocketAddr {
         self.0.peer
     }
@@ -110,10 +204,17 @@ impl Visit {
         !self.0.begun.swap(true, Ordering::Relaxed)
     }
 
+    /// It says who it is; that is looked at now.
+    pub(super) fn speaks(&self) {
+        if let Some(seat) = self.0.seat().as_ref() {
+            seat.speaks();
+        }
+    }
+
     /// It is a job's attestor: its seat is free for the next.
     pub(super) fn proven(&self) {
-        if let Some(mut seat) = self.0.seat().take() {
-            seat.proven = true;
+        if let Some(seat) = self.0.seat().take() {
+            seat.give_back();
         }
     }
 
@@ -133,46 +234,84 @@ impl Visit {
 }
 
 impl Inner {
-    fn seat(&self) -> std::sync::MutexGuard<'_, Option<Seat>> {
-        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seat(&self) -> MutexGuard<'_, Option<Seat>> {
+        lock(&self.seat)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloy::primitives::B256;
+    use hawser_attestation::Pass;
+
     use super::*;
 
     const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 
-    fn seats(peers: &Peers, n: usize) -> Vec<Seat> {
-        (0..n).map_while(|_| peers.seat(ONE, Instant::now())).collect()
+    fn peer() -> SocketAddr {
+        (ONE, 1).into()
     }
 
-    #[test]
-    fn an_address_has_so_many_seats_and_who_leaves_without_a_proof_blocks_one_for_a_second() {
-        let peers = Peers::default();
-        let mut taken = seats(&peers, SEATS_PER_ADDRESS + 1);
-        assert_eq!(taken.len(), SEATS_PER_ADDRESS);
-        assert!(peers.seat(IpAddr::from([10, 0, 0, 2]), Instant::now()).is_some());
-        taken.pop();
-        assert!(peers.seat(ONE, Instant::now()).is_none());
-        assert!(peers.seat(ONE, Instant::now() + LEFT_FOR).is_some());
+    fn knock() -> Knock {
+        let (job, attestor) = (JobId(B256::ZERO), Address::ZERO);
+        Knock { job, attestor, pass: Pass::new(b"", job, attestor) }
     }
 
     #[test]
     fn who_proves_itself_takes_no_seat() {
-        let (peers, service) = (Peers::default(), CancellationToken::new());
-        let admit = || peers.admit((ONE, 1).into(), &service);
-        let inside: Vec<Visit> = (0..10 * SEATS_PER_ADDRESS).map_while(|_| admit().inspect(Visit::proven)).collect();
-        assert_eq!(inside.len(), 10 * SEATS_PER_ADDRESS);
-        assert_eq!(seats(&peers, 100).len(), SEATS_PER_ADDRESS);
+        let (peers, service) = (Peers::new(Measures::default()), CancellationToken::new());
+        for is_pod in [false, true] {
+            let admit = || peers.admit(peer(), is_pod, &service).inspect(Visit::proven);
+            assert_eq!((0..100).map_while(|_| admit()).count(), 100);
+        }
     }
 
     #[test]
-    fn all_addresses_together_have_so_many_seats() {
-        let peers = Peers::default();
-        let from = |n: u16| IpAddr::from([10, 1, n.to_be_bytes()[0], n.to_be_bytes()[1]]);
-        let taken: Vec<_> = (0..1000).map_while(|n| peers.seat(from(n), Instant::now())).collect();
-        assert_eq!(taken.len(), SEATS);
+    fn neither_strangers_nor_tenants_take_the_seats_of_the_others_or_keep_a_pass_out() {
+        let (peers, service) = (Peers::new(Measures::default()), CancellationToken::new());
+        let fill = |is_pod| (0..100).map_while(|_| peers.admit(peer(), is_pod, &service)).collect::<Vec<_>>();
+        let strangers = fill(false);
+        assert_eq!(strangers.len(), STRANGERS.each);
+        let pods = fill(true);
+        assert_eq!(pods.len(), PODS.each);
+        for _ in 0..100 {
+            peers.admit_attestor(peer(), &knock(), &service).proven();
+        }
+        assert!(pods.iter().chain(&strangers).all(|visit| !visit.over().is_cancelled()));
+    }
+
+    #[test]
+    fn of_an_attestor_the_newest_connection_counts() {
+        let (peers, service) = (Peers::new(Measures::default()), CancellationToken::new());
+        let first = peers.admit_attestor(peer(), &knock(), &service);
+        let second = peers.admit_attestor(peer(), &knock(), &service);
+        assert!(first.over().is_cancelled() && !second.over().is_cancelled());
+        drop(first);
+        let third = peers.admit_attestor(peer(), &knock(), &service);
+        assert!(second.over().is_cancelled() && !third.over().is_cancelled());
+        // One that has proved itself is not ended by the next: its job decides which stream it listens to.
+        third.proven();
+        peers.admit_attestor(peer(), &knock(), &service);
+        assert!(!third.over().is_cancelled());
+    }
+
+    #[test]
+    fn an_address_in_either_way_to_write_it_is_one_address() {
+        let (peers, service) = (Peers::new(Measures::default()), CancellationToken::new());
+        let mapped: SocketAddr = "[::ffff:10.0.0.1]:1".parse().unwrap();
+        let in_turn = [peer(), mapped].into_iter().cycle().take(100);
+        let all: Vec<_> = in_turn.map_while(|peer| peers.admit(peer, false, &service)).collect();
+        assert_eq!(all.len(), STRANGERS.each);
+    }
+
+    #[test]
+    fn whoever_says_nothing_makes_room_for_the_next() {
+        let (peers, service) = (Peers::new(Measures::default()), CancellationToken::new());
+        let silent: Vec<_> = (0..2 * ARRIVING.all).map_while(|_| peers.arrive(peer(), &service)).collect();
+        // All come from one address, as a tenant's and its meter's do: the oldest go.
+        assert_eq!(silent.len(), 2 * ARRIVING.all);
+        assert!(silent[ARRIVING.all - 1].over().is_cancelled() && !silent[ARRIVING.all].over().is_cancelled());
+        let other = peers.arrive("10.0.0.2:1".parse().unwrap(), &service);
+        assert!(other.is_some() && silent[ARRIVING.all].over().is_cancelled());
     }
 }

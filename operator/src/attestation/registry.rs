@@ -1,18 +1,25 @@
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use alloy::primitives::Address;
-use hawser_attestation::{Chain, JobId, SignedVoucher};
+use alloy::primitives::{Address, B256, keccak256};
+use hawser_attestation::{Chain, JobId, Knock, Pass, SignedVoucher};
 use hawser_proto::attestation::{Directive, OperatorMessage, operator_message};
 use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc};
 
 use super::{
+    cards::DeadCard,
     directives::Told,
-    evidence::{EvidenceStore, Stored},
+    evidence::{EvidenceStore, StoreHealth},
     expected::{Attested, ExpectedJob, Heard, JobRef, Rejection},
+    index::Index,
+    keys::Keys,
+    ledger::Ledger,
+    measure::Measures,
+    passes::Passes,
     refusal::Refusal,
 };
 
@@ -23,8 +30,16 @@ pub struct Attestations(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     evidence: EvidenceStore,
-    jobs: Mutex<HashMap<JobRef, Entry>>,
+    measures: Measures,
+    passes: Mutex<Passes>,
+    jobs: Mutex<Jobs>,
     changed: broadcast::Sender<JobRef>,
+}
+
+#[derive(Debug, Default)]
+struct Jobs {
+    entries: HashMap<JobRef, Entry>,
+    index: Index,
 }
 
 #[derive(Debug)]
@@ -35,10 +50,11 @@ struct Entry {
     stream: Option<Stream>,
     refused: Option<Rejection>,
     since: Timestamp,
+    keys: Option<Keys>,
+    dead: Vec<DeadCard>,
+    /// The termination message that was read last, of a meter that was started again since.
+    earlier_words: Option<B256>,
 }
-
-/// An attestor's evidence; whoever holds the lock is the one who writes it.
-pub(super) type Ledger = Arc<tokio::sync::Mutex<Option<(Address, Stored)>>>;
 
 /// The open stream to a job's sidecar.
 #[derive(Clone, Debug)]
@@ -63,15 +79,30 @@ fn message(directive: Directive) -> OperatorMessage {
 impl Attestations {
     /// Nothing expected yet.
     pub fn new(evidence: EvidenceStore) -> Self {
+        Self::measured(evidence, Measures::default())
+    }
+
+    /// The same, told in these metrics.
+    pub fn measured(evidence: EvidenceStore, measures: Measures) -> Self {
         let changed = broadcast::Sender::new(1024);
-        Self(Arc::new(Inner { evidence, jobs: Mutex::default(), changed }))
+        let evidence = evidence.measured(measures.clone());
+        let (passes, jobs) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { evidence, measures, passes, jobs, changed }))
     }
 
     /// What is known of a job now. Tells the job's sidecar what it has to know of it.
     pub fn expect(&self, expected: ExpectedJob) {
         let url = self.0.evidence.public_url(expected.id);
         let mut jobs = self.jobs();
-        let entry = jobs.entry(expected.job.clone()).or_insert_with(|| Entry {
+        let Jobs { entries, index } = &mut *jobs;
+        if let Some(before) = entries.get(&expected.job) {
+            index.remove(&before.expected);
+        }
+        index.add(&expected);
+        let entry = entries.entry(expected.job.clone()).or_insert_with(|| Entry {
+            keys: None,
+            dead: Vec::new(),
+            earlier_words: None,
             attested: None,
             ledger: Ledger::default(),
             stream: None,
@@ -89,13 +120,16 @@ impl Attestations {
 
     /// The job is over, or was never one: no report of it is taken any more.
     pub fn forget(&self, job: &JobRef) {
-        self.jobs().remove(job);
+        let mut jobs = self.jobs();
+        if let Some(entry) = jobs.entries.remove(job) {
+            jobs.index.remove(&entry.expected);
+        }
     }
 
     /// What the reports of a job's sidecar came to; `None` before one enrolled.
     pub fn attested(&self, job: &JobRef) -> Option<Attested> {
         let jobs = self.jobs();
-        let entry = jobs.get(job)?;
+        let entry = jobs.entries.get(job)?;
         let mut attested = entry.attested.clone()?;
         attested.rejected = entry.refused.as_ref().map_or(0, |refused| refused.times);
         attested.last_rejection = entry.refused.as_ref().map(|refused| refused.refusal.to_string());
@@ -105,13 +139,24 @@ impl Attestations {
     /// What was heard of a job, also before an attestor enrolled; `None` for a job that is not expected.
     pub fn heard(&self, job: &JobRef) -> Option<Heard> {
         let jobs = self.jobs();
-        let entry = jobs.get(job)?;
+        let entry = jobs.entries.get(job)?;
         Some(Heard {
             since: entry.since,
             connected: entry.stream.as_ref().is_some_and(|stream| !stream.sender.is_closed()),
             last_report: entry.attested.as_ref().and_then(|attested| attested.last_report),
             rejection: entry.refused.clone(),
         })
+    }
+
+    /// The job's cards that are dead, by its meter's newest report: their time does not count. Empty where all live,
+    /// where NVML is not visible, and before a report.
+    pub fn dead_cards(&self, job: &JobRef) -> Vec<DeadCard> {
+        self.jobs().entries.get(job).map_or_else(Vec::new, |entry| entry.dead.clone())
+    }
+
+    /// How the evidence store does: while it fails, nothing of running jobs counts.
+    pub fn evidence_health(&self) -> StoreHealth {
+        self.0.evidence.health()
     }
 
     /// Jobs to look at again: an attestor enrolled, the first voucher came, something was refused for a new reason,
@@ -124,19 +169,60 @@ impl Attestations {
         &self.0.evidence
     }
 
+    pub(super) fn measures(&self) -> &Measures {
+        &self.0.measures
+    }
+
+    /// Passes are made and known by this key from now on.
+    pub(super) fn pass_by(&self, key: &str) {
+        self.passes().renew(key);
+    }
+
+    /// What lets this attestor in among strangers.
+    pub(super) fn pass(&self, job: JobId, attestor: Address) -> Pass {
+        self.passes().give(job, attestor)
+    }
+
+    /// Whether a knock's pass is one of ours.
+    pub(super) fn opens(&self, knock: &Knock) -> bool {
+        self.passes().open(knock)
+    }
+
+    /// Whether an expected job's pod has this address.
+    pub(super) fn is_pod(&self, address: IpAddr) -> bool {
+        self.jobs().index.is_pod(address)
+    }
+
+    /// Takes a key that a pod's token enrols; otherwise says when another one is taken.
+    pub(super) fn enrol_key(
+        &self,
+        job: &JobRef,
+        uid: &str,
+        attestor: Address,
+        now: Timestamp,
+    ) -> Result<(), Timestamp> {
+        let mut jobs = self.jobs();
+        let Some(entry) = jobs.entries.get_mut(job) else { return Ok(()) };
+        let first = entry.expected.started.map_or(attestor, |started| started.attestor);
+        let keys = entry.keys.take().filter(|keys| keys.are_of(uid));
+        entry.keys.insert(keys.unwrap_or_else(|| Keys::new(uid, first))).enrol(attestor, now)
+    }
+
     /// What is expected of the job with this id.
     pub(super) fn by_id(&self, id: JobId) -> Option<ExpectedJob> {
-        self.jobs().values().map(|entry| &entry.expected).find(|expected| expected.id == id).cloned()
+        let jobs = self.jobs();
+        let job = jobs.index.job(id)?;
+        jobs.entries.get(job).map(|entry| entry.expected.clone())
     }
 
     pub(super) fn expected(&self, job: &JobRef) -> Option<(ExpectedJob, Ledger)> {
-        self.jobs().get(job).map(|entry| (entry.expected.clone(), Arc::clone(&entry.ledger)))
+        self.jobs().entries.get(job).map(|entry| (entry.expected.clone(), Arc::clone(&entry.ledger)))
     }
 
     /// A sidecar proved itself: it is the job's attestor from now on, and told what it has to know.
     pub(super) fn enrolled(&self, job: &JobRef, gpu_uuids: &[String], mut stream: Stream) {
         let mut new = false;
-        if let Some(entry) = self.jobs().get_mut(job) {
+        if let Some(entry) = self.jobs().entries.get_mut(job) {
             new = entry.attested.as_ref().is_none_or(|attested| attested.attestor != stream.attestor);
             let url = self.0.evidence.public_url(entry.expected.id);
             let attested = entry.attested.get_or_insert_with(|| nothing_yet(stream.attestor, url));
@@ -152,10 +238,44 @@ impl Attestations {
         }
     }
 
+    /// Reports came that are right, and say this of the job's cards. They count when their evidence is stored.
+    pub(super) fn reported(&self, job: &JobRef, attestor: Address, dead: Option<Vec<DeadCard>>, now: Timestamp) {
+        let mut notable = false;
+        if let Some(entry) = self.jobs().entries.get_mut(job) {
+            if let Some(attested) = entry.attested.as_mut().filter(|attested| attested.attestor == attestor) {
+                attested.last_report = Some(now);
+            }
+            notable = entry.find_dead(dead);
+        }
+        if notable {
+            self.notify(job);
+        }
+    }
+
+    /// What the newest line in the store says of the job's cards.
+    pub(super) fn found(&self, job: &JobRef, dead: Option<Vec<DeadCard>>) {
+        if let Some(entry) = self.jobs().entries.get_mut(job) {
+            entry.find_dead(dead);
+        }
+    }
+
+    /// Whether this termination message of a meter that was started again was read already.
+    pub(super) fn was_read(&self, job: &JobRef, text: &str) -> bool {
+        let hash = Some(keccak256(text));
+        self.jobs().entries.get(job).is_some_and(|entry| entry.earlier_words == hash)
+    }
+
+    /// It need not be read again.
+    pub(super) fn read(&self, job: &JobRef, text: &str) {
+        if let Some(entry) = self.jobs().entries.get_mut(job) {
+            entry.earlier_words = Some(keccak256(text));
+        }
+    }
+
     /// The evidence of a job's attestor grew by so many reports, or was found in the store.
     pub(super) fn advanced(&self, job: &JobRef, attestor: Address, chain: &Chain, reports: u64, now: Timestamp) {
         let mut notable = false;
-        if let Some(entry) = self.jobs().get_mut(job) {
+        if let Some(entry) = self.jobs().entries.get_mut(job) {
             let url = self.0.evidence.public_url(entry.expected.id);
             let attested = entry.attested.get_or_insert_with(|| nothing_yet(attestor, url));
             if attested.attestor == attestor {
@@ -178,7 +298,7 @@ impl Attestations {
 
     /// A termination message's voucher was checked; its evidence is not stored yet.
     pub(super) fn offer(&self, job: &JobRef, attestor: Address, voucher: SignedVoucher) {
-        if let Some(entry) = self.jobs().get_mut(job) {
+        if let Some(entry) = self.jobs().entries.get_mut(job) {
             let url = self.0.evidence.public_url(entry.expected.id);
             entry.attested.get_or_insert_with(|| nothing_yet(attestor, url)).offer(attestor, voucher);
         }
@@ -186,7 +306,7 @@ impl Attestations {
 
     /// A termination message's voucher was taken; no more comes from this attestor.
     pub(super) fn terminated(&self, job: &JobRef, attestor: Address, voucher: SignedVoucher) {
-        if let Some(entry) = self.jobs().get_mut(job) {
+        if let Some(entry) = self.jobs().entries.get_mut(job) {
             let url = self.0.evidence.public_url(entry.expected.id);
             let attested = entry.attested.get_or_insert_with(|| nothing_yet(attestor, url));
             attested.finished |= attested.attestor == attestor;
@@ -197,7 +317,7 @@ impl Attestations {
     /// Something was refused: it reaches the job's status, and a reconcile only where the reason is a new one.
     pub(super) fn refused(&self, job: &JobRef, refusal: &Refusal) {
         let mut new = false;
-        if let Some(entry) = self.jobs().get_mut(job) {
+        if let Some(entry) = self.jobs().entries.get_mut(job) {
             let before = entry.refused.take();
             new = before.as_ref().is_none_or(|before| before.refusal.reason != refusal.reason);
             let times = before.map_or(0, |before| before.times) + 1;
@@ -213,13 +333,25 @@ impl Attestations {
         let _ = self.0.changed.send(job.clone());
     }
 
-    fn jobs(&self) -> MutexGuard<'_, HashMap<JobRef, Entry>> {
+    fn passes(&self) -> MutexGuard<'_, Passes> {
+        self.0.passes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, Jobs> {
         // A panic elsewhere must not stop every other job's attestation; each change here leaves an entry whole.
         self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Entry {
+    /// Whether that is news: another card is dead than before.
+    fn find_dead(&mut self, dead: Option<Vec<DeadCard>>) -> bool {
+        let Some(dead) = dead else { return false };
+        let news = dead.iter().any(|card| self.dead.iter().all(|had| had.uuid != card.uuid));
+        self.dead = dead;
+        news
+    }
+
     /// After a restart: the market knows the attestor, and the job's status its newest voucher.
     fn recall(&mut self, url: String) {
         let Some(started) = self.expected.started else { return };

@@ -118,8 +118,10 @@ pub async fn serve_on(
     reviewer: impl TokenReviewer,
     cancel: CancellationToken,
 ) -> Result<(), ServeError> {
+    attestations.pass_by(&tls.key);
     let tls =
         ServerTlsConfig::new().identity(Identity::from_pem(tls.certificate, tls.key)).timeout(Duration::from_secs(5));
+    let incoming = incoming(listener, attestations.clone(), cancel.clone());
     let service = Service { attestations, reviewer: Arc::new(InTurn::new(reviewer)) };
     Server::builder()
         .tls_config(tls)?
@@ -130,7 +132,7 @@ pub async fn serve_on(
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .http2_max_header_list_size(8 * 1024)
         .add_service(AttestationServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES))
-        .serve_with_incoming_shutdown(incoming(listener, cancel.clone()), cancel.cancelled_owned())
+        .serve_with_incoming_shutdown(incoming, cancel.cancelled_owned())
         .await?;
     Ok(())
 }

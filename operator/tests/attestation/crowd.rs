@@ -1,16 +1,18 @@
 //! Many at the door: strangers who may not keep meters out, and meters who must all get in.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{net::IpAddr, sync::atomic::Ordering, time::Duration};
 
+use hawser_operator::attestation::ExpectedPod;
 use hawser_proto::attestation::RejectReason;
 use tokio::{
-    io,
+    io::{self, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    task::JoinSet,
     time::{sleep, timeout},
 };
 
 use crate::{
-    sidecar::{Answer, Sidecar, connect},
+    sidecar::{Answer, Sidecar, connect, dial},
     until::until,
     world::{self, World},
 };
@@ -53,14 +55,13 @@ async fn many_meters_behind_one_address_all_get_in_and_stay() {
     let mut strangers = Vec::new();
     for _ in 0..UNPROVEN {
         let mut stranger = Sidecar::new(&world);
-        assert!(stranger.wait_in_silence(&world).await);
+        stranger.wait_in_silence(&world).await;
         strangers.push(stranger);
     }
-    assert!(!Sidecar::new(&world).wait_in_silence(&world).await, "an address has its number of strangers");
     for mut sidecar in inside {
         sidecar.header(0).await.refused(RejectReason::UnknownJob, "not started yet");
     }
-    // Silent strangers are shown out, so that a meter that comes now gets in too.
+    // Silent strangers have to go for others, so that a meter that comes now gets in too.
     let (_, id) = world.expect_one_of_many(200);
     let mut late = Sidecar::of(id, &world);
     let shown_out = until("silent strangers are shown out", async || late.try_enroll(&world, "many-200").await);
@@ -76,9 +77,91 @@ async fn who_is_refused_gives_the_seat_back_after_a_while() {
         matches!(sidecar.try_enroll(&world, "nonsense").await, Some(Answer::Refused(_)))
     };
     let all = futures::future::join_all((0..UNPROVEN + 8).map(|_| refused())).await;
-    assert_eq!(all.iter().filter(|refused| **refused).count(), UNPROVEN);
-    sleep(Duration::from_secs(4)).await;
-    assert!(refused().await);
+    assert!(all.iter().filter(|refused| **refused).count() >= UNPROVEN);
+    until("a seat is free again", async || refused().await.then_some(())).await;
+}
+
+/// Takes every seat that it can get at these addresses, again as soon as it loses one, for as long as it is kept.
+fn flood(world: &World, addresses: impl IntoIterator<Item = IpAddr>, sockets: usize) -> JoinSet<()> {
+    let port = world.url.rsplit(':').next().unwrap().parse().unwrap();
+    let mut flood = JoinSet::new();
+    for address in addresses {
+        for _ in 0..sockets {
+            flood.spawn(async move {
+                loop {
+                    let Ok(mut tcp) = dial(address, port).await else { continue };
+                    // As TLS begins, so that it has a seat; and then nothing until it is taken away.
+                    let _ = tcp.write_all(&[22, 3]).await;
+                    let _ = tcp.read(&mut [0; 64]).await;
+                    sleep(Duration::from_millis(10)).await;
+                }
+            });
+        }
+    }
+    flood
+}
+
+/// The seats are taken for sure: somebody else at one of these addresses finds none.
+async fn taken(world: &World, address: IpAddr) {
+    until("the flood has every seat", async || {
+        let mut other = Sidecar::new(world).at(address);
+        (!other.wait_in_silence(world).await).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_addresses_that_take_every_seat_keep_no_meter_out() {
+    let world = World::new().await;
+    let attackers = (1..=16).map(|n| IpAddr::from([127, 0, 1, n]));
+    let _flood = flood(&world, attackers, UNPROVEN);
+    taken(&world, IpAddr::from([127, 0, 1, 1])).await;
+    for n in 0..40 {
+        let (_, id) = world.expect_one_of_many(n);
+        let mut meter = Sidecar::of(id, &world).at(IpAddr::from([127, 0, 2, n + 1]));
+        let answer = meter.try_enroll(&world, &format!("many-{n}")).await;
+        answer.unwrap_or_else(|| panic!("meter {n} finds no seat")).acked();
+    }
+}
+
+/// Tenant and meter share their pod's address.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_takes_every_seat_of_its_pod_does_not_keep_its_meter_out() {
+    let mut world = World::new().await;
+    let address = IpAddr::from([127, 0, 3, 1]);
+    world.expect(|job| job.pod = Some(ExpectedPod { addresses: vec![address], ..world::pod() }));
+    let mut meter = Sidecar::new(&world).at(address);
+    meter.enroll(&world, "token of job-1").await.acked();
+    world.start(&meter);
+    // The operator is another one meanwhile, with the same certificate.
+    world.restart().await;
+    world.expect_all();
+    let _flood = flood(&world, [address], 120);
+    taken(&world, address).await;
+    for _ in 0..10 {
+        meter.hang_up();
+        let answer = meter.try_enroll(&world, "token of job-1").await;
+        answer.expect("a meter with a pass always finds a seat").acked();
+    }
+    meter.hang_up();
+    meter.try_resume(&world).await.expect("also to go on").acked();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_that_the_operator_did_not_give_is_none() {
+    let mut world = World::new().await;
+    let address = IpAddr::from([127, 0, 4, 1]);
+    world.expect(|job| job.pod = Some(world::pod()));
+    let mut other = World::new().await;
+    other.expect(|job| job.pod = Some(world::pod()));
+    let mut meter = Sidecar::new(&other).at(address);
+    // Given by another operator, with another certificate.
+    meter.enroll(&other, "token of job-1").await.acked();
+    meter.hang_up();
+    // It is served as anybody else is.
+    meter.try_enroll(&world, "token of job-1").await.unwrap().acked();
+    world.restart().await;
+    other.restart().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,7 +78,10 @@ async fn a_voucher_whose_evidence_cant_be_stored_now_can_be_claimed_already() {
     sidecar.report(20).await.acked();
     let text = sidecar.termination_message(40, &sidecar.made_line(40, true));
     let lost = world.lose_evidence_of(&sidecar);
+    assert_eq!(world.attestations.evidence_health().failing, None);
     assert_eq!(read(&world, &text).await.unwrap_err().reason, RejectReason::Unavailable);
+    let failing = world.attestations.evidence_health().failing.unwrap();
+    assert!(failing.since <= world::now() && failing.times > 0 && !failing.error.is_empty(), "{failing:?}");
     assert_eq!(world.attested().voucher.unwrap().gpu_seconds, GpuSeconds(40));
     assert!(!world.attested().finished, "it is read again");
     // The evidence's head is not in memory any more, and can't be read either.
@@ -93,6 +96,44 @@ async fn a_voucher_whose_evidence_cant_be_stored_now_can_be_claimed_already() {
     lost.give_back();
     let voucher = read(&world, &more).await.unwrap();
     assert!(world.attested().finished);
+    let health = world.attestations.evidence_health();
+    assert!(health.failing.is_none() && health.stored_at.is_some(), "{health:?}");
     let summary = verify(&world.evidence(sidecar.address()).await).unwrap();
     assert_eq!(summary.vouched(voucher.evidence_root), Some(GpuSeconds(44)));
+}
+
+/// What stands there when the runtime could not start meter again.
+#[tokio::test]
+async fn a_message_of_somebody_else_takes_no_voucher_away_and_is_no_refused_report() {
+    let world = World::new().await;
+    let mut sidecar = world.running_sidecar(30).await;
+    sidecar.header(0).await.acked();
+    sidecar.report(20).await.acked();
+    let refusal = read(&world, "can't get final child's PID from pipe: EOF").await.unwrap_err();
+    assert!(refusal.message.contains("is not one that meter writes"), "{refusal}");
+    let attested = world.attested();
+    assert_eq!((attested.rejected, attested.last_rejection), (0, None));
+    assert_eq!(attested.voucher.unwrap().gpu_seconds, GpuSeconds(20));
+}
+
+#[tokio::test]
+async fn what_a_meter_left_that_was_started_again_counts_and_is_not_its_last_word() {
+    let world = World::new().await;
+    let mut sidecar = world.running_sidecar(30).await;
+    sidecar.header(0).await.acked();
+    sidecar.report(20).await.acked();
+    let line = sidecar.made_line(40, false);
+    let text = sidecar.termination_message(40, &line);
+    for _ in 0..2 {
+        world.attestations.read_earlier_message(&world::job(), &text).await.unwrap();
+        let attested = world.attested();
+        assert_eq!((attested.voucher.unwrap().gpu_seconds, attested.finished), (GpuSeconds(40), false));
+    }
+    let summary = verify(&world.evidence(sidecar.address()).await).unwrap();
+    assert_eq!(summary.vouched(world.attested().voucher.unwrap().evidence_root), Some(GpuSeconds(40)));
+    // It goes on after the line that is stored already.
+    assert_eq!(sidecar.resume(&world).await.acked(), 3);
+    let foreign = world.attestations.read_earlier_message(&world::job(), "OCI runtime error").await;
+    assert_eq!(foreign.unwrap_err().reason, RejectReason::BrokenChain);
+    assert_eq!(world.attested().rejected, 0);
 }

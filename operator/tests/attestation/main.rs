@@ -10,6 +10,7 @@ mod until;
 mod world;
 
 use hawser_attestation::{GpuSeconds, verify};
+use hawser_operator::attestation::{DeadCard, ExpectedPod};
 use hawser_proto::attestation::{Directive, RejectReason, directive};
 
 use crate::{
@@ -177,4 +178,95 @@ async fn reports_made_while_the_operator_was_away_all_count() {
     sidecar.acked_up_to(91).await;
     let summary = verify(&world.evidence(sidecar.address()).await).unwrap();
     assert_eq!((summary.reports, summary.gpu_seconds), (90, GpuSeconds(90)));
+}
+
+#[tokio::test]
+async fn a_stolen_token_changes_the_attestor_a_few_times_and_the_meter_comes_back_each_time() {
+    let world = World::new().await;
+    world.expect(|job| job.pod = Some(world::pod()));
+    let mut meter = Sidecar::new(&world);
+    meter.enroll(&world, "token of job-1").await.acked();
+    for _ in 0..4 {
+        let mut thief = Sidecar::new(&world);
+        thief.enroll(&world, "token of job-1").await.acked();
+        assert_eq!(world.attested().attestor, thief.address());
+        meter.resume(&world).await.refused(RejectReason::Unauthenticated, "enrol again");
+        meter.enroll(&world, "token of job-1").await.acked();
+        assert_eq!(world.attested().attestor, meter.address());
+    }
+    let refused = Sidecar::new(&world).enroll(&world, "token of job-1").await;
+    refused.refused(RejectReason::Unauthenticated, "changed its attestor's key too often");
+    assert!(world.attested().last_rejection.unwrap().contains("Was the pod's token stolen?"));
+    assert_eq!(world.attested().attestor, meter.address());
+    // The pod that takes its place has a key of its own.
+    world.expect(|job| job.pod = job.pod.take().map(|pod| ExpectedPod { uid: "old".to_owned(), ..pod }));
+    Sidecar::new(&world).enroll(&world, "token of an older job-1").await.acked();
+}
+
+#[tokio::test]
+async fn a_dead_card_is_known_from_the_report_that_says_so_until_it_answers_again() {
+    let mut world = World::new().await;
+    let mut sidecar = world.running_sidecar(30).await;
+    sidecar.header(0).await.acked();
+    sidecar.report(20).await.acked();
+    let dead = |world: &World| world.attestations.dead_cards(&world::job());
+    assert_eq!(dead(&world), []);
+    let since = world::now() - world::seconds(10);
+    sidecar.dead = Some((gpu_uuids()[1].clone(), since));
+    let mut changed = world.attestations.changed();
+    sidecar.report(30).await.acked();
+    assert_eq!(changed.try_recv().unwrap(), world::job(), "somebody has to look at it");
+    let card = DeadCard { uuid: gpu_uuids()[1].clone(), since, error: "device fell off the bus".to_owned() };
+    assert_eq!(dead(&world).as_slice(), std::slice::from_ref(&card));
+    // A new operator knows it from the evidence.
+    world.restart().await;
+    world.expect_all();
+    assert_eq!(sidecar.resume(&world).await.acked(), 3);
+    assert_eq!(dead(&world), [card]);
+    sidecar.directives(2).await;
+    sidecar.dead = None;
+    sidecar.report(31).await.acked();
+    assert_eq!(dead(&world), []);
+}
+
+#[tokio::test]
+async fn reports_that_are_held_back_are_stored_when_their_meter_is_gone() {
+    let world = World::new().await;
+    let mut sidecar = world.running_sidecar(300).await;
+    sidecar.header(0).await.acked();
+    // So many are stored one by one.
+    for count in 1..60 {
+        sidecar.report(count).await.acked();
+    }
+    let last_report = || world.attestations.heard(&world::job())?.last_report;
+    let before = last_report();
+    let report = sidecar.made_and_kept(200);
+    sidecar.send(report).await;
+    let stored = async || verify(&world.evidence(sidecar.address()).await).unwrap().gpu_seconds;
+    until("the report is taken", async || (last_report() > before).then_some(())).await;
+    assert_eq!(world.attested().voucher.unwrap().gpu_seconds, GpuSeconds(59), "it counts when it is stored");
+    assert_eq!(stored().await, GpuSeconds(59));
+    sidecar.hang_up();
+    let voucher = async || world.attested().voucher.filter(|voucher| voucher.gpu_seconds == GpuSeconds(200));
+    let voucher = until("it is stored after all", voucher).await;
+    let summary = verify(&world.evidence(sidecar.address()).await).unwrap();
+    assert_eq!(summary.vouched(voucher.evidence_root), Some(GpuSeconds(200)));
+}
+
+#[tokio::test]
+async fn the_last_report_brings_those_that_were_held_back_before_it() {
+    let world = World::new().await;
+    let mut sidecar = world.running_sidecar(300).await;
+    sidecar.header(0).await.acked();
+    for count in 1..60 {
+        sidecar.report(count).await.acked();
+    }
+    for count in 60..70 {
+        let report = sidecar.made_and_kept(count);
+        sidecar.send(report).await;
+    }
+    assert_eq!(sidecar.last_report(100).await.acked(), 71);
+    let summary = verify(&world.evidence(sidecar.address()).await).unwrap();
+    assert_eq!((summary.reports, summary.gpu_seconds), (70, GpuSeconds(100)));
+    assert!(world.attested().finished);
 }

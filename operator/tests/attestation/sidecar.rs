@@ -1,26 +1,33 @@
 //! A sidecar that does what it is told, also what a real one never would.
 
-use std::time::Duration;
+use std::{io, net::IpAddr, time::Duration};
 
 use alloy::{
     primitives::{Address, B256},
     signers::{SignerSync, local::PrivateKeySigner},
 };
 use hawser_attestation::{
-    Body, EvidenceRoot, GpuSample, GpuSeconds, Header, JobId, Line, Nvml, SignedVoucher, TerminationMessage,
-    session_proof_hash,
+    Body, EvidenceRoot, GpuSample, GpuSeconds, Header, JobId, Knock, Line, Nvml, Pass, SignedVoucher,
+    TerminationMessage, session_proof_hash,
 };
 use hawser_proto::attestation::{
     Directive, Enroll, OperatorMessage, RejectReason, Rejected, Report, Resume, SidecarMessage,
     attestation_client::AttestationClient, operator_message, sidecar_message,
 };
+use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpSocket, TcpStream},
+    sync::mpsc,
+    time::timeout,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Streaming,
-    transport::{Certificate, Channel, ClientTlsConfig},
+    transport::{Certificate, Channel, ClientTlsConfig, Uri},
 };
+use tower::service_fn;
 
 use crate::world::{self, World, gpu_uuids, id, market};
 
@@ -35,6 +42,13 @@ pub(crate) struct Sidecar {
     next: u64,
     pub(crate) sent: Vec<Report>,
     proof: Vec<u8>,
+    pass: Option<Pass>,
+    /// Where its connections come from.
+    address: IpAddr,
+    /// A card that does not answer, and since when.
+    pub(crate) dead: Option<(String, Timestamp)>,
+    /// Whether it brings its pass.
+    pub(crate) knocks: bool,
     stream: Option<(mpsc::Sender<SidecarMessage>, Streaming<OperatorMessage>)>,
 }
 
@@ -75,6 +89,10 @@ impl Sidecar {
             next: 0,
             sent: Vec::new(),
             proof: Vec::new(),
+            pass: None,
+            address: IpAddr::from([127, 0, 0, 1]),
+            knocks: true,
+            dead: None,
             stream: None,
         }
     }
@@ -82,6 +100,11 @@ impl Sidecar {
     /// The sidecar of another job than the usual one.
     pub(crate) fn of(job: JobId, world: &World) -> Self {
         Self { job, ..Self::new(world) }
+    }
+
+    /// The same at another address.
+    pub(crate) fn at(self, address: IpAddr) -> Self {
+        Self { address, ..self }
     }
 
     pub(crate) fn address(&self) -> Address {
@@ -112,13 +135,23 @@ impl Sidecar {
     }
 
     pub(crate) async fn resume(&mut self, world: &World) -> Answer {
-        let nonce = self.open(world).await;
+        self.try_resume(world).await.expect("a stream")
+    }
+
+    /// `None`: the service had no seat for it.
+    pub(crate) async fn try_resume(&mut self, world: &World) -> Option<Answer> {
+        let nonce = self.try_open(world).await?;
         let proof = self.prove(nonce);
-        self.say_resume(proof).await
+        Some(self.say_resume(proof).await)
+    }
+
+    /// The stream breaks off.
+    pub(crate) fn hang_up(&mut self) {
+        self.stream = None;
     }
 
     pub(crate) async fn resume_with_last_proof(&mut self, world: &World) -> Answer {
-        self.open(world).await;
+        self.try_open(world).await.expect("a stream");
         self.say_resume(self.proof.clone()).await
     }
 
@@ -134,16 +167,17 @@ impl Sidecar {
         self.proof.clone()
     }
 
-    async fn open(&mut self, world: &World) -> B256 {
-        self.try_open(world).await.expect("a stream")
-    }
-
     async fn try_open(&mut self, world: &World) -> Option<B256> {
         let (sender, receiver) = mpsc::channel(128);
-        let mut client = AttestationClient::new(connect(&world.url, &world.ca).await?);
+        let pass = self.pass.filter(|_| self.knocks);
+        let knock = pass.map(|pass| Knock { job: self.job, attestor: self.key.address(), pass });
+        let mut client = AttestationClient::new(connect_from(self.address, knock, &world.url, &world.ca).await?);
         let stream = client.attest(ReceiverStream::new(receiver)).await.ok()?.into_inner();
         self.stream = Some((sender, stream));
-        match self.next_message().await {
+        let (_, stream) = self.stream.as_mut()?;
+        // An end before Hello: it lost its seat to another.
+        let message = timeout(PATIENCE, stream.message()).await.expect("the operator answers in time").ok()??;
+        match message.message? {
             operator_message::Message::Hello(hello) => Some(B256::from_slice(&hello.nonce)),
             other => panic!("Hello comes first, not {other:?}"),
         }
@@ -213,9 +247,15 @@ impl Sidecar {
             began_at,
             gpu_seconds: GpuSeconds(count),
             last,
-            gpus: gpu_uuids().into_iter().map(|uuid| GpuSample { uuid, ..GpuSample::default() }).collect(),
+            gpus: gpu_uuids().into_iter().map(|uuid| self.sample(uuid)).collect(),
         });
         sign(key, self.root, self.next, &body, count)
+    }
+
+    fn sample(&self, uuid: String) -> GpuSample {
+        let dead = self.dead.as_ref().filter(|(dead, _)| *dead == uuid);
+        let error = dead.map(|_| "device fell off the bus".to_owned());
+        GpuSample { stopped_at: dead.map(|(_, since)| *since), error, uuid, ..GpuSample::default() }
     }
 
     fn accept(&mut self, report: &Report) {
@@ -277,7 +317,12 @@ impl Sidecar {
     async fn answer(&mut self) -> Answer {
         loop {
             match self.next_message().await {
-                operator_message::Message::Ack(ack) => return Answer::Acked(ack.next_sequence),
+                operator_message::Message::Ack(ack) => {
+                    if let Ok(pass) = B256::try_from(ack.pass.as_slice()) {
+                        self.pass = Some(Pass(pass));
+                    }
+                    return Answer::Acked(ack.next_sequence);
+                }
                 operator_message::Message::Rejected(rejected) => return Answer::Refused(rejected),
                 operator_message::Message::Directive(_) => {}
                 operator_message::Message::Hello(_) => panic!("a second Hello"),
@@ -296,6 +341,27 @@ impl Sidecar {
 pub(crate) async fn connect(url: &str, ca: &str) -> Option<Channel> {
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
     Channel::from_shared(url.to_owned()).unwrap().tls_config(tls).unwrap().connect().await.ok()
+}
+
+/// The same from this address, and with a pass; `None`: it was closed before TLS was done.
+async fn connect_from(address: IpAddr, knock: Option<Knock>, url: &str, ca: &str) -> Option<Channel> {
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
+    let dial = service_fn(move |uri: Uri| async move {
+        let mut tcp = dial(address, uri.port_u16().unwrap()).await?;
+        if let Some(knock) = knock {
+            tcp.write_all(&knock.to_bytes()).await?;
+        }
+        Ok::<_, io::Error>(TokioIo::new(tcp))
+    });
+    let endpoint = Channel::from_shared(url.to_owned()).unwrap().tls_config(tls).unwrap();
+    endpoint.connect_with_connector(dial).await.ok()
+}
+
+/// A plain connection to the service, from this address.
+pub(crate) async fn dial(from: IpAddr, port: u16) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    socket.connect(([127, 0, 0, 1], port).into()).await
 }
 
 fn sign(key: &PrivateKeySigner, before: EvidenceRoot, sequence: u64, body: &Body, count: u64) -> Report {

@@ -40,7 +40,12 @@ pub(crate) fn gpu_uuids() -> Vec<String> {
 }
 
 pub(crate) fn pod() -> ExpectedPod {
-    ExpectedPod { name: "job-1".to_owned(), uid: "new".to_owned(), service_account: "hawser-job".to_owned() }
+    ExpectedPod {
+        name: "job-1".to_owned(),
+        uid: "new".to_owned(),
+        service_account: "hawser-job".to_owned(),
+        addresses: Vec::new(),
+    }
 }
 
 pub(crate) fn now() -> Timestamp {

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use alloy::primitives::Address;
 use clap::Args;
@@ -48,8 +48,8 @@ impl Config {
         Market { chain_id: self.chain_id, address: self.market }
     }
 
-    pub(super) fn operator(&self) -> Operator {
-        Operator { url: self.operator.clone(), ca: self.identity_dir.join("ca.crt") }
+    pub(super) fn operator(&self) -> io::Result<Operator> {
+        Operator::new(&self.operator, &self.identity_dir.join("ca.crt"))
     }
 
     pub(super) fn token(&self) -> PathBuf {

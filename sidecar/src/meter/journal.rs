@@ -4,12 +4,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hawser_attestation::ChainError;
+use alloy::primitives::B256;
+use hawser_attestation::{ChainError, Pass};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
     evidence::{Evidence, Keeping, Kept},
+    outage::Outages,
     session::Memory,
 };
 use crate::started::MARKER;
@@ -34,7 +36,11 @@ pub(crate) enum JournalError {
 #[derive(Deserialize)]
 struct Written {
     enrolled: bool,
+    #[serde(default)]
+    pass: Option<B256>,
     begin: Option<Timestamp>,
+    #[serde(default)]
+    outages: Outages,
     evidence: Option<Kept>,
 }
 
@@ -42,7 +48,9 @@ struct Written {
 #[derive(Serialize)]
 struct Writing<'a> {
     enrolled: bool,
+    pass: Option<B256>,
     begin: Option<Timestamp>,
+    outages: &'a Outages,
     evidence: Option<Keeping<'a>>,
 }
 
@@ -67,13 +75,16 @@ impl Journal {
             .map(Evidence::try_from)
             .transpose()
             .map_err(|error| JournalError::Chain { path, error })?;
-        Ok(Memory { enrolled: written.enrolled, begin: written.begin, evidence })
+        let pass = written.pass.map(Pass);
+        Ok(Memory { enrolled: written.enrolled, pass, begin: written.begin, outages: written.outages, evidence })
     }
 
     pub(crate) fn keep(&self, memory: &Memory) -> Result<(), JournalError> {
         let writing = Writing {
             enrolled: memory.enrolled,
+            pass: memory.pass.map(|pass| pass.0),
             begin: memory.begin,
+            outages: &memory.outages,
             evidence: memory.evidence.as_ref().map(Evidence::keeping),
         };
         let path = self.directory.join(FILE);

@@ -1,13 +1,22 @@
 //! One stream to the operator at a time, opened again for as long as the pod lives.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    convert::Infallible,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use hawser_attestation::Knock;
 use hawser_proto::attestation::{
     OperatorMessage, SidecarMessage, attestation_client::AttestationClient, operator_message,
 };
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri};
+use tower::service_fn;
+
+use super::dial::{Resolver, dial};
 
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// Less than an operator needs to come back: a customer's program waits for the word that it may start.
@@ -18,9 +27,33 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 /// Where the operator is.
 #[derive(Clone, Debug)]
 pub(crate) struct Operator {
-    pub(crate) url: String,
-    /// Read at each attempt: the CA may be renewed while the job runs.
-    pub(crate) ca: PathBuf,
+    url: String,
+    ca: PathBuf,
+    /// As it was read last.
+    certificate: Vec<u8>,
+    resolver: Resolver,
+}
+
+impl Operator {
+    /// Makes what every attempt needs: after the start there may be no thread for it.
+    pub(crate) fn new(url: &str, ca: &Path) -> io::Result<Self> {
+        let certificate = fs::read(ca).inspect_err(|error| tracing::warn!(ca = %ca.display(), %error, "no CA yet"));
+        let certificate = certificate.unwrap_or_default();
+        Ok(Self { url: url.to_owned(), ca: ca.to_owned(), certificate, resolver: Resolver::start()? })
+    }
+
+    /// Read again at each attempt: the CA may be renewed while the job runs. A few lines of a file in memory: this
+    /// thread waits for nothing.
+    fn certificate(&mut self) -> Result<Certificate, LinkError> {
+        match fs::read(&self.ca) {
+            Ok(read) => self.certificate = read,
+            Err(error) if self.certificate.is_empty() => {
+                return Err(LinkError::Ca { path: self.ca.clone(), error });
+            }
+            Err(_) => {}
+        }
+        Ok(Certificate::from_pem(&self.certificate))
+    }
 }
 
 /// What happens on the link.
@@ -44,12 +77,21 @@ enum LinkError {
     Ended,
 }
 
-/// Runs until nobody listens to `events`. `ending` becomes true when the pod ends.
-pub(crate) async fn run(operator: Operator, events: mpsc::Sender<Event>, mut ending: watch::Receiver<bool>) {
+/// Runs until nobody listens to `events`. `ending` becomes true when the pod ends, `knock` is what announces meter.
+pub(crate) async fn run(
+    mut operator: Operator,
+    events: mpsc::Sender<Event>,
+    mut ending: watch::Receiver<bool>,
+    knock: watch::Receiver<Option<Knock>>,
+) {
     let mut wait = FIRST_WAIT;
+    let mut plainly = false;
     while !events.is_closed() {
         let mut answered = false;
-        let Err(error) = converse(&operator, &events, &mut answered).await;
+        let knock = knock.borrow().filter(|_| !plainly);
+        let Err(error) = converse(&mut operator, knock, &events, &mut answered).await;
+        // An operator of an older version does not know what a knock is.
+        plainly = knock.is_some() && !answered;
         if events.send(Event::Closed).await.is_err() {
             return;
         }
@@ -64,12 +106,13 @@ pub(crate) async fn run(operator: Operator, events: mpsc::Sender<Event>, mut end
 }
 
 async fn converse(
-    operator: &Operator,
+    operator: &mut Operator,
+    knock: Option<Knock>,
     events: &mpsc::Sender<Event>,
     answered: &mut bool,
-) -> Result<std::convert::Infallible, LinkError> {
+) -> Result<Infallible, LinkError> {
     let (sender, receiver) = mpsc::channel(128);
-    let mut client = AttestationClient::new(connect(operator).await?);
+    let mut client = AttestationClient::new(connect(operator, knock).await?);
     let mut stream = client.attest(ReceiverStream::new(receiver)).await?.into_inner();
     if events.send(Event::Opened(sender)).await.is_err() {
         return Err(LinkError::Ended);
@@ -88,13 +131,13 @@ async fn converse(
     Err(LinkError::Ended)
 }
 
-async fn connect(operator: &Operator) -> Result<Channel, LinkError> {
-    let ca = tokio::fs::read(&operator.ca).await.map_err(|error| LinkError::Ca { path: operator.ca.clone(), error })?;
+async fn connect(operator: &mut Operator, knock: Option<Knock>) -> Result<Channel, LinkError> {
     let endpoint = Endpoint::from_shared(operator.url.clone())?
-        .tls_config(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)))?
-        .connect_timeout(Duration::from_secs(5))
+        .tls_config(ClientTlsConfig::new().ca_certificate(operator.certificate()?))?
+        .connect_timeout(Duration::from_secs(10))
         .http2_keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10))
         .keep_alive_while_idle(true);
-    Ok(endpoint.connect().await?)
+    let resolver = operator.resolver.clone();
+    Ok(endpoint.connect_with_connector(service_fn(move |uri: Uri| dial(resolver.clone(), knock, uri))).await?)
 }

@@ -2,10 +2,14 @@
 
 mod clock;
 mod config;
+mod dial;
 mod evidence;
 mod journal;
+mod kept;
 mod key;
+mod last_words;
 mod link;
+mod outage;
 mod sampler;
 mod session;
 
@@ -13,7 +17,7 @@ use std::{fs, future, time::Duration};
 
 use alloy::primitives::B256;
 use anyhow::{Context, anyhow};
-use hawser_attestation::Nvml;
+use hawser_attestation::{Knock, Nvml};
 use hawser_proto::attestation::{Hello, OperatorMessage, SidecarMessage, operator_message};
 use jiff::Timestamp;
 use tokio::{
@@ -26,6 +30,7 @@ pub(crate) use config::Config;
 use self::{
     clock::Clock,
     journal::Journal,
+    last_words::LastWords,
     link::Event,
     sampler::Sampler,
     session::{Effect, Job, Session},
@@ -35,10 +40,11 @@ use crate::cards::{self, Card};
 /// Runs until the pod ends.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let mut ended = signal(SignalKind::terminate())?;
-    let mut meter = Meter::start(config)?;
+    let (knock, knocks) = watch::channel(None);
+    let mut meter = Meter::start(config, knock)?;
     let (events, mut happens) = mpsc::channel(256);
     let (ends, ending) = watch::channel(false);
-    let link = tokio::spawn(link::run(config.operator(), events, ending));
+    let link = tokio::spawn(link::run(config.operator()?, events, ending, knocks));
     loop {
         let now = meter.clock.now();
         if meter.session.done(now) {
@@ -75,10 +81,13 @@ struct Meter<'a> {
     sampler: Sampler,
     session: Session,
     stream: Option<mpsc::Sender<SidecarMessage>>,
+    last_words: LastWords,
+    knock: watch::Sender<Option<Knock>>,
 }
 
 impl<'a> Meter<'a> {
-    fn start(config: &'a Config) -> anyhow::Result<Self> {
+    /// Makes all that is needed until the pod's end: no thread can be had later where a tenant has taken every pid.
+    fn start(config: &'a Config, knock: watch::Sender<Option<Knock>>) -> anyhow::Result<Self> {
         let key = key::load_or_make(&config.key_dir)?;
         let journal = Journal::new(&config.key_dir);
         let memory = journal.load()?;
@@ -101,7 +110,9 @@ impl<'a> Meter<'a> {
         tracing::info!(attestor = %key.address(), job = %job.id, gpus = ?job.gpu_uuids, nvml = ?job.nvml, "metering");
         let clock = Clock::start(memory.evidence.as_ref().map(|e| e.chain().time()));
         let session = Session::new(job, key, memory);
-        Ok(Self { config, clock, journal, sampler: Sampler::new(nvml), session, stream: None })
+        knock.send_replace(session.knock());
+        let (sampler, last_words) = (Sampler::start(nvml)?, LastWords::new(&config.termination_log));
+        Ok(Self { config, clock, journal, sampler, session, stream: None, last_words, knock })
     }
 
     async fn happened(&mut self, event: Event) -> anyhow::Result<()> {
@@ -116,6 +127,7 @@ impl<'a> Meter<'a> {
             }
             Event::Message(message) => {
                 let effects = self.session.receive(message, self.clock.now())?;
+                self.knock.send_replace(self.session.knock());
                 self.carry_out(effects).await?;
             }
         }
@@ -132,9 +144,9 @@ impl<'a> Meter<'a> {
     }
 
     async fn report(&mut self) -> anyhow::Result<()> {
-        let gpus =
+        let cards =
             if self.session.nvml_visible() { self.sampler.sample(self.session.gpu_uuids()).await } else { Vec::new() };
-        let effects = self.session.report(self.clock.now(), gpus)?;
+        let effects = self.session.report(self.clock.now(), cards)?;
         self.carry_out(effects).await
     }
 
@@ -169,13 +181,14 @@ impl<'a> Meter<'a> {
         }
     }
 
-    fn write_termination_message(&self) {
+    fn write_termination_message(&mut self) {
         let Some(message) = self.session.termination_message() else { return };
-        let path = &self.config.termination_log;
-        let written = message.to_text().map_err(anyhow::Error::from).and_then(|text| Ok(fs::write(path, text)?));
+        let written =
+            message.to_text().map_err(anyhow::Error::from).and_then(|text| Ok(self.last_words.write(text)?));
         if let Err(error) = written {
             // Reports still reach the operator: no reason to stop metering.
-            tracing::error!(path = %path.display(), %error, "can't write the termination message");
+            let path = self.last_words.path().display();
+            tracing::error!(%path, %error, "can't write the termination message");
         }
     }
 }

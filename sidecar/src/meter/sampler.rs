@@ -1,10 +1,10 @@
-use std::{sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
-use hawser_attestation::GpuSample;
 use nvml_wrapper::Nvml;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
-use crate::cards;
+use super::kept::Kept;
+use crate::cards::{self, Reading};
 
 /// How long NVML may take: a card that fell off the bus can hang a call for good.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -12,36 +12,34 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Reads the job's cards without letting a driver that hangs stop the count.
 #[derive(Debug)]
 pub(crate) struct Sampler {
-    nvml: Option<Arc<Nvml>>,
-    running: Option<JoinHandle<Vec<GpuSample>>>,
+    nvml: Option<Kept<Vec<String>, Vec<Reading>>>,
+    running: Option<oneshot::Receiver<Vec<Reading>>>,
 }
 
 impl Sampler {
-    pub(crate) fn new(nvml: Option<Nvml>) -> Self {
-        Self { nvml: nvml.map(Arc::new), running: None }
+    pub(crate) fn start(nvml: Option<Nvml>) -> io::Result<Self> {
+        let read = |nvml: Nvml| {
+            Kept::start("nvml", move |uuids: Vec<String>| uuids.iter().map(|uuid| cards::sample(&nvml, uuid)).collect())
+        };
+        Ok(Self { nvml: nvml.map(read).transpose()?, running: None })
     }
 
-    /// A sample of each card; empty where NVML is not visible.
-    pub(crate) async fn sample(&mut self, uuids: &[String]) -> Vec<GpuSample> {
-        let Some(nvml) = self.nvml.clone() else { return Vec::new() };
-        let asked = uuids.to_vec();
-        let running = self.running.get_or_insert_with(|| {
-            tokio::task::spawn_blocking(move || asked.iter().map(|uuid| cards::sample(&nvml, uuid)).collect())
-        });
+    /// A sample of each card.
+    pub(crate) async fn sample(&mut self, uuids: &[String]) -> Vec<Reading> {
+        // It was visible when the evidence began, and meter's container was started again since.
+        let Some(nvml) = &self.nvml else { return silent(uuids, "NVML is not visible any more") };
+        let running = self.running.get_or_insert_with(|| nvml.ask(uuids.to_vec()));
         match tokio::time::timeout(PATIENCE, running).await {
             Ok(done) => {
                 self.running = None;
-                done.unwrap_or_else(|error| failed(uuids, &format!("NVML failed: {error}")))
+                done.unwrap_or_else(|_| silent(uuids, "NVML failed: its thread has ended"))
             }
             // The call goes on; what it finds is the next report's sample.
-            Err(_) => failed(uuids, "NVML does not answer"),
+            Err(_) => silent(uuids, "NVML does not answer"),
         }
     }
 }
 
-fn failed(uuids: &[String], why: &str) -> Vec<GpuSample> {
-    uuids
-        .iter()
-        .map(|uuid| GpuSample { uuid: uuid.clone(), error: Some(why.to_owned()), ..GpuSample::default() })
-        .collect()
+fn silent(uuids: &[String], why: &str) -> Vec<Reading> {
+    uuids.iter().map(|uuid| Reading::silent(uuid, why)).collect()
 }

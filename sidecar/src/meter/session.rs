@@ -1,11 +1,13 @@
 //! What meter does next, without clock, files or network: it is told the time and what came, and says what to do.
 
+use std::time::Duration;
+
 use alloy::{
     primitives::B256,
     signers::{SignerSync, local::PrivateKeySigner},
 };
 use hawser_attestation::{
-    GpuSample, GpuSeconds, Header, JobId, Market, Nvml, Report, TerminationMessage, session_proof_hash,
+    GpuSeconds, Header, JobId, Knock, Market, Nvml, Pass, Report, TerminationMessage, session_proof_hash,
 };
 use hawser_proto::attestation::{
     Ack, Directive, Enroll, OperatorMessage, RejectReason, Rejected, Resume, SidecarMessage, directive,
@@ -13,7 +15,11 @@ use hawser_proto::attestation::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use super::evidence::{Evidence, EvidenceError};
+use super::{
+    evidence::{Evidence, EvidenceError},
+    outage::Outages,
+};
+use crate::cards::Reading;
 
 /// So much of the newest time stands in no report but the last: kubelet looks once a second whether a container still runs,
 /// and until its word comes the customer would pay for seconds after the program's end.
@@ -50,7 +56,11 @@ pub(crate) struct Job {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) enrolled: bool,
+    /// What lets this attestor in among strangers.
+    pub(crate) pass: Option<Pass>,
     pub(crate) begin: Option<Timestamp>,
+    /// What of the cards' time does not count.
+    pub(crate) outages: Outages,
     pub(crate) evidence: Option<Evidence>,
 }
 
@@ -95,6 +105,11 @@ impl Session {
         &self.memory
     }
 
+    /// What announces this attestor to the operator.
+    pub(crate) fn knock(&self) -> Option<Knock> {
+        self.memory.pass.map(|pass| Knock { job: self.job.id, attestor: self.key.address(), pass })
+    }
+
     pub(crate) fn gpu_uuids(&self) -> &[String] {
         &self.job.gpu_uuids
     }
@@ -126,7 +141,7 @@ impl Session {
 
     pub(crate) fn receive(&mut self, message: OperatorMessage, now: Timestamp) -> Result<Vec<Effect>, EvidenceError> {
         match message.message {
-            Some(operator_message::Message::Ack(Ack { next_sequence })) => Ok(self.acknowledged(next_sequence, now)),
+            Some(operator_message::Message::Ack(ack)) => Ok(self.acknowledged(&ack, now)),
             Some(operator_message::Message::Rejected(rejected)) => Ok(vec![self.rejected(&rejected)]),
             Some(operator_message::Message::Directive(Directive { directive: Some(directive) })) => {
                 self.directed(directive, now)
@@ -136,8 +151,12 @@ impl Session {
         }
     }
 
-    fn acknowledged(&mut self, next: u64, now: Timestamp) -> Vec<Effect> {
+    fn acknowledged(&mut self, ack: &Ack, now: Timestamp) -> Vec<Effect> {
+        let next = ack.next_sequence;
         self.memory.enrolled = true;
+        if let Ok(pass) = B256::try_from(ack.pass.as_slice()) {
+            self.memory.pass = Some(Pass(pass));
+        }
         self.stream.get_or_insert(Stream { next, since: now });
         if let Some(evidence) = &mut self.memory.evidence {
             evidence.confirmed(next);
@@ -216,14 +235,15 @@ impl Session {
     }
 
     /// Makes a report; the last one where the end is known, or nobody is there who would tell it.
-    pub(crate) fn report(&mut self, now: Timestamp, gpus: Vec<GpuSample>) -> Result<Vec<Effect>, EvidenceError> {
+    pub(crate) fn report(&mut self, now: Timestamp, cards: Vec<Reading>) -> Result<Vec<Effect>, EvidenceError> {
+        if self.memory.evidence.as_ref().is_none_or(|evidence| evidence.chain().finished()) {
+            return Ok(Vec::new());
+        }
         let last = self.last_is_due(now);
+        let gpus = self.memory.outages.read(cards, self.memory.begin, now);
         let gpu_seconds = self.count(now, last);
         let began_at = self.memory.begin;
         let Some(evidence) = &mut self.memory.evidence else { return Ok(Vec::new()) };
-        if evidence.chain().finished() {
-            return Ok(Vec::new());
-        }
         let time = now.max(evidence.chain().time());
         let report = Report { sequence: 0, previous: evidence.chain().root(), time, began_at, gpu_seconds, last, gpus };
         evidence.add(&self.key, report)?;
@@ -269,9 +289,15 @@ impl Session {
         let Some(chain) = self.memory.evidence.as_ref().map(Evidence::chain) else { return GpuSeconds::ZERO };
         let known = [self.stop, self.terminating].into_iter().flatten().fold(now, Timestamp::min);
         let end = if last { known } else { plus(known, -UNSEEN) };
-        let ran = self.memory.begin.and_then(|begin| end.duration_since(begin).try_into().ok()).unwrap_or_default();
-        let used = GpuSeconds::elapsed(self.job.gpus, ran);
+        let used = self.memory.begin.map_or(GpuSeconds::ZERO, |begin| self.used(begin, end));
         chain.header().base_gpu_seconds.saturating_add(used).max(chain.gpu_seconds())
+    }
+
+    /// Time of all cards less that of the dead ones.
+    fn used(&self, begin: Timestamp, end: Timestamp) -> GpuSeconds {
+        let ran = Duration::try_from(end.duration_since(begin)).unwrap_or_default();
+        let lost = Duration::from_millis(self.memory.outages.lost_millis(begin, end));
+        GpuSeconds::elapsed(1, ran.saturating_mul(u32::from(self.job.gpus)).saturating_sub(lost))
     }
 
     fn send_pending(&mut self, effects: &mut Vec<Effect>) {

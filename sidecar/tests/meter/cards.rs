@@ -1,7 +1,8 @@
 //! A node's driver: the NVML double, seen from containers that may open some of its cards.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
 };
 
@@ -45,6 +46,11 @@ impl Driver {
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut State) -> Result<(), StateError>) {
         self.state().update(change).unwrap();
+    }
+
+    /// Also to a container of another user.
+    pub(crate) fn show_to_everybody(&self) {
+        fs::set_permissions(self.root.path(), Permissions::from_mode(0o755)).unwrap();
     }
 
     fn state(&self) -> StateFile {

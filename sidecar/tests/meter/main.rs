@@ -137,15 +137,52 @@ fn probe_refuses_another_number_of_cards_than_the_job_paid_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_card_that_fell_off_the_bus_is_said_in_the_evidence_and_time_goes_on() {
+async fn a_card_that_fell_off_the_bus_is_said_in_the_evidence_and_its_time_does_not_count() {
     let (driver, operator) = (Driver::new(), Operator::start());
     let mut pod = Pod::running(&driver, &operator).await;
+    eventually("use is attested", || operator.vouched() >= GpuSeconds(2)).await;
     driver.change(|state| state.lose(&Gpu::Index(5)));
-    eventually("a sample says that the card is lost", || {
-        operator.has_evidence(pod.attestor()) && verified(&operator, &pod).gpu_samples.iter().any(|gpu| gpu.errors > 0)
-    })
-    .await;
+    let dead = || operator.attestations.dead_cards(&job());
+    eventually("the card is known to be dead", || !dead().is_empty()).await;
+    assert_eq!(dead()[0].uuid, driver.uuids(&[5])[0]);
+    assert!(verified(&operator, &pod).gpu_samples.iter().any(|gpu| gpu.errors > 0));
     let before = operator.vouched();
-    eventually("reports go on", || operator.vouched() > before).await;
+    eventually("the other card counts on", || operator.vouched() > before).await;
+    // The other one too: nothing counts from its last answer on.
+    driver.change(|state| state.lose(&Gpu::Index(3)));
+    eventually("both are known to be dead", || dead().len() == 2).await;
+    let reports = async |more: usize| {
+        let lines = operator.stored(pod.attestor());
+        eventually("reports go on", || operator.stored(pod.attestor()) >= lines + more).await;
+    };
+    // Reports are two seconds behind: these still bring what was used up to the last answer.
+    reports(3).await;
+    let counted = operator.vouched();
+    reports(4).await;
+    assert_eq!(operator.vouched(), counted);
+    assert!(pod.terminate().await.success());
+    assert_eq!(operator.vouched(), counted, "nor does the last report");
+    assert_eq!(operator.attested().unwrap().rejected, 0);
+}
+
+/// A tenant in the pod can take every pid that is left of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn meter_needs_no_thread_that_it_does_not_have_from_its_start_on() {
+    let (driver, mut operator) = (Driver::new(), Operator::start());
+    // Longer than a pool of threads keeps an idle one: what is to be had only from a pool is gone by the next report.
+    let mut pod = Pod::reporting_every(11, &driver, &operator);
+    pod.probe().unwrap();
+    pod.run(&operator).await;
+    pod.take_every_pid();
+    let before = pod.threads();
+    eventually("a report is stored", || operator.stored(pod.attestor()) >= 2).await;
+    operator.stop().await;
+    operator.start_again();
+    eventually("meter has reconnected", || operator.attestations.heard(&job()).is_some_and(|heard| heard.connected))
+        .await;
+    assert_eq!(pod.threads(), before);
+    operator.end();
+    eventually("the last report is there", || operator.attested().is_some_and(|a| a.finished)).await;
+    assert_eq!(pod.threads(), before);
     assert!(pod.terminate().await.success());
 }

@@ -170,6 +170,7 @@ fn expected() -> ExpectedJob {
             name: "job-1".to_owned(),
             uid: "uid-1".to_owned(),
             service_account: "hawser-job".to_owned(),
+            addresses: Vec::new(),
         }),
         gpus: 2,
         started: None,

@@ -1,7 +1,8 @@
 //! A pod's volumes and environment, and the sidecar's processes in it.
 
 use std::{
-    fs,
+    fs, io,
+    os::unix::{fs::chown, process::CommandExt},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -13,7 +14,7 @@ use alloy::{
 };
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::Pid,
+    unistd::{Pid, getuid},
 };
 use tokio::time::{Instant, sleep};
 
@@ -39,7 +40,13 @@ pub(crate) struct Pod {
     probe_sees: Option<View>,
     meter_sees: Option<View>,
     meter: Option<Child>,
+    interval: u32,
+    /// Whose process meter is, where the test may choose.
+    user: Option<u32>,
 }
+
+/// Nobody else on the machine, so that a limit of its processes is one of meter's threads.
+const METERS_OWN: u32 = 61_713;
 
 impl Pod {
     pub(crate) fn new(operator: &Operator, probe_sees: View, meter_sees: View) -> Self {
@@ -67,6 +74,42 @@ impl Pod {
         pod
     }
 
+    /// One whose meter has a user of its own, and reports so often.
+    pub(crate) fn reporting_every(interval: u32, driver: &Driver, operator: &Operator) -> Self {
+        let mut pod = Self::new(operator, driver.view(&[3, 5]), driver.view(&[0, 1, 2, 3, 4, 5, 6, 7]));
+        pod.interval = interval;
+        // Root's processes have no limit.
+        if getuid().is_root() {
+            pod.user = Some(METERS_OWN);
+            driver.show_to_everybody();
+            // Where cargo builds is not everybody's to read.
+            fs::copy(env!("CARGO_BIN_EXE_hawser-sidecar"), pod.volume("hawser-sidecar")).unwrap();
+            for path in ["", "gpus", "key", "identity", "identity/ca.crt", "identity/token", "hawser-sidecar"] {
+                chown(pod.volume(path), Some(METERS_OWN), Some(METERS_OWN)).unwrap();
+            }
+        }
+        pod
+    }
+
+    /// From now on meter's user has as many processes and threads as it may have.
+    pub(crate) fn take_every_pid(&self) {
+        let pid = self.meter.as_ref().unwrap().id().to_string();
+        let mut prlimit = Command::new("prlimit");
+        if let Some(user) = self.user {
+            prlimit.uid(user).gid(user);
+        }
+        assert!(prlimit.args(["--nproc=1:1", "--pid", &pid]).status().unwrap().success());
+    }
+
+    /// meter's threads, by their ids.
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let tasks = format!("/proc/{}/task", self.meter.as_ref().unwrap().id());
+        let name = |task: io::Result<fs::DirEntry>| task.unwrap().file_name().into_string().unwrap();
+        let mut threads: Vec<_> = fs::read_dir(tasks).unwrap().map(name).collect();
+        threads.sort();
+        threads
+    }
+
     pub(crate) async fn run(&mut self, operator: &Operator) {
         self.start_meter();
         eventually("the attestor enrols", || operator.attested().is_some()).await;
@@ -81,7 +124,7 @@ impl Pod {
             fs::create_dir(volumes.path().join(name)).unwrap();
         }
         fs::write(volumes.path().join("identity/token"), TOKEN).unwrap();
-        Self { volumes, operator_url, probe_sees, meter_sees, meter: None }
+        Self { volumes, operator_url, probe_sees, meter_sees, meter: None, interval: 1, user: None }
     }
 
     fn volume(&self, path: &str) -> PathBuf {
@@ -89,7 +132,9 @@ impl Pod {
     }
 
     fn sidecar(&self, subcommand: &str, sees: Option<&View>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hawser-sidecar"));
+        let own = self.volume("hawser-sidecar");
+        let built = || PathBuf::from(env!("CARGO_BIN_EXE_hawser-sidecar"));
+        let mut command = Command::new(if own.exists() { own } else { built() });
         command
             .arg(subcommand)
             .env_clear()
@@ -98,7 +143,7 @@ impl Pod {
             .env("HAWSER_GPUS", "2")
             .env("HAWSER_CHAIN_ID", market().chain_id.to_string())
             .env("HAWSER_MARKET", market().address.to_string())
-            .env("HAWSER_REPORT_INTERVAL_SECONDS", "1")
+            .env("HAWSER_REPORT_INTERVAL_SECONDS", self.interval.to_string())
             .env("HAWSER_GPU_DIR", self.volume("gpus"))
             .env("HAWSER_KEY_DIR", self.volume("key"))
             .env("HAWSER_IDENTITY_DIR", self.volume("identity"))
@@ -117,6 +162,9 @@ impl Pod {
 
     pub(crate) fn start_meter(&mut self) {
         let mut command = self.sidecar("meter", self.meter_sees.as_ref());
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         self.meter = Some(command.stdin(Stdio::null()).spawn().unwrap());
     }
 

@@ -73,15 +73,23 @@ pub(crate) async fn hear_last_words(mut seen: Observed, context: &Context) -> Ob
         return seen;
     }
     let finished = seen.attested.as_ref().is_some_and(|a| a.finished);
-    let words = seen.pod.as_ref().filter(|p| p.held && p.meter_over).and_then(|p| p.last_words.clone());
-    if let Some(words) = words.filter(|_| !finished) {
-        let job = job_ref(&seen.job);
+    let pod = seen.pod.as_ref().filter(|pod| pod.held && !finished);
+    let job = job_ref(&seen.job);
+    if let Some(words) = pod.filter(|pod| !pod.meter_over).and_then(|pod| pod.last_words.as_deref()) {
+        // It was started again, or will be: kubelet forgets these words at its next end.
+        if let Err(refusal) = context.attestations.read_earlier_message(&job, words).await {
+            tracing::info!(%job, %refusal, "what the job's meter left at an earlier end brings no voucher");
+        }
+        seen.attested = context.attestations.attested(&job);
+        return seen;
+    }
+    if let Some(words) = pod.and_then(|pod| pod.last_words.clone()) {
         match context.attestations.read_termination_message(&job, &words).await {
             Ok(_) => {}
             // Looked at again later; the pod keeps it meanwhile, and what is known already can be claimed.
             Err(refusal) if refusal.reason == RejectReason::Unavailable => seen.unheard = Some(refusal.to_string()),
             Err(refusal) => {
-                tracing::warn!(%job, %refusal, "the termination message of the job's meter was refused");
+                tracing::warn!(%job, %refusal, "the termination message of the job's meter brings no voucher");
             }
         }
         seen.attested = context.attestations.attested(&job);

@@ -22,6 +22,7 @@ pub(crate) fn expected(seen: &Observed, job: JobRef) -> ExpectedJob {
             name: pod.name.clone(),
             uid: pod.uid.clone(),
             service_account: SERVICE_ACCOUNT.to_owned(),
+            addresses: pod.addresses.clone(),
         }),
         gpus: u16::try_from(seen.job.spec.workload.gpus).unwrap_or(u16::MAX),
         begin: started.and_then(|started| begin(seen, started.at)),

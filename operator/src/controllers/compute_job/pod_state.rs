@@ -1,9 +1,12 @@
 //! What a pod's status says about a job.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
 use super::build::{CUSTOMER, METER, POD_FINALIZER, PROBE};
+use super::voucher;
 
 /// A job's pod as it stands.
 #[expect(clippy::struct_excessive_bools, reason = "five facts that are independent of each other")]
@@ -12,6 +15,8 @@ pub(crate) struct PodState {
     pub name: String,
     pub uid: String,
     pub node: Option<String>,
+    /// Its addresses, once it has some.
+    pub addresses: Vec<IpAddr>,
     /// Why it has no node, in the scheduler's words.
     pub unschedulable: Option<String>,
     /// When it must be gone, if it is being deleted.
@@ -25,7 +30,7 @@ pub(crate) struct PodState {
     /// A container runs at this moment, by what kubelet last said.
     pub running: bool,
     pub customer: Container,
-    /// What meter wrote at its end.
+    /// What meter left at its newest end, or at the one before where that holds the newer voucher.
     pub last_words: Option<String>,
     /// meter's startupProbe has passed: from then on kubelet pulls the customer's image.
     pub meter_ready: bool,
@@ -76,6 +81,7 @@ pub(crate) fn read(pod: &Pod) -> PodState {
     PodState {
         name: meta.name.clone().unwrap_or_default(),
         uid: meta.uid.clone().unwrap_or_default(),
+        addresses: status.pod_ips.iter().flatten().filter_map(|ip| ip.ip.parse().ok()).collect(),
         node: pod.spec.as_ref().and_then(|s| s.node_name.clone()).filter(|n| !n.is_empty()),
         unschedulable: condition("PodScheduled")
             .filter(|c| c.status == "False")
@@ -90,7 +96,7 @@ pub(crate) fn read(pod: &Pod) -> PodState {
         meter_ready: init.iter().any(|c| c.name == METER && c.started == Some(true)),
         // A sidecar is restarted while the pod lives; its end counts once the pod or the customer's container is over.
         meter_over: meter.is_some() && (over || customer.ended.is_some() || meta.deletion_timestamp.is_some()),
-        last_words: meter.and_then(|t| t.message.clone()).filter(|m| !m.trim().is_empty()),
+        last_words: init.iter().find(|c| c.name == METER).and_then(voucher::left),
         customer,
         failure,
     }
@@ -195,6 +201,13 @@ mod tests {
         let over = pod(json!({}), json!({"phase": "Succeeded", "initContainerStatuses": meter}));
         assert!(over.meter_over);
         assert_eq!(over.last_words.as_deref(), Some("v"));
+    }
+
+    #[test]
+    fn a_pods_addresses_of_both_families_are_read() {
+        let both = pod(json!({}), json!({"podIPs": [{"ip": "10.0.0.7"}, {"ip": "fd00::7"}]}));
+        assert_eq!(both.addresses, ["10.0.0.7".parse::<IpAddr>().unwrap(), "fd00::7".parse().unwrap()]);
+        assert_eq!(pod(json!({}), json!({"phase": "Pending"})).addresses, Vec::<IpAddr>::new());
     }
 
     #[test]
