@@ -5,6 +5,8 @@ use futures::TryStreamExt;
 use hawser_attestation::{Chain, JobId, Line, ParseLineError, evidence_path, evidence_prefix};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 
+use crate::fence::{Fence, NotLeading};
+
 /// A file of evidence is closed when the next line would make it longer, in bytes. The open one is written anew at
 /// each report, so this is what a report costs at most.
 const MAX_FILE_BYTES: usize = 128 * 1024;
@@ -15,6 +17,7 @@ pub struct EvidenceStore {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     public_url: String,
+    fence: Fence,
 }
 
 /// Why the evidence store can't be used.
@@ -31,6 +34,9 @@ pub enum EvidenceStoreError {
     /// The store refused, or could not be reached.
     #[error("evidence store: {0}")]
     Store(#[from] object_store::Error),
+    /// Another replica stores it now.
+    #[error("evidence store: {0}")]
+    NotLeading(#[from] NotLeading),
     /// What lies there is not what was stored.
     #[error("evidence {path} was changed in the store: {error}")]
     Changed {
@@ -56,7 +62,13 @@ impl EvidenceStore {
 
     /// A store that is already open.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path, public_url: &str) -> Self {
-        Self { store, prefix, public_url: public_url.trim_end_matches('/').to_owned() }
+        Self { store, prefix, public_url: public_url.trim_end_matches('/').to_owned(), fence: Fence::always() }
+    }
+
+    /// The same among replicas: nothing is stored unless `fence` is open.
+    #[must_use]
+    pub fn fenced(self, fence: Fence) -> Self {
+        Self { fence, ..self }
     }
 
     /// Where a customer reads the evidence of a job: `<this>/<attestor>/<000000>.jsonl`.
@@ -81,7 +93,8 @@ impl EvidenceStore {
 
     pub(super) async fn write(&self, job: JobId, attestor: Address, file: &File) -> Result<(), EvidenceStoreError> {
         let path = self.path(&evidence_path(job, attestor, file.index));
-        self.store.put(&path, file.bytes.clone().into()).await?;
+        // Also its retries: the next leader may have written more since.
+        self.fence.hold(self.store.put(&path, file.bytes.clone().into())).await??;
         Ok(())
     }
 
