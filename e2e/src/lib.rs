@@ -15,6 +15,7 @@ pub mod hostile;
 pub mod network;
 pub mod operator;
 pub mod order;
+pub mod relay;
 pub mod reorg;
 pub mod report;
 pub mod run;
