@@ -162,7 +162,8 @@ async fn lead(
 ) -> anyhow::Result<()> {
     health.enter(Phase::Leading);
     metrics.leading(true);
-    let ensured = tls::ensure(client.clone(), &config.namespace, &config.attestation_host());
+    let host = config.attestation_host();
+    let ensured = tls::ensure(client.clone(), &config.namespace, &host);
     let Some(certificates) = shutdown.run_until_cancelled(ensured).await.transpose()? else { return Ok(()) };
     let evidence = EvidenceStore::open(&config.evidence_url, &config.evidence_public_url)?.fenced(fence.clone());
     let attestations = Attestations::new(evidence);
