@@ -84,8 +84,9 @@ async fn operate(config: Config) -> anyhow::Result<()> {
             led?;
         }
     }
-    if let Ok(served) = tokio::time::timeout(WIND_UP, served).await {
-        served??;
+    // It ends before this process only where it failed.
+    if served.is_finished() {
+        served.await??;
     }
     info!("stopped");
     Ok(())

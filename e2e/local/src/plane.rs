@@ -34,7 +34,7 @@ pub struct Plane {
     state: Layout,
     address: SocketAddr,
     // Dropped in this order.
-    _api_server: Process,
+    api_server: Process,
     _etcd: Process,
     directory: TempDir,
 }
@@ -99,7 +99,7 @@ impl Plane {
                 .args(["--unsafe-no-fsync", "--logger=zap", "--log-level=warn"]),
         )?;
         let mut plane = Self {
-            _api_server: api_server(&state, &pki, &kubernetes.binary("kube-apiserver"), &etcd_url, secure)?,
+            api_server: api_server(&state, &pki, &kubernetes.binary("kube-apiserver"), &etcd_url, secure)?,
             state,
             address,
             _etcd: etcd,
@@ -107,7 +107,7 @@ impl Plane {
         };
         let kubeconfig = plane.kubeconfig("administrator", address)?;
         let ready = poll(PATIENCE, LOOK, || {
-            if let Some(status) = plane._api_server.0.try_wait()? {
+            if let Some(status) = plane.api_server.0.try_wait()? {
                 bail!("kube-apiserver ended with {status}\n{}", plane.log("kube-apiserver"));
             }
             let mut look = Command::new(kubernetes.binary("kubectl"));
