@@ -16,7 +16,7 @@ pub(crate) const SYSTEM: &str = "hawser-system";
 /// Where the offers are.
 const OFFERS: &str = "offers";
 /// What a start may take on a loaded machine.
-pub(crate) const START: Duration = Duration::from_secs(60);
+pub(crate) const START: Duration = Duration::from_mins(1);
 
 /// A control plane with what an operator needs, and no way to it but the tests' own.
 pub(crate) struct Scene {
