@@ -41,7 +41,7 @@ async fn main() -> ExitCode {
     // One TLS provider for all connections; a second call could only come from a second provider in this program.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // Not returned from here: that would wait for what still runs on threads of its own, as the look-up of a name does.
-    match operate(config).await {
+    match Box::pin(operate(config)).await {
         Ok(()) => std::process::exit(0),
         Err(failure) => {
             error!("{failure:#}");
