@@ -18,6 +18,7 @@ pub mod network;
 mod node;
 pub mod operator;
 pub mod order;
+pub mod relay;
 pub mod reorg;
 pub mod report;
 pub mod run;

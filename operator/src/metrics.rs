@@ -83,6 +83,7 @@ pub struct Metrics {
     /// The labels under which each offer stands, by namespace and name.
     offers: Arc<Mutex<HashMap<(String, String), OfferLabels>>>,
     leading: Number,
+    outdated: Number,
 }
 
 impl Default for Metrics {
@@ -154,6 +155,12 @@ impl Default for Metrics {
         registry.register("leading", "1 while this replica holds the lease", leading.clone());
         let attestation = Measures::default();
         attestation.register(&mut registry);
+        let outdated = Gauge::default();
+        registry.register(
+            "definitions_outdated",
+            "1 while this replica waits for newer custom resource definitions",
+            outdated.clone(),
+        );
         Self {
             attestation,
             registry: Arc::new(registry),
@@ -176,6 +183,7 @@ impl Default for Metrics {
             offer_claimed,
             offers: Arc::default(),
             leading,
+            outdated,
         }
     }
 }
@@ -277,6 +285,11 @@ impl Metrics {
     /// Whether this replica leads.
     pub fn leading(&self, leads: bool) {
         self.leading.set(i64::from(leads));
+    }
+
+    /// Whether this replica waits for newer custom resource definitions.
+    pub fn outdated(&self, waits: bool) {
+        self.outdated.set(i64::from(waits));
     }
 
     /// In the `OpenMetrics` text format.

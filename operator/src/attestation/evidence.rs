@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 
 use super::measure::Measures;
+use crate::fence::{Fence, NotLeading};
 
 /// A file of evidence is closed when the next line would make it longer, in bytes. The open one is written anew each
 /// time, so this is what a write costs at most.
@@ -18,6 +19,7 @@ pub struct EvidenceStore {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     public_url: String,
+    fence: Fence,
     health: Arc<Mutex<StoreHealth>>,
     measures: Measures,
 }
@@ -70,6 +72,9 @@ pub enum EvidenceStoreError {
     /// The store refused, or could not be reached.
     #[error("evidence store: {0}")]
     Store(#[from] object_store::Error),
+    /// Another replica stores it now.
+    #[error("evidence store: {0}")]
+    NotLeading(#[from] NotLeading),
     /// What lies there is not what was stored.
     #[error("evidence {path} was changed in the store: {error}")]
     Changed {
@@ -96,7 +101,14 @@ impl EvidenceStore {
     /// A store that is already open.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: Path, public_url: &str) -> Self {
         let public_url = public_url.trim_end_matches('/').to_owned();
-        Self { store, prefix, public_url, health: Arc::default(), measures: Measures::default() }
+        let (fence, health, measures) = (Fence::always(), Arc::default(), Measures::default());
+        Self { store, prefix, public_url, fence, health, measures }
+    }
+
+    /// The same among replicas: nothing is stored unless `fence` is open.
+    #[must_use]
+    pub fn fenced(self, fence: Fence) -> Self {
+        Self { fence, ..self }
     }
 
     pub(super) fn measured(self, measures: Measures) -> Self {
@@ -124,7 +136,9 @@ impl EvidenceStore {
                 self.measures.failed();
             }
             // What is wrong with one job's evidence says nothing of the store.
-            Err(EvidenceStoreError::Changed { .. } | EvidenceStoreError::Url { .. }) => {}
+            Err(
+                EvidenceStoreError::Changed { .. } | EvidenceStoreError::Url { .. } | EvidenceStoreError::NotLeading(_),
+            ) => {}
         }
         self.measures.failing_since(health.failing.as_ref().map(|failing| failing.since));
     }
@@ -159,7 +173,8 @@ impl EvidenceStore {
     pub(super) async fn write(&self, job: JobId, attestor: Address, file: &File) -> Result<(), EvidenceStoreError> {
         let path = self.path(&evidence_path(job, attestor, file.index));
         let began = Timestamp::now();
-        let written = self.store.put(&path, file.bytes.clone().into()).await;
+        // Also its retries: the next leader may have written more since.
+        let written = self.fence.hold(self.store.put(&path, file.bytes.clone().into())).await?;
         let written = written.map(|_| ()).map_err(EvidenceStoreError::from);
         self.note(began, true, &written);
         written

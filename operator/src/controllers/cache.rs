@@ -14,6 +14,8 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::kubernetes;
+
 /// Changes that a slow controller may miss; it looks at everything again now and then anyway.
 const CHANGES: usize = 4096;
 
@@ -36,8 +38,8 @@ where
         let changed = broadcast::Sender::new(CHANGES);
         let (all_listed, listed) = watch::channel(false);
         let news = changed.clone();
-        let stream = watcher(Api::<K>::all(client), watcher::Config::default())
-            .default_backoff()
+        let stream = watcher(Api::<K>::all(client), kubernetes::watching())
+            .backoff(kubernetes::again())
             .modify(move |object| {
                 object.managed_fields_mut().clear();
                 prune(object);

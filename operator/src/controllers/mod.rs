@@ -16,7 +16,7 @@ mod status;
 
 pub(crate) use context::Context;
 pub(crate) use error::{Error, Tried};
-pub use run::{StartError, run};
+pub use run::{StartError, Warm, run};
 
 /// Finalizer of a `ComputeJob`: what is owed is claimed and the job closed on chain.
 pub(crate) const JOB_FINALIZER: &str = "hawser.dev/settlement";

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use crate::fence::Fence;
 use crate::metrics::Metrics;
 use crate::network::{ActKey, ActState, Network, NetworkSpec, Order, Past, SpecError, Wallet};
 
@@ -24,6 +25,7 @@ struct Inner {
     tasks: TaskTracker,
     metrics: Metrics,
     cancel: CancellationToken,
+    fence: Fence,
 }
 
 struct Running {
@@ -61,13 +63,14 @@ impl Inner {
 }
 
 impl Networks {
-    pub(crate) fn new(metrics: Metrics, cancel: CancellationToken) -> Self {
+    pub(crate) fn new(metrics: Metrics, fence: Fence, cancel: CancellationToken) -> Self {
         Self(Arc::new(Inner {
             metrics,
             running: RwLock::default(),
             acts: broadcast::Sender::new(4096),
             tasks: TaskTracker::new(),
             cancel,
+            fence,
         }))
     }
 
@@ -117,7 +120,7 @@ impl Networks {
         // One sender a wallet: the earlier network has sent its last transaction before the next one starts.
         self.stop(name).await;
         let cancel = self.0.cancel.child_token();
-        let network = Network::start(spec, wallet, &past, cancel.clone())?;
+        let network = Network::start_fenced(spec, wallet, &past, cancel.clone(), self.0.fence.clone())?;
         let sink = sink(network.clone());
         let orders = network.clone();
         self.0.tasks.spawn(async move { orders.watch_orders(past.cursor, sink).await });

@@ -4,13 +4,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Config as Pace, Controller};
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -25,6 +25,9 @@ use super::networks::Networks;
 use super::{Context, compute_job, depin_network, gpu_offer};
 use crate::attestation::Attestations;
 use crate::config::Config;
+use crate::fence::Fence;
+use crate::health::Work;
+use crate::kubernetes::{again, watching};
 use crate::metrics::Metrics;
 
 /// Why the controllers can't be started.
@@ -41,32 +44,67 @@ pub enum StartError {
 /// Several jobs of many are looked at side by side.
 const CONCURRENT_JOBS: u16 = 64;
 
-/// Runs the three controllers until `cancel`, then stops the networks: returns when the last transaction is sent.
+/// What a replica has at hand before it leads, so that it can lead at once.
+pub struct Warm {
+    client: Client,
+    fence: Fence,
+    work: Work,
+    cancel: CancellationToken,
+    jobs: Cache<DeserializeGuard<ComputeJob>>,
+    offers: Cache<DeserializeGuard<GpuOffer>>,
+    pods: Cache<Pod>,
+    nodes: Cache<Node>,
+}
+
+impl std::fmt::Debug for Warm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Warm").finish_non_exhaustive()
+    }
+}
+
+impl Warm {
+    /// Begins to watch, until `cancel`. Reads alone: nothing is written.
+    pub fn start(client: Client, fence: Fence, work: Work, cancel: CancellationToken) -> Self {
+        Self {
+            jobs: Cache::start(client.clone(), |_| (), cancel.clone()),
+            offers: Cache::start(client.clone(), |_| (), cancel.clone()),
+            pods: Cache::start(client.clone(), prune_pod, cancel.clone()),
+            nodes: Cache::start(client.clone(), prune_node, cancel.clone()),
+            client,
+            fence,
+            work,
+            cancel,
+        }
+    }
+
+    /// Waits until everything was listed once; false where `cancel` came first.
+    pub async fn listed(&self) -> bool {
+        self.jobs.listed().await && self.offers.listed().await && self.pods.listed().await && self.nodes.listed().await
+    }
+}
+
+/// Runs the three controllers until the token given to [`Warm::start`] is cancelled, then stops the networks: returns when
+/// the last transaction is sent.
 ///
 /// # Errors
 /// Where the cluster can't be read at the start.
 pub async fn run(
-    client: Client,
+    warm: Warm,
     config: Config,
     attestation_ca: String,
     attestations: Attestations,
     metrics: Metrics,
-    cancel: CancellationToken,
 ) -> Result<(), StartError> {
+    let Warm { client, fence, work, cancel, jobs: all_jobs, offers: all_offers, pods, nodes } = warm;
     let cluster = cluster_id(&client).await?;
-    let jobs: Controller<DeserializeGuard<ComputeJob>> =
-        Controller::new(Api::all(client.clone()), watcher::Config::default());
-    let offers: Controller<DeserializeGuard<GpuOffer>> =
-        Controller::new(Api::all(client.clone()), watcher::Config::default());
-    let networks: Controller<DeserializeGuard<DepinNetwork>> =
-        Controller::new(Api::all(client.clone()), watcher::Config::default());
-    let pods = Cache::start(client.clone(), prune_pod, cancel.clone());
-    let nodes = Cache::start(client.clone(), prune_node, cancel.clone());
+    let jobs: Controller<DeserializeGuard<ComputeJob>> = Controller::new(Api::all(client.clone()), watching());
+    let offers: Controller<DeserializeGuard<GpuOffer>> = Controller::new(Api::all(client.clone()), watching());
+    let networks: Controller<DeserializeGuard<DepinNetwork>> = Controller::new(Api::all(client.clone()), watching());
     let context = Arc::new(Context {
         events: Events::new(client.clone(), &config.pod_name),
-        networks: Networks::new(metrics.clone(), cancel.clone()),
-        jobs: Cache::start(client.clone(), |_| (), cancel.clone()),
-        offers: Cache::start(client.clone(), |_| (), cancel.clone()),
+        networks: Networks::new(metrics.clone(), fence, cancel.clone()),
+        jobs: all_jobs,
+        offers: all_offers,
         cluster_network: ClusterNetwork::new(client.clone()),
         memory: Memory::default(),
         granted: Granted::default(),
@@ -81,9 +119,9 @@ pub async fn run(
     });
     info!("controllers start");
     tokio::join!(
-        run_jobs(jobs, &context, stop(&cancel)),
-        run_offers(offers, &context, stop(&cancel)),
-        run_networks(networks, &context, stop(&cancel)),
+        run_jobs(jobs.trigger_backoff(again()), &context, &work, stop(&cancel)),
+        run_offers(offers.trigger_backoff(again()), &context, &work, stop(&cancel)),
+        run_networks(networks.trigger_backoff(again()), &context, &work, stop(&cancel)),
     );
     context.networks.stopped().await;
     info!("controllers stopped");
@@ -93,6 +131,7 @@ pub async fn run(
 async fn run_jobs(
     controller: Controller<DeserializeGuard<ComputeJob>>,
     context: &Arc<Context>,
+    work: &Work,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     // A job's pod has the job's name.
@@ -109,7 +148,7 @@ async fn run_jobs(
         .reconcile_on(attested)
         .reconcile_on(acts)
         .graceful_shutdown_on(stop)
-        .run(compute_job::reconcile, compute_job::failed, Arc::clone(context))
+        .run(noted(work, "ComputeJob", compute_job::reconcile), compute_job::failed, Arc::clone(context))
         .for_each(|_| std::future::ready(()))
         .await;
 }
@@ -117,6 +156,7 @@ async fn run_jobs(
 async fn run_offers(
     controller: Controller<DeserializeGuard<GpuOffer>>,
     context: &Arc<Context>,
+    work: &Work,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let pods = context.pods.changes().map(|_| ());
@@ -139,7 +179,7 @@ async fn run_offers(
         .reconcile_all_on(jobs)
         .reconcile_on(acts)
         .graceful_shutdown_on(stop)
-        .run(gpu_offer::reconcile, gpu_offer::failed, Arc::clone(context))
+        .run(noted(work, "GpuOffer", gpu_offer::reconcile), gpu_offer::failed, Arc::clone(context))
         .for_each(|_| std::future::ready(()))
         .await;
 }
@@ -147,13 +187,30 @@ async fn run_offers(
 async fn run_networks(
     controller: Controller<DeserializeGuard<DepinNetwork>>,
     context: &Arc<Context>,
+    work: &Work,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     controller
         .graceful_shutdown_on(stop)
-        .run(depin_network::reconcile, depin_network::failed, Arc::clone(context))
+        .run(noted(work, "DepinNetwork", depin_network::reconcile), depin_network::failed, Arc::clone(context))
         .for_each(|_| std::future::ready(()))
         .await;
+}
+
+/// A reconcile that is written down while it runs.
+fn noted<K, F>(
+    work: &Work,
+    kind: &'static str,
+    reconcile: fn(Arc<K>, Arc<Context>) -> F,
+) -> impl FnMut(Arc<K>, Arc<Context>) -> BoxFuture<'static, F::Output>
+where
+    F: Future + Send + 'static,
+{
+    let work = work.clone();
+    move |object, context| {
+        let busy = work.begin(kind);
+        reconcile(object, context).inspect(move |_| drop(busy)).boxed()
+    }
 }
 
 fn stop(cancel: &CancellationToken) -> impl Future<Output = ()> + Send + Sync + 'static {

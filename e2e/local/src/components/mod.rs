@@ -23,7 +23,7 @@ pub(crate) use etcd::etcd;
 pub(crate) use netpol::{netpol, queue_connections};
 pub(crate) use node::{kube_proxy, kubelet, write_configuration as write_node_configuration};
 pub(crate) use services::{anvil, registry, s3, write_registry_configuration};
-pub(crate) use tools::{Tools, link};
+pub(crate) use tools::{Tools, control_plane, link};
 pub use tools::{geth, helm, kubeconform};
 
 /// The only node.

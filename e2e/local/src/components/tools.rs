@@ -120,6 +120,11 @@ pub fn helm(layout: &Layout) -> Result<PathBuf> {
     Ok(go::build(layout, &HELM)?.binary("helm"))
 }
 
+/// etcd and Kubernetes, built if need be: all that a control plane without nodes takes.
+pub(crate) fn control_plane(layout: &Layout) -> Result<(Built, Built)> {
+    Ok((go::build(layout, &ETCD)?, go::build(layout, &KUBERNETES)?))
+}
+
 /// kubeconform, built if need be.
 pub fn kubeconform(layout: &Layout) -> Result<PathBuf> {
     Ok(go::build(layout, &KUBECONFORM)?.binary("kubeconform"))

@@ -37,6 +37,7 @@ use super::{
     Act, ActKey, ActState, ChainJob, ChainOffer, Connection, Cursor, Disconnected, NetworkError, NetworkSpec, Observed,
     Order, Past, SpecError, Token, ledger::Ledger,
 };
+use crate::fence::Fence;
 use connect::Chain;
 
 pub use wallet::{AwsKeys, KmsKey, KmsSpec, RemoteSigner, Wallet, WalletError, WalletKey};
@@ -59,6 +60,8 @@ struct Inner {
     requested: Notify,
     changes: broadcast::Sender<ActKey>,
     cancel: CancellationToken,
+    /// Nothing is sent without the lease.
+    fence: Fence,
     /// Set once nothing of the network runs any more.
     stopped: CancellationToken,
 }
@@ -102,6 +105,17 @@ impl Network {
     ///
     /// Only one operator may run this for a wallet: hold the lease. Needs a tokio runtime.
     pub fn start(spec: NetworkSpec, wallet: Wallet, past: &Past, cancel: CancellationToken) -> Result<Self, SpecError> {
+        Self::start_fenced(spec, wallet, past, cancel, Fence::always())
+    }
+
+    /// The same among replicas: nothing is sent unless `fence` is open.
+    pub fn start_fenced(
+        spec: NetworkSpec,
+        wallet: Wallet,
+        past: &Past,
+        cancel: CancellationToken,
+        fence: Fence,
+    ) -> Result<Self, SpecError> {
         let chain = Chain::new(&spec).map_err(|error| SpecError {
             field: "spec.evm.rpcUrls",
             value: error.to_string(),
@@ -132,6 +146,7 @@ impl Network {
             requested: Notify::new(),
             changes: broadcast::Sender::new(ACT_CHANGES),
             cancel,
+            fence,
             stopped: CancellationToken::new(),
         }));
         tokio::spawn(live(Arc::clone(&network.0)));

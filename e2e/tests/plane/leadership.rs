@@ -1,0 +1,111 @@
+//! Two replicas, of which one leads.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use hawser_e2e::wait;
+use jiff::Timestamp;
+use nix::sys::signal::Signal;
+
+use crate::replica::Replica;
+use crate::scene::{START, SYSTEM, Scene};
+
+const HAND_OVER: Duration = Duration::from_secs(10);
+const TAKE_OVER: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn a_leader_that_stops_hands_over_and_one_that_dies_is_replaced() -> Result<()> {
+    let scene = Scene::new().await?;
+    let server = scene.plane.address();
+    for pod in ["one", "two", "three"] {
+        scene.pod(pod).await?;
+    }
+    let mut one = Replica::start(&scene.plane, SYSTEM, "one", server)?;
+    one.says("leading", START).await?;
+    is_marked(&scene, "one").await?;
+    let two = Replica::start(&scene.plane, SYSTEM, "two", server)?;
+    two.says("standing by", START).await?;
+    scene.work_is_done("offer", 1, START).await.with_context(|| one.tail())?;
+
+    let began = Instant::now();
+    one.signal(Signal::SIGTERM)?;
+    two.says("leading", HAND_OVER).await?;
+    is_marked(&scene, "two").await?;
+    println!("handed over within {:.1?}", began.elapsed());
+    let (status, _) = one.ended(HAND_OVER).await?;
+    ensure!(status.success(), "it ended with {status}\n{}", one.tail());
+    scene.work_is_done("offer", 2, HAND_OVER).await.with_context(|| two.tail())?;
+
+    let three = Replica::start(&scene.plane, SYSTEM, "three", server)?;
+    three.says("standing by", START).await?;
+    let began = Instant::now();
+    two.signal(Signal::SIGKILL)?;
+    three.says("leading", TAKE_OVER).await?;
+    is_marked(&scene, "three").await?;
+    println!("taken over within {:.1?} of a crash", began.elapsed());
+    scene.work_is_done("offer", 3, HAND_OVER).await.with_context(|| three.tail())?;
+    Ok(())
+}
+
+/// The Service leads to this pod, and to no other.
+async fn is_marked(scene: &Scene, pod: &str) -> Result<()> {
+    wait::until("the leader's pod is marked", HAND_OVER, async || {
+        let marked = scene.marked().await?;
+        Ok(if marked == [pod] { Ok(()) } else { Err(format!("{marked:?}")) })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_leader_that_slept_through_its_lease_writes_nothing_when_it_wakes_up() -> Result<()> {
+    let scene = Scene::new().await?;
+    let server = scene.plane.address();
+    let mut one = Replica::start(&scene.plane, SYSTEM, "one", server)?;
+    one.says("leading", START).await?;
+    let two = Replica::start(&scene.plane, SYSTEM, "two", server)?;
+    two.says("standing by", START).await?;
+    // It falls asleep over work, and wakes up over more.
+    let mut price = 0;
+    let mut busy = async || -> Result<()> {
+        for offer in ["a", "b", "c", "d"] {
+            price += 1;
+            scene.price(offer, price).await?;
+        }
+        Ok(())
+    };
+    for _ in 0..20 {
+        busy().await?;
+    }
+    one.signal(Signal::SIGSTOP)?;
+    busy().await?;
+    let took = two.says("leading", Duration::from_secs(30)).await?;
+    println!("taken over within {took:.1?} of the leader's falling asleep");
+    for _ in 0..5 {
+        busy().await?;
+    }
+    scene.work_is_done("e", 1, HAND_OVER).await.with_context(|| two.tail())?;
+
+    let woken = Timestamp::now();
+    one.signal(Signal::SIGCONT)?;
+    for _ in 0..5 {
+        busy().await?;
+    }
+    let (status, took) = one.ended(HAND_OVER).await?;
+    println!("the old leader ended {took:.1?} after it woke up");
+    ensure!(status.code() == Some(1), "it ended with {status}\n{}", one.tail());
+    // The new leader's work is in the log by now, so what the old one asked for is too.
+    scene.work_is_done("e", 2, HAND_OVER).await.with_context(|| two.tail())?;
+    let requests = scene.plane.requests()?;
+    let of = |name: &str, since: Timestamp| {
+        let requests = requests.iter().filter(move |request| request.user == name);
+        requests
+            .filter(|request| matches!(request.verb.as_str(), "create" | "update" | "patch" | "delete"))
+            .filter(move |request| request.at.parse::<Timestamp>().is_ok_and(|at| at >= since))
+            .collect::<Vec<_>>()
+    };
+    ensure!(!of("one", Timestamp::UNIX_EPOCH).is_empty(), "the log does not show what the old leader wrote before");
+    ensure!(!of("two", woken).is_empty(), "the log does not show what the new leader writes");
+    let late = of("one", woken);
+    ensure!(late.is_empty(), "the old leader wrote after it woke up: {late:?}\n{}", one.tail());
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! The operator's own program before an API server that hangs, goes away and comes back, and among its replicas. Each test
+//! has a control plane of its own, without nodes. Run by `cargo xtask test`; the program is named by `HAWSER_OPERATOR`.
+
+mod definitions;
+mod frozen;
+mod leadership;
+mod replica;
+mod scene;
+mod stopping;

@@ -1,0 +1,223 @@
+//! The client of the API server: no request waits for ever, and none that writes goes out without the lease.
+//!
+//! A connection can die without a word: its peer is gone, or hangs. So each answer has a time to come in, and each watch
+//! a time in which something must be heard on it. Where that passes, all connections are left behind at once, as those that
+//! lie idle beside the dead one are likely as dead, and what comes next is asked on new ones.
+
+mod contact;
+mod transport;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::http::{Method, Request, Response};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use kube::client::Body;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher;
+use kube::{Client, Config};
+use tower::{BoxError, service_fn};
+use tower_http::timeout::{TimeoutBody, TimeoutError};
+use tracing::warn;
+
+use crate::fence::{Fence, NotLeading};
+
+pub use contact::Contact;
+
+/// The server ends a watch after so long, and has said something shortly before: so one that is silent for longer is dead.
+const WATCH_SECONDS: u32 = 18;
+/// A watch that is silent for so long is dead.
+const WATCH_SILENCE: Duration = Duration::from_secs(22);
+/// Longest pause before a watch is tried again.
+const WATCH_PAUSE: Duration = Duration::from_secs(4);
+
+/// How a set of connections is used.
+#[derive(Clone, Debug)]
+pub struct Use {
+    /// In which an answer has to begin, and to go on.
+    pub answer: Duration,
+    /// Without it nothing is written.
+    pub fence: Option<Fence>,
+    /// Told how the server answers.
+    pub contact: Contact,
+}
+
+impl Use {
+    /// The election and what a replica does that does not lead: nothing else may hold it up.
+    pub fn election(contact: Contact) -> Self {
+        Self { answer: Duration::from_secs(3), fence: None, contact }
+    }
+
+    /// The work: writes go out while the fence is open.
+    pub fn work(fence: Fence, contact: Contact) -> Self {
+        Self { answer: Duration::from_secs(8), fence: Some(fence), contact }
+    }
+}
+
+/// The server did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the API server did not answer {method} {path} within {} s", .within.as_secs())]
+struct Unanswered {
+    method: Method,
+    path: String,
+    within: Duration,
+}
+
+/// How everything is watched.
+pub(crate) fn watching() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS)
+}
+
+/// Pauses before a watch that failed is tried again: short enough that work goes on soon after the server is back.
+pub(crate) fn again() -> impl Backoff + 'static {
+    Again(WATCH_PAUSE / 8)
+}
+
+struct Again(Duration);
+
+impl Iterator for Again {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = self.0;
+        self.0 = (pause * 2).min(WATCH_PAUSE);
+        // All watches fail at once.
+        Some(pause.mul_f64(rand::random_range(0.5..1.0)))
+    }
+}
+
+impl Backoff for Again {
+    fn reset(&mut self) {
+        self.0 = WATCH_PAUSE / 8;
+    }
+}
+
+/// Connects to the API server of `config`, with connections of its own.
+///
+/// # Errors
+/// Where the configuration's certificates or proxy can't be used.
+pub fn connect(config: Config, how: Use) -> Result<Client, kube::Error> {
+    let namespace = config.default_namespace.clone();
+    let first = transport::open(&config, how.fence.as_ref())?;
+    let server = Arc::new(Server { config, how, current: Mutex::new((0, first)) });
+    Ok(Client::new(service_fn(move |request| Arc::clone(&server).send(request)), namespace))
+}
+
+struct Server {
+    config: Config,
+    how: Use,
+    /// The client in use, and how many there were before it.
+    current: Mutex<(u64, Client)>,
+}
+
+type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+
+impl Server {
+    async fn send(self: Arc<Self>, request: Request<Body>) -> Result<Answer, BoxError> {
+        let asked = Asked::of(&request);
+        if self.how.fence.as_ref().is_some_and(|fence| asked.writes() && !fence.holds()) {
+            return Err(Box::new(NotLeading));
+        }
+        let (generation, client) = self.current();
+        let Ok(answer) = tokio::time::timeout(self.how.answer, client.send(request)).await else {
+            self.leave(generation, &asked);
+            return Err(Box::new(Unanswered { method: asked.method, path: asked.path, within: self.how.answer }));
+        };
+        let answer = answer.inspect_err(|_| self.how.contact.failed(asked.watched()))?;
+        if answer.status().is_server_error() {
+            self.how.contact.failed(asked.watched());
+        } else {
+            self.how.contact.answered(asked.watched().filter(|_| answer.status().is_success()));
+        }
+        let silence = if asked.watches { WATCH_SILENCE } else { self.how.answer };
+        Ok(answer.map(|body| {
+            let body = TimeoutBody::new(silence, body).map_err(move |error| {
+                if error.is::<TimeoutError>() {
+                    self.leave(generation, &asked);
+                } else {
+                    self.how.contact.failed(asked.watched());
+                }
+                error
+            });
+            UnsyncBoxBody::new(body)
+        }))
+    }
+
+    fn current(&self) -> (u64, Client) {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Nothing more is asked on connections of which one has died.
+    fn leave(&self, generation: u64, asked: &Asked) {
+        self.how.contact.failed(asked.watched());
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.0 != generation {
+            return;
+        }
+        warn!(method = %asked.method, path = asked.path, "the API server is silent: connecting anew");
+        match transport::open(&self.config, self.how.fence.as_ref()) {
+            Ok(next) => *current = (generation + 1, next),
+            Err(error) => warn!(%error, "no new connection to the API server"),
+        }
+    }
+}
+
+/// What a request is about.
+#[derive(Clone, Debug)]
+struct Asked {
+    method: Method,
+    path: String,
+    watches: bool,
+}
+
+impl Asked {
+    fn of(request: &Request<Body>) -> Self {
+        let query = request.uri().query().unwrap_or_default();
+        Self {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            watches: query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1")),
+        }
+    }
+
+    fn writes(&self) -> bool {
+        !self.method.is_safe()
+    }
+
+    /// The path that is watched, if it is.
+    fn watched(&self) -> Option<&str> {
+        self.watches.then_some(self.path.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_request_is_about_is_read_from_its_method_and_query() {
+        for (method, uri, watches, writes) in [
+            (Method::GET, "/api/v1/pods?limit=500", false, false),
+            (Method::GET, "/api/v1/pods?&watch=true&timeoutSeconds=18", true, false),
+            (Method::GET, "/api/v1/pods?fieldSelector=watch%3Dtrue", false, false),
+            (Method::PATCH, "/apis/hawser.dev/v1alpha1/gpuoffers/a/status", false, true),
+            (Method::POST, "/api/v1/pods", false, true),
+            (Method::DELETE, "/api/v1/pods/a", false, true),
+        ] {
+            let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
+            let asked = Asked::of(&request);
+            assert_eq!((asked.watches, asked.writes()), (watches, writes), "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn a_watch_is_tried_again_within_seconds_however_often_it_failed() {
+        let mut again = Again(WATCH_PAUSE / 8);
+        assert!(again.next().unwrap() < Duration::from_secs(1));
+        assert!(again.by_ref().take(50).all(|pause| pause <= WATCH_PAUSE));
+        again.reset();
+        assert!(again.next().unwrap() < Duration::from_secs(1));
+    }
+}
