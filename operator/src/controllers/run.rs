@@ -82,6 +82,7 @@ pub async fn run(
         run_jobs(jobs, &context, stop(&cancel)),
         run_offers(offers, &context, stop(&cancel)),
         run_networks(networks, &context, stop(&cancel)),
+        compute_job::sweep::run(&context, cancel.clone()),
     );
     context.networks.stopped().await;
     info!("controllers stopped");
