@@ -91,7 +91,8 @@ pub struct Workload {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(max = 4096)))]
     pub args: Vec<String>,
-    /// Environment. Public: no secrets. Names that begin with `NVIDIA_` are refused.
+    /// Environment. Public: no secrets. Names that begin with `NVIDIA_`, `LD_` or `CUDA_INJECTION`, and `GCONV_PATH` and
+    /// `GLIBC_TUNABLES`, are refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub env: Vec<EnvVar>,
@@ -223,6 +224,8 @@ pub struct SettlementStatus {
     pub pending: Option<String>,
     /// Until when what is unclaimed can be claimed; afterwards it goes back to the customer.
     pub claimable_until: Option<Time>,
+    /// Until when the job's time is paid for, top-ups included; absent before its start.
+    pub paid_until: Option<Time>,
     /// Tokens credited back to the customer, in the token's smallest unit; set once the job is closed.
     pub refunded: Option<String>,
     /// Tokens deposited in all, top-ups included, in the token's smallest unit.

@@ -72,7 +72,7 @@ async fn an_image_that_does_not_exist_ends_the_job_with_the_reason_and_the_next_
     Scene::with_gpus("noimage", 1, async |scene| {
         let image = format!("{}/no/such@sha256:{}", scene.world.environment.registry, "0".repeat(64));
         let spec = json!({ "image": image, "gpus": 1 });
-        ends_badly(scene, &spec, Phase::Failed).await?;
+        ends_badly(scene, &spec, Phase::Failed, "ImageNotFound").await?;
         next_order_runs(scene).await?;
         Ok(())
     })
@@ -85,7 +85,7 @@ async fn a_registry_that_drips_bytes_holds_no_gpu_for_longer_than_the_pull_may_t
     Scene::with_gpus("drip", 1, async |scene| {
         let registry = DripRegistry::start().await?;
         let spec = json!({ "image": registry.image(), "gpus": 1 });
-        ends_badly(scene, &spec, Phase::Failed).await?;
+        ends_badly(scene, &spec, Phase::Failed, "ImagePullTimeout").await?;
         ensure!(registry.was_asked(), "kubelet never asked the dripping registry, so nothing was tested");
         next_order_runs(scene).await?;
         Ok(())
@@ -143,12 +143,12 @@ async fn open(scene: &Scene, account: &Account, gpus: u16, spec: &[u8]) -> Resul
     Ok(placed)
 }
 
-async fn ends_badly(scene: &Scene, spec: &serde_json::Value, phase: Phase) -> Result<()> {
+async fn ends_badly(scene: &Scene, spec: &serde_json::Value, phase: Phase, reason: &str) -> Result<()> {
     let placed = open(scene, &scene.world.chain.actors.customer, 1, spec.to_string().as_bytes()).await?;
     let over = |job: &hawser_crds::ComputeJob| job.status.as_ref().is_some_and(|status| status.phase == phase);
     let job = placed.order.when(&scene.client, &format!("is {phase:?}"), Duration::from_mins(4), over).await?;
     let status = job.status.unwrap_or_default();
-    ensure!(status.reason.as_deref() == Some("ImagePullTimeout"), "{status:?}");
+    ensure!(status.reason.as_deref() == Some(reason), "{status:?}");
     let after = scene.books().await?;
     placed.order.assert_settled(&scene.world, &placed.before, &after, placed.deposit).await?;
     Ok(())

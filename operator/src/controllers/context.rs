@@ -13,8 +13,8 @@ use kube::{Client, ResourceExt};
 use super::Error;
 use super::cache::Cache;
 use super::cluster_network::ClusterNetwork;
-use super::compute_job::PodRefused;
 use super::compute_job::vacancy::Granted;
+use super::compute_job::{PodRefused, Timers};
 use super::depin_network::report::Start;
 use super::events::Events;
 use super::gpu_offer::terms::ClusterId;
@@ -66,6 +66,7 @@ pub(crate) struct Memory {
     withdrawn: Mutex<HashMap<OfferId, u64>>,
     cards: Mutex<HashMap<OfferId, String>>,
     wallets: Mutex<HashMap<String, (B256, Start)>>,
+    pub(crate) timers: Timers,
 }
 
 impl Memory {
@@ -111,6 +112,7 @@ impl Memory {
         locked(&self.gone).remove(&id);
         locked(&self.closed).remove(&id);
         locked(&self.pods_refused).remove(&id);
+        self.timers.forget(id);
     }
 
     pub(crate) fn learn_offer(&self, id: OfferId, offer: &GpuOffer) {

@@ -122,6 +122,7 @@ pub async fn run(
         run_jobs(jobs.trigger_backoff(again()), &context, &work, stop(&cancel)),
         run_offers(offers.trigger_backoff(again()), &context, &work, stop(&cancel)),
         run_networks(networks.trigger_backoff(again()), &context, &work, stop(&cancel)),
+        compute_job::sweep::run(&context, cancel.clone()),
     );
     context.networks.stopped().await;
     info!("controllers stopped");

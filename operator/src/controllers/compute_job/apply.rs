@@ -87,25 +87,42 @@ async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
         own: &own,
     };
     let policy = build::network_policy(offer, &around)?;
-    put::<ServiceAccount>(context, &namespace, &build::service_account(&namespace)?).await?;
-    put::<ConfigMap>(context, &namespace, &build::ca_config_map(&namespace, &context.attestation_ca)?).await?;
-    // Before the pod: it never runs without.
-    put::<NetworkPolicy>(context, &namespace, &policy).await?;
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
-    match api.create(&PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() }, &pod).await {
-        // An earlier look made it.
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        // Said in the job's status; a quota or a webhook is asked again at the next look.
-        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
-            let for_good = status.code != 403;
-            context.memory.refuse_pod(seen.id, Some(PodRefused { for_good, message: status.message.clone() }));
-            Ok(())
+    let objects = async {
+        put::<ServiceAccount>(context, &namespace, &build::service_account(&namespace)?).await?;
+        put::<ConfigMap>(context, &namespace, &build::ca_config_map(&namespace, &context.attestation_ca)?).await?;
+        // Before the pod: it never runs without.
+        put::<NetworkPolicy>(context, &namespace, &policy).await?;
+        let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        match api.create(&params, &pod).await {
+            // An earlier look made it.
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            other => other.map(drop).tried(|| format!("Pod {namespace}/{}", pod.name_any())),
         }
-        other => {
-            context.memory.refuse_pod(seen.id, None);
-            other.map(|_| ()).tried(|| format!("create pod {}", pod.name_any()))
+    };
+    let made = objects.await;
+    match made.as_ref().err().map(refusal) {
+        None => context.memory.refuse_pod(seen.id, None),
+        // Said in the job's status, and asked again at the next look.
+        Some(Some(refused)) => {
+            context.memory.refuse_pod(seen.id, Some(refused));
+            return Ok(());
         }
+        Some(None) => {}
     }
+    made
+}
+
+/// The API server's word against the pod or what it needs: its own, a quota's, a webhook's, or that a webhook is away.
+fn refusal(error: &Error) -> Option<PodRefused> {
+    let Error::Kubernetes { what, error } = error else { return None };
+    let kube::Error::Api(status) = error.as_ref() else { return None };
+    // A webhook may say otherwise tomorrow, with whatever code it says no.
+    let webhook = status.message.contains("admission webhook") || status.message.contains("calling webhook");
+    let for_good = matches!(status.code, 400 | 422) && !webhook && what.starts_with("Pod ");
+    let message = if what.starts_with("Pod ") { status.message.clone() } else { format!("{what}: {}", status.message) };
+    // 429 and 5xx of the API server itself are no word on the pod, but somebody has to know why it does not come.
+    Some(PodRefused { for_good, message })
 }
 
 /// Address of the attestation service; none where its name can't be looked up now.
@@ -162,4 +179,32 @@ async fn release(context: &Context, seen: &Observed) -> Result<(), Error> {
 fn pods(context: &Context, seen: &Observed) -> Result<Api<Pod>, Error> {
     let namespace = seen.job.namespace().ok_or(Error::Unnamed("namespace"))?;
     Ok(Api::namespaced(context.client.clone(), &namespace))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn whoever_refuses_a_pod_is_quoted_and_only_the_api_servers_own_no_is_for_good() {
+        let cases = [
+            (422, "Pod t/job-1", "Pod \"job-1\" is invalid: spec.x: nonsense", true),
+            (400, "Pod t/job-1", "admission webhook \"v.x\" denied the request: no", false),
+            (403, "Pod t/job-1", "pods \"job-1\" is forbidden: exceeded quota: team", false),
+            (403, "Pod t/job-1", "pods \"job-1\" is forbidden: minimum cpu usage per Container is 50m", false),
+            (500, "Pod t/job-1", "Internal error occurred: failed calling webhook \"v.x\": connection refused", false),
+            (422, "NetworkPolicy t/job-1", "must be a strict subset of `cidr`", false),
+        ];
+        for (code, what, message, for_good) in cases {
+            let status = Status { code, message: message.to_owned(), ..Status::default() };
+            let error = Err::<(), _>(kube::Error::Api(status.boxed())).tried(|| what.to_owned()).unwrap_err();
+            let refused = refusal(&error).unwrap();
+            assert_eq!(refused.for_good, for_good, "{code} {message}");
+            assert!(refused.message.contains(message), "{}", refused.message);
+            assert_eq!(refused.message.starts_with("NetworkPolicy"), what.starts_with("NetworkPolicy"));
+        }
+        assert_eq!(refusal(&Error::Stopping), None);
+    }
 }

@@ -42,6 +42,10 @@ const CACHED: Duration = Duration::from_millis(100);
 const AWAITED: Duration = Duration::from_secs(2);
 /// While the job runs: a customer's `endJob` gives 60 s of notice.
 const RUNNING: Duration = Duration::from_secs(10);
+/// While its chain can't be seen: the longer already, the less often, down to this. There is nothing to be found out.
+const UNSEEN: Duration = Duration::from_secs(30);
+/// So long after its program's end a pod that has not ended is taken to be held by a container that is not the job's own.
+const LINGERS: Duration = Duration::from_mins(1);
 /// When nothing is expected.
 const IDLE: Duration = Duration::from_mins(5);
 /// Longest reason that is said on chain, in bytes.
@@ -120,12 +124,12 @@ fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_vouche
     }
 }
 
-/// The reason as the customer reads it in the market's log. Words of kubelet and the API server stay in the cluster: they
-/// can tell a stranger what else is in it.
+/// The reason as the customer reads it in the market's log. Words of kubelet, the scheduler and the API server stay in the
+/// cluster: they can tell a stranger what else is in it.
 fn on_chain(outcome: Option<&Outcome>) -> String {
-    let mut text = outcome.map_or_else(String::new, |o| match o.reason.as_str() {
-        "ImagePullTimeout" | "InvalidImageName" | "PodRefused" => o.reason.clone(),
-        reason => format!("{reason}: {}", o.message),
+    let mut text = outcome.map_or_else(String::new, |o| match (o.kind, o.reason.as_str()) {
+        (Kind::Declined, reason) | (_, reason @ ("Deleted" | "Terminated")) => format!("{reason}: {}", o.message),
+        (_, reason) => reason.to_owned(),
     });
     while text.len() > REASON {
         text.pop();
@@ -154,7 +158,7 @@ fn pod_step(seen: &Observed, verdict: &Verdict, stored: &ComputeJobStatus, saved
             // Why it ends is written down before the pod is touched: an operator that dies between the two would
             // otherwise take its own deletion for somebody else's.
             let written = outcome::stored(stored).is_some();
-            if pod.held && pod.quiet(seen.now) && saved && written {
+            if pod.held && pod.quiet(seen.lasting.leaving) && saved && written {
                 PodStep::Release
             } else if written && !pod.over && pod.deleted.is_none() && !program_stops_itself(seen) {
                 PodStep::Delete
@@ -166,8 +170,9 @@ fn pod_step(seen: &Observed, verdict: &Verdict, stored: &ComputeJobStatus, saved
 }
 
 /// The customer's container has ended: kubelet stops meter, which makes its last report, and the pod stays for its log.
+/// Not where somebody has put another container into the pod, which runs on and holds the GPUs.
 fn program_stops_itself(seen: &Observed) -> bool {
-    seen.pod.as_ref().is_some_and(|pod| pod.customer.ended.is_some())
+    seen.pod.as_ref().is_some_and(|pod| pod.customer.ended.is_some()) && seen.lasting.lingering < LINGERS
 }
 
 fn again(seen: &Observed, verdict: &Verdict) -> Duration {
@@ -175,17 +180,24 @@ fn again(seen: &Observed, verdict: &Verdict) -> Duration {
         return IDLE;
     }
     let started = is_true(&seen.stored().conditions, STARTED);
-    let steady = verdict.outcome.is_none()
-        && started
-        && matches!(seen.chain_job(), Some(job) if job.status == JobStatus::Running);
+    let runs = match &seen.chain {
+        ChainView::Known { job, .. } => job.status == JobStatus::Running,
+        ChainView::Unknown(_) => true,
+        ChainView::Local => false,
+    };
+    let steady = verdict.outcome.is_none() && started && runs;
     let uncached = verdict.outcome.is_none() && !verdict.accepted && seen.offer.is_some() && seen.vacancy.is_none();
     let base = match (uncached, steady) {
         (true, _) => CACHED,
         (false, true) => RUNNING,
         (false, false) => AWAITED,
     };
-    let next = appointments(seen).filter(|at| *at > seen.now).min();
-    next.and_then(|at| Duration::try_from(at.duration_since(seen.now)).ok())
+    if !seen.chain_is_seen() {
+        return base.max(seen.lasting.unseen.min(UNSEEN));
+    }
+    let now = seen.time().unwrap_or(seen.now);
+    let next = appointments(seen).filter(|at| *at > now).min();
+    next.and_then(|at| Duration::try_from(at.duration_since(now)).ok())
         .map_or(base, |until| base.min(until + Duration::from_millis(50)))
 }
 

@@ -14,10 +14,12 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
+use super::lasting::{Fact, Lasting};
 use super::observed::{ChainView, Observed};
 use super::pod_state::{self, PodState};
-use super::{job_ref, vacancy};
+use super::{job_ref, pull, vacancy};
 use crate::amount;
+use crate::attestation::{DeadCard, Heard};
 use crate::controllers::conditions::is_true;
 use crate::controllers::{Context, Error, Tried};
 use crate::network::{ActKey, ActState, Connection, JobStatus, Network, Token, WeiPerGas};
@@ -43,6 +45,9 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
     let started = job.status.as_ref().is_some_and(|s| is_true(&s.conditions, STARTED));
     let (chain, unstarted) = chain(source, network.as_ref(), id, started, context).await;
     let pod = pod(job, context).await?;
+    let heard = context.attestations.heard(&job_ref(job));
+    let failing = failing(pod.as_ref(), &context.attestations.dead_cards(&job_ref(job)));
+    let lasting = lasting(id, &chain, pod.as_ref(), heard.as_ref(), failing.as_deref(), context);
     Ok(Observed {
         id,
         market: network
@@ -58,12 +63,58 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         policy,
         obstacle: network.as_ref().and_then(|n| obstacle(n, id)),
         tx: network.as_ref().and_then(|n| newest_tx(n, id)),
-        heard: context.attestations.heard(&job_ref(job)),
+        heard,
         unheard: None,
         pod_refused: context.memory.pod_refused(id),
         job: Arc::clone(job),
+        chain_time: network.as_ref().and_then(chain_time),
+        lasting,
+        failing,
         now,
     })
+}
+
+/// The chain's time now: the newest block's own, and what has passed since it was seen, by a clock that nobody can set.
+fn chain_time(network: &Network) -> Option<Timestamp> {
+    let head = network.observed().borrow().head?;
+    head.time.checked_add(jiff::SignedDuration::try_from(head.seen.elapsed()).ok()?).ok()
+}
+
+/// What says that the job's cards fail.
+fn failing(pod: Option<&PodState>, dead: &[DeadCard]) -> Option<String> {
+    if let [first, ..] = dead {
+        return Some(first.to_string());
+    }
+    let unhealthy = &pod?.unhealthy;
+    (!unhealthy.is_empty()).then(|| format!("the device plugin calls {} unhealthy", unhealthy.join(", ")))
+}
+
+/// For how long what is seen has been so.
+fn lasting(
+    id: JobId,
+    chain: &ChainView,
+    pod: Option<&PodState>,
+    heard: Option<&Heard>,
+    failing: Option<&str>,
+    context: &Context,
+) -> Lasting {
+    let customer = pod.map(|pod| &pod.customer);
+    let runs = customer.is_some_and(|c| c.started.is_some() && c.ended.is_none());
+    let missing =
+        customer.and_then(|c| c.waiting.as_ref()).is_some_and(|(reason, message)| pull::missing(reason, message));
+    let lingers = pod.is_some_and(|pod| pod.customer.ended.is_some() && !pod.over);
+    let timers = &context.memory.timers;
+    let when = |fact, holds: bool| timers.lasting(id, fact, holds.then_some(()));
+    Lasting {
+        unseen: when(Fact::Unseen, matches!(chain, ChainView::Unknown(_))),
+        running: when(Fact::Running, runs),
+        leaving: when(Fact::Leaving, pod.is_some_and(|pod| pod.deleted.is_some())),
+        silent: timers.lasting(id, Fact::Silent, runs.then(|| heard.and_then(|heard| heard.last_report))),
+        meter_down: when(Fact::MeterDown, runs && pod.is_some_and(|pod| pod.meter_down.is_some())),
+        image_missing: when(Fact::ImageMissing, missing),
+        lingering: when(Fact::Lingering, lingers),
+        failing: when(Fact::Failing, failing.is_some()),
+    }
 }
 
 /// Takes the last voucher from where meter left it when it ended, unless its last report came already. Not before the

@@ -54,12 +54,13 @@ pub(crate) fn begin(seen: &Observed, started: Timestamp) -> Option<Timestamp> {
     let pull_over = started.checked_add(SignedDuration::from_secs(i64::from(free))).unwrap_or(started);
     match seen.container_started() {
         Some(at) => Some(at.min(pull_over)),
-        None => (seen.now >= pull_over).then_some(pull_over),
+        // What could not be started was pulled until then.
+        None => (seen.container_ended().or_else(|| seen.time())? >= pull_over).then_some(pull_over),
     }
 }
 
 /// Nothing counts after the container's or the job's end.
 fn ended(seen: &Observed) -> Option<Timestamp> {
-    let paid_until = seen.chain_job().and_then(|job| job.end).filter(|end| *end <= seen.now);
+    let paid_until = seen.chain_job().and_then(|job| job.end).filter(|end| seen.time().is_some_and(|now| *end <= now));
     [seen.container_ended(), paid_until].into_iter().flatten().min()
 }

@@ -5,11 +5,15 @@ mod build;
 mod decide;
 mod dereference;
 mod expectation;
+mod lasting;
 mod observed;
 mod outcome;
 mod pod_state;
 mod policy;
+mod pull;
 mod report;
+mod steady;
+pub(crate) mod sweep;
 pub(crate) mod vacancy;
 mod voucher;
 
@@ -27,6 +31,7 @@ use kube::{Api, ResourceExt};
 use super::conditions::find;
 use super::{Context, Error, JOB_FINALIZER, status};
 use crate::attestation::JobRef;
+pub(crate) use lasting::Timers;
 pub(crate) use observed::PodRefused;
 pub(crate) use outcome::REORGED;
 
@@ -94,8 +99,12 @@ async fn retire(
 ) -> Result<Action, Error> {
     let kept = Duration::try_from(Timestamp::now().duration_since(settled)).unwrap_or_default();
     let keep = Duration::from_secs(context.config.job_retention_seconds);
+    let pod_left = sweep::POD_KEPT.saturating_sub(kept);
+    if pod_left.is_zero() && kept < sweep::POD_KEPT + sweep::OWN_LOOK {
+        sweep::delete_pod_of(context, job).await?;
+    }
     if let Some(left) = keep.checked_sub(kept).filter(|left| !left.is_zero()) {
-        return Ok(Action::requeue(left));
+        return Ok(Action::requeue(if pod_left.is_zero() { left } else { left.min(pod_left) }));
     }
     status::delete(api, &job.name_any()).await?;
     Ok(Action::await_change())

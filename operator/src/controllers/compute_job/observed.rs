@@ -6,7 +6,8 @@ use hawser_contracts::JobId;
 use hawser_crds::{ComputeJob, ComputeJobStatus, GpuOffer};
 use jiff::Timestamp;
 
-use super::pod_state::PodState;
+use super::lasting::Lasting;
+use super::pod_state::{self, PodState};
 use crate::attestation::{Attested, Heard};
 use crate::network::{ActKey, ChainJob, Token};
 use crate::settlement::plan::Policy;
@@ -40,6 +41,14 @@ pub(crate) struct Observed {
     pub obstacle: Option<(ActKey, String)>,
     /// The newest transaction for this job.
     pub tx: Option<String>,
+    /// The chain's time now: that of the newest block, and what has passed since it came. Kept where the chain can't be seen
+    /// any more; none where no block was seen yet.
+    pub chain_time: Option<Timestamp>,
+    /// For how long what is seen has been so.
+    pub lasting: Lasting,
+    /// What says that the job's cards fail.
+    pub failing: Option<String>,
+    /// By the operator's own clock: for what people read, and for nothing that ends a job.
     pub now: Timestamp,
 }
 
@@ -97,15 +106,23 @@ impl Observed {
         }
     }
 
+    /// The time by which the job's own times are judged: the chain's; for a local job there is only the operator's.
+    pub(crate) fn time(&self) -> Option<Timestamp> {
+        if self.is_local() { Some(self.now) } else { self.chain_time }
+    }
+
     /// When the customer's container was started: by kubelet now, or as the status holds it from before.
     pub(crate) fn container_started(&self) -> Option<Timestamp> {
         let now = self.pod.as_ref().and_then(|p| p.customer.started);
-        now.or_else(|| self.job.status.as_ref()?.container_started_at.as_ref().map(|t| t.0))
+        let stored = || self.job.status.as_ref()?.container_started_at.as_ref().map(|t| t.0);
+        now.or_else(|| stored().filter(|at| pod_state::is_start(*at)))
     }
 
-    /// When it ended.
+    /// When it ended, or could not be started.
     pub(crate) fn container_ended(&self) -> Option<Timestamp> {
-        let now = self.pod.as_ref().and_then(|p| p.customer.ended.as_ref()).map(|e| e.at);
+        let customer = self.pod.as_ref().map(|p| &p.customer);
+        let ended = customer.and_then(|c| c.ended.as_ref()).map(|e| e.at);
+        let now = ended.or_else(|| customer?.never_ran.as_ref()?.at);
         now.or_else(|| self.job.status.as_ref()?.container_finished_at.as_ref().map(|t| t.0))
     }
 
@@ -126,6 +143,12 @@ impl Observed {
             return false;
         }
         self.attested.as_ref().is_some_and(|a| a.finished)
-            || self.pod.as_ref().is_none_or(|pod| pod.meter_over || pod.quiet(self.now))
+            || self.pod.as_ref().is_none_or(|pod| pod.meter_over || pod.quiet(self.lasting.leaving))
+    }
+
+    /// Until when the time is paid for, as it was last seen.
+    pub(crate) fn paid_until(&self) -> Option<Timestamp> {
+        let seen = self.chain_job().and_then(|job| job.end);
+        seen.or_else(|| self.job.status.as_ref()?.settlement.as_ref()?.paid_until.as_ref().map(|t| t.0))
     }
 }

@@ -1,11 +1,13 @@
 //! Whether a job is over, and why. A table of rules in the order in which they count.
 
+use std::time::Duration;
+
 use hawser_crds::ComputeJobStatus;
 use hawser_crds::condition::{ACCEPTED, COMPLETE, FAILED};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::observed::{ChainView, Observed};
-use super::policy;
+use super::{expectation, policy, pull};
 use crate::controllers::conditions::{find, is_false, is_true};
 use crate::network::{ChainJob, JobStatus};
 
@@ -37,6 +39,24 @@ pub(crate) const REORGED: &str = "Reorged";
 /// a transaction of its own.
 const DECLINE_AHEAD: SignedDuration = SignedDuration::from_secs(10);
 
+/// A chain that makes no block for a job's end is not waited for: so long after it the end is taken as come, by the time
+/// that has passed since the newest block. Busy chains make theirs before.
+const QUIET_CHAIN: SignedDuration = SignedDuration::from_secs(15);
+
+/// So long a chain must be out of sight before what was last known of a job's end is taken for its end.
+const OUT_OF_SIGHT: Duration = Duration::from_mins(1);
+
+/// kubelet has asked again by then for an image that the registry did not have.
+const IMAGE_MAY_COME: Duration = Duration::from_secs(30);
+
+/// kubelet starts a meter that has ended again, the first times at once.
+const METER_BACK: Duration = Duration::from_secs(15);
+/// So long without a report, or three intervals where that is longer, a meter that does not run is lost.
+const METER_LOST: Duration = Duration::from_mins(1);
+
+/// Cards that fail for so long, or for two intervals where that is longer, don't come back by themselves.
+const GPU_LOST: Duration = Duration::from_secs(30);
+
 #[expect(clippy::unnecessary_wraps, reason = "the rules below return it as it is")]
 fn over(kind: Kind, reason: &str, message: impl Into<String>) -> Option<Outcome> {
     Some(Outcome { kind, reason: reason.to_owned(), message: message.into() })
@@ -66,6 +86,8 @@ pub(crate) fn outcome(seen: &Observed) -> Option<Outcome> {
         .or_else(|| program_ended(seen))
         .or_else(|| chain_says(seen))
         .or_else(|| pod_gone(seen))
+        .or_else(|| gpu_lost(seen))
+        .or_else(|| meter_lost(seen))
         .or_else(|| too_slow(seen))
 }
 
@@ -109,43 +131,54 @@ fn pod_refused(seen: &Observed) -> Option<Outcome> {
 
 fn program_ended(seen: &Observed) -> Option<Outcome> {
     let pod = seen.pod.as_ref()?;
-    if let Some(ended) = &pod.customer.ended {
-        // Deleted from outside: the exit code is that of the signal, the reason is who sent it.
-        if pod.deleted.is_some() && ended.code != 0 {
-            return None;
+    let ended_from_outside = pod.deleted.is_some() || pod.disruption.is_some();
+    match &pod.customer.ended {
+        Some(ended) if ended.code == 0 => over(Kind::Complete, "ProgramEnded", "the program ended with exit code 0"),
+        // The exit code is that of the signal, the reason is who sent it.
+        _ if pod.given_up.is_some() => given_up(seen),
+        _ if ended_from_outside => None,
+        Some(ended) => over(Kind::Failed, &ended.reason, format!("the program ended with exit code {}", ended.code)),
+        None => {
+            let (reason, message) = pod.failure.as_ref()?;
+            over(Kind::Failed, reason, message)
         }
-        return match ended.code {
-            0 => over(Kind::Complete, "ProgramEnded", "the program ended with exit code 0"),
-            code => over(Kind::Failed, &ended.reason, format!("the program ended with exit code {code}")),
-        };
     }
-    if pod.deleted.is_none() && pod.disruption.is_none() {
-        let (reason, message) = pod.failure.as_ref()?;
-        return over(Kind::Failed, reason, message);
-    }
-    None
+}
+
+/// kubelet gave up the pod. Who made it do so is said better where somebody else did.
+fn given_up(seen: &Observed) -> Option<Outcome> {
+    let pod = seen.pod.as_ref()?;
+    let (reason, message) = match &pod.disruption {
+        Some((reason, message)) if reason != "TerminationByKubelet" => (reason, message),
+        _ => pod.given_up.as_ref().map(|(reason, message)| (reason, message))?,
+    };
+    over(Kind::Failed, reason, message)
 }
 
 fn chain_says(seen: &Observed) -> Option<Outcome> {
-    let ChainView::Known { job, .. } = &seen.chain else {
-        return longest_time_up(seen);
+    let (job, time) = match &seen.chain {
+        ChainView::Known { job, time, .. } => (job, *time),
+        ChainView::Local => return longest_time_up(seen),
+        ChainView::Unknown(why) => return known_time_up(seen, why),
     };
     match job.status {
         JobStatus::None => {
             over(Kind::Failed, REORGED, "the chain no longer holds the order: a reorganisation took its block away")
         }
         JobStatus::Closed => over(Kind::Failed, "ClosedOnChain", "the market has closed the job already"),
-        JobStatus::Open if seen.now > job.start_deadline => {
+        JobStatus::Open if time > job.start_deadline => {
             over(Kind::Failed, "StartDeadlinePassed", "the job could not be started in time; everything goes back")
         }
-        JobStatus::Running | JobStatus::Ended => time_up(seen, job),
+        JobStatus::Running | JobStatus::Ended => time_up(seen, job, time),
         JobStatus::Open => None,
     }
 }
 
-fn time_up(seen: &Observed, job: &ChainJob) -> Option<Outcome> {
+/// By the chain alone: the operator's own clock may be wrong by days.
+fn time_up(seen: &Observed, job: &ChainJob, time: Timestamp) -> Option<Outcome> {
     let end = job.end?;
-    if seen.now < end {
+    let quiet = seen.chain_time.is_some_and(|now| now.duration_since(end) >= QUIET_CHAIN);
+    if job.status != JobStatus::Ended && time < end && !quiet {
         return None;
     }
     if job.ending {
@@ -157,12 +190,33 @@ fn time_up(seen: &Observed, job: &ChainJob) -> Option<Outcome> {
     over(Kind::Complete, "TimeUp", format!("the {} s that were paid for are over", job.duration_seconds))
 }
 
-/// Of a local job, and of one whose chain can't be seen: nobody can have bought more.
+/// Of a local job, which nobody has paid for.
 fn longest_time_up(seen: &Observed) -> Option<Outcome> {
     let longest = i64::from(seen.offer.as_ref()?.spec.limits.max_seconds);
     let started = seen.container_started()?;
     (seen.now.as_second() - started.as_second() >= longest)
         .then(|| over(Kind::Complete, "TimeUp", format!("the offer's limits.maxSeconds ({longest} s) are over")))?
+}
+
+/// Of a job whose chain can't be seen: it may have been prolonged meanwhile, but nobody knows, and nothing runs unpaid.
+fn known_time_up(seen: &Observed, why: &str) -> Option<Outcome> {
+    if seen.lasting.unseen < OUT_OF_SIGHT {
+        return None;
+    }
+    let started = seen.container_started()?;
+    let end = seen.paid_until();
+    if let (Some(end), Some(now)) = (end, seen.chain_time) {
+        let message =
+            format!("the time that was paid for until {end} is over, and the chain can't be seen since: {why}");
+        return (now >= end).then(|| over(Kind::Complete, "TimeUp", message))?;
+    }
+    // This process has seen no block, so it has no time that it may trust: the program gets all that was bought once more.
+    let bought = seen.job.spec.source.as_ref().map_or(0, |source| i64::from(source.seconds));
+    let known = end.map_or(bought, |end| end.as_second().saturating_sub(started.as_second()).max(bought));
+    let longest = seen.offer.as_ref().map_or(known, |offer| known.min(offer.spec.limits.max_seconds.into()));
+    let message = format!("{longest} s were paid for, and the chain can't be seen since this operator began: {why}");
+    let ran = i64::try_from(seen.lasting.running.as_secs()).unwrap_or(i64::MAX);
+    (ran >= longest).then(|| over(Kind::Complete, "TimeUp", message))?
 }
 
 fn pod_gone(seen: &Observed) -> Option<Outcome> {
@@ -175,7 +229,12 @@ fn pod_gone(seen: &Observed) -> Option<Outcome> {
         );
     };
     if let Some((reason, message)) = &pod.disruption {
-        return over(Kind::Failed, reason, message);
+        let told = if message.is_empty() {
+            "the pod was taken away: what was used is claimed, the rest goes back"
+        } else {
+            message
+        };
+        return over(Kind::Failed, reason, told);
     }
     pod.deleted?;
     over(
@@ -183,6 +242,52 @@ fn pod_gone(seen: &Observed) -> Option<Outcome> {
         "PodDeleted",
         format!("pod {} was deleted: what was used is claimed, the rest goes back", pod.name),
     )
+}
+
+/// Three intervals, or a minute where that is longer.
+fn meter_patience(seen: &Observed) -> Duration {
+    METER_LOST.max(interval(seen) * 3)
+}
+
+fn interval(seen: &Observed) -> Duration {
+    let seconds = seen.offer.as_ref().map_or(0, |offer| offer.spec.attestation.interval_seconds);
+    Duration::from_secs(seconds.into())
+}
+
+/// The program runs, by what kubelet last said, and nobody has asked for its end.
+fn program_runs(seen: &Observed) -> bool {
+    seen.pod.as_ref().is_some_and(|pod| {
+        pod.customer.started.is_some() && pod.customer.ended.is_none() && !pod.over && pod.deleted.is_none()
+    })
+}
+
+/// Nothing counts while meter does not run, and a tenant can bring that about: no second after it could be paid.
+fn meter_lost(seen: &Observed) -> Option<Outcome> {
+    let down = seen.pod.as_ref()?.meter_down.as_ref()?;
+    let (silent, patience) = (seen.lasting.silent, meter_patience(seen));
+    if !program_runs(seen)
+        || expectation::started(seen).is_none() && seen.chain_is_seen()
+        || silent < patience
+        || seen.lasting.meter_down < METER_BACK
+    {
+        return None;
+    }
+    let message = format!(
+        "the pod's container meter has ended ({down}) and could not be started again, and no report came for {} s: the \
+         program's use can't be counted. What was counted before is claimed, the rest goes back",
+        patience.as_secs()
+    );
+    over(Kind::Failed, "MeterLost", message)
+}
+
+fn gpu_lost(seen: &Observed) -> Option<Outcome> {
+    let what = seen.failing.as_ref()?;
+    if !program_runs(seen) || seen.lasting.failing < GPU_LOST.max(interval(seen) * 2) {
+        return None;
+    }
+    let message =
+        format!("{what}: what was used is claimed, the rest goes back. Look at the node before it is sold again");
+    over(Kind::Failed, "GpuLost", message)
 }
 
 fn too_slow(seen: &Observed) -> Option<Outcome> {
@@ -194,20 +299,48 @@ fn too_slow(seen: &Observed) -> Option<Outcome> {
     if let Some((reason, message)) = waits.as_ref().filter(|(reason, _)| reason == "InvalidImageName") {
         return over(Kind::Failed, reason, message);
     }
-    let job = seen.chain_job()?;
+    if let Some((reason, message)) = &waits
+        && pull::missing(reason, message)
+        && seen.lasting.image_missing >= IMAGE_MAY_COME
+    {
+        return over(Kind::Failed, "ImageNotFound", format!("the registry has no such image: {message}"));
+    }
+    let ChainView::Known { job, time, .. } = &seen.chain else { return None };
+    let now = seen.chain_time.unwrap_or(*time);
     match (job.status, job.started) {
-        (JobStatus::Open, _) if seen.now + DECLINE_AHEAD >= job.start_deadline => {
-            let why = pod.and_then(|p| p.unschedulable.clone()).unwrap_or_else(|| "the pod is not ready".to_owned());
-            over(Kind::Failed, "NotStartedInTime", format!("not ready before the start deadline: {why}"))
+        (JobStatus::Open, _) if now + DECLINE_AHEAD >= job.start_deadline => {
+            over(Kind::Failed, "NotStartedInTime", format!("not ready before the start deadline: {}", not_ready(seen)))
         }
         (JobStatus::Running, Some(started)) if seen.container_started().is_none() => {
             let timeout = i64::from(seen.offer.as_ref()?.spec.pull.timeout_seconds);
-            if seen.now.as_second() - started.as_second() < timeout {
+            if now.as_second() - started.as_second() < timeout {
                 return None;
             }
             never_started(seen, timeout)
         }
         _ => None,
+    }
+}
+
+/// What kept the job from being started, in the words of whoever knows.
+fn not_ready(seen: &Observed) -> String {
+    let Some(pod) = &seen.pod else {
+        return match &seen.pod_refused {
+            Some(refused) => format!("the API server does not take the job's pod: {}", refused.message),
+            None => "its pod could not be created: see the operator's log".to_owned(),
+        };
+    };
+    if let Some(why) = &pod.unschedulable {
+        return why.clone();
+    }
+    if seen.attested.is_some() {
+        return "startJobs was not mined in time: see the conditions of the DepinNetwork".to_owned();
+    }
+    match seen.heard.as_ref().and_then(|heard| heard.rejection.as_ref()) {
+        Some(rejection) => format!("its meter was refused: {}", rejection.refusal),
+        None => "its meter has not enrolled: see the log of the pod's container meter, and whether it reaches the \
+                 operator and DNS"
+            .to_owned(),
     }
 }
 
@@ -219,6 +352,10 @@ fn never_started(seen: &Observed, seconds: i64) -> Option<Outcome> {
     if initializing && !pod.is_some_and(|p| p.meter_ready) {
         let why = "its meter has not heard that the job is started: see the log of the pod's container meter, and whether it reaches the operator";
         return over(Kind::Failed, "MeterNotReady", format!("the program did not start within {seconds} s: {why}"));
+    }
+    // The image is there, and the runtime makes no container of it.
+    if matches!(reason.as_str(), "CreateContainerError" | "CreateContainerConfigError" | "RunContainerError") {
+        return over(Kind::Failed, &reason, format!("the program did not start within {seconds} s: {message}"));
     }
     let why = if initializing { "its image is still being pulled".to_owned() } else { format!("{reason} {message}") };
     over(Kind::Failed, "ImagePullTimeout", format!("the program did not start within {seconds} s: {}", why.trim()))

@@ -1,12 +1,16 @@
 //! What a pod's status says about a job.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
 
 use super::build::{CUSTOMER, METER, POD_FINALIZER, PROBE};
 use super::voucher;
+
+/// So long after its grace a pod's end is told by a node that answers.
+const NODE_ANSWERS: Duration = Duration::from_mins(1);
 
 /// A job's pod as it stands.
 #[expect(clippy::struct_excessive_bools, reason = "five facts that are independent of each other")]
@@ -21,6 +25,8 @@ pub(crate) struct PodState {
     pub unschedulable: Option<String>,
     /// When it must be gone, if it is being deleted.
     pub deleted: Option<Timestamp>,
+    /// For how long it may stop by itself, once it is being deleted.
+    pub grace: Duration,
     /// Who wants it gone, where Kubernetes says it (eviction, preemption, drain).
     pub disruption: Option<(String, String)>,
     /// It holds its last voucher still.
@@ -32,12 +38,18 @@ pub(crate) struct PodState {
     pub customer: Container,
     /// What meter left at its newest end, or at the one before where that holds the newer voucher.
     pub last_words: Option<String>,
+    /// Why meter does not run, by what kubelet last said; none while it does, and before it ever did.
+    pub meter_down: Option<String>,
     /// meter's startupProbe has passed: from then on kubelet pulls the customer's image.
     pub meter_ready: bool,
     /// meter has ended for good.
     pub meter_over: bool,
     /// Why the pod failed without the customer's container having ended.
     pub failure: Option<(String, String)>,
+    /// Why kubelet gave up the whole pod (evicted, not admitted again, node shut down), whatever its containers did.
+    pub given_up: Option<(String, String)>,
+    /// Devices of the customer's container that the device plugin calls unhealthy.
+    pub unhealthy: Vec<String>,
 }
 
 /// The customer's container.
@@ -47,6 +59,17 @@ pub(crate) struct Container {
     pub waiting: Option<(String, String)>,
     pub started: Option<Timestamp>,
     pub ended: Option<Ended>,
+    pub never_ran: Option<NeverRan>,
+}
+
+/// Why the customer's container could not be started at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NeverRan {
+    /// When that was found, if kubelet says it.
+    pub at: Option<Timestamp>,
+    pub reason: String,
+    /// In kubelet's words.
+    pub message: String,
 }
 
 /// How the customer's container ended.
@@ -61,6 +84,8 @@ pub(crate) struct Ended {
 pub(crate) fn read(pod: &Pod) -> PodState {
     let meta = &pod.metadata;
     let status = pod.status.clone().unwrap_or_default();
+    let failed = status.phase.as_deref() == Some("Failed");
+    let given_up = failed.then(|| given_up(&status)).flatten();
     let init = status.init_container_statuses.unwrap_or_default();
     let main = status.container_statuses.unwrap_or_default();
     let conditions = status.conditions.unwrap_or_default();
@@ -68,16 +93,8 @@ pub(crate) fn read(pod: &Pod) -> PodState {
     let condition = |kind: &str| conditions.iter().find(|c| c.type_ == kind);
     let meter = state(&init, METER).and_then(|s| s.terminated.as_ref());
     let customer = container(state(&main, CUSTOMER));
-    let failure = (status.phase.as_deref() == Some("Failed") && customer.ended.is_none()).then(|| {
-        let probe = state(&init, PROBE).and_then(|s| s.terminated.as_ref()).filter(|t| t.exit_code != 0);
-        match probe {
-            Some(t) => ("ProbeFailed".to_owned(), t.message.clone().or_else(|| t.reason.clone()).unwrap_or_default()),
-            None => (
-                status.reason.clone().unwrap_or_else(|| "PodFailed".to_owned()),
-                status.message.clone().unwrap_or_else(|| "the pod failed before the program ended".to_owned()),
-            ),
-        }
-    });
+    let failure = (failed && customer.ended.is_none())
+        .then(|| given_up.clone().or_else(|| probe_failed(&init)).unwrap_or_else(|| not_run(&customer)));
     PodState {
         name: meta.name.clone().unwrap_or_default(),
         uid: meta.uid.clone().unwrap_or_default(),
@@ -87,6 +104,9 @@ pub(crate) fn read(pod: &Pod) -> PodState {
             .filter(|c| c.status == "False")
             .map(|c| c.message.clone().or_else(|| c.reason.clone()).unwrap_or_default()),
         deleted: meta.deletion_timestamp.as_ref().map(|t| t.0),
+        grace: Duration::from_secs(
+            meta.deletion_grace_period_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or_default(),
+        ),
         disruption: condition("DisruptionTarget").filter(|c| c.status == "True").map(|c| {
             (c.reason.clone().unwrap_or_else(|| "Disrupted".to_owned()), c.message.clone().unwrap_or_default())
         }),
@@ -97,9 +117,58 @@ pub(crate) fn read(pod: &Pod) -> PodState {
         // A sidecar is restarted while the pod lives; its end counts once the pod or the customer's container is over.
         meter_over: meter.is_some() && (over || customer.ended.is_some() || meta.deletion_timestamp.is_some()),
         last_words: init.iter().find(|c| c.name == METER).and_then(voucher::left),
+        meter_down: meter_down(&init),
+        unhealthy: unhealthy(&main),
         customer,
         failure,
+        given_up,
     }
+}
+
+/// kubelet's word on the pod as a whole.
+fn given_up(status: &PodStatus) -> Option<(String, String)> {
+    let reason = status.reason.clone().filter(|reason| !reason.is_empty())?;
+    // kubelet calls it so when the node is shut down in an orderly way; here the word is taken (`spec.terminate`).
+    let reason = if reason == "Terminated" { "NodeShutdown".to_owned() } else { reason };
+    Some((reason, status.message.clone().unwrap_or_else(|| "kubelet gave up the pod".to_owned())))
+}
+
+fn probe_failed(init: &[ContainerStatus]) -> Option<(String, String)> {
+    let ended = state(init, PROBE)?.terminated.as_ref().filter(|t| t.exit_code != 0)?;
+    Some(("ProbeFailed".to_owned(), ended.message.clone().or_else(|| ended.reason.clone()).unwrap_or_default()))
+}
+
+fn not_run(customer: &Container) -> (String, String) {
+    match &customer.never_ran {
+        Some(never) => {
+            (never.reason.clone(), format!("the program could not be started: {}", never.message).trim().to_owned())
+        }
+        None => ("PodFailed".to_owned(), "the pod failed before the program ended".to_owned()),
+    }
+}
+
+fn meter_down(init: &[ContainerStatus]) -> Option<String> {
+    let meter = init.iter().find(|c| c.name == METER)?;
+    let state = meter.state.as_ref().filter(|state| state.running.is_none())?;
+    let ran = meter.restart_count > 0 || meter.last_state.as_ref().is_some_and(|last| last.terminated.is_some());
+    if let Some(ended) = &state.terminated {
+        let reason = ended.reason.as_deref().unwrap_or("Error");
+        return Some(format!("{reason}, exit code {}", ended.exit_code));
+    }
+    state.waiting.as_ref().filter(|_| ran).map(|waiting| waiting.reason.clone().unwrap_or_else(|| "Waiting".to_owned()))
+}
+
+/// Only a cluster with the feature `ResourceHealthStatus` tells it.
+fn unhealthy(main: &[ContainerStatus]) -> Vec<String> {
+    let customer = main.iter().filter(|c| c.name == CUSTOMER);
+    let devices = customer.flat_map(|c| c.allocated_resources_status.iter().flatten());
+    let devices = devices.flat_map(|status| status.resources.iter().flatten());
+    devices.filter(|device| device.health.as_deref() == Some("Unhealthy")).map(|d| d.resource_id.clone()).collect()
+}
+
+/// Whether a container was started then: of one that could not be, runtimes say 1970.
+pub(crate) fn is_start(at: Timestamp) -> bool {
+    at.as_second() > 0
 }
 
 fn state<'a>(statuses: &'a [ContainerStatus], name: &str) -> Option<&'a ContainerState> {
@@ -111,8 +180,14 @@ fn container(state: Option<&ContainerState>) -> Container {
     let terminated = state.terminated.as_ref();
     let running = state.running.as_ref().and_then(|r| r.started_at.as_ref());
     // A container that never ran is called terminated too when its pod goes: then it has no start.
-    let started = terminated.and_then(|t| t.started_at.as_ref()).or(running).map(|t| t.0);
+    let started = terminated.and_then(|t| t.started_at.as_ref()).or(running).map(|t| t.0).filter(|at| is_start(*at));
+    let never_ran = terminated.filter(|_| started.is_none()).map(|t| NeverRan {
+        at: t.finished_at.as_ref().map(|t| t.0).filter(|at| is_start(*at)),
+        reason: t.reason.clone().unwrap_or_else(|| "StartError".to_owned()),
+        message: t.message.clone().unwrap_or_default(),
+    });
     Container {
+        never_ran,
         waiting: state
             .waiting
             .as_ref()
@@ -127,13 +202,14 @@ fn container(state: Option<&ContainerState>) -> Container {
 
 impl PodState {
     /// No container runs or will run any more, so the last voucher stands in the pod's status or was never written.
-    pub(crate) fn quiet(&self, now: Timestamp) -> bool {
-        self.over || self.lost(now) || (self.deleted.is_some() && !self.running)
+    /// `leaving`: for how long it was seen being deleted.
+    pub(crate) fn quiet(&self, leaving: Duration) -> bool {
+        self.over || self.lost(leaving) || (self.deleted.is_some() && !self.running)
     }
 
     /// It should be gone for more than a minute and is not: its node does not answer.
-    pub(crate) fn lost(&self, now: Timestamp) -> bool {
-        self.deleted.is_some_and(|at| now.as_second() - at.as_second() > 60)
+    pub(crate) fn lost(&self, leaving: Duration) -> bool {
+        self.deleted.is_some() && leaving > self.grace + NODE_ANSWERS
     }
 }
 
@@ -212,13 +288,91 @@ mod tests {
 
     #[test]
     fn a_pod_is_quiet_when_nothing_runs_and_nothing_will() {
-        let at = |s: &str| s.parse::<Timestamp>().unwrap();
         let running = json!({"containerStatuses": [status("job", &json!({"running": {"startedAt": T}}))]});
-        let deleted = json!({"deletionTimestamp": T});
-        assert!(!pod(json!({}), json!({"phase": "Pending"})).quiet(at(T)));
-        assert!(!pod(deleted.clone(), running.clone()).quiet(at("2026-01-01T00:00:30Z")));
-        assert!(pod(deleted.clone(), running).quiet(at("2026-01-01T00:01:01Z")), "its node does not answer");
-        assert!(pod(deleted, json!({"phase": "Pending"})).quiet(at(T)));
-        assert!(pod(json!({}), json!({"phase": "Failed"})).quiet(at(T)));
+        // The times of API server and operator may be years apart: only what was seen to pass counts.
+        let deleted = json!({"deletionTimestamp": T, "deletionGracePeriodSeconds": 30});
+        let after = Duration::from_secs;
+        assert!(!pod(json!({}), json!({"phase": "Pending"})).quiet(after(900)));
+        assert!(!pod(deleted.clone(), running.clone()).quiet(after(90)));
+        assert!(pod(deleted.clone(), running).quiet(after(91)), "its node does not answer");
+        assert!(pod(deleted, json!({"phase": "Pending"})).quiet(after(0)));
+        assert!(pod(json!({}), json!({"phase": "Failed"})).quiet(after(0)));
+    }
+
+    #[test]
+    fn a_program_that_could_not_be_started_has_no_start_and_kubelets_words() {
+        let state = json!({"terminated": {"startedAt": "1970-01-01T00:00:00Z", "finishedAt": T, "exitCode": 128,
+            "reason": "StartError", "message": "exec: \"/no/such\": no such file"}});
+        let never = pod(json!({}), json!({"phase": "Failed", "containerStatuses": [status("job", &state)]}));
+        assert_eq!((never.customer.started, never.customer.ended), (None, None));
+        assert_eq!(never.customer.never_ran.unwrap().at, Some(T.parse().unwrap()));
+        let (reason, message) = never.failure.unwrap();
+        assert_eq!(reason, "StartError");
+        assert_eq!(message, "the program could not be started: exec: \"/no/such\": no such file");
+    }
+
+    #[test]
+    fn what_kubelet_says_of_the_whole_pod_is_kept_whatever_the_program_did() {
+        let ended = json!({"terminated": {"startedAt": T, "finishedAt": T, "exitCode": 143, "reason": "Error"}});
+        let statuses = json!([status("job", &ended)]);
+        for (said, reason) in [("UnexpectedAdmissionError", "UnexpectedAdmissionError"), ("Terminated", "NodeShutdown")]
+        {
+            let whole = json!({"phase": "Failed", "reason": said, "message": "words", "containerStatuses": statuses});
+            assert_eq!(pod(json!({}), whole).given_up, Some((reason.to_owned(), "words".to_owned())));
+        }
+        let own = json!({"phase": "Failed", "containerStatuses": statuses});
+        assert_eq!(pod(json!({}), own).given_up, None);
+    }
+
+    #[test]
+    fn a_meter_that_can_not_be_started_again_leaves_its_earlier_words() {
+        let key = alloy::signers::local::PrivateKeySigner::from_slice(&[3; 32]).unwrap();
+        let voucher = hawser_attestation::SignedVoucher::sign(
+            &key,
+            hawser_attestation::Market::default(),
+            hawser_attestation::JobId(alloy::primitives::B256::ZERO),
+            hawser_attestation::GpuSeconds(7),
+            hawser_attestation::EvidenceRoot::EMPTY,
+        );
+        let words = hawser_attestation::TerminationMessage {
+            attestor: key.address(),
+            voucher: voucher.unwrap(),
+            sequence: 1,
+            last: false,
+            lines: Vec::new(),
+        };
+        let words = words.to_text().unwrap();
+        let said = |now: &str, before: &str| {
+            let mut meter = status("meter", &json!({"terminated": {"exitCode": 128, "message": now}}));
+            meter["lastState"] = json!({"terminated": {"exitCode": 101, "message": before}});
+            pod(json!({}), json!({"phase": "Failed", "initContainerStatuses": [meter]})).last_words
+        };
+        assert_eq!(said("can't get final child's PID from pipe", &words).as_deref(), Some(words.as_str()));
+        assert_eq!(said(&words, "older").as_deref(), Some(words.as_str()));
+        assert_eq!(said("nonsense", "older").as_deref(), Some("nonsense"));
+        assert_eq!(said("", ""), None);
+    }
+
+    #[test]
+    fn a_meter_is_down_when_kubelet_says_so_and_not_before_it_ran() {
+        let down = |state: Value, restarts: u32| {
+            let mut meter = status("meter", &state);
+            meter["restartCount"] = json!(restarts);
+            pod(json!({}), json!({"phase": "Running", "initContainerStatuses": [meter]})).meter_down
+        };
+        assert_eq!(down(json!({"running": {"startedAt": T}}), 3), None);
+        assert_eq!(down(json!({"waiting": {"reason": "PodInitializing"}}), 0), None);
+        assert_eq!(down(json!({"waiting": {"reason": "CrashLoopBackOff"}}), 2).as_deref(), Some("CrashLoopBackOff"));
+        let ended = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}});
+        assert_eq!(down(ended, 0).as_deref(), Some("OOMKilled, exit code 137"));
+    }
+
+    #[test]
+    fn a_device_that_is_called_unhealthy_is_named() {
+        let mut job = status("job", &json!({"running": {"startedAt": T}}));
+        job["allocatedResourcesStatus"] = json!([{"name": "nvidia.com/gpu", "resources": [
+            {"resourceID": "GPU-1", "health": "Healthy"}, {"resourceID": "GPU-2", "health": "Unhealthy"}]}]);
+        let sick = pod(json!({}), json!({"phase": "Running", "containerStatuses": [job]}));
+        assert_eq!(sick.unhealthy, ["GPU-2"]);
     }
 }

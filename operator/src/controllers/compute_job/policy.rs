@@ -64,19 +64,34 @@ pub(crate) fn check(job: &ComputeJob, offer: &GpuOffer) -> Result<Resources, Ref
 
 fn environment(workload: &Workload) -> Result<(), Refused> {
     for variable in &workload.env {
-        // NVIDIA's runtime opens devices by NVIDIA_VISIBLE_DEVICES; kubelet alone decides which are the job's.
-        if variable.name.to_ascii_uppercase().starts_with("NVIDIA_") {
+        let name = &variable.name;
+        if steers_the_node(name) {
             return Err(refused(
                 "ForbiddenEnvironment",
-                format!("env {:?}: names in NVIDIA_ are refused", variable.name),
+                format!(
+                    "env {name:?}: names that steer NVIDIA's runtime or the loader of programs on the node (LD_*, NVIDIA_*, \
+                     CUDA_INJECTION*, GCONV_PATH, GLIBC_TUNABLES) are refused: set it in the container, as in command: \
+                     [env, {name}=..., program]"
+                ),
             ));
         }
-        if !is_env_name(&variable.name) {
-            return Err(refused("InvalidEnvironment", format!("env {:?} is not a variable's name", variable.name)));
+        if !is_env_name(name) {
+            return Err(refused("InvalidEnvironment", format!("env {name:?} is not a variable's name")));
         }
     }
     Ok(())
 }
+
+/// NVIDIA's runtime opens devices by `NVIDIA_*`, and its hooks are programs of the node that run with the container's
+/// environment, from the container's folder, as root.
+fn steers_the_node(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["LD_", "NVIDIA_", "CUDA_INJECTION"].iter().any(|prefix| name.starts_with(prefix))
+        || matches!(name.as_str(), "GCONV_PATH" | "GLIBC_TUNABLES")
+}
+
+/// Less is a slip of the unit: `512m` is half a byte.
+const LEAST_BYTES: Amount = Amount((1 << 20) * 1000);
 
 fn within(field: &str, asked: Option<&Quantity>, per_gpu: &Quantity, gpus: u32) -> Result<Quantity, Refused> {
     let Some(limit) = parse(per_gpu).map(|one| one.times(gpus)) else {
@@ -86,6 +101,13 @@ fn within(field: &str, asked: Option<&Quantity>, per_gpu: &Quantity, gpus: u32) 
     match parse(asked) {
         None => Err(refused("InvalidResources", format!("{field} {:?} is not a quantity", asked.0))),
         Some(Amount(0)) => Err(refused("InvalidResources", format!("{field} is 0"))),
+        Some(amount) if field != "cpu" && amount < LEAST_BYTES => Err(refused(
+            "InvalidResources",
+            format!(
+                "{field} {} is less than 1Mi: bytes are meant, say Mi or Gi (m is a thousandth of a byte)",
+                asked.0
+            ),
+        )),
         Some(amount) if amount > limit => Err(refused(
             "ResourcesOverLimit",
             format!("{field} {} asked for, the offer allows {} for {gpus} GPUs", asked.0, limit.to_quantity().0),
@@ -138,6 +160,15 @@ mod tests {
     }
 
     #[test]
+    fn what_only_looks_like_a_forbidden_name_and_the_least_of_memory_are_taken() {
+        let workload = json!({
+            "cpu": "1m", "memory": "1Mi", "storage": "1Mi",
+            "env": [{"name": "LDAP_URL"}, {"name": "CUDA_VISIBLE_DEVICES"}, {"name": "MY_NVIDIA_X"}, {"name": "NCCL_DEBUG"}]
+        });
+        assert_eq!(check(&job(workload, json!({})), &offer()).map(|got| got.memory.0), Ok("1Mi".to_owned()));
+    }
+
+    #[test]
     fn orders_against_the_policy_are_refused_with_a_reason() {
         for (workload, source, reason, message) in [
             (json!({}), json!({"malformed": "not JSON"}), "Malformed", "not JSON"),
@@ -154,6 +185,18 @@ mod tests {
                 "NVIDIA_",
             ),
             (json!({"env": [{"name": "nvidia_x"}]}), json!({}), "ForbiddenEnvironment", "NVIDIA_"),
+            (
+                json!({"env": [{"name": "LD_PRELOAD"}]}),
+                json!({}),
+                "ForbiddenEnvironment",
+                "[env, LD_PRELOAD=..., program]",
+            ),
+            (json!({"env": [{"name": "LD_LIBRARY_PATH"}]}), json!({}), "ForbiddenEnvironment", "LD_*"),
+            (json!({"env": [{"name": "CUDA_INJECTION64_PATH"}]}), json!({}), "ForbiddenEnvironment", "CUDA_INJECTION"),
+            (json!({"env": [{"name": "GLIBC_TUNABLES"}]}), json!({}), "ForbiddenEnvironment", "GLIBC_TUNABLES"),
+            (json!({"memory": "512m"}), json!({}), "InvalidResources", "less than 1Mi"),
+            (json!({"memory": "16"}), json!({}), "InvalidResources", "less than 1Mi"),
+            (json!({"storage": "1023Ki"}), json!({}), "InvalidResources", "less than 1Mi"),
             (json!({"env": [{"name": "A=B"}]}), json!({}), "InvalidEnvironment", "A=B"),
             (json!({"env": [{"name": "é"}]}), json!({}), "InvalidEnvironment", "é"),
             (json!({"env": [{"name": "1A"}]}), json!({}), "InvalidEnvironment", "1A"),

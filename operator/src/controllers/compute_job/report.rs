@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::decide::{Verdict, phase};
 use super::observed::{ChainView, Observed};
 use super::outcome::Kind;
+use super::steady::steady;
 use super::{expectation, voucher};
 use crate::amount;
 use crate::controllers::conditions::{Conditions, Truth, find, is_true};
@@ -40,7 +41,7 @@ pub(crate) fn status(seen: &Observed, verdict: &Verdict) -> ComputeJobStatus {
     next.usage = usage(seen, &stored, next.phase);
     next.settlement = settlement(seen, &stored, next.usage.as_ref().map_or(0, |usage| usage.gpu_seconds));
     next.reason = Some(reason(seen, verdict));
-    next
+    steady(&stored, next)
 }
 
 fn reason(seen: &Observed, verdict: &Verdict) -> String {
@@ -53,7 +54,9 @@ fn reason(seen: &Observed, verdict: &Verdict) -> String {
     if !verdict.accepted {
         return if matches!(seen.vacancy, Some(Err(_))) { "NoCapacity" } else { "Waiting" }.to_owned();
     }
-    let Some(pod) = &seen.pod else { return "CreatingPod".to_owned() };
+    let Some(pod) = &seen.pod else {
+        return if seen.pod_refused.is_some() { "PodRefused" } else { "CreatingPod" }.to_owned();
+    };
     if pod.customer.started.is_some() {
         return "Running".to_owned();
     }
@@ -177,6 +180,12 @@ fn running(seen: &Observed, list: &mut Conditions) {
             list.set(RUNNING, Truth::No, "Stopping", "the pod is being stopped");
         }
         (None, Some(_), _) => list.set(RUNNING, Truth::Yes, "ContainerRunning", "the program runs"),
+        (None, None, _) if customer.never_ran.is_some() => {
+            let (reason, message) = customer.never_ran.as_ref().map(|n| (n.reason.as_str(), &n.message)).unzip();
+            let message =
+                message.map_or_else(String::new, |words| format!("the program could not be started: {words}"));
+            list.set(RUNNING, Truth::No, reason.unwrap_or("StartError"), message);
+        }
         (None, None, Some((reason, message))) if !reason.is_empty() => {
             let message = if message.is_empty() { "the program has not started" } else { message };
             list.set(RUNNING, Truth::No, reason, message);
@@ -195,12 +204,23 @@ fn silence(seen: &Observed) -> Option<String> {
     let interval = seen.offer.as_ref().map_or(0, |offer| offer.spec.attestation.interval_seconds);
     let patience = i64::from(interval.saturating_mul(3)).max(SILENCE);
     let since = Timestamp::from_second(since.as_second()).unwrap_or(since);
-    let why = if heard.connected {
-        "meter is connected but silent: see the log of the pod's container meter"
-    } else {
-        "meter is not connected: see the log of the pod's container meter, and whether it reaches the operator"
+    if seen.now.as_second() - since.as_second() <= patience {
+        return None;
+    }
+    let why = match seen.pod.as_ref().and_then(|pod| pod.meter_down.as_ref()) {
+        Some(down) => format!(
+            "the pod's container meter has ended ({down}) and nothing counts meanwhile: it is started again, or the job ends"
+        ),
+        None if heard.connected => {
+            "meter is connected but silent: see the log of the pod's container meter; it counts on meanwhile".to_owned()
+        }
+        None => {
+            "meter is not connected: see the log of the pod's container meter, and whether it reaches the operator; it \
+                 counts on meanwhile"
+                .to_owned()
+        }
     };
-    (seen.now.as_second() - since.as_second() > patience).then(|| format!("no report since {since}, {why}"))
+    Some(format!("no report since {since}, {why}"))
 }
 
 fn attested(seen: &Observed, list: &mut Conditions) {
@@ -208,7 +228,7 @@ fn attested(seen: &Observed, list: &mut Conditions) {
     match seen.attested.as_ref().and_then(|a| a.last_rejection.as_ref()) {
         Some(why) if !vouched => list.set(ATTESTED, Truth::No, "Refused", why.clone()),
         _ if vouched && let Some(silence) = silence(seen) => {
-            list.set(ATTESTED, Truth::No, "ReportsStopped", format!("{silence}; it counts on meanwhile"));
+            list.set(ATTESTED, Truth::No, "ReportsStopped", silence);
         }
         _ if vouched => {
             list.set(ATTESTED, Truth::Yes, "VoucherAccepted", "vouchers of the job's attestor are accepted");
@@ -254,7 +274,9 @@ fn usage(seen: &Observed, stored: &ComputeJobStatus, phase: Phase) -> Option<Usa
     let Some(attested) = &seen.attested else { return stored.usage.clone() };
     let old = stored.usage.clone().unwrap_or_default();
     let newest = voucher::newest(seen);
-    let last_report = attested.last_report.or_else(|| old.last_report.as_ref().map(|t| t.0));
+    // As precise as it is stored: otherwise no stored status would ever be like the next one.
+    let last_report = attested.last_report.and_then(|at| Timestamp::from_second(at.as_second()).ok());
+    let last_report = last_report.or_else(|| old.last_report.as_ref().map(|t| t.0));
     let due = phase != stored.phase
         || matches!(phase, Phase::Settling | Phase::Succeeded | Phase::Failed | Phase::Declined)
         || old.voucher.is_none()
@@ -308,6 +330,7 @@ fn settlement(seen: &Observed, stored: &ComputeJobStatus, vouched: u64) -> Optio
         claimed: whole(job.paid),
         pending: unclaimed.and_then(whole),
         claimable_until: job.refundable_from.map(Time),
+        paid_until: job.end.map(Time).or(old.paid_until),
         refunded: (job.status == JobStatus::Closed).then(|| deposited.saturating_sub(job.paid).to_string()),
         deposited: Some(deposited.to_string()),
         tx: seen.tx.clone().or(old.tx),

@@ -1,5 +1,6 @@
 //! What a job needs in the cluster, as pure functions of the job, its offer and the operator's settings.
 
+mod customer;
 mod env;
 mod isolation;
 mod pod;
@@ -17,6 +18,8 @@ pub(crate) const CA_CONFIG_MAP: &str = "hawser-attestation-ca";
 pub(crate) const CA_FILE: &str = "ca.crt";
 /// Label that ties a pod to its job.
 pub(crate) const JOB_LABEL: &str = "hawser.dev/job";
+/// Annotation of the jobs' pods: the `DepinNetwork`, so that a pod that has lost its job can still be settled.
+pub(crate) const NETWORK_ANNOTATION: &str = "hawser.dev/network";
 /// Finalizer of the jobs' pods: the last voucher was read.
 pub(crate) const POD_FINALIZER: &str = "hawser.dev/voucher";
 /// `PriorityClass` of the jobs' pods (-1000, never preempts): comes with the chart.

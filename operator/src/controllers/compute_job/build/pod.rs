@@ -1,15 +1,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use hawser_crds::rules::quantity::{Amount, parse};
 use hawser_crds::{ComputeJob, GpuOffer};
 use k8s_openapi::api::core::v1::{HostAlias, Pod};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::{
-    CA_CONFIG_MAP, CA_FILE, CUSTOMER, JOB_LABEL, METER, POD_FINALIZER, PRIORITY_CLASS, PROBE, SERVICE_ACCOUNT,
+    CA_CONFIG_MAP, CA_FILE, JOB_LABEL, METER, NETWORK_ANNOTATION, POD_FINALIZER, PRIORITY_CLASS, PROBE,
+    SERVICE_ACCOUNT, customer,
 };
 use crate::controllers::compute_job::policy::Resources;
 use crate::controllers::gpu_offer::capacity::node_selector;
@@ -20,6 +19,26 @@ const USER: i64 = 65532;
 const GPUS_DIR: &str = "/run/hawser/gpus";
 const KEY_DIR: &str = "/run/hawser/key";
 const IDENTITY_DIR: &str = "/run/hawser/identity";
+
+/// A container that somebody's webhook puts beside the job's own outlives the program and holds its GPUs: whoever does so
+/// is asked to leave this pod alone, each in its own words.
+const NO_SIDECARS: [(&str, &str); 9] = [
+    ("admission.datadoghq.com/enabled", "false"),
+    ("consul.hashicorp.com/connect-inject", "false"),
+    ("dapr.io/enabled", "false"),
+    ("kuma.io/sidecar-injection", "disabled"),
+    ("linkerd.io/inject", "disabled"),
+    ("openservicemesh.io/sidecar-injection", "disabled"),
+    ("sidecar.istio.io/inject", "false"),
+    ("sidecar.opentelemetry.io/inject", "false"),
+    ("vault.hashicorp.com/agent-inject", "false"),
+];
+/// Those that read labels.
+const NO_SIDECARS_BY_LABEL: [(&str, &str); 3] = [
+    ("admission.datadoghq.com/enabled", "false"),
+    ("kuma.io/sidecar-injection", "disabled"),
+    ("sidecar.istio.io/inject", "false"),
+];
 
 /// What a pod is made from, besides job and offer.
 #[derive(Clone, Debug)]
@@ -48,11 +67,14 @@ pub(crate) fn pod(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> R
     let name = job.name_any();
     let gpu = &offer.spec.gpu;
     let gpus = json!({&gpu.resource_name: job.spec.workload.gpus.to_string()});
-    let labels: BTreeMap<&str, String> = BTreeMap::from([
+    let mut labels: BTreeMap<&str, String> = BTreeMap::from([
         (JOB_LABEL, label_value(&name)),
         (OFFER_LABEL, label_value(&job.spec.offer_ref)),
         ("app.kubernetes.io/managed-by", "hawser".to_owned()),
     ]);
+    let mut annotations = BTreeMap::from(NO_SIDECARS);
+    annotations.extend(job.spec.source.as_ref().map(|source| (NETWORK_ANNOTATION, source.network.as_str())));
+    labels.extend(NO_SIDECARS_BY_LABEL.map(|(name, value)| (name, value.to_owned())));
     serde_json::from_value(json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -60,6 +82,7 @@ pub(crate) fn pod(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> R
             "name": name,
             "namespace": job.namespace(),
             "labels": labels,
+            "annotations": annotations,
             "finalizers": [POD_FINALIZER],
             "ownerReferences": job.controller_owner_ref(&()).map(|owner| vec![owner]),
         },
@@ -77,9 +100,9 @@ pub(crate) fn pod(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> R
                 "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
                 "seccompProfile": {"type": "RuntimeDefault"}
             },
-            "volumes": volumes(),
+            "volumes": volumes(input.resources),
             "initContainers": [probe(job, input, &gpus), meter(job, offer, input)],
-            "containers": [customer(job, input.resources, &gpus)],
+            "containers": [customer::container(job, input.resources, &gpus)],
         }
     }))
 }
@@ -96,16 +119,31 @@ pub(crate) fn knowing(mut pod: Pod, host: &str, address: IpAddr) -> Pod {
     pod
 }
 
-fn volumes() -> Value {
-    json!([
-        {"name": "gpus", "emptyDir": {"sizeLimit": "1Mi"}},
+fn volumes(resources: &Resources) -> Vec<Value> {
+    let [home, shm] = customer::volumes(resources);
+    vec![
+        home,
+        shm,
+        json!({"name": "gpus", "emptyDir": {"sizeLimit": "1Mi"}}),
         // Holds meter's journal twice, and counts as meter's memory: docs/attestation.md says for how long it suffices.
-        {"name": "key", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}},
-        {"name": "identity", "projected": {"sources": [
+        json!({"name": "key", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}}),
+        json!({"name": "identity", "projected": {"sources": [
             {"serviceAccountToken": {"audience": "hawser-attestation", "expirationSeconds": 3600, "path": "token"}},
             {"configMap": {"name": CA_CONFIG_MAP, "items": [{"key": CA_FILE, "path": CA_FILE}]}}
-        ]}}
-    ])
+        ]}}),
+    ]
+}
+
+/// What probe and meter get: something of everything, or a namespace with a quota takes no job.
+fn sidecars(gpus: &Value) -> Value {
+    let with = |cpu: &str, memory: &str, storage: &str| {
+        let mut list = gpus.clone();
+        list["cpu"] = json!(cpu);
+        list["memory"] = json!(memory);
+        list["ephemeral-storage"] = json!(storage);
+        list
+    };
+    json!({"requests": with("10m", "32Mi", "16Mi"), "limits": with("1", "256Mi", "256Mi")})
 }
 
 fn probe(job: &ComputeJob, input: &PodInput<'_>, gpus: &Value) -> Value {
@@ -115,7 +153,7 @@ fn probe(job: &ComputeJob, input: &PodInput<'_>, gpus: &Value) -> Value {
         "args": ["probe"],
         "env": [{"name": "HAWSER_GPUS", "value": job.spec.workload.gpus.to_string()}],
         "securityContext": restricted(true),
-        "resources": {"limits": gpus, "requests": gpus},
+        "resources": sidecars(gpus),
         "volumeMounts": [{"name": "gpus", "mountPath": GPUS_DIR}],
     })
 }
@@ -128,7 +166,7 @@ fn meter(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> Value {
         "args": ["meter"],
         "restartPolicy": "Always",
         "securityContext": restricted(true),
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}},
+        "resources": sidecars(&json!({})),
         "env": [
             // Sees every card of the node through NVIDIA's runtime, and samples those that probe named.
             {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"},
@@ -157,36 +195,7 @@ fn meter(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> Value {
     })
 }
 
-fn customer(job: &ComputeJob, resources: &Resources, gpus: &Value) -> Value {
-    let workload = &job.spec.workload;
-    let mut limits = gpus.clone();
-    limits["cpu"] = json!(normal(&resources.cpu));
-    limits["memory"] = json!(normal(&resources.memory));
-    limits["ephemeral-storage"] = json!(normal(&resources.storage));
-    let mut requests = limits.clone();
-    // Memory and disk are the job's own. CPU is shared by weight, so that a node with fewer CPUs than the offer's limit
-    // times its GPUs can still run a job on each. No more than the limit, or the API server refuses the pod.
-    let share = Amount(100).times(workload.gpus);
-    let least = parse(&resources.cpu).map_or(share, |limit| limit.min(share));
-    requests["cpu"] = json!(least.to_quantity().0);
-    json!({
-        "name": CUSTOMER,
-        "image": workload.image,
-        "imagePullPolicy": "Always",
-        "command": (!workload.command.is_empty()).then_some(&workload.command),
-        "args": (!workload.args.is_empty()).then_some(&workload.args),
-        "env": workload.env.iter().map(|v| json!({"name": v.name, "value": v.value})).collect::<Vec<_>>(),
-        "securityContext": restricted(false),
-        "resources": {"limits": limits, "requests": requests},
-    })
-}
-
-/// A quantity as the API server takes it: a customer may have written blanks around it.
-fn normal(quantity: &Quantity) -> String {
-    parse(quantity).map_or_else(|| quantity.0.clone(), |amount| amount.to_quantity().0)
-}
-
-fn restricted(read_only: bool) -> Value {
+pub(super) fn restricted(read_only: bool) -> Value {
     json!({
         "allowPrivilegeEscalation": false,
         "capabilities": {"drop": ["ALL"]},
@@ -196,14 +205,12 @@ fn restricted(read_only: bool) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
     use super::*;
 
-    fn built(workload: Value) -> Pod {
-        built_with(workload, "8")
-    }
-
     #[expect(clippy::needless_pass_by_value, reason = "json! at the call reads best")]
-    fn built_with(workload: Value, cpu: &str) -> Pod {
+    fn built(workload: Value) -> Pod {
         let offer = serde_json::from_value(json!({
             "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "h100", "namespace": "tenants"},
             "spec": {
@@ -219,7 +226,7 @@ mod tests {
         }))
         .unwrap();
         let resources = Resources {
-            cpu: Quantity(cpu.to_owned()),
+            cpu: Quantity("8".to_owned()),
             memory: Quantity("32Gi".to_owned()),
             storage: Quantity("40Gi".to_owned()),
         };
@@ -248,10 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn the_customers_container_sees_no_volume_no_token_and_no_node_of_its_choice() {
+    fn the_customers_container_sees_no_volume_of_the_others_no_token_and_no_node_of_its_choice() {
         let spec = built(json!({"image": "i", "gpus": 1, "env": [{"name": "A", "value": "$(B)"}]})).spec.unwrap();
         assert_eq!(spec.automount_service_account_token, Some(false));
-        assert!(spec.containers[0].volume_mounts.is_none());
+        let seen = |c: &k8s_openapi::api::core::v1::Container| -> Vec<String> {
+            c.volume_mounts.iter().flatten().map(|mount| mount.name.clone()).collect()
+        };
+        let others: Vec<_> = spec.init_containers.iter().flatten().flat_map(seen).collect();
+        assert!(seen(&spec.containers[0]).iter().all(|name| !others.contains(name)));
         assert_eq!(spec.containers[0].image_pull_policy.as_deref(), Some("Always"));
         let selector = spec.node_selector.unwrap();
         assert_eq!(
@@ -281,18 +292,6 @@ mod tests {
     }
 
     #[test]
-    fn no_more_cpu_is_requested_than_the_limit() {
-        for (cpu, gpus, limit, request) in
-            [("8", 2, "8", "200m"), ("50m", 1, "50m", "50m"), (" 0.15 ", 2, "150m", "150m"), ("1", 10, "1", "1")]
-        {
-            let spec = built_with(json!({"image": "i", "gpus": gpus}), cpu).spec.unwrap();
-            let resources = spec.containers[0].resources.clone().unwrap();
-            let of = |list: Option<BTreeMap<String, Quantity>>| list.unwrap()["cpu"].0.clone();
-            assert_eq!((of(resources.limits).as_str(), of(resources.requests).as_str()), (limit, request), "{cpu:?}");
-        }
-    }
-
-    #[test]
     fn meters_journal_has_room_in_its_volume_and_the_volume_in_meters_memory() {
         let spec = built(json!({"image": "i", "gpus": 1})).spec.unwrap();
         let key = spec.volumes.unwrap().into_iter().find(|volume| volume.name == "key").unwrap().empty_dir.unwrap();
@@ -310,5 +309,28 @@ mod tests {
             HostAlias { ip: "10.96.0.7".to_owned(), hostnames: Some(vec!["hawser-attestation.hawser.svc".to_owned()]) };
         assert_eq!(spec.host_aliases, Some(vec![alias]));
         assert_eq!(knowing(plain(), "10.96.0.7", address), plain());
+    }
+
+    #[test]
+    fn every_container_has_what_a_quota_asks_for() {
+        let spec = built(json!({"image": "i", "gpus": 1})).spec.unwrap();
+        for container in spec.init_containers.unwrap().iter().chain(&spec.containers) {
+            let resources = container.resources.clone().unwrap();
+            for (list, kind) in [(resources.requests, "requests"), (resources.limits, "limits")] {
+                for what in ["cpu", "memory", "ephemeral-storage"] {
+                    let list = list.as_ref().unwrap();
+                    assert!(list.contains_key(what), "{} has no {kind} of {what}", container.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn webhooks_that_inject_containers_are_asked_to_leave_the_pod_alone() {
+        let meta = built(json!({"image": "i", "gpus": 1})).metadata;
+        let (annotations, labels) = (meta.annotations.unwrap(), meta.labels.unwrap());
+        assert_eq!(annotations["sidecar.istio.io/inject"], "false");
+        assert_eq!(annotations["linkerd.io/inject"], "disabled");
+        assert_eq!((labels["sidecar.istio.io/inject"].as_str(), labels[JOB_LABEL].as_str()), ("false", "job-1"));
     }
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::attestation::{Attested, Heard};
+use crate::controllers::compute_job::lasting::Lasting;
 use crate::controllers::compute_job::pod_state::{Container, Ended, PodState};
 use crate::controllers::compute_job::voucher::record;
 use crate::controllers::conditions::{find, is_false};
@@ -16,6 +17,8 @@ use crate::network::{ActKey, ChainJob, Token};
 use crate::settlement::plan::Policy;
 use hawser_crds::condition::{COMPLETE, FAILED};
 
+mod clocks;
+mod ends;
 mod money;
 mod trouble;
 
@@ -90,8 +93,21 @@ fn seen(chain: ChainView) -> Observed {
         pod_refused: None,
         obstacle: None,
         tx: None,
+        chain_time: Some(at(0)),
+        lasting: Lasting::default(),
+        failing: None,
         now: at(0),
     }
+}
+
+/// The same look so many seconds later, by the chain's time; the operator's own clock is a week off.
+fn later(mut look: Observed, seconds: i64) -> Observed {
+    if let ChainView::Known { time, .. } = &mut look.chain {
+        *time = at(seconds);
+    }
+    look.chain_time = Some(at(seconds));
+    look.now = at(seconds) + SignedDuration::from_hours(7 * 24);
+    look
 }
 
 fn known(job: ChainJob) -> ChainView {
@@ -115,7 +131,7 @@ fn running_pod() -> PodState {
 
 fn ended_pod(code: i32) -> PodState {
     let ended = Some(Ended { at: at(-5), code, reason: "Error".to_owned() });
-    let customer = Container { started: Some(at(-40)), ended, waiting: None };
+    let customer = Container { started: Some(at(-40)), ended, ..Container::default() };
     PodState { customer, over: true, running: false, meter_over: true, ..pod() }
 }
 
@@ -290,25 +306,16 @@ fn what_ends_a_running_job_is_named() {
         with(&|l| l.pod = Some(PodState { disruption: evicted.clone(), ..running_pod() })),
         "EvictionByEvictionAPI"
     );
-    assert_eq!(with(&|l| l.now = at(50)), "TimeUp");
+    assert_eq!(with(&|l| *l = later(l.clone(), 49)), "Running");
+    assert_eq!(with(&|l| *l = later(l.clone(), 50)), "TimeUp");
     assert_eq!(with(&|l| chain_is(l, &|j| (j.ending, j.end) = (true, Some(at(0))))), "EndedByCustomer");
     assert_eq!(with(&|l| chain_is(l, &|j| j.status = JobStatus::Closed)), "ClosedOnChain");
     assert_eq!(with(&|l| chain_is(l, &|j| j.status = JobStatus::None)), "Reorged");
-    // Without sight of the chain: 604,800 s are the longest that the offer sells.
-    let blind = |seconds| {
-        with(&|l| {
-            l.chain = ChainView::Unknown("no endpoint".to_owned());
-            l.now = at(seconds);
-        })
-    };
-    assert_eq!(blind(604_800 - 41), "NetworkUnavailable");
-    assert_eq!(blind(604_800 - 40), "TimeUp");
 }
 
 #[test]
 fn a_pod_is_deleted_only_after_the_reason_is_written() {
-    let mut look = written_running();
-    look.now = at(50);
+    let look = later(written_running(), 50);
     assert_eq!(decide(&look).pod, PodStep::Keep);
     assert_eq!(decide(&written(look)).pod, PodStep::Delete);
 }
@@ -317,11 +324,11 @@ fn a_pod_is_deleted_only_after_the_reason_is_written() {
 fn an_order_that_cannot_be_started_in_time_is_declined_before_its_deadline_and_refunded_after() {
     let mut look = written(seen(known(chain(JobStatus::Open))));
     look.pod = Some(PodState { node: None, unschedulable: Some("0/1 nodes".to_owned()), running: false, ..pod() });
-    look.now = at(0) + SignedDuration::from_secs(295);
-    assert_eq!(reason(&decide(&look)), "NotStartedInTime");
-    let mut late = seen(ChainView::Known { job: Box::new(chain(JobStatus::Open)), time: at(301), deep: true });
-    late.job = Arc::clone(&look.job);
-    late.now = at(301);
+    assert_eq!(reason(&decide(&later(look.clone(), 289))), "Unschedulable");
+    let declined = decide(&later(look.clone(), 290));
+    assert_eq!(reason(&declined), "NotStartedInTime");
+    assert!(find(&declined.status.conditions, FAILED).unwrap().message.ends_with("deadline: 0/1 nodes"));
+    let late = later(Observed { job: Arc::clone(&look.job), ..seen(known(chain(JobStatus::Open))) }, 301);
     assert_eq!(decide(&late).acts, [Act::Refund { job: id() }]);
 }
 

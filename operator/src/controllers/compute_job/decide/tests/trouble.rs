@@ -154,17 +154,17 @@ fn an_image_that_does_not_come_ends_the_job_and_one_that_has_no_name_at_once() {
     look.chain = known(chain(JobStatus::Running));
     look.pod = Some(waiting("ImagePullBackOff"));
     assert_eq!(reason(&decide(&look)), "WaitingForAttestor");
-    look.now = at(10);
+    let look = later(look, 10);
     assert_eq!(reason(&decide(&look)), "ImagePullTimeout");
     let held = Observed { pod: Some(waiting("PodInitializing")), ..look.clone() };
     assert_eq!(reason(&decide(&held)), "MeterNotReady", "no registry is to blame");
     let pulls = PodState { meter_ready: true, ..waiting("PodInitializing") };
     assert_eq!(reason(&decide(&Observed { pod: Some(pulls), ..look.clone() })), "ImagePullTimeout");
     // The time that was bought is over before the pull may time out.
-    look.now = at(50);
+    let mut look = later(look, 50);
     let decision = decide(&Observed { offer: None, ..look.clone() });
     assert_eq!((reason(&decision).as_str(), is_true(&decision.status.conditions, FAILED)), ("ImagePullTimeout", true));
-    look.now = at(0);
+    look = later(look, 0);
     look.pod = Some(waiting("InvalidImageName"));
     assert_eq!(reason(&decide(&look)), "InvalidImageName");
 }

@@ -1,0 +1,188 @@
+//! What ends a program that did not end itself, and with which words.
+
+use super::*;
+use crate::controllers::compute_job::expectation;
+use crate::controllers::compute_job::observed::PodRefused;
+use crate::controllers::compute_job::pod_state::NeverRan;
+
+fn lasting(change: impl FnOnce(&mut Lasting)) -> Lasting {
+    let mut lasting = Lasting::default();
+    change(&mut lasting);
+    lasting
+}
+
+#[test]
+fn a_meter_that_does_not_come_back_ends_the_job_and_one_that_is_only_cut_off_does_not() {
+    let down = || Some("CrashLoopBackOff".to_owned());
+    let with = |meter_down: Option<String>, silent: u64, since: u64| {
+        let lasting = lasting(|l| {
+            (l.silent, l.meter_down) = (Duration::from_secs(silent), Duration::from_secs(since));
+        });
+        Observed { pod: Some(PodState { meter_down, ..running_pod() }), lasting, ..written_running() }
+    };
+    for (look, expected, why) in [
+        (with(None, 9000, 0), "Running", "it runs and counts on"),
+        (with(down(), 59, 59), "Running", "kubelet starts it again"),
+        (with(down(), 60, 14), "Running", "it came back, and went again"),
+        (with(down(), 60, 15), "MeterLost", "nothing counts"),
+        (
+            Observed { pod: Some(PodState { meter_down: down(), ..ended_pod(0) }), ..with(down(), 60, 60) },
+            "ProgramEnded",
+            "over",
+        ),
+    ] {
+        assert_eq!(reason(&decide(&look)), expected, "{why}");
+    }
+    let lost = written(with(down(), 60, 60));
+    let decision = decide(&lost);
+    assert_eq!((decision.pod, decision.status.phase), (PodStep::Delete, Phase::Settling));
+    // On chain too, once its last voucher is in.
+    let over =
+        PodState { over: true, running: false, meter_over: true, held: false, meter_down: down(), ..running_pod() };
+    let claimed = ChainJob { used: GpuSeconds(20), paid: U256::from(20), ..chain(JobStatus::Running) };
+    let acts = decide(&Observed { pod: Some(over), chain: known(claimed), ..lost }).acts;
+    assert!(matches!(acts.as_slice(), [Act::End { reason, .. }] if reason == "MeterLost"), "{acts:?}");
+    // Three intervals of a meter that reports seldom.
+    let mut seldom = with(down(), 89, 60);
+    let mut offer = offer();
+    offer.spec.attestation.interval_seconds = 30;
+    seldom.offer = Some(Arc::new(offer));
+    assert_eq!(reason(&decide(&seldom)), "Running");
+    seldom.lasting.silent = Duration::from_secs(90);
+    assert_eq!(reason(&decide(&seldom)), "MeterLost");
+}
+
+#[test]
+fn cards_that_fail_for_long_end_the_job() {
+    let with = |failing: Option<&str>, seconds: u64| {
+        let lasting = lasting(|l| l.failing = Duration::from_secs(seconds));
+        let look = Observed { failing: failing.map(str::to_owned), lasting, ..written_running() };
+        reason(&decide(&look))
+    };
+    assert_eq!(with(None, 0), "Running");
+    assert_eq!(with(Some("GPU-1 is unhealthy"), 29), "Running");
+    assert_eq!(with(Some("GPU-1 is unhealthy"), 30), "GpuLost");
+}
+
+#[test]
+fn who_took_the_pod_away_is_named_and_not_the_signals_exit_code() {
+    let pair = |reason: &str| Some((reason.to_owned(), "words".to_owned()));
+    let with = |given_up: Option<(String, String)>, disruption: Option<(String, String)>, code: i32, deleted: bool| {
+        let deleted = deleted.then(|| at(10));
+        let pod = PodState { deleted, disruption, given_up, ..ended_pod(code) };
+        reason(&decide(&Observed { pod: Some(pod), ..written_running() }))
+    };
+    let (evicted, admission) = (pair("Evicted"), pair("UnexpectedAdmissionError"));
+    let (by_kubelet, drained) = (pair("TerminationByKubelet"), pair("EvictionByEvictionAPI"));
+    for (given_up, disruption, code, deleted, expected) in [
+        (None, None, 143, false, "Error"),
+        (admission.clone(), None, 143, false, "UnexpectedAdmissionError"),
+        (evicted.clone(), by_kubelet.clone(), 137, false, "Evicted"),
+        (evicted, None, 137, true, "Evicted"),
+        (None, by_kubelet, 137, false, "TerminationByKubelet"),
+        (None, drained.clone(), 143, true, "EvictionByEvictionAPI"),
+        (None, pair("PreemptionByScheduler"), 143, false, "PreemptionByScheduler"),
+        (pair("NodeShutdown"), drained, 143, true, "EvictionByEvictionAPI"),
+        (None, None, 143, true, "PodDeleted"),
+        (admission, None, 0, false, "ProgramEnded"),
+    ] {
+        let got = with(given_up.clone(), disruption.clone(), code, deleted);
+        assert_eq!(got, expected, "{given_up:?} {disruption:?} {code} {deleted}");
+    }
+}
+
+/// A job that is started on chain at 0, whose image may be pulled for 10 s for nothing, and whose program can't be started.
+fn cannot_start(found: i64, now: i64) -> Observed {
+    let never = NeverRan { at: Some(at(found)), reason: "StartError".to_owned(), message: "no such file".to_owned() };
+    let words = ("StartError".to_owned(), "the program could not be started: no such file".to_owned());
+    let customer = Container { never_ran: Some(never), ..Container::default() };
+    let pod = PodState { customer, over: true, running: false, meter_over: true, failure: Some(words), ..pod() };
+    let started = ChainJob { started: Some(at(0)), end: Some(at(100)), ..chain(JobStatus::Running) };
+    let look = written(seen(known(chain(JobStatus::Open))));
+    later(Observed { pod: Some(pod), chain: known(started), ..look }, now)
+}
+
+#[test]
+fn a_program_that_could_not_be_started_ends_the_job_with_kubelets_words() {
+    let decision = decide(&cannot_start(5, 6));
+    assert_eq!(reason(&decision), "StartError");
+    let failed = find(&decision.status.conditions, FAILED).unwrap();
+    assert_eq!(failed.message, "the program could not be started: no such file");
+    assert_eq!(decision.status.container_started_at, None);
+}
+
+#[test]
+fn the_time_of_a_pull_is_paid_for_after_the_free_seconds_and_not_a_second_after_a_start_that_failed() {
+    let times = |look: &Observed| {
+        let job = crate::attestation::JobRef { namespace: "t".to_owned(), name: "job-1".to_owned() };
+        let expected = expectation::expected(look, job);
+        (expected.begin, expected.ended)
+    };
+    assert_eq!(times(&cannot_start(5, 6)), (None, Some(at(5))), "within the free seconds");
+    assert_eq!(times(&cannot_start(5, 60)), (None, Some(at(5))), "and that does not change with time");
+    assert_eq!(times(&cannot_start(32, 33)), (Some(at(10)), Some(at(32))));
+    // Still pulling.
+    let pulls = |now| later(Observed { pod: Some(pod()), ..cannot_start(0, 0) }, now);
+    assert_eq!(times(&pulls(9)), (None, None));
+    assert_eq!(times(&pulls(10)), (Some(at(10)), None));
+}
+
+#[test]
+fn an_image_that_the_registry_does_not_have_is_not_waited_for() {
+    let with = |message: &str, missing: u64| {
+        let waiting = Some(("ErrImagePull".to_owned(), message.to_owned()));
+        let pod = PodState { customer: Container { waiting, ..Container::default() }, ..pod() };
+        let lasting = lasting(|l| l.image_missing = Duration::from_secs(missing));
+        let started = ChainJob { started: Some(at(0)), ..chain(JobStatus::Running) };
+        let look = written(seen(known(chain(JobStatus::Open))));
+        reason(&decide(&Observed { pod: Some(pod), chain: known(started), lasting, ..look }))
+    };
+    assert_eq!(with("r.io/x:1: not found", 29), "WaitingForAttestor");
+    assert_eq!(with("r.io/x:1: not found", 30), "ImageNotFound");
+    assert_eq!(with("r.io/x:1: 503 Service Unavailable", 0), "WaitingForAttestor");
+}
+
+#[test]
+fn what_refused_the_pod_is_said_again_when_the_deadline_has_come() {
+    let refused = PodRefused { for_good: false, message: "exceeded quota: team".to_owned() };
+    let look = written(seen(known(chain(JobStatus::Open))));
+    let waits = decide(&Observed { pod_refused: Some(refused.clone()), ..look.clone() });
+    assert_eq!(reason(&waits), "PodRefused");
+    let decision = decide(&later(Observed { pod_refused: Some(refused), ..look }, 290));
+    let failed = find(&decision.status.conditions, FAILED).unwrap();
+    assert_eq!(failed.reason, "NotStartedInTime");
+    assert!(failed.message.ends_with("the API server does not take the job's pod: exceeded quota: team"), "{failed:?}");
+    assert_eq!(decision.acts, [Act::Decline { job: id(), reason: "NotStartedInTime".to_owned() }]);
+}
+
+#[test]
+fn a_container_of_somebody_elses_does_not_keep_the_pod_of_a_program_that_has_ended() {
+    let kept = PodState { over: false, running: true, meter_over: false, ..ended_pod(0) };
+    let mut look = written(Observed { pod: Some(kept), ..written_running() });
+    assert_eq!(decide(&look).pod, PodStep::Keep, "kubelet stops meter by itself");
+    look.lasting = lasting(|l| l.lingering = Duration::from_mins(1));
+    assert_eq!(decide(&look).pod, PodStep::Delete);
+}
+
+#[test]
+fn a_status_in_which_nothing_has_changed_is_the_stored_one() {
+    let mut look = written(Observed { pod: Some(ended_pod(0)), ..written_running() });
+    // Reports come with all the digits of a clock, and a stored time has whole seconds.
+    let mut reports = attested(Some(voucher(20)), true);
+    reports.last_report = Some(at(-5) + SignedDuration::from_millis(123));
+    look.attested = Some(reports);
+    let look = written(look);
+    assert_eq!(decide(&look).status, look.stored());
+    let refused = |seconds: u32, rejected: u64| {
+        let mut look = look.clone();
+        let mut reports = look.attested.clone().unwrap();
+        reports.last_rejection = Some(format!("OutOfBounds: the node's clock is {seconds} s ahead"));
+        reports.rejected = rejected;
+        look.attested = Some(reports);
+        look
+    };
+    let told = written(refused(12, 1));
+    assert_ne!(told.stored(), look.stored());
+    let again = Observed { job: Arc::clone(&told.job), ..refused(9, 2) };
+    assert_eq!(decide(&again).status, told.stored());
+}

@@ -1,0 +1,260 @@
+use std::time::Duration;
+
+use alloy::primitives::U256;
+use hawser_attestation::{SignedVoucher, TerminationMessage};
+use hawser_contracts::JobId;
+use hawser_crds::DepinNetwork;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::core::PartialObjectMeta;
+use kube::{Api, Resource, ResourceExt};
+
+use super::{delete, is_deleted};
+use crate::controllers::compute_job::build::{METER, NETWORK_ANNOTATION, POD_FINALIZER};
+use crate::controllers::compute_job::lasting::Fact;
+use crate::controllers::compute_job::pod_state::{self, PodState};
+use crate::controllers::compute_job::voucher;
+use crate::controllers::{Context, Error, Tried, status};
+use crate::network::{Act, ActKey, ActState, ChainJob, GpuSeconds, JobStatus, Network};
+use crate::settlement::plan::{self, Policy, Step};
+
+/// The end's reason on chain.
+const REASON: &str = "JobObjectGone";
+
+/// What is known of a pod that has no job.
+#[derive(Clone, Debug)]
+struct Orphan {
+    deleted: bool,
+    held: bool,
+    /// Nothing runs in it any more.
+    quiet: bool,
+    /// The voucher that it holds.
+    voucher: Option<SignedVoucher>,
+    chain: Chain,
+}
+
+/// What the market holds of its job.
+#[derive(Clone, Debug)]
+enum Chain {
+    /// It never was on one, or another `ComputeJob` takes care of it now.
+    None,
+    /// There is no `DepinNetwork` of this name any more.
+    Lost(String),
+    /// It can't be seen now.
+    Unseen,
+    Known {
+        job: Box<ChainJob>,
+        time: jiff::Timestamp,
+        /// The market takes its voucher not: why.
+        refused: Option<String>,
+    },
+}
+
+/// What to do with it.
+#[derive(Clone, Debug, PartialEq)]
+enum Next {
+    Delete,
+    Wait,
+    Ask(Act),
+    /// Lets it go; says so where something is lost.
+    Release(Option<String>),
+}
+
+fn next(orphan: &Orphan, id: JobId) -> Next {
+    if !orphan.deleted {
+        return Next::Delete;
+    }
+    if !orphan.held || !orphan.quiet {
+        return Next::Wait;
+    }
+    let counted = orphan.voucher.as_ref().map_or(0, |v| v.gpu_seconds.0);
+    match &orphan.chain {
+        Chain::None => Next::Release(None),
+        Chain::Unseen => Next::Wait,
+        Chain::Lost(why) => Next::Release((counted > 0).then(|| {
+            format!(
+                "its voucher over {counted} GPU-seconds can't be claimed, what of it was not claimed yet is lost: {why}"
+            )
+        })),
+        Chain::Known { job, time, refused } => {
+            let attested = if refused.is_some() { job.used } else { GpuSeconds(counted.max(job.used.0)) };
+            match plan::next(job, attested, true, *time, POLICY) {
+                Step::Wait => Next::Wait,
+                Step::Claim(_) => {
+                    orphan.voucher.as_ref().map_or(Next::Wait, |v| Next::Ask(Act::Claim(voucher::claim(v))))
+                }
+                Step::End { expect_used } => Next::Ask(Act::End { job: id, expect_used, reason: REASON.to_owned() }),
+                Step::Decline => Next::Ask(Act::Decline { job: id, reason: REASON.to_owned() }),
+                Step::Refund => Next::Ask(Act::Refund { job: id }),
+                Step::Done => Next::Release((counted > job.used.0 && job.status == JobStatus::Closed).then(|| {
+                    let why = refused.as_deref().unwrap_or("the job was closed before");
+                    format!("of its voucher's {counted} GPU-seconds {} were paid: {why}", job.used.0)
+                })),
+            }
+        }
+    }
+}
+
+const POLICY: Policy = Policy { interval: Duration::from_hours(1), least: U256::ZERO, gas_cost: U256::ZERO };
+
+/// Takes the next step with a pod that has no job; gives whether nothing is left to be done.
+pub(super) async fn attend(context: &Context, meta: &PartialObjectMeta<Pod>) -> Result<bool, Error> {
+    let (namespace, name) = (meta.namespace().ok_or(Error::Unnamed("namespace"))?, meta.name_any());
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
+    let pod = api.get_opt(&name).await.tried(|| format!("pod {name}"))?.filter(|pod| pod.uid() == meta.uid());
+    let Some(pod) = pod else { return Ok(true) };
+    let state = pod_state::read(&pod);
+    let Some(id) = job_id(&pod) else { return Ok(true) };
+    let leaving = context.memory.timers.lasting(id, Fact::Leaving, is_deleted(&pod).then_some(()));
+    let network = pod.annotations().get(NETWORK_ANNOTATION);
+    let orphan = Orphan {
+        deleted: state.deleted.is_some(),
+        held: state.held,
+        quiet: state.quiet(leaving),
+        voucher: words(&state, id),
+        chain: chain(context, network, id).await?,
+    };
+    let about = pod.object_ref(&());
+    match next(&orphan, id) {
+        Next::Wait => Ok(!orphan.held),
+        Next::Delete => {
+            let note =
+                "its ComputeJob is gone, its finalizer was removed by hand: the pod is ended, and what it used claimed";
+            context.events.say(&about, true, "OrphanedPod", "Sweep", note).await;
+            delete(context, meta).await?;
+            Ok(!orphan.held)
+        }
+        Next::Ask(act) => {
+            if let Some(network) = network.and_then(|name| context.networks.get(name)) {
+                network.request(act);
+            }
+            Ok(false)
+        }
+        Next::Release(lost) => {
+            if let Some(lost) = lost {
+                context.events.say(&about, true, "VoucherLost", "Sweep", &lost).await;
+            }
+            context.memory.timers.forget(id);
+            status::set_finalizer(&api, &pod, POD_FINALIZER, false).await?;
+            Ok(true)
+        }
+    }
+}
+
+/// The id by which the pod's meter signs.
+fn job_id(pod: &Pod) -> Option<JobId> {
+    let meter = pod.spec.as_ref()?.init_containers.iter().flatten().find(|c| c.name == METER)?;
+    meter.env.iter().flatten().find(|v| v.name == "HAWSER_JOB_ID")?.value.as_ref()?.parse().ok()
+}
+
+fn words(state: &PodState, id: JobId) -> Option<SignedVoucher> {
+    let message = TerminationMessage::parse(state.last_words.as_deref()?).ok()?;
+    Some(message.voucher).filter(|voucher| voucher.job == id)
+}
+
+async fn chain(context: &Context, network: Option<&String>, id: JobId) -> Result<Chain, Error> {
+    let Some(name) = network else { return Ok(Chain::None) };
+    // The order came back, as another object: that one settles it.
+    if context.memory.job(id).is_some_and(|known| context.jobs.store.get(&known).is_some()) {
+        return Ok(Chain::None);
+    }
+    let Some(network) = context.networks.get(name) else {
+        let api: Api<DepinNetwork> = Api::all(context.client.clone());
+        let all = api.list_metadata(&ListParams::default()).await.tried(|| "list depinnetworks".to_owned())?;
+        let exists = all.items.iter().any(|network| network.name_any() == *name);
+        return Ok(if exists {
+            Chain::Unseen
+        } else {
+            Chain::Lost(format!("there is no DepinNetwork {name:?} any more"))
+        });
+    };
+    let head = {
+        let observed = network.observed();
+        let observed = observed.borrow();
+        observed.head.filter(|_| observed.connection.is_connected())
+    };
+    let Some(head) = head else { return Ok(Chain::Unseen) };
+    let Ok(job) = network.job(id).await else { return Ok(Chain::Unseen) };
+    Ok(Chain::Known { job: Box::new(job), time: head.time, refused: refused(&network, id) })
+}
+
+fn refused(network: &Network, id: JobId) -> Option<String> {
+    match network.act(&ActKey::Claim(id))? {
+        ActState::Refused { error } => Some(error),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::{Address, B256, FixedBytes};
+    use alloy::signers::local::PrivateKeySigner;
+    use hawser_attestation::{EvidenceRoot, Market};
+    use hawser_contracts::OfferId;
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn id() -> JobId {
+        JobId::from_parts(OfferId(FixedBytes::repeat_byte(7)), 3600, 2, FixedBytes::repeat_byte(1)).unwrap()
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    fn known(status: JobStatus, used: u64, refused: Option<&str>) -> Chain {
+        let job = ChainJob {
+            id: id(),
+            status,
+            customer: Address::repeat_byte(5),
+            attestor: Some(Address::repeat_byte(9)),
+            duration_seconds: 100,
+            start_deadline: at(300),
+            started: Some(at(-50)),
+            end: Some(at(50)),
+            ending: false,
+            refundable_from: Some(at(5000)),
+            used: GpuSeconds(used),
+            deposit: U256::from(200),
+            paid: U256::from(used),
+        };
+        Chain::Known { job: Box::new(job), time: at(0), refused: refused.map(str::to_owned) }
+    }
+
+    fn orphan(chain: Chain) -> Orphan {
+        let key = PrivateKeySigner::from_slice(&[3; 32]).unwrap();
+        let count = hawser_attestation::GpuSeconds(60);
+        let voucher = SignedVoucher::sign(&key, Market::default(), id(), count, EvidenceRoot(B256::ZERO)).unwrap();
+        Orphan { deleted: true, held: true, quiet: true, voucher: Some(voucher), chain }
+    }
+
+    #[test]
+    fn a_pod_without_a_job_ends_is_paid_for_closed_and_let_go() {
+        let running = |used| orphan(known(JobStatus::Running, used, None));
+        assert_eq!(next(&Orphan { deleted: false, ..running(0) }, id()), Next::Delete);
+        assert_eq!(next(&Orphan { quiet: false, ..running(0) }, id()), Next::Wait);
+        assert!(matches!(next(&running(0), id()), Next::Ask(Act::Claim(claim)) if claim.gpu_seconds == GpuSeconds(60)));
+        let end = Next::Ask(Act::End { job: id(), expect_used: GpuSeconds(60), reason: REASON.to_owned() });
+        assert_eq!(next(&running(60), id()), end);
+        assert_eq!(next(&orphan(known(JobStatus::Closed, 60, None)), id()), Next::Release(None));
+        assert_eq!(next(&orphan(Chain::Unseen), id()), Next::Wait, "the pod keeps it");
+        assert_eq!(next(&orphan(Chain::None), id()), Next::Release(None), "a local job");
+    }
+
+    #[test]
+    fn a_loss_is_said_before_the_pod_goes() {
+        let said = |orphan: &Orphan| match next(orphan, id()) {
+            Next::Release(Some(lost)) => lost,
+            other => format!("{other:?}"),
+        };
+        assert!(said(&orphan(Chain::Lost("no DepinNetwork".to_owned()))).contains("60 GPU-seconds can't be claimed"));
+        assert!(said(&orphan(known(JobStatus::Closed, 20, None))).contains("60 GPU-seconds 20 were paid"));
+        let refused = || Some("another attestor");
+        let end = next(&orphan(known(JobStatus::Running, 20, refused())), id());
+        assert!(matches!(end, Next::Ask(Act::End { expect_used: GpuSeconds(20), .. })), "{end:?}");
+        assert!(said(&orphan(known(JobStatus::Closed, 20, refused()))).ends_with("another attestor"));
+        let empty = Orphan { voucher: None, ..orphan(Chain::Lost("no DepinNetwork".to_owned())) };
+        assert_eq!(next(&empty, id()), Next::Release(None), "nothing to lose");
+    }
+}
