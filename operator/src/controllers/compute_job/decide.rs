@@ -11,6 +11,7 @@ use super::observed::{ChainView, Observed};
 use super::outcome::{self, Kind, Outcome};
 use super::{report, voucher};
 use crate::controllers::conditions::is_true;
+use crate::controllers::gpu_offer::budget::fixed_words;
 use crate::network::{Act, GpuSeconds, JobStatus};
 use crate::settlement::plan::{self, Step};
 
@@ -125,7 +126,7 @@ fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_vouche
 fn on_chain(outcome: Option<&Outcome>) -> String {
     let mut text = outcome.map_or_else(String::new, |o| match o.reason.as_str() {
         "ImagePullTimeout" | "InvalidImageName" | "PodRefused" => o.reason.clone(),
-        reason => format!("{reason}: {}", o.message),
+        reason => fixed_words(reason).map_or_else(|| format!("{reason}: {}", o.message), ToOwned::to_owned),
     });
     while text.len() > REASON {
         text.pop();
