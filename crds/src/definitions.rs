@@ -45,6 +45,10 @@ fn tidy(node: &mut Value) {
             if map.get("default").is_some_and(Value::is_null) {
                 map.remove("default");
             }
+            // Null is replaced by the default, where there is one, only in a field that does not take null.
+            if map.contains_key("x-kubernetes-int-or-string") && map.contains_key("default") {
+                map.remove("nullable");
+            }
             // Kubernetes knows int32 and int64 only. Minimum and maximum say the rest: a number that the API server takes
             // and the type does not hold would make an object that this operator can't read.
             let known = match map.get("format").and_then(Value::as_str) {
