@@ -3,6 +3,10 @@
 /// Everything that this object needs is there (all kinds).
 pub const READY: &str = "Ready";
 
+/// Only where it is not so: this operator can't read the object, as it is written by a newer one or against the schema
+/// (all kinds).
+pub const READABLE: &str = "Readable";
+
 /// `DepinNetwork`: an RPC endpoint answers and its head moves.
 pub const CONNECTED: &str = "Connected";
 /// `DepinNetwork`: the endpoint's chain id, its genesis and the market's code are the expected ones.

@@ -35,6 +35,9 @@ pub fn to_yaml(definition: &CustomResourceDefinition) -> Result<String, serde_ya
     ))
 }
 
+/// Largest whole number that every reader of JSON holds exactly.
+const MAX_EXACT: u64 = (1 << 53) - 1;
+
 /// What Rust says and Kubernetes does not know: formats of unsigned numbers, and `null` as a default.
 fn tidy(node: &mut Value) {
     match node {
@@ -42,13 +45,21 @@ fn tidy(node: &mut Value) {
             if map.get("default").is_some_and(Value::is_null) {
                 map.remove("default");
             }
-            // Kubernetes knows int32 and int64 only; the minimum of 0 that stands beside says the rest.
-            if let Some(Value::String(format)) = map.get_mut("format") {
-                match format.as_str() {
-                    "uint16" => "int32".clone_into(format),
-                    "uint32" | "uint64" => "int64".clone_into(format),
-                    _ => {}
-                }
+            // Null is replaced by the default, where there is one, only in a field that does not take null.
+            if map.contains_key("x-kubernetes-int-or-string") && map.contains_key("default") {
+                map.remove("nullable");
+            }
+            // Kubernetes knows int32 and int64 only. Minimum and maximum say the rest: a number that the API server takes
+            // and the type does not hold would make an object that this operator can't read.
+            let known = match map.get("format").and_then(Value::as_str) {
+                Some("uint16") => Some(("int32", u64::from(u16::MAX))),
+                Some("uint32") => Some(("int64", u64::from(u32::MAX))),
+                Some("uint64") => Some(("int64", MAX_EXACT)),
+                _ => None,
+            };
+            if let Some((format, most)) = known {
+                map.insert("format".to_owned(), format.into());
+                map.entry("maximum").or_insert_with(|| most.into());
             }
             if let Some(Value::Object(defaults)) = map.get_mut("default") {
                 defaults.retain(|_, value| !value.is_null());

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// GPUs of this cluster that are for sale on a network, and on what terms.
@@ -62,6 +63,11 @@ pub struct GpuOfferSpec {
     /// Offer nothing new; running jobs go on.
     #[serde(default)]
     pub suspend: bool,
+    /// Taints of nodes that are dedicated to GPU work: nodes with them are counted, and jobs' pods tolerate them. The taint
+    /// that is named after `gpu.resourceName` is always tolerated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub tolerations: Vec<Toleration>,
 }
 
 /// Which GPUs an offer sells.
@@ -125,10 +131,13 @@ pub struct Limits {
     #[schemars(range(min = 1, max = 65_535))]
     pub gpus_per_job: Option<u32>,
     /// CPU that a job may ask for per GPU (also what it gets when it asks for nothing).
+    #[schemars(schema_with = "quantity")]
     pub cpu_per_gpu: Quantity,
     /// Memory that a job may ask for per GPU (also what it gets when it asks for nothing).
+    #[schemars(schema_with = "quantity")]
     pub memory_per_gpu: Quantity,
     /// Ephemeral storage that a job may ask for per GPU (also what it gets when it asks for nothing).
+    #[schemars(schema_with = "quantity")]
     pub storage_per_gpu: Quantity,
     /// Seconds after an order's block within which the job must start, or everything goes back.
     #[schemars(range(min = 10))]
@@ -136,6 +145,15 @@ pub struct Limits {
     /// Seconds after a job's end within which its use can be claimed.
     #[schemars(range(min = 60))]
     pub claim_window_seconds: u32,
+}
+
+/// A quantity as this operator reads it. Anything else, an empty text or null among them, is refused or replaced by the
+/// default where it is written, and not found out when an order comes.
+fn quantity(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "pattern": r"^[0-9]+(\.[0-9]{1,9})?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
+        "x-kubernetes-int-or-string": true,
+    })
 }
 
 impl Default for Limits {
@@ -228,7 +246,7 @@ impl Default for Pull {
 pub struct GpuOfferStatus {
     /// `metadata.generation` that this status was made from.
     pub observed_generation: Option<i64>,
-    /// `Published`, `CapacityAvailable`, `DeviceIsolation`, `NamespaceIsolated`, `Ready`.
+    /// `Published`, `CapacityAvailable`, `DeviceIsolation`, `NamespaceIsolated`, `Readable`, `Ready`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// GPUs counted from nodes and pods.

@@ -44,3 +44,37 @@ fn undescribed(schema: &serde_json::Value, path: &str, missing: &mut Vec<String>
         undescribed(property, &path, missing);
     }
 }
+
+#[test]
+fn no_integer_is_taken_that_the_type_does_not_hold_and_no_quantity_that_is_none() {
+    for (file, definition) in definitions() {
+        let written: serde_json::Value = serde_yaml_ng::from_str(&to_yaml(&definition).unwrap()).unwrap();
+        let mut open = Vec::new();
+        unbounded(&written, file, &mut open);
+        assert!(open.is_empty(), "{file}: no maximum at {open:?}");
+    }
+    let offers = to_yaml(&definitions()[2].1).unwrap();
+    let offers: serde_json::Value = serde_yaml_ng::from_str(&offers).unwrap();
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+    for field in ["cpuPerGpu", "memoryPerGpu", "storagePerGpu"] {
+        let limit = offers.pointer(&format!("{spec}/limits/properties/{field}")).unwrap();
+        assert!(limit.get("pattern").is_some() && limit.get("nullable").is_none(), "{field}: {limit}");
+        assert!(limit.get("description").is_some() && limit.get("default").is_some(), "{field}: {limit}");
+    }
+}
+
+fn unbounded(node: &serde_json::Value, path: &str, open: &mut Vec<String>) {
+    if node.get("type").is_some_and(|kind| kind == "integer")
+        && node.get("minimum").is_some()
+        && node.get("maximum").is_none()
+    {
+        open.push(path.to_owned());
+    }
+    match node {
+        serde_json::Value::Object(map) => {
+            map.iter().for_each(|(key, value)| unbounded(value, &format!("{path}.{key}"), open));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| unbounded(item, path, open)),
+        _ => {}
+    }
+}

@@ -128,6 +128,7 @@ impl World {
             pull: Pull { free_seconds: 20, timeout_seconds: 40 },
             card: BTreeMap::from([("region".to_owned(), "local".to_owned())]),
             suspend: false,
+            tolerations: Vec::new(),
         }
     }
 }

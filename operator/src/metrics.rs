@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use alloy::primitives::U256;
+use alloy::primitives::{Address, U256};
 use hawser_crds::GpuOffer;
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -12,7 +12,7 @@ use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::attestation::Measures;
 use crate::network::{ActKey, Observed, Token};
@@ -38,14 +38,22 @@ struct ActLabels {
     result: &'static str,
 }
 
-/// A token of a network, by its symbol.
+/// A token of a network, by its address: symbols are whatever a contract says, and two can say the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TokenLabels {
     network: String,
     token: String,
 }
 
-/// An offer, and the token that it is paid in, by its symbol.
+/// What people call a token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenInfo {
+    network: String,
+    token: String,
+    symbol: String,
+}
+
+/// An offer, and the token that it is paid in, by its address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfferLabels {
     network: String,
@@ -76,6 +84,11 @@ pub struct Metrics {
     pending_lost_at: Family<TokenLabels, Number>,
     credit: Family<TokenLabels, Decimal>,
     withdrawn: Family<TokenLabels, Decimal>,
+    token_info: Family<TokenInfo, Number>,
+    /// The symbol under which each token stands, by network and address.
+    symbols: Arc<Mutex<HashMap<(String, String), String>>>,
+    unreadable: Family<Kind, Number>,
+    abandoned: Family<Kind, Counter>,
     offer_pending: Family<OfferLabels, Decimal>,
     offer_claimed: Family<OfferLabels, Decimal>,
     /// What the attestation service counts.
@@ -135,10 +148,16 @@ impl Default for Metrics {
             "Unix second at which the first of the pending tokens is lost if it is not claimed; 0: nothing is pending",
             pending_lost_at.clone(),
         );
-        let credit = Family::default();
-        registry.register("credit_tokens", "Whole tokens claimed and not withdrawn", credit.clone());
-        let withdrawn = Family::default();
-        registry.register("withdrawn_tokens", "Whole tokens sent to the payout address", withdrawn.clone());
+        let credit = registered(&mut registry, "credit_tokens", "Whole tokens claimed and not withdrawn");
+        let withdrawn = registered(&mut registry, "withdrawn_tokens", "Whole tokens sent to the payout address");
+        let token_info =
+            registered(&mut registry, "token_info", "1 for each token, with the symbol that its contract gives");
+        let unreadable = registered(
+            &mut registry,
+            "unreadable_objects",
+            "Objects that this operator can't read: see their condition Readable",
+        );
+        let abandoned = registered(&mut registry, "abandoned", "Objects let go by the annotation hawser.dev/abandon");
         let offer_pending = Family::default();
         registry.register(
             "offer_pending_tokens",
@@ -151,16 +170,14 @@ impl Default for Metrics {
             "Whole tokens claimed for the offer's jobs under its present terms, the market's fee included",
             offer_claimed.clone(),
         );
-        let leading = Gauge::default();
-        registry.register("leading", "1 while this replica holds the lease", leading.clone());
-        let attestation = Measures::default();
-        attestation.register(&mut registry);
-        let outdated = Gauge::default();
-        registry.register(
+        let leading = registered(&mut registry, "leading", "1 while this replica holds the lease");
+        let outdated = registered(
+            &mut registry,
             "definitions_outdated",
             "1 while this replica waits for newer custom resource definitions",
-            outdated.clone(),
         );
+        let attestation = Measures::default();
+        attestation.register(&mut registry);
         Self {
             attestation,
             registry: Arc::new(registry),
@@ -179,6 +196,10 @@ impl Default for Metrics {
             pending_lost_at,
             credit,
             withdrawn,
+            token_info,
+            symbols: Arc::default(),
+            unreadable,
+            abandoned,
             offer_pending,
             offer_claimed,
             offers: Arc::default(),
@@ -186,6 +207,12 @@ impl Default for Metrics {
             outdated,
         }
     }
+}
+
+fn registered<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 impl Metrics {
@@ -239,13 +266,75 @@ impl Metrics {
         self.gas_spent.get_or_create(&label).set(f64::from(observed.gas_spent) / 1e18);
     }
 
+    /// A network that does not run is not connected, and its head is not known.
+    pub(crate) fn network_away(&self, name: &str) {
+        let label = NetworkName { network: name.to_owned() };
+        self.connected.get_or_create(&label).set(0);
+        self.head.remove(&label);
+        self.head_age.remove(&label);
+    }
+
+    /// The network is gone, and with it what was said of it.
+    pub(crate) fn forget_network(&self, name: &str) {
+        let label = NetworkName { network: name.to_owned() };
+        self.connected.remove(&label);
+        self.head.remove(&label);
+        self.head_age.remove(&label);
+        self.balance.remove(&label);
+        self.gas_spent.remove(&label);
+        let mut symbols = self.symbols();
+        let gone: Vec<_> = symbols.extract_if(|(network, _), _| network == name).collect();
+        for ((network, token), symbol) in gone {
+            let label = TokenLabels { network: network.clone(), token: token.clone() };
+            self.pending.remove(&label);
+            self.pending_lost_at.remove(&label);
+            self.credit.remove(&label);
+            self.withdrawn.remove(&label);
+            self.token_info.remove(&TokenInfo { network, token, symbol });
+        }
+    }
+
     /// What was earned in a token.
-    pub(crate) fn earnings(&self, network: &str, token: &Token, pending: Pending, credit: U256, withdrawn: U256) {
-        let label = TokenLabels { network: network.to_owned(), token: token.symbol.clone() };
+    pub(crate) fn earnings(
+        &self,
+        network: &str,
+        (address, token): (Address, &Token),
+        pending: Pending,
+        credit: U256,
+        withdrawn: U256,
+    ) {
+        let label = TokenLabels { network: network.to_owned(), token: address.to_checksum(None) };
+        self.name_token(&label, &token.symbol);
         self.pending.get_or_create(&label).set(whole(pending.units, token));
         self.pending_lost_at.get_or_create(&label).set(pending.lost_at.map_or(0, Timestamp::as_second));
         self.credit.get_or_create(&label).set(whole(credit, token));
         self.withdrawn.get_or_create(&label).set(whole(withdrawn, token));
+    }
+
+    /// One name for each token. A symbol that could not be read takes no name away.
+    fn name_token(&self, label: &TokenLabels, symbol: &str) {
+        let info = |symbol: &str| TokenInfo {
+            network: label.network.clone(),
+            token: label.token.clone(),
+            symbol: symbol.to_owned(),
+        };
+        let mut symbols = self.symbols();
+        let stands = symbols.entry((label.network.clone(), label.token.clone())).or_default();
+        if stands.as_str() != symbol && !symbol.is_empty() {
+            self.token_info.remove(&info(stands.as_str()));
+            symbol.clone_into(stands);
+        }
+        self.token_info.get_or_create(&info(stands.as_str())).set(1);
+    }
+
+    /// Objects of a kind that can't be read.
+    pub(crate) fn unreadable(&self, kind: &'static str, count: usize) {
+        self.unreadable.get_or_create(&Kind { kind }).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Objects of a kind that were let go by their annotation.
+    pub(crate) fn abandoned(&self, kind: &'static str) -> Counter {
+        self.abandoned.get_or_create(&Kind { kind }).clone()
     }
 
     /// What the jobs of an offer were attested, and what was claimed for them. There is no such metric of a job: jobs come
@@ -256,7 +345,12 @@ impl Metrics {
             network: offer.spec.network_ref.clone(),
             namespace: namespace.clone(),
             offer: name.clone(),
-            token: token.symbol.clone(),
+            token: offer
+                .spec
+                .price
+                .token
+                .parse()
+                .map_or_else(|_| offer.spec.price.token.clone(), |address: Address| address.to_checksum(None)),
         };
         let before = self.offers().insert((namespace, name), label.clone());
         if let Some(before) = before.filter(|before| *before != label) {
@@ -280,6 +374,10 @@ impl Metrics {
 
     fn offers(&self) -> MutexGuard<'_, HashMap<(String, String), OfferLabels>> {
         self.offers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn symbols(&self) -> MutexGuard<'_, HashMap<(String, String), String>> {
+        self.symbols.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this replica leads.
@@ -332,7 +430,7 @@ mod tests {
         let token = Token { decimals: 6, symbol: "tUSD".to_owned() };
         let pending = Pending { units: U256::from(1_500_000), lost_at: None };
         metrics.offer(&offer, &token, pending, U256::from(20_250_000));
-        let labels = "{network=\"base\",namespace=\"t\",offer=\"h100\",token=\"tUSD\"}";
+        let labels = "{network=\"base\",namespace=\"t\",offer=\"h100\",token=\"0x\"}";
         let text = metrics.text();
         for line in ["hawser_offer_pending_tokens@ 1.5", "hawser_offer_claimed_tokens@ 20.25"] {
             assert!(text.lines().any(|has| has == line.replace('@', labels)), "{line}: {text}");
@@ -343,5 +441,34 @@ mod tests {
         assert!(text.contains("network=\"other\"") && !text.contains(labels), "under its new labels alone: {text}");
         metrics.forget_offer(&offer);
         assert!(!metrics.text().contains("h100"), "{}", metrics.text());
+    }
+
+    #[test]
+    fn two_tokens_of_one_symbol_are_two_series_and_a_symbol_that_was_not_read_takes_no_name_away() {
+        let metrics = Metrics::default();
+        let [a, b] = [1, 2].map(Address::repeat_byte);
+        let token = |symbol: &str| Token { decimals: 0, symbol: symbol.to_owned() };
+        let pending = |second| Pending { units: U256::from(9), lost_at: Some(Timestamp::from_second(second).unwrap()) };
+        metrics.earnings("n", (a, &token("USDC")), pending(9_000), U256::ZERO, U256::ZERO);
+        metrics.earnings("n", (b, &token("")), Pending::default(), U256::ZERO, U256::ZERO);
+        metrics.earnings("n", (b, &token("USDC")), Pending::default(), U256::ZERO, U256::ZERO);
+        metrics.earnings("n", (b, &token("")), Pending::default(), U256::ZERO, U256::ZERO);
+        let text = metrics.text();
+        let series = |name: &str| text.lines().filter(|line| line.starts_with(&format!("{name}{{"))).count();
+        let of =
+            |address: Address, more: &str| format!("{{network=\"n\",token=\"{}\"{more}}}", address.to_checksum(None));
+        let at_risk = format!("hawser_pending_lost_at_seconds{} 9000", of(a, ""));
+        assert!(text.lines().any(|line| line == at_risk), "{text}");
+        assert_eq!((series("hawser_pending_lost_at_seconds"), series("hawser_token_info")), (2, 2), "{text}");
+        assert!(text.contains(&format!("hawser_token_info{} 1", of(b, ",symbol=\"USDC\""))), "{text}");
+        metrics.forget_network("n");
+        assert!(!metrics.text().contains("network=\"n\""), "{}", metrics.text());
+    }
+
+    #[test]
+    fn a_network_that_does_not_run_is_not_connected() {
+        let metrics = Metrics::default();
+        metrics.network_away("n");
+        assert!(metrics.text().contains("hawser_network_connected{network=\"n\"} 0"), "{}", metrics.text());
     }
 }

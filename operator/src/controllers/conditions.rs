@@ -1,6 +1,6 @@
 use hawser_crds::ComputeJob;
 use hawser_crds::condition::{
-    ACCEPTED, CHAIN_MATCHES, COMPLETE, CONNECTED, FAILED, NAMESPACE_ISOLATED, ORDERS_WATCHED, READY, SETTLED,
+    ACCEPTED, CHAIN_MATCHES, COMPLETE, CONNECTED, FAILED, NAMESPACE_ISOLATED, ORDERS_WATCHED, READABLE, READY, SETTLED,
     SIGNER_AVAILABLE, WALLET_FUNDED,
 };
 use jiff::Timestamp;
@@ -34,8 +34,17 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
+    /// Without `Readable`: whoever goes on from a stored status has read it.
     pub(crate) fn from_stored(stored: &[Condition], generation: Option<i64>, now: Timestamp) -> Self {
-        Self { list: stored.to_vec(), generation, now }
+        let list = stored.iter().filter(|c| c.type_ != READABLE).cloned().collect();
+        Self { list, generation, now }
+    }
+
+    /// Goes on with one stored condition as it was.
+    pub(crate) fn keep(&mut self, stored: &[Condition], kind: &str) {
+        if let Some(kept) = find(stored, kind) {
+            self.list.push(kept.clone());
+        }
     }
 
     pub(crate) fn set(&mut self, kind: &str, truth: Truth, reason: &str, message: impl Into<String>) {
@@ -89,7 +98,7 @@ pub(crate) fn is_settled(job: &ComputeJob) -> bool {
 }
 
 /// Reasons for which somebody has to act, whatever the condition.
-const TROUBLE: [&str; 14] = [
+const TROUBLE: [&str; 16] = [
     "EnrolmentRefused",
     "ErrImagePull",
     "ImagePullBackOff",
@@ -97,12 +106,14 @@ const TROUBLE: [&str; 14] = [
     "InvalidSpec",
     "NoHealthyGpu",
     "NoMatchingNode",
+    "NoNetwork",
     "Obstructed",
     "PodRefused",
     "Refused",
     "ReportsStopped",
     "RuntimeClassMissing",
     "StartUndone",
+    "TokenNotRead",
     "Unschedulable",
 ];
 
@@ -112,7 +123,7 @@ pub(crate) fn is_trouble(condition: &Condition) -> bool {
         (FAILED, "True")
         | (
             ACCEPTED | CONNECTED | CHAIN_MATCHES | WALLET_FUNDED | SIGNER_AVAILABLE | ORDERS_WATCHED
-            | NAMESPACE_ISOLATED,
+            | NAMESPACE_ISOLATED | READABLE,
             "False",
         ) => true,
         _ => TROUBLE.contains(&condition.reason.as_str()),
@@ -157,6 +168,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_read_does_not_say_any_more_that_it_cannot_be() {
+        let mut conditions = Conditions::from_stored(&[], None, at(10));
+        conditions.set(READABLE, Truth::No, "Unreadable", "m");
+        conditions.set(READY, Truth::No, "Unreadable", "m");
+        let stored = conditions.into_list();
+        let mut next = Conditions::from_stored(&stored, None, at(20));
+        assert_eq!(next.clone().into_list(), [stored[1].clone()]);
+        next.keep(&stored, READABLE);
+        assert_eq!(find(&next.into_list(), READABLE), Some(&stored[0]));
+    }
+
+    #[test]
     fn news_are_what_has_come_true_what_is_true_no_more_and_trouble() {
         let told = |before: Option<(Truth, &str)>, kind: &str, truth: Truth, reason: &str| {
             let mut conditions = Conditions::from_stored(&[], None, at(10));
@@ -179,6 +202,7 @@ mod tests {
         assert!(!told(Some((Truth::No, "Refused")), "A", Truth::No, "Refused"));
         assert!(!told(Some((Truth::No, "NoMarket")), CONNECTED, Truth::No, "NoMarket"));
         assert!(told(None, CONNECTED, Truth::No, "NoEndpoint"));
+        assert!(told(None, READABLE, Truth::No, "Unreadable"));
         assert!(!told(Some((Truth::Yes, "Ready")), READY, Truth::No, "Refused"), "its cause has an event of its own");
     }
 }

@@ -17,8 +17,11 @@ use super::compute_job::vacancy::Granted;
 use super::compute_job::{PodRefused, Timers};
 use super::depin_network::report::Start;
 use super::events::Events;
+use super::gpu_offer::around::Surroundings;
+use super::gpu_offer::memory::Offers;
 use super::gpu_offer::terms::ClusterId;
 use super::networks::Networks;
+use super::unreadable::Unreadable;
 use crate::attestation::Attestations;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -41,6 +44,10 @@ pub(crate) struct Context {
     pub cluster_network: ClusterNetwork,
     pub memory: Memory,
     pub granted: Granted,
+    /// What offers rest on outside of themselves.
+    pub around: Surroundings,
+    pub memory_of_offers: Offers,
+    pub unreadable: Unreadable,
 }
 
 impl Context {
@@ -49,7 +56,8 @@ impl Context {
         let all = self.jobs.listed().await
             && self.offers.listed().await
             && self.pods.listed().await
-            && self.nodes.listed().await;
+            && self.nodes.listed().await
+            && self.around.listed().await;
         if all { Ok(()) } else { Err(Error::Stopping) }
     }
 }
@@ -64,7 +72,6 @@ pub(crate) struct Memory {
     closed: Mutex<HashMap<JobId, u64>>,
     pods_refused: Mutex<HashMap<JobId, PodRefused>>,
     withdrawn: Mutex<HashMap<OfferId, u64>>,
-    cards: Mutex<HashMap<OfferId, String>>,
     wallets: Mutex<HashMap<String, (B256, Start)>>,
     pub(crate) timers: Timers,
 }
@@ -165,11 +172,6 @@ impl Memory {
             return Duration::ZERO;
         }
         since.entry(id).or_insert_with(Instant::now).elapsed()
-    }
-
-    /// Remembers the card that is being posted; gives the one before.
-    pub(crate) fn post_card(&self, offer: OfferId, hash: String) -> Option<String> {
-        locked(&self.cards).insert(offer, hash)
     }
 }
 

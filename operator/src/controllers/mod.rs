@@ -1,6 +1,7 @@
 //! The controllers: one reconcile a kind, each a chain of named steps. Reading and writing stand at the ends; what is
 //! decided between them is pure.
 
+pub(crate) mod abandon;
 pub(crate) mod cache;
 pub(crate) mod cluster_network;
 pub(crate) mod compute_job;
@@ -13,6 +14,7 @@ pub(crate) mod gpu_offer;
 pub(crate) mod networks;
 mod run;
 mod status;
+pub(crate) mod unreadable;
 
 pub(crate) use context::Context;
 pub(crate) use error::{Error, Tried};

@@ -20,8 +20,11 @@ use super::cluster_network::ClusterNetwork;
 use super::compute_job::vacancy::Granted;
 use super::context::Memory;
 use super::events::Events;
+use super::gpu_offer::around::Surroundings;
+use super::gpu_offer::memory::Offers;
 use super::gpu_offer::terms::ClusterId;
 use super::networks::Networks;
+use super::unreadable::Unreadable;
 use super::{Context, compute_job, depin_network, gpu_offer};
 use crate::attestation::Attestations;
 use crate::config::Config;
@@ -108,6 +111,9 @@ pub async fn run(
         cluster_network: ClusterNetwork::new(client.clone()),
         memory: Memory::default(),
         granted: Granted::default(),
+        around: Surroundings::start(&client, &cancel),
+        memory_of_offers: Offers::default(),
+        unreadable: Unreadable::default(),
         client,
         config,
         cluster,
@@ -172,12 +178,14 @@ async fn run_offers(
     });
     // A job belongs to its offer: what it holds, and whether it still needs the offer.
     let jobs = context.jobs.changes().map(|_| ());
+    let around = context.around.changes();
     controller
         // A burst of pods is one look at the offer.
         .with_config(Pace::default().debounce(Duration::from_millis(300)))
         .reconcile_all_on(pods)
         .reconcile_all_on(nodes)
         .reconcile_all_on(jobs)
+        .reconcile_all_on(around)
         .reconcile_on(acts)
         .graceful_shutdown_on(stop)
         .run(noted(work, "GpuOffer", gpu_offer::reconcile), gpu_offer::failed, Arc::clone(context))

@@ -1,6 +1,6 @@
 use std::fmt::Debug;
 
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams};
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,7 +33,20 @@ pub(crate) async fn set_finalizer<K>(api: &Api<K>, object: &K, finalizer: &str, 
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
-    let stored = object.finalizers();
+    set_finalizer_of(api, object.meta(), finalizer, present).await
+}
+
+/// The same from metadata alone, for what has no type.
+pub(crate) async fn set_finalizer_of<K>(
+    api: &Api<K>,
+    metadata: &ObjectMeta,
+    finalizer: &str,
+    present: bool,
+) -> Result<(), Error>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let stored = metadata.finalizers.as_deref().unwrap_or_default();
     if stored.iter().any(|f| f == finalizer) == present {
         return Ok(());
     }
@@ -42,11 +55,11 @@ where
         next.push(finalizer);
     }
     // The version makes it fail where somebody else has changed the list meanwhile.
-    let body = json!({"metadata": {"finalizers": next, "resourceVersion": object.resource_version()}});
-    let name = object.name_any();
-    match api.patch(&name, &PatchParams::default(), &Patch::Merge(&body)).await {
+    let body = json!({"metadata": {"finalizers": next, "resourceVersion": metadata.resource_version}});
+    let name = metadata.name.as_deref().unwrap_or_default();
+    match api.patch(name, &PatchParams::default(), &Patch::Merge(&body)).await {
         Err(kube::Error::Api(status)) if status.code == 404 && !present => Ok(()),
-        other => other.map(|_| ()).tried(|| format!("finalizer of {} {name}", K::kind(&()))),
+        other => other.map(|_| ()).tried(|| format!("finalizer of {name}")),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use hawser_crds::condition::ACCEPTED;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -16,8 +17,9 @@ use super::decide::{Decision, PodStep};
 use super::observed::{Observed, PodRefused};
 use super::policy;
 use crate::controllers::cluster_network::own_ranges;
-use crate::controllers::conditions::news;
+use crate::controllers::conditions::{is_false, news};
 use crate::controllers::{Context, Error, MANAGER, Tried, status};
+use crate::network::Act;
 
 /// Name of the `RuntimeClass` by which meter sees the cards.
 pub(crate) const NVIDIA: &str = "nvidia";
@@ -31,11 +33,24 @@ pub(crate) async fn apply(context: &Context, seen: &Observed, decision: &Decisio
         PodStep::Release => release(context, seen).await?,
     }
     if let Some(network) = seen.job.spec.source.as_ref().and_then(|s| context.networks.get(&s.network)) {
-        for act in &decision.acts {
+        for act in decision.acts.iter().filter(|act| is_affordable(context, seen, act)) {
             network.request(act.clone());
         }
     }
     Ok(())
+}
+
+/// Strangers can cause any number of orders that are turned down: what that costs has a budget.
+fn is_affordable(context: &Context, seen: &Observed, act: &Act) -> bool {
+    let (namespace, offer) = (seen.job.namespace().unwrap_or_default(), &seen.job.spec.offer_ref);
+    match act {
+        Act::Decline { job, .. } => context.memory_of_offers.may_decline(&namespace, offer, *job),
+        // Turned down and left to its deadline: the customer can close it too.
+        Act::Refund { .. } if is_false(&seen.stored().conditions, ACCEPTED) => {
+            context.memory_of_offers.may_sweep(&namespace, offer)
+        }
+        _ => true,
+    }
 }
 
 /// Says what is new: one event a condition, and one for a voucher that was refused.

@@ -11,6 +11,7 @@ use super::observed::{ChainView, Observed};
 use super::outcome::{self, Kind, Outcome};
 use super::{report, voucher};
 use crate::controllers::conditions::is_true;
+use crate::controllers::gpu_offer::budget::fixed_words;
 use crate::network::{Act, GpuSeconds, JobStatus};
 use crate::settlement::plan::{self, Step};
 
@@ -128,7 +129,9 @@ fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_vouche
 /// cluster: they can tell a stranger what else is in it.
 fn on_chain(outcome: Option<&Outcome>) -> String {
     let mut text = outcome.map_or_else(String::new, |o| match (o.kind, o.reason.as_str()) {
-        (Kind::Declined, reason) | (_, reason @ ("Deleted" | "Terminated")) => format!("{reason}: {}", o.message),
+        (Kind::Declined, reason) | (_, reason @ ("Deleted" | "Terminated")) => {
+            fixed_words(reason).map_or_else(|| format!("{reason}: {}", o.message), ToOwned::to_owned)
+        }
         (_, reason) => reason.to_owned(),
     });
     while text.len() > REASON {

@@ -26,11 +26,12 @@ use hawser_crds::condition::SETTLED;
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 
 use super::conditions::find;
-use super::{Context, Error, JOB_FINALIZER, status};
+use super::{Context, Error, JOB_FINALIZER, abandon, status, unreadable};
 use crate::attestation::JobRef;
+pub(crate) use build::POD_FINALIZER;
 pub(crate) use lasting::Timers;
 pub(crate) use observed::PodRefused;
 pub(crate) use outcome::REORGED;
@@ -45,8 +46,11 @@ pub(crate) async fn reconcile(
 ) -> Result<Action, Error> {
     context.metrics.reconciles("ComputeJob").inc();
     context.ready().await?;
-    let Ok(job) = &guarded.0 else { return Ok(Action::await_change()) };
-    let job = Arc::new(job.clone());
+    let job = match &guarded.0 {
+        Ok(job) => Arc::new(job.clone()),
+        Err(invalid) => return unreadable::job(invalid, &context).await,
+    };
+    unreadable::was_read(&job.metadata, &context);
     let namespace = job.namespace().ok_or(Error::Unnamed("namespace"))?;
     let api: Api<ComputeJob> = Api::namespaced(context.client.clone(), &namespace);
     if context.memory.is_behind(&job) {
@@ -57,6 +61,12 @@ pub(crate) async fn reconcile(
             return retire(&api, &job, settled, &context).await;
         }
         // Whatever the chain says of its order now is not this job's any more.
+        finish(&context, &api, dereference::job_id(&job)?, &job).await?;
+        return Ok(Action::await_change());
+    }
+    if abandon::is_asked(&job.metadata) {
+        abandon::write_down(&context, "ComputeJob", &job.object_ref(&()), &abandon::of_job(&job)).await;
+        abandon::drop_pod(&context, &job.metadata).await?;
         finish(&context, &api, dereference::job_id(&job)?, &job).await?;
         return Ok(Action::await_change());
     }
@@ -71,7 +81,10 @@ pub(crate) async fn reconcile(
         context.attestations.expect(expectation::expected(&facts, job_ref(&job)));
     }
     let seen = dereference::hear_last_words(facts, &context).await;
-    let decision = decide::decide(&seen);
+    let mut decision = decide::decide(&seen);
+    if job.metadata.deletion_timestamp.is_some() && !seen.chain_is_seen() {
+        abandon::advise(&mut decision.status.conditions, SETTLED);
+    }
 
     let applied = apply::apply(&context, &seen, &decision).await;
     let written = status::write(&api, &job, job.status.as_ref(), &decision.status).await?;

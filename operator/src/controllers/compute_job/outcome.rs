@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::observed::{ChainView, Observed};
 use super::{expectation, policy, pull};
 use crate::controllers::conditions::{find, is_false, is_true};
+use crate::controllers::gpu_offer::worth;
 use crate::network::{ChainJob, JobStatus};
 
 /// A job is over, or will be as soon as its pod has stopped and its money is settled.
@@ -105,6 +106,10 @@ fn not_accepted(seen: &Observed) -> Option<Outcome> {
     };
     if let Err(refused) = policy::check(&seen.job, offer) {
         return over(Kind::Declined, refused.reason, refused.message);
+    }
+    let deposit = seen.job.spec.source.as_ref().map(|source| source.deposit.as_str());
+    if let Some(why) = deposit.and_then(|deposit| worth::too_small(deposit, seen.policy.gas_cost)) {
+        return over(Kind::Declined, "DepositTooSmall", why);
     }
     if let Some(reason) = seen.unwanted() {
         return over(Kind::Declined, reason, "ended by the provider before it was accepted");

@@ -13,6 +13,8 @@ use crate::controllers::Context;
 use crate::controllers::cache::readable;
 use crate::controllers::conditions::{is_over, is_true};
 use crate::controllers::gpu_offer::capacity::{Capacity, Offered, offered};
+use crate::controllers::gpu_offer::serves;
+use crate::controllers::unreadable;
 
 /// Jobs that were told that there is room for them, until the cache shows that they are accepted: many jobs are looked
 /// at side by side, and none may count on GPUs that were given to another a moment ago. Only one operator decides at a
@@ -127,6 +129,11 @@ pub(crate) fn room(
 /// Whether there is room for a job now. None before the cache shows the job: those ordered earlier might be missing too.
 pub(crate) fn of(job: &ComputeJob, offer: &GpuOffer, context: &Context) -> Option<Result<(), String>> {
     let Some(me) = Claimant::new(job, false, true).filter(|me| me.turn.waiting) else { return Some(Ok(())) };
+    // Nobody's order waits for what won't come.
+    let sold = job.spec.source.is_some();
+    if let Some(why) = serves::declines(offer, &context.around.of(offer)).filter(|_| sold) {
+        return Some(Err(why));
+    }
     let cached = |name: &Name| {
         let job = context.jobs.store.get(&ObjectRef::new(&name.1).within(&name.0))?;
         Some(job.0.as_ref().ok().and_then(|job| Claimant::new(job, false, true)).is_some_and(|c| c.turn.waiting))
@@ -159,7 +166,7 @@ pub(crate) fn of_offer(offer: &GpuOffer, context: &Context) -> (Capacity, Offere
 
 fn count(offer: &GpuOffer, context: &Context) -> Capacity {
     let (nodes, pods) = (context.nodes.store.state(), context.pods.store.state());
-    Capacity::count(&offer.spec.gpu, nodes.iter().map(AsRef::as_ref), pods.iter().map(AsRef::as_ref))
+    Capacity::count(&offer.spec, nodes.iter().map(AsRef::as_ref), pods.iter().map(AsRef::as_ref))
 }
 
 /// Jobs of every offer that sells from the same nodes.
@@ -174,6 +181,7 @@ fn claimants(offer: &GpuOffer, context: &Context) -> Vec<Claimant> {
             Claimant::new(job, is_bound(job, context), same)
         })
         .collect();
+    list.extend(unreadable::claimants(offer, context));
     list.sort();
     list
 }
@@ -201,14 +209,17 @@ mod tests {
     use super::*;
 
     fn capacity(free: u32) -> Capacity {
-        let gpu = serde_json::from_value(json!({"product": "p"})).unwrap();
+        let offer = serde_json::from_value(json!({
+            "networkRef": "n", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}
+        }))
+        .unwrap();
         let node = serde_json::from_value(json!({
             "metadata": {"name": "a", "labels": {"nvidia.com/gpu.product": "p"}},
             "status": {"capacity": {"nvidia.com/gpu": "8"}, "allocatable": {"nvidia.com/gpu": free.to_string()},
                 "conditions": [{"type": "Ready", "status": "True"}]}
         }))
         .unwrap();
-        Capacity::count(&gpu, [&node], [])
+        Capacity::count(&offer, [&node], [])
     }
 
     fn job(name: &str, block: u64, gpus: u32, condition: Option<(&str, &str)>) -> ComputeJob {

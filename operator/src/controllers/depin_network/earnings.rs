@@ -41,7 +41,7 @@ pub(crate) async fn read(
         if policy.is_some_and(|policy| is_due(policy, &seen, &now_earned, now)) {
             acts.push(Act::Withdraw { provider: network.spec().provider, token: address });
         }
-        context.metrics.earnings(&resource.name_any(), &seen.token, pending, seen.credit, seen.withdrawn);
+        context.metrics.earnings(&resource.name_any(), (address, &seen.token), pending, seen.credit, seen.withdrawn);
         earnings.push(now_earned);
     }
     Ok((earnings, acts))

@@ -17,7 +17,7 @@ use kube::{Api, Resource, ResourceExt};
 
 use super::cache::readable;
 use super::conditions::{is_settled, news};
-use super::{Context, Error, NETWORK_FINALIZER, status};
+use super::{Context, Error, NETWORK_FINALIZER, abandon, status, unreadable};
 use crate::network::{NetworkSpec, Past};
 use report::Start;
 use wallet::Source;
@@ -34,13 +34,22 @@ pub(crate) async fn reconcile(
 ) -> Result<Action, Error> {
     context.metrics.reconciles("DepinNetwork").inc();
     context.ready().await?;
-    let Ok(resource) = &guarded.0 else { return Ok(Action::await_change()) };
     let api: Api<DepinNetwork> = Api::all(context.client.clone());
-    let needed_by = needed_by(&resource.name_any(), &context);
+    let needed_by = needed_by(&guarded.name_any(), &context);
+    let resource = match &guarded.0 {
+        Ok(resource) => resource,
+        Err(invalid) => return unreadable::network(invalid, needed_by, &context).await,
+    };
+    unreadable::was_read(&resource.metadata, &context);
     if resource.metadata.deletion_timestamp.is_none() {
         status::set_finalizer(&api, resource, NETWORK_FINALIZER, true).await?;
-    } else if needed_by.is_none() {
+    } else if needed_by.is_none() || abandon::is_asked(&resource.metadata) {
+        if abandon::is_asked(&resource.metadata) {
+            let what = abandon::of_network(resource, needed_by.as_deref());
+            abandon::write_down(&context, "DepinNetwork", &resource.object_ref(&()), &what).await;
+        }
         context.networks.stop(&resource.name_any()).await;
+        context.metrics.forget_network(&resource.name_any());
         status::set_finalizer(&api, resource, NETWORK_FINALIZER, false).await?;
         return Ok(Action::await_change());
     }
@@ -51,7 +60,10 @@ pub(crate) async fn reconcile(
     let observed = context.networks.get(&resource.name_any()).map(|n| n.observed().borrow().clone());
     if let Some(observed) = &observed {
         context.metrics.network(&resource.name_any(), observed, now);
+    } else {
+        context.metrics.network_away(&resource.name_any());
     }
+    let needed_by = needed_by.map(|why| format!("{why}. {}", abandon::ADVICE));
     let mut next = report::status(resource, &start, observed.as_ref(), now, needed_by.as_deref());
     if let Some(network) = context.networks.get(&resource.name_any()).filter(|_| report::is_ready(&next)) {
         match earnings::read(resource, &network, &context, now).await {
@@ -76,6 +88,9 @@ fn needed_by(name: &str, context: &Context) -> Option<String> {
     let uses = |job: &&ComputeJob| job.spec.source.as_ref().is_some_and(|source| source.network == name);
     if let Some(job) = readable(&jobs).filter(uses).find(|job| !is_settled(job)) {
         return Some(format!("ComputeJob {}/{} is not settled", job.namespace().unwrap_or_default(), job.name_any()));
+    }
+    if let Some(why) = unreadable::needs_network(name, context) {
+        return Some(why);
     }
     let offer = readable(&offers).find(|offer| offer.spec.network_ref == name)?;
     Some(format!("GpuOffer {}/{} sells on it: delete it", offer.namespace().unwrap_or_default(), offer.name_any()))

@@ -70,10 +70,10 @@ async fn take(context: &Context, network: &str, handle: &Network, order: &Order)
         // The namespace is being deleted: nothing can run there any more, and the other orders must go on.
         Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
             warn!(job = %order.job, namespace, error = %status.message, "an order can't be taken and is declined");
-            handle.request(Act::Decline {
-                job: order.job,
-                reason: "OfferGone: its namespace is being deleted".to_owned(),
-            });
+            if context.memory_of_offers.may_decline(&namespace, &offer.name_any(), order.job) {
+                let reason = "OfferGone: its namespace is being deleted".to_owned();
+                handle.request(Act::Decline { job: order.job, reason });
+            }
             Ok(())
         }
         other => other.tried(|| format!("create ComputeJob {namespace}/{name}")),

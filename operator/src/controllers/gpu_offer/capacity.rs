@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use hawser_crds::{GpuOfferSpec, GpuSelector};
-use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec, Taint};
+use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::node::unusable;
 
 /// Label of GPU Feature Discovery with the product's name.
 const PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
@@ -23,12 +25,13 @@ pub(crate) struct Capacity {
 }
 
 impl Capacity {
-    /// Counts. Nodes that are cordoned or not ready have nothing to offer; what they run still counts as in use.
+    /// Counts. Nodes that jobs can't use have nothing to offer; what they run still counts as in use.
     pub(crate) fn count<'a>(
-        gpu: &GpuSelector,
+        offer: &GpuOfferSpec,
         nodes: impl IntoIterator<Item = &'a Node>,
         pods: impl IntoIterator<Item = &'a Pod>,
     ) -> Self {
+        let gpu = &offer.gpu;
         let mut held: BTreeMap<&str, u32> = BTreeMap::new();
         for pod in pods {
             if let Some(node) = bound_to(pod) {
@@ -44,7 +47,7 @@ impl Capacity {
             let healthy = amount(status.and_then(|s| s.allocatable.as_ref()), &gpu.resource_name);
             counted.total += amount(status.and_then(|s| s.capacity.as_ref()), &gpu.resource_name);
             counted.in_use += held;
-            if usable(node, &gpu.resource_name) {
+            if unusable(offer, node).is_none() {
                 counted.healthy += healthy;
                 counted.free.insert(name, healthy.saturating_sub(held));
             }
@@ -111,22 +114,6 @@ pub(crate) fn node_selector(gpu: &GpuSelector) -> BTreeMap<String, String> {
     selector
 }
 
-/// Jobs' pods tolerate the taint that is named after the resource, and no other.
-fn usable(node: &Node, resource_name: &str) -> bool {
-    let repels =
-        |taint: &Taint| taint.key != resource_name && matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute");
-    if node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).any(repels) {
-        return false;
-    }
-    let cordoned = node.spec.as_ref().and_then(|s| s.unschedulable).unwrap_or(false);
-    let ready = node
-        .status
-        .as_ref()
-        .and_then(|s| s.conditions.as_ref())
-        .is_some_and(|list| list.iter().any(|c| c.type_ == "Ready" && c.status == "True"));
-    ready && !cordoned
-}
-
 /// The node whose devices a pod holds, if it holds any: bound and not over.
 fn bound_to(pod: &Pod) -> Option<&str> {
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
@@ -171,8 +158,8 @@ mod tests {
 
     const PRODUCT: &str = "NVIDIA-H100-80GB-HBM3";
 
-    fn gpu() -> GpuSelector {
-        serde_json::from_value(json!({"product": PRODUCT})).unwrap()
+    fn gpu() -> GpuOfferSpec {
+        offer(json!({}))
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "json! at the call reads best")]
@@ -226,8 +213,11 @@ mod tests {
             ("team", "PreferNoSchedule", 8),
         ] {
             let mut node = node("a", "8", "8", "True", false, PRODUCT);
-            node.spec.as_mut().unwrap().taints =
-                Some(vec![Taint { key: key.to_owned(), effect: effect.to_owned(), ..Taint::default() }]);
+            node.spec.as_mut().unwrap().taints = Some(vec![k8s_openapi::api::core::v1::Taint {
+                key: key.to_owned(),
+                effect: effect.to_owned(),
+                ..Default::default()
+            }]);
             assert_eq!(Capacity::count(&gpu(), [&node], []).free(), free, "{key}:{effect}");
         }
     }

@@ -1,19 +1,21 @@
-//! Reads what an offer rests on: nodes and pods from the caches, the token and the offer from the chain.
+//! Reads what an offer rests on: nodes, pods and networks from the caches, the token and the offer from the chain.
 
 use hawser_contracts::OfferId;
 use hawser_crds::{ComputeJob, GpuOffer};
 use jiff::{Timestamp, Unit};
-use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::node::v1::RuntimeClass;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 
+use super::around::Around;
 use super::capacity::{Capacity, Offered};
-use super::publish::{self, Wanted, card_hash};
+use super::leave::Stake;
+use super::publish::{Wanted, card_hash};
+use super::serves::{self, Obstacle, Worth};
 use super::terms::{self, OfferSpecError};
+use super::{node, worth};
 use crate::controllers::cache::readable;
 use crate::controllers::compute_job::vacancy;
 use crate::controllers::conditions::is_settled;
-use crate::controllers::{Context, Error, Tried};
+use crate::controllers::{Context, unreadable};
 use crate::network::{ActKey, ActState, ChainOffer, Network, NetworkError, Token};
 use crate::settlement::Pending;
 
@@ -21,117 +23,168 @@ use crate::settlement::Pending;
 pub(crate) struct Observed {
     pub capacity: Capacity,
     pub offered: Offered,
+    /// Why none of the nodes' GPUs can be sold, node by node.
+    pub why_none: String,
     /// Jobs of the offer that are not over, and so are not settled, or are settled and deleted.
     pub jobs: u32,
+    /// Jobs that can't be read and may be the offer's.
+    pub unreadable: u32,
     /// What its jobs have earned and is not claimed.
     pub pending: Pending,
     pub market: Market,
     /// Hash of the card that is known to be posted.
     pub posted_card: Option<String>,
-    /// The `RuntimeClass` that the jobs' pods get exists.
-    pub runtime_class: Option<String>,
-    pub restricted: bool,
+    pub around: Around,
+    /// In the way of all orders, for the moment.
+    pub obstacle: Option<Obstacle>,
     pub now: Timestamp,
 }
 
 /// What is known of the offer on chain.
-#[expect(clippy::large_enum_variant, reason = "one value a reconcile")]
 pub(crate) enum Market {
     /// Not now: why, as reason and message.
     Unknown(&'static str, String),
-    /// A field of the offer can't be used.
+    /// It has no identity on chain: a field can't be used.
     Invalid(OfferSpecError),
     /// As the market holds it.
-    Read {
-        network: Network,
-        wanted: Box<Wanted>,
-        chain: Option<ChainOffer>,
-        /// The offer of earlier terms.
-        replaced: Option<ChainOffer>,
-        token: Token,
-        /// What the market or the wallet said against it.
-        obstacle: Option<String>,
-    },
+    Read(Box<Read>),
 }
 
-impl Market {
-    pub(crate) const fn is_readable(&self) -> bool {
-        matches!(self, Self::Read { .. } | Self::Invalid(_))
-    }
+/// The market's record, and what is wanted of it.
+pub(crate) struct Read {
+    pub network: Network,
+    pub id: OfferId,
+    pub chain: Option<ChainOffer>,
+    /// Offers of earlier terms that may still take orders.
+    pub earlier: Vec<ChainOffer>,
+    /// How it should stand, but for what is available.
+    pub asked: Result<(Wanted, Token), Obstacle>,
+    /// What the market or the wallet said against the last act.
+    pub refused: Option<String>,
 }
 
 /// Reads everything once.
-pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Result<Observed, Error> {
+pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Observed {
     let (capacity, offered, active) = vacancy::of_offer(offer, context);
-    let namespace = offer.namespace().unwrap_or_default();
-    let namespaces: Api<Namespace> = Api::all(context.client.clone());
-    let labels = namespaces.get_opt(&namespace).await.tried(|| format!("namespace {namespace}"))?;
-    let classes: Api<RuntimeClass> = Api::all(context.client.clone());
-    let class = offer.spec.isolation.runtime_class_name.as_deref().unwrap_or("nvidia");
-    let class = classes.get_opt(class).await.tried(|| format!("RuntimeClass {class}"))?;
-    let market = market(offer, offered.largest_order, context).await;
-    let posted_card = posted_card(offer, &market, context);
-    Ok(Observed {
+    let around = context.around.of(offer);
+    let market = market(offer, context).await;
+    let worth = match &market {
+        Market::Read(read) => worth_of(offer, read, offered.largest_order, context),
+        _ => None,
+    };
+    Observed {
+        why_none: if capacity.healthy == 0 { why_none(offer, context) } else { String::new() },
         capacity,
         offered,
         jobs: active.max(unsettled(offer, context)),
+        unreadable: unreadable::jobs_of(offer, context),
         pending: pending(offer, context),
+        posted_card: posted_card(offer, &market, context),
+        obstacle: in_the_way(offer, &around, &market, worth),
         market,
-        posted_card,
-        runtime_class: class.map(|c| c.name_any()),
-        restricted: labels
-            .is_some_and(|ns| ns.labels().get("pod-security.kubernetes.io/enforce").is_some_and(|l| l == "restricted")),
+        around,
         now: Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now()),
+    }
+}
+
+/// The first thing in the way; what is wrong with the offer itself before what can't be read now.
+fn in_the_way(offer: &GpuOffer, around: &Around, market: &Market, worth: Option<Worth>) -> Option<Obstacle> {
+    serves::obstacle(offer, around, worth).or_else(|| match market {
+        Market::Unknown(reason, message) => Some(Obstacle::passing(reason, message.clone())),
+        Market::Invalid(error) => Some(error.clone().into()),
+        Market::Read(read) => read.asked.as_ref().err().cloned(),
     })
 }
 
-async fn market(offer: &GpuOffer, available: u16, context: &Context) -> Market {
+fn why_none(offer: &GpuOffer, context: &Context) -> String {
+    let nodes = context.nodes.store.state();
+    node::why_none(&offer.spec, nodes.iter().map(AsRef::as_ref))
+}
+
+fn worth_of(offer: &GpuOffer, read: &Read, largest: u16, context: &Context) -> Option<Worth> {
+    let (wanted, token) = read.asked.as_ref().ok().filter(|_| largest > 0)?;
+    let settlement = context.networks.settlement(&offer.spec.network_ref)?;
+    let base_fee = read.network.observed().borrow().head.and_then(|head| head.base_fee);
+    let claim = worth::claim_cost(settlement.tokens_per_coin.as_deref(), token.decimals, base_fee);
+    Some(Worth { brings: worth::most(&offer.spec, wanted.price, largest), gas: worth::gas_of_order(claim) })
+}
+
+async fn market(offer: &GpuOffer, context: &Context) -> Market {
     let name = &offer.spec.network_ref;
     let Some(network) = context.networks.get(name) else {
         return Market::Unknown("NetworkNotReady", format!("DepinNetwork {name:?} is not ready: see its conditions"));
     };
-    match read(offer, available, context, network).await {
-        Ok(Ok(market)) => market,
-        Ok(Err(invalid)) => Market::Invalid(invalid),
+    let wanted = match terms::terms(offer, network.spec(), &context.cluster) {
+        Ok(terms) => terms,
+        Err(error) => return Market::Invalid(error),
+    };
+    match read(offer, wanted, context, network).await {
+        Ok(read) => Market::Read(Box::new(read)),
         Err(error) => Market::Unknown("NetworkUnavailable", error.to_string()),
     }
 }
 
 async fn read(
     offer: &GpuOffer,
-    available: u16,
+    terms: crate::network::OfferTerms,
     context: &Context,
     network: Network,
-) -> Result<Result<Market, OfferSpecError>, NetworkError> {
-    let terms = match terms::terms(offer, network.spec(), &context.cluster) {
-        Ok(terms) => terms,
-        Err(error) => return Ok(Err(error)),
-    };
-    let token = network.token(terms.token).await?;
-    let nodes = context.nodes.store.state();
-    let card = terms::card(offer, nodes.iter().map(AsRef::as_ref), &context.config.evidence_public_url);
-    let (price, card) = match (terms::price(&offer.spec, token.decimals), card) {
-        (Ok(price), Ok(card)) => (price, card),
-        (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
-    };
+) -> Result<Read, NetworkError> {
     let id = terms.id();
-    let stored = offer.status.as_ref().and_then(|s| s.on_chain.as_ref());
-    let replaced = match publish::replaced(stored, id) {
-        Some(old) => network.offer(old).await?,
-        None => None,
-    };
     let chain = network.offer(id).await?;
-    Ok(Ok(Market::Read {
-        obstacle: obstacle(&network, id),
-        wanted: Box::new(Wanted { terms, price, available, card }),
-        chain,
-        replaced,
-        token,
+    let earlier = earlier(offer, id, &network, context).await?;
+    Ok(Read {
+        asked: asked(offer, terms, context, &network).await,
+        refused: refused(&network, id),
         network,
-    }))
+        id,
+        chain,
+        earlier,
+    })
 }
 
-fn obstacle(network: &Network, id: OfferId) -> Option<String> {
+/// Offers of earlier terms that may take orders. One that takes none is not looked at again: nobody opens it.
+async fn earlier(
+    offer: &GpuOffer,
+    id: OfferId,
+    network: &Network,
+    context: &Context,
+) -> Result<Vec<ChainOffer>, NetworkError> {
+    let stake = Stake::of(&offer.spec.network_ref, None, offer.status.as_ref());
+    let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
+    let open = context
+        .memory_of_offers
+        .with(&namespace, &name, |offer| offer.open(stake.seen.into_iter().filter(|seen| *seen != id)));
+    let mut earlier = Vec::new();
+    for id in open {
+        match network.offer(id).await? {
+            Some(chain) if chain.available > 0 && chain.valid_until > Timestamp::now() => earlier.push(chain),
+            _ => context.memory_of_offers.with(&namespace, &name, |offer| offer.close(id)),
+        }
+    }
+    Ok(earlier)
+}
+
+async fn asked(
+    offer: &GpuOffer,
+    terms: crate::network::OfferTerms,
+    context: &Context,
+    network: &Network,
+) -> Result<(Wanted, Token), Obstacle> {
+    let address = terms.token;
+    // The offer itself was read a moment ago: it is the token.
+    let token = network.token(address).await.map_err(|error| {
+        let message =
+            format!("spec.price.token {} can't be read as an ERC-20 token: {error}", address.to_checksum(None));
+        Obstacle::passing("TokenNotRead", message)
+    })?;
+    let nodes = context.nodes.store.state();
+    let card = terms::card(offer, nodes.iter().map(AsRef::as_ref), &context.config.evidence_public_url)?;
+    let price = terms::price(&offer.spec, token.decimals)?;
+    Ok((Wanted { terms, price, available: 0, card }, token))
+}
+
+fn refused(network: &Network, id: OfferId) -> Option<String> {
     match network.act(&ActKey::Offer(id))? {
         ActState::Refused { error } => Some(error),
         ActState::Queued { waiting } => waiting,
@@ -141,17 +194,19 @@ fn obstacle(network: &Network, id: OfferId) -> Option<String> {
 
 /// A card counts as posted once the transaction that was asked for with it is mined.
 fn posted_card(offer: &GpuOffer, market: &Market, context: &Context) -> Option<String> {
-    let Market::Read { network, wanted, chain, .. } = market else { return None };
-    let id = wanted.terms.id();
-    let hash = card_hash(&wanted.card);
+    let Market::Read(read) = market else { return None };
     let stored = offer.status.as_ref().and_then(|s| s.on_chain.as_ref()?.card_hash.clone());
+    let Ok((wanted, _)) = &read.asked else { return stored };
+    let hash = card_hash(&wanted.card);
     if stored.as_ref() == Some(&hash) {
         return stored;
     }
-    // Asked for now, for the first time with this card: what is mined under the same key was something else.
-    let asked_before = context.memory.post_card(id, hash.clone()).is_some_and(|before| before == hash);
-    let mined = matches!(network.act(&ActKey::Offer(id)), Some(ActState::Mined { .. } | ActState::Needless { .. }));
-    (asked_before && mined && chain.is_some()).then_some(hash)
+    // What is mined under the same key may have been something else.
+    let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
+    let asked_before = context.memory_of_offers.with(&namespace, &name, |offer| offer.pace.is_asked(&hash));
+    let act = read.network.act(&ActKey::Offer(read.id));
+    let mined = matches!(act, Some(ActState::Mined { .. } | ActState::Needless { .. }));
+    (asked_before && mined && read.chain.is_some()).then_some(hash)
 }
 
 fn is_of(job: &ComputeJob, offer: &GpuOffer) -> bool {

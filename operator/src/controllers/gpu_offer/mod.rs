@@ -1,26 +1,39 @@
 //! An offer: counts the GPUs that are free, and keeps the market's record of the offer true.
 
+pub(crate) mod around;
+pub(crate) mod budget;
 pub(crate) mod capacity;
 mod dereference;
+pub(crate) mod leave;
+pub(crate) mod memory;
+pub(crate) mod node;
+mod pace;
 mod publish;
 mod report;
+pub(crate) mod serves;
 pub(crate) mod terms;
+pub(crate) mod worth;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hawser_crds::GpuOffer;
+use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 
 use super::conditions::news;
-use super::{Context, Error, OFFER_FINALIZER, status};
+use super::{Context, Error, OFFER_FINALIZER, abandon, status, unreadable};
 use crate::network::Act;
-use dereference::{Market, Observed};
+use dereference::{Market, Observed, Read};
+use leave::{Leaving, Stake, Stand, Step};
+use memory::{Remembered, Told};
 
-/// While the chain does not hold what it should.
+/// While the chain does not hold what it should, or something in the way is about to count.
 const AWAITED: Duration = Duration::from_secs(2);
+/// While the market says less than could be served: it rises after a while.
+const RISING: Duration = Duration::from_secs(10);
 /// Otherwise: somebody else may have changed the offer with the provider's cold key.
 const STEADY: Duration = Duration::from_mins(1);
 
@@ -31,7 +44,11 @@ pub(crate) async fn reconcile(
 ) -> Result<Action, Error> {
     context.metrics.reconciles("GpuOffer").inc();
     context.ready().await?;
-    let Ok(offer) = &guarded.0 else { return Ok(Action::await_change()) };
+    let offer = match &guarded.0 {
+        Ok(offer) => offer,
+        Err(invalid) => return unreadable::offer(invalid, &context).await,
+    };
+    unreadable::was_read(&offer.metadata, &context);
     let namespace = offer.namespace().ok_or(Error::Unnamed("namespace"))?;
     let api: Api<GpuOffer> = Api::namespaced(context.client.clone(), &namespace);
     let leaving = offer.metadata.deletion_timestamp.is_some();
@@ -40,58 +57,137 @@ pub(crate) async fn reconcile(
         status::set_finalizer(&api, offer, OFFER_FINALIZER, true).await?;
     }
 
-    let seen = dereference::dereference(offer, &context).await?;
-    let acts = acts(offer, &seen, leaving);
-    request(&context, offer, &seen, &acts);
-    let next = report::status(offer, &seen, acts.is_empty());
-    status::write(&api, offer, offer.status.as_ref(), &next).await?;
-    if let Market::Read { chain: Some(chain), token, .. } = &seen.market {
-        context.metrics.offer(offer, token, seen.pending, chain.settled_amount);
+    let seen = dereference::dereference(offer, &context).await;
+    let told = told(offer, &seen, &context);
+    let mut acts = acts(offer, &seen, &told, &context);
+    let mut stays = None;
+    if leaving {
+        match leave(offer, &seen, &context).await {
+            (Step::Go, _) => return go(&api, offer, &context).await,
+            (Step::GiveUp, _) => {
+                abandon::write_down(&context, "GpuOffer", &offer.object_ref(&()), &abandon::of_offer(offer, seen.jobs))
+                    .await;
+                return go(&api, offer, &context).await;
+            }
+            (Step::Stay(why), open) => {
+                acts = open;
+                stays = Some(why);
+            }
+        }
     }
+    request(&context, offer, &seen, &acts);
+    let next = report::status(offer, &seen, &told, acts.is_empty(), stays.as_deref());
+    status::write(&api, offer, offer.status.as_ref(), &next).await?;
+    measure(offer, &seen, &context);
     let stored = offer.status.clone().unwrap_or_default();
     context.events.conditions(&offer.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
-
-    if leaving && acts.is_empty() && seen.jobs == 0 && seen.market.is_readable() && orders_are_read(&seen, &context) {
-        status::set_finalizer(&api, offer, OFFER_FINALIZER, false).await?;
-        context.metrics.forget_offer(offer);
-        return Ok(Action::await_change());
-    }
-    Ok(Action::requeue(if acts.is_empty() && !leaving { STEADY } else { AWAITED }))
+    Ok(Action::requeue(again(&seen, &told, acts.is_empty() && !leaving)))
 }
 
-/// Every order that came before the market heard that the offer takes none is read.
-fn orders_are_read(seen: &Observed, context: &Context) -> bool {
-    let Market::Read { network, wanted, chain, .. } = &seen.market else { return true };
-    let observed = network.observed();
-    let (head, cursor) = {
-        let observed = observed.borrow();
-        (observed.head.map_or(0, |h| h.block.number), observed.cursor.map_or(0, |c| c.number))
+/// What the market is to be told of the offer's GPUs.
+fn told(offer: &GpuOffer, seen: &Observed, context: &Context) -> Told {
+    let standing = match &seen.market {
+        Market::Read(read) => read.chain.as_ref().map(|chain| chain.available),
+        // Nothing can be said now, and so nothing is told.
+        _ => stored_available(offer),
     };
-    if chain.is_none() {
-        return true;
-    }
-    context.memory.withdrawn(wanted.terms.id(), true, head).is_none_or(|block| cursor >= block)
+    let could = seen.offered.largest_order;
+    remembered(offer, context, |offer| offer.tell(standing, could, seen.obstacle.clone(), Instant::now()))
+}
+
+fn stored_available(offer: &GpuOffer) -> Option<u16> {
+    let on_chain = offer.status.as_ref()?.on_chain.as_ref()?;
+    Some(u16::try_from(on_chain.available).unwrap_or(u16::MAX))
+}
+
+fn remembered<T>(offer: &GpuOffer, context: &Context, look: impl FnOnce(&mut Remembered) -> T) -> T {
+    context.memory_of_offers.with(&offer.namespace().unwrap_or_default(), &offer.name_any(), look)
 }
 
 /// What has to be said on chain.
-fn acts(offer: &GpuOffer, seen: &Observed, leaving: bool) -> Vec<Act> {
-    let Market::Read { wanted, chain, replaced, .. } = &seen.market else { return Vec::new() };
-    let mut acts: Vec<Act> = publish::withdraw(replaced.as_ref(), seen.now).into_iter().collect();
-    if leaving {
-        acts.extend(publish::withdraw(chain.as_ref(), seen.now));
-    } else {
-        let posted = offer.status.as_ref().and_then(|s| s.on_chain.as_ref()?.card_hash.clone());
-        acts.extend(publish::acts(wanted, chain.as_ref(), seen.posted_card.as_deref().or(posted.as_deref()), seen.now));
-    }
+fn acts(offer: &GpuOffer, seen: &Observed, told: &Told, context: &Context) -> Vec<Act> {
+    let Market::Read(read) = &seen.market else { return Vec::new() };
+    let mut acts: Vec<Act> =
+        read.earlier.iter().filter_map(|earlier| publish::withdraw(Some(earlier), seen.now)).collect();
+    acts.extend(match (&told.obstacle, &read.asked) {
+        (None, Ok((wanted, _))) => {
+            let wanted = publish::Wanted { available: told.available, ..wanted.clone() };
+            let posted = offer.status.as_ref().and_then(|s| s.on_chain.as_ref()?.card_hash.clone());
+            let posted = seen.posted_card.as_deref().or(posted.as_deref());
+            let may_post = may_post(offer, read, &wanted, posted, context);
+            publish::acts(&wanted, read.chain.as_ref(), posted, may_post, seen.now)
+        }
+        // Something passing, that does not count yet: only less is said.
+        (None, Err(_)) => lower(read, told.available, seen.now).into_iter().collect(),
+        // What can't be served is not posted, and what stands is taken back.
+        (Some(_), _) => publish::withdraw(read.chain.as_ref(), seen.now).into_iter().collect(),
+    });
     acts
 }
 
+fn may_post(offer: &GpuOffer, read: &Read, wanted: &publish::Wanted, posted: Option<&str>, context: &Context) -> bool {
+    let hash = publish::card_hash(&wanted.card);
+    if read.chain.is_some() && posted == Some(hash.as_str()) {
+        return false;
+    }
+    let observed = offer.status.as_ref().and_then(|status| status.observed_generation);
+    let by_owner = observed != offer.metadata.generation;
+    remembered(offer, context, |offer| offer.pace.may_post(&hash, by_owner, Instant::now()))
+}
+
+fn lower(read: &Read, available: u16, now: Timestamp) -> Option<Act> {
+    let chain = read.chain.as_ref().filter(|chain| chain.available > available && chain.valid_until > now)?;
+    Some(Act::UpdateOffer { offer: chain.id, price: chain.price, available, valid_until: chain.valid_until })
+}
+
+/// Whether an offer that is being deleted can go, and what has to be said on chain before.
+async fn leave(offer: &GpuOffer, seen: &Observed, context: &Context) -> (Step, Vec<Act>) {
+    let network = &offer.spec.network_ref;
+    let computed = context.networks.get(network).and_then(|network| {
+        let terms = terms::terms(offer, network.spec(), &context.cluster);
+        terms.ok().map(|terms| terms.id())
+    });
+    let stake = Stake::of(network, computed, offer.status.as_ref());
+    let stand = leave::stand(&stake, context, seen.now).await;
+    let open = if let Stand::Open(acts) = &stand { acts.clone() } else { Vec::new() };
+    let abandoned = abandon::is_asked(&offer.metadata);
+    let leaving = Leaving { stand, jobs: seen.jobs, unreadable: seen.unreadable, abandoned };
+    (leave::step(&leaving), open)
+}
+
+/// Lets the object go.
+async fn go(api: &Api<GpuOffer>, offer: &GpuOffer, context: &Context) -> Result<Action, Error> {
+    status::set_finalizer(api, offer, OFFER_FINALIZER, false).await?;
+    context.metrics.forget_offer(offer);
+    context.memory_of_offers.forget(&offer.namespace().unwrap_or_default(), &offer.name_any());
+    Ok(Action::await_change())
+}
+
 fn request(context: &Context, offer: &GpuOffer, seen: &Observed, acts: &[Act]) {
-    let Market::Read { network, wanted, .. } = &seen.market else { return };
-    let id = wanted.terms.id();
-    context.memory.learn_offer(id, offer);
+    if let Market::Read(read) = &seen.market {
+        context.memory.learn_offer(read.id, offer);
+    }
+    let Some(network) = context.networks.get(&offer.spec.network_ref) else { return };
     for act in acts {
         network.request(act.clone());
+    }
+}
+
+fn measure(offer: &GpuOffer, seen: &Observed, context: &Context) {
+    if let Market::Read(read) = &seen.market
+        && let (Some(chain), Ok((_, token))) = (&read.chain, &read.asked)
+    {
+        context.metrics.offer(offer, token, seen.pending, chain.settled_amount);
+    }
+}
+
+fn again(seen: &Observed, told: &Told, as_wanted: bool) -> Duration {
+    if !as_wanted || seen.obstacle.is_some() && told.obstacle.is_none() {
+        AWAITED
+    } else if told.obstacle.is_none() && told.available < seen.offered.largest_order {
+        RISING
+    } else {
+        STEADY
     }
 }
 

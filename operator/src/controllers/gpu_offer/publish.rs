@@ -1,8 +1,6 @@
 //! What has to be said on chain of an offer. Pure.
 
 use alloy::primitives::keccak256;
-use hawser_contracts::OfferId;
-use hawser_crds::OnChainOffer;
 use jiff::Timestamp;
 
 use super::terms::{lapses_soon, valid_until};
@@ -20,9 +18,16 @@ pub(crate) struct Wanted {
 /// The acts that make chain and wish the same; none where they are.
 ///
 /// `posted_card` is the hash of the card that was posted last, as far as it is known: the chain keeps it in its log only.
-pub(crate) fn acts(wanted: &Wanted, chain: Option<&ChainOffer>, posted_card: Option<&str>, now: Timestamp) -> Vec<Act> {
+/// `may_post`: another card can be posted now.
+pub(crate) fn acts(
+    wanted: &Wanted,
+    chain: Option<&ChainOffer>,
+    posted_card: Option<&str>,
+    may_post: bool,
+    now: Timestamp,
+) -> Vec<Act> {
     let Some(chain) = chain else { return vec![post(wanted, now)] };
-    if posted_card != Some(card_hash(&wanted.card).as_str()) {
+    if may_post && posted_card != Some(card_hash(&wanted.card).as_str()) {
         return vec![post(wanted, now)];
     }
     let stale = wanted.available > 0 && lapses_soon(chain.valid_until, now);
@@ -51,11 +56,6 @@ fn post(wanted: &Wanted, now: Timestamp) -> Act {
 pub(crate) fn withdraw(chain: Option<&ChainOffer>, now: Timestamp) -> Option<Act> {
     let chain = chain.filter(|c| c.available > 0 && c.valid_until > now)?;
     Some(Act::UpdateOffer { offer: chain.id, price: chain.price, available: 0, valid_until: chain.valid_until })
-}
-
-/// An earlier offer of the same `GpuOffer` whose terms were changed since: it must not take orders any more.
-pub(crate) fn replaced(stored: Option<&OnChainOffer>, id: OfferId) -> Option<OfferId> {
-    stored.and_then(|s| s.offer_id.parse().ok()).filter(|old| *old != id)
 }
 
 /// Names a card in a status.
@@ -113,15 +113,17 @@ mod tests {
     #[test]
     fn an_offer_is_posted_once_and_updated_when_it_differs() {
         let hash = card_hash("{}");
-        for (name, chain, card, now, kind) in [
-            ("never posted", None, None, 0, Kind::Post),
-            ("as wanted", Some(chain(|_| ())), Some(&hash), 0, Kind::Nothing),
-            ("card unknown", Some(chain(|_| ())), None, 0, Kind::Post),
-            ("price", Some(chain(|c| c.price = 9)), Some(&hash), 0, Kind::Update),
-            ("available", Some(chain(|c| c.available = 7)), Some(&hash), 0, Kind::Update),
-            ("lapses", Some(chain(|_| ())), Some(&hash), 3600 * 13, Kind::Update),
+        for (name, chain, card, may_post, now, kind) in [
+            ("never posted", None, None, false, 0, Kind::Post),
+            ("as wanted", Some(chain(|_| ())), Some(&hash), true, 0, Kind::Nothing),
+            ("card unknown", Some(chain(|_| ())), None, true, 0, Kind::Post),
+            ("card later", Some(chain(|_| ())), None, false, 0, Kind::Nothing),
+            ("card later, price now", Some(chain(|c| c.price = 9)), None, false, 0, Kind::Update),
+            ("price", Some(chain(|c| c.price = 9)), Some(&hash), true, 0, Kind::Update),
+            ("available", Some(chain(|c| c.available = 7)), Some(&hash), true, 0, Kind::Update),
+            ("lapses", Some(chain(|_| ())), Some(&hash), true, 3600 * 13, Kind::Update),
         ] {
-            let got = match acts(&wanted(), chain.as_ref(), card.map(String::as_str), at(now)).first() {
+            let got = match acts(&wanted(), chain.as_ref(), card.map(String::as_str), may_post, at(now)).first() {
                 None => Kind::Nothing,
                 Some(Act::SetOffer(_)) => Kind::Post,
                 Some(_) => Kind::Update,
@@ -134,7 +136,7 @@ mod tests {
     fn an_offer_that_takes_no_orders_is_not_renewed() {
         let paused = Wanted { available: 0, ..wanted() };
         let stands = chain(|c| c.available = 0);
-        assert_eq!(acts(&paused, Some(&stands), Some(&card_hash("{}")), at(3600 * 30)), []);
+        assert_eq!(acts(&paused, Some(&stands), Some(&card_hash("{}")), true, at(3600 * 30)), []);
     }
 
     #[test]

@@ -1,40 +1,47 @@
 //! The status of an offer, from what was seen.
 
+use alloy::primitives::U256;
 use hawser_crds::condition::{CAPACITY_AVAILABLE, DEVICE_ISOLATION, NAMESPACE_ISOLATED, PUBLISHED, READY};
 use hawser_crds::{GpuCount, GpuOffer, GpuOfferStatus, OnChainOffer};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
-use super::dereference::{Market, Observed};
+use super::dereference::{Market, Observed, Read};
+use super::memory::Told;
+use super::serves::{Obstacle, SUSPENDED, label_it, no_class};
 use crate::amount;
 use crate::controllers::conditions::{Conditions, Truth, is_true};
+use crate::network::ChainOffer;
 
 const ALL_IN_USE: &str = "AllInUse";
-const SUSPENDED: &str = "Suspended";
 /// Ids of earlier terms that are remembered.
 const EARLIER: usize = 8;
 
-/// Builds the next status. `as_wanted`: the chain holds what it should.
-pub(crate) fn status(offer: &GpuOffer, seen: &Observed, as_wanted: bool) -> GpuOfferStatus {
+/// Builds the next status. `as_wanted`: the chain holds what it should. `stays`: why it stays though it is deleted.
+pub(crate) fn status(
+    offer: &GpuOffer,
+    seen: &Observed,
+    told: &Told,
+    as_wanted: bool,
+    stays: Option<&str>,
+) -> GpuOfferStatus {
     let stored = offer.status.clone().unwrap_or_default();
     let mut list = Conditions::from_stored(&stored.conditions, offer.metadata.generation, seen.now);
-    published(seen, as_wanted, &mut list);
+    published(seen, told, as_wanted, &mut list);
     capacity(offer, seen, &mut list);
     isolation(offer, seen, &mut list);
-    ready(offer, &mut list);
+    ready(told, sells(offer, seen), stays, &mut list);
     let before = stored.on_chain.as_ref().map(|c| c.offer_id.clone());
     let (on_chain, pending, earned) = match &seen.market {
-        Market::Read { chain: Some(chain), token, .. } => (
-            Some(OnChainOffer {
-                offer_id: chain.id.to_string(),
-                price: chain.price.to_string(),
-                available: u32::from(chain.available),
-                valid_until: u64::try_from(chain.valid_until.as_second()).unwrap_or_default(),
-                card_hash: seen.posted_card.clone(),
-            }),
-            Some(amount::whole(seen.pending.units, token.decimals)),
-            Some(amount::whole(chain.settled_amount, token.decimals)),
-        ),
+        Market::Read(read) if read.chain.is_some() => {
+            let token = read.asked.as_ref().ok().map(|(_, token)| token);
+            let whole = |units, old| token.map(|token| amount::whole(units, token.decimals)).or(old);
+            let settled = read.chain.as_ref().map_or(U256::ZERO, |chain| chain.settled_amount);
+            (
+                read.chain.as_ref().map(|chain| on_chain(chain, seen)),
+                whole(seen.pending.units, stored.pending),
+                whole(settled, stored.earned),
+            )
+        }
         _ => (stored.on_chain, stored.pending, stored.earned),
     };
     let earlier = earlier(stored.earlier, before.as_deref(), on_chain.as_ref().map(|c| c.offer_id.as_str()));
@@ -55,6 +62,27 @@ pub(crate) fn status(offer: &GpuOffer, seen: &Observed, as_wanted: bool) -> GpuO
     }
 }
 
+fn on_chain(chain: &ChainOffer, seen: &Observed) -> OnChainOffer {
+    OnChainOffer {
+        offer_id: chain.id.to_string(),
+        price: chain.price.to_string(),
+        available: u32::from(chain.available),
+        valid_until: u64::try_from(chain.valid_until.as_second()).unwrap_or_default(),
+        card_hash: seen.posted_card.clone(),
+    }
+}
+
+/// GPUs that customers can order now, as the market says.
+fn sells(offer: &GpuOffer, seen: &Observed) -> u32 {
+    if let Market::Read(read) = &seen.market {
+        return read.chain.as_ref().filter(|chain| chain.valid_until > seen.now).map_or(0, |c| c.available.into());
+    }
+    // As it was when the market could be read last.
+    let stored = offer.status.as_ref().and_then(|status| status.on_chain.as_ref());
+    let holds = |until: u64| i64::try_from(until).is_ok_and(|until| until > seen.now.as_second());
+    stored.filter(|stored| holds(stored.valid_until)).map_or(0, |stored| stored.available)
+}
+
 /// Ids that the offer had before.
 fn earlier(mut ids: Vec<String>, before: Option<&str>, now: Option<&str>) -> Vec<String> {
     if let Some(before) = before.filter(|before| Some(*before) != now && !ids.iter().any(|id| id == before)) {
@@ -64,21 +92,31 @@ fn earlier(mut ids: Vec<String>, before: Option<&str>, now: Option<&str>) -> Vec
     ids.split_off(surplus)
 }
 
-fn published(seen: &Observed, as_wanted: bool, list: &mut Conditions) {
+fn published(seen: &Observed, told: &Told, as_wanted: bool, list: &mut Conditions) {
     match &seen.market {
         Market::Unknown(reason, message) => list.set(PUBLISHED, Truth::Unknown, reason, message.clone()),
         Market::Invalid(error) => list.set(PUBLISHED, Truth::No, "InvalidSpec", error.to_string()),
-        Market::Read { obstacle: Some(why), .. } if !as_wanted => {
-            list.set(PUBLISHED, Truth::No, "Refused", why.clone());
+        Market::Read(read) => {
+            let (truth, reason, message) = on_market(read, told, as_wanted);
+            list.set(PUBLISHED, truth, reason, message);
         }
-        Market::Read { chain: None, .. } => list.set(PUBLISHED, Truth::No, "Posting", "the offer is being posted"),
-        Market::Read { .. } if as_wanted => {
-            list.set(PUBLISHED, Truth::Yes, "OnChain", "the market holds the offer as it is here");
+    }
+}
+
+fn on_market<'a>(read: &'a Read, told: &'a Told, as_wanted: bool) -> (Truth, &'a str, String) {
+    let stands = read.chain.is_some();
+    if let Some(why) = read.refused.as_ref().filter(|_| !as_wanted) {
+        return (Truth::No, "Refused", why.clone());
+    }
+    match &told.obstacle {
+        Some(wrong) if ["InvalidSpec", "TokenNotRead"].contains(&wrong.reason.as_str()) => {
+            (Truth::No, &wrong.reason, wrong.message.clone())
         }
+        Some(wrong) if !stands => (Truth::No, "NotPosted", format!("posted once it can be served: {}", wrong.message)),
+        _ if !stands => (Truth::No, "Posting", "the offer is being posted".to_owned()),
+        _ if as_wanted => (Truth::Yes, "OnChain", "the market holds the offer as it is here".to_owned()),
         // The offer stands; a number in it is on its way.
-        Market::Read { .. } => {
-            list.set(PUBLISHED, Truth::Yes, "Updating", "the market holds the offer, a change is on its way");
-        }
+        _ => (Truth::Yes, "Updating", "the market holds the offer, a change is on its way".to_owned()),
     }
 }
 
@@ -91,11 +129,9 @@ fn capacity(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
             "NoMatchingNode",
             format!("no node has {} and the label nvidia.com/gpu.product={product}", offer.spec.gpu.resource_name),
         ),
-        0 if seen.capacity.healthy == 0 => (
-            Truth::No,
-            "NoHealthyGpu",
-            format!("{} GPUs, none of them healthy on a node that is ready and not cordoned", seen.capacity.total),
-        ),
+        0 if seen.capacity.healthy == 0 => {
+            (Truth::No, "NoHealthyGpu", format!("of {} GPUs none can be sold: {}", seen.capacity.total, seen.why_none))
+        }
         0 => (Truth::No, ALL_IN_USE, all_in_use(offer, seen)),
         free => (Truth::Yes, "Free", format!("{free} GPUs are free")),
     };
@@ -103,7 +139,7 @@ fn capacity(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
 }
 
 fn isolation(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
-    match (&seen.runtime_class, &offer.spec.isolation.runtime_class_name) {
+    match (&seen.around.class, &offer.spec.isolation.runtime_class_name) {
         (Some(class), _) => {
             list.set(
                 DEVICE_ISOLATION,
@@ -112,11 +148,7 @@ fn isolation(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
                 format!("pods run with RuntimeClass {class}: meter samples their cards"),
             );
         }
-        (None, Some(missing)) => {
-            let message =
-                format!("RuntimeClass {missing} does not exist: create it or change isolation.runtimeClassName");
-            list.set(DEVICE_ISOLATION, Truth::No, "RuntimeClassMissing", message);
-        }
+        (None, Some(missing)) => list.set(DEVICE_ISOLATION, Truth::No, "RuntimeClassMissing", no_class(missing)),
         (None, None) => list.set(
             DEVICE_ISOLATION,
             Truth::No,
@@ -124,13 +156,10 @@ fn isolation(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
             "there is no RuntimeClass nvidia: time is metered, and the evidence says that NVML is not visible",
         ),
     }
-    let namespace = offer.namespace().unwrap_or_default();
-    let message =
-        format!("label it: kubectl label namespace {namespace} pod-security.kubernetes.io/enforce=restricted");
-    if seen.restricted {
+    if seen.around.restricted {
         list.set(NAMESPACE_ISOLATED, Truth::Yes, "Restricted", "the namespace enforces Pod Security restricted");
     } else {
-        list.set(NAMESPACE_ISOLATED, Truth::No, "NotRestricted", message);
+        list.set(NAMESPACE_ISOLATED, Truth::No, "NotRestricted", label_it(&offer.namespace().unwrap_or_default()));
     }
 }
 
@@ -144,28 +173,36 @@ fn all_in_use(offer: &GpuOffer, seen: &Observed) -> String {
     format!("{} of {} healthy GPUs are in use{most}{kept}", seen.capacity.in_use, seen.capacity.healthy)
 }
 
-/// Nothing is wrong with the offer. An offer that is sold out is as it should be, and so is one that was told to sell
-/// nothing; without the runtime class offers are still good: their evidence says what it lacks.
-fn ready(offer: &GpuOffer, list: &mut Conditions) {
+/// Customers can order, or could if not everything were sold: exactly what the market says.
+fn ready(told: &Told, sells: u32, stays: Option<&str>, list: &mut Conditions) {
     let now = list.clone().into_list();
-    let meant = |c: &Condition| c.type_ == CAPACITY_AVAILABLE && [ALL_IN_USE, SUSPENDED].contains(&c.reason.as_str());
-    let missing = [PUBLISHED, NAMESPACE_ISOLATED, CAPACITY_AVAILABLE].into_iter().find(|kind| !is_true(&now, kind));
+    if let Some(why) = stays {
+        list.set(READY, Truth::No, "Leaving", format!("it is being deleted: {why}"));
+        return;
+    }
+    if let Some(Obstacle { reason, message, .. }) = &told.obstacle {
+        list.set(READY, Truth::No, reason, message.clone());
+        return;
+    }
+    let missing = [PUBLISHED, CAPACITY_AVAILABLE].into_iter().find(|kind| !is_true(&now, kind));
     match missing.and_then(|kind| now.iter().find(|c| c.type_ == kind)) {
-        Some(c) if offer.metadata.deletion_timestamp.is_none() && meant(c) => {
-            list.set(READY, Truth::Yes, &c.reason, c.message.clone());
-        }
-        None => list.set(READY, Truth::Yes, "Ready", "customers can order"),
-        Some(c) if offer.metadata.deletion_timestamp.is_some() => {
-            list.set(READY, Truth::No, "Leaving", c.message.clone());
+        Some(c) if c.reason == ALL_IN_USE => list.set(READY, Truth::Yes, ALL_IN_USE, c.message.clone()),
+        // What it can't be told for a moment, the market still says.
+        Some(c) if c.status == "Unknown" && sells > 0 => {
+            list.set(READY, Truth::Yes, "Ready", "customers can order");
         }
         Some(c) => list.set(READY, Truth::No, &c.reason, c.message.clone()),
+        None if sells == 0 => {
+            let message = "GPUs are free again: the market is told after a while, since each time costs gas";
+            list.set(READY, Truth::No, "Rising", message);
+        }
+        None => list.set(READY, Truth::Yes, "Ready", "customers can order"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use serde_json::json;
 
     use super::*;
     use crate::controllers::conditions::find;
@@ -180,23 +217,32 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_that_is_sold_out_is_ready_and_one_without_gpus_is_not() {
-        let offer: GpuOffer = serde_json::from_value(json!({
-            "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "o"},
-            "spec": {"networkRef": "n", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}}
-        }))
-        .unwrap();
-        for (reason, is_ready) in
-            [("Free", true), (ALL_IN_USE, true), (SUSPENDED, true), ("NoHealthyGpu", false), ("NoMatchingNode", false)]
-        {
+    fn ready_says_what_the_market_says() {
+        let obstacle = |reason: &str| Some(Obstacle::new(reason, "m"));
+        let yes = Truth::Yes;
+        // Published, capacity's reason, in the way, what the market sells, why it stays; Ready's word and reason.
+        for (published, capacity, obstacle, sells, stays, word, reason) in [
+            (yes, "Free", None, 1, None, "True", "Ready"),
+            (yes, ALL_IN_USE, None, 0, None, "True", ALL_IN_USE),
+            (yes, "Free", None, 0, None, "False", "Rising"),
+            (yes, "NoHealthyGpu", None, 0, None, "False", "NoHealthyGpu"),
+            (yes, "NoMatchingNode", None, 0, None, "False", "NoMatchingNode"),
+            (yes, SUSPENDED, obstacle(SUSPENDED), 0, None, "False", SUSPENDED),
+            (yes, "Free", obstacle("NetworkNotReady"), 0, None, "False", "NetworkNotReady"),
+            (yes, ALL_IN_USE, obstacle("NotRestricted"), 0, None, "False", "NotRestricted"),
+            (Truth::Unknown, "Free", None, 1, None, "True", "Ready"),
+            (Truth::Unknown, "Free", None, 0, None, "False", "Whatever"),
+            (Truth::No, "Free", None, 0, None, "False", "Whatever"),
+            (yes, "Free", None, 1, Some("it waits"), "False", "Leaving"),
+            (yes, ALL_IN_USE, obstacle("Leaving"), 0, Some("it waits"), "False", "Leaving"),
+        ] {
             let mut list = Conditions::from_stored(&[], None, Timestamp::UNIX_EPOCH);
-            list.set(PUBLISHED, Truth::Yes, "OnChain", "m");
-            list.set(NAMESPACE_ISOLATED, Truth::Yes, "Restricted", "m");
-            list.set(CAPACITY_AVAILABLE, if reason == "Free" { Truth::Yes } else { Truth::No }, reason, "m");
-            ready(&offer, &mut list);
+            list.set(PUBLISHED, published, "Whatever", "m");
+            list.set(CAPACITY_AVAILABLE, if capacity == "Free" { yes } else { Truth::No }, capacity, "m");
+            ready(&Told { obstacle, available: 0 }, sells, stays, &mut list);
             let list = list.into_list();
-            assert_eq!(is_true(&list, READY), is_ready, "{reason}");
-            assert_eq!(find(&list, READY).unwrap().reason, if reason == "Free" { "Ready" } else { reason });
+            let ready = find(&list, READY).unwrap();
+            assert_eq!((ready.status.as_str(), ready.reason.as_str()), (word, reason), "{capacity} {sells}");
         }
     }
 }

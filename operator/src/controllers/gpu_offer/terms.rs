@@ -6,12 +6,14 @@ use alloy::primitives::{B256, keccak256};
 use hawser_crds::{GpuOffer, GpuOfferSpec};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
 use serde_json::json;
 
 use super::capacity::matches;
 use crate::amount;
 use crate::network::{NetworkSpec, OfferTerms};
+use hawser_crds::rules::quantity::{self, Amount};
 
 /// Identity of this cluster: uid of the namespace kube-system, which lives as long as the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,30 @@ pub(crate) fn terms(
         max_seconds: spec.limits.max_seconds,
         salt: keccak256(name),
     })
+}
+
+/// Checks what an order may ask for: a quantity that can't be read would fail every order, after it was paid for.
+pub(crate) fn limits(spec: &GpuOfferSpec) -> Result<(), OfferSpecError> {
+    let limits = &spec.limits;
+    for (field, value, example) in [
+        ("spec.limits.cpuPerGpu", &limits.cpu_per_gpu, "4 or 500m"),
+        ("spec.limits.memoryPerGpu", &limits.memory_per_gpu, "16Gi"),
+        ("spec.limits.storagePerGpu", &limits.storage_per_gpu, "20Gi"),
+    ] {
+        let Quantity(text) = value;
+        match quantity::parse(value) {
+            Some(Amount(amount)) if amount > 0 => {}
+            Some(_) => {
+                let message = format!("{text:?} leaves a job nothing: write more than 0, such as {example}");
+                return Err(OfferSpecError { field, message });
+            }
+            None => {
+                let message = format!("{text:?} is not a quantity: write one such as {example}");
+                return Err(OfferSpecError { field, message });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn gpu_class(product: &str) -> B256 {
@@ -140,6 +166,25 @@ mod tests {
         assert_eq!(price(&spec("2.25"), 6), Ok(2_250_000));
         assert!(price(&spec("2.25"), 1).unwrap_err().to_string().starts_with("spec.price.perGpuHour: 2.25 has more"));
         assert!(price(&spec(&"9".repeat(40)), 0).unwrap_err().message.contains("more than the market can hold"));
+    }
+
+    #[test]
+    fn a_limit_that_is_no_quantity_is_named_with_its_value_and_an_example() {
+        assert_eq!(limits(&spec("1")), Ok(()));
+        for (field, value, said) in [
+            ("cpuPerGpu", "four", "spec.limits.cpuPerGpu: \"four\" is not a quantity: write one such as 4 or 500m"),
+            ("memoryPerGpu", "", "spec.limits.memoryPerGpu: \"\" is not a quantity: write one such as 16Gi"),
+            (
+                "storagePerGpu",
+                "0",
+                "spec.limits.storagePerGpu: \"0\" leaves a job nothing: write more than 0, such as 20Gi",
+            ),
+        ] {
+            let mut spec = serde_json::to_value(spec("1")).unwrap();
+            spec["limits"][field] = value.into();
+            let got = limits(&serde_json::from_value(spec).unwrap()).unwrap_err();
+            assert_eq!(got.to_string(), said);
+        }
     }
 
     #[test]

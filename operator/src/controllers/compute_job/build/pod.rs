@@ -12,6 +12,7 @@ use super::{
 };
 use crate::controllers::compute_job::policy::Resources;
 use crate::controllers::gpu_offer::capacity::node_selector;
+use crate::controllers::gpu_offer::node::tolerations;
 use crate::controllers::{OFFER_LABEL, label_value};
 
 /// The user that all three containers run as.
@@ -95,7 +96,7 @@ pub(crate) fn pod(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> R
             "runtimeClassName": input.runtime_class,
             "terminationGracePeriodSeconds": 30,
             "nodeSelector": node_selector(gpu),
-            "tolerations": [{"key": gpu.resource_name, "operator": "Exists", "effect": "NoSchedule"}],
+            "tolerations": tolerations(&offer.spec),
             "securityContext": {
                 "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
                 "seccompProfile": {"type": "RuntimeDefault"}
@@ -215,6 +216,7 @@ mod tests {
             "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "h100", "namespace": "tenants"},
             "spec": {
                 "networkRef": "n", "gpu": {"product": "NVIDIA-H100-80GB-HBM3", "nodeSelector": {"zone": "a"}},
+                "tolerations": [{"key": "sku", "operator": "Exists"}],
                 "price": {"perGpuHour": "1", "token": "0x0000000000000000000000000000000000000001"}
             }
         }))
@@ -240,6 +242,13 @@ mod tests {
             resources: &resources,
         };
         pod(&job, &offer, &input).unwrap()
+    }
+
+    #[test]
+    fn the_pod_tolerates_what_the_count_tolerates() {
+        let spec = built(json!({"image": "i", "gpus": 1})).spec.unwrap();
+        let keys: Vec<_> = spec.tolerations.unwrap().into_iter().filter_map(|t| t.key).collect();
+        assert_eq!(keys, ["nvidia.com/gpu", "sku"]);
     }
 
     #[test]

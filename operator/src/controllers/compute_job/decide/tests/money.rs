@@ -23,3 +23,22 @@ fn a_jobs_money_stands_in_its_status_as_its_offers_and_its_networks_does() {
         assert_eq!(told, expected, "{status:?}, {paid} paid, the token can be read: {readable}");
     }
 }
+
+#[test]
+fn an_order_that_does_not_pay_its_own_gas_is_declined_before_it_starts_in_words_that_many_can_share() {
+    // The deposit in the job's spec, against two and a half claims' worth of gas.
+    let deposit: u64 = job().spec.source.unwrap().deposit.parse().unwrap();
+    for (claim, declined) in [(0, false), (deposit * 2 / 5, false), (deposit, true)] {
+        let mut look = seen(known(chain(JobStatus::Open)));
+        look.policy.gas_cost = U256::from(claim);
+        let decision = decide(&look);
+        let words: Vec<&str> = decision
+            .acts
+            .iter()
+            .filter_map(|act| if let Act::Decline { reason, .. } = act { Some(reason.as_str()) } else { None })
+            .collect();
+        let expected: &[&str] =
+            if declined { &["DepositTooSmall: the deposit does not pay the order's own gas"] } else { &[] };
+        assert_eq!(words, expected, "a claim costs {claim}");
+    }
+}

@@ -1,0 +1,138 @@
+//! What declining strangers' orders may cost. An order costs a stranger some gas and, declined, the operator some: beyond
+//! a budget it is left to its start deadline, where the customer gets everything back without the operator. Pure.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hawser_contracts::JobId;
+
+/// Declines that can go out in a row.
+const BURST: u32 = 32;
+/// Another one can go out after each of these: with the burst, at most 128 a day and offer.
+const REFILL: Duration = Duration::from_mins(15);
+/// Orders that were left to their deadline are closed together: in one transaction for many.
+const SWEEP_EVERY: Duration = Duration::from_hours(1);
+const SWEEP_FOR: Duration = Duration::from_secs(30);
+/// A decline that was granted is granted again for so long: it is asked for until it is mined.
+const GRANTED: Duration = Duration::from_hours(2);
+
+/// The most declines of one offer's orders a day.
+#[cfg(test)]
+pub(crate) const MOST_A_DAY: u32 = 128;
+
+/// Of one offer.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget {
+    left: u32,
+    refilled: Instant,
+    granted: BTreeMap<JobId, Instant>,
+    swept: Option<Instant>,
+}
+
+impl Budget {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { left: BURST, refilled: now, granted: BTreeMap::new(), swept: None }
+    }
+
+    /// Whether this order may be declined now.
+    pub(crate) fn may_decline(&mut self, job: JobId, now: Instant) -> bool {
+        self.refill(now);
+        self.granted.retain(|_, at| now.duration_since(*at) < GRANTED);
+        if self.granted.contains_key(&job) {
+            return true;
+        }
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        self.granted.insert(job, now);
+        true
+    }
+
+    /// Whether an order that was turned down without being declined may be closed now, after its start deadline.
+    pub(crate) fn may_sweep(&mut self, now: Instant) -> bool {
+        let since = self.swept.map(|swept| now.duration_since(swept));
+        match since {
+            Some(since) if since < SWEEP_FOR => true,
+            Some(since) if since < SWEEP_EVERY => false,
+            _ => {
+                self.swept = Some(now);
+                true
+            }
+        }
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed = now.duration_since(self.refilled).as_secs() / REFILL.as_secs();
+        let Ok(more) = u32::try_from(passed) else { return };
+        self.refilled += REFILL * more;
+        self.left = self.left.saturating_add(more).min(BURST);
+    }
+}
+
+/// What the market is told where a stranger chose the words of the reason: always the same, so that a hundred declines
+/// share a transaction, and nobody has the operator log a text of theirs. None: the reason's own message can be said.
+pub(crate) fn fixed_words(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "Malformed" => "Malformed: the order's public spec can't be read as a workload",
+        "InvalidImage" => "InvalidImage: the image is not an image reference",
+        "ImageNotAllowed" => "ImageNotAllowed: the offer's spec.images does not allow the image",
+        "ForbiddenEnvironment" => "ForbiddenEnvironment: a variable's name is refused",
+        "InvalidEnvironment" => "InvalidEnvironment: a variable's name is none",
+        "InvalidResources" => "InvalidResources: cpu, memory or storage is not a quantity above 0",
+        "DepositTooSmall" => "DepositTooSmall: the deposit does not pay the order's own gas",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::B256;
+
+    use super::*;
+
+    fn job(number: u32) -> JobId {
+        let mut id = [0; 32];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        JobId(B256::from(id))
+    }
+
+    #[test]
+    fn a_flood_of_orders_is_declined_no_more_than_a_stated_number_of_times_a_day() {
+        let begin = Instant::now();
+        let mut budget = Budget::new(begin);
+        let mut declined = 0;
+        for minute in 0..24 * 60_u32 {
+            let now = begin + Duration::from_mins(minute.into());
+            for order in 0..10 {
+                declined += u32::from(budget.may_decline(job(minute * 10 + order), now));
+            }
+        }
+        assert!(declined > BURST && declined <= MOST_A_DAY, "{declined}");
+    }
+
+    #[test]
+    fn a_decline_is_asked_for_again_at_no_cost_until_it_is_mined() {
+        let begin = Instant::now();
+        let mut budget = Budget { left: 1, ..Budget::new(begin) };
+        assert!(budget.may_decline(job(1), begin));
+        assert!(!budget.may_decline(job(2), begin));
+        assert!(budget.may_decline(job(1), begin + Duration::from_secs(2)));
+        assert!(budget.may_decline(job(2), begin + REFILL));
+    }
+
+    #[test]
+    fn what_was_left_to_its_deadline_is_closed_together_once_an_hour() {
+        let begin = Instant::now();
+        let mut budget = Budget::new(begin);
+        for (second, may) in [(0, true), (29, true), (31, false), (3599, false), (3600, true), (3620, true)] {
+            assert_eq!(budget.may_sweep(begin + Duration::from_secs(second)), may, "{second}");
+        }
+    }
+
+    #[test]
+    fn words_that_strangers_choose_are_not_said_on_chain() {
+        assert!(fixed_words("Malformed").is_some_and(|words| words.starts_with("Malformed: ")));
+        assert_eq!(fixed_words("NoCapacity"), None);
+    }
+}

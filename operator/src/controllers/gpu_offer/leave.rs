@@ -1,0 +1,192 @@
+//! When an offer that is being deleted can go: once the market takes no orders for it and no job needs it. It works from
+//! ids alone, so that an offer that can't be read, or whose token is none, can go too.
+
+use hawser_contracts::OfferId;
+use hawser_crds::GpuOfferStatus;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::publish;
+use crate::controllers::{Context, abandon};
+use crate::network::{Act, ActKey, ActState, ChainOffer, Network, NetworkError};
+
+/// What may stand on chain of an offer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stake {
+    /// Name of the `DepinNetwork`.
+    pub network: String,
+    /// Under its present terms, where these can be computed. It may not be posted.
+    pub computed: Option<OfferId>,
+    /// That were seen on chain.
+    pub seen: Vec<OfferId>,
+}
+
+impl Stake {
+    /// Of an offer whose status can be read.
+    pub(crate) fn of(network: &str, computed: Option<OfferId>, status: Option<&GpuOfferStatus>) -> Self {
+        let ids = status.into_iter().flat_map(|s| s.on_chain.iter().map(|c| &c.offer_id).chain(&s.earlier));
+        Self { network: network.to_owned(), computed, seen: ids.filter_map(|id| id.parse().ok()).collect() }
+    }
+
+    /// Of an offer that can't be read, from its JSON.
+    pub(crate) fn of_json(raw: &Value) -> Self {
+        let texts = raw.pointer("/status/onChain/offerId").into_iter();
+        let earlier = raw.pointer("/status/earlier").and_then(Value::as_array).into_iter().flatten();
+        let network = raw.pointer("/spec/networkRef").and_then(Value::as_str).unwrap_or_default();
+        let seen = texts.chain(earlier).filter_map(|id| id.as_str()?.parse().ok()).collect();
+        Self { network: network.to_owned(), computed: None, seen }
+    }
+
+    fn ids(&self) -> impl Iterator<Item = OfferId> + use<'_> {
+        self.computed.iter().chain(&self.seen).copied()
+    }
+}
+
+/// Where the offer stands on chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stand {
+    /// It was never posted, as far as is known.
+    Never,
+    /// It takes orders: what has to be said on chain.
+    Open(Vec<Act>),
+    /// It takes none; whether every order that came before is read.
+    Closed { orders_read: bool },
+    /// It can't be seen: why.
+    Unknown(String),
+}
+
+/// What to do with an offer that is being deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nothing needs it.
+    Go,
+    /// Its owner gives up what is owed.
+    GiveUp,
+    /// Why it stays.
+    Stay(String),
+}
+
+/// Everything that the decision rests on.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaving {
+    pub stand: Stand,
+    /// Jobs that are not settled.
+    pub jobs: u32,
+    /// Jobs that can't be read and may be the offer's.
+    pub unreadable: u32,
+    /// The annotation is set.
+    pub abandoned: bool,
+}
+
+/// Decides.
+pub(crate) fn step(leaving: &Leaving) -> Step {
+    let Leaving { stand, jobs, unreadable, abandoned } = leaving;
+    if *abandoned {
+        return Step::GiveUp;
+    }
+    let why = match stand {
+        _ if *jobs > 0 => format!("{jobs} of its jobs are not settled: see kubectl get computejobs"),
+        _ if *unreadable > 0 => {
+            format!("{unreadable} ComputeJobs of the namespace can't be read and may be its own: see their conditions")
+        }
+        Stand::Never | Stand::Closed { orders_read: true } => return Step::Go,
+        Stand::Open(_) => return Step::Stay("the market is told that it takes no orders".to_owned()),
+        Stand::Closed { orders_read: false } => {
+            return Step::Stay("orders that came before the market heard of it are still read".to_owned());
+        }
+        Stand::Unknown(why) => why.clone(),
+    };
+    Step::Stay(format!("{why}. {}", abandon::ADVICE))
+}
+
+/// Looks at the chain.
+pub(crate) async fn stand(stake: &Stake, context: &Context, now: Timestamp) -> Stand {
+    let name = &stake.network;
+    let Some(network) = context.networks.get(name) else {
+        return if stake.seen.is_empty() {
+            Stand::Never
+        } else {
+            Stand::Unknown(format!("it stands on chain, and DepinNetwork {name:?} does not run: see its conditions"))
+        };
+    };
+    let on_its_way = stake
+        .ids()
+        .any(|id| matches!(network.act(&ActKey::Offer(id)), Some(ActState::Queued { .. } | ActState::Sent { .. })));
+    match read(stake, &network, now).await {
+        Ok(open) if open.is_empty() && on_its_way => Stand::Unknown("a transaction about it is on its way".to_owned()),
+        Ok(open) if open.is_empty() => Stand::Closed { orders_read: orders_are_read(stake, &network, context) },
+        Ok(open) => Stand::Open(open),
+        Err(_) if stake.seen.is_empty() && stake.ids().all(|id| network.act(&ActKey::Offer(id)).is_none()) => {
+            Stand::Never
+        }
+        Err(error) => Stand::Unknown(error.to_string()),
+    }
+}
+
+async fn read(stake: &Stake, network: &Network, now: Timestamp) -> Result<Vec<Act>, NetworkError> {
+    let mut open = Vec::new();
+    for id in stake.ids() {
+        let chain: Option<ChainOffer> = network.offer(id).await?;
+        if let Some(act) = publish::withdraw(chain.as_ref(), now)
+            && !open.contains(&act)
+        {
+            open.push(act);
+        }
+    }
+    Ok(open)
+}
+
+/// Every order that came before the market heard that the offer takes none is read.
+fn orders_are_read(stake: &Stake, network: &Network, context: &Context) -> bool {
+    let observed = network.observed();
+    let (head, cursor) = {
+        let observed = observed.borrow();
+        (observed.head.map_or(0, |h| h.block.number), observed.cursor.map_or(0, |c| c.number))
+    };
+    // What was never seen on chain took no orders; asked for and mined this moment, it is seen at the next look.
+    stake.seen.iter().all(|id| context.memory.withdrawn(*id, true, head).is_none_or(|block| cursor >= block))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ID: &str = "0x010203040506070809101112";
+
+    #[test]
+    fn an_offer_stays_for_as_long_as_anything_is_at_stake_and_no_longer() {
+        let unknown = || Stand::Unknown("the words".to_owned());
+        let closed = |orders_read| Stand::Closed { orders_read };
+        for (stand, jobs, unreadable, abandoned, expected) in [
+            (Stand::Never, 0, 0, false, "go"),
+            (closed(true), 0, 0, false, "go"),
+            (closed(true), 2, 0, false, "2 of its jobs"),
+            (closed(true), 0, 1, false, "1 ComputeJobs"),
+            (closed(false), 0, 0, false, "still read"),
+            (Stand::Open(Vec::new()), 0, 0, false, "is told"),
+            (unknown(), 0, 0, false, "the words. To give up"),
+            (Stand::Never, 1, 0, false, "not settled"),
+            (unknown(), 2, 1, true, "give up"),
+        ] {
+            let leaving = Leaving { stand, jobs, unreadable, abandoned };
+            match (step(&leaving), expected) {
+                (Step::Go, "go") | (Step::GiveUp, "give up") => {}
+                (Step::Stay(why), words) => assert!(why.contains(words), "{why}"),
+                (got, words) => panic!("{got:?} where {words:?} was expected"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_offer_has_on_chain_is_found_in_json_that_cannot_be_read() {
+        let raw = json!({
+            "spec": {"networkRef": "main", "capacity": {"reserve": 4_294_967_296_u64}},
+            "status": {"onChain": {"offerId": ID}, "earlier": ["nonsense", ID, 7]}
+        });
+        let id: OfferId = ID.parse().unwrap();
+        assert_eq!(Stake::of_json(&raw), Stake { network: "main".to_owned(), computed: None, seen: vec![id, id] });
+        assert_eq!(Stake::of_json(&json!({"spec": 3})), Stake::default());
+    }
+}

@@ -1,0 +1,219 @@
+//! Whether a node's GPUs can be sold, and if not, why. What is counted, what the jobs' pods tolerate and what people are
+//! told come from here, so that they agree.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use hawser_crds::{GpuOfferSpec, GpuSelector};
+use k8s_openapi::api::core::v1::{Node, Taint, Toleration};
+
+/// Labels of GPU Feature Discovery and NVIDIA's device plugin that tell of cards which several pods share.
+const REPLICAS_LABEL: &str = "nvidia.com/gpu.replicas";
+const STRATEGY_LABEL: &str = "nvidia.com/gpu.sharing-strategy";
+const PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
+const SHARED_SUFFIX: &str = "-SHARED";
+
+/// Nodes that are named in a message; the rest is a number.
+const NAMED: usize = 3;
+
+/// Why nothing of a node can be sold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    /// Several pods use one card: neither time nor memory would be the customer's own.
+    Shared(String),
+    /// The jobs' pods do not tolerate a taint.
+    Tainted(String),
+    /// `kubectl cordon`.
+    Cordoned,
+    /// kubelet is away, or says so itself.
+    NotReady,
+    /// The device plugin calls none of its GPUs healthy.
+    Unhealthy,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shared(how) => write!(f, "its cards are shared ({how}), and an order is for whole cards"),
+            Self::Tainted(taint) => write!(f, "no toleration of its taint {taint}: add it to spec.tolerations"),
+            Self::Cordoned => f.write_str("it is cordoned"),
+            Self::NotReady => f.write_str("it is not ready"),
+            Self::Unhealthy => f.write_str("the device plugin calls none of its GPUs healthy"),
+        }
+    }
+}
+
+/// What keeps the offer's jobs from a node; none where they can run there.
+pub(crate) fn unusable(spec: &GpuOfferSpec, node: &Node) -> Option<Unusable> {
+    if let Some(how) = shared(node) {
+        return Some(Unusable::Shared(how));
+    }
+    let tolerated = tolerations(spec);
+    let repels = |taint: &&Taint| {
+        matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute") && !tolerated.iter().any(|t| tolerates(t, taint))
+    };
+    let cordoned = node.spec.as_ref().and_then(|s| s.unschedulable).unwrap_or(false);
+    if cordoned {
+        return Some(Unusable::Cordoned);
+    }
+    let conditions = node.status.as_ref().and_then(|s| s.conditions.as_ref());
+    if !conditions.is_some_and(|list| list.iter().any(|c| c.type_ == "Ready" && c.status == "True")) {
+        return Some(Unusable::NotReady);
+    }
+    let taint = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).find(repels)?;
+    let value = taint.value.as_deref().filter(|value| !value.is_empty()).map(|value| format!("={value}"));
+    Some(Unusable::Tainted(format!("{}{}:{}", taint.key, value.unwrap_or_default(), taint.effect)))
+}
+
+/// How a node's cards are shared, if they are: time-slicing, MPS, or whatever else makes more devices than cards.
+fn shared(node: &Node) -> Option<String> {
+    let labels = node.metadata.labels.as_ref()?;
+    if let Some(strategy) = labels.get(STRATEGY_LABEL).filter(|s| !s.is_empty() && *s != "none") {
+        return Some(format!("{STRATEGY_LABEL}={strategy}"));
+    }
+    let replicas = labels.get(REPLICAS_LABEL).filter(|count| count.parse().is_ok_and(|count: u32| count > 1));
+    if let Some(replicas) = replicas {
+        return Some(format!("{REPLICAS_LABEL}={replicas}"));
+    }
+    let product = labels.get(PRODUCT_LABEL).filter(|product| product.ends_with(SHARED_SUFFIX))?;
+    Some(format!("{PRODUCT_LABEL}={product}"))
+}
+
+/// What the jobs' pods tolerate: the taint that is named after the resource, and what the offer says.
+pub(crate) fn tolerations(spec: &GpuOfferSpec) -> Vec<Toleration> {
+    let own = Toleration {
+        key: Some(spec.gpu.resource_name.clone()),
+        operator: Some("Exists".to_owned()),
+        effect: Some("NoSchedule".to_owned()),
+        ..Toleration::default()
+    };
+    std::iter::once(own).chain(spec.tolerations.iter().cloned()).collect()
+}
+
+/// As the scheduler compares them. A toleration for a time is none: the pod would be evicted when it is over.
+fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let (key, effect) = (text(&toleration.key), text(&toleration.effect));
+    if !effect.is_empty() && effect != taint.effect || toleration.toleration_seconds.is_some() {
+        return false;
+    }
+    match toleration.operator.as_deref().unwrap_or_default() {
+        "Exists" => key.is_empty() || key == taint.key,
+        "" | "Equal" => key == taint.key && text(&toleration.value) == text(&taint.value),
+        _ => false,
+    }
+}
+
+/// Why none of the matching nodes' GPUs can be sold, node by node; empty where some can.
+pub(crate) fn why_none<'a>(spec: &GpuOfferSpec, nodes: impl IntoIterator<Item = &'a Node>) -> String {
+    let mut why: BTreeMap<String, (u32, Unusable)> = BTreeMap::new();
+    for node in nodes.into_iter().filter(|node| super::capacity::matches(&spec.gpu, node)) {
+        let Some(gpus) = Some(gpus(&spec.gpu, node)).filter(|gpus| *gpus > 0) else { continue };
+        let name = node.metadata.name.clone().unwrap_or_default();
+        why.insert(name, (gpus, unusable(spec, node).unwrap_or(Unusable::Unhealthy)));
+    }
+    let more = why.len().saturating_sub(NAMED);
+    let mut said: Vec<String> = why
+        .into_iter()
+        .take(NAMED)
+        .map(|(node, (gpus, why))| format!("node {node} ({gpus} {}): {why}", if gpus == 1 { "GPU" } else { "GPUs" }))
+        .collect();
+    if more > 0 {
+        said.push(format!("and {more} more nodes"));
+    }
+    said.join("; ")
+}
+
+fn gpus(gpu: &GpuSelector, node: &Node) -> u32 {
+    let capacity = node.status.as_ref().and_then(|status| status.capacity.as_ref());
+    capacity.and_then(|map| map.get(&gpu.resource_name)).and_then(|q| q.0.parse().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn offer(tolerations: Value) -> GpuOfferSpec {
+        serde_json::from_value(json!({
+            "networkRef": "n", "gpu": {"product": "p"}, "tolerations": tolerations,
+            "price": {"perGpuHour": "1", "token": "0x0000000000000000000000000000000000000001"}
+        }))
+        .unwrap()
+    }
+
+    fn node(name: &str, labels: Value, spec: Value, ready: &str) -> Node {
+        let mut all = json!({"nvidia.com/gpu.product": "p"});
+        all.as_object_mut().unwrap().extend(labels.as_object().unwrap().clone());
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": all}, "spec": spec,
+            "status": {"capacity": {"nvidia.com/gpu": "4"}, "conditions": [{"type": "Ready", "status": ready}]}
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn shared_cards_are_never_for_sale() {
+        for (labels, shared) in [
+            (json!({}), None),
+            (json!({"nvidia.com/gpu.replicas": "1", "nvidia.com/gpu.sharing-strategy": "none"}), None),
+            (json!({"nvidia.com/gpu.replicas": "4"}), Some("nvidia.com/gpu.replicas=4")),
+            (
+                json!({"nvidia.com/gpu.sharing-strategy": "time-slicing"}),
+                Some("nvidia.com/gpu.sharing-strategy=time-slicing"),
+            ),
+            (
+                json!({"nvidia.com/gpu.sharing-strategy": "mps", "nvidia.com/gpu.replicas": "2"}),
+                Some("nvidia.com/gpu.sharing-strategy=mps"),
+            ),
+            (json!({"nvidia.com/gpu.product": "T4-SHARED"}), Some("nvidia.com/gpu.product=T4-SHARED")),
+        ] {
+            let node = node("a", labels.clone(), json!({}), "True");
+            let expected = shared.map(|how| Unusable::Shared(how.to_owned()));
+            assert_eq!(unusable(&offer(json!([])), &node), expected, "{labels}");
+        }
+    }
+
+    #[test]
+    fn a_taint_that_the_offer_tolerates_keeps_no_job_away() {
+        let sku = json!([{"key": "sku", "value": "gpu", "effect": "NoSchedule"}]);
+        for (taints, tolerations, usable) in [
+            (sku.clone(), json!([]), false),
+            (sku.clone(), json!([{"key": "sku", "value": "gpu"}]), true),
+            (sku.clone(), json!([{"key": "sku", "operator": "Equal", "value": "cpu"}]), false),
+            (sku.clone(), json!([{"key": "sku", "operator": "Exists", "effect": "NoSchedule"}]), true),
+            (sku.clone(), json!([{"key": "sku", "operator": "Exists", "effect": "NoExecute"}]), false),
+            (sku.clone(), json!([{"operator": "Exists"}]), true),
+            (sku.clone(), json!([{"operator": "Exists", "tolerationSeconds": 60}]), false),
+            (sku, json!([{"key": "sku", "operator": "Near", "value": "gpu"}]), false),
+            (json!([{"key": "nvidia.com/gpu", "effect": "NoSchedule"}]), json!([]), true),
+            (json!([{"key": "nvidia.com/gpu", "effect": "NoExecute"}]), json!([]), false),
+            (json!([{"key": "soft", "effect": "PreferNoSchedule"}]), json!([]), true),
+        ] {
+            let node = node("a", json!({}), json!({"taints": taints}), "True");
+            assert_eq!(unusable(&offer(tolerations.clone()), &node).is_none(), usable, "{taints} {tolerations}");
+        }
+    }
+
+    #[test]
+    fn what_keeps_nodes_out_is_said_node_by_node_with_the_taint_and_the_number_of_gpus() {
+        let tainted = |name| {
+            node(name, json!({}), json!({"taints": [{"key": "sku", "value": "gpu", "effect": "NoSchedule"}]}), "True")
+        };
+        let nodes = [
+            node("a", json!({}), json!({"unschedulable": true}), "True"),
+            node("b", json!({}), json!({}), "Unknown"),
+            tainted("c"),
+            tainted("d"),
+            node("other", json!({"nvidia.com/gpu.product": "q"}), json!({}), "True"),
+        ];
+        assert_eq!(
+            why_none(&offer(json!([])), &nodes),
+            "node a (4 GPUs): it is cordoned; node b (4 GPUs): it is not ready; node c (4 GPUs): no toleration of its \
+             taint sku=gpu:NoSchedule: add it to spec.tolerations; and 1 more nodes"
+        );
+        let dead = node("e", json!({}), json!({}), "True");
+        assert!(why_none(&offer(json!([])), [&dead]).ends_with("calls none of its GPUs healthy"));
+    }
+}

@@ -1,0 +1,227 @@
+//! Whether an order for an offer could be served now. What is not served is not offered: the market is told of no GPU
+//! while anything that an order needs is missing, and `Ready` says the same.
+
+use std::time::Duration;
+
+use alloy::primitives::U256;
+use hawser_crds::GpuOffer;
+use kube::ResourceExt;
+
+use super::around::{Around, Said};
+use super::terms::{self, OfferSpecError};
+
+/// A network that is away for a moment takes no offer from the market: that costs a transaction, and another one when
+/// it is back.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why nothing can be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Obstacle {
+    /// One `CamelCase` word.
+    pub reason: String,
+    /// What is wrong, and the way out.
+    pub message: String,
+    /// It must have stood for so long before it counts against an offer that stands.
+    pub patience: Duration,
+}
+
+impl Obstacle {
+    pub(crate) fn new(reason: &str, message: impl Into<String>) -> Self {
+        Self { reason: reason.to_owned(), message: message.into(), patience: Duration::ZERO }
+    }
+
+    pub(crate) fn passing(reason: &str, message: impl Into<String>) -> Self {
+        Self { patience: PATIENCE, ..Self::new(reason, message) }
+    }
+}
+
+impl From<OfferSpecError> for Obstacle {
+    fn from(error: OfferSpecError) -> Self {
+        Self::new("InvalidSpec", error.to_string())
+    }
+}
+
+/// Reason of an offer that was told to sell nothing.
+pub(crate) const SUSPENDED: &str = "Suspended";
+
+/// What an offer's biggest order brings, and what its gas costs, in token units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Worth {
+    pub brings: U256,
+    /// Zero where it is not known.
+    pub gas: U256,
+}
+
+/// What is in the way of every order; none where orders can be served.
+pub(crate) fn obstacle(offer: &GpuOffer, around: &Around, worth: Option<Worth>) -> Option<Obstacle> {
+    provider(offer).or_else(|| network(offer, around)).or_else(|| pods(offer, around)).or_else(|| pays(worth?))
+}
+
+/// Why an order that is there already is declined at once rather than left waiting for what won't come. What the network
+/// lacks is no such reason: without it nothing could be declined.
+pub(crate) fn declines(offer: &GpuOffer, around: &Around) -> Option<String> {
+    provider(offer).or_else(|| pods(offer, around)).map(|obstacle| obstacle.message)
+}
+
+/// What the provider wants, and can't want.
+fn provider(offer: &GpuOffer) -> Option<Obstacle> {
+    if offer.metadata.deletion_timestamp.is_some() {
+        return Some(Obstacle::new("Leaving", "the offer is being deleted: it takes no new orders"));
+    }
+    if offer.spec.suspend {
+        return Some(Obstacle::new(SUSPENDED, "spec.suspend is set: nothing new is offered"));
+    }
+    terms::limits(&offer.spec).err().map(Obstacle::from)
+}
+
+/// Nobody reads the orders, or nobody can act on them.
+fn network(offer: &GpuOffer, around: &Around) -> Option<Obstacle> {
+    let name = &offer.spec.network_ref;
+    match &around.network {
+        Said::Ready => None,
+        Said::Missing(names) => Some(Obstacle::new("NoNetwork", missing(name, names))),
+        Said::Unreadable => {
+            let message = format!("DepinNetwork {name:?} can't be read by this operator: see its conditions");
+            Some(Obstacle::passing("NetworkNotReady", message))
+        }
+        Said::NotReady { reason, message } => {
+            Some(Obstacle::passing("NetworkNotReady", format!("DepinNetwork {name:?} is {reason}: {message}")))
+        }
+    }
+}
+
+fn missing(name: &str, names: &[String]) -> String {
+    let there = match names {
+        [] => "there is none at all: make one".to_owned(),
+        names => format!("there are {}", names.join(", ")),
+    };
+    format!(
+        "spec.networkRef names DepinNetwork {name:?}, which does not exist; {there}. The field can't be changed: make the \
+         network, or delete this offer and make another"
+    )
+}
+
+/// The jobs' pods would be refused.
+fn pods(offer: &GpuOffer, around: &Around) -> Option<Obstacle> {
+    if !around.restricted {
+        let namespace = offer.namespace().unwrap_or_default();
+        return Some(Obstacle::new("NotRestricted", label_it(&namespace)));
+    }
+    let named = offer.spec.isolation.runtime_class_name.as_ref().filter(|_| around.class.is_none())?;
+    Some(Obstacle::new("RuntimeClassMissing", no_class(named)))
+}
+
+pub(super) fn label_it(namespace: &str) -> String {
+    format!("label it: kubectl label namespace {namespace} pod-security.kubernetes.io/enforce=restricted")
+}
+
+pub(super) fn no_class(name: &str) -> String {
+    format!("RuntimeClass {name} does not exist: create it or change isolation.runtimeClassName")
+}
+
+/// Not even the biggest order pays its own gas.
+fn pays(worth: Worth) -> Option<Obstacle> {
+    if worth.gas.is_zero() || worth.brings >= worth.gas {
+        return None;
+    }
+    let message = format!(
+        "the longest order for all that is free brings {} token units, and its gas costs {} now: raise price.perGpuHour \
+         or limits.maxSeconds, or correct settlement.tokensPerCoin of the network",
+        worth.brings, worth.gas
+    );
+    Some(Obstacle::passing("PriceBelowGas", message))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[expect(clippy::needless_pass_by_value, reason = "json! at the call reads best")]
+    fn offer(spec: Value, meta: Value) -> GpuOffer {
+        let mut offer = json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "o", "namespace": "t"},
+            "spec": {
+                "networkRef": "main", "gpu": {"product": "p"},
+                "price": {"perGpuHour": "1", "token": "0x0000000000000000000000000000000000000001"}
+            }
+        });
+        offer["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        offer["metadata"].as_object_mut().unwrap().extend(meta.as_object().unwrap().clone());
+        serde_json::from_value(offer).unwrap()
+    }
+
+    fn around() -> Around {
+        Around { restricted: true, class: Some("nvidia".to_owned()), network: Said::Ready }
+    }
+
+    fn not_ready(reason: &str) -> Around {
+        let network = Said::NotReady { reason: reason.to_owned(), message: "the words".to_owned() };
+        Around { network, ..around() }
+    }
+
+    #[test]
+    fn nothing_is_offered_while_anything_that_an_order_needs_is_missing() {
+        let none = || (json!({}), json!({}));
+        let worth = |brings: u64, gas: u64| Some(Worth { brings: U256::from(brings), gas: U256::from(gas) });
+        let leaving = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
+        let kata = json!({"isolation": {"runtimeClassName": "kata"}});
+        let names = Said::Missing(vec!["local".to_owned(), "main2".to_owned()]);
+        // What the offer and its surroundings are; the reason, words of the message, and whether it must last.
+        for ((spec, meta), around, worth, reason, words, lasts) in [
+            (none(), around(), None, "", "", false),
+            (none(), around(), worth(10, 10), "", "", false),
+            (none(), around(), worth(0, 0), "", "", false),
+            ((json!({}), leaving), around(), None, "Leaving", "being deleted", false),
+            ((json!({"suspend": true}), json!({})), around(), None, SUSPENDED, "spec.suspend", false),
+            (
+                (json!({"limits": {"cpuPerGpu": "four"}}), json!({})),
+                around(),
+                None,
+                "InvalidSpec",
+                "spec.limits.cpuPerGpu: \"four\"",
+                false,
+            ),
+            (none(), Around { network: names, ..around() }, None, "NoNetwork", "there are local, main2", false),
+            (
+                none(),
+                Around { network: Said::Missing(Vec::new()), ..around() },
+                None,
+                "NoNetwork",
+                "there is none at all",
+                false,
+            ),
+            (none(), Around { network: Said::Unreadable, ..around() }, None, "NetworkNotReady", "\"main\"", true),
+            (none(), not_ready("CatchingUp"), None, "NetworkNotReady", "CatchingUp: the words", true),
+            (none(), not_ready("Empty"), None, "NetworkNotReady", "Empty", true),
+            (none(), Around { restricted: false, ..around() }, None, "NotRestricted", "namespace t", false),
+            ((kata.clone(), json!({})), Around { class: None, ..around() }, None, "RuntimeClassMissing", "kata", false),
+            ((kata, json!({})), around(), None, "", "", false),
+            (none(), Around { class: None, ..around() }, None, "", "", false),
+            (none(), around(), worth(9, 10), "PriceBelowGas", "brings 9 token units", true),
+        ] {
+            let offer = offer(spec.clone(), meta);
+            let got = obstacle(&offer, &around, worth);
+            let said = got.as_ref().map_or("", |o| o.reason.as_str());
+            assert_eq!(said, reason, "{spec} {around:?}");
+            assert!(got.as_ref().map_or("", |o| o.message.as_str()).contains(words), "{got:?}");
+            assert_eq!(got.is_some_and(|o| !o.patience.is_zero()), lasts, "{reason}");
+        }
+    }
+
+    #[test]
+    fn an_order_is_declined_at_once_for_what_will_not_come_and_not_for_a_network_that_is_away() {
+        let plain = offer(json!({}), json!({}));
+        let suspended = offer(json!({"suspend": true}), json!({}));
+        let unlabelled = Around { restricted: false, ..around() };
+        for (offer, around, declined) in [
+            (&plain, around(), false),
+            (&plain, not_ready("Unreachable"), false),
+            (&plain, unlabelled, true),
+            (&suspended, around(), true),
+        ] {
+            assert_eq!(declines(offer, &around).is_some(), declined, "{around:?}");
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! Objects that this operator can't read: written by a newer one, or against the schema. They say so themselves, are
+//! counted as holding what they may hold, and can be deleted.
+
+mod facts;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hawser_crds::condition::{READABLE, READY};
+use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams};
+use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use serde_json::{Value, json};
+
+use super::compute_job::vacancy::{Claimant, Turn};
+use super::conditions::{Conditions, Truth, news};
+use super::gpu_offer::leave::{self, Leaving, Stake, Stand, Step};
+use super::{Context, Error, JOB_FINALIZER, NETWORK_FINALIZER, OFFER_FINALIZER, Tried, abandon, status};
+use crate::network::{Act, JobStatus};
+use facts::Job;
+
+/// How often it is looked at again: chain and jobs go on.
+const EVERY: Duration = Duration::from_mins(1);
+/// While it is being deleted.
+const SOON: Duration = Duration::from_secs(5);
+
+/// The JSON of objects that can't be read, by uid, as it was fetched when they were last looked at.
+#[derive(Default)]
+pub(crate) struct Unreadable(Mutex<HashMap<String, Value>>);
+
+impl Unreadable {
+    fn map(&self) -> MutexGuard<'_, HashMap<String, Value>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn json(&self, metadata: &ObjectMeta) -> Option<Value> {
+        self.map().get(metadata.uid.as_deref()?).cloned()
+    }
+
+    fn learn(&self, metadata: &ObjectMeta, raw: Value) {
+        if let Some(uid) = &metadata.uid {
+            self.map().insert(uid.clone(), raw);
+        }
+    }
+
+    fn forget(&self, metadata: &ObjectMeta) {
+        if let Some(uid) = &metadata.uid {
+            self.map().remove(uid);
+        }
+    }
+}
+
+fn invalid<K>(cached: &[std::sync::Arc<DeserializeGuard<K>>]) -> impl Iterator<Item = &InvalidObject> {
+    cached.iter().filter_map(|guarded| guarded.0.as_ref().err())
+}
+
+/// Jobs that can't be read. Says how many there are.
+fn jobs(context: &Context) -> Vec<Job> {
+    let cached = context.jobs.store.state();
+    let jobs: Vec<Job> =
+        invalid(&cached).map(|job| Job::new(&job.metadata, context.unreadable.json(&job.metadata).as_ref())).collect();
+    context.metrics.unreadable("ComputeJob", jobs.len());
+    jobs
+}
+
+/// Jobs of the offer's that can't be read and are not settled.
+pub(crate) fn jobs_of(offer: &GpuOffer, context: &Context) -> u32 {
+    unsettled_of(&offer.namespace().unwrap_or_default(), &offer.name_any(), context)
+}
+
+fn unsettled_of(namespace: &str, offer: &str, context: &Context) -> u32 {
+    let count = jobs(context).iter().filter(|job| !job.settled && job.may_be_of(namespace, offer)).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// GPUs of the offer's nodes that jobs which can't be read may hold.
+pub(crate) fn claimants(offer: &GpuOffer, context: &Context) -> Vec<Claimant> {
+    let same_gpus = |job: &Job| {
+        let offers = context.offers.store.state();
+        let other = super::cache::readable(&offers)
+            .find(|other| job.may_be_of(&other.namespace().unwrap_or_default(), &other.name_any()))
+            .map(|other| other.spec.gpu.clone());
+        // Of an offer that is not known it may be any GPU.
+        other.is_none_or(|gpu| {
+            gpu.product == offer.spec.gpu.product && gpu.resource_name == offer.spec.gpu.resource_name
+        })
+    };
+    let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
+    jobs(context)
+        .into_iter()
+        .filter(|job| !job.over && !job.settled)
+        .filter_map(|job| {
+            let same_offer = job.may_be_of(&namespace, &name);
+            if !same_offer && !same_gpus(&job) {
+                return None;
+            }
+            let pod = context.pods.store.get(&ObjectRef::new(&job.name).within(&job.namespace));
+            let bound = pod.and_then(|pod| pod.spec.as_ref()?.node_name.clone()).is_some_and(|node| !node.is_empty());
+            let turn = Turn { waiting: false, block: 0, name: (job.namespace, job.name) };
+            Some(Claimant { turn, gpus: job.gpus, bound, same_offer })
+        })
+        .collect()
+}
+
+/// What can't be read and may need a network of this name; none where nothing does.
+pub(crate) fn needs_network(network: &str, context: &Context) -> Option<String> {
+    if let Some(job) = jobs(context).iter().find(|job| !job.settled && job.may_be_on(network)) {
+        return Some(format!("ComputeJob {}/{} can't be read and may not be settled", job.namespace, job.name));
+    }
+    let cached = context.offers.store.state();
+    context.metrics.unreadable("GpuOffer", invalid(&cached).count());
+    let may_sell = |offer: &&InvalidObject| {
+        let raw = context.unreadable.json(&offer.metadata);
+        facts::network_of(raw.as_ref()).is_none_or(|named| named == network)
+    };
+    let offer = invalid(&cached).find(may_sell)?;
+    let namespace = offer.metadata.namespace.clone().unwrap_or_default();
+    Some(format!(
+        "GpuOffer {namespace}/{} can't be read and may sell on it",
+        offer.metadata.name.clone().unwrap_or_default()
+    ))
+}
+
+/// An offer that can't be read sells nothing, and goes once nothing needs it.
+pub(crate) async fn offer(object: &InvalidObject, context: &Context) -> Result<Action, Error> {
+    let Some(raw) = tell::<GpuOffer>(object, context).await? else { return Ok(Action::await_change()) };
+    let (namespace, name) = names(&object.metadata);
+    let stake = Stake::of_json(&raw.data);
+    let stand = leave::stand(&stake, context, Timestamp::now()).await;
+    if let (Stand::Open(acts), Some(network)) = (&stand, context.networks.get(&stake.network)) {
+        for act in acts {
+            network.request(act.clone());
+        }
+    }
+    if object.metadata.deletion_timestamp.is_none() {
+        return Ok(Action::requeue(EVERY));
+    }
+    let jobs = super::cache::readable(&context.jobs.store.state())
+        .filter(|job| job.spec.offer_ref == name && job.namespace().unwrap_or_default() == namespace)
+        .filter(|job| !super::conditions::is_settled(job))
+        .count();
+    let leaving = Leaving {
+        stand,
+        jobs: u32::try_from(jobs).unwrap_or(u32::MAX),
+        unreadable: unsettled_of(&namespace, &name, context),
+        abandoned: abandon::is_asked(&object.metadata),
+    };
+    match leave::step(&leaving) {
+        Step::Stay(why) => stays::<GpuOffer>(&raw, context, &why).await,
+        step => {
+            if step == Step::GiveUp {
+                let what = format!(
+                    "given up: offers {:?} on DepinNetwork {:?}, {jobs} jobs are not settled",
+                    ids(&stake),
+                    stake.network
+                );
+                abandon::write_down(context, "GpuOffer", &reference::<GpuOffer>(&raw), &what).await;
+            }
+            let_go::<GpuOffer>(&raw, context, OFFER_FINALIZER).await
+        }
+    }
+}
+
+fn ids(stake: &Stake) -> Vec<String> {
+    stake.seen.iter().map(ToString::to_string).collect()
+}
+
+/// A job that can't be read keeps its pod and its GPUs; it goes once the market holds nothing of it any more.
+pub(crate) async fn job(object: &InvalidObject, context: &Context) -> Result<Action, Error> {
+    let Some(raw) = tell::<ComputeJob>(object, context).await? else { return Ok(Action::await_change()) };
+    if object.metadata.deletion_timestamp.is_none() {
+        return Ok(Action::requeue(EVERY));
+    }
+    let job = Job::new(&object.metadata, Some(&raw.data));
+    if abandon::is_asked(&object.metadata) {
+        let what = abandon::of_raw_job(&raw.data);
+        abandon::write_down(context, "ComputeJob", &reference::<ComputeJob>(&raw), &what).await;
+    } else if let Some(why) = owed(&job, context).await {
+        return stays::<ComputeJob>(&raw, context, &format!("{why}. {}", abandon::ADVICE)).await;
+    }
+    abandon::drop_pod(context, &object.metadata).await?;
+    let_go::<ComputeJob>(&raw, context, JOB_FINALIZER).await
+}
+
+/// Why a job's money is not settled; none where it is.
+async fn owed(job: &Job, context: &Context) -> Option<String> {
+    if job.settled || job.local {
+        return None;
+    }
+    let unknown = |why: String| Some(format!("what is owed for it can't be seen: {why}"));
+    let (Some(id), Some(name)) = (job.id, &job.network) else {
+        return unknown("spec.source can't be read".to_owned());
+    };
+    let Some(network) = context.networks.get(name) else {
+        return unknown(format!("DepinNetwork {name:?} does not run"));
+    };
+    match network.job(id).await {
+        Err(error) => unknown(error.to_string()),
+        Ok(job) if job.status == JobStatus::Closed => None,
+        Ok(job) => {
+            let head = network.observed().borrow().head.map(|head| head.time);
+            let late = job.refundable_from.is_some_and(|from| head.is_some_and(|now| now >= from));
+            if late {
+                network.request(Act::Refund { job: id });
+            }
+            Some("the market holds its deposit: an operator that reads it settles it; after its claim window it is closed".to_owned())
+        }
+    }
+}
+
+/// A network that can't be read runs on as it did, and goes once nothing needs it.
+pub(crate) async fn network(
+    object: &InvalidObject,
+    needed_by: Option<String>,
+    context: &Context,
+) -> Result<Action, Error> {
+    let cached = context.around.networks.store.state();
+    context.metrics.unreadable("DepinNetwork", invalid(&cached).count());
+    let Some(raw) = tell::<DepinNetwork>(object, context).await? else { return Ok(Action::await_change()) };
+    if object.metadata.deletion_timestamp.is_none() {
+        return Ok(Action::requeue(EVERY));
+    }
+    match needed_by {
+        Some(why) if !abandon::is_asked(&object.metadata) => {
+            stays::<DepinNetwork>(&raw, context, &format!("{why}. {}", abandon::ADVICE)).await
+        }
+        why => {
+            if abandon::is_asked(&object.metadata) {
+                let what = format!("given up: {}", why.unwrap_or_else(|| "nothing needs it".to_owned()));
+                abandon::write_down(context, "DepinNetwork", &reference::<DepinNetwork>(&raw), &what).await;
+            }
+            context.networks.stop(&raw.name_any()).await;
+            context.metrics.forget_network(&raw.name_any());
+            let_go::<DepinNetwork>(&raw, context, NETWORK_FINALIZER).await
+        }
+    }
+}
+
+/// What an object says that was read: it is none of these any more.
+pub(crate) fn was_read(metadata: &ObjectMeta, context: &Context) {
+    context.unreadable.forget(metadata);
+}
+
+/// Fetches the object as it is and has it say that it can't be read; none where it is gone.
+async fn tell<K: Resource<DynamicType = ()>>(
+    object: &InvalidObject,
+    context: &Context,
+) -> Result<Option<DynamicObject>, Error> {
+    let Some(raw) = fetch::<K>(&object.metadata, context).await? else {
+        context.unreadable.forget(&object.metadata);
+        return Ok(None);
+    };
+    context.unreadable.learn(&object.metadata, raw.data.clone());
+    let message = format!(
+        "this operator can't read the object: {}. It was written by a newer operator, or against the schema: correct the \
+         field, or run the newer operator. Until then it is counted as holding what it may hold",
+        object.error
+    );
+    say::<K>(&raw, context, "Unreadable", &message).await?;
+    Ok(Some(raw))
+}
+
+/// Says why an object that is being deleted is still there.
+async fn stays<K: Resource<DynamicType = ()>>(
+    raw: &DynamicObject,
+    context: &Context,
+    why: &str,
+) -> Result<Action, Error> {
+    say_ready::<K>(raw, context, "Leaving", &format!("it is being deleted, and can't be read: {why}")).await?;
+    Ok(Action::requeue(SOON))
+}
+
+async fn let_go<K: Resource<DynamicType = ()>>(
+    raw: &DynamicObject,
+    context: &Context,
+    finalizer: &str,
+) -> Result<Action, Error> {
+    // Its status was written a moment ago: its version is the newer one's.
+    let Some(now) = fetch::<K>(&raw.metadata, context).await? else { return Ok(Action::await_change()) };
+    let api = api::<K>(&raw.namespace().unwrap_or_default(), context);
+    status::set_finalizer_of(&api, &now.metadata, finalizer, false).await?;
+    context.unreadable.forget(&raw.metadata);
+    Ok(Action::await_change())
+}
+
+async fn say<K: Resource<DynamicType = ()>>(
+    raw: &DynamicObject,
+    context: &Context,
+    reason: &str,
+    message: &str,
+) -> Result<(), Error> {
+    let stored = conditions(&raw.data);
+    let mut next = Conditions::from_stored(&stored, raw.metadata.generation, Timestamp::now());
+    next.keep(&stored, READABLE);
+    next.set(READABLE, Truth::No, reason, message);
+    if raw.metadata.deletion_timestamp.is_none() {
+        next.set(READY, Truth::No, reason, message);
+    }
+    write::<K>(raw, context, &stored, next.into_list()).await
+}
+
+async fn say_ready<K: Resource<DynamicType = ()>>(
+    raw: &DynamicObject,
+    context: &Context,
+    reason: &str,
+    message: &str,
+) -> Result<(), Error> {
+    // As it stands after `say`.
+    let Some(raw) = fetch::<K>(&raw.metadata, context).await? else { return Ok(()) };
+    let stored = conditions(&raw.data);
+    let mut next = Conditions::from_stored(&stored, raw.metadata.generation, Timestamp::now());
+    next.keep(&stored, READABLE);
+    next.set(READY, Truth::No, reason, message);
+    write::<K>(&raw, context, &stored, next.into_list()).await
+}
+
+/// A merge patch of the conditions alone: the rest of the status may be what can't be read.
+async fn write<K: Resource<DynamicType = ()>>(
+    raw: &DynamicObject,
+    context: &Context,
+    stored: &[Condition],
+    next: Vec<Condition>,
+) -> Result<(), Error> {
+    if stored == next.as_slice() {
+        return Ok(());
+    }
+    let (namespace, name) = names(&raw.metadata);
+    let body = json!({"status": {"conditions": next, "observedGeneration": raw.metadata.generation}});
+    let patched =
+        api::<K>(&namespace, context).patch_status(&name, &PatchParams::default(), &Patch::Merge(&body)).await;
+    patched.tried(|| format!("status of {} {name}", K::kind(&())))?;
+    context.events.conditions(&reference::<K>(raw), &news(stored, &next)).await;
+    Ok(())
+}
+
+/// Those of the stored conditions that can be read.
+fn conditions(raw: &Value) -> Vec<Condition> {
+    let list = raw.pointer("/status/conditions").and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(|c| serde_json::from_value(c.clone()).ok()).collect()
+}
+
+fn names(metadata: &ObjectMeta) -> (String, String) {
+    (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+}
+
+/// The object as it is; none where it is gone. By a list of one, which the controllers' watches may do anyway.
+async fn fetch<K: Resource<DynamicType = ()>>(
+    metadata: &ObjectMeta,
+    context: &Context,
+) -> Result<Option<DynamicObject>, Error> {
+    let (namespace, name) = names(metadata);
+    let one = ListParams::default().fields(&format!("metadata.name={name}"));
+    let found = api::<K>(&namespace, context).list(&one).await;
+    Ok(found.tried(|| format!("{} {namespace}/{name}", K::kind(&())))?.items.into_iter().next())
+}
+
+/// Without a type: whatever the object holds.
+fn api<K: Resource<DynamicType = ()>>(namespace: &str, context: &Context) -> Api<DynamicObject> {
+    let kind = ApiResource::erase::<K>(&());
+    match namespace {
+        "" => Api::all_with(context.client.clone(), &kind),
+        namespace => Api::namespaced_with(context.client.clone(), namespace, &kind),
+    }
+}
+
+fn reference<K: Resource<DynamicType = ()>>(raw: &DynamicObject) -> k8s_openapi::api::core::v1::ObjectReference {
+    raw.object_ref(&ApiResource::erase::<K>(&()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_read_as_far_as_they_can_be() {
+        let raw = json!({"status": {"conditions": [
+            {"type": "Ready", "status": "True", "reason": "r", "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+            {"type": "Future", "status": {"of": "another kind"}},
+            "nonsense"
+        ]}});
+        let read: Vec<String> = conditions(&raw).into_iter().map(|c| c.type_).collect();
+        assert_eq!(read, ["Ready"]);
+        assert_eq!(conditions(&json!({"status": 3})), []);
+    }
+}
