@@ -46,7 +46,9 @@ pub(super) async fn hand_over(
     let hash = *signed.tx_hash();
     let raw = Bytes::from(signed.encoded_2718());
     match network.chain.ask::<_, B256>("eth_sendRawTransaction", (raw,)).await {
-        Ok(_) | Err(NetworkError::Unavailable(_) | NetworkError::Malformed { .. }) => Ok(Handed::Out(hash)),
+        Ok(_) | Err(NetworkError::Unavailable(_) | NetworkError::Malformed { .. } | NetworkError::NotAToken(_)) => {
+            Ok(Handed::Out(hash))
+        }
         Err(NetworkError::Answer { message, .. }) => match answers::read(&message) {
             Answer::Known => Ok(Handed::Out(hash)),
             answer => Ok(Handed::Back { answer, message }),
