@@ -1,6 +1,6 @@
 //! Prometheus metrics: every name in one place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +14,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::network::{ActKey, Observed, Token};
+use crate::network::{ActKey, Backlog, Observed, Token};
 use crate::settlement::Pending;
 
 /// A resource's kind.
@@ -80,9 +80,15 @@ pub struct Metrics {
     /// The labels under which each offer stands, by namespace and name.
     offers: Arc<Mutex<HashMap<(String, String), OfferLabels>>>,
     leading: Number,
+    clock_skew: Family<NetworkName, Decimal>,
+    acts_queued: Family<NetworkName, Number>,
+    acts_oldest: Family<NetworkName, Decimal>,
+    /// The labels under which tokens stand.
+    tokens: Arc<Mutex<HashSet<TokenLabels>>>,
 }
 
 impl Default for Metrics {
+    #[expect(clippy::too_many_lines, reason = "every name in one place")]
     fn default() -> Self {
         let mut registry = Registry::with_prefix("hawser");
         let reconciles = Family::default();
@@ -149,6 +155,20 @@ impl Default for Metrics {
         );
         let leading = Gauge::default();
         registry.register("leading", "1 while this replica holds the lease", leading.clone());
+        let clock_skew = Family::default();
+        registry.register(
+            "clock_skew_seconds",
+            "Seconds by which the operator's clock was ahead of the newest block's time when it came",
+            clock_skew.clone(),
+        );
+        let acts_queued = Family::default();
+        registry.register("acts_queued", "Acts that are to be sent or mined", acts_queued.clone());
+        let acts_oldest = Family::default();
+        registry.register(
+            "acts_oldest_seconds",
+            "Age of the oldest act that is to be sent or mined",
+            acts_oldest.clone(),
+        );
         Self {
             registry: Arc::new(registry),
             reconciles,
@@ -170,6 +190,10 @@ impl Default for Metrics {
             offer_claimed,
             offers: Arc::default(),
             leading,
+            clock_skew,
+            acts_queued,
+            acts_oldest,
+            tokens: Arc::default(),
         }
     }
 }
@@ -212,7 +236,7 @@ impl Metrics {
     }
 
     /// What was last seen of a network.
-    pub fn network(&self, name: &str, observed: &Observed, now: Timestamp) {
+    pub fn network(&self, name: &str, observed: &Observed, backlog: &Backlog, now: Timestamp) {
         let label = NetworkName { network: name.to_owned() };
         self.connected.get_or_create(&label).set(i64::from(observed.connection.is_connected()));
         if let Some(head) = observed.head {
@@ -223,6 +247,30 @@ impl Metrics {
             self.balance.get_or_create(&label).set(f64::from(balance) / 1e18);
         }
         self.gas_spent.get_or_create(&label).set(f64::from(observed.gas_spent) / 1e18);
+        if let Some(skew) = observed.clock_skew.and_then(|skew| i32::try_from(skew).ok()) {
+            self.clock_skew.get_or_create(&label).set(f64::from(skew));
+        }
+        let waiting = i64::try_from(backlog.queued + backlog.sent).unwrap_or(i64::MAX);
+        self.acts_queued.get_or_create(&label).set(waiting);
+        self.acts_oldest.get_or_create(&label).set(backlog.oldest.as_secs_f64());
+    }
+
+    /// The network doesn't run: what was last seen of it says nothing any more.
+    pub fn forget_network(&self, name: &str) {
+        let label = NetworkName { network: name.to_owned() };
+        for numbers in [&self.connected, &self.head, &self.acts_queued] {
+            numbers.remove(&label);
+        }
+        for decimals in [&self.head_age, &self.balance, &self.gas_spent, &self.clock_skew, &self.acts_oldest] {
+            decimals.remove(&label);
+        }
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        for token in tokens.extract_if(|token| token.network == name) {
+            for decimals in [&self.pending, &self.credit, &self.withdrawn] {
+                decimals.remove(&token);
+            }
+            self.pending_lost_at.remove(&token);
+        }
     }
 
     /// What was earned in a token.
@@ -232,6 +280,7 @@ impl Metrics {
         self.pending_lost_at.get_or_create(&label).set(pending.lost_at.map_or(0, Timestamp::as_second));
         self.credit.get_or_create(&label).set(whole(credit, token));
         self.withdrawn.get_or_create(&label).set(whole(withdrawn, token));
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(label);
     }
 
     /// What the jobs of an offer were attested, and what was claimed for them. There is no such metric of a job: jobs come
@@ -300,6 +349,40 @@ mod tests {
         let text = metrics.text();
         assert!(text.contains("hawser_reconciles_total{kind=\"GpuOffer\"} 1"), "{text}");
         assert!(text.contains("hawser_orders_total{network=\"base\"} 1"), "{text}");
+    }
+
+    #[test]
+    fn a_network_that_does_not_run_has_no_numbers() {
+        let metrics = Metrics::default();
+        let observed = Observed {
+            connection: crate::network::Connection::Connected { endpoint: String::new() },
+            chain_id: None,
+            head: None,
+            wallet: alloy::primitives::Address::ZERO,
+            balance: Some(U256::ONE),
+            signer_trouble: None,
+            gas_spent: U256::ZERO,
+            orders_trouble: None,
+            cursor: None,
+            withdrawn: crate::network::Withdrawn::default(),
+            unread: None,
+            confirmation_lag: None,
+            block_time: None,
+            clock_skew: Some(3),
+            fee_obstacle: None,
+        };
+        let backlog = Backlog { queued: 2, sent: 1, ..Backlog::default() };
+        let token = Token { decimals: 6, symbol: "tUSD".to_owned() };
+        for name in ["one", "two"] {
+            metrics.network(name, &observed, &backlog, Timestamp::UNIX_EPOCH);
+            metrics.earnings(name, &token, Pending::default(), U256::ONE, U256::ONE);
+        }
+        let text = metrics.text();
+        assert!(text.contains("hawser_acts_queued{network=\"one\"} 3"), "{text}");
+        assert!(text.contains("hawser_clock_skew_seconds{network=\"one\"} 3"), "{text}");
+        metrics.forget_network("one");
+        let text = metrics.text();
+        assert!(!text.contains("\"one\"") && text.contains("hawser_network_connected{network=\"two\"} 1"), "{text}");
     }
 
     #[test]

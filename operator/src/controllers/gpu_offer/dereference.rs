@@ -107,7 +107,14 @@ async fn read(
         Ok(terms) => terms,
         Err(error) => return Ok(Err(error)),
     };
-    let token = network.token(terms.token).await?;
+    let lag = network.observed().borrow().confirmation_lag;
+    if let Err(error) = terms::start_window(&offer.spec, lag) {
+        return Ok(Err(error));
+    }
+    let token = match network.token(terms.token).await {
+        Ok(token) => token,
+        Err(error) => return terms::not_a_token(&error).map_or(Err(error), |refused| Ok(Err(refused))),
+    };
     let nodes = context.nodes.store.state();
     let card = terms::card(offer, nodes.iter().map(AsRef::as_ref), &context.config.evidence_public_url);
     let (price, card) = match (terms::price(&offer.spec, token.decimals), card) {
