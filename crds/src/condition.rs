@@ -17,6 +17,10 @@ pub const WALLET_FUNDED: &str = "WalletFunded";
 pub const ORDERS_WATCHED: &str = "OrdersWatched";
 /// `DepinNetwork`: whatever holds the wallet's key signs what it is asked to sign.
 pub const SIGNER_AVAILABLE: &str = "SignerAvailable";
+/// `DepinNetwork`: what is to be done on chain gets there.
+pub const TRANSACTIONS_MOVING: &str = "TransactionsMoving";
+/// `DepinNetwork`: this cluster's clock and the chain's agree.
+pub const CLOCK_IN_SYNC: &str = "ClockInSync";
 
 /// `GpuOffer`: the offer stands on chain as `status.onChain` says.
 pub const PUBLISHED: &str = "Published";

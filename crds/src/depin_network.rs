@@ -127,8 +127,11 @@ impl Default for Withdraw {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Gas {
-    /// Upper bound of `maxFeePerGas`, in gwei; absent: what the chain asks.
+    /// Upper bound of `maxFeePerGas`, in gwei; absent: 500, on Polygon 5000. While the chain's base fee is above it nothing
+    /// is sent.
     pub max_fee_per_gas_gwei: Option<u64>,
+    /// Upper bound of `maxPriorityFeePerGas`, the tip, in gwei; absent: 10, on Polygon 200.
+    pub max_priority_fee_per_gas_gwei: Option<u64>,
 }
 
 /// What the operator last saw of the network.
@@ -137,7 +140,8 @@ pub struct Gas {
 pub struct DepinNetworkStatus {
     /// `metadata.generation` that this status was made from.
     pub observed_generation: Option<i64>,
-    /// `Connected`, `ChainMatches`, `WalletFunded`, `SignerAvailable`, `OrdersWatched`, `Ready`.
+    /// `Connected`, `ChainMatches`, `WalletFunded`, `SignerAvailable`, `OrdersWatched`, `TransactionsMoving`,
+    /// `ClockInSync`, `Ready`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The chain's head.
@@ -149,6 +153,9 @@ pub struct DepinNetworkStatus {
     pub earnings: Vec<Earnings>,
     /// Up to here every order was seen and written as a `ComputeJob`.
     pub cursor: Option<Cursor>,
+    /// Seconds after its block in which an order is believed, at most, as measured with `confirmations`. An offer's
+    /// `limits.startWindowSeconds` must be longer.
+    pub confirmation_lag_seconds: Option<u64>,
 }
 
 /// Earnings in one token, in whole tokens as decimal numbers.

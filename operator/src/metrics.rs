@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry};
 
 use crate::attestation::Measures;
-use crate::network::{ActKey, Observed, Token};
+use crate::network::{ActKey, Backlog, Observed, Token};
 use crate::settlement::Pending;
 
 /// A resource's kind.
@@ -97,9 +97,13 @@ pub struct Metrics {
     offers: Arc<Mutex<HashMap<(String, String), OfferLabels>>>,
     leading: Number,
     outdated: Number,
+    clock_skew: Family<NetworkName, Decimal>,
+    acts_queued: Family<NetworkName, Number>,
+    acts_oldest: Family<NetworkName, Decimal>,
 }
 
 impl Default for Metrics {
+    #[expect(clippy::too_many_lines, reason = "every name in one place")]
     fn default() -> Self {
         let mut registry = Registry::with_prefix("hawser");
         let reconciles = Family::default();
@@ -178,6 +182,14 @@ impl Default for Metrics {
         );
         let attestation = Measures::default();
         attestation.register(&mut registry);
+        let clock_skew = registered(
+            &mut registry,
+            "clock_skew_seconds",
+            "Seconds by which the operator's clock was ahead of the newest block's time when it came",
+        );
+        let acts_queued = registered(&mut registry, "acts_queued", "Acts that are to be sent or mined");
+        let acts_oldest =
+            registered(&mut registry, "acts_oldest_seconds", "Age of the oldest act that is to be sent or mined");
         Self {
             attestation,
             registry: Arc::new(registry),
@@ -205,6 +217,9 @@ impl Default for Metrics {
             offers: Arc::default(),
             leading,
             outdated,
+            clock_skew,
+            acts_queued,
+            acts_oldest,
         }
     }
 }
@@ -253,7 +268,7 @@ impl Metrics {
     }
 
     /// What was last seen of a network.
-    pub fn network(&self, name: &str, observed: &Observed, now: Timestamp) {
+    pub fn network(&self, name: &str, observed: &Observed, backlog: &Backlog, now: Timestamp) {
         let label = NetworkName { network: name.to_owned() };
         self.connected.get_or_create(&label).set(i64::from(observed.connection.is_connected()));
         if let Some(head) = observed.head {
@@ -264,24 +279,29 @@ impl Metrics {
             self.balance.get_or_create(&label).set(f64::from(balance) / 1e18);
         }
         self.gas_spent.get_or_create(&label).set(f64::from(observed.gas_spent) / 1e18);
+        if let Some(skew) = observed.clock_skew.and_then(|skew| i32::try_from(skew).ok()) {
+            self.clock_skew.get_or_create(&label).set(f64::from(skew));
+        }
+        let waiting = i64::try_from(backlog.queued + backlog.sent).unwrap_or(i64::MAX);
+        self.acts_queued.get_or_create(&label).set(waiting);
+        self.acts_oldest.get_or_create(&label).set(backlog.oldest.as_secs_f64());
     }
 
-    /// A network that does not run is not connected, and its head is not known.
+    /// A network that does not run is not connected, and what was last seen of it says nothing any more.
     pub(crate) fn network_away(&self, name: &str) {
-        let label = NetworkName { network: name.to_owned() };
-        self.connected.get_or_create(&label).set(0);
-        self.head.remove(&label);
-        self.head_age.remove(&label);
+        self.forget_network(name);
+        self.connected.get_or_create(&NetworkName { network: name.to_owned() }).set(0);
     }
 
     /// The network is gone, and with it what was said of it.
     pub(crate) fn forget_network(&self, name: &str) {
         let label = NetworkName { network: name.to_owned() };
-        self.connected.remove(&label);
-        self.head.remove(&label);
-        self.head_age.remove(&label);
-        self.balance.remove(&label);
-        self.gas_spent.remove(&label);
+        for numbers in [&self.connected, &self.head, &self.acts_queued] {
+            numbers.remove(&label);
+        }
+        for decimals in [&self.head_age, &self.balance, &self.gas_spent, &self.clock_skew, &self.acts_oldest] {
+            decimals.remove(&label);
+        }
         let mut symbols = self.symbols();
         let gone: Vec<_> = symbols.extract_if(|(network, _), _| network == name).collect();
         for ((network, token), symbol) in gone {
@@ -417,6 +437,46 @@ mod tests {
         let text = metrics.text();
         assert!(text.contains("hawser_reconciles_total{kind=\"GpuOffer\"} 1"), "{text}");
         assert!(text.contains("hawser_orders_total{network=\"base\"} 1"), "{text}");
+    }
+
+    #[test]
+    fn a_network_that_does_not_run_has_no_numbers() {
+        let metrics = Metrics::default();
+        let observed = Observed {
+            connection: crate::network::Connection::Connected { endpoint: String::new() },
+            chain_id: None,
+            head: None,
+            wallet: alloy::primitives::Address::ZERO,
+            balance: Some(U256::ONE),
+            signer_trouble: None,
+            gas_spent: U256::ZERO,
+            orders_trouble: None,
+            cursor: None,
+            withdrawn: crate::network::Withdrawn::default(),
+            unread: None,
+            confirmation_lag: None,
+            block_time: None,
+            clock_skew: Some(3),
+            fee_obstacle: None,
+        };
+        let backlog = Backlog { queued: 2, sent: 1, ..Backlog::default() };
+        let token = Token { decimals: 6, symbol: "tUSD".to_owned() };
+        for name in ["one", "two"] {
+            metrics.network(name, &observed, &backlog, Timestamp::UNIX_EPOCH);
+            metrics.earnings(
+                name,
+                (alloy::primitives::Address::ZERO, &token),
+                Pending::default(),
+                U256::ONE,
+                U256::ONE,
+            );
+        }
+        let text = metrics.text();
+        assert!(text.contains("hawser_acts_queued{network=\"one\"} 3"), "{text}");
+        assert!(text.contains("hawser_clock_skew_seconds{network=\"one\"} 3"), "{text}");
+        metrics.forget_network("one");
+        let text = metrics.text();
+        assert!(!text.contains("\"one\"") && text.contains("hawser_network_connected{network=\"two\"} 1"), "{text}");
     }
 
     #[test]

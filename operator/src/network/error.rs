@@ -42,4 +42,7 @@ pub enum NetworkError {
         /// What is wrong with it.
         message: String,
     },
+    /// There is no ERC-20 token at an address: another endpoint won't find one either.
+    #[error("there is no ERC-20 token at {0} on this chain: it does not answer decimals()")]
+    NotAToken(alloy::primitives::Address),
 }

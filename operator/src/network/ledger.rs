@@ -23,11 +23,36 @@ struct Entry {
     /// Asked for while another act of this key was on its way.
     next: Option<Act>,
     changed: Instant,
+    /// When it was asked for, or came to wait again.
+    asked: Instant,
+}
+
+impl Entry {
+    const fn new(act: Act, now: Instant) -> Self {
+        Self { act, state: ActState::Queued { waiting: None }, next: None, changed: now, asked: now }
+    }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     entries: HashMap<ActKey, Entry>,
+    /// When an act last went on: was sent, mined, refused.
+    moved: Option<Instant>,
+}
+
+/// What waits to be sent or mined.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Acts that were not sent.
+    pub queued: usize,
+    /// Acts that are on their way.
+    pub sent: usize,
+    /// Since when the oldest of both waits.
+    pub oldest: Duration,
+    /// For so long nothing has been sent, though something was to be.
+    pub unsent: Duration,
+    /// Why, where that is known.
+    pub waiting: Option<String>,
 }
 
 impl Ledger {
@@ -35,7 +60,7 @@ impl Ledger {
     pub(super) fn request(&mut self, act: Act, now: Instant) -> bool {
         let key = act.key();
         let Some(entry) = self.entries.get_mut(&key) else {
-            self.entries.insert(key, Entry { act, state: queued(), next: None, changed: now });
+            self.entries.insert(key, Entry::new(act, now));
             return true;
         };
         let same = entry.act == act;
@@ -54,7 +79,7 @@ impl Ledger {
             ActState::Refused { .. } if same && now.duration_since(entry.changed) < RETRY => return false,
             _ => {}
         }
-        *entry = Entry { act, state: queued(), next: None, changed: now };
+        *entry = Entry::new(act, now);
         true
     }
 
@@ -86,15 +111,51 @@ impl Ledger {
             entry.next = Some(std::mem::replace(&mut entry.act, act.clone()));
         }
         if !sent && let Some(next) = entry.next.take() {
-            *entry = Entry { act: next, state: queued(), next: None, changed: now };
+            *entry = Entry::new(next, now);
+            self.moved = Some(now);
             return true;
         }
         let changed = entry.state != state;
         if changed {
+            if !matches!(state, ActState::Queued { .. }) {
+                self.moved = Some(now);
+            } else if !matches!(entry.state, ActState::Queued { .. }) {
+                entry.asked = now;
+            }
             entry.state = state;
             entry.changed = now;
         }
         changed
+    }
+
+    /// When the oldest act that is on its way was first sent.
+    pub(super) fn oldest_sent(&self) -> Option<Instant> {
+        let sent = self.entries.values().filter(|entry| matches!(entry.state, ActState::Sent { .. }));
+        sent.map(|entry| entry.changed).min()
+    }
+
+    /// What waits, and for how long.
+    pub(super) fn backlog(&self, now: Instant) -> Backlog {
+        let mut backlog = Backlog::default();
+        let mut unsent: Option<Instant> = None;
+        for entry in self.entries.values() {
+            match &entry.state {
+                ActState::Queued { waiting } => {
+                    backlog.queued += 1;
+                    if unsent.is_none_or(|since| entry.asked < since) {
+                        unsent = Some(entry.asked);
+                        backlog.waiting.clone_from(waiting);
+                    }
+                }
+                ActState::Sent { .. } => backlog.sent += 1,
+                ActState::Mined { .. } | ActState::Needless { .. } | ActState::Refused { .. } => continue,
+            }
+            backlog.oldest = backlog.oldest.max(now.saturating_duration_since(entry.asked));
+        }
+        if let Some(since) = unsent {
+            backlog.unsent = now.saturating_duration_since(self.moved.map_or(since, |moved| moved.max(since)));
+        }
+        backlog
     }
 
     /// Forgets what was over long ago.
@@ -104,10 +165,6 @@ impl Ledger {
                 || now.duration_since(entry.changed) < MEMORY
         });
     }
-}
-
-fn queued() -> ActState {
-    ActState::Queued { waiting: None }
 }
 
 pub(super) fn sent(tx: B256) -> ActState {
@@ -125,6 +182,10 @@ mod tests {
 
     fn start(attestor: u8) -> Act {
         Act::Start { job: JobId(B256::repeat_byte(1)), attestor: Address::repeat_byte(attestor) }
+    }
+
+    fn queued() -> ActState {
+        ActState::Queued { waiting: None }
     }
 
     fn mined() -> ActState {
@@ -205,5 +266,24 @@ mod tests {
             ledger.forget(now + MEMORY);
             assert_eq!(ledger.state(&start(1).key()).is_some(), kept, "{state:?}");
         }
+    }
+
+    #[test]
+    fn what_waits_is_counted_from_when_it_was_asked_for_and_unsent_from_when_anything_went_on() {
+        let (mut ledger, t) = (Ledger::default(), Instant::now());
+        let (s, end) = (Duration::from_secs, Act::Refund { job: JobId(B256::repeat_byte(2)) });
+        assert_eq!(ledger.backlog(t), Backlog::default());
+        ledger.request(start(1), t);
+        ledger.request(end.clone(), t + s(10));
+        ledger.set(&start(1), ActState::Queued { waiting: Some("why".into()) }, t + s(20));
+        let waits = ledger.backlog(t + s(50));
+        assert_eq!((waits.queued, waits.sent, waits.oldest, waits.unsent), (2, 0, s(50), s(50)));
+        assert_eq!(waits.waiting.as_deref(), Some("why"));
+        ledger.set(&start(1), sent(TX), t + s(50));
+        let waits = ledger.backlog(t + s(60));
+        assert_eq!((waits.queued, waits.sent, waits.oldest, waits.unsent), (1, 1, s(60), s(10)));
+        assert_eq!(ledger.oldest_sent(), Some(t + s(50)));
+        ledger.set(&end, mined(), t + s(70));
+        assert_eq!(ledger.backlog(t + s(90)).unsent, Duration::ZERO, "nothing waits to be sent");
     }
 }

@@ -1,7 +1,7 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, B256, U256};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{WalletError, Withdrawn};
 
@@ -105,4 +105,40 @@ pub struct Observed {
     pub cursor: Option<Block>,
     /// What was withdrawn up to the cursor, whoever asked for it.
     pub withdrawn: Withdrawn,
+    /// Confirmed blocks that were not read yet; none before the chain was looked at.
+    pub unread: Option<u64>,
+    /// How long after its block an order is believed, at most, as far as that was measured.
+    pub confirmation_lag: Option<Duration>,
+    /// The usual time between blocks, where they come regularly.
+    pub block_time: Option<Duration>,
+    /// Seconds by which this machine's clock was ahead of the newest block's time when that was first seen; a block's way
+    /// here is part of it.
+    pub clock_skew: Option<i64>,
+    /// Why everything that is queued waits: the chain asks for more than the cap on fees.
+    pub fee_obstacle: Option<String>,
+}
+
+/// This machine's clock may be so many seconds off before it counts as wrong. A block's own time may
+/// lie 15 s in the future on Ethereum.
+const CLOCK_BEHIND: i64 = 20;
+const CLOCK_AHEAD: i64 = 60;
+
+impl Observed {
+    /// The chain's time: that of its newest block. On a chain that makes blocks only for transactions, what the block that
+    /// is made next would say: time goes on there, too, though no block tells of it.
+    pub fn chain_time(&self, now: Instant) -> Option<Timestamp> {
+        let head = self.head?;
+        if self.block_time.is_some() {
+            return Some(head.time);
+        }
+        let since = SignedDuration::try_from(now.saturating_duration_since(head.seen)).ok()?;
+        head.time.checked_add(since).ok()
+    }
+
+    /// Whether this machine's clock agrees with the chain's; none before a block came.
+    pub fn clock_in_sync(&self) -> Option<bool> {
+        let slow =
+            self.block_time.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX).saturating_mul(3));
+        self.clock_skew.map(|skew| (-CLOCK_BEHIND..=CLOCK_AHEAD.max(slow)).contains(&skew))
+    }
 }

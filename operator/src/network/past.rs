@@ -1,8 +1,9 @@
 //! What an earlier process of the operator saw of a network and paid on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, U256};
+use hawser_contracts::OfferId;
 use hawser_crds::{self as crd, DepinNetworkStatus};
 
 use super::{Block, Cursor};
@@ -20,6 +21,17 @@ pub struct Past {
     pub withdrawn: Withdrawn,
     /// Gas that this wallet paid, in wei.
     pub gas_spent: U256,
+    /// Offers and tokens whose logs are read from the first block on.
+    pub known: Known,
+}
+
+/// What is known to be the provider's. Others are found as the logs of their posting are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Offers, also of earlier terms.
+    pub offers: BTreeSet<OfferId>,
+    /// Tokens that it is paid in.
+    pub tokens: BTreeSet<Address>,
 }
 
 impl Past {
@@ -34,7 +46,10 @@ impl Past {
         let (cursor, withdrawn) = cursor.map_or_else(Default::default, |(at, sums)| (Some(at), sums));
         let paid = status.wallet.as_ref().filter(|stored| stored.address.parse() == Ok(wallet));
         let gas_spent = paid.and_then(|stored| amount::units(&stored.gas_spent, COIN_DECIMALS).ok());
-        Self { cursor, withdrawn, gas_spent: gas_spent.unwrap_or_default() }
+        let earned = status.earnings.iter().filter_map(|earnings| earnings.token.parse().ok());
+        let tokens = withdrawn.keys().copied().chain(earned).collect();
+        let known = Known { offers: BTreeSet::new(), tokens };
+        Self { cursor, withdrawn, gas_spent: gas_spent.unwrap_or_default(), known }
     }
 }
 

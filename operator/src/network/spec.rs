@@ -27,6 +27,8 @@ pub struct NetworkSpec {
     pub max_batch: usize,
     /// Cap of `maxFeePerGas`.
     pub max_fee: Option<WeiPerGas>,
+    /// Cap of `maxPriorityFeePerGas`.
+    pub max_tip: Option<WeiPerGas>,
     /// When a head counts as stalled.
     pub stall: StallLimit,
 }
@@ -58,6 +60,15 @@ impl NetworkSpec {
     }
 }
 
+/// Caps where none are written: `maxFeePerGas` and the tip, in gwei. Far above what the chain usually asks, and far below
+/// what would empty a wallet. Polygon's coin is worth little and its nodes want tips of 25 gwei and more.
+const fn usual_caps(chain_id: u64) -> (u64, u64) {
+    match chain_id {
+        137 | 80_002 => (5_000, 200),
+        _ => (500, 10),
+    }
+}
+
 impl TryFrom<&EvmNetwork> for NetworkSpec {
     type Error = SpecError;
 
@@ -78,7 +89,10 @@ impl TryFrom<&EvmNetwork> for NetworkSpec {
             genesis: evm.genesis_hash.as_deref().map(hash).transpose()?,
             confirmations: evm.confirmations,
             max_batch: usize::from(evm.settlement.max_batch.max(1)),
-            max_fee: evm.gas.max_fee_per_gas_gwei.map(WeiPerGas::from_gwei),
+            max_fee: Some(WeiPerGas::from_gwei(evm.gas.max_fee_per_gas_gwei.unwrap_or(usual_caps(evm.chain_id).0))),
+            max_tip: Some(WeiPerGas::from_gwei(
+                evm.gas.max_priority_fee_per_gas_gwei.unwrap_or(usual_caps(evm.chain_id).1),
+            )),
             stall: StallLimit::default(),
         })
     }
@@ -136,6 +150,22 @@ mod tests {
         assert_eq!((spec.confirmations, spec.genesis), (Confirmations::Blocks(2), None));
         assert_eq!(spec.max_batch, 100);
         assert_eq!(spec.max_fee, Some(WeiPerGas(40_000_000_000)));
+        assert_eq!(spec.max_tip, Some(WeiPerGas::from_gwei(10)));
+    }
+
+    #[test]
+    fn fees_are_capped_where_nothing_is_written() {
+        for (chain_id, most, tip) in [(1, 500, 10), (137, 5_000, 200)] {
+            let mut evm = evm();
+            (evm.chain_id, evm.gas) = (chain_id, hawser_crds::Gas::default());
+            let spec = NetworkSpec::try_from(&evm).unwrap();
+            assert_eq!(
+                (spec.max_fee, spec.max_tip),
+                (Some(WeiPerGas::from_gwei(most)), Some(WeiPerGas::from_gwei(tip)))
+            );
+            evm.gas.max_priority_fee_per_gas_gwei = Some(3);
+            assert_eq!(NetworkSpec::try_from(&evm).unwrap().max_tip, Some(WeiPerGas::from_gwei(3)));
+        }
     }
 
     #[test]

@@ -137,19 +137,18 @@ async fn a_dead_endpoint_is_left_for_the_next_and_all_dead_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_head_that_stands_still_is_an_error_until_it_moves() {
-    let node = Node::start().await;
-    node.stop_mining().await;
+async fn where_blocks_come_by_time_a_head_that_stands_still_is_an_error_until_it_moves() {
+    let node = Node::start_by_time().await;
+    let begun = node.block().await;
+    node.until("blocks come by time", async || (node.block().await >= begun + 7).then_some(())).await;
     let mut spec = node.spec();
-    spec.stall = StallLimit { blocks: 1, at_least: Duration::from_millis(500) };
+    spec.stall = StallLimit { blocks: 3, at_least: Duration::from_millis(500) };
     let (network, _stop) = start(spec);
     connected(&node, &network).await;
     let head = || network.observed().borrow().head.unwrap().block.number;
-    for _ in 0..3 {
-        let seen = head();
-        node.mine(1).await;
-        node.until("the block is seen", async || (head() > seen).then_some(())).await;
-    }
+    let seen = head();
+    node.until("the head moves", async || (head() > seen).then_some(())).await;
+    node.rpc("evm_setIntervalMining", json!([0])).await;
     let message = disconnected(&node, &network, Disconnected::HeadStalled).await;
     assert!(message.contains(&format!("its newest block is still {}", head())), "{message}");
     node.mine(1).await;

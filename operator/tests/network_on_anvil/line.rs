@@ -9,7 +9,7 @@ use alloy::{
 };
 use hawser_contracts::{JobId, UsageVoucher};
 use hawser_operator::{
-    network::{Act, ActState, Claim, Cursor, GpuSeconds, JobStatus, Network, Order, Past},
+    network::{Act, ActState, Claim, Cursor, GpuSeconds, JobStatus, Known, Network, Order, Past},
     settlement::plan::{self, Step},
 };
 
@@ -243,8 +243,12 @@ async fn what_was_withdrawn_and_paid_for_gas_is_added_up_over_restarts() {
     assert_mined(&node.done(&network, withdraw.clone()).await);
     let first = counted(&network, earned).await;
     assert!(first.gas_spent > U256::ZERO);
-    let past =
-        Past { cursor: first.cursor.map(Cursor::from), withdrawn: first.withdrawn.clone(), gas_spent: first.gas_spent };
+    let past = Past {
+        cursor: first.cursor.map(Cursor::from),
+        withdrawn: first.withdrawn.clone(),
+        gas_spent: first.gas_spent,
+        known: Known::default(),
+    };
     stop.cancel();
     network.stopped().await;
 

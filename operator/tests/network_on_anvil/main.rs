@@ -13,6 +13,10 @@
 
 mod endpoints;
 mod faults;
+mod limits;
 mod line;
 mod node;
+mod odd;
+mod proxy;
+mod quiet;
 mod wallets;

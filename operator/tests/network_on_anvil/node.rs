@@ -71,6 +71,14 @@ impl Node {
         Self::start_with(&["--timestamp", &earlier.to_string()]).await
     }
 
+    /// A node that from now on makes a block each two seconds, transactions or not.
+    pub async fn start_by_time() -> Self {
+        let node = Self::start().await;
+        node.rpc("evm_setAutomine", json!([false])).await;
+        node.rpc("evm_setIntervalMining", json!([2])).await;
+        node
+    }
+
     async fn start_with(options: &[&str]) -> Self {
         // Only the first test of the process installs it.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -175,6 +183,7 @@ impl Node {
             confirmations: Confirmations::Blocks(2),
             max_batch: 50,
             max_fee: None,
+            max_tip: None,
             stall: StallLimit::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! Reads what a decision about a job rests on: the offer, the pod, the chain, the attestations.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloy::primitives::{U256, keccak256};
 use hawser_attestation::Market;
@@ -175,15 +175,15 @@ async fn chain(
     let Some(network) = network else {
         return unknown(format!("DepinNetwork {:?} is not ready: see its conditions", source.network));
     };
-    let (connection, head) = {
+    let (connection, head, time) = {
         let observed = network.observed();
         let observed = observed.borrow();
-        (observed.connection.clone(), observed.head)
+        (observed.connection.clone(), observed.head, observed.chain_time(Instant::now()))
     };
     if let Connection::Disconnected { message, .. } = connection {
         return unknown(message);
     }
-    let Some(head) = head else {
+    let Some((head, time)) = head.zip(time) else {
         return unknown(format!("DepinNetwork {:?} has not seen a block yet", source.network));
     };
     let job = match network.job(id).await {
@@ -204,7 +204,7 @@ async fn chain(
     }
     let closed = context.memory.closed(id, job.status == JobStatus::Closed, head.block.number);
     let deep = closed.is_some_and(|blocks| blocks >= network.spec().depth());
-    (ChainView::Known { job: Box::new(job), time: head.time, deep }, unstarted)
+    (ChainView::Known { job: Box::new(job), time, deep }, unstarted)
 }
 
 /// The chain seems to have gone back behind what is known of the job.

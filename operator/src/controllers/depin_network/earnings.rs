@@ -16,27 +16,36 @@ use crate::controllers::cache::readable;
 use crate::network::{Act, ActKey, ActState, Network, NetworkError, Token};
 use crate::settlement::Pending;
 
-/// What the network has earned now, and the withdrawals that are due.
+/// What the network has earned now, and the withdrawals that are due. Each token stands for itself: one that can't be read
+/// keeps what was known of it, and holds up no other.
 pub(crate) async fn read(
     resource: &DepinNetwork,
     network: &Network,
     context: &Context,
     now: Timestamp,
-) -> Result<(Vec<Earnings>, Vec<Act>), NetworkError> {
+) -> (Vec<Earnings>, Vec<Act>) {
     let stored = resource.status.as_ref().map(|s| s.earnings.as_slice()).unwrap_or_default();
     let policy = resource.spec.evm.settlement.withdraw.as_ref();
     let (mut earnings, mut acts) = (Vec::new(), Vec::new());
     let withdrawn = network.observed().borrow().withdrawn.clone();
     for (address, pending) in by_token(&resource.name_any(), stored, context) {
+        let before = stored.iter().find(|e| e.token == address.to_checksum(None));
+        let (token, credit) = match read_token(network, address).await {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::debug!(%error, token = %address, "earnings can't be read now");
+                earnings.extend(unread(before, &error));
+                continue;
+            }
+        };
         let seen = Seen {
             address,
             pending,
-            token: network.token(address).await?,
-            credit: network.credit(address).await?,
+            token,
+            credit,
             withdrawn: withdrawn.get(&address).copied().unwrap_or_default(),
             act: network.act(&ActKey::Withdraw(address)),
         };
-        let before = stored.iter().find(|e| e.token == seen.address.to_checksum(None));
         let now_earned = earned(&seen, before, now);
         if policy.is_some_and(|policy| is_due(policy, &seen, &now_earned, now)) {
             acts.push(Act::Withdraw { provider: network.spec().provider, token: address });
@@ -44,7 +53,21 @@ pub(crate) async fn read(
         context.metrics.earnings(&resource.name_any(), (address, &seen.token), pending, seen.credit, seen.withdrawn);
         earnings.push(now_earned);
     }
-    Ok((earnings, acts))
+    (earnings, acts)
+}
+
+async fn read_token(network: &Network, address: Address) -> Result<(Token, U256), NetworkError> {
+    Ok((network.token(address).await?, network.credit(address).await?))
+}
+
+/// What is said of a token that can't be read: nothing where nothing was ever earned in it.
+fn unread(before: Option<&Earnings>, error: &NetworkError) -> Option<Earnings> {
+    let mut known = before?.clone();
+    // An endpoint that is away is told of elsewhere.
+    if let NetworkError::NotAToken(_) = error {
+        known.obstacle = Some(error.to_string());
+    }
+    Some(known)
 }
 
 /// Tokens of the network's offers, and those that were earned in before.
@@ -159,6 +182,16 @@ mod tests {
         assert!(due(3_000_000, Some(50), 150));
         let nothing = Withdraw { min_amount: "0".to_owned(), ..policy };
         assert!(!is_due(&nothing, &seen(0), &earned(&seen(0), None, at(0)), at(0)), "nothing is not sent");
+    }
+
+    #[test]
+    fn a_token_that_can_not_be_read_keeps_what_was_known_of_it() {
+        let known = earned(&seen(2_000_000), None, at(10));
+        let away = NetworkError::Unavailable("away".to_owned());
+        assert_eq!(unread(Some(&known), &away), Some(known.clone()));
+        let gone = unread(Some(&known), &NetworkError::NotAToken(Address::repeat_byte(1))).unwrap();
+        assert!(gone.obstacle.is_some_and(|why| why.contains("no ERC-20 token at 0x0101")));
+        assert_eq!(unread(None, &NetworkError::NotAToken(Address::ZERO)), None, "nothing was ever earned in it");
     }
 
     #[test]

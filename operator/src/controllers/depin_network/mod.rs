@@ -9,6 +9,8 @@ mod wallet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hawser_contracts::{JobId, OfferId};
+use hawser_crds::condition::CHAIN_MATCHES;
 use hawser_crds::{ComputeJob, DepinNetwork};
 use jiff::{Timestamp, Unit};
 use kube::core::DeserializeGuard;
@@ -16,9 +18,10 @@ use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 
 use super::cache::readable;
-use super::conditions::{is_settled, news};
+use super::conditions::{is_settled, is_true, news};
+use super::gpu_offer::terms;
 use super::{Context, Error, NETWORK_FINALIZER, abandon, status, unreadable};
-use crate::network::{NetworkSpec, Past};
+use crate::network::{Known, NetworkSpec, Past};
 use report::Start;
 use wallet::Source;
 
@@ -57,23 +60,21 @@ pub(crate) async fn reconcile(
     let source = wallet::read(resource, &context).await?;
     let start = start(resource, source, &context).await;
     let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
-    let observed = context.networks.get(&resource.name_any()).map(|n| n.observed().borrow().clone());
-    if let Some(observed) = &observed {
-        context.metrics.network(&resource.name_any(), observed, now);
-    } else {
-        context.metrics.network_away(&resource.name_any());
+    let network = context.networks.get(&resource.name_any());
+    let seen = network.as_ref().map(|network| (network.observed().borrow().clone(), network.backlog()));
+    match &seen {
+        Some((observed, backlog)) => context.metrics.network(&resource.name_any(), observed, backlog, now),
+        // The numbers of a network that doesn't run would be those of another day.
+        None => context.metrics.network_away(&resource.name_any()),
     }
     let needed_by = needed_by.map(|why| format!("{why}. {}", abandon::ADVICE));
-    let mut next = report::status(resource, &start, observed.as_ref(), now, needed_by.as_deref());
-    if let Some(network) = context.networks.get(&resource.name_any()).filter(|_| report::is_ready(&next)) {
-        match earnings::read(resource, &network, &context, now).await {
-            Ok((earned, due)) => {
-                next.earnings = earned;
-                for act in due {
-                    network.request(act);
-                }
-            }
-            Err(error) => tracing::debug!(%error, "earnings can't be read now"),
+    let mut next = report::status(resource, &start, seen.as_ref(), now, needed_by.as_deref());
+    // Whatever else is wrong with it: what was earned is told and withdrawn as long as the chain is the right one.
+    if let Some(network) = network.filter(|_| is_true(&next.conditions, CHAIN_MATCHES)) {
+        let (earned, due) = earnings::read(resource, &network, &context, now).await;
+        next.earnings = earned;
+        for act in due {
+            network.request(act);
         }
     }
     status::write(&api, resource, resource.status.as_ref(), &next).await?;
@@ -143,11 +144,32 @@ async fn try_start(
         );
         return Err(Start::Refused { reason: "WalletInUse", message });
     }
-    let past = resource.status.as_ref().map(|status| Past::read(status, wallet.address())).unwrap_or_default();
+    let mut past = resource.status.as_ref().map(|status| Past::read(status, wallet.address())).unwrap_or_default();
+    know(&mut past.known, &name, &spec, context);
     let (context_, name_) = (Arc::clone(context), name.clone());
     let sink = |network| sink::sink(context_, name_, network);
     context.networks.start(&name, made_from, (spec, evm.settlement.clone()), wallet, past, sink).await?;
     Ok(())
+}
+
+/// The offers of this cluster, so that none of their orders is passed over: all that there are, and what they were before.
+fn know(known: &mut Known, network: &str, spec: &NetworkSpec, context: &Context) {
+    let offers = context.offers.store.state();
+    for offer in readable(&offers).filter(|offer| offer.spec.network_ref == network) {
+        if let Ok(terms) = terms::terms(offer, spec, &context.cluster) {
+            known.offers.insert(terms.id());
+            known.tokens.insert(terms.token);
+        }
+        let status = offer.status.as_ref();
+        let stored = status.and_then(|status| status.on_chain.as_ref()).map(|on_chain| on_chain.offer_id.as_str());
+        let earlier = status.into_iter().flat_map(|status| status.earlier.iter().map(String::as_str));
+        known.offers.extend(stored.into_iter().chain(earlier).filter_map(|id| id.parse::<OfferId>().ok()));
+    }
+    let jobs = context.jobs.store.state();
+    let sources = readable(&jobs).filter_map(|job| job.spec.source.as_ref());
+    let ids =
+        sources.filter(|source| source.network == network).filter_map(|source| source.job_id.parse::<JobId>().ok());
+    known.offers.extend(ids.map(JobId::offer_id));
 }
 
 /// What to do after a failed reconcile: try again soon.

@@ -1,14 +1,19 @@
 //! The status of a network, from what was last seen of it.
 
+use std::time::Duration;
+
 use alloy::primitives::U256;
-use hawser_crds::condition::{CHAIN_MATCHES, CONNECTED, ORDERS_WATCHED, READY, SIGNER_AVAILABLE, WALLET_FUNDED};
+use hawser_crds::condition::{
+    CHAIN_MATCHES, CLOCK_IN_SYNC, CONNECTED, ORDERS_WATCHED, READY, SIGNER_AVAILABLE, TRANSACTIONS_MOVING,
+    WALLET_FUNDED,
+};
 use hawser_crds::{DepinNetwork, DepinNetworkStatus, Head, WalletStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::amount::{self, COIN_DECIMALS};
 use crate::controllers::conditions::{Conditions, Truth, find, is_true};
-use crate::network::{self, Connection, Disconnected, Observed};
+use crate::network::{self, Backlog, Connection, Disconnected, Observed};
 
 /// Whether the network runs as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +31,13 @@ impl Start {
 
 /// Gas of a few batches: a wallet that can't pay for so much is told of.
 const LOW_GAS: U256 = U256::from_limbs([1_000_000, 0, 0, 0]);
-/// Blocks that the reading of orders may lie behind the head: what is safe or final lies two epochs and more behind.
+/// Confirmed blocks that may be unread: how far behind the head they lie is the chain's affair.
 const FAR_BEHIND: u64 = 256;
+/// What is to be sent may wait so long, and what is sent may take so long to be mined.
+const NOTHING_SENT: Duration = Duration::from_secs(45);
+const NOT_MINED: Duration = Duration::from_mins(10);
+/// The measured lag is told in steps of so many seconds: it varies.
+const LAG_STEP: u64 = 10;
 /// The status says where the head is so often, in seconds: a write a block would be noise.
 const HEAD_EVERY: i64 = 15;
 
@@ -35,29 +45,34 @@ const HEAD_EVERY: i64 = 15;
 pub(crate) fn status(
     resource: &DepinNetwork,
     start: &Start,
-    observed: Option<&Observed>,
+    seen: Option<&(Observed, Backlog)>,
     now: Timestamp,
     needed_by: Option<&str>,
 ) -> DepinNetworkStatus {
+    let observed = seen.map(|(observed, _)| observed);
     let stored = resource.status.clone().unwrap_or_default();
     let mut list = Conditions::from_stored(&stored.conditions, resource.metadata.generation, now);
-    match (start, observed) {
+    match (start, seen) {
         (Start::Refused { reason, message }, _) => {
             list.set(CONNECTED, Truth::No, reason, message.clone());
             list.set(CHAIN_MATCHES, Truth::Unknown, reason, "not connected");
             list.set(WALLET_FUNDED, Truth::Unknown, reason, "not connected");
             list.set(ORDERS_WATCHED, Truth::Unknown, reason, "not connected");
             list.set(SIGNER_AVAILABLE, Truth::Unknown, reason, "not asked");
+            list.set(TRANSACTIONS_MOVING, Truth::Unknown, reason, "nothing is sent");
+            list.set(CLOCK_IN_SYNC, Truth::Unknown, reason, "not connected");
         }
         // A restarted operator takes nothing back before it has tried.
-        (Start::Runs, seen) if untried(seen) && is_said(&stored, resource.metadata.generation) => {}
+        (Start::Runs, _) if untried(observed) && is_said(&stored, resource.metadata.generation) => {}
         (Start::Runs, None) => list.set(CONNECTED, Truth::Unknown, "Connecting", "not tried yet"),
-        (Start::Runs, Some(observed)) => {
+        (Start::Runs, Some((observed, backlog))) => {
             connected(observed, &mut list);
             chain_matches(resource, observed, &mut list);
             wallet_funded(observed, &mut list);
             orders_watched(observed, &mut list);
             signer_available(observed, &mut list);
+            transactions_moving(observed, backlog, &mut list);
+            clock_in_sync(observed, &mut list);
         }
     }
     ready(&mut list);
@@ -78,6 +93,9 @@ pub(crate) fn status(
         }),
         earnings: stored.earnings,
         cursor: observed.and_then(|o| Some(network::stored(o.cursor?, &o.withdrawn))).or(stored.cursor),
+        confirmation_lag_seconds: observed
+            .and_then(|o| Some(o.confirmation_lag?.as_secs().div_ceil(LAG_STEP) * LAG_STEP))
+            .or(stored.confirmation_lag_seconds),
     }
 }
 
@@ -161,7 +179,7 @@ fn wallet_funded(observed: &Observed, list: &mut Conditions) {
 }
 
 fn orders_watched(observed: &Observed, list: &mut Conditions) {
-    match (&observed.connection, &observed.orders_trouble, observed.cursor) {
+    match (&observed.connection, &observed.orders_trouble, observed.unread) {
         (Connection::Disconnected { .. }, ..) => {
             list.set(
                 ORDERS_WATCHED,
@@ -179,14 +197,54 @@ fn orders_watched(observed: &Observed, list: &mut Conditions) {
             );
         }
         (_, None, None) => list.set(ORDERS_WATCHED, Truth::Unknown, "Reading", "no block was read yet"),
-        (_, None, Some(cursor)) if observed.head.is_some_and(|h| h.block.number > cursor.number + FAR_BEHIND) => {
-            let head = observed.head.map_or(0, |h| h.block.number);
-            let message =
-                format!("block {} of {head} was read: set spec.evm.startBlock where no order is older", cursor.number);
+        (_, None, Some(unread)) if unread > FAR_BEHIND => {
+            let cursor = observed.cursor.map_or(0, |cursor| cursor.number);
+            let message = format!(
+                "{unread} confirmed blocks after block {cursor} are still to be read: set spec.evm.startBlock where no order is older"
+            );
             list.set(ORDERS_WATCHED, Truth::Unknown, "CatchingUp", message);
         }
         (_, None, Some(_)) => {
             list.set(ORDERS_WATCHED, Truth::Yes, "Watching", "every order up to status.cursor is taken");
+        }
+    }
+}
+
+fn transactions_moving(observed: &Observed, backlog: &Backlog, list: &mut Conditions) {
+    let Backlog { queued, sent, oldest, unsent, waiting } = backlog;
+    if *unsent >= NOTHING_SENT {
+        let (reason, why) = match (&observed.fee_obstacle, waiting) {
+            (Some(above), _) => ("FeeAboveCap", above.as_str()),
+            (None, Some(why)) => ("NothingSent", why.as_str()),
+            (None, None) => ("NothingSent", "see the operator's log"),
+        };
+        let message = format!(
+            "{queued} acts are to be sent, and none could be for more than {} s: {why}",
+            NOTHING_SENT.as_secs()
+        );
+        list.set(TRANSACTIONS_MOVING, Truth::No, reason, message);
+    } else if *sent > 0 && *oldest >= NOT_MINED {
+        let message = format!(
+            "{sent} acts were sent, and one of them is not mined for more than {} min: raise spec.evm.gas.maxFeePerGasGwei or maxPriorityFeePerGasGwei if they are lower than what the chain asks",
+            NOT_MINED.as_secs() / 60
+        );
+        list.set(TRANSACTIONS_MOVING, Truth::No, "NotMined", message);
+    } else {
+        list.set(TRANSACTIONS_MOVING, Truth::Yes, "Moving", "what is to be done on chain gets there");
+    }
+}
+
+fn clock_in_sync(observed: &Observed, list: &mut Conditions) {
+    match (observed.clock_in_sync(), observed.clock_skew.unwrap_or(0)) {
+        (None, _) => list.set(CLOCK_IN_SYNC, Truth::Unknown, "NoBlockSeen", "no block has come yet to compare with"),
+        (Some(true), _) => list.set(CLOCK_IN_SYNC, Truth::Yes, "InSync", "this cluster's clock and the chain's agree"),
+        // Without the running number, which would be an event each time.
+        (Some(false), skew) => {
+            let (reason, direction) = if skew > 0 { ("ClockAhead", "ahead of") } else { ("ClockBehind", "behind") };
+            let message = format!(
+                "the operator's clock is far {direction} the time of new blocks (metric hawser_clock_skew_seconds): check NTP on its node, and the endpoint"
+            );
+            list.set(CLOCK_IN_SYNC, Truth::No, reason, message);
         }
     }
 }
@@ -208,7 +266,7 @@ fn signer_available(observed: &Observed, list: &mut Conditions) {
 
 fn ready(list: &mut Conditions) {
     let now = list.clone().into_list();
-    let wanted = [CONNECTED, CHAIN_MATCHES, WALLET_FUNDED, SIGNER_AVAILABLE, ORDERS_WATCHED];
+    let wanted = [CONNECTED, CHAIN_MATCHES, WALLET_FUNDED, SIGNER_AVAILABLE, ORDERS_WATCHED, TRANSACTIONS_MOVING];
     let missing = wanted.into_iter().find(|kind| !is_true(&now, kind));
     match missing.and_then(|kind| now.iter().find(|c| c.type_ == kind)) {
         None => list.set(READY, Truth::Yes, "Ready", "orders are watched and transactions can be sent"),
@@ -255,7 +313,93 @@ mod tests {
             orders_trouble: None,
             cursor: Some(Block { number: 4, hash: B256::ZERO }),
             withdrawn: Withdrawn::default(),
+            unread: Some(0),
+            confirmation_lag: None,
+            block_time: Some(Duration::from_secs(2)),
+            clock_skew: None,
+            fee_obstacle: None,
         }
+    }
+
+    fn look(network: &DepinNetwork, seen: Observed, backlog: Backlog) -> DepinNetworkStatus {
+        status(network, &Start::Runs, Some(&(seen, backlog)), Timestamp::UNIX_EPOCH, None)
+    }
+
+    fn good() -> Observed {
+        observed(Connection::Connected { endpoint: "http://a".to_owned() }, Some(5))
+    }
+
+    fn said(status: &DepinNetworkStatus, kind: &str) -> (String, String) {
+        let condition = find(&status.conditions, kind).unwrap();
+        (condition.status.clone(), condition.reason.clone())
+    }
+
+    #[test]
+    fn how_far_final_blocks_lie_behind_the_head_is_no_trouble_and_unread_ones_are() {
+        let head = network::Head {
+            block: Block { number: 10_000, hash: B256::ZERO },
+            time: Timestamp::UNIX_EPOCH,
+            seen: std::time::Instant::now(),
+            base_fee: None,
+            gas_limit: 1,
+        };
+        for (unread, cursor, expected) in [
+            (None, Some(4), ("Unknown", "Reading")),
+            (Some(0), None, ("True", "Watching")),
+            (Some(0), Some(4), ("True", "Watching")),
+            (Some(256), Some(4), ("True", "Watching")),
+            (Some(257), Some(4), ("Unknown", "CatchingUp")),
+        ] {
+            let cursor = cursor.map(|number| Block { number, hash: B256::ZERO });
+            let seen = Observed { unread, cursor, head: Some(head), ..good() };
+            let (truth, reason) = said(&look(&resource(), seen, Backlog::default()), ORDERS_WATCHED);
+            assert_eq!((truth.as_str(), reason.as_str()), expected, "{unread:?} {cursor:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_sent_and_does_not_go_out_costs_the_network_its_ready() {
+        let (s, why) = (Duration::from_secs, Some("fees".to_owned()));
+        for (backlog, fee, expected) in [
+            (Backlog::default(), None, "Moving"),
+            (Backlog { queued: 9, oldest: s(300), unsent: s(44), ..Backlog::default() }, None, "Moving"),
+            (Backlog { queued: 9, unsent: s(45), waiting: why.clone(), ..Backlog::default() }, None, "NothingSent"),
+            (Backlog { queued: 9, unsent: s(45), waiting: why.clone(), ..Backlog::default() }, why, "FeeAboveCap"),
+            (Backlog { sent: 1, oldest: s(599), ..Backlog::default() }, None, "Moving"),
+            (Backlog { sent: 1, oldest: s(600), ..Backlog::default() }, None, "NotMined"),
+        ] {
+            let status = look(&resource(), Observed { fee_obstacle: fee, ..good() }, backlog.clone());
+            assert_eq!(said(&status, TRANSACTIONS_MOVING).1, expected, "{backlog:?}");
+            assert_eq!(is_ready(&status), expected == "Moving");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_told_and_does_not_stop_anything() {
+        for (skew, expected) in [
+            (None, ("Unknown", "NoBlockSeen")),
+            (Some(0), ("True", "InSync")),
+            (Some(60), ("True", "InSync")),
+            (Some(-20), ("True", "InSync")),
+            (Some(61), ("False", "ClockAhead")),
+            (Some(-21), ("False", "ClockBehind")),
+        ] {
+            let status = look(&resource(), Observed { clock_skew: skew, ..good() }, Backlog::default());
+            let (truth, reason) = said(&status, CLOCK_IN_SYNC);
+            assert_eq!((truth.as_str(), reason.as_str()), expected, "{skew:?}");
+            assert!(is_ready(&status));
+        }
+        let slow = Observed { block_time: Some(Duration::from_mins(1)), clock_skew: Some(180), ..good() };
+        assert_eq!(slow.clock_in_sync(), Some(true), "blocks are a minute apart");
+    }
+
+    #[test]
+    fn the_measured_lag_stands_in_the_status_and_stays_there_until_it_is_measured_again() {
+        let mut network = resource();
+        let seen = Observed { confirmation_lag: Some(Duration::from_secs(781)), ..good() };
+        network.status = Some(look(&network, seen, Backlog::default()));
+        assert_eq!(network.status.as_ref().unwrap().confirmation_lag_seconds, Some(790));
+        assert_eq!(look(&network, good(), Backlog::default()).confirmation_lag_seconds, Some(790));
     }
 
     fn disconnected(reason: Disconnected) -> Connection {
@@ -297,6 +441,7 @@ mod tests {
             ),
             (refused, None, "SecretNotFound", "SecretNotFound", "SecretNotFound", "SecretNotFound"),
         ] {
+            let seen = seen.map(|seen| (seen, Backlog::default()));
             let status = status(&resource(), &start, seen.as_ref(), Timestamp::UNIX_EPOCH, None);
             let reason = |kind: &str| find(&status.conditions, kind).unwrap().reason.clone();
             assert_eq!(
@@ -314,7 +459,7 @@ mod tests {
         let (signer, why) = ("AWS KMS key k in r".to_owned(), "no answer within 10 s".to_owned());
         seen.signer_trouble = Some(WalletError::Unavailable { signer, why });
         let mut network = resource();
-        let away = status(&network, &Start::Runs, Some(&seen), Timestamp::UNIX_EPOCH, None);
+        let away = look(&network, seen.clone(), Backlog::default());
         for kind in [SIGNER_AVAILABLE, READY] {
             let condition = find(&away.conditions, kind).unwrap();
             assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "SignerUnavailable"));
@@ -326,7 +471,7 @@ mod tests {
 
         seen.signer_trouble = None;
         network.status = Some(away);
-        let back = status(&network, &Start::Runs, Some(&seen), Timestamp::UNIX_EPOCH, None);
+        let back = look(&network, seen, Backlog::default());
         assert!(is_ready(&back) && is_true(&back.conditions, SIGNER_AVAILABLE));
     }
 
@@ -336,7 +481,8 @@ mod tests {
         let mut network = resource();
         network.metadata.generation = Some(1);
         let look = |network: &DepinNetwork, seen: Option<&Observed>| {
-            status(network, &Start::Runs, seen, Timestamp::UNIX_EPOCH, None)
+            let seen = seen.map(|seen| (seen.clone(), Backlog::default()));
+            status(network, &Start::Runs, seen.as_ref(), Timestamp::UNIX_EPOCH, None)
         };
         assert!(!is_ready(&look(&network, None)));
         network.status = Some(look(&network, Some(&observed(good, Some(5)))));

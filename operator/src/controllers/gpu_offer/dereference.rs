@@ -171,9 +171,13 @@ async fn asked(
     context: &Context,
     network: &Network,
 ) -> Result<(Wanted, Token), Obstacle> {
+    terms::start_window(&offer.spec, network.observed().borrow().confirmation_lag)?;
     let address = terms.token;
     // The offer itself was read a moment ago: it is the token.
     let token = network.token(address).await.map_err(|error| {
+        if let Some(never) = terms::not_a_token(&error) {
+            return Obstacle::new("NotAToken", never.to_string());
+        }
         let message =
             format!("spec.price.token {} can't be read as an ERC-20 token: {error}", address.to_checksum(None));
         Obstacle::passing("TokenNotRead", message)

@@ -1,6 +1,7 @@
 //! What an offer is on chain: its identity, its price and its card.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use alloy::primitives::{B256, keccak256};
 use hawser_crds::{GpuOffer, GpuOfferSpec};
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use super::capacity::matches;
 use crate::amount;
-use crate::network::{NetworkSpec, OfferTerms};
+use crate::network::{NetworkError, NetworkSpec, OfferTerms};
 use hawser_crds::rules::quantity::{self, Amount};
 
 /// Identity of this cluster: uid of the namespace kube-system, which lives as long as the cluster.
@@ -88,6 +89,33 @@ fn gpu_class(product: &str) -> B256 {
         0..=32 => B256::right_padding_from(product.as_bytes()),
         _ => keccak256(product),
     }
+}
+
+/// What an order needs to be started in time beside the time after which it is believed: as much again, and at most this.
+const LONGEST_MARGIN: Duration = Duration::from_mins(1);
+
+/// Refuses a start window that is over before an order is believed, or so soon after that nothing can be started.
+pub(crate) fn start_window(spec: &GpuOfferSpec, lag: Option<Duration>) -> Result<(), OfferSpecError> {
+    let window = u64::from(spec.limits.start_window_seconds);
+    let least = lag.map_or(0, |lag| (lag + lag.min(LONGEST_MARGIN)).as_secs());
+    if window >= least {
+        return Ok(());
+    }
+    let lag = lag.unwrap_or_default().as_secs();
+    // Steps of minutes, so that the words stay while what is measured varies.
+    let least = least.div_ceil(60) * 60;
+    let message = format!(
+        "{window} s are too short: with spec.evm.confirmations of DepinNetwork {} an order is believed up to {lag} s after \
+         its block, so set startWindowSeconds to at least {least}, or fewer confirmations",
+        spec.network_ref
+    );
+    Err(OfferSpecError { field: "spec.limits.startWindowSeconds", message })
+}
+
+/// An address without an ERC-20 token: nothing can be sold for it.
+pub(crate) fn not_a_token(error: &NetworkError) -> Option<OfferSpecError> {
+    let NetworkError::NotAToken(_) = error else { return None };
+    Some(OfferSpecError { field: "spec.price.token", message: format!("NotAToken: {error}") })
 }
 
 /// Price in the token's smallest unit.
@@ -185,6 +213,40 @@ mod tests {
             let got = limits(&serde_json::from_value(spec).unwrap()).unwrap_err();
             assert_eq!(got.to_string(), said);
         }
+    }
+
+    #[test]
+    fn a_start_window_that_is_over_before_an_order_is_believed_is_refused_with_what_to_set() {
+        for (window, lag, least) in [
+            (600, None, None),
+            (600, Some(6), None),
+            (10, Some(6), Some(60)),
+            (600, Some(540), None),
+            (600, Some(541), Some(660)),
+            (600, Some(1200), Some(1260)),
+            (1260, Some(1200), None),
+        ] {
+            let mut spec = spec("1");
+            spec.limits.start_window_seconds = window;
+            let refusal = start_window(&spec, lag.map(Duration::from_secs)).err().map(|error| error.to_string());
+            let expected = least.map(|least| format!("set startWindowSeconds to at least {least}, or"));
+            match (&refusal, expected) {
+                (None, None) => {}
+                (Some(said), Some(expected)) => assert!(said.contains(&expected), "{said}"),
+                other => panic!("{window} {lag:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn only_an_address_without_a_token_is_refused_for_good() {
+        let address = alloy::primitives::Address::repeat_byte(7);
+        let refused = not_a_token(&NetworkError::NotAToken(address)).unwrap().to_string();
+        assert!(
+            refused.starts_with("spec.price.token: NotAToken: ") && refused.contains(&address.to_string()),
+            "{refused}"
+        );
+        assert_eq!(not_a_token(&NetworkError::Unavailable("away".to_owned())), None);
     }
 
     #[test]

@@ -12,14 +12,17 @@ pub(super) enum Answer {
     Underpriced,
     /// The wallet has too little.
     Poor,
-    /// Anything else.
+    /// Anything else. A client may have said in words of its own that the fees are too low.
     Other,
 }
 
 /// Reads the words of geth, reth, erigon, nethermind, besu and anvil.
 pub(super) fn read(message: &str) -> Answer {
     const WORDS: [(Answer, &[&str]); 4] = [
-        (Answer::Known, &["already known", "already imported", "alreadyknown", "known transaction"]),
+        (
+            Answer::Known,
+            &["already known", "already imported", "alreadyknown", "known transaction", "existing tx with same hash"],
+        ),
         (Answer::NonceTaken, &["nonce too low", "nonce is too low", "oldnonce", "nonce_too_low"]),
         (
             Answer::Underpriced,
@@ -30,6 +33,23 @@ pub(super) fn read(message: &str) -> Answer {
                 "fee too low",
                 "less than block base fee",
                 "replacement fee too low",
+                "could not replace existing tx",
+                "replacementnotallowed",
+                "replacement not allowed",
+                "below configured minimum",
+                "gas price below",
+                "gas price too low",
+                "gasprice too low",
+                "max fee per gas too low",
+                "priority fee too low",
+                "priority fee per gas too low",
+                "priority fee per gas below",
+                "tip too low",
+                "fee cap too low",
+                "below the minimum",
+                "less than the minimum",
+                "minimum gas price",
+                "minimum needed",
             ],
         ),
         (Answer::Poor, &["insufficient funds", "insufficientfunds", "upfront cost exceeds"]),
@@ -57,6 +77,15 @@ mod tests {
             ("replacement transaction underpriced", Answer::Underpriced),
             ("transaction underpriced: gas tip cap 1, minimum needed 2", Answer::Underpriced),
             ("max fee per gas less than block base fee: address 0x, maxFeePerGas: 1", Answer::Underpriced),
+            ("INTERNAL_ERROR: could not replace existing tx", Answer::Underpriced),
+            ("existing tx with same hash", Answer::Known),
+            ("ReplacementNotAllowed", Answer::Underpriced),
+            ("Gas price below configured minimum gas price", Answer::Underpriced),
+            ("FeeTooLow, MaxFeePerGas too low. MaxFeePerGas: 1, BaseFee: 7", Answer::Underpriced),
+            ("FeeTooLowToCompete", Answer::Underpriced),
+            ("fee too low: underpriced", Answer::Underpriced),
+            ("transaction gas price below minimum: gas tip cap 0, minimum needed 25000000000", Answer::Underpriced),
+            ("max priority fee per gas too low", Answer::Underpriced),
             ("insufficient funds for gas * price + value: balance 0", Answer::Poor),
             ("Insufficient funds for gas * price + value", Answer::Poor),
             ("Upfront cost exceeds account balance", Answer::Poor),

@@ -1,24 +1,23 @@
-//! Endpoints of a chain: checked before use, and left for the next one when they fail.
+//! Endpoints of a chain: checked before use, asked no more often than they let us, and left for the next one when they
+//! fail.
 
 use std::{
     fmt,
-    future::IntoFuture,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use alloy::{
-    eips::BlockNumberOrTag,
-    primitives::{Address, B256, Bytes, U64},
-    rpc::types::Block,
-    transports::TransportError,
-};
+use alloy::primitives::{Address, B256, U64};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::endpoint::{Endpoint, Judgement, Trouble, words};
+use super::{
+    budget::Class,
+    endpoint::{Endpoint, Failure, Trouble},
+    examine::{MOST_AHEAD, wall_clock},
+};
 use crate::network::{Disconnected, NetworkError, NetworkSpec};
 
 /// A node that doesn't answer within this time is as good as dead to a block time of seconds.
@@ -30,26 +29,22 @@ const HEDGE_AFTER: Duration = Duration::from_millis(1500);
 /// Asked of one endpoint alone: which of them has a transaction must be known, and one that lags a little answers for
 /// logs as if nothing had happened.
 const ALONE: [&str; 2] = ["eth_sendRawTransaction", "eth_getLogs"];
-/// An endpoint whose newest block is so much older than the newest one seen tells of a past that is over.
-const MOST_BEHIND: Duration = Duration::from_secs(30);
 
 /// The chain, through whichever of its endpoints can be used.
 #[derive(Clone, Debug)]
 pub(super) struct Chain(Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    endpoints: Vec<Endpoint>,
+pub(super) struct Inner {
+    pub(super) endpoints: Vec<Endpoint>,
     /// The endpoint in use.
     current: AtomicUsize,
-    chain_id: u64,
-    market: Address,
+    pub(super) chain_id: u64,
+    pub(super) market: Address,
     /// What the last endpoint that was asked called itself.
-    answered_chain_id: Mutex<Option<u64>>,
+    pub(super) answered_chain_id: Mutex<Option<u64>>,
     /// Hash of block 0, as written down or as the first endpoint has it.
-    genesis: Mutex<Option<B256>>,
-    /// Unix second of the newest block that any endpoint has shown.
-    newest: AtomicU64,
+    pub(super) genesis: Mutex<Option<B256>>,
 }
 
 impl Chain {
@@ -68,52 +63,74 @@ impl Chain {
             market: spec.market,
             answered_chain_id: Mutex::new(None),
             genesis: Mutex::new(spec.genesis),
-            newest: AtomicU64::new(0),
         })))
     }
 
-    /// Asks the endpoint in use; where it fails, the next one that is what it should be.
+    /// Asks the endpoint in use; where it fails, the next one that is what it should be. Where all limit our requests, it
+    /// waits for its turn.
     ///
-    /// An error that the endpoint answers with is handed back as [`NetworkError::Answer`], unless it says that the
-    /// endpoint has enough of us.
+    /// An error that the endpoint answers with is handed back as [`NetworkError::Answer`].
     pub(super) async fn ask<P, R>(&self, method: &'static str, params: P) -> Result<R, NetworkError>
     where
-        P: Serialize + Clone + fmt::Debug + Send + Sync + Unpin,
-        R: DeserializeOwned + fmt::Debug + Send + Sync + Unpin + 'static,
+        P: Serialize + fmt::Debug + Send + Sync,
+        R: DeserializeOwned + Send,
     {
-        for _ in 0..=self.0.endpoints.len() {
+        self.ask_as(Class::of(method), method, params).await
+    }
+
+    pub(super) async fn ask_as<P, R>(&self, class: Class, method: &'static str, params: P) -> Result<R, NetworkError>
+    where
+        P: Serialize + fmt::Debug + Send + Sync,
+        R: DeserializeOwned + Send,
+    {
+        let end = Instant::now() + class.patience();
+        let mut troubles = 0;
+        loop {
             let preferred = self.usable().await?;
-            let (endpoint, answer) = self.first_answer(preferred, method, &params).await;
+            let (endpoint, answer) = self.first_answer(preferred, class, end, method, &params).await;
             match answer {
                 Ok(answer) => return Ok(answer),
-                Err(error) => match endpoint.judge(method, error) {
-                    Judgement::Answer(error) => return Err(error),
-                    Judgement::Trouble(trouble) => endpoint.set_trouble(Some(trouble)),
-                },
+                Err(Failure::Answer(error)) => return Err(error),
+                Err(Failure::Limited(_)) if Instant::now() < end => {}
+                Err(Failure::Limited(words) | Failure::Late(words)) => {
+                    return Err(NetworkError::Unavailable(format!("{}: {words}", endpoint.label)));
+                }
+                Err(Failure::Trouble(trouble)) => {
+                    endpoint.set_trouble(Some(trouble));
+                    troubles += 1;
+                    if troubles > self.0.endpoints.len() {
+                        return Err(self.unavailable());
+                    }
+                }
             }
         }
-        Err(self.unavailable())
     }
 
     /// The answer of an endpoint; where it takes long, that of a second one may come first.
     async fn first_answer<'a, P, R>(
         &'a self,
         endpoint: &'a Endpoint,
+        class: Class,
+        end: Instant,
         method: &'static str,
         params: &P,
-    ) -> (&'a Endpoint, Result<R, TransportError>)
+    ) -> (&'a Endpoint, Result<R, Failure>)
     where
-        P: Serialize + Clone + fmt::Debug + Send + Sync + Unpin,
-        R: DeserializeOwned + fmt::Debug + Send + Sync + Unpin + 'static,
+        P: Serialize + Sync,
+        R: DeserializeOwned,
     {
-        let asked = endpoint.client.request::<P, R>(method, params.clone()).into_future();
+        let asked = endpoint.ask(class, end, method, params);
         let spare = self.0.endpoints.iter().find(|e| !std::ptr::eq(*e, endpoint) && e.trouble().is_none());
         let Some(spare) = spare.filter(|_| !ALONE.contains(&method)) else { return (endpoint, asked.await) };
         let mut asked = std::pin::pin!(asked);
         if let Ok(answer) = tokio::time::timeout(HEDGE_AFTER, &mut asked).await {
             return (endpoint, answer);
         }
-        let mut second = std::pin::pin!(spare.client.request::<P, R>(method, params.clone()).into_future());
+        // A second request must not cost the spare one what its own turn is kept for.
+        if !spare.has_room(class) {
+            return (endpoint, asked.await);
+        }
+        let mut second = std::pin::pin!(spare.ask_now(method, params));
         tokio::select! {
             answer = &mut asked => (endpoint, answer),
             answer = &mut second => match answer {
@@ -124,7 +141,23 @@ impl Chain {
         }
     }
 
-    /// Leaves the endpoint in use for the next one, if there is another: it answers, but with an old head.
+    /// Asks the endpoints that are not in use, one after the other, what they say to the same; the first that answers.
+    pub(super) async fn second_opinion<P, R>(&self, class: Class, method: &'static str, params: P) -> Option<R>
+    where
+        P: Serialize + fmt::Debug + Send + Sync,
+        R: DeserializeOwned + Send,
+    {
+        let current = self.0.current.load(Ordering::Relaxed);
+        for (index, endpoint) in self.0.endpoints.iter().enumerate() {
+            let good = index != current && (endpoint.trouble().is_none() || self.0.check(endpoint).await);
+            if good && let Ok(answer) = endpoint.ask(class, Instant::now() + class.patience(), method, &params).await {
+                return Some(answer);
+            }
+        }
+        None
+    }
+
+    /// Leaves the endpoint in use for the next one, if there is another: it answers, but with what can't be believed.
     pub(super) fn turn_away(&self, message: &str) {
         let current = self.0.current.load(Ordering::Relaxed);
         if let Some(endpoint) = self.0.endpoints.get(current) {
@@ -139,17 +172,41 @@ impl Chain {
         let current = self.0.current.load(Ordering::Relaxed);
         let spares = self.0.endpoints.iter().enumerate().filter(|(index, _)| *index != current);
         for (index, spare) in spares {
-            if self.check(spare).await && index == 0 {
+            if self.0.check(spare).await && index == 0 && !spare.is_paused() {
                 self.prefer(spare, head).await;
             }
         }
     }
 
     async fn prefer(&self, first: &Endpoint, head: u64) {
-        match first.client.request_noparams::<U64>("eth_blockNumber").await {
+        let end = Instant::now() + Class::Rest.patience();
+        match first.ask::<_, U64>(Class::Rest, end, "eth_blockNumber", &()).await {
             Ok(number) if number.to::<u64>() >= head => self.0.current.store(0, Ordering::Relaxed),
             _ => {}
         }
+    }
+
+    /// Whether another endpoint that can be used has shown a newer block than this.
+    pub(super) fn is_behind_others(&self, head: u64) -> bool {
+        self.others().any(|(endpoint, shown)| endpoint.trouble().is_none() && shown.number > head)
+    }
+
+    /// Whether the endpoint in use shows a block of the future, and another one that can be used doesn't.
+    pub(super) fn is_ahead_alone(&self, time: jiff::Timestamp) -> bool {
+        let future = wall_clock().saturating_add(MOST_AHEAD);
+        u64::try_from(time.as_second()).unwrap_or(0) > future
+            && self.others().any(|(endpoint, shown)| endpoint.trouble().is_none() && shown.time <= future)
+    }
+
+    fn others(&self) -> impl Iterator<Item = (&Endpoint, super::endpoint::Shown)> {
+        let current = self.0.current.load(Ordering::Relaxed);
+        let others = self.0.endpoints.iter().enumerate().filter(move |(index, _)| *index != current);
+        others.filter_map(|(_, endpoint)| Some((endpoint, endpoint.shown()?)))
+    }
+
+    /// No endpoint is well.
+    pub(super) fn is_away(&self) -> bool {
+        self.0.endpoints.iter().all(|endpoint| endpoint.trouble().is_some())
     }
 
     /// The endpoint in use, without secrets.
@@ -174,109 +231,42 @@ impl Chain {
         NetworkError::Unavailable(self.trouble().message)
     }
 
+    /// A block was read from the endpoint in use: endpoints that are far behind it are not used.
+    pub(super) fn has_shown(&self, number: u64, time: jiff::Timestamp) {
+        let current = self.0.current.load(Ordering::Relaxed);
+        if let Some(endpoint) = self.0.endpoints.get(current) {
+            endpoint.has_shown(number, u64::try_from(time.as_second()).unwrap_or(0));
+        }
+    }
+
+    /// The endpoint in use; where it can't be used or has enough of us, the next one that is better.
     async fn usable(&self) -> Result<&Endpoint, NetworkError> {
         let count = self.0.endpoints.len();
         let current = self.0.current.load(Ordering::Relaxed);
-        for step in 0..count {
-            let index = (current + step) % count;
-            let Some(endpoint) = self.0.endpoints.get(index) else { continue };
-            if endpoint.trouble().is_none() || self.check(endpoint).await {
-                if index != current {
-                    tracing::info!(endpoint = endpoint.label, "using another endpoint");
-                }
-                self.0.current.store(index, Ordering::Relaxed);
-                return Ok(endpoint);
+        let in_turn = || {
+            (0..count).filter_map(move |step| {
+                let index = (current + step) % count;
+                Some((index, self.0.endpoints.get(index)?))
+            })
+        };
+        let well = |endpoint: &&Endpoint| endpoint.trouble().is_none();
+        let free = in_turn().find(|(_, endpoint)| well(endpoint) && !endpoint.is_paused());
+        if let Some((index, endpoint)) = free.or_else(|| in_turn().find(|(_, endpoint)| well(endpoint))) {
+            return Ok(self.switch(index, endpoint));
+        }
+        for (index, endpoint) in in_turn() {
+            if self.0.check(endpoint).await {
+                return Ok(self.switch(index, endpoint));
             }
         }
         Err(self.unavailable())
     }
 
-    /// Checks that an endpoint serves this chain and knows the market.
-    async fn check(&self, endpoint: &Endpoint) -> bool {
-        let trouble = self.examine(endpoint).await.err();
-        // It is looked at anew for each question: what stays the same is said once.
-        if let Some(trouble) = trouble.as_ref().filter(|trouble| endpoint.trouble().as_ref() != Some(trouble)) {
-            tracing::warn!(
-                endpoint = endpoint.label,
-                reason = trouble.reason.reason(),
-                trouble.message,
-                "endpoint can't be used"
-            );
+    fn switch<'a>(&self, index: usize, endpoint: &'a Endpoint) -> &'a Endpoint {
+        if self.0.current.swap(index, Ordering::Relaxed) != index {
+            tracing::info!(endpoint = endpoint.label, "using another endpoint");
         }
-        let good = trouble.is_none();
-        endpoint.set_trouble(trouble);
-        good
-    }
-
-    async fn examine(&self, endpoint: &Endpoint) -> Result<(), Trouble> {
-        let unreachable = |error| Trouble { reason: Disconnected::Unreachable, message: words(&error) };
-        let id: U64 = endpoint.client.request_noparams("eth_chainId").await.map_err(unreachable)?;
-        let id = id.to::<u64>();
-        *self.0.answered_chain_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
-        if id != self.0.chain_id {
-            return Err(Trouble {
-                reason: Disconnected::WrongChain,
-                message: format!("serves chain {id}, and spec.evm.chainId is {}", self.0.chain_id),
-            });
-        }
-        self.examine_genesis(endpoint).await?;
-        self.examine_head(endpoint).await?;
-        let code: Bytes =
-            endpoint.client.request("eth_getCode", (self.0.market, "latest")).await.map_err(unreachable)?;
-        if code.is_empty() {
-            return Err(Trouble {
-                reason: Disconnected::NoMarket,
-                message: format!("there is no contract at {} (spec.evm.market)", self.0.market),
-            });
-        }
-        Ok(())
-    }
-
-    /// A block was seen: endpoints that are far behind it are not used.
-    pub(super) fn has_shown(&self, time: jiff::Timestamp) {
-        self.0.newest.fetch_max(u64::try_from(time.as_second()).unwrap_or(0), Ordering::Relaxed);
-    }
-
-    async fn examine_head(&self, endpoint: &Endpoint) -> Result<(), Trouble> {
-        let unreachable = |error| Trouble { reason: Disconnected::Unreachable, message: words(&error) };
-        let block: Option<Block> = endpoint
-            .client
-            .request("eth_getBlockByNumber", (BlockNumberOrTag::Latest, false))
-            .await
-            .map_err(unreachable)?;
-        let Some(block) = block else { return Ok(()) };
-        let behind = self.0.newest.load(Ordering::Relaxed).saturating_sub(block.header.timestamp);
-        if behind <= MOST_BEHIND.as_secs() {
-            return Ok(());
-        }
-        Err(Trouble {
-            reason: Disconnected::HeadStalled,
-            message: format!("its newest block {} is {behind} s older than the chain's", block.header.number),
-        })
-    }
-
-    /// Chains can share an id (a fork, a test net of the same software): block 0 tells them apart.
-    async fn examine_genesis(&self, endpoint: &Endpoint) -> Result<(), Trouble> {
-        let unreachable = |error| Trouble { reason: Disconnected::Unreachable, message: words(&error) };
-        let block: Option<Block> = endpoint
-            .client
-            .request("eth_getBlockByNumber", (BlockNumberOrTag::Earliest, false))
-            .await
-            .map_err(unreachable)?;
-        // A node may have pruned it; then there is nothing to compare.
-        let Some(genesis) = block.filter(|block| block.header.number == 0).map(|block| block.header.hash) else {
-            return Ok(());
-        };
-        let expected = *self.0.genesis.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(genesis);
-        if genesis == expected {
-            return Ok(());
-        }
-        Err(Trouble {
-            reason: Disconnected::WrongChain,
-            message: format!(
-                "its block 0 is {genesis}, and not {expected} (spec.evm.genesisHash, or the first endpoint that answered)"
-            ),
-        })
+        endpoint
     }
 }
 

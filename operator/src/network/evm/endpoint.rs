@@ -1,14 +1,26 @@
-//! One endpoint: what it says, and what that says of it.
+//! One endpoint: what it says, what that says of it, and how often it may be asked.
 
-use std::sync::{Mutex, PoisonError};
-
-use alloy::{
-    rpc::client::RpcClient,
-    transports::{RpcError, TransportError},
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
-use reqwest::Url;
 
+use alloy::rpc::json_rpc::ErrorPayload;
+use reqwest::Url;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    budget::{Budget, Class},
+    wire::{Fault, Wire},
+};
 use crate::network::{Disconnected, NetworkError};
+
+/// Between two checks of an endpoint that can't be used; doubled each time.
+const SHORTEST_CHECK: Duration = Duration::from_millis(500);
+const LONGEST_CHECK: Duration = Duration::from_secs(8);
 
 /// What is wrong with an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,19 +29,85 @@ pub(super) struct Trouble {
     pub(super) message: String,
 }
 
+impl Trouble {
+    pub(super) fn unreachable(message: impl Into<String>) -> Self {
+        Self { reason: Disconnected::Unreachable, message: message.into() }
+    }
+}
+
+/// The newest block that an endpoint has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    pub(super) number: u64,
+    /// The block's own time, in Unix seconds.
+    pub(super) time: u64,
+    pub(super) at: Instant,
+}
+
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    pub(super) client: RpcClient,
+    wire: Wire,
     /// Scheme, host and port. The rest of the URL can hold an API key.
     pub(super) label: String,
     /// None: checked and good so far.
     trouble: Mutex<Option<Trouble>>,
+    budget: Mutex<Budget>,
+    /// Those who wait for their turn, by class.
+    waiting: [AtomicUsize; 3],
+    shown: Mutex<Option<Shown>>,
+    /// Held while it is checked: whoever finds it held takes the result.
+    pub(super) checking: tokio::sync::Mutex<Checks>,
 }
 
-/// What an error of a request means.
-pub(super) enum Judgement {
+/// When an endpoint that can't be used is checked again.
+#[derive(Debug, Default)]
+pub(super) struct Checks {
+    failed: u32,
+    next: Option<Instant>,
+}
+
+impl Checks {
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.next.is_none_or(|next| next <= now)
+    }
+
+    pub(super) fn done(&mut self, good: bool, now: Instant) {
+        if good {
+            *self = Self::default();
+            return;
+        }
+        let pause = SHORTEST_CHECK.saturating_mul(1 << self.failed.min(8)).min(LONGEST_CHECK);
+        self.failed = self.failed.saturating_add(1);
+        self.next = Some(now + pause);
+    }
+}
+
+/// One who waits for a turn, until dropped.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn new(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Why a request to one endpoint came to nothing.
+pub(super) enum Failure {
+    /// It answers so; another one would too.
     Answer(NetworkError),
+    /// It can't be used.
     Trouble(Trouble),
+    /// It has enough of us, and is well otherwise.
+    Limited(String),
+    /// Our turn did not come in time.
+    Late(String),
 }
 
 impl Endpoint {
@@ -37,68 +115,129 @@ impl Endpoint {
     pub(super) fn new(url: &Url, http: reqwest::Client) -> Self {
         let untried = Trouble { reason: Disconnected::Connecting, message: "not tried yet".to_owned() };
         Self {
-            client: RpcClient::new_http_with_client(http, url.clone()),
+            wire: Wire::new(url.clone(), http),
             label: label(url),
             trouble: Mutex::new(Some(untried)),
+            budget: Mutex::new(Budget::new(Instant::now())),
+            waiting: Default::default(),
+            shown: Mutex::new(None),
+            checking: tokio::sync::Mutex::default(),
         }
     }
 
     pub(super) fn trouble(&self) -> Option<Trouble> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.trouble).clone()
     }
 
     pub(super) fn set_trouble(&self, trouble: Option<Trouble>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        *locked(&self.trouble) = trouble;
     }
 
-    pub(super) fn judge(&self, method: &'static str, error: TransportError) -> Judgement {
-        match error {
-            // Providers use the code of a rate limit for logs that are too many, too: there the range is halved.
-            RpcError::ErrorResp(answer) if method == "eth_getLogs" || !answer.is_retry_err() => {
-                Judgement::Answer(NetworkError::Answer {
-                    endpoint: self.label.clone(),
-                    method,
-                    code: answer.code,
-                    message: answer.message.to_string(),
-                    revert: answer.as_revert_data(),
-                })
+    pub(super) fn shown(&self) -> Option<Shown> {
+        *locked(&self.shown)
+    }
+
+    pub(super) fn has_shown(&self, number: u64, time: u64) {
+        *locked(&self.shown) = Some(Shown { number, time, at: Instant::now() });
+    }
+
+    /// It said lately that it has enough of us.
+    pub(super) fn is_paused(&self) -> bool {
+        locked(&self.budget).is_paused(Instant::now())
+    }
+
+    /// Takes a request's worth out of the budget if there is one.
+    pub(super) fn has_room(&self, class: Class) -> bool {
+        locked(&self.budget).take(class, self.yields(class), Instant::now()).is_ok()
+    }
+
+    /// Whether somebody of a class before this one waits.
+    fn yields(&self, class: Class) -> bool {
+        self.waiting.iter().take(class.place()).any(|waiting| waiting.load(Ordering::Relaxed) > 0)
+    }
+
+    /// Waits for a request's worth of the budget; false where that would take too long.
+    async fn turn(&self, class: Class, end: Instant) -> bool {
+        let _place = Place::new(&self.waiting[class.place()]);
+        loop {
+            let now = Instant::now();
+            let wait = match locked(&self.budget).take(class, self.yields(class), now) {
+                Ok(()) => return true,
+                Err(wait) => wait,
+            };
+            if now + wait > end {
+                return false;
             }
-            RpcError::NullResp => Judgement::Answer(NetworkError::Malformed {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Asks once it is our turn. The wait ends at `end`, or earlier where the endpoint is found to be of no use.
+    pub(super) async fn ask<P, R>(
+        &self,
+        class: Class,
+        end: Instant,
+        method: &'static str,
+        params: &P,
+    ) -> Result<R, Failure>
+    where
+        P: Serialize + Sync,
+        R: DeserializeOwned,
+    {
+        if !self.turn(class, end).await {
+            return Err(Failure::Late(format!("{method}: the endpoint lets no more requests through")));
+        }
+        self.ask_now(method, params).await
+    }
+
+    /// Asks; the request's worth was taken.
+    pub(super) async fn ask_now<P, R>(&self, method: &'static str, params: &P) -> Result<R, Failure>
+    where
+        P: Serialize + Sync,
+        R: DeserializeOwned,
+    {
+        let answer = self.wire.request(method, params).await;
+        if matches!(answer, Ok(_) | Err(Fault::Refused(_) | Fault::Null)) {
+            locked(&self.budget).answered();
+        }
+        answer.map_err(|fault| self.judge(method, fault))
+    }
+
+    fn judge(&self, method: &'static str, fault: Fault) -> Failure {
+        match fault {
+            Fault::Refused(answer) => Failure::Answer(self.answer(method, &answer)),
+            Fault::Null => Failure::Answer(NetworkError::Malformed {
                 endpoint: self.label.clone(),
                 method,
                 message: "null".to_owned(),
             }),
-            error => Judgement::Trouble(Trouble {
-                reason: Disconnected::Unreachable,
-                message: format!("{method}: {}", words(&error)),
-            }),
+            Fault::Limited { after, words } => {
+                let hopeless = locked(&self.budget).refused(after, Instant::now());
+                tracing::debug!(endpoint = self.label, method, words, "the endpoint limits our requests");
+                let words = format!("{method}: {words}");
+                if hopeless { Failure::Trouble(Trouble::unreachable(words)) } else { Failure::Limited(words) }
+            }
+            Fault::Broken(words) => Failure::Trouble(Trouble::unreachable(format!("{method}: {words}"))),
         }
     }
+
+    fn answer(&self, method: &'static str, answer: &ErrorPayload) -> NetworkError {
+        NetworkError::Answer {
+            endpoint: self.label.clone(),
+            method,
+            code: answer.code,
+            message: answer.message.to_string(),
+            revert: answer.as_revert_data(),
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn label(url: &Url) -> String {
     url.origin().ascii_serialization()
-}
-
-/// The error with its causes, short and without the URL (`reqwest` puts it into its message).
-pub(super) fn words(error: &TransportError) -> String {
-    const LONGEST: usize = 300;
-    let mut words = match error {
-        RpcError::DeserError { err, .. } => format!("the answer is not what was asked for: {err}"),
-        error => {
-            let mut cause: Option<&dyn std::error::Error> = Some(error);
-            let mut last = String::new();
-            while let Some(error) = cause {
-                last = error.to_string();
-                cause = error.source();
-            }
-            last
-        }
-    };
-    if let Some((end, _)) = words.char_indices().nth(LONGEST) {
-        words.truncate(end);
-    }
-    words
 }
 
 #[cfg(test)]
@@ -109,5 +248,20 @@ mod tests {
     fn an_endpoint_is_shown_without_path_and_credentials() {
         let url = "https://user:word@rpc.example.org:8443/v2/key?token=1".parse().unwrap();
         assert_eq!(label(&url), "https://rpc.example.org:8443");
+    }
+
+    #[test]
+    fn an_endpoint_that_stays_away_is_checked_less_and_less_often() {
+        let (mut checks, t) = (Checks::default(), Instant::now());
+        assert!(checks.is_due(t), "never checked");
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            checks.done(false, t);
+            assert!(!checks.is_due(t));
+            pauses.push(checks.next.unwrap().duration_since(t).as_millis());
+        }
+        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 8000]);
+        checks.done(true, t);
+        assert!(checks.is_due(t));
     }
 }

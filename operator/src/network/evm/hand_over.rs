@@ -48,7 +48,9 @@ pub(super) async fn hand_over(
     // A signer may take its time, and the lease has gone meanwhile.
     let sent = network.fence.hold(network.chain.ask::<_, B256>("eth_sendRawTransaction", (raw,))).await;
     match sent.map_err(|lost| NetworkError::Unavailable(lost.to_string()))? {
-        Ok(_) | Err(NetworkError::Unavailable(_) | NetworkError::Malformed { .. }) => Ok(Handed::Out(hash)),
+        Ok(_) | Err(NetworkError::Unavailable(_) | NetworkError::Malformed { .. } | NetworkError::NotAToken(_)) => {
+            Ok(Handed::Out(hash))
+        }
         Err(NetworkError::Answer { message, .. }) => match answers::read(&message) {
             Answer::Known => Ok(Handed::Out(hash)),
             answer => Ok(Handed::Back { answer, message }),

@@ -4,7 +4,7 @@ use std::mem;
 
 use alloy::{primitives::U256, rpc::types::TransactionReceipt};
 
-use super::{pulse::header, submit::Flight, submit::Sender};
+use super::{submit::Flight, submit::Sender};
 use crate::network::{Block, Head, NetworkError};
 
 /// However early orders are believed: what this wallet has done is looked after for so many blocks at least.
@@ -26,9 +26,9 @@ impl Sender {
         let Some(newest) = self.landed.iter().map(|landed| landed.block).max_by_key(|block| block.number) else {
             return Ok(());
         };
-        match header(&self.network.chain, newest.number.into()).await? {
+        match self.network.block_at(newest.number).await? {
             // Its ancestors are the same too.
-            Some(now) if now.block.hash == newest.hash => {
+            Some(now) if now.hash == newest.hash => {
                 let depth = self.network.spec.depth().max(LEAST_DEPTH);
                 self.landed.retain(|landed| head.block.number.saturating_sub(landed.block.number) < depth);
                 return Ok(());

@@ -2,13 +2,20 @@
 
 mod answers;
 mod batch;
+mod budget;
+mod confirmed;
 mod connect;
 mod endpoint;
+mod examine;
+mod facts;
 mod fees;
 mod hand_over;
+mod headers;
+mod hints;
 mod landed;
 mod nonce;
 mod orders;
+mod ours;
 mod pulse;
 mod ranges;
 mod read;
@@ -17,12 +24,13 @@ mod simulate;
 mod submit;
 mod wallet;
 mod watchdog;
+mod wire;
 
 use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use alloy::{
@@ -34,16 +42,22 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Act, ActKey, ActState, ChainJob, ChainOffer, Connection, Cursor, Disconnected, NetworkError, NetworkSpec, Observed,
-    Order, Past, SpecError, Token, ledger::Ledger,
+    Act, ActKey, ActState, Backlog, Block, ChainJob, ChainOffer, Connection, Cursor, Disconnected, NetworkError,
+    NetworkSpec, Observed, Order, Past, SpecError, Token, ledger::Ledger,
 };
 use crate::fence::Fence;
 use connect::Chain;
+use facts::Facts;
+use headers::Headers;
+use ours::Ours;
 
 pub use wallet::{AwsKeys, KmsKey, KmsSpec, RemoteSigner, Wallet, WalletError, WalletKey};
 
 /// Changes of acts that a slow listener may miss; then it looks at all of them.
 const ACT_CHANGES: usize = 4096;
+
+/// A provider's credit changes by claims and withdrawals; it is read no more often than this.
+const CREDIT_EVERY: Duration = Duration::from_secs(12);
 
 /// A network in use: one per `DepinNetwork`. Clones are the same network.
 #[derive(Clone)]
@@ -55,9 +69,15 @@ struct Inner {
     wallet: Wallet,
     observed: watch::Sender<Observed>,
     tokens: Mutex<HashMap<Address, Token>>,
+    credits: Mutex<HashMap<Address, (Instant, U256)>>,
     ledger: Mutex<Ledger>,
+    headers: Mutex<Headers>,
+    ours: Mutex<Ours>,
+    facts: Facts,
     /// Wakes the sender.
     requested: Notify,
+    /// Wakes the pulse: a block with what was sent is awaited.
+    sent: Notify,
     changes: broadcast::Sender<ActKey>,
     cancel: CancellationToken,
     /// Nothing is sent without the lease.
@@ -84,6 +104,12 @@ impl Inner {
     }
 
     fn set_act(&self, act: &Act, state: ActState) {
+        if let (Some(job), false) = (act.key().job(), matches!(state, ActState::Queued { .. })) {
+            self.facts.touch(job);
+        }
+        if let (Act::Withdraw { .. } | Act::Claim(_), false) = (act, matches!(state, ActState::Queued { .. })) {
+            lock(&self.credits).clear();
+        }
         if lock(&self.ledger).set(act, state, Instant::now()) {
             // Nobody may be listening.
             let _ = self.changes.send(act.key());
@@ -133,17 +159,28 @@ impl Network {
             signer_trouble: None,
             gas_spent: past.gas_spent,
             orders_trouble: None,
-            cursor: None,
+            cursor: past.cursor.and_then(|at| Some(Block { number: at.number, hash: at.hash? })),
             withdrawn: past.withdrawn.clone(),
+            unread: None,
+            confirmation_lag: None,
+            block_time: None,
+            clock_skew: None,
+            fee_obstacle: None,
         };
+        let ours = Ours::new(spec.market, spec.provider, past.known.clone());
         let network = Self(Arc::new(Inner {
             spec,
             chain,
             wallet,
             observed: watch::Sender::new(observed),
             tokens: Mutex::default(),
+            credits: Mutex::default(),
             ledger: Mutex::default(),
+            headers: Mutex::default(),
+            ours: Mutex::new(ours),
+            facts: Facts::default(),
             requested: Notify::new(),
+            sent: Notify::new(),
             changes: broadcast::Sender::new(ACT_CHANGES),
             cancel,
             fence,
@@ -178,13 +215,21 @@ impl Network {
         self.0.domain()
     }
 
-    /// A job at the newest block; [`JobStatus::None`](super::JobStatus::None) where there is none.
+    /// A job as the market holds it; [`JobStatus::None`](super::JobStatus::None) where there is none. That of a running
+    /// job may be some seconds old, unless something has happened to it since; any other is that of the newest block.
+    /// Many who ask are answered with one request.
     pub async fn job(&self, id: JobId) -> Result<ChainJob, NetworkError> {
-        read::job(&self.0.chain, self.0.spec.market, id).await
+        self.0.fact(id).await
+    }
+
+    /// What waits to be sent or mined.
+    pub fn backlog(&self) -> Backlog {
+        lock(&self.0.ledger).backlog(Instant::now())
     }
 
     /// An offer at the newest block, if it was ever posted.
     pub async fn offer(&self, id: OfferId) -> Result<Option<ChainOffer>, NetworkError> {
+        lock(&self.0.ours).learn_offer(id);
         read::offer(&self.0.chain, self.0.spec.market, id).await
     }
 
@@ -193,20 +238,30 @@ impl Network {
         if let Some(token) = lock(&self.0.tokens).get(&address) {
             return Ok(token.clone());
         }
+        lock(&self.0.ours).learn_token(address);
         let token = read::token(&self.0.chain, address).await?;
         lock(&self.0.tokens).insert(address, token.clone());
         Ok(token)
     }
 
     /// Token units that the provider has earned and not withdrawn.
+    ///
+    /// What was read a moment ago is not read again.
     pub async fn credit(&self, token: Address) -> Result<U256, NetworkError> {
+        let known = lock(&self.0.credits).get(&token).filter(|(at, _)| at.elapsed() < CREDIT_EVERY).copied();
+        if let Some((_, credit)) = known {
+            return Ok(credit);
+        }
         let call = ComputeMarket::creditCall { account: self.0.spec.provider, token };
-        read::view(&self.0.chain, self.0.spec.market, &call).await
+        let credit = read::view(&self.0.chain, self.0.spec.market, &call).await?;
+        lock(&self.0.credits).insert(token, (Instant::now(), credit));
+        Ok(credit)
     }
 
     /// Asks the wallet's one sender for an act. Asking again is harmless, and needed after a restart.
     pub fn request(&self, act: Act) {
         let key = act.key();
+        lock(&self.0.ours).learn(&act);
         if lock(&self.0.ledger).request(act, Instant::now()) {
             // Nobody may be listening.
             let _ = self.0.changes.send(key);

@@ -1,7 +1,11 @@
-//! Reads orders and withdrawals from the chain's logs: by ranges of confirmed blocks, from a cursor whose block is checked
-//! each time.
+//! Reads orders, ends, top-ups and withdrawals from the chain's logs: by ranges of confirmed blocks, from a cursor whose
+//! block is checked each time. Where the blocks' headers say that nothing of ours is in them, that is asked for seldom.
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    time::{Duration, Instant},
+};
 
 use alloy::{
     eips::BlockNumberOrTag,
@@ -17,11 +21,14 @@ use hawser_crds::{Confirmations, Finality};
 
 use super::{
     Inner,
+    confirmed::{Confirmed, Lag},
+    hints::{Hints, Unread},
+    lock,
     pulse::header,
     ranges::{Span, Track},
     read,
 };
-use crate::network::{Block, Cursor, NetworkError, NetworkSpec, Order};
+use crate::network::{Block, Cursor, Head, NetworkError, NetworkSpec, Order};
 
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
@@ -36,8 +43,10 @@ enum Look {
     Reorg,
     /// The endpoint lags behind the head that another one showed, or refuses the range: look again.
     Again,
-    /// All confirmed blocks were read.
-    UpToDate,
+    /// There is an offer of ours that was not known, or a request that the endpoint does not know: ask again, otherwise.
+    Otherwise,
+    /// Nothing is to be asked for before another block comes, or this time has passed.
+    UpToDate(Option<Duration>),
 }
 
 /// What concerns the provider up to a block.
@@ -61,23 +70,40 @@ where
     E: fmt::Display,
 {
     let track = Track::new(from, network.spec.start_block);
-    let mut watcher =
-        Watcher { network, counted: track.at().number, track, span: Span::default(), ours: HashMap::new() };
+    let mut watcher = Watcher {
+        network,
+        counted: track.at().number,
+        track,
+        span: Span::default(),
+        hints: Hints::default(),
+        by_range: false,
+        read: None,
+        confirmed: None,
+        lag: Lag::default(),
+    };
     let mut heads = network.observed.subscribe();
     let mut backoff = Duration::ZERO;
     loop {
-        let head = heads.borrow_and_update().head.map_or(0, |head| head.block.number);
+        let head = heads.borrow_and_update().head;
         let failed = match watcher.look(head).await {
             Ok(Look::Read(news)) => watcher.hand_over(news, &sink).await.err(),
             Ok(Look::Reorg) => {
                 let left = watcher.track.at();
                 watcher.track.step_back();
+                network.facts.touch_all();
                 tracing::warn!(block = left.number, "reorg: orders are read again from an earlier block");
                 None
             }
+            Ok(Look::Otherwise) => continue,
             Ok(Look::Again) => Some("the endpoint lags or refuses the range".to_owned()),
-            Ok(Look::UpToDate) => {
-                if network.cancel.run_until_cancelled(heads.changed()).await.is_none() {
+            Ok(Look::UpToDate(within)) => {
+                let changed = async {
+                    tokio::select! {
+                        _ = heads.changed() => {}
+                        () = tokio::time::sleep(within.unwrap_or(Duration::MAX)) => {}
+                    }
+                };
+                if network.cancel.run_until_cancelled(changed).await.is_none() {
                     return;
                 }
                 None
@@ -120,48 +146,115 @@ struct Watcher<'a> {
     /// counted is not counted again.
     counted: u64,
     span: Span,
-    /// Whether an offer is the provider's own; an offer's provider never changes.
-    ours: HashMap<OfferId, bool>,
+    hints: Hints,
+    /// The endpoint does not know how to give the logs of a block by its hash.
+    by_range: bool,
+    /// When logs were last read.
+    read: Option<Instant>,
+    /// The last answer to what is safe or final.
+    confirmed: Option<Confirmed>,
+    lag: Lag,
 }
 
 impl Watcher<'_> {
-    async fn look(&mut self, head: u64) -> Result<Look, NetworkError> {
+    async fn look(&mut self, head: Option<Head>) -> Result<Look, NetworkError> {
+        let Some(head) = head else { return Ok(Look::UpToDate(None)) };
         let confirmed = self.confirmed(head).await?;
         let at = self.track.at();
-        let Some(range) = self.span.next(at.number, confirmed, head) else { return Ok(Look::UpToDate) };
+        let unread = self.unread(at.number, confirmed);
+        self.tell(unread.blocks);
+        let since = self.read.map(|at| at.elapsed());
+        if !unread.is_due(since) {
+            return Ok(Look::UpToDate(unread.waits(since)));
+        }
+        let quiet = unread.quiet_until(at.number);
+        let Some(range) = self.span.next(at.number, confirmed, head.block.number, quiet) else {
+            return Ok(Look::UpToDate(None));
+        };
         if let Some(expected) = at.hash {
-            match self.block(at.number).await? {
+            match self.network.block_at(at.number).await? {
                 Some(block) if block.hash == expected => {}
                 Some(_) => return Ok(Look::Reorg),
                 None => return Ok(Look::Again),
             }
         }
         // Its hash is read before the logs: a reorg between the two shows at the next look.
-        let Some(to) = self.block(*range.end()).await? else { return Ok(Look::Again) };
-        let events = vec![JobOpened::SIGNATURE_HASH, Withdrawn::SIGNATURE_HASH];
-        let filter = Filter::new().address(self.network.spec.market).event_signature(events);
-        let filter = if range.start() == range.end() {
-            // By hash, a node behind the same address that lags can't answer with nothing.
-            filter.at_block_hash(to.hash)
-        } else {
-            filter.from_block(*range.start()).to_block(*range.end())
-        };
-        let logs: Vec<Log> = match self.network.chain.ask("eth_getLogs", (filter,)).await {
+        let Some(to) = self.network.block_at(*range.end()).await? else { return Ok(Look::Again) };
+        let alone = range.start() == range.end();
+        let filter = lock(&self.network.ours).filter();
+        let logs = match self.logs(filter, *range.start(), to, alone && !self.by_range).await {
             Ok(logs) => logs,
             Err(error @ NetworkError::Answer { .. }) => {
-                return if self.span.refused(&range) { Ok(Look::Again) } else { Err(error) };
+                if self.span.refused(&range) {
+                    return Ok(Look::Again);
+                }
+                // Some endpoints know ranges only; the block is then checked by what the logs say of it.
+                self.by_range = !self.by_range;
+                return if self.by_range { Ok(Look::Otherwise) } else { Err(error) };
             }
             Err(error) => return Err(error),
         };
+        if alone && logs.iter().any(|log| log.block_hash != Some(to.hash)) {
+            return Ok(Look::Again);
+        }
         self.span.answered();
-        let mut orders = Vec::with_capacity(logs.len());
-        for order in logs.iter().filter_map(|log| order(log, self.network.spec.market)) {
-            if self.is_ours(order.offer).await? {
-                orders.push(order);
-            }
+        self.read = Some(Instant::now());
+        self.learn(&logs, to).await
+    }
+
+    /// By hash, a node behind the same address that lags can't answer with nothing.
+    async fn logs(&self, filter: Filter, from: u64, to: Block, by_hash: bool) -> Result<Vec<Log>, NetworkError> {
+        let filter = if by_hash { filter.at_block_hash(to.hash) } else { filter.from_block(from).to_block(to.number) };
+        self.network.chain.ask("eth_getLogs", (filter,)).await
+    }
+
+    async fn learn(&mut self, logs: &[Log], to: Block) -> Result<Look, NetworkError> {
+        let market = self.network.spec.market;
+        let numbers: BTreeSet<u64> =
+            logs.iter().filter(|log| log.address() == market).filter_map(|log| log.block_number).collect();
+        for number in numbers {
+            let seen = lock(&self.network.headers).standing(number).copied();
+            let header = match (seen, self.hints) {
+                // Once, to find out at all.
+                (None, Hints::Untried) => header(&self.network.chain, number.into()).await?,
+                (seen, _) => seen,
+            };
+            self.hints.learn(header.map(|header| header.tells_of(market)));
+            tracing::debug!(number, hints = ?self.hints, "logs and their header");
+        }
+        let found = lock(&self.network.ours).read(logs);
+        if found.more {
+            return Ok(Look::Otherwise);
+        }
+        found.changed.into_iter().for_each(|job| self.network.facts.touch(job));
+        let orders: Vec<_> = {
+            let ours = lock(&self.network.ours);
+            logs.iter().filter_map(|log| order(log, market)).filter(|order| ours.has(order.offer)).collect()
+        };
+        if !orders.is_empty() {
+            // Whoever takes them looks at each.
+            let jobs: Vec<_> = orders.iter().map(|order| order.job).collect();
+            self.network.read_ahead(&jobs).await?;
         }
         let withdrawals = logs.iter().filter_map(|log| withdrawal(log, &self.network.spec)).collect();
         Ok(Look::Read(News { orders, withdrawals, to }))
+    }
+
+    /// What the headers say of the confirmed blocks that were not read yet.
+    fn unread(&self, after: u64, confirmed: u64) -> Unread {
+        let topics = lock(&self.network.ours).topics();
+        let headers = lock(&self.network.headers);
+        let market = self.network.spec.market;
+        self.hints.unread(after, confirmed, |number| headers.standing(number).map(|h| h.hint(market, &topics)))
+    }
+
+    fn tell(&self, unread: u64) {
+        let lag = self.lag.longest(Instant::now());
+        self.network.observed.send_if_modified(|observed| {
+            // Nobody waits for these alone, and this watcher must not wake itself.
+            (observed.unread, observed.confirmation_lag) = (Some(unread), lag);
+            false
+        });
     }
 
     async fn hand_over<S, F, E>(&mut self, news: News, sink: &S) -> Result<(), String>
@@ -188,42 +281,31 @@ impl Watcher<'_> {
     }
 
     /// The last block whose orders are believed.
-    async fn confirmed(&self, head: u64) -> Result<u64, NetworkError> {
-        let chain = &self.network.chain;
-        let tag = match self.network.spec.confirmations {
-            Confirmations::Blocks(blocks) => return Ok(head.saturating_sub(blocks)),
+    async fn confirmed(&mut self, head: Head) -> Result<u64, NetworkError> {
+        let network = self.network;
+        let now = Instant::now();
+        let tag = match network.spec.confirmations {
+            Confirmations::Blocks(blocks) => {
+                let time = network.observed.borrow().block_time;
+                let blocks_ = u32::try_from(blocks).unwrap_or(u32::MAX).saturating_add(1);
+                self.lag.see(time.map(|time| time.saturating_mul(blocks_)), now);
+                return Ok(head.block.number.saturating_sub(blocks));
+            }
             Confirmations::Tag(Finality::Safe) => BlockNumberOrTag::Safe,
             Confirmations::Tag(Finality::Finalized) => BlockNumberOrTag::Finalized,
         };
-        let block = header(chain, tag).await?.map(|header| header.block.number);
-        block.ok_or_else(|| NetworkError::Malformed {
-            endpoint: chain.endpoint(),
+        if let Some(known) = self.confirmed.filter(|known| !known.is_old(now)) {
+            return Ok(known.number);
+        }
+        let block = header(&network.chain, tag).await?.ok_or_else(|| NetworkError::Malformed {
+            endpoint: network.chain.endpoint(),
             method: "eth_getBlockByNumber",
             message: format!("it has no {tag} block; where it never has, set spec.evm.confirmations to a number"),
-        })
-    }
-
-    async fn block(&self, number: u64) -> Result<Option<Block>, NetworkError> {
-        let header = header(&self.network.chain, BlockNumberOrTag::Number(number)).await?;
-        Ok(header.map(|header| header.block))
-    }
-
-    async fn is_ours(&mut self, offer: OfferId) -> Result<bool, NetworkError> {
-        if let Some(ours) = self.ours.get(&offer) {
-            return Ok(*ours);
-        }
-        let spec = &self.network.spec;
-        // Its log says that it was posted: the node that was asked now lags, or a reorg took both away, which shows when the
-        // block is read again.
-        let posted = read::offer(&self.network.chain, spec.market, offer).await?;
-        let posted = posted.ok_or_else(|| NetworkError::Malformed {
-            endpoint: self.network.chain.endpoint(),
-            method: "offer",
-            message: format!("it does not know offer {offer}, which was ordered from"),
         })?;
-        let ours = posted.terms.provider == spec.provider;
-        self.ours.insert(offer, ours);
-        Ok(ours)
+        let confirmed = Confirmed::new(block.head, head, now);
+        self.lag.see(Some(confirmed.lag()), now);
+        self.confirmed = Some(confirmed);
+        Ok(confirmed.number)
     }
 }
 

@@ -6,12 +6,15 @@ use std::{
 };
 
 use alloy::{eips::BlockNumberOrTag, primitives::U256, rpc::types::Block as RpcBlock};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Inner,
     connect::Chain,
     endpoint::Trouble,
+    headers::Header,
+    lock,
     read::timestamp,
     watchdog::{Verdict, Watchdog},
 };
@@ -21,72 +24,182 @@ use crate::network::{Block, Connection, Disconnected, Head, NetworkError};
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
 /// How often the endpoints that are not in use are looked at.
 const TEND_EVERY: Duration = Duration::from_secs(30);
+/// How often the wallet is looked into, and how often an empty one.
+const BALANCE_EVERY: Duration = Duration::from_secs(20);
+const EMPTY_EVERY: Duration = Duration::from_secs(4);
+/// Blocks before the first head that tell how regular blocks come.
+const PAST: u64 = 5;
+/// Blocks between two heads that are read afterwards.
+const MOST_MISSED: u64 = 4;
+
+struct Pulse {
+    network: Arc<Inner>,
+    watchdog: Watchdog,
+    tended: Option<Instant>,
+    weighed: Option<Instant>,
+}
 
 pub(super) async fn run(network: Arc<Inner>, stop: CancellationToken) {
-    let mut watchdog = Watchdog::new(network.spec.stall);
+    let watchdog = Watchdog::new(network.spec.stall);
+    let mut pulse = Pulse { network: Arc::clone(&network), watchdog, tended: None, weighed: None };
     let mut backoff = Duration::ZERO;
-    let mut tended: Option<Instant> = None;
     loop {
+        let asked = Instant::now();
         let pause = match stop.run_until_cancelled(head(&network.chain)).await {
             None => return,
-            Some(Ok(head)) => {
+            Some(Ok(header)) => {
                 backoff = Duration::ZERO;
-                saw(&network, &mut watchdog, head).await;
-                watchdog.pause()
+                pulse.saw(&header, asked).await;
+                pulse.pause()
             }
             Some(Err(error)) => {
                 tracing::debug!(%error, "no head");
-                disconnected(&network, network.chain.trouble());
-                backoff = (backoff * 2).clamp(watchdog.pause(), LONGEST_BACKOFF);
+                if !matches!(error, NetworkError::Unavailable(_)) {
+                    network.chain.turn_away(&error.to_string());
+                }
+                // One that only limits us is slow, and not away.
+                if network.chain.is_away() {
+                    disconnected(&network, network.chain.trouble());
+                }
+                backoff = (backoff * 2).clamp(pulse.pause(), LONGEST_BACKOFF);
                 backoff
             }
         };
-        if tended.is_none_or(|at| at.elapsed() >= TEND_EVERY) {
-            tended = Some(Instant::now());
-            let head = network.observed.borrow().head.map_or(0, |head| head.block.number);
-            network.chain.tend(head).await;
-        }
-        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+        pulse.tend().await;
+        let sleep = async {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = network.sent.notified() => tokio::time::sleep(pause.min(pulse.pause())).await,
+            }
+        };
+        if stop.run_until_cancelled(sleep).await.is_none() {
             return;
         }
     }
 }
 
-async fn saw(network: &Inner, watchdog: &mut Watchdog, head: Head) {
-    match watchdog.see(head, Instant::now()) {
-        Verdict::Moved => {
-            network.chain.has_shown(head.time);
-            let balance = balance(network).await;
-            network.observed.send_modify(|observed| {
-                observed.connection = Connection::Connected { endpoint: network.chain.endpoint() };
-                observed.chain_id = network.chain.answered_chain_id();
-                observed.head = Some(head);
-                observed.balance = balance.or(observed.balance);
-            });
+impl Pulse {
+    /// Until the next look.
+    fn pause(&self) -> Duration {
+        let awaited = lock(&self.network.ledger).oldest_sent().is_some();
+        self.watchdog.pause(awaited, Instant::now())
+    }
+
+    async fn tend(&mut self) {
+        if self.tended.is_some_and(|at| at.elapsed() < TEND_EVERY) {
+            return;
         }
-        Verdict::Same => {
-            let connection = Connection::Connected { endpoint: network.chain.endpoint() };
-            network.observed.send_if_modified(|observed| {
-                // A head that stalled is well again only once it moves.
-                let stalled =
-                    matches!(observed.connection, Connection::Disconnected { reason: Disconnected::HeadStalled, .. });
-                let changed = !stalled && observed.connection != connection;
-                if changed {
-                    observed.connection = connection;
+        self.tended = Some(Instant::now());
+        let head = self.network.observed.borrow().head.map_or(0, |head| head.block.number);
+        self.network.chain.tend(head).await;
+    }
+
+    async fn saw(&mut self, header: &Header, asked: Instant) {
+        let (network, head) = (Arc::clone(&self.network), header.head);
+        let first = network.observed.borrow().head.is_none();
+        if first {
+            self.learn_past(header).await;
+        }
+        match self.watchdog.see(head, asked, Instant::now()) {
+            Verdict::Moved => {
+                network.chain.has_shown(head.block.number, head.time);
+                if network.chain.is_ahead_alone(head.time) {
+                    network.chain.turn_away("its newest block lies in the future, and another endpoint's doesn't");
+                    return;
                 }
-                changed
-            });
+                self.fill(header).await;
+                let balance = self.balance().await;
+                let skew = (!first).then(|| Timestamp::now().as_second() - head.time.as_second());
+                network.observed.send_modify(|observed| {
+                    observed.connection = Connection::Connected { endpoint: network.chain.endpoint() };
+                    observed.chain_id = network.chain.answered_chain_id();
+                    observed.head = Some(head);
+                    observed.balance = balance.or(observed.balance);
+                    observed.block_time = self.watchdog.regular();
+                    observed.clock_skew = skew.or(observed.clock_skew);
+                });
+            }
+            Verdict::Stalled if self.is_stuck(head) => {
+                // Without a running number: it would wake everybody at each look.
+                let message = format!(
+                    "its newest block is still {}, for more than {} s",
+                    head.block.number,
+                    self.watchdog.patience().as_secs(),
+                );
+                network.chain.turn_away(&message);
+                disconnected(&network, network.chain.trouble());
+            }
+            Verdict::Same | Verdict::Stalled => self.same(),
         }
-        Verdict::Stalled => {
-            // Without a running number: it would wake everybody at each look.
-            let message = format!(
-                "its newest block is still {}, for more than {} s",
-                head.block.number,
-                watchdog.patience().as_secs(),
-            );
-            network.chain.turn_away(&message);
-            disconnected(network, network.chain.trouble());
+    }
+
+    /// Whether a head that stands still is the endpoint's fault. A chain that makes blocks only for transactions is quiet:
+    /// there it takes an endpoint that is ahead, or a transaction of ours that is not mined.
+    fn is_stuck(&self, head: Head) -> bool {
+        let sent = lock(&self.network.ledger).oldest_sent();
+        self.watchdog.regular().is_some_and(|time| time >= Duration::from_secs(1))
+            || self.network.chain.is_behind_others(head.block.number)
+            || sent.is_some_and(|sent| sent.elapsed() >= self.watchdog.patience())
+    }
+
+    fn same(&self) {
+        let connection = Connection::Connected { endpoint: self.network.chain.endpoint() };
+        let regular = self.watchdog.regular().is_some();
+        self.network.observed.send_if_modified(|observed| {
+            // A head that stalled is well again only once it moves.
+            let stalled = regular
+                && matches!(observed.connection, Connection::Disconnected { reason: Disconnected::HeadStalled, .. });
+            let changed = !stalled && observed.connection != connection;
+            if changed {
+                observed.connection = connection;
+            }
+            changed
+        });
+    }
+
+    /// Keeps a new head, and the few blocks before it that came too fast to be seen one by one: without them nothing would
+    /// rest on anything for some blocks.
+    async fn fill(&self, header: &Header) {
+        let before = self.network.observed.borrow().head.map(|head| head.block.number);
+        let number = header.head.block.number;
+        let missed = before.map_or(number, |before| before.saturating_add(1))..number;
+        let slow = self.watchdog.regular().is_some_and(|time| time >= Duration::from_secs(1));
+        if slow && missed.end.saturating_sub(missed.start) <= MOST_MISSED {
+            for number in missed {
+                if let Ok(Some(header)) = self::header(&self.network.chain, number.into()).await {
+                    lock(&self.network.headers).put(&header);
+                }
+            }
         }
+        lock(&self.network.headers).put(header);
+    }
+
+    /// Reads some blocks before the first head: whether blocks come regularly, and what rests on what.
+    async fn learn_past(&mut self, first: &Header) {
+        let number = first.head.block.number;
+        let mut heads = Vec::new();
+        for number in number.saturating_sub(PAST)..number {
+            // Nothing is lost without it.
+            if let Ok(Some(header)) = header(&self.network.chain, number.into()).await {
+                lock(&self.network.headers).put(&header);
+                heads.push(header.head);
+            }
+        }
+        heads.push(first.head);
+        self.watchdog.learn_past(&heads);
+    }
+
+    async fn balance(&mut self) -> Option<U256> {
+        let known = self.network.observed.borrow().balance;
+        let every = if known.is_none_or(|balance| balance.is_zero()) { EMPTY_EVERY } else { BALANCE_EVERY };
+        if self.weighed.is_some_and(|at| at.elapsed() < every) {
+            return None;
+        }
+        let balance =
+            self.network.chain.ask("eth_getBalance", (self.network.wallet.address(), BlockNumberOrTag::Latest));
+        let balance = balance.await.ok();
+        self.weighed = balance.is_some().then(Instant::now);
+        balance
     }
 }
 
@@ -101,11 +214,7 @@ fn disconnected(network: &Inner, trouble: Trouble) {
     });
 }
 
-async fn balance(network: &Inner) -> Option<U256> {
-    network.chain.ask("eth_getBalance", (network.wallet.address(), BlockNumberOrTag::Latest)).await.ok()
-}
-
-async fn head(chain: &Chain) -> Result<Head, NetworkError> {
+async fn head(chain: &Chain) -> Result<Header, NetworkError> {
     match header(chain, BlockNumberOrTag::Latest).await? {
         Some(head) => Ok(head),
         None => Err(NetworkError::Malformed {
@@ -117,13 +226,28 @@ async fn head(chain: &Chain) -> Result<Head, NetworkError> {
 }
 
 /// A block's header; none where the endpoint doesn't have the block (yet).
-pub(super) async fn header(chain: &Chain, which: BlockNumberOrTag) -> Result<Option<Head>, NetworkError> {
+pub(super) async fn header(chain: &Chain, which: BlockNumberOrTag) -> Result<Option<Header>, NetworkError> {
     let block: Option<RpcBlock> = chain.ask("eth_getBlockByNumber", (which, false)).await?;
-    Ok(block.map(|block| Head {
-        block: Block { number: block.header.number, hash: block.header.hash },
-        time: timestamp(block.header.timestamp),
-        seen: Instant::now(),
-        base_fee: block.header.base_fee_per_gas,
-        gas_limit: block.header.gas_limit,
+    Ok(block.map(|block| Header {
+        head: Head {
+            block: Block { number: block.header.number, hash: block.header.hash },
+            time: timestamp(block.header.timestamp),
+            seen: Instant::now(),
+            base_fee: block.header.base_fee_per_gas,
+            gas_limit: block.header.gas_limit,
+        },
+        parent: block.header.parent_hash,
+        bloom: block.header.logs_bloom,
     }))
+}
+
+impl Inner {
+    /// A block on which the newest one rests: out of memory where it was seen, otherwise read.
+    pub(super) async fn block_at(&self, number: u64) -> Result<Option<Block>, NetworkError> {
+        let seen = lock(&self.headers).standing(number).map(|header| header.head.block);
+        match seen {
+            Some(block) => Ok(Some(block)),
+            None => Ok(header(&self.chain, number.into()).await?.map(|header| header.head.block)),
+        }
+    }
 }

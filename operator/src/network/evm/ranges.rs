@@ -37,11 +37,12 @@ impl Span {
         self.0 = self.0.saturating_mul(2).min(WIDEST);
     }
 
-    /// The next blocks after `after`, not beyond `last`: the last confirmed one. Near the head it is one block.
-    pub(super) fn next(self, after: u64, last: u64, head: u64) -> Option<RangeInclusive<u64>> {
+    /// The next blocks after `after`, not beyond `last`: the last confirmed one. Near the head it is one block, unless
+    /// nothing is expected up to block `quiet`.
+    pub(super) fn next(self, after: u64, last: u64, head: u64, quiet: u64) -> Option<RangeInclusive<u64>> {
         let from = after.checked_add(1).filter(|from| *from <= last)?;
-        let deep = head.saturating_sub(NEAR);
-        Some(from..=last.min(after.saturating_add(self.0)).min(deep).max(from))
+        let together = head.saturating_sub(NEAR).max(quiet);
+        Some(from..=last.min(after.saturating_add(self.0)).min(together).max(from))
     }
 }
 
@@ -115,8 +116,11 @@ mod tests {
             (Span(10), 2, 5, 5, Some(3..=3)),
         ];
         for (span, after, last, head, expected) in cases {
-            assert_eq!(span.next(after, last, head), expected, "{span:?} {after} {last} {head}");
+            assert_eq!(span.next(after, last, head, 0), expected, "{span:?} {after} {last} {head}");
         }
+        // Blocks of which the headers say that nothing of ours is in them are read together.
+        assert_eq!(Span(10).next(14, 30, 30, 20), Some(15..=20));
+        assert_eq!(Span(10).next(14, 18, 30, 20), Some(15..=18));
     }
 
     #[test]
@@ -124,7 +128,7 @@ mod tests {
         let mut span = Span::default();
         let mut asked = Vec::new();
         loop {
-            let range = span.next(0, 100, 1000).unwrap();
+            let range = span.next(0, 100, 1000, 0).unwrap();
             asked.push(range.end() - range.start() + 1);
             if !span.refused(&range) {
                 break;

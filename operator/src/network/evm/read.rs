@@ -9,7 +9,7 @@ use alloy::{
 use hawser_contracts::{ComputeMarket, JobId, OfferId};
 use jiff::Timestamp;
 
-use super::connect::Chain;
+use super::{budget::Class, connect::Chain};
 use crate::network::{ChainJob, ChainOffer, GpuSeconds, JobStatus, NetworkError, OfferTerms, Token};
 
 type MarketError = ComputeMarket::ComputeMarketErrors;
@@ -24,18 +24,68 @@ mod erc20 {
 
 /// Calls a view function at the newest block.
 pub(super) async fn view<C: SolCall>(chain: &Chain, to: Address, call: &C) -> Result<C::Return, NetworkError> {
-    let request = TransactionRequest::default().to(to).input(call.abi_encode().into());
-    let output: Bytes = chain.ask("eth_call", (request, BlockNumberOrTag::Latest)).await?;
-    C::abi_decode_returns(&output).map_err(|error| NetworkError::Malformed {
-        endpoint: chain.endpoint(),
-        method: C::SIGNATURE,
-        message: error.to_string(),
-    })
+    view_as(Class::Rest, chain, to, call).await
+}
+
+async fn view_as<C: SolCall>(class: Class, chain: &Chain, to: Address, call: &C) -> Result<C::Return, NetworkError> {
+    let output: Bytes = chain.ask_as(class, "eth_call", request(to, call)).await?;
+    C::abi_decode_returns(&output).map_err(|error| malformed::<C>(chain, &error))
+}
+
+fn request<C: SolCall>(to: Address, call: &C) -> (TransactionRequest, BlockNumberOrTag) {
+    (TransactionRequest::default().to(to).input(call.abi_encode().into()), BlockNumberOrTag::Latest)
+}
+
+fn malformed<C: SolCall>(chain: &Chain, error: &alloy::sol_types::Error) -> NetworkError {
+    NetworkError::Malformed { endpoint: chain.endpoint(), method: C::SIGNATURE, message: error.to_string() }
 }
 
 pub(super) async fn job(chain: &Chain, market: Address, id: JobId) -> Result<ChainJob, NetworkError> {
-    let job = view(chain, market, &ComputeMarket::jobCall { id: id.0 }).await?;
-    Ok(ChainJob {
+    Ok(chain_job(id, view_as(Class::Jobs, chain, market, &ComputeMarket::jobCall { id: id.0 }).await?))
+}
+
+/// Many jobs in one call of the market's own `multicall`, so that no endpoint counts a request for each. Where that is
+/// refused, one by one.
+pub(super) async fn jobs(chain: &Chain, market: Address, ids: &[JobId]) -> Result<Vec<ChainJob>, NetworkError> {
+    if let [id] = ids {
+        return Ok(vec![job(chain, market, *id).await?]);
+    }
+    match view_as(Class::Jobs, chain, market, &multicall(ids)).await.and_then(|all| decoded(chain, ids, &all)) {
+        Ok(jobs) => Ok(jobs),
+        Err(error @ NetworkError::Unavailable(_)) => Err(error),
+        Err(error) => {
+            tracing::debug!(%error, jobs = ids.len(), "read one by one");
+            let mut jobs = Vec::with_capacity(ids.len());
+            for id in ids {
+                jobs.push(job(chain, market, *id).await?);
+            }
+            Ok(jobs)
+        }
+    }
+}
+
+/// What an endpoint that is not in use says of jobs; none where there is no such endpoint.
+pub(super) async fn second_opinion(chain: &Chain, market: Address, ids: &[JobId]) -> Option<Vec<ChainJob>> {
+    let output: Bytes = chain.second_opinion(Class::Jobs, "eth_call", request(market, &multicall(ids))).await?;
+    decoded(chain, ids, &ComputeMarket::multicallCall::abi_decode_returns(&output).ok()?).ok()
+}
+
+fn multicall(ids: &[JobId]) -> ComputeMarket::multicallCall {
+    let data = ids.iter().map(|id| ComputeMarket::jobCall { id: id.0 }.abi_encode().into()).collect();
+    ComputeMarket::multicallCall { data }
+}
+
+fn decoded(chain: &Chain, ids: &[JobId], results: &[Bytes]) -> Result<Vec<ChainJob>, NetworkError> {
+    let jobs: Result<Vec<_>, _> = ids
+        .iter()
+        .zip(results)
+        .map(|(id, result)| Ok(chain_job(*id, ComputeMarket::jobCall::abi_decode_returns(result)?)))
+        .collect();
+    jobs.map_err(|error| malformed::<ComputeMarket::jobCall>(chain, &error))
+}
+
+fn chain_job(id: JobId, job: ComputeMarket::Job) -> ChainJob {
+    ChainJob {
         id,
         status: match job.status {
             1 => JobStatus::Open,
@@ -55,7 +105,7 @@ pub(super) async fn job(chain: &Chain, market: Address, id: JobId) -> Result<Cha
         used: GpuSeconds(job.used),
         deposit: job.deposit,
         paid: job.paid,
-    })
+    }
 }
 
 pub(super) async fn offer(chain: &Chain, market: Address, id: OfferId) -> Result<Option<ChainOffer>, NetworkError> {
@@ -77,10 +127,41 @@ pub(super) async fn offer(chain: &Chain, market: Address, id: OfferId) -> Result
 }
 
 pub(super) async fn token(chain: &Chain, token: Address) -> Result<Token, NetworkError> {
-    let decimals = view(chain, token, &erc20::decimalsCall {}).await?;
-    // `symbol` is optional in ERC-20, and some early tokens give bytes32.
-    let symbol = view(chain, token, &erc20::symbolCall {}).await.unwrap_or_default();
-    Ok(Token { decimals, symbol })
+    let decimals = match view(chain, token, &erc20::decimalsCall {}).await {
+        Ok(decimals) => decimals,
+        Err(error @ (NetworkError::Malformed { .. } | NetworkError::Answer { .. })) if is_from_contract(&error) => {
+            return Err(NetworkError::NotAToken(token));
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Token { decimals, symbol: symbol(chain, token).await? })
+}
+
+/// `symbol` is optional in ERC-20, and some early tokens give bytes32. An endpoint that is away says nothing of it.
+async fn symbol(chain: &Chain, token: Address) -> Result<String, NetworkError> {
+    let output: Bytes = match chain.ask("eth_call", request(token, &erc20::symbolCall {})).await {
+        Ok(output) => output,
+        Err(error) if is_from_contract(&error) => return Ok(String::new()),
+        Err(error) => return Err(error),
+    };
+    Ok(erc20::symbolCall::abi_decode_returns(&output).unwrap_or_else(|_| short_symbol(&output)))
+}
+
+/// Text that fills a word with zeros.
+fn short_symbol(output: &[u8]) -> String {
+    let text: Vec<u8> = output.iter().copied().take_while(|byte| *byte != 0).collect();
+    if output.len() == 32 { String::from_utf8(text).unwrap_or_default() } else { String::new() }
+}
+
+/// Whether what was answered is the contract's own doing: it reverts, or returns what is not asked for.
+fn is_from_contract(error: &NetworkError) -> bool {
+    match error {
+        NetworkError::Answer { code, message, revert, .. } => {
+            revert.is_some() || *code == 3 || message.to_lowercase().contains("revert")
+        }
+        NetworkError::Malformed { method, .. } => *method == erc20::decimalsCall::SIGNATURE,
+        NetworkError::Unavailable(_) | NetworkError::NotAToken(_) => false,
+    }
 }
 
 /// The market's own error, where that is what was answered.

@@ -21,7 +21,7 @@ use super::{
     Inner,
     answers::Answer,
     batch::{Batch, batches},
-    fees::{self, Fees},
+    fees::{self, Caps, Fees},
     hand_over::{Handed, hand_over},
     landed::Landed,
     nonce::{self, Choice, Foreign},
@@ -38,6 +38,8 @@ const STUCK: u64 = 3;
 const USUAL_TIP: WeiPerGas = WeiPerGas::from_gwei(1);
 /// After a turn that came to nothing: requests alone bring the next one no sooner.
 const HELD: Duration = Duration::from_secs(1);
+/// After so many refusals that nobody understands fees are raised no more: it is not for them.
+const UNKNOWN: u32 = 6;
 /// How long what is in flight is waited for when the operator stops.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
@@ -63,8 +65,10 @@ pub(super) struct Sender {
     /// Mined, and not so deep yet that no reorganisation can take it back.
     pub(super) landed: Vec<Landed>,
     foreign: Option<Foreign>,
-    /// Fees that the pool found too low, of a nonce of ours that something foreign holds.
+    /// Fees that the pool found too low.
     outbid: Option<Fees>,
+    /// Refusals on end for which there are no known words, and after which fees were raised.
+    unknown: u32,
     /// Why the last turn came to nothing.
     held: Option<String>,
 }
@@ -77,6 +81,7 @@ pub(super) async fn run(network: Arc<Inner>) {
         landed: Vec::new(),
         foreign: None,
         outbid: None,
+        unknown: 0,
         held: None,
     };
     let mut seen = None;
@@ -119,6 +124,10 @@ impl Sender {
         super::lock(&self.network.ledger).forget(Instant::now());
         let Some(head) = self.head() else { return self.wait("no endpoint has shown a block yet") };
         let before = self.held.take();
+        // An endpoint that lied about the head is left one day, and what was sent under it is older than it seemed.
+        for flight in &mut self.in_flight {
+            flight.sent = flight.sent.min(head.block.number);
+        }
         let turn = async {
             self.look_back(head).await?;
             self.land(head).await?;
@@ -250,8 +259,7 @@ impl Sender {
         }
         let fresh = self.fees(head).await?;
         let Some(flight) = self.in_flight.iter_mut().find(|flight| flight.lost.is_none()) else { return Ok(()) };
-        let cap = self.network.spec.max_fee;
-        let raised = fees::bump(flight.fees, fresh.unwrap_or(flight.fees), cap);
+        let raised = fees::bump(flight.fees, fresh.unwrap_or(flight.fees), caps(&self.network));
         let fees = raised.unwrap_or(flight.fees);
         flight.sent = head.block.number;
         tracing::warn!(nonce = flight.nonce, most = %fees.most, tip = %fees.tip, raised = raised.is_some(), "not mined in time: sent again");
@@ -280,7 +288,15 @@ impl Sender {
             Err(error) => return Err(error),
         };
         let base = WeiPerGas(head.base_fee.unwrap_or_default().into());
-        Ok(fees::first(base, WeiPerGas(tip.to()), self.network.spec.max_fee))
+        Ok(fees::first(base, WeiPerGas(tip.to()), caps(&self.network)))
+    }
+
+    fn set_fee_obstacle(&self, why: Option<String>) {
+        self.network.observed.send_if_modified(|observed| {
+            let changed = observed.fee_obstacle != why;
+            observed.fee_obstacle = why;
+            changed
+        });
     }
 
     /// The nonce to send with next; none while something foreign is waited for.
@@ -306,6 +322,7 @@ impl Sender {
     async fn send_queued(&mut self, head: Head) -> Result<(), NetworkError> {
         let queued = super::lock(&self.network.ledger).queued();
         if queued.is_empty() {
+            self.set_fee_obstacle(None);
             self.foreign = None;
             if self.in_flight.is_empty() {
                 self.network.set_signer_trouble(None);
@@ -320,12 +337,14 @@ impl Sender {
         };
         let fees = match (self.fees(head).await?, self.outbid) {
             (Ok(fees), None) => fees,
-            (Ok(fees), Some(outbid)) => fees::bump(outbid, fees, self.network.spec.max_fee).unwrap_or(fees),
+            (Ok(fees), Some(refused)) => fees::outbid(refused, fees, caps(&self.network)).unwrap_or(refused),
             (Err(above), _) => {
                 self.wait(&above.to_string());
+                self.set_fee_obstacle(Some(above.to_string()));
                 return Ok(());
             }
         };
+        self.set_fee_obstacle(None);
         for batch in batches(queued, self.network.spec.max_batch) {
             if self.in_flight.len() >= IN_FLIGHT || self.network.cancel.is_cancelled() {
                 break;
@@ -351,18 +370,27 @@ impl Sender {
                 tracing::info!(call = batch.name(), acts = batch.acts().len(), %tx, nonce, "sent");
                 self.foreign = None;
                 self.outbid = None;
+                self.unknown = 0;
                 for act in batch.acts() {
                     self.network.set_act(act, ledger::sent(tx));
                 }
                 let sent = head.block.number;
                 self.in_flight.push_back(Flight { nonce, batch, call, gas, fees, txs: vec![tx], sent, lost: None });
+                self.network.sent.notify_one();
                 Ok(true)
             }
             Handed::Back { answer, message } => {
                 tracing::warn!(call = batch.name(), nonce, message, "not sent");
                 self.held = Some(message.clone());
-                if answer == Answer::Underpriced {
-                    self.outbid = Some(fees);
+                match answer {
+                    Answer::Underpriced => self.outbid = Some(fees),
+                    // Each client has words of its own for fees that are too low. Raising them does no harm: they are
+                    // capped, and what is paid is what the chain asks.
+                    Answer::Other if self.unknown < UNKNOWN => {
+                        self.unknown += 1;
+                        self.outbid = Some(fees);
+                    }
+                    _ => {}
                 }
                 let why = match answer {
                     Answer::Poor => too_poor(self.network.wallet.address(), self.network.observed.borrow().balance),
@@ -381,4 +409,8 @@ impl Sender {
             }
         }
     }
+}
+
+const fn caps(network: &Inner) -> Caps {
+    Caps { most: network.spec.max_fee, tip: network.spec.max_tip }
 }

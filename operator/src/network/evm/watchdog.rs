@@ -1,14 +1,28 @@
-//! Tells a chain that moves from one that stands still. Pure.
+//! Tells a chain that moves from one that stands still, and says when to look again. Pure.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use crate::network::{Head, StallLimit};
 
 /// Assumed until a block time was seen: Ethereum's own.
 const BLOCK_TIME: Duration = Duration::from_secs(12);
-/// Bounds of the pause between two looks at the head.
+/// Between two looks while a transaction is awaited on a chain whose blocks come when they will.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks where nothing is awaited, at least.
+const IDLE: Duration = Duration::from_millis(1500);
+/// Longest pause whatever the block time is.
+const LONGEST: Duration = Duration::from_secs(15);
+/// The next look comes by this part of a block time earlier, so that the looks come to lie just behind the blocks.
+const EARLIER: u32 = 128;
+/// After so many blocks on end that were there when looked for: blocks come a little unevenly.
+const STEADY: u32 = 3;
+/// Block times that are remembered; so many of them say how regular blocks come.
+const REMEMBERED: usize = 9;
+const ENOUGH: usize = 4;
 
 /// What a look at the head says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,26 +40,55 @@ pub(super) enum Verdict {
 pub(super) struct Watchdog {
     limit: StallLimit,
     newest: Option<Head>,
+    /// The last one seen, where it lies behind the newest.
+    lower: Option<Head>,
     block_time: Option<Duration>,
+    times: VecDeque<Duration>,
+    /// When the look began that showed the newest.
+    asked: Option<Instant>,
+    /// Looks since then that showed nothing new.
+    misses: u32,
+    /// Blocks on end that the first look found.
+    hits: u32,
 }
 
 impl Watchdog {
     pub(super) const fn new(limit: StallLimit) -> Self {
-        Self { limit, newest: None, block_time: None }
+        let times = VecDeque::new();
+        Self { limit, newest: None, lower: None, block_time: None, times, asked: None, misses: 0, hits: 0 }
     }
 
-    /// Looks at a head that was just read.
-    pub(super) fn see(&mut self, head: Head, now: Instant) -> Verdict {
+    /// Looks at a head that was just read; `asked` is when the look began.
+    pub(super) fn see(&mut self, head: Head, asked: Instant, now: Instant) -> Verdict {
         if let Some(newest) = self.newest {
             let same_height = head.block.number == newest.block.number;
             if head.block.number < newest.block.number || (same_height && head.block.hash == newest.block.hash) {
+                self.misses = self.misses.saturating_add(1);
                 let since = now.duration_since(newest.seen);
-                return if since >= self.patience() { Verdict::Stalled } else { Verdict::Same };
+                if since < self.patience() {
+                    return Verdict::Same;
+                }
+                // Whatever showed the newest is not heard of any more, and this one's head moves: it is the chain's.
+                let moves = self.lower.is_some_and(|lower| lower.block.number < head.block.number);
+                self.lower = (!same_height).then_some(head);
+                if !moves || same_height {
+                    return Verdict::Stalled;
+                }
+            } else {
+                self.learn(newest, head);
             }
-            self.learn(newest, head);
         }
-        self.newest = Some(head);
+        (self.newest, self.lower) = (Some(head), None);
+        self.hits = if self.misses == 0 { self.hits.saturating_add(1) } else { 0 };
+        (self.asked, self.misses) = (Some(asked), 0);
         Verdict::Moved
+    }
+
+    /// Learns from blocks before the first head: in rising order.
+    pub(super) fn learn_past(&mut self, heads: &[Head]) {
+        for (from, to) in heads.iter().zip(heads.iter().skip(1)) {
+            self.learn(*from, *to);
+        }
     }
 
     /// How long a head may stay the same.
@@ -53,9 +96,34 @@ impl Watchdog {
         self.block_time().saturating_mul(self.limit.blocks).max(self.limit.at_least)
     }
 
-    /// Pause before the next look: a fraction of the block time.
-    pub(super) fn pause(&self) -> Duration {
-        (self.block_time() / 8).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+    /// Pause before the next look. Where blocks come as a clock strikes it ends when the next one is due, and where it is
+    /// not there yet it is looked for again soon, and then ever later. Otherwise it depends on whether one is `awaited`.
+    pub(super) fn pause(&self, awaited: bool, now: Instant) -> Duration {
+        if self.newest.is_none() {
+            return LONGEST_PAUSE;
+        }
+        let Some(time) = self.regular().filter(|time| *time >= LONGEST_PAUSE) else {
+            return if awaited { (self.block_time() / 8).clamp(SHORTEST_PAUSE, LONGEST_PAUSE) } else { IDLE };
+        };
+        let Some(misses) = self.misses.checked_sub(1) else {
+            let earlier = if self.hits >= STEADY { time / EARLIER } else { Duration::ZERO };
+            let due = self.asked.map_or(now, |asked| asked + time.saturating_sub(earlier).min(LONGEST));
+            return due.saturating_duration_since(now).max(SHORTEST_PAUSE);
+        };
+        let soon = (time / 16).max(SHORTEST_PAUSE);
+        soon.saturating_mul(1 << (misses / 2).min(8)).min(time).min(if awaited { LONGEST_PAUSE } else { LONGEST })
+    }
+
+    /// The usual time between blocks, where most come as regular as that.
+    pub(super) fn regular(&self) -> Option<Duration> {
+        if self.times.len() < ENOUGH {
+            return None;
+        }
+        let mut times: Vec<_> = self.times.iter().copied().collect();
+        times.sort_unstable();
+        let usual = *times.get(times.len() / 2)?;
+        let near = times.iter().filter(|time| **time * 2 >= usual && **time <= usual * 3 / 2).count();
+        (!usual.is_zero() && near * 4 >= times.len() * 3).then_some(usual)
     }
 
     fn block_time(&self) -> Duration {
@@ -63,9 +131,13 @@ impl Watchdog {
     }
 
     fn learn(&mut self, from: Head, to: Head) {
-        let blocks = u32::try_from(to.block.number - from.block.number).unwrap_or(u32::MAX);
+        let blocks = u32::try_from(to.block.number.saturating_sub(from.block.number)).unwrap_or(u32::MAX);
         let Ok(elapsed) = Duration::try_from(to.time.duration_since(from.time)) else { return };
         let Some(sample) = elapsed.checked_div(blocks) else { return };
+        if self.times.len() == REMEMBERED {
+            self.times.pop_front();
+        }
+        self.times.push_back(sample);
         // A quarter of the newest: steady enough, and right again within a few blocks of a change.
         self.block_time = Some(self.block_time.map_or(sample, |known| (known * 3 + sample) / 4));
     }
@@ -91,38 +163,100 @@ mod tests {
         }
     }
 
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
     #[test]
     fn a_head_that_stays_is_stalled_after_ten_block_times() {
         let (mut dog, t) = (Watchdog::new(LIMIT), Instant::now());
+        let mut see = |head: Head| dog.see(head, head.seen, head.seen);
         let s = Duration::from_secs;
-        assert_eq!(dog.see(head(1, 1, 100, t), t), Verdict::Moved);
-        assert_eq!(dog.see(head(2, 2, 102, t), t), Verdict::Moved);
-        assert_eq!(dog.see(head(2, 2, 102, t + s(19)), t + s(19)), Verdict::Same);
-        assert_eq!(dog.see(head(2, 2, 102, t + s(20)), t + s(20)), Verdict::Stalled);
-        assert_eq!(dog.see(head(3, 3, 130, t + s(21)), t + s(21)), Verdict::Moved);
+        assert_eq!(see(head(1, 1, 100, t)), Verdict::Moved);
+        assert_eq!(see(head(2, 2, 102, t)), Verdict::Moved);
+        assert_eq!(see(head(2, 2, 102, t + s(19))), Verdict::Same);
+        assert_eq!(see(head(2, 2, 102, t + s(20))), Verdict::Stalled);
+        assert_eq!(see(head(3, 3, 130, t + s(21))), Verdict::Moved);
     }
 
     #[test]
     fn an_older_head_does_not_count_as_moving_and_another_tip_does() {
         let (mut dog, t) = (Watchdog::new(LIMIT), Instant::now());
-        dog.see(head(5, 5, 100, t), t);
-        assert_eq!(dog.see(head(4, 4, 98, t), t), Verdict::Same);
-        assert_eq!(dog.see(head(5, 6, 100, t), t), Verdict::Moved);
+        dog.see(head(5, 5, 100, t), t, t);
+        assert_eq!(dog.see(head(4, 4, 98, t), t, t), Verdict::Same);
+        assert_eq!(dog.see(head(5, 6, 100, t), t, t), Verdict::Moved);
     }
 
     #[test]
-    fn a_chain_faster_than_the_shortest_limit_keeps_that_limit() {
+    fn a_head_that_nobody_shows_again_is_left_for_one_that_moves() {
+        let (mut dog, t) = (Watchdog::new(LIMIT), Instant::now());
+        dog.see(head(4, 4, 100, t), t, t);
+        dog.see(head(1_000_000, 5, 102, t), t, t);
+        let patience = dog.patience();
+        let mut at = |number: u64, after: Duration| {
+            let head = head(number, 9, 104, t + after);
+            dog.see(head, head.seen, head.seen)
+        };
+        assert_eq!(at(6, patience.saturating_sub(ms(1))), Verdict::Same);
+        assert_eq!(at(7, patience), Verdict::Stalled, "it may be one that lags");
+        assert_eq!(at(7, patience + ms(1)), Verdict::Stalled, "it stands still");
+        assert_eq!(at(8, patience + ms(2)), Verdict::Moved);
+        assert_eq!(at(9, patience + ms(3)), Verdict::Moved);
+    }
+
+    #[test]
+    fn a_chain_faster_than_the_shortest_limit_keeps_that_limit_and_is_not_asked_all_the_time() {
         let (mut dog, t) = (Watchdog::new(LIMIT), Instant::now());
         for number in 0..20_u8 {
-            dog.see(head(number.into(), number, 100, t), t);
+            dog.see(head(number.into(), number, 100, t), t, t);
         }
         assert_eq!(dog.patience(), LIMIT.at_least);
-        assert_eq!(dog.pause(), SHORTEST_PAUSE);
+        assert_eq!((dog.pause(true, t), dog.pause(false, t)), (SHORTEST_PAUSE, IDLE));
     }
 
     #[test]
-    fn a_slow_chain_is_looked_at_once_a_second() {
-        assert_eq!(Watchdog::new(LIMIT).pause(), LONGEST_PAUSE);
-        assert_eq!(Watchdog::new(LIMIT).patience(), Duration::from_mins(2));
+    fn a_chain_that_strikes_like_a_clock_is_looked_at_about_once_a_block() {
+        let (mut dog, t) = (Watchdog::new(LIMIT), Instant::now());
+        let (mut now, mut looks, mut late) = (t + ms(700), 0, Duration::ZERO);
+        // A block each 2 s, 500 of them; a look takes 5 ms.
+        let mut seen = 0;
+        while now < t + Duration::from_secs(1000) {
+            let number = u64::try_from((now - t).as_millis() / 2000).unwrap();
+            let second = i64::try_from(number * 2).unwrap();
+            let asked = now;
+            now += ms(5);
+            dog.see(head(number, 1, second, now), asked, now);
+            if number > seen {
+                (seen, late) = (number, late + (asked - t).saturating_sub(ms(number * 2000)));
+            }
+            looks += 1;
+            now += dog.pause(false, now);
+        }
+        assert!(looks < 620, "{looks} looks for 500 blocks");
+        assert!(late / 500 < ms(200), "seen {late:?} late in all");
+        assert_eq!(dog.regular(), Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn blocks_that_come_when_somebody_sends_are_not_regular() {
+        for (seconds, regular) in [
+            (&[0, 2, 4, 6, 8, 10][..], Some(2)),
+            (&[0, 12, 24, 48, 60, 72], Some(12)),
+            (&[0, 2, 4], None),
+            (&[0, 0, 0, 1, 90, 91, 400], None),
+            (&[0, 0, 0, 0, 0, 0], None),
+        ] {
+            let (mut dog, t) = (Watchdog::new(LIMIT), Instant::now());
+            let heads: Vec<_> = (1..).zip(seconds).map(|(number, second)| head(number, 1, *second, t)).collect();
+            dog.learn_past(&heads);
+            assert_eq!(dog.regular(), regular.map(Duration::from_secs), "{seconds:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_known_of_a_chain_at_first() {
+        let dog = Watchdog::new(LIMIT);
+        assert_eq!(dog.pause(false, Instant::now()), LONGEST_PAUSE);
+        assert_eq!(dog.patience(), Duration::from_mins(2));
     }
 }

@@ -1,0 +1,184 @@
+//! Whether an endpoint serves this chain, now, and knows the market.
+
+use std::{
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
+
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::{Bytes, U64},
+    rpc::types::Block,
+};
+use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    budget::Class,
+    connect::Inner,
+    endpoint::{Endpoint, Failure, Shown, Trouble},
+};
+use crate::network::Disconnected;
+
+/// An endpoint whose newest block is so much older than what others show tells of a past that is over.
+const MOST_BEHIND: u64 = 30;
+/// A block that lies so far in the future is not believed where another endpoint shows one that doesn't.
+pub(super) const MOST_AHEAD: u64 = 60;
+/// What an endpoint has shown counts for so long against others.
+const REMEMBERED: Duration = Duration::from_mins(1);
+/// How long an endpoint that limits our requests may take to be checked.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Inner {
+    /// Checks an endpoint, unless that is being done or was done in vain a moment ago.
+    pub(super) async fn check(&self, endpoint: &Endpoint) -> bool {
+        let Ok(mut checks) = endpoint.checking.try_lock() else {
+            drop(endpoint.checking.lock().await);
+            return endpoint.trouble().is_none();
+        };
+        if endpoint.trouble().is_some() && !checks.is_due(Instant::now()) {
+            return false;
+        }
+        let trouble = self.examine(endpoint).await.err();
+        // It is looked at again and again: what stays the same is said once.
+        if let Some(trouble) = trouble.as_ref().filter(|trouble| endpoint.trouble().as_ref() != Some(trouble)) {
+            tracing::warn!(
+                endpoint = endpoint.label,
+                reason = trouble.reason.reason(),
+                trouble.message,
+                "endpoint can't be used"
+            );
+        }
+        checks.done(trouble.is_none(), Instant::now());
+        endpoint.set_trouble(trouble.clone());
+        trouble.is_none()
+    }
+
+    async fn examine(&self, endpoint: &Endpoint) -> Result<(), Trouble> {
+        let id: U64 = ask(endpoint, "eth_chainId", &()).await?;
+        let id = id.to::<u64>();
+        *self.answered_chain_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+        if id != self.chain_id {
+            return Err(Trouble {
+                reason: Disconnected::WrongChain,
+                message: format!("serves chain {id}, and spec.evm.chainId is {}", self.chain_id),
+            });
+        }
+        self.examine_genesis(endpoint).await?;
+        self.examine_head(endpoint).await?;
+        let code: Bytes = ask(endpoint, "eth_getCode", &(self.market, "latest")).await?;
+        if code.is_empty() {
+            return Err(Trouble {
+                reason: Disconnected::NoMarket,
+                message: format!("there is no contract at {} (spec.evm.market)", self.market),
+            });
+        }
+        Ok(())
+    }
+
+    async fn examine_head(&self, endpoint: &Endpoint) -> Result<(), Trouble> {
+        let block: Option<Block> = ask(endpoint, "eth_getBlockByNumber", &(BlockNumberOrTag::Latest, false)).await?;
+        let Some(header) = block.map(|block| block.header) else { return Ok(()) };
+        let (now, shows) = (Instant::now(), (header.number, header.timestamp));
+        let others = self.endpoints.iter().filter(|other| !std::ptr::eq(*other, endpoint));
+        let others: Vec<Shown> = others.filter_map(Endpoint::shown).collect();
+        let own = endpoint.shown();
+        if let Some(message) = off(shows, &others, own, wall_clock(), now) {
+            return Err(Trouble { reason: Disconnected::HeadStalled, message });
+        }
+        endpoint.has_shown(header.number, header.timestamp);
+        Ok(())
+    }
+
+    /// Chains can share an id (a fork, a test net of the same software): block 0 tells them apart.
+    async fn examine_genesis(&self, endpoint: &Endpoint) -> Result<(), Trouble> {
+        let block: Option<Block> = ask(endpoint, "eth_getBlockByNumber", &(BlockNumberOrTag::Earliest, false)).await?;
+        // A node may have pruned it; then there is nothing to compare.
+        let Some(genesis) = block.filter(|block| block.header.number == 0).map(|block| block.header.hash) else {
+            return Ok(());
+        };
+        let expected = *self.genesis.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(genesis);
+        if genesis == expected {
+            return Ok(());
+        }
+        Err(Trouble {
+            reason: Disconnected::WrongChain,
+            message: format!(
+                "its block 0 is {genesis}, and not {expected} (spec.evm.genesisHash, or the first endpoint that answered)"
+            ),
+        })
+    }
+}
+
+/// Unix second of this machine's clock.
+pub(super) fn wall_clock() -> u64 {
+    Timestamp::now().as_second().try_into().unwrap_or(0)
+}
+
+/// What is wrong with the time of an endpoint's newest block, given what others have shown lately. One endpoint's word
+/// alone condemns no other: a time that lies in the future is no measure, and what was shown is forgotten.
+fn off(
+    (number, time): (u64, u64),
+    others: &[Shown],
+    own: Option<Shown>,
+    wall_clock: u64,
+    now: Instant,
+) -> Option<String> {
+    let lately = |shown: &&Shown| now.saturating_duration_since(shown.at) <= REMEMBERED;
+    let future = wall_clock.saturating_add(MOST_AHEAD);
+    let sane = |shown: &&Shown| shown.time <= future;
+    if time > future && others.iter().any(|shown| lately(&shown) && sane(&shown)) {
+        let ahead = time - wall_clock;
+        return Some(format!("its newest block {number} lies {ahead} s in the future, and another endpoint's doesn't"));
+    }
+    let newest = others.iter().chain(&own).filter(lately).filter(sane).map(|shown| shown.time).max()?;
+    let behind = newest.saturating_sub(time);
+    (behind > MOST_BEHIND).then(|| format!("its newest block {number} is {behind} s older than the chain's"))
+}
+
+/// One that limits our requests is asked again: it is slow, and not away.
+async fn ask<P, R>(endpoint: &Endpoint, method: &'static str, params: &P) -> Result<R, Trouble>
+where
+    P: Serialize + Sync,
+    R: DeserializeOwned,
+{
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match endpoint.ask(Class::First, end, method, params).await {
+            Ok(answer) => return Ok(answer),
+            Err(Failure::Answer(error)) => return Err(Trouble::unreachable(error.to_string())),
+            Err(Failure::Trouble(trouble)) => return Err(trouble),
+            Err(Failure::Limited(_)) if Instant::now() < end => {}
+            Err(Failure::Limited(words) | Failure::Late(words)) => return Err(Trouble::unreachable(words)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_judged_by_what_several_show_and_never_by_one_that_lies_in_the_future() {
+        let start = Instant::now();
+        let now = start + Duration::from_hours(1);
+        let shown = |time: u64, ago: u64| Shown { number: 1, time, at: start + Duration::from_secs(3600 - ago) };
+        for (time, others, own, fault, why) in [
+            (1000, vec![], None, None, "nothing to compare"),
+            (1000, vec![shown(1030, 5)], None, None, "a little behind"),
+            (1000, vec![shown(1031, 5)], None, Some("31 s older"), "far behind"),
+            (1000, vec![shown(1040, 70)], None, None, "shown long ago"),
+            (1000, vec![shown(1100, 5)], None, None, "the other one lies in the future"),
+            (1000, vec![], Some(shown(1040, 5)), Some("40 s older"), "it has shown more itself"),
+            (1101, vec![shown(1038, 5)], None, Some("63 s in the future"), "it lies in the future alone"),
+            (1101, vec![shown(1101, 5)], None, None, "all do: it is this clock that is off"),
+            (1101, vec![], None, None, "nobody else is there to say"),
+        ] {
+            let found = off((7, time), &others, own, 1038, now);
+            match fault {
+                None => assert_eq!(found, None, "{why}"),
+                Some(words) => assert!(found.clone().is_some_and(|found| found.contains(words)), "{why}: {found:?}"),
+            }
+        }
+    }
+}

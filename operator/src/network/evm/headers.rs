@@ -1,0 +1,128 @@
+//! The newest blocks' headers, as they were seen when each was the head: who needs one of them asks for nothing. Pure.
+
+use std::collections::BTreeMap;
+
+use alloy::primitives::{Address, B256, Bloom, BloomInput};
+
+use crate::network::Head;
+
+/// Headers that are kept.
+const KEPT: usize = 64;
+/// A bloom of which more bits are set than this says yes to nearly everything.
+const FULL: u32 = 1024;
+
+/// A block's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) head: Head,
+    pub(super) parent: B256,
+    pub(super) bloom: Bloom,
+}
+
+/// Whether a block holds a log that concerns us, as far as its header tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hint {
+    No,
+    Perhaps,
+    /// The header is not there, or its bloom is full.
+    Unknown,
+}
+
+impl Header {
+    /// Whether a log of the market with one of these topics may lie in the block.
+    pub(super) fn hint(&self, market: Address, topics: &[B256]) -> Hint {
+        if self.bloom.iter().map(|byte| byte.count_ones()).sum::<u32>() > FULL {
+            return Hint::Unknown;
+        }
+        let holds = |raw: &[u8]| self.bloom.contains_input(BloomInput::Raw(raw));
+        let ours = holds(market.as_slice()) && topics.iter().any(|topic| holds(topic.as_slice()));
+        if ours { Hint::Perhaps } else { Hint::No }
+    }
+
+    /// Whether the bloom tells of the market's logs.
+    pub(super) fn tells_of(&self, market: Address) -> bool {
+        self.bloom.contains_input(BloomInput::Raw(market.as_slice()))
+    }
+}
+
+/// By number.
+#[derive(Debug, Default)]
+pub(super) struct Headers(BTreeMap<u64, Header>);
+
+impl Headers {
+    /// A header that was just seen to be the newest: what was known of later blocks is not the chain's any more.
+    pub(super) fn put(&mut self, header: &Header) {
+        let number = header.head.block.number;
+        self.0.split_off(&number);
+        self.0.insert(number, *header);
+        while self.0.len() > KEPT {
+            self.0.pop_first();
+        }
+    }
+
+    /// The header of a block on which the newest one rests, link by link.
+    pub(super) fn standing(&self, number: u64) -> Option<&Header> {
+        let mut at = self.0.last_key_value()?.1;
+        while at.head.block.number > number {
+            let before = self.0.get(&(at.head.block.number - 1))?;
+            if before.head.block.hash != at.parent {
+                return None;
+            }
+            at = before;
+        }
+        (at.head.block.number == number).then_some(at)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::Instant;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::network::Block;
+
+    pub(crate) fn header(number: u64, hash: u8, parent: u8) -> Header {
+        let block = Block { number, hash: B256::repeat_byte(hash) };
+        let head = Head { block, time: Timestamp::UNIX_EPOCH, seen: Instant::now(), base_fee: None, gas_limit: 1 };
+        Header { head, parent: B256::repeat_byte(parent), bloom: Bloom::ZERO }
+    }
+
+    #[test]
+    fn a_header_stands_where_the_newest_rests_on_it_without_a_gap() {
+        let mut headers = Headers::default();
+        for (number, hash, parent) in [(5, 5, 4), (6, 6, 5), (7, 7, 6)] {
+            headers.put(&header(number, hash, parent));
+        }
+        let stands = |headers: &Headers, number| headers.standing(number).is_some();
+        assert!(stands(&headers, 5) && stands(&headers, 7) && !stands(&headers, 4) && !stands(&headers, 8));
+        headers.put(&header(9, 9, 8));
+        assert!(stands(&headers, 9) && !stands(&headers, 7), "8 was not seen");
+        headers.put(&header(7, 77, 66));
+        assert!(stands(&headers, 7) && !stands(&headers, 6) && !stands(&headers, 9), "a reorganisation");
+    }
+
+    #[test]
+    fn only_the_newest_headers_are_kept() {
+        let mut headers = Headers::default();
+        (0..200_u8).for_each(|number| headers.put(&header(number.into(), number, number.wrapping_sub(1))));
+        assert_eq!(headers.0.len(), KEPT);
+        assert!(headers.standing(199).is_some() && headers.standing(200 - KEPT as u64).is_some());
+    }
+
+    #[test]
+    fn a_bloom_tells_what_a_block_does_not_hold_and_a_full_one_tells_nothing() {
+        let (market, topic) = (Address::repeat_byte(1), B256::repeat_byte(2));
+        let mut header = header(1, 1, 0);
+        assert_eq!(header.hint(market, &[topic]), Hint::No);
+        header.bloom.accrue_raw_log(market, &[B256::repeat_byte(3)]);
+        assert!(header.tells_of(market));
+        assert_eq!(header.hint(market, &[topic]), Hint::No, "a log of somebody else");
+        header.bloom.accrue_raw_log(market, &[B256::ZERO, topic]);
+        assert_eq!(header.hint(market, &[topic]), Hint::Perhaps);
+        assert_eq!(header.hint(Address::repeat_byte(9), &[topic]), Hint::No);
+        header.bloom = Bloom::repeat_byte(0xff);
+        assert_eq!(header.hint(market, &[topic]), Hint::Unknown);
+    }
+}

@@ -1,0 +1,198 @@
+//! JSON-RPC over HTTP: one request, one answer of bounded size, and what the endpoint says of our rate.
+
+use std::{
+    error::Error as _,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use alloy::rpc::json_rpc::{ErrorPayload, Response, ResponsePayload};
+use reqwest::{StatusCode, Url, header};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+/// Longest answer that is read. A block full of orders for one provider has a tenth of it.
+const LARGEST: usize = 16 << 20;
+/// Longest beginning of a refusal that is looked at and shown.
+const LONGEST_WORDS: usize = 300;
+/// What is said of an answer that is too long: the same word that providers use, so that a range is halved.
+const TOO_LARGE: &str = "the answer is longer than 16 MiB";
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The endpoint has enough of us for now.
+    Limited { after: Option<Duration>, words: String },
+    /// The endpoint refuses this request.
+    Refused(ErrorPayload),
+    /// Nothing, where something was asked for.
+    Null,
+    /// The endpoint is not what it should be.
+    Broken(String),
+}
+
+/// Sends requests to one URL.
+#[derive(Debug)]
+pub(super) struct Wire {
+    http: reqwest::Client,
+    url: Url,
+    ids: AtomicU64,
+}
+
+impl Wire {
+    pub(super) const fn new(url: Url, http: reqwest::Client) -> Self {
+        Self { http, url, ids: AtomicU64::new(0) }
+    }
+
+    pub(super) async fn request<P, R>(&self, method: &'static str, params: &P) -> Result<R, Fault>
+    where
+        P: Serialize + Sync,
+        R: DeserializeOwned,
+    {
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        let sent = self.http.post(self.url.clone()).json(&body).send().await.map_err(broken)?;
+        let status = sent.status();
+        let after = retry_after(sent.headers());
+        let body = self::body(sent).await?;
+        if !status.is_success() {
+            return Err(refusal(status, after, body.as_deref().unwrap_or_default()));
+        }
+        let Some(body) = body else {
+            let message = TOO_LARGE.into();
+            return Err(Fault::Refused(ErrorPayload { code: -32005, message, data: None }));
+        };
+        read(method, &body)
+    }
+}
+
+fn read<R: DeserializeOwned>(method: &str, body: &[u8]) -> Result<R, Fault> {
+    let unread = |error: serde_json::Error| Fault::Broken(format!("the answer is not what was asked for: {error}"));
+    let response: Response = serde_json::from_slice(body).map_err(unread)?;
+    match response.payload {
+        ResponsePayload::Success(result) if result.get() == "null" => {
+            serde_json::from_str(result.get()).map_err(|_| Fault::Null)
+        }
+        ResponsePayload::Success(result) => serde_json::from_str(result.get()).map_err(unread),
+        ResponsePayload::Failure(error) if says_limit(method, error.code, &error.message) => {
+            Err(Fault::Limited { after: None, words: cut(&error.message) })
+        }
+        ResponsePayload::Failure(error) => Err(Fault::Refused(error)),
+    }
+}
+
+/// The body; none where it is too long.
+async fn body(mut response: reqwest::Response) -> Result<Option<Vec<u8>>, Fault> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        if body.len() + chunk.len() > LARGEST {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
+/// An answer that is no success. The status alone doesn't tell a limit from a ban: some providers limit with 403, and a
+/// node that is overloaded says when to come back with its 503.
+fn refusal(status: StatusCode, after: Option<Duration>, body: &[u8]) -> Fault {
+    let text = cut(&String::from_utf8_lossy(body));
+    let words = format!("HTTP error {status} with body: {text}");
+    let limited = match status {
+        StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::SERVICE_UNAVAILABLE => after.is_some(),
+        StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED => is_about_rate(&text),
+        _ => false,
+    };
+    if limited { Fault::Limited { after, words } } else { Fault::Broken(words) }
+}
+
+/// Whether an error says that requests come too fast. Providers use the code of a rate limit for logs that are too many,
+/// too: there only the words count, and otherwise the range is halved.
+fn says_limit(method: &str, code: i64, message: &str) -> bool {
+    let code_of_limits = matches!(code, 429 | -32005 | -32029 | -32055 | 1008);
+    method != "eth_getLogs" && code_of_limits || is_about_rate(message)
+}
+
+fn is_about_rate(text: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "rate limit",
+        "ratelimit",
+        "rate-limit",
+        "rate exceeded",
+        "too many requests",
+        "request limit",
+        "requests per second",
+        "compute units per second",
+        "credits limited",
+        "quota",
+        "throughput",
+        "concurrent requests",
+    ];
+    let text = text.to_lowercase();
+    WORDS.iter().any(|word| text.contains(word))
+}
+
+/// `Retry-After` in seconds. A date would be read with a clock that may be off: it counts as not said.
+fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
+    headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// The innermost cause, without the URL: its path or query can be a key.
+fn broken(error: reqwest::Error) -> Fault {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = error.to_string();
+        cause = error.source();
+    }
+    Fault::Broken(cut(&words))
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(LONGEST_WORDS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_told_from_a_ban_a_dead_node_and_a_range_that_is_too_wide() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (status, after, body, limited) in [
+            (429, seconds(7), "", true),
+            (429, None, "slow down", true),
+            (503, seconds(2), "", true),
+            (503, None, "away", false),
+            (403, None, "rate limit exceeded for this key", true),
+            (403, None, "invalid key", false),
+            (502, None, "rate limit", false),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let fault = refusal(status, after, body.as_bytes());
+            assert_eq!(matches!(fault, Fault::Limited { .. }), limited, "{status} {body}");
+        }
+        for (method, code, message, limited) in [
+            ("eth_call", -32005, "limit exceeded", true),
+            ("eth_getLogs", -32005, "query exceeds max block range 5", false),
+            ("eth_getLogs", -32005, "daily request count exceeded, request rate limited", true),
+            ("eth_getLogs", 429, "Your app has exceeded its compute units per second capacity", true),
+            ("eth_call", 3, "execution reverted", false),
+            ("eth_sendRawTransaction", -32000, "nonce too low", false),
+        ] {
+            assert_eq!(says_limit(method, code, message), limited, "{method} {code} {message}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_an_answer_only_where_nothing_may_be_answered() {
+        let body = br#"{"jsonrpc":"2.0","id":1,"result":null}"#;
+        assert!(matches!(read::<Option<u64>>("m", body), Ok(None)));
+        assert!(matches!(read::<u64>("m", body), Err(Fault::Null)));
+        let refused = br#"{"jsonrpc":"2.0","id":1,"error":{"code":3,"message":"execution reverted","data":"0x01"}}"#;
+        assert!(matches!(read::<u64>("m", refused), Err(Fault::Refused(error)) if error.as_revert_data().is_some()));
+        assert!(matches!(read::<u64>("m", b"<html>"), Err(Fault::Broken(_))));
+    }
+}
