@@ -16,6 +16,8 @@ use crate::wait;
 use crate::world::{SYSTEM, is_not_found};
 
 const SELECTOR: &str = "app.kubernetes.io/name=hawser";
+/// Set by the replica that holds the lease, on its own pod.
+const LEADER: &str = "hawser.dev/leader=true";
 
 /// Kills the operator's process with SIGKILL and removes its pod, so that the next one starts without kubelet's
 /// back-off. On a cluster of somebody else the process is out of reach, and the pod is deleted without grace instead.
@@ -119,19 +121,20 @@ pub async fn start(client: &Client) -> Result<()> {
     leads(client).await
 }
 
-/// Waits until the operator is available.
+/// Waits until a replica leads: those that stand by are Ready, too.
 ///
 /// # Errors
 /// When it does not become ready.
 pub async fn leads(client: &Client) -> Result<()> {
-    wait::until("an operator is ready", Duration::from_secs(90), async || {
-        let all = pods(client).list(&ListParams::default().labels(SELECTOR)).await?.items;
+    wait::until("an operator leads", Duration::from_secs(90), async || {
+        let leaders = format!("{SELECTOR},{LEADER}");
+        let all = pods(client).list(&ListParams::default().labels(&leaders)).await?.items;
         let ready = all.iter().any(|pod| {
             let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
             pod.metadata.deletion_timestamp.is_none()
                 && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
         });
-        Ok(if ready { Ok(()) } else { Err(format!("{} pods, none ready", all.len())) })
+        Ok(if ready { Ok(()) } else { Err(format!("{} pods have the leader's label, none is ready", all.len())) })
     })
     .await
 }
