@@ -1,7 +1,5 @@
 //! The operator as a fault test sees it: something to kill.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -28,7 +26,7 @@ pub async fn kill(client: &Client) -> Result<()> {
     let names = names(client).await?;
     ensure!(!names.is_empty(), "there is no operator to kill");
     // One that follows a killed one may not have begun yet.
-    wait::until("the operator's process is killed", Duration::from_mins(1), async || {
+    wait::until("the operator's process is killed", wait::SOON, async || {
         let killed = kill_processes()?;
         Ok(if killed > 0 || !is_local() { Ok(()) } else { Err(format!("no process of {names:?} on this machine")) })
     })
@@ -44,7 +42,7 @@ async fn remove(client: &Client, names: &[String]) -> Result<()> {
             _ => {}
         }
     }
-    wait::until("the killed operator is gone", Duration::from_secs(30), async || {
+    wait::until("the killed operator is gone", wait::SOON, async || {
         let mut left = self::names(client).await?;
         left.retain(|name| names.contains(name));
         Ok(if left.is_empty() { Ok(()) } else { Err(left.join(", ")) })
@@ -105,7 +103,7 @@ pub async fn stop(client: &Client) -> Result<()> {
     let names = names(client).await?;
     kill_processes()?;
     remove(client, &names).await?;
-    wait::until("no operator is left", Duration::from_mins(1), async || {
+    wait::until("no operator is left", wait::SOON, async || {
         let left = self::names(client).await?;
         Ok(if left.is_empty() { Ok(()) } else { Err(left.join(", ")) })
     })
@@ -126,7 +124,7 @@ pub async fn start(client: &Client) -> Result<()> {
 /// # Errors
 /// When it does not become ready.
 pub async fn leads(client: &Client) -> Result<()> {
-    wait::until("an operator leads", Duration::from_secs(90), async || {
+    wait::until("an operator leads", wait::SOON, async || {
         let leaders = format!("{SELECTOR},{LEADER}");
         let all = pods(client).list(&ListParams::default().labels(&leaders)).await?.items;
         let ready = all.iter().any(|pod| {

@@ -17,7 +17,7 @@ use tracing::warn;
 use crate::kubernetes;
 
 /// Changes that a slow controller may miss; it looks at everything again now and then anyway.
-const CHANGES: usize = 4096;
+pub(crate) const CHANGES: usize = 4096;
 
 /// Objects of one kind, kept up to date, and news of their changes.
 #[derive(Clone)]
@@ -67,6 +67,11 @@ where
     /// Waits until everything was listed once; false where the watch has ended before.
     pub(crate) async fn listed(&self) -> bool {
         self.listed.clone().wait_for(|listed| *listed).await.is_ok()
+    }
+
+    /// That something changes from now on. Who lags hears that, too.
+    pub(crate) fn news(&self) -> impl Stream<Item = ()> + Send + 'static {
+        tokio_stream::wrappers::BroadcastStream::new(self.changed.subscribe()).map(drop)
     }
 
     /// What changes from now on; a lagging listener misses some.

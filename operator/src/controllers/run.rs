@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt};
+use futures::stream::select_all;
+use futures::{FutureExt, Stream, StreamExt};
 use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::core::DeserializeGuard;
@@ -15,7 +16,7 @@ use kube::{Api, Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::cache::{Cache, prune_node, prune_pod, received};
+use super::cache::{CHANGES, Cache, prune_node, prune_pod, received};
 use super::cluster_network::ClusterNetwork;
 use super::compute_job::vacancy::Granted;
 use super::context::Memory;
@@ -43,6 +44,9 @@ pub enum StartError {
     #[error("namespace kube-system has no uid")]
     NoUid,
 }
+
+/// Least time between two looks at all offers.
+const LOOKS: Duration = Duration::from_millis(500);
 
 /// Several jobs of many are looked at side by side.
 const CONCURRENT_JOBS: u16 = 64;
@@ -166,8 +170,6 @@ async fn run_offers(
     work: &Work,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    let pods = context.pods.changes().map(|_| ());
-    let nodes = context.nodes.changes().map(|_| ());
     let known = Arc::clone(context);
     let acts = received(context.networks.acts()).filter_map(move |key| {
         let offer = match key {
@@ -176,21 +178,22 @@ async fn run_offers(
         };
         std::future::ready(offer)
     });
-    // A job belongs to its offer: what it holds, and whether it still needs the offer.
-    let jobs = context.jobs.changes().map(|_| ());
-    let around = context.around.changes();
+    // What GPUs there are and who holds them; a job belongs to its offer: what it holds, and whether it still needs it.
+    let counted = select_all([context.pods.news().boxed(), context.nodes.news().boxed(), context.jobs.news().boxed()]);
     controller
-        // A burst of pods is one look at the offer.
-        .with_config(Pace::default().debounce(Duration::from_millis(300)))
-        .reconcile_all_on(pods)
-        .reconcile_all_on(nodes)
-        .reconcile_all_on(jobs)
-        .reconcile_all_on(around)
+        .reconcile_all_on(paced(counted, LOOKS))
+        .reconcile_all_on(paced(context.around.changes(), LOOKS))
         .reconcile_on(acts)
         .graceful_shutdown_on(stop)
         .run(noted(work, "GpuOffer", gpu_offer::reconcile), gpu_offer::failed, Arc::clone(context))
         .for_each(|_| std::future::ready(()))
         .await;
+}
+
+/// At once where there was no news for a while, and once in each `gap` for as long as there is some: a burst is two looks,
+/// and no stream of news, however dense, puts a look off.
+fn paced(news: impl Stream<Item = ()> + Send + 'static, gap: Duration) -> impl Stream<Item = ()> + Send + 'static {
+    tokio_stream::StreamExt::throttle(news.ready_chunks(CHANGES), gap).map(drop)
 }
 
 async fn run_networks(
@@ -229,4 +232,32 @@ fn stop(cancel: &CancellationToken) -> impl Future<Output = ()> + Send + Sync + 
 async fn cluster_id(client: &Client) -> Result<ClusterId, StartError> {
     let system = Api::<Namespace>::all(client.clone()).get("kube-system").await?;
     system.uid().map(ClusterId).ok_or(StartError::NoUid)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn news_without_an_end_or_a_pause_puts_no_look_off() {
+        let looks: Vec<()> = paced(stream::repeat(()), Duration::from_millis(1)).take(5).collect().await;
+        assert_eq!(looks.len(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_burst_is_one_look_at_once_and_the_last_of_it_is_not_lost() {
+        let gap = Duration::from_millis(1);
+        assert_eq!(paced(stream::iter(vec![(); 100]), gap).collect::<Vec<_>>().await.len(), 1);
+        let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+        let mut looks = Box::pin(paced(tokio_stream::wrappers::UnboundedReceiverStream::new(told), gap));
+        tell.send(()).unwrap();
+        assert_eq!(looks.next().await, Some(()));
+        tell.send(()).unwrap();
+        tell.send(()).unwrap();
+        assert_eq!(looks.next().await, Some(()), "what came within the gap");
+        drop(tell);
+        assert_eq!(looks.next().await, None);
+    }
 }
