@@ -15,7 +15,7 @@ fn forbidden() -> [(String, u16); 3] {
 
 /// Ends with 9 where one of these can be reached.
 fn reaches_none() -> String {
-    let tries = forbidden().map(|(host, port)| format!("if nc -z -w 3 {host} {port}; then exit 9; fi"));
+    let tries = forbidden().map(|(host, port)| format!("if nc -w 3 {host} {port} </dev/null; then exit 9; fi"));
     tries.join("; ")
 }
 

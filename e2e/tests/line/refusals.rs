@@ -3,7 +3,7 @@ use std::time::Duration;
 use alloy::hex::FromHex as _;
 use alloy::primitives::{FixedBytes, U256};
 use anyhow::{Result, ensure};
-use hawser_crds::Phase;
+use hawser_crds::{GpuOfferSpec, Phase};
 use hawser_e2e::chain::{Account, RawOrder, mined};
 use hawser_e2e::customer::Customer;
 use hawser_e2e::drip::DripRegistry;
@@ -69,7 +69,9 @@ async fn of_two_orders_for_the_last_gpu_one_runs_and_one_gets_everything_back() 
 
 #[tokio::test]
 async fn an_image_that_does_not_exist_ends_the_job_with_the_reason_and_the_next_order_runs() -> Result<()> {
-    Scene::with_gpus("noimage", 1, async |scene| {
+    // Whether an image may still come is known sooner than its time is over.
+    let patient = |spec: &mut GpuOfferSpec| spec.pull.timeout_seconds = 180;
+    Scene::offering("noimage", 1, patient, async |scene| {
         let image = format!("{}/no/such@sha256:{}", scene.world.environment.registry, "0".repeat(64));
         let spec = json!({ "image": image, "gpus": 1 });
         ends_badly(scene, &spec, Phase::Failed, "ImageNotFound").await?;

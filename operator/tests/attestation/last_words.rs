@@ -81,7 +81,7 @@ async fn a_voucher_whose_evidence_cant_be_stored_now_can_be_claimed_already() {
     assert_eq!(world.attestations.evidence_health().failing, None);
     assert_eq!(read(&world, &text).await.unwrap_err().reason, RejectReason::Unavailable);
     let failing = world.attestations.evidence_health().failing.unwrap();
-    assert!(failing.since <= world::now() && failing.times > 0 && !failing.error.is_empty(), "{failing:?}");
+    assert!(failing.since <= jiff::Timestamp::now() && failing.times > 0 && !failing.error.is_empty(), "{failing:?}");
     assert_eq!(world.attested().voucher.unwrap().gpu_seconds, GpuSeconds(40));
     assert!(!world.attested().finished, "it is read again");
     // The evidence's head is not in memory any more, and can't be read either.

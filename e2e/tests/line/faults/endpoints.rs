@@ -57,8 +57,11 @@ async fn an_endpoint_that_is_not_to_be_trusted_is_named_and_orders_wait_until_it
             (Trouble::HalfAnswers, "Unreachable", ""),
             (Trouble::OldHead(head), "HeadStalled", "newest block"),
         ] {
+            // The offer is open again once the network is well, and says nothing new while it is not.
+            scene.offers(1).await?;
             // It comes back otherwise than it went.
             endpoint.set(Trouble::Away).await?;
+            let order = scene.order(&scene.wish(1, 300, &sleep(5))).await?.order;
             network::says(&scene.client, scene.world.network(), condition::CONNECTED, "Unreachable").await?;
             let spoiled = endpoint.spoiled();
             endpoint.set(trouble).await?;
@@ -70,7 +73,6 @@ async fn an_endpoint_that_is_not_to_be_trusted_is_named_and_orders_wait_until_it
             let message =
                 network::says_with(&scene.client, scene.world.network(), condition::CONNECTED, reason, words).await?;
             ensure!(message.contains(&endpoint.url()), "{trouble:?}: {message}");
-            let order = scene.order(&scene.wish(1, 300, &sleep(5))).await?.order;
             endpoint.set(Trouble::None).await?;
             order.running(&scene.client).await?;
             orders.push(order);
