@@ -9,9 +9,15 @@ pub(crate) mod depin_network;
 mod error;
 pub(crate) mod events;
 pub(crate) mod gpu_offer;
+mod lean;
+mod look;
 pub(crate) mod networks;
 mod run;
 mod status;
+pub(crate) mod stock;
+mod watch;
+mod watch_jobs;
+pub(crate) mod work;
 
 pub(crate) use context::Context;
 pub(crate) use error::{Error, Tried};

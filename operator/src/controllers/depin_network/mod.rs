@@ -17,10 +17,13 @@ use kube::{Api, Resource, ResourceExt};
 
 use super::cache::readable;
 use super::conditions::{is_settled, news};
+use super::watch::name_of;
 use super::{Context, Error, NETWORK_FINALIZER, status};
 use crate::network::{NetworkSpec, Past};
 use report::Start;
 use wallet::Source;
+
+pub(crate) const KIND: &str = "DepinNetwork";
 
 /// The head moves on with each block; the status says where it was so often.
 const EVERY: Duration = Duration::from_secs(15);
@@ -32,7 +35,7 @@ pub(crate) async fn reconcile(
     guarded: Arc<DeserializeGuard<DepinNetwork>>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
-    context.metrics.reconciles("DepinNetwork").inc();
+    context.metrics.reconciles(KIND).inc();
     context.ready().await?;
     let Ok(resource) = &guarded.0 else { return Ok(Action::await_change()) };
     let api: Api<DepinNetwork> = Api::all(context.client.clone());
@@ -42,6 +45,7 @@ pub(crate) async fn reconcile(
     } else if needed_by.is_none() {
         context.networks.stop(&resource.name_any()).await;
         status::set_finalizer(&api, resource, NETWORK_FINALIZER, false).await?;
+        context.memory.forget_wallet(&resource.name_any());
         return Ok(Action::await_change());
     }
 
@@ -135,10 +139,10 @@ async fn try_start(
     Ok(())
 }
 
-/// What to do after a failed reconcile: try again soon.
+/// What to do after a failed reconcile: try again, later each time.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that Controller::run takes")]
 pub(crate) fn failed(guarded: Arc<DeserializeGuard<DepinNetwork>>, error: &Error, context: Arc<Context>) -> Action {
-    context.metrics.errors("DepinNetwork").inc();
+    context.metrics.errors(KIND).inc();
     tracing::warn!(network = %guarded.name_any(), %error, "reconcile failed");
-    Action::requeue(Duration::from_secs(5))
+    Action::requeue(context.backoffs.failed(KIND, name_of(&*guarded)))
 }

@@ -1,7 +1,7 @@
 //! Reads what an offer rests on: nodes and pods from the caches, the token and the offer from the chain.
 
 use hawser_contracts::OfferId;
-use hawser_crds::{ComputeJob, GpuOffer};
+use hawser_crds::GpuOffer;
 use jiff::{Timestamp, Unit};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::node::v1::RuntimeClass;
@@ -10,9 +10,7 @@ use kube::{Api, ResourceExt};
 use super::capacity::{Capacity, Offered};
 use super::publish::{self, Wanted, card_hash};
 use super::terms::{self, OfferSpecError};
-use crate::controllers::cache::readable;
 use crate::controllers::compute_job::vacancy;
-use crate::controllers::conditions::is_settled;
 use crate::controllers::{Context, Error, Tried};
 use crate::network::{ActKey, ActState, ChainOffer, Network, NetworkError, Token};
 use crate::settlement::Pending;
@@ -71,11 +69,13 @@ pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Result<O
     let class = classes.get_opt(class).await.tried(|| format!("RuntimeClass {class}"))?;
     let market = market(offer, offered.largest_order, context).await;
     let posted_card = posted_card(offer, &market, context);
+    let name = vacancy::name_of(offer);
+    let (unsettled, pending) = context.stock.read(|stock| (stock.unsettled(&name), stock.pending(&name)));
     Ok(Observed {
         capacity,
         offered,
-        jobs: active.max(unsettled(offer, context)),
-        pending: pending(offer, context),
+        jobs: active.max(unsettled),
+        pending,
         market,
         posted_card,
         runtime_class: class.map(|c| c.name_any()),
@@ -108,8 +108,10 @@ async fn read(
         Err(error) => return Ok(Err(error)),
     };
     let token = network.token(terms.token).await?;
-    let nodes = context.nodes.store.state();
-    let card = terms::card(offer, nodes.iter().map(AsRef::as_ref), &context.config.evidence_public_url);
+    let card = context.stock.read(|stock| {
+        let first = stock.nodes_of(&offer.spec.gpu).next().map(|(_, node)| node);
+        terms::card(offer, first, &context.config.evidence_public_url)
+    });
     let (price, card) = match (terms::price(&offer.spec, token.decimals), card) {
         (Ok(price), Ok(card)) => (price, card),
         (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
@@ -152,21 +154,4 @@ fn posted_card(offer: &GpuOffer, market: &Market, context: &Context) -> Option<S
     let asked_before = context.memory.post_card(id, hash.clone()).is_some_and(|before| before == hash);
     let mined = matches!(network.act(&ActKey::Offer(id)), Some(ActState::Mined { .. } | ActState::Needless { .. }));
     (asked_before && mined && chain.is_some()).then_some(hash)
-}
-
-fn is_of(job: &ComputeJob, offer: &GpuOffer) -> bool {
-    job.spec.offer_ref == offer.name_any() && job.namespace() == offer.namespace()
-}
-
-fn pending(offer: &GpuOffer, context: &Context) -> Pending {
-    let mut pending = Pending::default();
-    readable(&context.jobs.store.state()).filter(|job| is_of(job, offer)).for_each(|job| pending.add(job));
-    pending
-}
-
-/// Jobs that still need this offer to be settled.
-fn unsettled(offer: &GpuOffer, context: &Context) -> u32 {
-    let jobs = context.jobs.store.state();
-    let count = readable(&jobs).filter(|job| is_of(job, offer) && !is_settled(job)).count();
-    u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -15,9 +15,12 @@ use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 
 use super::conditions::news;
+use super::watch::name_of;
 use super::{Context, Error, OFFER_FINALIZER, status};
 use crate::network::Act;
 use dereference::{Market, Observed};
+
+pub(crate) const KIND: &str = "GpuOffer";
 
 /// While the chain does not hold what it should.
 const AWAITED: Duration = Duration::from_secs(2);
@@ -29,7 +32,7 @@ pub(crate) async fn reconcile(
     guarded: Arc<DeserializeGuard<GpuOffer>>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
-    context.metrics.reconciles("GpuOffer").inc();
+    context.metrics.reconciles(KIND).inc();
     context.ready().await?;
     let Ok(offer) = &guarded.0 else { return Ok(Action::await_change()) };
     let namespace = offer.namespace().ok_or(Error::Unnamed("namespace"))?;
@@ -95,10 +98,10 @@ fn request(context: &Context, offer: &GpuOffer, seen: &Observed, acts: &[Act]) {
     }
 }
 
-/// What to do after a failed reconcile: try again soon.
+/// What to do after a failed reconcile: try again, later each time.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that Controller::run takes")]
 pub(crate) fn failed(guarded: Arc<DeserializeGuard<GpuOffer>>, error: &Error, context: Arc<Context>) -> Action {
-    context.metrics.errors("GpuOffer").inc();
+    context.metrics.errors(KIND).inc();
     tracing::warn!(offer = %guarded.name_any(), namespace = guarded.namespace(), %error, "reconcile failed");
-    Action::requeue(Duration::from_secs(5))
+    Action::requeue(context.backoffs.failed(KIND, name_of(&*guarded)))
 }
