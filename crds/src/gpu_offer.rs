@@ -142,8 +142,8 @@ pub struct Limits {
     /// Seconds after an order's block within which the job must start, or everything goes back.
     #[schemars(range(min = 10))]
     pub start_window_seconds: u32,
-    /// Seconds after a job's end within which its use can be claimed.
-    #[schemars(range(min = 60))]
+    /// Seconds after a job's end within which its use can be claimed: the market takes 300 or more.
+    #[schemars(range(min = 300))]
     pub claim_window_seconds: u32,
 }
 

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use anyhow::Result;
 
@@ -40,7 +39,7 @@ impl Anvil {
             arguments.push(format!("--cache-path={}", home.join("states").display()));
             arguments
         })?;
-        let listens = wait::until("anvil says where it listens", Duration::from_mins(1), async || {
+        let listens = wait::until("anvil says where it listens", wait::SOON, async || {
             Ok(endpoint(&node.said()?).ok_or("it doesn't yet"))
         })
         .await;

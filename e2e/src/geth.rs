@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use alloy::network::TransactionBuilder as _;
 use alloy::primitives::U256;
@@ -64,12 +63,12 @@ impl Geth {
     }
 
     async fn wait(&mut self) -> Result<()> {
-        let listens = wait::until("geth says where it listens", Duration::from_mins(1), async || {
+        let listens = wait::until("geth says where it listens", wait::SOON, async || {
             Ok(endpoint(&self.node.said()?).ok_or("it doesn't yet"))
         });
         self.rpc_url = format!("http://{}", listens.await?);
         let node = connect(&self.rpc_url, &Account::new(DEVELOPER)?)?;
-        wait::until("geth seals blocks", Duration::from_secs(30), async || {
+        wait::until("geth seals blocks", wait::SOON, async || {
             let block = node.get_block_number().await?;
             Ok(if block > 0 { Ok(()) } else { Err("there is only block 0") })
         })

@@ -1,7 +1,5 @@
 //! Hawser installed as a data centre would: charts by helm, before there is any network.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Node, Secret};
@@ -114,7 +112,7 @@ impl Installation {
 
     async fn wait_for_operator(&self, client: &Client) -> Result<()> {
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), SYSTEM);
-        wait::until("the operator's Deployment is available", Duration::from_mins(2), async || {
+        wait::until("the operator's Deployment is available", wait::SOON, async || {
             let Some(deployment) = deployments.get_opt("hawser").await? else {
                 return Ok(Err("there is no Deployment hawser".to_owned()));
             };
@@ -164,7 +162,7 @@ async fn sweep(client: &Client) -> Result<()> {
             }
         }
     }
-    wait::until("the jobs of earlier tenants are gone", Duration::from_mins(3), async || {
+    wait::until("the jobs of earlier tenants are gone", wait::SOON, async || {
         let mut left = Vec::new();
         for namespace in &swept {
             let jobs = jobs(client, namespace).list(&ListParams::default()).await;
@@ -183,7 +181,7 @@ async fn sweep(client: &Client) -> Result<()> {
 async fn wait_for_namespaces_to_go(client: &Client) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let tenants = ListParams::default().labels(TENANT_LABEL);
-    wait::until("earlier tenants are gone", Duration::from_mins(3), async || {
+    wait::until("earlier tenants are gone", wait::SOON, async || {
         let left = namespaces.list(&tenants).await?.items;
         let names: Vec<_> = left.iter().map(ResourceExt::name_any).collect();
         Ok(if names.is_empty() { Ok(()) } else { Err(names.join(", ")) })

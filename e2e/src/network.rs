@@ -21,7 +21,7 @@ use crate::{conditions, wait};
 pub(crate) const WALLET_SECRET: &str = "hawser-wallet";
 /// Its key.
 pub(crate) const WALLET_KEY: &str = "privateKey";
-const READY_AFTER: Duration = Duration::from_mins(1);
+const READY_AFTER: Duration = wait::SOON;
 
 /// Makes the network `name` anew and waits until it is Ready.
 ///
@@ -106,7 +106,7 @@ pub async fn says(client: &Client, name: &str, type_: &str, reason: &str) -> Res
 /// When it has not in time.
 pub async fn says_with(client: &Client, name: &str, type_: &str, reason: &str, words: &str) -> Result<String> {
     let what = format!("DepinNetwork {name} says {type_} {reason} {words:?}");
-    wait::until(&what, Duration::from_mins(2), async || {
+    wait::until(&what, wait::SOON, async || {
         let conditions = status(client, name).await?.conditions;
         let said = conditions.iter().find(|c| c.type_ == type_ && c.reason == reason && c.message.contains(words));
         Ok(said.map(|c| c.message.clone()).ok_or_else(|| conditions::text(&conditions)))
@@ -149,7 +149,7 @@ pub async fn leave(client: &Client, name: &str) -> Result<()> {
 /// # Errors
 /// When something still needs it when the deadline passes.
 pub async fn gone(client: &Client, name: &str) -> Result<()> {
-    wait::until(&format!("DepinNetwork {name} is gone"), Duration::from_mins(1), async || {
+    wait::until(&format!("DepinNetwork {name} is gone"), wait::SOON, async || {
         let left = all(client).get_opt(name).await?;
         Ok(left.map_or(Ok(()), |network| Err(format!("{:?}", network.status))))
     })

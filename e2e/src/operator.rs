@@ -1,7 +1,5 @@
 //! The operator as a fault test sees it: something to kill.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -16,6 +14,8 @@ use crate::wait;
 use crate::world::{SYSTEM, is_not_found};
 
 const SELECTOR: &str = "app.kubernetes.io/name=hawser";
+/// Set by the replica that holds the lease, on its own pod.
+const LEADER: &str = "hawser.dev/leader=true";
 
 /// Kills the operator's process with SIGKILL and removes its pod, so that the next one starts without kubelet's
 /// back-off. On a cluster of somebody else the process is out of reach, and the pod is deleted without grace instead.
@@ -26,7 +26,7 @@ pub async fn kill(client: &Client) -> Result<()> {
     let names = names(client).await?;
     ensure!(!names.is_empty(), "there is no operator to kill");
     // One that follows a killed one may not have begun yet.
-    wait::until("the operator's process is killed", Duration::from_mins(1), async || {
+    wait::until("the operator's process is killed", wait::SOON, async || {
         let killed = kill_processes()?;
         Ok(if killed > 0 || !is_local() { Ok(()) } else { Err(format!("no process of {names:?} on this machine")) })
     })
@@ -42,7 +42,7 @@ async fn remove(client: &Client, names: &[String]) -> Result<()> {
             _ => {}
         }
     }
-    wait::until("the killed operator is gone", Duration::from_secs(30), async || {
+    wait::until("the killed operator is gone", wait::SOON, async || {
         let mut left = self::names(client).await?;
         left.retain(|name| names.contains(name));
         Ok(if left.is_empty() { Ok(()) } else { Err(left.join(", ")) })
@@ -103,7 +103,7 @@ pub async fn stop(client: &Client) -> Result<()> {
     let names = names(client).await?;
     kill_processes()?;
     remove(client, &names).await?;
-    wait::until("no operator is left", Duration::from_mins(1), async || {
+    wait::until("no operator is left", wait::SOON, async || {
         let left = self::names(client).await?;
         Ok(if left.is_empty() { Ok(()) } else { Err(left.join(", ")) })
     })
@@ -119,19 +119,20 @@ pub async fn start(client: &Client) -> Result<()> {
     leads(client).await
 }
 
-/// Waits until the operator is available.
+/// Waits until a replica leads: those that stand by are Ready, too.
 ///
 /// # Errors
 /// When it does not become ready.
 pub async fn leads(client: &Client) -> Result<()> {
-    wait::until("an operator is ready", Duration::from_secs(90), async || {
-        let all = pods(client).list(&ListParams::default().labels(SELECTOR)).await?.items;
+    wait::until("an operator leads", wait::SOON, async || {
+        let leaders = format!("{SELECTOR},{LEADER}");
+        let all = pods(client).list(&ListParams::default().labels(&leaders)).await?.items;
         let ready = all.iter().any(|pod| {
             let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
             pod.metadata.deletion_timestamp.is_none()
                 && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
         });
-        Ok(if ready { Ok(()) } else { Err(format!("{} pods, none ready", all.len())) })
+        Ok(if ready { Ok(()) } else { Err(format!("{} pods have the leader's label, none is ready", all.len())) })
     })
     .await
 }

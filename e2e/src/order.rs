@@ -40,7 +40,7 @@ impl Order {
     /// # Errors
     /// When the deadline passes; then with the objects of the namespace.
     pub async fn seen(&self, client: &Client) -> Result<ComputeJob> {
-        self.when(client, "is seen", Duration::from_secs(30), |_| true).await
+        self.when(client, "is seen", wait::SOON, |_| true).await
     }
 
     /// Waits until the customer's container runs.
@@ -51,7 +51,7 @@ impl Order {
         let running = |job: &ComputeJob| {
             job.status.as_ref().is_some_and(|s| s.phase == Phase::Running && s.container_started_at.is_some())
         };
-        self.when(client, "is running", Duration::from_secs(90), running).await
+        self.when(client, "is running", wait::SOON, running).await
     }
 
     /// Waits until so many vouchers were accepted or so many GPU-seconds stand in the status.
@@ -63,7 +63,7 @@ impl Order {
             let status = job.status.as_ref();
             status.is_some_and(|s| conditions::is_true(&s.conditions, hawser_crds::condition::ATTESTED))
         };
-        self.when(client, "is attested", Duration::from_mins(1), attested).await
+        self.when(client, "is attested", wait::SOON, attested).await
     }
 
     /// Waits until it is over: settled or declined.

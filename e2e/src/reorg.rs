@@ -1,7 +1,6 @@
 //! Reorganisations of anvil's chain: its newest blocks are replaced by others.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use alloy::eips::BlockId;
 use alloy::hex;
@@ -127,7 +126,7 @@ impl Chain {
         let (node, call) = (self.node()?, hex::encode_prefixed(call));
         held(&node, async || {
             send();
-            wait::until("the transaction is in the pool", Duration::from_secs(30), async || {
+            wait::until("the transaction is in the pool", wait::SOON, async || {
                 let of_call = |input: &Value| input.as_str().is_some_and(|input| input.starts_with(&call));
                 let waits = pool(&node).await?.iter().any(|(_, transaction)| of_call(&transaction["input"]));
                 Ok(if waits { Ok(()) } else { Err(format!("no call of {call} is there")) })

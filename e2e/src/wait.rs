@@ -7,14 +7,14 @@ use anyhow::{Result, bail};
 
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(200);
-/// A deadline is there to end a test that hangs. Many run at a time: none of them is hurried by the others' work.
-const LEAST: Duration = Duration::from_mins(3);
+/// For what comes soon on a quiet machine. Many tests run at a time, and a deadline is there to end one that hangs: none of
+/// them is hurried by the others' work.
+pub const SOON: Duration = Duration::from_mins(3);
 
 /// Looks again until `look` answers `Ok(Ok(value))`.
 ///
 /// `look` says `Ok(Err(what is the case instead))` while the condition is not
 /// met; the last such answer is part of the error when the deadline passes.
-/// A `deadline` of less than three minutes is one of three minutes.
 ///
 /// # Errors
 /// When the deadline passes, or at once when `look` itself fails.
@@ -23,7 +23,7 @@ pub async fn until<T, W: fmt::Display>(
     deadline: Duration,
     mut look: impl AsyncFnMut() -> Result<Result<T, W>>,
 ) -> Result<T> {
-    let (began, deadline) = (Instant::now(), deadline.max(LEAST));
+    let began = Instant::now();
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -84,7 +84,7 @@ impl World {
         let offers: Api<GpuOffer> = Api::namespaced(client.clone(), namespace);
         let offer = GpuOffer::new(name, spec);
         offers.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&offer)).await?;
-        let ready = wait::until(&format!("GpuOffer {namespace}/{name} is Ready"), Duration::from_mins(1), async || {
+        let ready = wait::until(&format!("GpuOffer {namespace}/{name} is Ready"), wait::SOON, async || {
             let offer = offers.get(name).await?;
             let status = offer.status.clone().unwrap_or_default();
             let ready = status.observed_generation == offer.metadata.generation

@@ -49,6 +49,7 @@ pub(crate) fn publish(layout: &Layout, endpoints: &Endpoints) -> Result<Variable
         ("HAWSER_OPERATOR_IMAGE", hawser.operator),
         ("HAWSER_SIDECAR_IMAGE", hawser.sidecar),
         ("HAWSER_POVRAY_IMAGE", povray),
+        ("HAWSER_OPERATOR", workspace::program(layout, Profile::Dev, "hawser-operator").display().to_string()),
         ("HAWSER_CLI", workspace::program(layout, Profile::Dev, "hawser").display().to_string()),
         ("HAWSER_ROOT", workspace::root().display().to_string()),
         ("HAWSER_REGISTRY", endpoints.registry.clone()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hawser_crds::rules::environment::steers_the_node;
 use hawser_crds::{
     EnvVar, Workload,
     rules::{
@@ -104,9 +105,10 @@ fn variable(name: String, value: Scalar) -> Result<EnvVar, String> {
 
 fn check_name(variable: &EnvVar) -> Result<(), String> {
     let name = &variable.name;
-    if name.to_ascii_uppercase().starts_with("NVIDIA_") {
+    if steers_the_node(name) {
         return Err(format!(
-            "env: {name} is refused by operators (it could open other GPUs of the node): leave it out"
+            "env: {name} is refused by operators (it could steer programs of the node): set it in the program's own command, \
+             as in [env, {name}=..., program], or leave it out"
         ));
     }
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use hawser_crds::Phase;
 use hawser_e2e::wait;
@@ -15,7 +13,7 @@ async fn a_deleted_computejob_is_claimed_and_ended_on_chain_before_it_goes() -> 
         let placed = running(scene).await?;
         let api = jobs(&scene.client, &scene.namespace);
         api.delete(&placed.order.name(), &DeleteParams::default()).await?;
-        wait::until("the ComputeJob is gone", Duration::from_mins(2), async || {
+        wait::until("the ComputeJob is gone", wait::SOON, async || {
             let left = api.get_opt(&placed.order.name()).await?;
             Ok(left.map_or(Ok(()), |job| Err(format!("{:?}", job.status))))
         })

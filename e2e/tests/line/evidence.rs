@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use alloy::primitives::Address;
 use anyhow::{Context, Result, ensure};
 use hawser_e2e::customer::Customer;
@@ -82,7 +80,7 @@ async fn a_flipped_byte_of_evidence_is_found() -> Result<()> {
         std::fs::create_dir(&folder)?;
         let file = folder.join("evidence.jsonl");
         let first = format!("{}/{attestor:#x}/000000.jsonl", url.trim_end_matches('/'));
-        let text = wait::until("the evidence can be read", Duration::from_secs(10), async || {
+        let text = wait::until("the evidence can be read", wait::SOON, async || {
             let answer = reqwest::get(&first).await?;
             Ok(if answer.status().is_success() { Ok(answer.text().await?) } else { Err(answer.status().to_string()) })
         })

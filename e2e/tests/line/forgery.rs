@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use alloy::primitives::Address;
 use anyhow::{Context, Result, ensure};
 use hawser_attestation::{Line, Market, evidence_path};
@@ -23,7 +21,7 @@ async fn forged_replayed_and_exaggerated_reports_are_refused_and_told() -> Resul
         let market = Market { chain_id: scene.world.chain.chain_id, address: scene.world.chain.market };
         let hostile = Hostile::of_pod(&scene.client, &scene.namespace, &uid, market, placed.order.id).await?;
 
-        wait::until("a report is stored", Duration::from_secs(30), async || {
+        wait::until("a report is stored", wait::SOON, async || {
             let lines = evidence(scene, &placed, attestor).await?.len();
             Ok(if lines > 1 { Ok(()) } else { Err(format!("{lines} lines of evidence")) })
         })
@@ -41,7 +39,7 @@ async fn forged_replayed_and_exaggerated_reports_are_refused_and_told() -> Resul
             let usage = job.status.as_ref().and_then(|status| status.usage.clone()).unwrap_or_default();
             usage.vouchers_rejected >= 3 && usage.last_rejection.is_some()
         };
-        placed.order.when(&scene.client, "tells of three refusals", Duration::from_mins(1), told).await?;
+        placed.order.when(&scene.client, "tells of three refusals", wait::SOON, told).await?;
         placed.order.over(&scene.client).await?;
         let used = scene.world.chain.job(placed.order.id).await?.used;
         ensure!(used < 100, "{used} GPU-seconds were claimed for 45 s on one GPU");
@@ -54,7 +52,7 @@ async fn forged_replayed_and_exaggerated_reports_are_refused_and_told() -> Resul
 
 /// The honest meter reports in between: until the attacker's report was the next one, it is refused for that.
 async fn refused(wanted: RejectReason, mut attack: impl AsyncFnMut() -> Result<Rejected>) -> Result<()> {
-    wait::until(&format!("a report is refused as {wanted:?}"), Duration::from_secs(30), async || {
+    wait::until(&format!("a report is refused as {wanted:?}"), wait::SOON, async || {
         let rejected = attack().await?;
         Ok(if reason(&rejected) == wanted { Ok(()) } else { Err(format!("{rejected:?}")) })
     })

@@ -42,7 +42,7 @@ async fn earnings_are_paid_out(scene: &Scene) -> Result<()> {
     let chain = &scene.world.chain;
     let (earned, held) = (scene.books().await?.provider, chain.held(chain.actors.payout.address).await?);
     network::withdraw(&scene.client, scene.world.network(), &Withdraw::default()).await?;
-    wait::until("status.earnings says what was withdrawn", Duration::from_mins(2), async || {
+    wait::until("status.earnings says what was withdrawn", wait::SOON, async || {
         let told = told(scene).await?.context("no earnings")?;
         let withdrawn = chain.units(&told.withdrawn).await?;
         let right = withdrawn == earned && told.credit == "0" && told.withdrawn_at.is_some();
@@ -68,7 +68,7 @@ async fn settles_after_finality(scene: &Scene) -> Result<()> {
 /// geth's developer chain makes every 32nd block final.
 async fn taken_when_final(scene: &Scene, placed: &Placed) -> Result<()> {
     let jobs = jobs(&scene.client, &scene.namespace);
-    wait::until("a finalized order is taken", Duration::from_mins(3), async || {
+    wait::until("a finalized order is taken", wait::SOON, async || {
         let job = jobs.get_opt(&placed.order.name()).await?;
         // Read after the job: it only rises.
         let last = scene.world.chain.finalized().await?;
@@ -91,7 +91,7 @@ async fn told(scene: &Scene) -> Result<Option<Earnings>> {
 async fn earnings_agree(scene: &Scene) -> Result<()> {
     let chain = &scene.world.chain;
     // The status is written every 15 seconds.
-    wait::until("status.earnings is the market's credit", Duration::from_mins(1), async || {
+    wait::until("status.earnings is the market's credit", wait::SOON, async || {
         let Some(earned) = told(scene).await? else {
             return Ok(Err(format!("there are no earnings in {}", chain.token)));
         };
@@ -107,7 +107,7 @@ async fn earnings_agree(scene: &Scene) -> Result<()> {
 async fn leaves(scene: &Scene) -> Result<()> {
     let (client, namespace) = (&scene.client, &scene.namespace);
     network::leave(client, scene.world.network()).await?;
-    wait::until("the network says what it stays for", Duration::from_secs(30), async || {
+    wait::until("the network says what it stays for", wait::SOON, async || {
         let conditions = network::status(client, scene.world.network()).await?.conditions;
         let leaving = conditions::reason(&conditions, condition::READY) == Some("Leaving");
         Ok(if leaving { Ok(()) } else { Err(conditions::text(&conditions)) })

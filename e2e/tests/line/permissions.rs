@@ -2,7 +2,6 @@ use anyhow::{Result, ensure};
 use hawser_e2e::world::{SYSTEM, jobs};
 use hawser_e2e::{audit, wait};
 use kube::api::DeleteParams;
-use std::time::Duration;
 use tokio::process::Command;
 
 use crate::scene::{Scene, sleep};
@@ -84,7 +83,7 @@ async fn everything_that_it_does(scene: &Scene) -> Result<()> {
     cut.order.running(&scene.client).await?;
     let api = jobs(&scene.client, &scene.namespace);
     api.delete(&cut.order.name(), &DeleteParams::default()).await?;
-    wait::until("the deleted ComputeJob is gone", Duration::from_mins(2), async || {
+    wait::until("the deleted ComputeJob is gone", wait::SOON, async || {
         let left = api.get_opt(&cut.order.name()).await?;
         Ok(left.map_or(Ok(()), |job| Err(format!("{:?}", job.status))))
     })

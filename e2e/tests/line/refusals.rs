@@ -134,6 +134,7 @@ async fn a_malformed_spec_is_declined_with_its_reason_and_the_next_order_runs() 
 
 /// Opens an order with any spec; its deposit comes out of the customer's credit first.
 async fn open(scene: &Scene, account: &Account, gpus: u16, spec: &[u8]) -> Result<Placed> {
+    scene.offers(gpus).await?;
     let before = scene.world.chain.books(account).await?;
     let order = RawOrder { offer: FixedBytes::from_hex(&scene.offer)?, gpus, seconds: 60, spec };
     let id = scene.world.chain.open_job(account, &order).await?;

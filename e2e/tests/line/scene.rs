@@ -2,7 +2,7 @@
 //! `DepinNetwork`, a namespace with an offer, and some of the cluster's GPUs. So they run side by side.
 
 use std::io::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use alloy::primitives::U256;
 use anyhow::{Context, Error, Result, anyhow};
@@ -112,7 +112,7 @@ impl Scene {
 
     /// Waits until so many GPUs can be ordered: what an earlier order held is offered again a block or two after its end.
     pub(crate) async fn offers(&self, gpus: u16) -> Result<()> {
-        wait::until("the offer has GPUs available", Duration::from_mins(1), async || {
+        wait::until("the offer has GPUs available", wait::SOON, async || {
             let available = self.world.chain.available(&self.offer).await?;
             Ok(if available >= gpus { Ok(()) } else { Err(format!("{available} of {gpus}")) })
         })

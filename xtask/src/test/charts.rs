@@ -51,6 +51,20 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
         }
         Ok(())
     });
+    tally.check("helm template hawser with two replicas and no store for both is refused", || {
+        replicas_share_a_store(&mut Command::new(&helm))
+    });
+}
+
+/// Evidence that lies in one pod's own folder is lost to the replica that takes over.
+fn replicas_share_a_store(helm: &mut Command) -> Result<()> {
+    let chart = workspace::root().join("charts/hawser");
+    helm.args(["template", "hawser", "--kube-version", KUBERNETES, "--set=replicas=2"]).args(IMAGES).arg(&chart);
+    match output(helm) {
+        Ok(_) => bail!("two replicas are rendered that store evidence where only one of them looks"),
+        Err(refused) => ensure!(refused.to_string().contains("evidence.url"), "{refused}"),
+    }
+    Ok(())
 }
 
 fn conforms(kubeconform: &mut Command, rendered: &str, schemas: &std::path::Path) -> Result<()> {

@@ -14,6 +14,8 @@ use crate::workspace::{self, TestProgram};
 const LINE: &str = "e2e line";
 /// Who sees which cards of the NVML double, and the local cluster's ups and downs: only where the cluster is ours.
 const CARDS: &str = "e2e/local nvidia";
+/// Operators on control planes of their own, whose API servers freeze and hang.
+const PLANE: &str = "e2e plane";
 const LIFE_CYCLE: &str = "e2e/local life_cycle";
 
 /// The module of [`LINE`] whose tests take too long for every change.
@@ -128,6 +130,7 @@ pub(crate) fn run(prepared: &Prepared, which: Which<'_>, keep: bool, tally: &mut
         tally.check(LINE, || Err(error));
     }
     if which.is_all_quick() && ours {
+        prepared.tests(PLANE, &[], Expected::Some, tally);
         let options = ["--ignored", "--test-threads=1", "--nocapture"];
         prepared.tests(CARDS, &options, Expected::Some, tally);
         if !keep {

@@ -47,7 +47,7 @@ func run(ctx context.Context, kubeconfig, node string, queue int, health string)
 		factory.Core().V1().Namespaces(),
 		factory.Core().V1().Pods(),
 		nil, nil, nil, nil,
-		networkpolicy.Config{NodeName: node, QueueID: queue, NRIdisabled: true},
+		networkpolicy.Config{NodeName: node, QueueID: queue},
 	)
 	if err != nil {
 		return err

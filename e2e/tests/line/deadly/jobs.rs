@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use hawser_crds::{ComputeJob, Phase};
 use hawser_e2e::{operator, wait};
@@ -33,7 +31,7 @@ async fn an_operator_killed_between_the_last_voucher_and_the_claim_claims_once()
         placed.order.running(&scene.client).await?;
         // The container's end is in the status before its use is claimed: the claim is not mined before the next block.
         let ended = |job: &ComputeJob| job.status.as_ref().is_some_and(|status| status.container_finished_at.is_some());
-        placed.order.when(&scene.client, "has ended", Duration::from_mins(3), ended).await?;
+        placed.order.when(&scene.client, "has ended", wait::SOON, ended).await?;
         operator::kill(&scene.client).await?;
         operator::leads(&scene.client).await?;
         settles(scene, &placed, Phase::Succeeded).await?;
@@ -54,7 +52,7 @@ async fn a_pod_that_ends_while_the_operator_is_down_is_still_paid() -> Result<()
             let phases: Vec<_> = pods.iter().filter_map(|pod| pod.status.as_ref()?.phase.clone()).collect();
             Ok(if phases == ["Succeeded"] { Ok(()) } else { Err(format!("{phases:?}")) })
         };
-        wait::until("the pod ended unseen", Duration::from_mins(3), over).await?;
+        wait::until("the pod ended unseen", wait::SOON, over).await?;
         operator::start(&scene.client).await?;
         settles(scene, &placed, Phase::Succeeded).await?;
         let used = scene.world.chain.job(placed.order.id).await?.used;
@@ -70,7 +68,7 @@ async fn a_program_that_begins_and_ends_while_no_operator_is_there_is_paid() -> 
     Scene::with_gpus("unbegun", 2, async |scene| {
         let placed = scene.order(&scene.wish(2, 180, &sleep(4))).await?;
         // Kubelet starts the program a moment after it has seen this, and only an operator can tell meter when.
-        wait::until("meter lets the program go", Duration::from_mins(3), async || {
+        wait::until("meter lets the program go", wait::SOON, async || {
             let pods = placed.order.pods(&scene.client).await?;
             let released = pods.iter().any(|pod| {
                 let containers = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());

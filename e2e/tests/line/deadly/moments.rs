@@ -2,9 +2,9 @@ use alloy::sol_types::SolCall as _;
 use anyhow::{Result, ensure};
 use hawser_contracts::ComputeMarket::{claimCall, startJobsCall};
 use hawser_e2e::endpoint::Moment;
-use hawser_e2e::operator;
+use hawser_e2e::{operator, wait};
 
-use crate::faults::{SOON, all_succeed, behind_an_endpoint};
+use crate::faults::{all_succeed, behind_an_endpoint};
 use crate::scene::sleep;
 
 #[tokio::test]
@@ -17,10 +17,10 @@ async fn an_operator_that_dies_at_any_moment_of_a_transaction_starts_once_and_cl
             let mut starting = endpoint.catch(startJobsCall::SELECTOR, moment);
             // Longer than no operator is there: the first death meets a job that is to start, the second one that is to be paid.
             let order = scene.order(&scene.wish(1, 300, &sleep(30))).await?.order;
-            starting.came(SOON).await?;
+            starting.came(wait::SOON).await?;
             let mut claiming = endpoint.catch(claimCall::SELECTOR, moment);
             operator::kill(&scene.client).await?;
-            claiming.came(SOON).await?;
+            claiming.came(wait::SOON).await?;
             operator::kill(&scene.client).await?;
             order.over(&scene.client).await?;
             let starts = scene.world.chain.starts(order.id).await?;

@@ -4,7 +4,6 @@ use hawser_e2e::world::jobs;
 use hawser_e2e::{operator, wait};
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::json;
-use std::time::Duration;
 
 use crate::scene::{Scene, sleep};
 
@@ -20,7 +19,7 @@ async fn an_order_seen_again_from_an_old_cursor_gives_one_job_and_one_pod() -> R
         networks.patch_status(scene.world.network(), &PatchParams::default(), &Patch::Merge(&old)).await?;
         operator::leads(&scene.client).await?;
         let order_block = placed.order.seen(&scene.client).await?.spec.source.context("an order without source")?.block;
-        wait::until("the order's block was read again", Duration::from_mins(1), async || {
+        wait::until("the order's block was read again", wait::SOON, async || {
             let cursor = networks.get(scene.world.network()).await?.status.and_then(|status| status.cursor);
             let read = cursor.as_ref().is_some_and(|cursor| cursor.block > order_block);
             Ok(if read { Ok(()) } else { Err(format!("{cursor:?}")) })

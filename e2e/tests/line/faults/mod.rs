@@ -5,8 +5,6 @@ mod endpoints;
 mod reorgs;
 mod wallet;
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use hawser_crds::{ComputeJob, GpuOfferSpec, Phase};
 use hawser_e2e::endpoint::Endpoint;
@@ -55,6 +53,3 @@ pub(crate) async fn all_succeed(scene: &Scene, before: &Wealth, orders: &[&Order
 fn has_ended(job: &ComputeJob) -> bool {
     job.status.as_ref().is_some_and(|status| status.container_finished_at.is_some())
 }
-
-/// Long enough for a pod to start on a machine that is busy.
-pub(crate) const SOON: Duration = Duration::from_mins(3);

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use alloy::primitives::Bytes;
 use anyhow::{Result, ensure};
 use hawser_contracts::ComputeMarket;
@@ -9,7 +7,7 @@ use hawser_e2e::{conditions, network, wait};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 
-use super::{SOON, all_succeed, has_ended};
+use super::{all_succeed, has_ended};
 use crate::scene::{Placed, Scene, sleep};
 
 /// As deep as orders must lie before they are believed.
@@ -31,7 +29,7 @@ async fn an_order_is_run_and_paid_once_though_its_open_start_and_claim_are_taken
         taken_back_at_every_depth(scene, &placed, None, |job| is(job, Status::Running)).await?;
         ensure!(was_told(scene, &placed, "StartUndone").await?, "no event told that the start was undone");
 
-        placed.order.when(&scene.client, "has ended", Duration::from_mins(2), has_ended).await?;
+        placed.order.when(&scene.client, "has ended", wait::SOON, has_ended).await?;
         taken_back_at_every_depth(scene, &placed, None, |job| job.used > 0).await?;
         all_succeed(scene, &before, &[&placed.order]).await?;
         Ok(())
@@ -49,7 +47,7 @@ async fn taken_back_at_every_depth(
     let (chain, id) = (&scene.world.chain, placed.order.id);
     for depth in 1..=DEEPEST {
         let what = format!("what a reorganisation of {depth} blocks is to take back is on the chain");
-        wait::until(&what, Duration::from_mins(3), async || {
+        wait::until(&what, wait::SOON, async || {
             let job = chain.job(id).await?;
             if !holds(&job) {
                 return Ok(Err(format!("{job:?}")));
@@ -66,7 +64,7 @@ async fn taken_back_at_every_depth(
             chain.send_again(ordered).await?;
         }
     }
-    wait::until("it holds again after the last one", Duration::from_mins(1), async || {
+    wait::until("it holds again after the last one", wait::SOON, async || {
         let job = chain.job(id).await?;
         Ok(if holds(&job) { Ok(()) } else { Err(format!("{job:?}")) })
     })
@@ -98,7 +96,7 @@ async fn an_order_that_is_lost_is_given_up_and_taken_anew_when_it_comes_back() -
         chain.send_again(&ordered).await?;
         let succeeded =
             |job: &hawser_crds::ComputeJob| job.status.as_ref().is_some_and(|s| s.phase == Phase::Succeeded);
-        placed.order.when(&scene.client, "has come back and succeeded", SOON, succeeded).await?;
+        placed.order.when(&scene.client, "has come back and succeeded", wait::SOON, succeeded).await?;
         all_succeed(scene, &before, &[&placed.order]).await?;
         Ok(())
     })

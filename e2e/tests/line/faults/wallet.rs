@@ -7,7 +7,7 @@ use hawser_e2e::endpoint::Moment;
 use hawser_e2e::wait;
 use hawser_e2e::wealth::{Status, is};
 
-use super::{SOON, all_succeed, behind_an_endpoint};
+use super::{all_succeed, behind_an_endpoint};
 use crate::scene::{Scene, sleep};
 
 /// Far above what a transaction of a quiet chain offers.
@@ -22,9 +22,9 @@ async fn a_start_that_the_fees_have_left_behind_is_replaced() -> Result<()> {
         let before = chain.wealth().await?;
         let mut starting = endpoint.catch(startJobsCall::SELECTOR, Moment::BeforeSent);
         let order = scene.order(&scene.wish(1, 300, &sleep(5))).await?.order;
-        starting.came(SOON).await?;
+        starting.came(wait::SOON).await?;
         chain.leave_behind(startJobsCall::SELECTOR, DEAR, || starting.release()).await?;
-        wait::until("the job is started in spite of the fees", SOON, async || {
+        wait::until("the job is started in spite of the fees", wait::SOON, async || {
             chain.set_next_base_fee(DEAR).await?;
             let job = chain.job(order.id).await?;
             Ok(if is(&job, Status::Open) { Err("it is open") } else { Ok(()) })

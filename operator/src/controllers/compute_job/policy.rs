@@ -1,5 +1,6 @@
 //! Whether an order may run at all: the offer's terms and what keeps tenants apart.
 
+use hawser_crds::rules::environment::steers_the_node;
 use hawser_crds::rules::image;
 use hawser_crds::rules::quantity::{Amount, parse};
 use hawser_crds::{ComputeJob, GpuOffer, Workload};
@@ -80,14 +81,6 @@ fn environment(workload: &Workload) -> Result<(), Refused> {
         }
     }
     Ok(())
-}
-
-/// NVIDIA's runtime opens devices by `NVIDIA_*`, and its hooks are programs of the node that run with the container's
-/// environment, from the container's folder, as root.
-fn steers_the_node(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    ["LD_", "NVIDIA_", "CUDA_INJECTION"].iter().any(|prefix| name.starts_with(prefix))
-        || matches!(name.as_str(), "GCONV_PATH" | "GLIBC_TUNABLES")
 }
 
 /// Less is a slip of the unit: `512m` is half a byte.
