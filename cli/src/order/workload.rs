@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use hawser_crds::rules::environment::steers_the_node;
 use hawser_crds::{
     EnvVar, Workload,
     rules::{
+        environment::steers_the_node,
         image::check_reference,
-        quantity::{Amount, parse},
+        quantity::{Amount, LEAST_BYTES, parse},
     },
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -118,9 +118,6 @@ fn check_name(variable: &EnvVar) -> Result<(), String> {
     Ok(())
 }
 
-/// Less of memory or storage starts no program: a suffix is missing, or `m` (thousandths) was meant to be `Mi`.
-const LEAST: Amount = Amount(1000 * 1024 * 1024);
-
 /// Kubernetes' resource quantities: a decimal number with an optional suffix.
 fn quantity(field: &str, value: Option<Scalar>) -> Result<Option<Quantity>, String> {
     let Some(text) = value.map(Scalar::into_text) else { return Ok(None) };
@@ -128,7 +125,7 @@ fn quantity(field: &str, value: Option<Scalar>) -> Result<Option<Quantity>, Stri
     match parse(&quantity) {
         None => Err(format!("{field} {:?} is no quantity: write for instance 4, 500m or 16Gi", quantity.0)),
         Some(Amount(0)) => Err(format!("{field} is 0: leave it out for the offer's share of it")),
-        Some(amount) if field != "cpu" && amount < LEAST => {
+        Some(amount) if field != "cpu" && amount < LEAST_BYTES => {
             Err(format!("{field} {:?} is less than 1Mi: write for instance 512Mi or 16Gi", quantity.0))
         }
         Some(_) => Ok(Some(quantity)),

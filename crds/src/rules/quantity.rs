@@ -6,6 +6,9 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Amount(pub u128);
 
+/// Less of memory or storage starts no program, and is a slip of the suffix: `512m` is half a byte.
+pub const LEAST_BYTES: Amount = Amount((1 << 20) * 1000);
+
 const SUFFIXES: [(&str, u128); 14] = [
     ("Ki", 1 << 10),
     ("Mi", 1 << 20),

@@ -2,7 +2,7 @@
 
 use hawser_crds::rules::environment::steers_the_node;
 use hawser_crds::rules::image;
-use hawser_crds::rules::quantity::{Amount, parse};
+use hawser_crds::rules::quantity::{Amount, LEAST_BYTES, parse};
 use hawser_crds::{ComputeJob, GpuOffer, Workload};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
@@ -82,9 +82,6 @@ fn environment(workload: &Workload) -> Result<(), Refused> {
     }
     Ok(())
 }
-
-/// Less is a slip of the unit: `512m` is half a byte.
-const LEAST_BYTES: Amount = Amount((1 << 20) * 1000);
 
 fn within(field: &str, asked: Option<&Quantity>, per_gpu: &Quantity, gpus: u32) -> Result<Quantity, Refused> {
     let Some(limit) = parse(per_gpu).map(|one| one.times(gpus)) else {
