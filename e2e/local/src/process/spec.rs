@@ -154,8 +154,10 @@ mod tests {
 
     #[test]
     fn nobody_listening_is_not_ready() {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        assert!(!Ready::Tcp(address).probe());
+        // The near end of a connection: its port is taken for as long as the test lasts, and nobody accepts on it.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connection = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(!Ready::Tcp(connection.local_addr().unwrap()).probe());
         assert!(!Ready::Socket("/nonexistent/socket".into()).probe());
     }
 }
