@@ -65,7 +65,8 @@ async fn operate(config: Config) -> anyhow::Result<()> {
     let client = connect(kubernetes, Use::work(fence.clone(), work))?;
     let replica = Replica::new(election.clone(), &config.namespace, &config.pod_name);
     if shutdown.run_until_cancelled(replica.prepare(&health, &metrics)).await.is_some() {
-        let warm = Warm::start(client.clone(), fence.clone(), health.work(), shutdown.clone());
+        let retention = Duration::from_secs(config.job_retention_seconds);
+        let warm = Warm::start(client.clone(), retention, fence.clone(), health.work(), &metrics, shutdown.clone());
         let lease = Lease::new(election, &config.namespace, &config.pod_name, fence.clone());
         let acquired = tokio::select! {
             acquired = lease.acquire(&shutdown) => acquired?,
@@ -75,7 +76,7 @@ async fn operate(config: Config) -> anyhow::Result<()> {
             end_with_the_lease(fence.clone());
             let wound_up = CancellationToken::new();
             let kept = tokio::spawn(keep(lease.clone(), held, wound_up.clone()));
-            let led = lead(client, warm, config, &fence, &health, &metrics, &shutdown).await;
+            let led = Box::pin(lead(client, warm, config, &fence, &health, &metrics, &shutdown)).await;
             health.enter(Phase::Stopping);
             metrics.leading(false);
             wound_up.cancel();

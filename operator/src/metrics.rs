@@ -71,6 +71,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     reconciles: Family<Kind, Counter>,
     errors: Family<Kind, Counter>,
+    watch_errors: Family<Kind, Counter>,
     orders: Family<NetworkName, Counter>,
     acts: Family<ActLabels, Counter>,
     accepted: Counter,
@@ -110,6 +111,8 @@ impl Default for Metrics {
         registry.register("reconciles", "Reconciles of resources", reconciles.clone());
         let errors = Family::default();
         registry.register("reconcile_errors", "Reconciles that stopped half way and are tried again", errors.clone());
+        let watch_errors = Family::default();
+        registry.register("watch_errors", "Failures of watches of resources, which go on", watch_errors.clone());
         let orders = Family::default();
         registry.register("orders", "Orders taken from the chain", orders.clone());
         let acts = Family::default();
@@ -195,6 +198,7 @@ impl Default for Metrics {
             registry: Arc::new(registry),
             reconciles,
             errors,
+            watch_errors,
             orders,
             acts,
             accepted,
@@ -239,6 +243,11 @@ impl Metrics {
     /// Failed reconciles of a kind.
     pub fn errors(&self, kind: &'static str) -> Counter {
         self.errors.get_or_create(&Kind { kind }).clone()
+    }
+
+    /// Failed watches of a kind.
+    pub fn watch_errors(&self, kind: &'static str) -> Counter {
+        self.watch_errors.get_or_create(&Kind { kind }).clone()
     }
 
     /// Orders taken from a network.

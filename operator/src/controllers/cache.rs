@@ -1,42 +1,73 @@
-//! What is kept of pods and nodes in memory: only what is read.
+//! Objects that are kept in memory as they are, and news of what was missed.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
 use kube::core::DeserializeGuard;
+use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::{ObjectRef, Store, store};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, watch};
+use tokio_stream::wrappers::BroadcastStream;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::kubernetes;
+use crate::metrics::Metrics;
 
-/// Changes that a slow controller may miss; it looks at everything again now and then anyway.
-pub(crate) const CHANGES: usize = 4096;
+/// Changes that a slow listener may miss; it hears that it has.
+const CHANGES: usize = 4096;
 
-/// Objects of one kind, kept up to date, and news of their changes.
+/// Whether everything of a kind was listed once. Not asked of a store itself: it wakes only the last of several that wait.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed(watch::Receiver<bool>);
+
+impl Listed {
+    /// Not yet; the sender says when.
+    pub(crate) fn later() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
+    }
+
+    /// Waits for it; false where the watch has ended before.
+    pub(crate) async fn wait(&self) -> bool {
+        self.0.clone().wait_for(|listed| *listed).await.is_ok()
+    }
+}
+
+/// Objects of one kind, kept up to date.
 #[derive(Clone)]
 pub(crate) struct Cache<K: 'static + Resource<DynamicType = ()>> {
     pub store: Store<K>,
-    /// Whether everything was listed once. Not asked of the store itself: it wakes only the last of several that wait.
-    listed: watch::Receiver<bool>,
+    pub listed: Listed,
+}
+
+/// Objects of a kind of which there are few, kept up to date, with news of their changes.
+#[derive(Clone)]
+pub(crate) struct Followed<K: 'static + Resource<DynamicType = ()>> {
+    pub store: Store<K>,
+    pub listed: Listed,
     changed: broadcast::Sender<ObjectRef<K>>,
 }
 
-impl<K> Cache<K>
+impl<K> Followed<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    /// Watches all objects of the kind until `cancel`; `prune` drops what nobody reads.
-    pub(crate) fn start(client: Client, prune: fn(&mut K), cancel: CancellationToken) -> Self {
+    /// Watches all objects of the kind until `cancel`; `prune` drops what nobody reads. Failures are counted under `kind`.
+    pub(crate) fn start(
+        client: Client,
+        kind: &'static str,
+        prune: fn(&mut K),
+        metrics: Metrics,
+        cancel: CancellationToken,
+    ) -> Self {
         let (reader, writer) = store();
         let changed = broadcast::Sender::new(CHANGES);
-        let (all_listed, listed) = watch::channel(false);
+        let (all_listed, listed) = Listed::later();
         let news = changed.clone();
         let stream = watcher(Api::<K>::all(client), kubernetes::watching())
             .backoff(kubernetes::again())
@@ -57,25 +88,18 @@ where
                 match event {
                     // Nobody may be listening.
                     Ok(object) => drop(news.send(ObjectRef::from_obj(&object))),
-                    Err(error) => warn!(kind = %K::kind(&()), %error, "watch failed; it goes on after a while"),
+                    Err(error) => {
+                        metrics.watch_errors(kind).inc();
+                        warn!(kind, %error, "watch failed; it goes on after a while");
+                    }
                 }
             }
         });
         Self { store: reader, listed, changed }
     }
 
-    /// Waits until everything was listed once; false where the watch has ended before.
-    pub(crate) async fn listed(&self) -> bool {
-        self.listed.clone().wait_for(|listed| *listed).await.is_ok()
-    }
-
-    /// That something changes from now on. Who lags hears that, too.
-    pub(crate) fn news(&self) -> impl Stream<Item = ()> + Send + 'static {
-        tokio_stream::wrappers::BroadcastStream::new(self.changed.subscribe()).map(drop)
-    }
-
-    /// What changes from now on; a lagging listener misses some.
-    pub(crate) fn changes(&self) -> impl Stream<Item = ObjectRef<K>> + Send + 'static {
+    /// What changes from now on; a lagging listener hears that it missed some.
+    pub(crate) fn changes(&self) -> impl Stream<Item = Heard<ObjectRef<K>>> + Send + 'static {
         received(self.changed.subscribe())
     }
 }
@@ -85,48 +109,34 @@ pub(crate) fn readable<K>(cached: &[Arc<DeserializeGuard<K>>]) -> impl Iterator<
     cached.iter().filter_map(|guarded| guarded.0.as_ref().ok())
 }
 
-/// A broadcast as a stream that passes over what it missed.
+/// What a broadcast brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Heard<T> {
+    One(T),
+    /// The listener was too slow: anything may have changed.
+    Missed,
+}
+
+/// A broadcast as a stream that says where it has missed something.
 pub(crate) fn received<T: Clone + Send + 'static>(
     receiver: broadcast::Receiver<T>,
-) -> impl Stream<Item = T> + Send + 'static {
-    tokio_stream::wrappers::BroadcastStream::new(receiver).filter_map(async |item| item.ok())
+) -> impl Stream<Item = Heard<T>> + Send + 'static {
+    BroadcastStream::new(receiver).map(|item| item.map_or(Heard::Missed, Heard::One))
 }
 
-/// Of a pod: who it is, what it asks for, where it runs and how.
-pub(crate) fn prune_pod(pod: &mut Pod) {
-    pod.annotations_mut().clear();
-    if let Some(spec) = pod.spec.as_mut() {
-        let mut kept = PodSpec { node_name: spec.node_name.take(), ..PodSpec::default() };
-        for (from, to) in
-            [(spec.init_containers.take().unwrap_or_default(), true), (std::mem::take(&mut spec.containers), false)]
-        {
-            let slim = from.into_iter().map(|c| k8s_openapi::api::core::v1::Container {
-                name: c.name,
-                resources: c.resources,
-                restart_policy: c.restart_policy,
-                ..Default::default()
-            });
-            if to {
-                kept.init_containers = Some(slim.collect());
-            } else {
-                kept.containers = slim.collect();
-            }
-        }
-        *spec = kept;
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Of a node: labels, whether it can be used, and how much it has.
-pub(crate) fn prune_node(node: &mut Node) {
-    node.annotations_mut().clear();
-    if let Some(status) = node.status.as_mut() {
-        status.images = None;
-        status.node_info = None;
-        status.volumes_attached = None;
-        status.volumes_in_use = None;
-        for condition in status.conditions.iter_mut().flatten() {
-            // Changes with each heartbeat and says nothing that is read.
-            condition.last_heartbeat_time = None;
+    #[tokio::test]
+    async fn a_listener_that_was_too_slow_hears_that_it_missed_something() {
+        let sender = broadcast::Sender::new(2);
+        let heard = received(sender.subscribe());
+        for number in 0..5 {
+            sender.send(number).unwrap();
         }
+        drop(sender);
+        let heard: Vec<_> = heard.collect().await;
+        assert_eq!(heard, [Heard::Missed, Heard::One(3), Heard::One(4)]);
     }
 }

@@ -13,6 +13,7 @@ use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use tokio::sync::Mutex;
 
+use super::stock::NodeFacts;
 use super::{Error, Tried};
 
 /// For how long what was found is believed.
@@ -115,14 +116,15 @@ impl Dns {
 pub(crate) fn own_ranges<'a>(
     named: impl IntoIterator<Item = IpNet>,
     found: &Found,
-    nodes: impl IntoIterator<Item = &'a Node>,
+    nodes: impl IntoIterator<Item = &'a NodeFacts>,
 ) -> Vec<IpNet> {
     let mut all: Vec<IpNet> = named.into_iter().chain(found.own.iter().copied()).collect();
-    all.extend(nodes.into_iter().flat_map(of_node));
+    all.extend(nodes.into_iter().flat_map(|node| node.ranges.iter().copied()));
     IpNet::aggregate(&all)
 }
 
-fn of_node(node: &Node) -> Vec<IpNet> {
+/// A node's own addresses and those of its pods.
+pub(crate) fn ranges_of(node: &Node) -> Vec<IpNet> {
     let addresses = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
     let addresses = addresses.filter_map(|address| Some(IpNet::from(address.address.parse::<IpAddr>().ok()?)));
     let pods = node.spec.iter().flat_map(|spec| spec.pod_cidrs.iter().flatten().chain(&spec.pod_cidr));
@@ -155,6 +157,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::controllers::stock::Words;
 
     fn slice(address: &str, ports: &Value) -> EndpointSlice {
         serde_json::from_value(json!({
@@ -209,6 +212,7 @@ mod tests {
         .unwrap();
         let found = Found { own: vec!["198.51.100.1/32".parse().unwrap()], ..Found::default() };
         let named = ["10.0.0.0/8", "172.30.4.0/23"].map(|range| range.parse().unwrap());
+        let node = NodeFacts::of(&node, &mut Words::default());
         let own: BTreeSet<String> = own_ranges(named, &found, [&node]).iter().map(ToString::to_string).collect();
         let expected =
             ["10.0.0.0/8", "172.30.4.0/23", "198.51.100.1/32", "2001:db8:1::/64", "2001:db8::7/128", "203.0.113.9/32"];

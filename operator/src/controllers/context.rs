@@ -1,17 +1,16 @@
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use alloy::primitives::B256;
 use hawser_contracts::{JobId, OfferId};
 use hawser_crds::{ComputeJob, GpuOffer};
-use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
 
 use super::Error;
-use super::cache::Cache;
+use super::cache::{Cache, Listed};
 use super::cluster_network::ClusterNetwork;
 use super::compute_job::vacancy::Granted;
 use super::compute_job::{PodRefused, Timers};
@@ -21,9 +20,12 @@ use super::gpu_offer::around::Surroundings;
 use super::gpu_offer::memory::Offers;
 use super::gpu_offer::terms::ClusterId;
 use super::networks::Networks;
+use super::stock::SharedStock;
 use super::unreadable::Unreadable;
+use super::work::{Backoffs, Due, Name, Slots};
 use crate::attestation::Attestations;
 use crate::config::Config;
+use crate::health::Work;
 use crate::metrics::Metrics;
 
 /// What every reconcile has at hand.
@@ -37,26 +39,36 @@ pub(crate) struct Context {
     pub attestations: Attestations,
     pub events: Events,
     pub metrics: Metrics,
+    /// Jobs that are not settled.
     pub jobs: Cache<DeserializeGuard<ComputeJob>>,
     pub offers: Cache<DeserializeGuard<GpuOffer>>,
-    pub pods: Cache<Pod>,
-    pub nodes: Cache<Node>,
+    /// What the cluster has, who holds it, and who wants it.
+    pub stock: SharedStock,
+    pub pods: Listed,
+    pub nodes: Listed,
+    /// Offers that are due for a look.
+    pub offers_due: Due<Name>,
     pub cluster_network: ClusterNetwork,
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
     pub granted: Granted,
+    pub backoffs: Arc<Backoffs>,
+    /// How many jobs of one network are looked at side by side.
+    pub slots: Slots,
+    /// Looks that run.
+    pub work: Work,
     /// What offers rest on outside of themselves.
     pub around: Surroundings,
-    pub memory_of_offers: Offers,
+    pub memory_of_offers: Arc<Offers>,
     pub unreadable: Unreadable,
 }
 
 impl Context {
     /// Waits until everything was listed once. What is not in a cache before that is not missing.
     pub(crate) async fn ready(&self) -> Result<(), Error> {
-        let all = self.jobs.listed().await
-            && self.offers.listed().await
-            && self.pods.listed().await
-            && self.nodes.listed().await
+        let all = self.jobs.listed.wait().await
+            && self.offers.listed.wait().await
+            && self.pods.wait().await
+            && self.nodes.wait().await
             && self.around.listed().await;
         if all { Ok(()) } else { Err(Error::Stopping) }
     }
@@ -67,7 +79,7 @@ impl Context {
 pub(crate) struct Memory {
     jobs: Mutex<HashMap<JobId, ObjectRef<DeserializeGuard<ComputeJob>>>>,
     offers: Mutex<HashMap<OfferId, ObjectRef<DeserializeGuard<GpuOffer>>>>,
-    written: Mutex<HashMap<String, u64>>,
+    written: Mutex<HashMap<String, (u64, Instant)>>,
     gone: Mutex<HashMap<JobId, Instant>>,
     closed: Mutex<HashMap<JobId, u64>>,
     pods_refused: Mutex<HashMap<JobId, PodRefused>>,
@@ -88,7 +100,7 @@ impl Memory {
     }
 
     pub(crate) fn learn_job(&self, id: JobId, job: &ComputeJob) {
-        let reference = ObjectRef::from_obj(&DeserializeGuard(Ok(job.clone())));
+        let reference = ObjectRef::new(&job.name_any()).within(&job.namespace().unwrap_or_default());
         locked(&self.jobs).insert(id, reference);
     }
 
@@ -99,16 +111,16 @@ impl Memory {
     /// The version of a job at which its status was written last.
     pub(crate) fn wrote(&self, job: &ComputeJob, version: Option<String>) {
         if let (Some(uid), Some(version)) = (job.uid(), version.and_then(|v| v.parse().ok())) {
-            locked(&self.written).insert(uid, version);
+            locked(&self.written).insert(uid, (version, Instant::now()));
         }
     }
 
-    /// Whether a job out of a cache is older than what was written last. Versions are numbers that grow (KEP-5504); where
-    /// they can't be read, nothing is held back.
-    pub(crate) fn is_behind(&self, job: &ComputeJob) -> bool {
-        let shown: Option<u64> = job.resource_version().and_then(|v| v.parse().ok());
-        let written = job.uid().and_then(|uid| locked(&self.written).get(&uid).copied());
-        matches!((shown, written), (Some(shown), Some(written)) if shown < written)
+    /// For how long a cache has shown a job as it was before what was written last; none where it shows that. Versions
+    /// are numbers that grow (KEP-5504); where they can't be read, nothing is held back.
+    pub(crate) fn behind(&self, job: &ComputeJob) -> Option<Duration> {
+        let shown: u64 = job.resource_version()?.parse().ok()?;
+        let (written, at) = *locked(&self.written).get(&job.uid()?)?;
+        (shown < written).then(|| at.elapsed())
     }
 
     pub(crate) fn forget_job(&self, id: JobId, job: &ComputeJob) {
@@ -122,8 +134,23 @@ impl Memory {
         self.timers.forget(id);
     }
 
+    /// What was kept of an offer that is gone, under all its ids.
+    pub(crate) fn forget_offer(&self, (namespace, name): &Name) {
+        let mut offers = locked(&self.offers);
+        let is_it = |offer: &ObjectRef<_>| offer.name == *name && offer.namespace.as_ref() == Some(namespace);
+        let ids: Vec<OfferId> = offers.iter().filter(|(_, offer)| is_it(offer)).map(|(id, _)| *id).collect();
+        for id in ids {
+            offers.remove(&id);
+            locked(&self.withdrawn).remove(&id);
+        }
+    }
+
+    pub(crate) fn forget_wallet(&self, network: &str) {
+        locked(&self.wallets).remove(network);
+    }
+
     pub(crate) fn learn_offer(&self, id: OfferId, offer: &GpuOffer) {
-        let reference = ObjectRef::from_obj(&DeserializeGuard(Ok(offer.clone())));
+        let reference = ObjectRef::new(&offer.name_any()).within(&offer.namespace().unwrap_or_default());
         locked(&self.offers).insert(id, reference);
     }
 
@@ -207,14 +234,40 @@ mod tests {
             .unwrap()
         };
         let memory = Memory::default();
-        assert!(!memory.is_behind(&job("7")), "nothing was written");
+        let is_behind = |job: &ComputeJob| memory.behind(job).is_some();
+        assert!(!is_behind(&job("7")), "nothing was written");
         memory.wrote(&job("7"), Some("9".to_owned()));
-        assert!(memory.is_behind(&job("7")) && memory.is_behind(&job("8")));
-        assert!(!memory.is_behind(&job("9")) && !memory.is_behind(&job("10")));
-        assert!(!memory.is_behind(&job("x")));
+        assert!(is_behind(&job("7")) && is_behind(&job("8")));
+        assert!(!is_behind(&job("9")) && !is_behind(&job("10")));
+        assert!(!is_behind(&job("x")));
         memory.wrote(&job("9"), None);
-        assert!(memory.is_behind(&job("8")), "nothing new was written");
+        assert!(is_behind(&job("8")), "nothing new was written");
         memory.forget_job(JobId(alloy::primitives::B256::ZERO), &job("9"));
-        assert!(!memory.is_behind(&job("7")));
+        assert!(!is_behind(&job("7")));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_an_offer_that_is_gone_nor_of_a_network() {
+        let offer = |name: &str| -> GpuOffer {
+            serde_json::from_value(json!({
+                "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": name, "namespace": "t"},
+                "spec": {"networkRef": "n", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}}
+            }))
+            .unwrap()
+        };
+        let memory = Memory::default();
+        let id = |byte| OfferId(alloy::primitives::FixedBytes::repeat_byte(byte));
+        for (byte, name) in [(1, "o"), (2, "o"), (3, "other")] {
+            memory.learn_offer(id(byte), &offer(name));
+            memory.withdrawn(id(byte), true, 7);
+        }
+        memory.forget_offer(&("t".to_owned(), "o".to_owned()));
+        assert_eq!((memory.offer(id(1)), memory.offer(id(2))), (None, None));
+        assert!(memory.offer(id(3)).is_some());
+        assert_eq!(locked(&memory.withdrawn).len(), 1);
+        let why = Start::Refused { reason: "WrongPassword", message: "no".to_owned() };
+        memory.refuse_wallet("net", B256::ZERO, why);
+        memory.forget_wallet("net");
+        assert!(locked(&memory.wallets).is_empty());
     }
 }

@@ -21,6 +21,12 @@ pub(crate) enum Error {
     /// An endpoint shows less than another one did before.
     #[error("{0}")]
     Lagging(String),
+    /// A look ended in the middle: a fault of the operator's own.
+    #[error("the look ended in a fault of the operator's own, which its log tells: {0}")]
+    Broken(String),
+    /// It was deleted while it was looked at.
+    #[error("{0} is gone")]
+    Gone(String),
     /// The operator stops before it has seen everything once.
     #[error("the operator is stopping")]
     Stopping,

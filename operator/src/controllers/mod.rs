@@ -11,10 +11,16 @@ pub(crate) mod depin_network;
 mod error;
 pub(crate) mod events;
 pub(crate) mod gpu_offer;
+mod lean;
+mod look;
 pub(crate) mod networks;
 mod run;
 mod status;
+pub(crate) mod stock;
 pub(crate) mod unreadable;
+mod watch;
+mod watch_jobs;
+pub(crate) mod work;
 
 pub(crate) use context::Context;
 pub(crate) use error::{Error, Tried};

@@ -1,22 +1,35 @@
 //! Starts the controllers and stops them.
+//!
+//! What is due for a look, and why:
+//!
+//! | changes | due |
+//! |---|---|
+//! | a job that is not settled | the job; offers that sell the same GPUs, where it wants or holds others now; its own offer, where it is settled or something is to be claimed |
+//! | a job's pod | the job |
+//! | what a pod holds of a node, whether a job's pod has one | offers that sell from the node |
+//! | a node's GPUs, its labels, whether it can be used | offers that see it |
+//! | an offer | the offer; others that sell the same GPUs, where it sells others now |
+//! | a namespace's labels, a `RuntimeClass`, what a network says of itself | all offers |
+//! | what a job that can't be read may hold | all offers |
+//! | an act on chain | its job or its offer |
+//! | what was attested of a job | the job |
+//!
+//! Whatever else happens in the cluster concerns nobody here. An offer is looked at when it is due and then at most once a
+//! [`GAP`], however often it is due.
 
-use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use futures::stream::select_all;
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::{Config as Pace, Controller};
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::controller::Controller;
 use kube::{Api, Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::cache::{CHANGES, Cache, prune_node, prune_pod, received};
+use super::cache::{Cache, Heard, Listed, received};
 use super::cluster_network::ClusterNetwork;
 use super::compute_job::vacancy::Granted;
 use super::context::Memory;
@@ -24,8 +37,12 @@ use super::events::Events;
 use super::gpu_offer::around::Surroundings;
 use super::gpu_offer::memory::Offers;
 use super::gpu_offer::terms::ClusterId;
+use super::look::{Look, look_at, tell};
 use super::networks::Networks;
+use super::stock::SharedStock;
 use super::unreadable::Unreadable;
+use super::watch::{Watches, name_of};
+use super::work::{Backoffs, Due, Name, Slots, paced};
 use super::{Context, compute_job, depin_network, gpu_offer};
 use crate::attestation::Attestations;
 use crate::config::Config;
@@ -33,6 +50,7 @@ use crate::fence::Fence;
 use crate::health::Work;
 use crate::kubernetes::{again, watching};
 use crate::metrics::Metrics;
+use crate::network::ActKey;
 
 /// Why the controllers can't be started.
 #[derive(Debug, thiserror::Error)]
@@ -45,11 +63,10 @@ pub enum StartError {
     NoUid,
 }
 
-/// Least time between two looks at all offers.
-const LOOKS: Duration = Duration::from_millis(500);
-
-/// Several jobs of many are looked at side by side.
-const CONCURRENT_JOBS: u16 = 64;
+/// Several jobs of many are looked at side by side, of each network so many.
+const CONCURRENT_JOBS: usize = 64;
+/// A burst of changes is one look at the offer and another one at its end.
+const GAP: Duration = Duration::from_millis(500);
 
 /// What a replica has at hand before it leads, so that it can lead at once.
 pub struct Warm {
@@ -57,10 +74,35 @@ pub struct Warm {
     fence: Fence,
     work: Work,
     cancel: CancellationToken,
+    watches: Watches,
     jobs: Cache<DeserializeGuard<ComputeJob>>,
     offers: Cache<DeserializeGuard<GpuOffer>>,
-    pods: Cache<Pod>,
-    nodes: Cache<Node>,
+    pods: Listed,
+    nodes: Listed,
+    around: Surroundings,
+    kept: Kept,
+}
+
+/// What is kept of objects, and forgotten with them.
+#[derive(Clone, Default)]
+struct Kept {
+    memory: Arc<Memory>,
+    memory_of_offers: Arc<Offers>,
+    backoffs: Arc<Backoffs>,
+    /// None before it leads.
+    attestations: Arc<OnceLock<Attestations>>,
+}
+
+impl Kept {
+    fn forget_job(&self, job: &ComputeJob) {
+        compute_job::forget(&self.memory, &self.backoffs, self.attestations.get(), job);
+    }
+
+    fn forget_offer(&self, offer: &Name) {
+        self.memory.forget_offer(offer);
+        self.memory_of_offers.forget(&offer.0, &offer.1);
+        self.backoffs.forget(gpu_offer::KIND, offer.clone());
+    }
 }
 
 impl std::fmt::Debug for Warm {
@@ -70,13 +112,33 @@ impl std::fmt::Debug for Warm {
 }
 
 impl Warm {
-    /// Begins to watch, until `cancel`. Reads alone: nothing is written.
-    pub fn start(client: Client, fence: Fence, work: Work, cancel: CancellationToken) -> Self {
+    /// Begins to watch, until `cancel`. Reads alone: nothing is written. `keep` says for how long settled jobs are kept.
+    pub fn start(
+        client: Client,
+        keep: Duration,
+        fence: Fence,
+        work: Work,
+        metrics: &Metrics,
+        cancel: CancellationToken,
+    ) -> Self {
+        let watches = Watches {
+            client: client.clone(),
+            stock: SharedStock::default(),
+            offers: Due::default(),
+            jobs: Due::default(),
+            metrics: metrics.clone(),
+            cancel: cancel.clone(),
+        };
+        let kept = Kept::default();
+        let (of_jobs, of_offers) = (kept.clone(), kept.clone());
         Self {
-            jobs: Cache::start(client.clone(), |_| (), cancel.clone()),
-            offers: Cache::start(client.clone(), |_| (), cancel.clone()),
-            pods: Cache::start(client.clone(), prune_pod, cancel.clone()),
-            nodes: Cache::start(client.clone(), prune_node, cancel.clone()),
+            jobs: watches.jobs(keep, move |job| of_jobs.forget_job(job)),
+            offers: watches.offers(move |offer| of_offers.forget_offer(offer)),
+            pods: watches.pods(),
+            nodes: watches.nodes(),
+            around: Surroundings::start(&client, metrics, &cancel),
+            kept,
+            watches,
             client,
             fence,
             work,
@@ -86,7 +148,11 @@ impl Warm {
 
     /// Waits until everything was listed once; false where `cancel` came first.
     pub async fn listed(&self) -> bool {
-        self.jobs.listed().await && self.offers.listed().await && self.pods.listed().await && self.nodes.listed().await
+        self.jobs.listed.wait().await
+            && self.offers.listed.wait().await
+            && self.pods.wait().await
+            && self.nodes.wait().await
+            && self.around.listed().await
     }
 }
 
@@ -102,21 +168,29 @@ pub async fn run(
     attestations: Attestations,
     metrics: Metrics,
 ) -> Result<(), StartError> {
-    let Warm { client, fence, work, cancel, jobs: all_jobs, offers: all_offers, pods, nodes } = warm;
+    let Warm { client, fence, work, cancel, watches, jobs: all_jobs, offers: all_offers, pods, nodes, around, kept } =
+        warm;
     let cluster = cluster_id(&client).await?;
-    let jobs: Controller<DeserializeGuard<ComputeJob>> = Controller::new(Api::all(client.clone()), watching());
-    let offers: Controller<DeserializeGuard<GpuOffer>> = Controller::new(Api::all(client.clone()), watching());
     let networks: Controller<DeserializeGuard<DepinNetwork>> = Controller::new(Api::all(client.clone()), watching());
+    // Nothing was attested before.
+    _ = kept.attestations.set(attestations.clone());
     let context = Arc::new(Context {
         events: Events::new(client.clone(), &config.pod_name),
         networks: Networks::new(metrics.clone(), fence, cancel.clone()),
         jobs: all_jobs,
         offers: all_offers,
+        pods,
+        nodes,
+        stock: watches.stock.clone(),
+        offers_due: watches.offers.clone(),
         cluster_network: ClusterNetwork::new(client.clone()),
-        memory: Memory::default(),
+        memory: kept.memory,
+        backoffs: kept.backoffs,
+        slots: Slots::new(CONCURRENT_JOBS),
+        work,
         granted: Granted::default(),
-        around: Surroundings::start(&client, &cancel),
-        memory_of_offers: Offers::default(),
+        around,
+        memory_of_offers: kept.memory_of_offers,
         unreadable: Unreadable::default(),
         client,
         config,
@@ -124,14 +198,12 @@ pub async fn run(
         attestation_ca,
         attestations,
         metrics,
-        pods,
-        nodes,
     });
     info!("controllers start");
     tokio::join!(
-        run_jobs(jobs.trigger_backoff(again()), &context, &work, stop(&cancel)),
-        run_offers(offers.trigger_backoff(again()), &context, &work, stop(&cancel)),
-        run_networks(networks.trigger_backoff(again()), &context, &work, stop(&cancel)),
+        run_jobs(&watches, &context),
+        run_offers(&watches, &context),
+        run_networks(networks.trigger_backoff(again()), &context, cancel.clone()),
         compute_job::sweep::run(&context, cancel.clone()),
     );
     context.networks.stopped().await;
@@ -139,94 +211,88 @@ pub async fn run(
     Ok(())
 }
 
-async fn run_jobs(
-    controller: Controller<DeserializeGuard<ComputeJob>>,
-    context: &Arc<Context>,
-    work: &Work,
-    stop: impl Future<Output = ()> + Send + Sync + 'static,
-) {
-    // A job's pod has the job's name.
-    let pods = context.pods.changes().map(|pod| ObjectRef::new(&pod.name).within(&pod.namespace.unwrap_or_default()));
-    let attested = received(context.attestations.changed()).map(|job| ObjectRef::new(&job.name).within(&job.namespace));
-    let known = Arc::clone(context);
-    let acts = received(context.networks.acts()).filter_map(move |key| {
-        let job = key.job().and_then(|id| known.memory.job(id));
-        std::future::ready(job)
+async fn run_jobs(watches: &Watches, context: &Arc<Context>) {
+    let (known, all) = (Arc::clone(context), context.jobs.store.clone());
+    let every = move || all.state().iter().map(|job| name_of(&**job)).collect();
+    let attested =
+        named(received(context.attestations.changed()), every.clone(), |job| Some((job.namespace, job.name)));
+    let acts = named(received(context.networks.acts()), every, move |key| {
+        let job = key.job().and_then(|id| known.memory.job(id))?;
+        Some((job.namespace.unwrap_or_default(), job.name))
     });
-    controller
-        .with_config(Pace::default().concurrency(CONCURRENT_JOBS))
-        .reconcile_on(pods)
-        .reconcile_on(attested)
-        .reconcile_on(acts)
-        .graceful_shutdown_on(stop)
-        .run(noted(work, "ComputeJob", compute_job::reconcile), compute_job::failed, Arc::clone(context))
-        .for_each(|_| std::future::ready(()))
-        .await;
+    pass_on(attested, &watches.jobs, &watches.cancel);
+    pass_on(acts, &watches.jobs, &watches.cancel);
+    let due = watches.jobs.taken().take_until(watches.cancel.clone().cancelled_owned());
+    let look = Look { kind: compute_job::KIND, reconcile: compute_job::reconcile_in_turn, failed: compute_job::failed };
+    look_at(look, context.jobs.store.clone(), due, Arc::clone(context)).await;
 }
 
-async fn run_offers(
-    controller: Controller<DeserializeGuard<GpuOffer>>,
-    context: &Arc<Context>,
-    work: &Work,
-    stop: impl Future<Output = ()> + Send + Sync + 'static,
-) {
-    let known = Arc::clone(context);
-    let acts = received(context.networks.acts()).filter_map(move |key| {
-        let offer = match key {
-            crate::network::ActKey::Offer(id) => known.memory.offer(id),
-            _ => None,
-        };
-        std::future::ready(offer)
+async fn run_offers(watches: &Watches, context: &Arc<Context>) {
+    let (known, all) = (Arc::clone(context), context.offers.store.clone());
+    let every = move || all.state().iter().map(|offer| name_of(&**offer)).collect();
+    let acts = named(received(context.networks.acts()), every, move |key| match key {
+        ActKey::Offer(id) => known.memory.offer(id).map(|offer| (offer.namespace.unwrap_or_default(), offer.name)),
+        _ => None,
     });
-    // What GPUs there are and who holds them; a job belongs to its offer: what it holds, and whether it still needs it.
-    let counted = select_all([context.pods.news().boxed(), context.nodes.news().boxed(), context.jobs.news().boxed()]);
-    controller
-        .reconcile_all_on(paced(counted, LOOKS))
-        .reconcile_all_on(paced(context.around.changes(), LOOKS))
-        .reconcile_on(acts)
-        .graceful_shutdown_on(stop)
-        .run(noted(work, "GpuOffer", gpu_offer::reconcile), gpu_offer::failed, Arc::clone(context))
-        .for_each(|_| std::future::ready(()))
-        .await;
-}
-
-/// At once where there was no news for a while, and once in each `gap` for as long as there is some: a burst is two looks,
-/// and no stream of news, however dense, puts a look off.
-fn paced(news: impl Stream<Item = ()> + Send + 'static, gap: Duration) -> impl Stream<Item = ()> + Send + 'static {
-    tokio_stream::StreamExt::throttle(news.ready_chunks(CHANGES), gap).map(drop)
+    let all = context.offers.store.clone();
+    let around = context.around.changes().flat_map(move |()| {
+        let every: Vec<Name> = all.state().iter().map(|offer| name_of(&**offer)).collect();
+        stream::iter(every)
+    });
+    pass_on(acts, &watches.offers, &watches.cancel);
+    pass_on(around, &watches.offers, &watches.cancel);
+    let due = paced(watches.offers.taken(), GAP).take_until(watches.cancel.clone().cancelled_owned());
+    let look = Look { kind: gpu_offer::KIND, reconcile: gpu_offer::reconcile, failed: gpu_offer::failed };
+    look_at(look, context.offers.store.clone(), due, Arc::clone(context)).await;
 }
 
 async fn run_networks(
     controller: Controller<DeserializeGuard<DepinNetwork>>,
     context: &Arc<Context>,
-    work: &Work,
-    stop: impl Future<Output = ()> + Send + Sync + 'static,
+    cancel: CancellationToken,
 ) {
+    let worked = Arc::clone(context);
     controller
-        .graceful_shutdown_on(stop)
-        .run(noted(work, "DepinNetwork", depin_network::reconcile), depin_network::failed, Arc::clone(context))
-        .for_each(|_| std::future::ready(()))
+        .graceful_shutdown_on(cancel.cancelled_owned())
+        .run(
+            move |network, context| {
+                let (name, worked) = (name_of(&*network), Arc::clone(&worked));
+                let look = depin_network::reconcile(network, context);
+                look.inspect(move |looked| {
+                    if looked.is_ok() {
+                        worked.backoffs.forget(depin_network::KIND, name);
+                    }
+                })
+            },
+            depin_network::failed,
+            Arc::clone(context),
+        )
+        .for_each(|looked| async move { tell(depin_network::KIND, looked.err()) })
         .await;
 }
 
-/// A reconcile that is written down while it runs.
-fn noted<K, F>(
-    work: &Work,
-    kind: &'static str,
-    reconcile: fn(Arc<K>, Arc<Context>) -> F,
-) -> impl FnMut(Arc<K>, Arc<Context>) -> BoxFuture<'static, F::Output>
-where
-    F: Future + Send + 'static,
-{
-    let work = work.clone();
-    move |object, context| {
-        let busy = work.begin(kind);
-        reconcile(object, context).inspect(move |_| drop(busy)).boxed()
-    }
+/// Whom a piece of news concerns; everybody where some of it was missed.
+fn named<T: Send + 'static>(
+    news: impl Stream<Item = Heard<T>> + Send + 'static,
+    every: impl Fn() -> Vec<Name> + Send + 'static,
+    whom: impl Fn(T) -> Option<Name> + Send + 'static,
+) -> impl Stream<Item = Name> + Send + 'static {
+    news.flat_map(move |heard| {
+        stream::iter(match heard {
+            Heard::One(item) => whom(item).into_iter().collect(),
+            Heard::Missed => every(),
+        })
+    })
 }
 
-fn stop(cancel: &CancellationToken) -> impl Future<Output = ()> + Send + Sync + 'static {
-    cancel.clone().cancelled_owned()
+fn pass_on(news: impl Stream<Item = Name> + Send + 'static, due: &Due<Name>, cancel: &CancellationToken) {
+    let (due, cancel) = (due.clone(), cancel.clone());
+    tokio::spawn(async move {
+        let mut news = std::pin::pin!(news.take_until(cancel.cancelled_owned()));
+        while let Some(name) = news.next().await {
+            due.add([name]);
+        }
+    });
 }
 
 async fn cluster_id(client: &Client) -> Result<ClusterId, StartError> {
@@ -236,28 +302,14 @@ async fn cluster_id(client: &Client) -> Result<ClusterId, StartError> {
 
 #[cfg(test)]
 mod tests {
-    use futures::stream;
-
     use super::*;
 
     #[tokio::test]
-    async fn news_without_an_end_or_a_pause_puts_no_look_off() {
-        let looks: Vec<()> = paced(stream::repeat(()), Duration::from_millis(1)).take(5).collect().await;
-        assert_eq!(looks.len(), 5);
-    }
-
-    #[tokio::test]
-    async fn a_burst_is_one_look_at_once_and_the_last_of_it_is_not_lost() {
-        let gap = Duration::from_millis(1);
-        assert_eq!(paced(stream::iter(vec![(); 100]), gap).collect::<Vec<_>>().await.len(), 1);
-        let (tell, told) = tokio::sync::mpsc::unbounded_channel();
-        let mut looks = Box::pin(paced(tokio_stream::wrappers::UnboundedReceiverStream::new(told), gap));
-        tell.send(()).unwrap();
-        assert_eq!(looks.next().await, Some(()));
-        tell.send(()).unwrap();
-        tell.send(()).unwrap();
-        assert_eq!(looks.next().await, Some(()), "what came within the gap");
-        drop(tell);
-        assert_eq!(looks.next().await, None);
+    async fn whoever_missed_some_news_looks_at_everything() {
+        let name = |text: &str| ("t".to_owned(), text.to_owned());
+        let news = stream::iter([Heard::One(Some("a")), Heard::One(None), Heard::Missed]);
+        let every = move || vec![name("a"), name("b"), name("c")];
+        let due: Vec<_> = named(news, every, move |who: Option<&str>| who.map(name)).collect().await;
+        assert_eq!(due, ["a", "a", "b", "c"].map(name));
     }
 }

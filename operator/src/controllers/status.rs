@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt::Debug;
 
 use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams};
@@ -28,12 +29,15 @@ where
     Ok(written.tried(|| format!("status of {} {name}", K::kind(&())))?.resource_version())
 }
 
+/// How often a finalizer is written anew after somebody else was quicker.
+const TRIES: u32 = 4;
+
 /// Adds or removes a finalizer of this operator; nothing where it is so already.
 pub(crate) async fn set_finalizer<K>(api: &Api<K>, object: &K, finalizer: &str, present: bool) -> Result<(), Error>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
-    set_finalizer_of(api, object.meta(), finalizer, present).await
+    set(api, object.meta(), finalizer, present, &format!("{} {}", K::kind(&()), object.name_any())).await
 }
 
 /// The same from metadata alone, for what has no type.
@@ -44,23 +48,59 @@ pub(crate) async fn set_finalizer_of<K>(
     present: bool,
 ) -> Result<(), Error>
 where
-    K: Clone + DeserializeOwned + Debug,
+    K: Resource + Clone + DeserializeOwned + Debug,
 {
-    let stored = metadata.finalizers.as_deref().unwrap_or_default();
+    set(api, metadata, finalizer, present, metadata.name.as_deref().unwrap_or_default()).await
+}
+
+async fn set<K>(api: &Api<K>, metadata: &ObjectMeta, finalizer: &str, present: bool, what: &str) -> Result<(), Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let (name, mut tries) = (metadata.name.as_deref().unwrap_or_default(), 0);
+    let mut seen = Cow::Borrowed(metadata);
+    while let Some(next) = finalizers(seen.finalizers.as_deref().unwrap_or_default(), finalizer, present) {
+        tries += 1;
+        // The version makes it fail where somebody else has changed the list meanwhile.
+        let body = json!({"metadata": {"finalizers": next, "resourceVersion": seen.resource_version}});
+        match api.patch(name, &PatchParams::default(), &Patch::Merge(&body)).await {
+            Err(kube::Error::Api(status)) if status.code == 404 && !present => return Ok(()),
+            // Something has changed since it was seen, perhaps by this operator's own write of the status.
+            Err(kube::Error::Api(status)) if status.code == 409 && tries < TRIES => {}
+            other => return other.map(|_| ()).tried(|| format!("finalizer of {what}")),
+        }
+        match as_it_is(api, name, what).await?.filter(|fresh| fresh.uid == metadata.uid) {
+            Some(fresh) => seen = Cow::Owned(fresh),
+            // It is gone, and no other of its name is meant.
+            None if present => return Err(Error::Gone(what.to_owned())),
+            None => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// An object's metadata as the API server has it; none where it is gone. An empty patch changes nothing, and needs no
+/// other permission than that which will change it.
+async fn as_it_is<K>(api: &Api<K>, name: &str, what: &str) -> Result<Option<ObjectMeta>, Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    match api.patch(name, &PatchParams::default(), &Patch::Merge(json!({}))).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        other => other.map(|object| Some(object.meta().clone())).tried(|| what.to_owned()),
+    }
+}
+
+/// An object's finalizers as they should be; none where they are.
+fn finalizers<'a>(stored: &'a [String], finalizer: &'a str, present: bool) -> Option<Vec<&'a str>> {
     if stored.iter().any(|f| f == finalizer) == present {
-        return Ok(());
+        return None;
     }
     let mut next: Vec<&str> = stored.iter().map(String::as_str).filter(|f| *f != finalizer).collect();
     if present {
         next.push(finalizer);
     }
-    // The version makes it fail where somebody else has changed the list meanwhile.
-    let body = json!({"metadata": {"finalizers": next, "resourceVersion": metadata.resource_version}});
-    let name = metadata.name.as_deref().unwrap_or_default();
-    match api.patch(name, &PatchParams::default(), &Patch::Merge(&body)).await {
-        Err(kube::Error::Api(status)) if status.code == 404 && !present => Ok(()),
-        other => other.map(|_| ()).tried(|| format!("finalizer of {name}")),
-    }
+    Some(next)
 }
 
 /// Asks for an object's deletion; nothing where it is gone already.
@@ -82,5 +122,85 @@ fn without_null(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(without_null),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::body::Bytes;
+    use axum::extract::State;
+    use axum::http::{Method, StatusCode};
+    use hawser_crds::GpuOffer;
+    use kube::{Client, Config};
+
+    use super::*;
+
+    /// One offer of an API server: its version and its finalizers.
+    type Stored = Arc<Mutex<(u64, Vec<String>)>>;
+
+    fn offer(version: u64, finalizers: &[String]) -> Value {
+        json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer",
+            "metadata": {"name": "o", "namespace": "t", "uid": "u", "resourceVersion": version.to_string(),
+                "finalizers": finalizers},
+            "spec": {"networkRef": "n", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}}
+        })
+    }
+
+    async fn answer(State(stored): State<Stored>, method: Method, body: Bytes) -> (StatusCode, String) {
+        let (version, finalizers) = &mut *stored.lock().unwrap();
+        if method == Method::PATCH {
+            let patch: Value = serde_json::from_slice(&body).unwrap();
+            if patch == json!({}) {
+                return (StatusCode::OK, offer(*version, finalizers).to_string());
+            }
+            if patch["metadata"]["resourceVersion"].as_str() != Some(version.to_string().as_str()) {
+                let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                    "message": "changed", "reason": "Conflict", "code": 409});
+                return (StatusCode::CONFLICT, status.to_string());
+            }
+            *finalizers = serde_json::from_value(patch["metadata"]["finalizers"].clone()).unwrap();
+            *version += 1;
+        }
+        (StatusCode::OK, offer(*version, finalizers).to_string())
+    }
+
+    #[tokio::test]
+    async fn a_finalizer_is_removed_though_the_status_was_written_since() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let stored = Stored::new(Mutex::new((5, vec!["other".to_owned(), "mine".to_owned()])));
+        let app = Router::new().fallback(answer).with_state(Arc::clone(&stored));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, app).await });
+        let client = Client::try_from(Config::new(url.parse().unwrap())).unwrap();
+        let api: Api<GpuOffer> = Api::namespaced(client, "t");
+
+        let finalizers = ["other".to_owned(), "mine".to_owned()];
+        let seen: GpuOffer = serde_json::from_value(offer(4, &finalizers)).unwrap();
+        set_finalizer(&api, &seen, "mine", false).await.unwrap();
+        assert_eq!(stored.lock().unwrap().1, ["other"]);
+
+        let mut another = seen.clone();
+        another.metadata.uid = Some("v".to_owned());
+        assert!(set_finalizer(&api, &another, "new", true).await.is_err(), "another of its name is not meant");
+        assert_eq!(stored.lock().unwrap().1, ["other"]);
+        server.abort();
+    }
+
+    #[test]
+    fn a_list_of_finalizers_is_written_only_where_it_changes() {
+        let stored = ["a".to_owned(), "b".to_owned()];
+        for (finalizer, present, expected) in [
+            ("a", true, None),
+            ("c", true, Some(vec!["a", "b", "c"])),
+            ("a", false, Some(vec!["b"])),
+            ("c", false, None),
+        ] {
+            assert_eq!(finalizers(&stored, finalizer, present), expected, "{finalizer} {present}");
+        }
     }
 }

@@ -19,9 +19,13 @@ impl Pending {
         if units.is_zero() {
             return;
         }
-        self.units = self.units.saturating_add(units);
-        let lost_at = settlement.claimable_until.as_ref().map(|time| time.0);
-        self.lost_at = [self.lost_at, lost_at].into_iter().flatten().min();
+        self.join(Self { units, lost_at: settlement.claimable_until.as_ref().map(|time| time.0) });
+    }
+
+    /// Both together.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.units = self.units.saturating_add(other.units);
+        self.lost_at = [self.lost_at, other.lost_at].into_iter().flatten().min();
     }
 }
 

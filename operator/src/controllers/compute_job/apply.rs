@@ -92,8 +92,8 @@ async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
         pod = build::knowing(pod, &host, address);
     }
     let found = context.cluster_network.found().await?;
-    let nodes = context.nodes.store.state();
-    let own = own_ranges(config.cluster_cidrs.iter().copied(), &found, nodes.iter().map(AsRef::as_ref));
+    let named = config.cluster_cidrs.iter().copied();
+    let own = context.stock.read(|stock| own_ranges(named, &found, stock.nodes()));
     let around = build::Surroundings {
         operator_namespace: &config.namespace,
         attestation_port: port,

@@ -216,9 +216,9 @@ fn gone(status: JobStatus, started: bool) -> bool {
 /// cache may lag.
 async fn pod(job: &ComputeJob, context: &Context) -> Result<Option<PodState>, Error> {
     let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
-    let cached = context.pods.store.get(&ObjectRef::<Pod>::new(&name).within(&namespace));
-    if let Some(pod) = cached.filter(|pod| is_owned(pod, job)) {
-        return Ok(Some(pod_state::read(&pod)));
+    let cached = context.stock.read(|stock| stock.job_pod(&(namespace.clone(), name.clone())));
+    if let Some(pod) = cached.filter(|pod| pod.owners.iter().any(|uid| Some(uid) == job.metadata.uid.as_ref())) {
+        return Ok(Some(pod.state.clone()));
     }
     if job.status.as_ref().and_then(|s| s.pod.as_ref()).is_none() {
         return Ok(None);

@@ -8,7 +8,7 @@ mod expectation;
 mod lasting;
 mod observed;
 mod outcome;
-mod pod_state;
+pub(crate) mod pod_state;
 mod policy;
 mod pull;
 mod report;
@@ -26,36 +26,60 @@ use hawser_crds::condition::SETTLED;
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use super::conditions::find;
-use super::{Context, Error, JOB_FINALIZER, abandon, status, unreadable};
-use crate::attestation::JobRef;
+use super::context::Memory;
+use super::watch::name_of;
+use super::work::Backoffs;
+use super::{Context, Error, JOB_FINALIZER, Tried, abandon, status, unreadable};
+use crate::attestation::{Attestations, JobRef};
 pub(crate) use build::POD_FINALIZER;
 pub(crate) use lasting::Timers;
 pub(crate) use observed::PodRefused;
 pub(crate) use outcome::REORGED;
 
-/// While the cache does not show yet what this operator wrote last: a look at what was before would undo it.
-const CATCH_UP: Duration = Duration::from_millis(50);
+pub(crate) const KIND: &str = "ComputeJob";
 
-/// Looks at a job and takes its next step.
-pub(crate) async fn reconcile(
+/// How long the watch has to show what this operator wrote last: a look at what was before would undo it. The job is
+/// looked at when it does; afterwards the API server itself is asked.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
+/// Waits for a slot of the job's network, and looks at the job as it is then.
+pub(crate) async fn reconcile_in_turn(
     guarded: Arc<DeserializeGuard<ComputeJob>>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
-    context.metrics.reconciles("ComputeJob").inc();
+    let source = guarded.0.as_ref().ok().and_then(|job| job.spec.source.as_ref());
+    let slot = context.slots.enter(source.map_or("", |source| &source.network)).await;
+    let now = context.jobs.store.get(&ObjectRef::from_obj(&*guarded)).unwrap_or(guarded);
+    // Thousands may wait: only what looks is as large as a look.
+    let looked = Box::pin(reconcile(now, context)).await;
+    drop(slot);
+    looked
+}
+
+/// Looks at a job and takes its next step.
+async fn reconcile(guarded: Arc<DeserializeGuard<ComputeJob>>, context: Arc<Context>) -> Result<Action, Error> {
+    context.metrics.reconciles(KIND).inc();
     context.ready().await?;
+    let _busy = context.work.begin(KIND);
     let job = match &guarded.0 {
-        Ok(job) => Arc::new(job.clone()),
+        Ok(job) => job,
         Err(invalid) => return unreadable::job(invalid, &context).await,
     };
     unreadable::was_read(&job.metadata, &context);
     let namespace = job.namespace().ok_or(Error::Unnamed("namespace"))?;
     let api: Api<ComputeJob> = Api::namespaced(context.client.clone(), &namespace);
-    if context.memory.is_behind(&job) {
-        return Ok(Action::requeue(CATCH_UP));
-    }
+    let job = match shown(context.memory.behind(job)) {
+        Shown::AsItIs => Arc::new(job.clone()),
+        Shown::AsItWas => match fresh(&api, job).await? {
+            Some(job) => Arc::new(job),
+            None => return Ok(Action::await_change()),
+        },
+        Shown::SoonAsItIs(wait) => return Ok(Action::requeue(wait)),
+    };
     if let Some(settled) = settled_since(&job) {
         if job.metadata.deletion_timestamp.is_none() {
             return retire(&api, &job, settled, &context).await;
@@ -97,6 +121,72 @@ pub(crate) async fn reconcile(
     Ok(Action::requeue(decision.again))
 }
 
+/// How the cache shows a job.
+#[derive(Debug, PartialEq, Eq)]
+enum Shown {
+    AsItIs,
+    /// As it was before the last write; the watch will show that, and makes the job due then.
+    SoonAsItIs(Duration),
+    /// As it was before, for so long that the watch may have stopped.
+    AsItWas,
+}
+
+/// How it shows a job that it has shown for so long as it was before the last write.
+fn shown(behind: Option<Duration>) -> Shown {
+    match behind {
+        None => Shown::AsItIs,
+        Some(behind) if behind < CATCH_UP => Shown::SoonAsItIs(CATCH_UP.saturating_sub(behind)),
+        Some(_) => Shown::AsItWas,
+    }
+}
+
+/// A job as the API server has it; none where it is gone.
+async fn fresh(api: &Api<ComputeJob>, job: &ComputeJob) -> Result<Option<ComputeJob>, Error> {
+    let name = job.name_any();
+    let fresh = api.get_opt(&name).await.tried(|| format!("ComputeJob {name}"))?;
+    Ok(fresh.filter(|fresh| fresh.metadata.uid == job.metadata.uid))
+}
+
+/// Until when nothing is to be done for a settled job, which is kept for those who want to read of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Nothing is to be done until then.
+    Until(Timestamp),
+    /// Its pod is to be deleted; from then on nothing is to be done.
+    From(Timestamp),
+    /// It is not settled, or is to be deleted.
+    Not,
+}
+
+/// How long a job rests, that is kept for so long after it was settled.
+pub(crate) fn rest(job: &ComputeJob, keep: Duration, now: Timestamp) -> Rest {
+    let Some(settled) = settled_since(job).filter(|_| job.metadata.deletion_timestamp.is_none()) else {
+        return Rest::Not;
+    };
+    let after = |while_: Duration| settled.checked_add(while_).unwrap_or(Timestamp::MAX);
+    let (pod, pod_gone, end) = (after(sweep::POD_KEPT), after(sweep::POD_KEPT + sweep::OWN_LOOK), after(keep));
+    if now >= end {
+        Rest::Not
+    } else if now < pod {
+        Rest::Until(pod.min(end))
+    } else if now < pod_gone {
+        Rest::From(pod_gone.min(end))
+    } else {
+        Rest::Until(end)
+    }
+}
+
+/// The job is at rest, or gone: what was kept of it is forgotten.
+pub(crate) fn forget(memory: &Memory, backoffs: &Backoffs, attestations: Option<&Attestations>, job: &ComputeJob) {
+    backoffs.forget(KIND, name_of(job));
+    if let Some(attestations) = attestations {
+        attestations.forget(&job_ref(job));
+    }
+    if let Ok(id) = dereference::job_id(job) {
+        memory.forget_job(id, job);
+    }
+}
+
 /// Everything is settled: chain and pod need not be looked at.
 fn settled_since(job: &ComputeJob) -> Option<Timestamp> {
     let settled = find(&job.status.as_ref()?.conditions, SETTLED).filter(|c| c.status == "True")?;
@@ -116,8 +206,9 @@ async fn retire(
     if pod_left.is_zero() && kept < sweep::POD_KEPT + sweep::OWN_LOOK {
         sweep::delete_pod_of(context, job).await?;
     }
-    if let Some(left) = keep.checked_sub(kept).filter(|left| !left.is_zero()) {
-        return Ok(Action::requeue(if pod_left.is_zero() { left } else { left.min(pod_left) }));
+    if kept < keep {
+        // The watch has it looked at when its rest is over: for its pod, and for itself.
+        return Ok(Action::await_change());
     }
     status::delete(api, &job.name_any()).await?;
     Ok(Action::await_change())
@@ -132,14 +223,61 @@ async fn finish(context: &Context, api: &Api<ComputeJob>, id: JobId, job: &Arc<C
     Ok(())
 }
 
-/// What to do after a failed reconcile: try again soon; what was wrong is in the log and in the metrics.
+/// What to do after a failed reconcile: try again, later each time; what was wrong is in the log and in the metrics.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that Controller::run takes")]
 pub(crate) fn failed(guarded: Arc<DeserializeGuard<ComputeJob>>, error: &Error, context: Arc<Context>) -> Action {
-    context.metrics.errors("ComputeJob").inc();
+    context.metrics.errors(KIND).inc();
     tracing::warn!(job = %guarded.name_any(), namespace = guarded.namespace(), %error, "reconcile failed");
-    Action::requeue(Duration::from_secs(5))
+    Action::requeue(context.backoffs.failed(KIND, name_of(&*guarded)))
 }
 
 fn job_ref(job: &ComputeJob) -> JobRef {
     JobRef { namespace: job.namespace().unwrap_or_default(), name: job.name_any() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_job_rests_when_it_is_settled_and_not_to_be_deleted() {
+        let job = |settled: &str, deleted: serde_json::Value| -> ComputeJob {
+            serde_json::from_value(json!({
+                "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob",
+                "metadata": {"name": "j", "deletionTimestamp": deleted},
+                "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}},
+                "status": {"conditions": [{"type": SETTLED, "status": settled, "reason": "R", "message": "",
+                    "lastTransitionTime": "2026-01-01T00:00:00Z"}]}
+            }))
+            .unwrap()
+        };
+        let at = |time: &str| -> Timestamp { format!("2026-01-01T{time}Z").parse().unwrap() };
+        let (hour, minute, deleted) = (Duration::from_hours(1), Duration::from_mins(1), json!("2026-01-01T00:00:00Z"));
+        for (settled, deleted, keep, now, expected) in [
+            ("True", json!(null), hour, "00:00:00", Rest::Until(at("00:10:00"))),
+            // Its pod goes ten minutes after it was settled.
+            ("True", json!(null), hour, "00:10:00", Rest::From(at("00:15:00"))),
+            ("True", json!(null), hour, "00:14:59", Rest::From(at("00:15:00"))),
+            ("True", json!(null), hour, "00:15:00", Rest::Until(at("01:00:00"))),
+            ("True", json!(null), hour, "01:00:00", Rest::Not),
+            ("True", json!(null), minute, "00:00:30", Rest::Until(at("00:01:00"))),
+            ("True", json!(null), minute * 12, "00:11:00", Rest::From(at("00:12:00"))),
+            ("True", json!(null), Duration::MAX, "00:20:00", Rest::Until(Timestamp::MAX)),
+            ("False", json!(null), hour, "00:00:00", Rest::Not),
+            ("True", deleted, hour, "00:00:00", Rest::Not),
+        ] {
+            assert_eq!(rest(&job(settled, deleted), keep, at(now)), expected, "{settled} {keep:?} {now}");
+        }
+    }
+
+    #[test]
+    fn a_watch_that_stands_still_is_waited_for_once_and_then_passed_by() {
+        let ms = Duration::from_millis;
+        assert_eq!(shown(None), Shown::AsItIs);
+        assert_eq!(shown(Some(ms(0))), Shown::SoonAsItIs(ms(2000)));
+        assert_eq!(shown(Some(ms(1900))), Shown::SoonAsItIs(ms(100)));
+        assert_eq!((shown(Some(ms(2000))), shown(Some(ms(900_000)))), (Shown::AsItWas, Shown::AsItWas));
+    }
 }

@@ -5,25 +5,24 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use hawser_crds::condition::ACCEPTED;
-use hawser_crds::{ComputeJob, GpuOffer, GpuSelector};
+use hawser_crds::{ComputeJob, GpuOffer};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::controllers::Context;
-use crate::controllers::cache::readable;
 use crate::controllers::conditions::{is_over, is_true};
 use crate::controllers::gpu_offer::capacity::{Capacity, Offered, offered};
 use crate::controllers::gpu_offer::serves;
+use crate::controllers::stock::Sells;
 use crate::controllers::unreadable;
+use crate::controllers::watch::name_of;
+use crate::controllers::work::Name;
 
 /// Jobs that were told that there is room for them, until the cache shows that they are accepted: many jobs are looked
 /// at side by side, and none may count on GPUs that were given to another a moment ago. Only one operator decides at a
 /// time, so nothing is lost with its memory: what was not written was not accepted.
 #[derive(Debug, Default)]
 pub(crate) struct Granted(Mutex<HashSet<Name>>);
-
-/// Namespace and name of a job.
-type Name = (String, String);
 
 impl Granted {
     /// Room for one job, while nobody else is given any. `waits` tells whether the cache shows a job as not accepted
@@ -100,21 +99,21 @@ pub(crate) fn room(
     most: Option<u32>,
     reserve: u32,
 ) -> Result<(), String> {
-    let mut held = 0;
+    let mut held: u32 = 0;
     // Itself it may find as it was before, or is since.
     for other in others.iter().filter(|other| other.turn < me.turn && other.turn.name != me.turn.name) {
         if other.same_offer {
-            held += other.gpus;
+            held = held.saturating_add(other.gpus);
         }
         if !other.bound {
             capacity.take(other.gpus);
         }
     }
-    if let Some(most) = most.filter(|most| held + me.gpus > *most) {
+    if let Some(most) = most.filter(|most| held.saturating_add(me.gpus) > *most) {
         return Err(format!("{} GPUs asked for, the offer sells {most} and {held} are held by other jobs", me.gpus));
     }
     let free = capacity.free();
-    if free < me.gpus + reserve {
+    if free < me.gpus.saturating_add(reserve) {
         return Err(format!(
             "{} GPUs asked for, {free} are free and {reserve} of them are kept for local work",
             me.gpus
@@ -140,21 +139,22 @@ pub(crate) fn of(job: &ComputeJob, offer: &GpuOffer, context: &Context) -> Optio
     };
     cached(&me.turn.name)?;
     let waits = |name: &Name| cached(name).unwrap_or(false);
-    let capacity = &offer.spec.capacity;
+    let hawser_crds::Capacity { max, reserve } = offer.spec.capacity;
+    let sells = Sells::from(&offer.spec);
     let room =
-        |me: &Claimant, others: &[Claimant]| room(me, others, count(offer, context), capacity.max, capacity.reserve);
+        |me: &Claimant, others: &[Claimant]| room(me, others, context.stock.read(|s| s.capacity(&sells)), max, reserve);
     Some(context.granted.ask(me, waits, || claimants(offer, context), room))
 }
 
 /// What an offer can say to be available now, and how many of its jobs are not over.
 pub(crate) fn of_offer(offer: &GpuOffer, context: &Context) -> (Capacity, Offered, u32) {
-    let capacity = count(offer, context);
+    let (name, sells) = (name_of(offer), Sells::from(&offer.spec));
+    let (capacity, jobs) = context.stock.read(|stock| (stock.capacity(&sells), stock.active(&name)));
     let mut left = capacity.clone();
-    let (mut held, mut jobs) = (0, 0);
+    let mut held: u32 = 0;
     for claimant in claimants(offer, context) {
         if claimant.same_offer {
-            jobs += 1;
-            held += claimant.gpus;
+            held = held.saturating_add(claimant.gpus);
         }
         if !claimant.bound {
             left.take(claimant.gpus);
@@ -164,42 +164,12 @@ pub(crate) fn of_offer(offer: &GpuOffer, context: &Context) -> (Capacity, Offere
     (capacity, offered, jobs)
 }
 
-fn count(offer: &GpuOffer, context: &Context) -> Capacity {
-    let (nodes, pods) = (context.nodes.store.state(), context.pods.store.state());
-    Capacity::count(&offer.spec, nodes.iter().map(AsRef::as_ref), pods.iter().map(AsRef::as_ref))
-}
-
-/// Jobs of every offer that sells from the same nodes.
+/// Jobs of every offer that sells from the same nodes, those that can't be read among them.
 fn claimants(offer: &GpuOffer, context: &Context) -> Vec<Claimant> {
-    let jobs = context.jobs.store.state();
-    let mut list: Vec<_> = readable(&jobs)
-        .filter_map(|job| {
-            let same = job.spec.offer_ref == offer.name_any() && job.namespace() == offer.namespace();
-            if !same && !sells_the_same(job, &offer.spec.gpu, context) {
-                return None;
-            }
-            Claimant::new(job, is_bound(job, context), same)
-        })
-        .collect();
+    let mut list = context.stock.read(|stock| stock.claimants(&name_of(offer), &offer.spec.gpu));
     list.extend(unreadable::claimants(offer, context));
     list.sort();
     list
-}
-
-fn sells_the_same(job: &ComputeJob, gpu: &GpuSelector, context: &Context) -> bool {
-    let reference = ObjectRef::new(&job.spec.offer_ref).within(&job.namespace().unwrap_or_default());
-    context
-        .offers
-        .store
-        .get(&reference)
-        .and_then(|guarded| guarded.0.as_ref().ok().map(|o| o.spec.gpu.clone()))
-        .is_some_and(|other| other.product == gpu.product && other.resource_name == gpu.resource_name)
-}
-
-fn is_bound(job: &ComputeJob, context: &Context) -> bool {
-    let reference = ObjectRef::new(&job.name_any()).within(&job.namespace().unwrap_or_default());
-    let pod = context.pods.store.get(&reference);
-    pod.and_then(|pod| pod.spec.as_ref()?.node_name.clone()).is_some_and(|node| !node.is_empty())
 }
 
 #[cfg(test)]
@@ -207,9 +177,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::controllers::stock::{NodeFacts, Words};
 
     fn capacity(free: u32) -> Capacity {
-        let offer = serde_json::from_value(json!({
+        let offer: hawser_crds::GpuOfferSpec = serde_json::from_value(json!({
             "networkRef": "n", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}
         }))
         .unwrap();
@@ -219,7 +190,9 @@ mod tests {
                 "conditions": [{"type": "Ready", "status": "True"}]}
         }))
         .unwrap();
-        Capacity::count(&offer, [&node], [])
+        let mut counted = Capacity::default();
+        counted.add(&Sells::from(&offer), &NodeFacts::of(&node, &mut Words::default()), 0);
+        counted
     }
 
     fn job(name: &str, block: u64, gpus: u32, condition: Option<(&str, &str)>) -> ComputeJob {
@@ -304,5 +277,13 @@ mod tests {
         assert!(room(&me, std::slice::from_ref(&other), capacity(8), Some(3), 0).unwrap_err().contains("sells 3"));
         assert_eq!(room(&me, &[other], capacity(8), Some(4), 6), Ok(()));
         assert!(room(&me, &[], capacity(8), None, 7).unwrap_err().contains("kept for local work"));
+    }
+
+    #[test]
+    fn numbers_that_leave_their_range_refuse_and_do_not_wrap() {
+        let me = claimant(&job("c", 3, 2, None), false);
+        assert!(room(&me, &[], capacity(8), None, u32::MAX).unwrap_err().contains("kept for local work"));
+        let others = [claimant(&job("a", 1, u32::MAX, None), true), claimant(&job("b", 2, u32::MAX, None), true)];
+        assert!(room(&me, &others, capacity(8), Some(9), 0).unwrap_err().contains("sells 9"));
     }
 }

@@ -20,10 +20,13 @@ use kube::{Api, Resource, ResourceExt};
 use super::cache::readable;
 use super::conditions::{is_settled, is_true, news};
 use super::gpu_offer::terms;
+use super::watch::name_of;
 use super::{Context, Error, NETWORK_FINALIZER, abandon, status, unreadable};
 use crate::network::{Known, NetworkSpec, Past};
 use report::Start;
 use wallet::Source;
+
+pub(crate) const KIND: &str = "DepinNetwork";
 
 /// The head moves on with each block; the status says where it was so often.
 const EVERY: Duration = Duration::from_secs(15);
@@ -35,8 +38,9 @@ pub(crate) async fn reconcile(
     guarded: Arc<DeserializeGuard<DepinNetwork>>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
-    context.metrics.reconciles("DepinNetwork").inc();
+    context.metrics.reconciles(KIND).inc();
     context.ready().await?;
+    let _busy = context.work.begin(KIND);
     let api: Api<DepinNetwork> = Api::all(context.client.clone());
     let needed_by = needed_by(&guarded.name_any(), &context);
     let resource = match &guarded.0 {
@@ -54,6 +58,7 @@ pub(crate) async fn reconcile(
         context.networks.stop(&resource.name_any()).await;
         context.metrics.forget_network(&resource.name_any());
         status::set_finalizer(&api, resource, NETWORK_FINALIZER, false).await?;
+        context.memory.forget_wallet(&resource.name_any());
         return Ok(Action::await_change());
     }
 
@@ -172,10 +177,10 @@ fn know(known: &mut Known, network: &str, spec: &NetworkSpec, context: &Context)
     known.offers.extend(ids.map(JobId::offer_id));
 }
 
-/// What to do after a failed reconcile: try again soon.
+/// What to do after a failed reconcile: try again, later each time.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that Controller::run takes")]
 pub(crate) fn failed(guarded: Arc<DeserializeGuard<DepinNetwork>>, error: &Error, context: Arc<Context>) -> Action {
-    context.metrics.errors("DepinNetwork").inc();
+    context.metrics.errors(KIND).inc();
     tracing::warn!(network = %guarded.name_any(), %error, "reconcile failed");
-    Action::requeue(Duration::from_secs(5))
+    Action::requeue(context.backoffs.failed(KIND, name_of(&*guarded)))
 }

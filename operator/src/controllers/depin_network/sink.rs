@@ -1,12 +1,16 @@
 //! Where the watcher's orders go: each becomes a `ComputeJob` beside its offer, once.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use hawser_contracts::OfferId;
 use hawser_crds::{ComputeJob, GpuOffer};
 use kube::api::PostParams;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use tracing::{info, warn};
 
@@ -15,10 +19,15 @@ use crate::controllers::cache::readable;
 use crate::controllers::compute_job::REORGED;
 use crate::controllers::conditions::is_settled;
 use crate::controllers::gpu_offer::terms;
+use crate::controllers::watch::name_of;
+use crate::controllers::work::Name;
 use crate::controllers::{Context, Error, MANAGER, Tried, status};
 use crate::network::{Act, JobStatus, Network, Order};
 
 type Taken = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// So many orders are looked up, and so many jobs written, side by side.
+const SIDE_BY_SIDE: usize = 32;
 
 /// Takes orders of one network.
 pub(crate) fn sink(
@@ -28,65 +37,113 @@ pub(crate) fn sink(
 ) -> impl Fn(Vec<Order>) -> Taken + Send + Sync + 'static {
     move |orders| {
         let (context, network, handle) = (Arc::clone(&context), network.clone(), handle.clone());
-        Box::pin(async move {
-            for order in &orders {
-                take(&context, &network, &handle, order).await?;
-            }
-            Ok(())
-        })
+        Box::pin(async move { Batch::new(&context, &network, &handle).await?.take(&orders).await })
     }
 }
 
-async fn take(context: &Context, network: &str, handle: &Network, order: &Order) -> Result<(), Error> {
-    context.ready().await?;
-    let Some(offer) = offer_of(context, network, handle, order.offer) else {
-        // Another cluster of the same provider, or an offer that is gone for good.
-        info!(job = %order.job, offer = %order.offer, "an order for an offer that is not of this cluster");
-        return Ok(());
-    };
-    let namespace = offer.namespace().ok_or(Error::Unnamed("namespace"))?;
-    let api: Api<ComputeJob> = Api::namespaced(context.client.clone(), &namespace);
-    let name = order::job_name(order);
-    if let Some(existing) = api.get_opt(&name).await.tried(|| format!("ComputeJob {namespace}/{name}"))? {
-        warn_of_another(&existing, order);
-        return if came_back(&existing, order) { make_room(&api, &name).await } else { Ok(()) };
+/// Orders that came together.
+struct Batch<'a> {
+    context: &'a Context,
+    network: &'a str,
+    handle: &'a Network,
+    /// Offers by their ids: an order names its offer by what it was when it was ordered.
+    offers: HashMap<OfferId, Name>,
+}
+
+impl<'a> Batch<'a> {
+    async fn new(context: &'a Context, network: &'a str, handle: &'a Network) -> Result<Self, Error> {
+        context.ready().await?;
+        let offers = ids(&context.offers.store.state(), network, handle, context);
+        Ok(Self { context, network, handle, offers })
     }
-    match handle.job(order.job).await?.status {
-        JobStatus::Open | JobStatus::Running | JobStatus::Ended => {}
-        // An old cursor shows orders that are over for long: their jobs may be deleted, and are not made again.
-        JobStatus::Closed => return Ok(()),
-        // The log says that it was ordered: the node that was asked now lags, or the order's block is gone, which shows
-        // when the block is read again.
-        JobStatus::None => return Err(Error::Lagging(format!("the market does not know order {} yet", order.job))),
-    }
-    context.metrics.orders(network).inc();
-    let job = order::compute_job(network, &namespace, &offer.name_any(), order);
-    match create(&api, &job).await {
-        // The API server's own check of the workload: as good a reason as ours.
-        Err(kube::Error::Api(status)) if status.code == 422 => {
-            let job = order::malformed_job(network, &namespace, &offer.name_any(), order, &status.message);
-            create(&api, &job).await.tried(|| format!("create ComputeJob {namespace}/{name}"))
+
+    /// The chain is asked for all of them side by side. Their jobs are written block by block: of two orders for the last
+    /// GPU the earlier one runs, so the later one's job must not be there first.
+    async fn take(&self, orders: &[Order]) -> Result<(), Error> {
+        let asked = stream::iter(0..orders.len())
+            .map(|at| async move { Ok::<_, Error>((at, self.is_wanted(&orders[at]).await?)) });
+        let asked: Vec<(usize, bool)> = asked.buffered(SIDE_BY_SIDE).try_collect().await?;
+        let wanted: Vec<usize> = asked.into_iter().filter_map(|(at, wanted)| wanted.then_some(at)).collect();
+        for block in wanted.chunk_by(|one, next| orders[*one].block.number == orders[*next].block.number) {
+            let block = stream::iter(block.to_vec()).map(Ok::<_, Error>);
+            block.try_for_each_concurrent(SIDE_BY_SIDE, |at| self.write(&orders[at])).await?;
         }
-        // The namespace is being deleted: nothing can run there any more, and the other orders must go on.
-        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
-            warn!(job = %order.job, namespace, error = %status.message, "an order can't be taken and is declined");
-            if context.memory_of_offers.may_decline(&namespace, &offer.name_any(), order.job) {
-                let reason = "OfferGone: its namespace is being deleted".to_owned();
-                handle.request(Act::Decline { job: order.job, reason });
+        Ok(())
+    }
+
+    /// Whether an order is to become a job.
+    async fn is_wanted(&self, order: &Order) -> Result<bool, Error> {
+        let Some((namespace, _)) = self.offers.get(&order.offer) else {
+            // Another cluster of the same provider, or an offer that is gone for good.
+            info!(job = %order.job, offer = %order.offer, "an order for an offer that is not of this cluster");
+            return Ok(false);
+        };
+        let known = self.context.jobs.store.get(&ObjectRef::new(&order::job_name(order)).within(namespace));
+        if known.as_ref().and_then(|job| job.0.as_ref().ok()).is_some_and(|job| is_of(job, order) && !is_settled(job)) {
+            return Ok(false);
+        }
+        match self.handle.job(order.job).await?.status {
+            JobStatus::Open | JobStatus::Running | JobStatus::Ended => Ok(true),
+            // An old cursor shows orders that are over for long: their jobs may be deleted, and are not made again.
+            JobStatus::Closed => Ok(false),
+            // The log says that it was ordered: the node that was asked now lags, or the order's block is gone, which
+            // shows when the block is read again.
+            JobStatus::None => Err(Error::Lagging(format!("the market does not know order {} yet", order.job))),
+        }
+    }
+
+    /// Writes an order's job.
+    async fn write(&self, order: &Order) -> Result<(), Error> {
+        let Some((namespace, offer)) = self.offers.get(&order.offer) else { return Ok(()) };
+        let api: Api<ComputeJob> = Api::namespaced(self.context.client.clone(), namespace);
+        let name = order::job_name(order);
+        let what = || format!("create ComputeJob {namespace}/{name}");
+        let job = order::compute_job(self.network, namespace, offer, order);
+        let created = match create(&api, &job).await {
+            // The API server's own check of the workload: as good a reason as ours.
+            Err(kube::Error::Api(status)) if status.code == 422 => {
+                let job = order::malformed_job(self.network, namespace, offer, order, &status.message);
+                create(&api, &job).await
             }
-            Ok(())
+            other => other,
+        };
+        match created {
+            // Seen twice.
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                let existing = api.get_opt(&name).await.tried(|| format!("ComputeJob {namespace}/{name}"))?;
+                let Some(existing) = existing else {
+                    return Err(Error::Gone(format!("ComputeJob {namespace}/{name}")));
+                };
+                warn_of_another(&existing, order);
+                if came_back(&existing, order) { make_room(&api, &name).await } else { Ok(()) }
+            }
+            // The namespace is being deleted: nothing can run there any more, and the other orders must go on.
+            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
+                warn!(job = %order.job, namespace, error = %status.message, "an order can't be taken and is declined");
+                if self.context.memory_of_offers.may_decline(namespace, offer, order.job) {
+                    let reason = "OfferGone: its namespace is being deleted".to_owned();
+                    self.handle.request(Act::Decline { job: order.job, reason });
+                }
+                Ok(())
+            }
+            other => {
+                other.tried(what)?;
+                self.context.metrics.orders(self.network).inc();
+                Ok(())
+            }
         }
-        other => other.tried(|| format!("create ComputeJob {namespace}/{name}")),
     }
 }
 
 async fn create(api: &Api<ComputeJob>, job: &ComputeJob) -> Result<(), kube::Error> {
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-    match api.create(&params, job).await {
-        // Seen twice.
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        other => other.map(|job| info!(job = %job.name_any(), namespace = job.namespace(), "order taken")),
-    }
+    let job = api.create(&params, job).await?;
+    info!(job = %job.name_any(), namespace = job.namespace(), "order taken");
+    Ok(())
+}
+
+fn is_of(job: &ComputeJob, order: &Order) -> bool {
+    job.spec.source.as_ref().is_some_and(|source| source.job_id == order.job.to_string())
 }
 
 fn warn_of_another(existing: &ComputeJob, order: &Order) {
@@ -99,9 +156,8 @@ fn warn_of_another(existing: &ComputeJob, order: &Order) {
 
 /// The order was given up because a reorganisation had taken it away, and the chain holds it again.
 fn came_back(existing: &ComputeJob, order: &Order) -> bool {
-    let same = existing.spec.source.as_ref().is_some_and(|source| source.job_id == order.job.to_string());
     let reason = existing.status.as_ref().and_then(|status| status.reason.as_deref());
-    same && is_settled(existing) && reason == Some(REORGED)
+    is_of(existing, order) && is_settled(existing) && reason == Some(REORGED)
 }
 
 /// Deletes what is over; the order comes again until that is gone, and is then taken.
@@ -110,20 +166,26 @@ async fn make_room(api: &Api<ComputeJob>, name: &str) -> Result<(), Error> {
     Err(Error::Lagging(format!("ComputeJob {name} was given up in a reorganisation and is made anew")))
 }
 
-/// The offer with this id. Computed from the offers themselves, so that an order counts even where the status of a
-/// fresh offer is not written yet; an earlier offer of changed terms is found by its status.
-fn offer_of(context: &Context, network: &str, handle: &Network, id: OfferId) -> Option<Arc<GpuOffer>> {
-    let text = id.to_string();
-    readable(&context.offers.store.state()).find_map(|offer| {
-        if offer.spec.network_ref != network {
-            return None;
+/// A network's offers by their ids. Computed from the offers themselves, so that an order counts even where the status of
+/// a fresh offer is not written yet; an earlier offer of changed terms is found by its status.
+fn ids(
+    offers: &[Arc<DeserializeGuard<GpuOffer>>],
+    network: &str,
+    handle: &Network,
+    context: &Context,
+) -> HashMap<OfferId, Name> {
+    let mut ids = HashMap::new();
+    for offer in readable(offers).filter(|offer| offer.spec.network_ref == network) {
+        let computed = terms::terms(offer, handle.spec(), &context.cluster).ok().map(|terms| terms.id());
+        for id in stored_ids(offer).chain(computed) {
+            ids.insert(id, name_of(offer));
         }
-        let computed = terms::terms(offer, handle.spec(), &context.cluster).is_ok_and(|terms| terms.id() == id);
-        let stored = || {
-            let status = offer.status.as_ref();
-            status.and_then(|s| s.on_chain.as_ref()).is_some_and(|c| c.offer_id == text)
-                || status.is_some_and(|s| s.earlier.contains(&text))
-        };
-        (computed || stored()).then(|| Arc::new(offer.clone()))
-    })
+    }
+    ids
+}
+
+fn stored_ids(offer: &GpuOffer) -> impl Iterator<Item = OfferId> {
+    let status = offer.status.as_ref();
+    let now = status.and_then(|s| s.on_chain.as_ref()).map(|c| &c.offer_id);
+    now.into_iter().chain(status.into_iter().flat_map(|s| &s.earlier)).filter_map(|id| id.parse().ok())
 }

@@ -14,8 +14,9 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
-use crate::controllers::cache::Cache;
+use crate::controllers::cache::{Followed, Heard};
 use crate::controllers::conditions::find;
+use crate::metrics::Metrics;
 
 /// Label by which a namespace enforces Pod Security.
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
@@ -25,9 +26,9 @@ pub(crate) const NVIDIA: &str = "nvidia";
 /// Watches of what offers rest on.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
-    namespaces: Cache<PartialObjectMeta<Namespace>>,
-    classes: Cache<PartialObjectMeta<RuntimeClass>>,
-    pub(crate) networks: Cache<DeserializeGuard<DepinNetwork>>,
+    namespaces: Followed<PartialObjectMeta<Namespace>>,
+    classes: Followed<PartialObjectMeta<RuntimeClass>>,
+    pub(crate) networks: Followed<DeserializeGuard<DepinNetwork>>,
 }
 
 /// What surrounds one offer.
@@ -55,17 +56,17 @@ pub(crate) enum Said {
 
 impl Surroundings {
     /// Watches until `cancel`.
-    pub(crate) fn start(client: &Client, cancel: &CancellationToken) -> Self {
-        Self {
-            namespaces: Cache::start(client.clone(), labels_only, cancel.clone()),
-            classes: Cache::start(client.clone(), labels_only, cancel.clone()),
-            networks: Cache::start(client.clone(), |_| (), cancel.clone()),
-        }
+    pub(crate) fn start(client: &Client, metrics: &Metrics, cancel: &CancellationToken) -> Self {
+        let (metrics, cancel) = (|| metrics.clone(), || cancel.clone());
+        let namespaces = Followed::start(client.clone(), "Namespace", labels_only, metrics(), cancel());
+        let classes = Followed::start(client.clone(), "RuntimeClass", labels_only, metrics(), cancel());
+        let networks = Followed::start(client.clone(), "DepinNetwork", |_| (), metrics(), cancel());
+        Self { namespaces, classes, networks }
     }
 
     /// Waits until everything was listed once; false where a watch has ended before.
     pub(crate) async fn listed(&self) -> bool {
-        self.namespaces.listed().await && self.classes.listed().await && self.networks.listed().await
+        self.namespaces.listed.wait().await && self.classes.listed.wait().await && self.networks.listed.wait().await
     }
 
     /// A namespace's label, a class or a network's `Ready` has changed. A network's head moves all the time and is no
@@ -73,7 +74,8 @@ impl Surroundings {
     pub(crate) fn changes(&self) -> impl Stream<Item = ()> + Send + 'static {
         let networks = self.networks.store.clone();
         let mut told: HashMap<String, Said> = HashMap::new();
-        let news = self.networks.changes().filter_map(move |network| {
+        let news = self.networks.changes().filter_map(move |heard| {
+            let Heard::One(network) = heard else { return std::future::ready(Some(())) };
             let said = said(&network.name, &networks);
             let is_news = told.insert(network.name, said.clone()).as_ref() != Some(&said);
             std::future::ready(is_news.then_some(()))

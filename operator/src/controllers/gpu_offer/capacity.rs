@@ -1,15 +1,25 @@
-//! How many GPUs there are, and how many are free: counted from nodes and pods each time, never kept in a ledger.
+//! How many GPUs there are, and how many are free: counted from what the cluster has and holds, never from a ledger of
+//! our own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hawser_crds::{GpuOfferSpec, GpuSelector};
-use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::node::unusable;
+use super::node::{Unusable, unusable};
+use crate::controllers::stock::{NodeFacts, Sells};
 
 /// Label of GPU Feature Discovery with the product's name.
-const PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
+pub(crate) const PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
+/// What GPU Feature Discovery says of the cards, as far as an offer's card repeats it.
+pub(crate) const CARD_LABELS: [&str; 4] = [
+    "nvidia.com/cuda.driver-version.full",
+    "nvidia.com/cuda.runtime-version.full",
+    "nvidia.com/gpu.memory",
+    "nvidia.com/gpu.family",
+];
 
 /// GPUs of the nodes that an offer sells from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,61 +30,44 @@ pub(crate) struct Capacity {
     pub healthy: u32,
     /// Held by pods.
     pub in_use: u32,
-    /// Free GPUs by node.
-    free: BTreeMap<String, u32>,
+    /// How many nodes have so many GPUs free.
+    free: BTreeMap<u32, u32>,
 }
 
 impl Capacity {
-    /// Counts. Nodes that jobs can't use have nothing to offer; what they run still counts as in use.
-    pub(crate) fn count<'a>(
-        offer: &GpuOfferSpec,
-        nodes: impl IntoIterator<Item = &'a Node>,
-        pods: impl IntoIterator<Item = &'a Pod>,
-    ) -> Self {
-        let gpu = &offer.gpu;
-        let mut held: BTreeMap<&str, u32> = BTreeMap::new();
-        for pod in pods {
-            if let Some(node) = bound_to(pod) {
-                *held.entry(node).or_default() +=
-                    pod.spec.as_ref().map_or(0, |spec| requested(spec, &gpu.resource_name));
-            }
+    /// Counts a node of which pods hold so many. Nodes that jobs can't use have nothing to offer; what they run still
+    /// counts as in use.
+    pub(crate) fn add(&mut self, sells: &Sells, node: &NodeFacts, held: u64) {
+        let (total, healthy) = node.amounts(&sells.gpu.resource_name);
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        self.total = self.total.saturating_add(total);
+        self.in_use = self.in_use.saturating_add(held);
+        if unusable(sells, node).is_none() {
+            self.healthy = self.healthy.saturating_add(healthy);
+            *self.free.entry(healthy.saturating_sub(held)).or_default() += 1;
         }
-        let mut counted = Self::default();
-        for node in nodes.into_iter().filter(|node| matches(gpu, node)) {
-            let name = node.metadata.name.clone().unwrap_or_default();
-            let status = node.status.as_ref();
-            let held = held.get(name.as_str()).copied().unwrap_or_default();
-            let healthy = amount(status.and_then(|s| s.allocatable.as_ref()), &gpu.resource_name);
-            counted.total += amount(status.and_then(|s| s.capacity.as_ref()), &gpu.resource_name);
-            counted.in_use += held;
-            if unusable(offer, node).is_none() {
-                counted.healthy += healthy;
-                counted.free.insert(name, healthy.saturating_sub(held));
-            }
-        }
-        counted
     }
 
     /// Free on all nodes together.
     pub(crate) fn free(&self) -> u32 {
-        self.free.values().sum()
+        self.free.iter().fold(0, |sum, (free, nodes)| sum.saturating_add(free.saturating_mul(*nodes)))
     }
 
     /// Free on the node that has most: the largest job that can run.
     pub(crate) fn largest(&self) -> u32 {
-        self.free.values().copied().max().unwrap_or_default()
+        self.free.last_key_value().map_or(0, |(free, _)| *free)
     }
 
     /// Takes GPUs of one node for a pod that is not bound yet; false where no node has so many free. The fullest node
     /// that can is taken, so that large jobs find room.
     pub(crate) fn take(&mut self, gpus: u32) -> bool {
-        match self.free.values_mut().filter(|free| **free >= gpus).min() {
-            Some(free) => {
-                *free -= gpus;
-                true
-            }
-            None => false,
+        let Some((&free, nodes)) = self.free.range_mut(gpus..).next() else { return false };
+        *nodes -= 1;
+        if *nodes == 0 {
+            self.free.remove(&free);
         }
+        *self.free.entry(free - gpus).or_default() += 1;
+        true
     }
 }
 
@@ -100,11 +93,27 @@ pub(crate) fn offered(spec: &GpuOfferSpec, capacity: &Capacity, held_by_jobs: u3
 }
 
 /// Whether the offer sells from this node.
-pub(crate) fn matches(gpu: &GpuSelector, node: &Node) -> bool {
-    let empty = BTreeMap::new();
-    let labels = node.metadata.labels.as_ref().unwrap_or(&empty);
-    labels.get(PRODUCT_LABEL) == Some(&gpu.product)
-        && gpu.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+pub(crate) fn matches(gpu: &GpuSelector, node: &NodeFacts) -> bool {
+    let has = |key: &str, value: &str| node.label(key).is_some_and(|label| **label == *value);
+    has(PRODUCT_LABEL, &gpu.product) && gpu.node_selector.iter().all(|(key, value)| has(key, value))
+}
+
+/// What an offer sees of a node that it sells from: a change of anything else does not concern it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    amounts: (u32, u32),
+    unusable: Option<Unusable>,
+    card: [Option<Arc<str>>; CARD_LABELS.len()],
+}
+
+/// None where the offer does not sell from the node.
+pub(crate) fn seen(sells: &Sells, node: Option<&NodeFacts>) -> Option<Seen> {
+    let node = node.filter(|node| matches(&sells.gpu, node))?;
+    Some(Seen {
+        amounts: node.amounts(&sells.gpu.resource_name),
+        unusable: unusable(sells, node),
+        card: CARD_LABELS.map(|label| node.label(label).cloned()),
+    })
 }
 
 /// Labels that a job's pod asks of its node.
@@ -114,29 +123,20 @@ pub(crate) fn node_selector(gpu: &GpuSelector) -> BTreeMap<String, String> {
     selector
 }
 
-/// The node whose devices a pod holds, if it holds any: bound and not over.
-fn bound_to(pod: &Pod) -> Option<&str> {
-    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-    if matches!(phase, Some("Succeeded" | "Failed")) {
-        return None;
-    }
-    pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
-}
-
 /// What the scheduler counts for a pod: its containers together with its sidecars, or one init container with the
 /// sidecars before it, whichever is more (KEP-753).
 pub(crate) fn requested(spec: &PodSpec, resource: &str) -> u32 {
-    let mut sidecars = 0;
+    let mut sidecars: u32 = 0;
     let mut most = 0;
     for init in spec.init_containers.iter().flatten() {
         if init.restart_policy.as_deref() == Some("Always") {
-            sidecars += asked(init, resource);
+            sidecars = sidecars.saturating_add(asked(init, resource));
         } else {
-            most = most.max(sidecars + asked(init, resource));
+            most = most.max(sidecars.saturating_add(asked(init, resource)));
         }
     }
-    let main: u32 = spec.containers.iter().map(|c| asked(c, resource)).sum();
-    most.max(sidecars + main)
+    let main = spec.containers.iter().fold(0_u32, |sum, c| sum.saturating_add(asked(c, resource)));
+    most.max(sidecars.saturating_add(main))
 }
 
 fn asked(container: &Container, resource: &str) -> u32 {
@@ -146,15 +146,35 @@ fn asked(container: &Container, resource: &str) -> u32 {
     })
 }
 
-fn amount(map: Option<&BTreeMap<String, Quantity>>, resource: &str) -> u32 {
+pub(crate) fn amount(map: Option<&BTreeMap<String, Quantity>>, resource: &str) -> u32 {
     map.and_then(|m| m.get(resource)).and_then(|q| q.0.parse().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::{Node, Pod, Taint};
     use serde_json::json;
 
     use super::*;
+    use crate::controllers::stock::{PodFacts, Stock};
+
+    /// Counts as the operator does: from the changes of nodes and pods.
+    fn count<'a>(
+        offer: &GpuOfferSpec,
+        nodes: impl IntoIterator<Item = &'a Node>,
+        pods: impl IntoIterator<Item = &'a Pod>,
+    ) -> Capacity {
+        let mut stock = Stock::default();
+        for node in nodes {
+            let facts = NodeFacts::of(node, &mut stock.words);
+            stock.set_node(node.metadata.name.as_deref().unwrap(), Some(facts));
+        }
+        for (number, pod) in pods.into_iter().enumerate() {
+            let facts = PodFacts::of(pod, &mut stock.words);
+            stock.set_pod(&("t".to_owned(), number.to_string()), facts);
+        }
+        stock.capacity(&Sells::from(offer))
+    }
 
     const PRODUCT: &str = "NVIDIA-H100-80GB-HBM3";
 
@@ -213,12 +233,9 @@ mod tests {
             ("team", "PreferNoSchedule", 8),
         ] {
             let mut node = node("a", "8", "8", "True", false, PRODUCT);
-            node.spec.as_mut().unwrap().taints = Some(vec![k8s_openapi::api::core::v1::Taint {
-                key: key.to_owned(),
-                effect: effect.to_owned(),
-                ..Default::default()
-            }]);
-            assert_eq!(Capacity::count(&gpu(), [&node], []).free(), free, "{key}:{effect}");
+            node.spec.as_mut().unwrap().taints =
+                Some(vec![Taint { key: key.to_owned(), effect: effect.to_owned(), ..Taint::default() }]);
+            assert_eq!(count(&gpu(), [&node], []).free(), free, "{key}:{effect}");
         }
     }
 
@@ -231,7 +248,7 @@ mod tests {
             node("other", "8", "8", "True", false, "Tesla-T4"),
         ];
         let pods = [pod(Some("a"), "Running", &[], &["2"]), pod(Some("cordoned"), "Running", &[], &["1"])];
-        let counted = Capacity::count(&gpu(), &nodes, &pods);
+        let counted = count(&gpu(), &nodes, &pods);
         assert_eq!((counted.total, counted.healthy, counted.in_use), (24, 7, 3));
         assert_eq!((counted.free(), counted.largest()), (5, 5));
     }
@@ -247,7 +264,7 @@ mod tests {
             (pod(Some("a"), "Failed", &[], &["2"]), 0),
             (pod(None, "Pending", &[], &["2"]), 0),
         ] {
-            let counted = Capacity::count(&gpu(), &[node("a", "8", "8", "True", false, PRODUCT)], [&case]);
+            let counted = count(&gpu(), &[node("a", "8", "8", "True", false, PRODUCT)], [&case]);
             assert_eq!(counted.in_use, held, "{case:?}");
             assert_eq!(counted.free(), 8 - held);
         }
@@ -256,7 +273,7 @@ mod tests {
     #[test]
     fn a_job_takes_its_gpus_from_one_node() {
         let nodes = [node("a", "4", "4", "True", false, PRODUCT), node("b", "2", "2", "True", false, PRODUCT)];
-        let mut counted = Capacity::count(&gpu(), &nodes, &[]);
+        let mut counted = count(&gpu(), &nodes, &[]);
         assert!(!counted.take(5));
         assert!(counted.take(2));
         assert_eq!((counted.free(), counted.largest()), (4, 4), "the node with two gave them");
@@ -267,7 +284,7 @@ mod tests {
     #[test]
     fn reserve_maximum_limit_and_suspension_cut_what_is_offered() {
         let nodes = [node("a", "8", "8", "True", false, PRODUCT), node("b", "4", "4", "True", false, PRODUCT)];
-        let counted = Capacity::count(&gpu(), &nodes, &[]);
+        let counted = count(&gpu(), &nodes, &[]);
         for (spec, held, gpus, largest) in [
             (json!({}), 0, 12, 8),
             (json!({"capacity": {"reserve": 6}}), 0, 6, 6),
@@ -281,5 +298,19 @@ mod tests {
             let got = offered(&offer(spec.clone()), &counted, held);
             assert_eq!((got.gpus, u32::from(got.largest_order)), (gpus, largest), "{spec} with {held} held");
         }
+    }
+
+    #[test]
+    fn sums_that_leave_their_range_stay_at_its_end() {
+        let most = u32::MAX.to_string();
+        let nodes = [node("a", &most, &most, "True", false, PRODUCT), node("b", &most, &most, "True", false, PRODUCT)];
+        let pods = [
+            pod(Some("a"), "Running", &[(&most, true), (&most, false)], &[&most, &most]),
+            pod(Some("a"), "Running", &[], &[&most]),
+        ];
+        let counted = count(&gpu(), &nodes, &pods);
+        assert_eq!((counted.total, counted.healthy, counted.in_use), (u32::MAX, u32::MAX, u32::MAX));
+        assert_eq!(counted.free(), u32::MAX, "b is free");
+        assert_eq!(count(&gpu(), &nodes, &[]).free(), u32::MAX);
     }
 }

@@ -1,7 +1,7 @@
 //! Reads what an offer rests on: nodes, pods and networks from the caches, the token and the offer from the chain.
 
 use hawser_contracts::OfferId;
-use hawser_crds::{ComputeJob, GpuOffer};
+use hawser_crds::GpuOffer;
 use jiff::{Timestamp, Unit};
 use kube::ResourceExt;
 
@@ -12,9 +12,9 @@ use super::publish::{Wanted, card_hash};
 use super::serves::{self, Obstacle, Worth};
 use super::terms::{self, OfferSpecError};
 use super::{node, worth};
-use crate::controllers::cache::readable;
 use crate::controllers::compute_job::vacancy;
-use crate::controllers::conditions::is_settled;
+use crate::controllers::stock::Sells;
+use crate::controllers::watch::name_of;
 use crate::controllers::{Context, unreadable};
 use crate::network::{ActKey, ActState, ChainOffer, Network, NetworkError, Token};
 use crate::settlement::Pending;
@@ -72,13 +72,15 @@ pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Observed
         Market::Read(read) => worth_of(offer, read, offered.largest_order, context),
         _ => None,
     };
+    let name = name_of(offer);
+    let (unsettled, pending) = context.stock.read(|stock| (stock.known_unsettled(&name), stock.pending(&name)));
     Observed {
         why_none: if capacity.healthy == 0 { why_none(offer, context) } else { String::new() },
         capacity,
         offered,
-        jobs: active.max(unsettled(offer, context)),
+        jobs: active.max(unsettled),
         unreadable: unreadable::jobs_of(offer, context),
-        pending: pending(offer, context),
+        pending,
         posted_card: posted_card(offer, &market, context),
         obstacle: in_the_way(offer, &around, &market, worth),
         market,
@@ -97,8 +99,8 @@ fn in_the_way(offer: &GpuOffer, around: &Around, market: &Market, worth: Option<
 }
 
 fn why_none(offer: &GpuOffer, context: &Context) -> String {
-    let nodes = context.nodes.store.state();
-    node::why_none(&offer.spec, nodes.iter().map(AsRef::as_ref))
+    let sells = Sells::from(&offer.spec);
+    context.stock.read(|stock| node::why_none(&sells, stock.nodes_of(&sells.gpu)))
 }
 
 fn worth_of(offer: &GpuOffer, read: &Read, largest: u16, context: &Context) -> Option<Worth> {
@@ -182,8 +184,10 @@ async fn asked(
             format!("spec.price.token {} can't be read as an ERC-20 token: {error}", address.to_checksum(None));
         Obstacle::passing("TokenNotRead", message)
     })?;
-    let nodes = context.nodes.store.state();
-    let card = terms::card(offer, nodes.iter().map(AsRef::as_ref), &context.config.evidence_public_url)?;
+    let card = context.stock.read(|stock| {
+        let first = stock.nodes_of(&offer.spec.gpu).next().map(|(_, node)| node);
+        terms::card(offer, first, &context.config.evidence_public_url)
+    })?;
     let price = terms::price(&offer.spec, token.decimals)?;
     Ok((Wanted { terms, price, available: 0, card }, token))
 }
@@ -211,21 +215,4 @@ fn posted_card(offer: &GpuOffer, market: &Market, context: &Context) -> Option<S
     let act = read.network.act(&ActKey::Offer(read.id));
     let mined = matches!(act, Some(ActState::Mined { .. } | ActState::Needless { .. }));
     (asked_before && mined && read.chain.is_some()).then_some(hash)
-}
-
-fn is_of(job: &ComputeJob, offer: &GpuOffer) -> bool {
-    job.spec.offer_ref == offer.name_any() && job.namespace() == offer.namespace()
-}
-
-fn pending(offer: &GpuOffer, context: &Context) -> Pending {
-    let mut pending = Pending::default();
-    readable(&context.jobs.store.state()).filter(|job| is_of(job, offer)).for_each(|job| pending.add(job));
-    pending
-}
-
-/// Jobs that still need this offer to be settled.
-fn unsettled(offer: &GpuOffer, context: &Context) -> u32 {
-    let jobs = context.jobs.store.state();
-    let count = readable(&jobs).filter(|job| is_of(job, offer) && !is_settled(job)).count();
-    u32::try_from(count).unwrap_or(u32::MAX)
 }

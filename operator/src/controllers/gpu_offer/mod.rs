@@ -24,11 +24,14 @@ use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 
 use super::conditions::news;
+use super::watch::name_of;
 use super::{Context, Error, OFFER_FINALIZER, abandon, status, unreadable};
 use crate::network::Act;
 use dereference::{Market, Observed, Read};
 use leave::{Leaving, Stake, Stand, Step};
 use memory::{Remembered, Told};
+
+pub(crate) const KIND: &str = "GpuOffer";
 
 /// While the chain does not hold what it should, or something in the way is about to count.
 const AWAITED: Duration = Duration::from_secs(2);
@@ -42,8 +45,9 @@ pub(crate) async fn reconcile(
     guarded: Arc<DeserializeGuard<GpuOffer>>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
-    context.metrics.reconciles("GpuOffer").inc();
+    context.metrics.reconciles(KIND).inc();
     context.ready().await?;
+    let _busy = context.work.begin(KIND);
     let offer = match &guarded.0 {
         Ok(offer) => offer,
         Err(invalid) => return unreadable::offer(invalid, &context).await,
@@ -191,10 +195,10 @@ fn again(seen: &Observed, told: &Told, as_wanted: bool) -> Duration {
     }
 }
 
-/// What to do after a failed reconcile: try again soon.
+/// What to do after a failed reconcile: try again, later each time.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that Controller::run takes")]
 pub(crate) fn failed(guarded: Arc<DeserializeGuard<GpuOffer>>, error: &Error, context: Arc<Context>) -> Action {
-    context.metrics.errors("GpuOffer").inc();
+    context.metrics.errors(KIND).inc();
     tracing::warn!(offer = %guarded.name_any(), namespace = guarded.namespace(), %error, "reconcile failed");
-    Action::requeue(Duration::from_secs(5))
+    Action::requeue(context.backoffs.failed(KIND, name_of(&*guarded)))
 }

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use hawser_crds::{GpuOfferSpec, GpuSelector};
-use k8s_openapi::api::core::v1::{Node, Taint, Toleration};
+use hawser_crds::GpuOfferSpec;
+use k8s_openapi::api::core::v1::{Taint, Toleration};
+
+use crate::controllers::stock::{NodeFacts, Sells};
 
 /// Labels of GPU Feature Discovery and NVIDIA's device plugin that tell of cards which several pods share.
 const REPLICAS_LABEL: &str = "nvidia.com/gpu.replicas";
@@ -44,38 +46,36 @@ impl fmt::Display for Unusable {
 }
 
 /// What keeps the offer's jobs from a node; none where they can run there.
-pub(crate) fn unusable(spec: &GpuOfferSpec, node: &Node) -> Option<Unusable> {
+pub(crate) fn unusable(sells: &Sells, node: &NodeFacts) -> Option<Unusable> {
     if let Some(how) = shared(node) {
         return Some(Unusable::Shared(how));
     }
-    let tolerated = tolerations(spec);
     let repels = |taint: &&Taint| {
-        matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute") && !tolerated.iter().any(|t| tolerates(t, taint))
+        matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
+            && !sells.tolerations.iter().any(|t| tolerates(t, taint))
     };
-    let cordoned = node.spec.as_ref().and_then(|s| s.unschedulable).unwrap_or(false);
-    if cordoned {
+    if node.cordoned {
         return Some(Unusable::Cordoned);
     }
-    let conditions = node.status.as_ref().and_then(|s| s.conditions.as_ref());
-    if !conditions.is_some_and(|list| list.iter().any(|c| c.type_ == "Ready" && c.status == "True")) {
+    if !node.ready {
         return Some(Unusable::NotReady);
     }
-    let taint = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).find(repels)?;
+    let taint = node.taints.iter().find(repels)?;
     let value = taint.value.as_deref().filter(|value| !value.is_empty()).map(|value| format!("={value}"));
     Some(Unusable::Tainted(format!("{}{}:{}", taint.key, value.unwrap_or_default(), taint.effect)))
 }
 
 /// How a node's cards are shared, if they are: time-slicing, MPS, or whatever else makes more devices than cards.
-fn shared(node: &Node) -> Option<String> {
-    let labels = node.metadata.labels.as_ref()?;
-    if let Some(strategy) = labels.get(STRATEGY_LABEL).filter(|s| !s.is_empty() && *s != "none") {
+fn shared(node: &NodeFacts) -> Option<String> {
+    let label = |key| node.label(key).map(AsRef::as_ref);
+    if let Some(strategy) = label(STRATEGY_LABEL).filter(|s: &&str| !s.is_empty() && *s != "none") {
         return Some(format!("{STRATEGY_LABEL}={strategy}"));
     }
-    let replicas = labels.get(REPLICAS_LABEL).filter(|count| count.parse().is_ok_and(|count: u32| count > 1));
+    let replicas = label(REPLICAS_LABEL).filter(|count| count.parse().is_ok_and(|count: u32| count > 1));
     if let Some(replicas) = replicas {
         return Some(format!("{REPLICAS_LABEL}={replicas}"));
     }
-    let product = labels.get(PRODUCT_LABEL).filter(|product| product.ends_with(SHARED_SUFFIX))?;
+    let product = label(PRODUCT_LABEL).filter(|product| product.ends_with(SHARED_SUFFIX))?;
     Some(format!("{PRODUCT_LABEL}={product}"))
 }
 
@@ -105,12 +105,13 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
 }
 
 /// Why none of the matching nodes' GPUs can be sold, node by node; empty where some can.
-pub(crate) fn why_none<'a>(spec: &GpuOfferSpec, nodes: impl IntoIterator<Item = &'a Node>) -> String {
-    let mut why: BTreeMap<String, (u32, Unusable)> = BTreeMap::new();
-    for node in nodes.into_iter().filter(|node| super::capacity::matches(&spec.gpu, node)) {
-        let Some(gpus) = Some(gpus(&spec.gpu, node)).filter(|gpus| *gpus > 0) else { continue };
-        let name = node.metadata.name.clone().unwrap_or_default();
-        why.insert(name, (gpus, unusable(spec, node).unwrap_or(Unusable::Unhealthy)));
+pub(crate) fn why_none<'a>(sells: &Sells, nodes: impl IntoIterator<Item = (&'a String, &'a NodeFacts)>) -> String {
+    let mut why: BTreeMap<&String, (u32, Unusable)> = BTreeMap::new();
+    for (name, node) in nodes.into_iter().filter(|(_, node)| super::capacity::matches(&sells.gpu, node)) {
+        let (gpus, _) = node.amounts(&sells.gpu.resource_name);
+        if gpus > 0 {
+            why.insert(name, (gpus, unusable(sells, node).unwrap_or(Unusable::Unhealthy)));
+        }
     }
     let more = why.len().saturating_sub(NAMED);
     let mut said: Vec<String> = why
@@ -124,33 +125,30 @@ pub(crate) fn why_none<'a>(spec: &GpuOfferSpec, nodes: impl IntoIterator<Item = 
     said.join("; ")
 }
 
-fn gpus(gpu: &GpuSelector, node: &Node) -> u32 {
-    let capacity = node.status.as_ref().and_then(|status| status.capacity.as_ref());
-    capacity.and_then(|map| map.get(&gpu.resource_name)).and_then(|q| q.0.parse().ok()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::controllers::stock::Words;
 
-    fn offer(tolerations: Value) -> GpuOfferSpec {
-        serde_json::from_value(json!({
+    fn offer(tolerations: Value) -> Sells {
+        let spec: GpuOfferSpec = serde_json::from_value(json!({
             "networkRef": "n", "gpu": {"product": "p"}, "tolerations": tolerations,
             "price": {"perGpuHour": "1", "token": "0x0000000000000000000000000000000000000001"}
         }))
-        .unwrap()
+        .unwrap();
+        Sells::from(&spec)
     }
 
-    fn node(name: &str, labels: Value, spec: Value, ready: &str) -> Node {
+    fn node(labels: Value, spec: Value, ready: &str) -> NodeFacts {
         let mut all = json!({"nvidia.com/gpu.product": "p"});
         all.as_object_mut().unwrap().extend(labels.as_object().unwrap().clone());
-        serde_json::from_value(json!({
-            "metadata": {"name": name, "labels": all}, "spec": spec,
+        let node = serde_json::from_value(json!({
+            "metadata": {"name": "a", "labels": all}, "spec": spec,
             "status": {"capacity": {"nvidia.com/gpu": "4"}, "conditions": [{"type": "Ready", "status": ready}]}
-        }))
-        .unwrap()
+        }));
+        NodeFacts::of(&node.unwrap(), &mut Words::default())
     }
 
     #[test]
@@ -169,7 +167,7 @@ mod tests {
             ),
             (json!({"nvidia.com/gpu.product": "T4-SHARED"}), Some("nvidia.com/gpu.product=T4-SHARED")),
         ] {
-            let node = node("a", labels.clone(), json!({}), "True");
+            let node = node(labels.clone(), json!({}), "True");
             let expected = shared.map(|how| Unusable::Shared(how.to_owned()));
             assert_eq!(unusable(&offer(json!([])), &node), expected, "{labels}");
         }
@@ -191,29 +189,29 @@ mod tests {
             (json!([{"key": "nvidia.com/gpu", "effect": "NoExecute"}]), json!([]), false),
             (json!([{"key": "soft", "effect": "PreferNoSchedule"}]), json!([]), true),
         ] {
-            let node = node("a", json!({}), json!({"taints": taints}), "True");
+            let node = node(json!({}), json!({"taints": taints}), "True");
             assert_eq!(unusable(&offer(tolerations.clone()), &node).is_none(), usable, "{taints} {tolerations}");
         }
     }
 
     #[test]
     fn what_keeps_nodes_out_is_said_node_by_node_with_the_taint_and_the_number_of_gpus() {
-        let tainted = |name| {
-            node(name, json!({}), json!({"taints": [{"key": "sku", "value": "gpu", "effect": "NoSchedule"}]}), "True")
-        };
+        let tainted =
+            || node(json!({}), json!({"taints": [{"key": "sku", "value": "gpu", "effect": "NoSchedule"}]}), "True");
         let nodes = [
-            node("a", json!({}), json!({"unschedulable": true}), "True"),
-            node("b", json!({}), json!({}), "Unknown"),
-            tainted("c"),
-            tainted("d"),
-            node("other", json!({"nvidia.com/gpu.product": "q"}), json!({}), "True"),
-        ];
+            ("a", node(json!({}), json!({"unschedulable": true}), "True")),
+            ("b", node(json!({}), json!({}), "Unknown")),
+            ("c", tainted()),
+            ("d", tainted()),
+            ("other", node(json!({"nvidia.com/gpu.product": "q"}), json!({}), "True")),
+        ]
+        .map(|(name, node)| (name.to_owned(), node));
         assert_eq!(
-            why_none(&offer(json!([])), &nodes),
+            why_none(&offer(json!([])), nodes.iter().map(|(name, node)| (name, node))),
             "node a (4 GPUs): it is cordoned; node b (4 GPUs): it is not ready; node c (4 GPUs): no toleration of its \
              taint sku=gpu:NoSchedule: add it to spec.tolerations; and 1 more nodes"
         );
-        let dead = node("e", json!({}), json!({}), "True");
-        assert!(why_none(&offer(json!([])), [&dead]).ends_with("calls none of its GPUs healthy"));
+        let (name, dead) = ("e".to_owned(), node(json!({}), json!({}), "True"));
+        assert!(why_none(&offer(json!([])), [(&name, &dead)]).ends_with("calls none of its GPUs healthy"));
     }
 }

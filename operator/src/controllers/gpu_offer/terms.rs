@@ -1,18 +1,17 @@
 //! What an offer is on chain: its identity, its price and its card.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alloy::primitives::{B256, keccak256};
 use hawser_crds::{GpuOffer, GpuOfferSpec};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
 use serde_json::json;
 
-use super::capacity::matches;
+use super::capacity::CARD_LABELS;
 use crate::amount;
+use crate::controllers::stock::NodeFacts;
 use crate::network::{NetworkError, NetworkSpec, OfferTerms};
 use hawser_crds::rules::quantity::{self, Amount};
 
@@ -126,27 +125,17 @@ pub(crate) fn price(spec: &GpuOfferSpec, decimals: u8) -> Result<u128, OfferSpec
     units.try_into().map_err(|_| wrong(format!("{text} is more than the market can hold")))
 }
 
-/// What customers read of the offer in the chain's log: the provider's own words, what the nodes' labels say of the
-/// cards, and where the evidence of its jobs lies.
-pub(crate) fn card<'a>(
-    offer: &GpuOffer,
-    nodes: impl IntoIterator<Item = &'a Node>,
-    evidence_url: &str,
-) -> Result<String, OfferSpecError> {
-    let labels: BTreeMap<String, String> = nodes
-        .into_iter()
-        .filter(|node| matches(&offer.spec.gpu, node))
-        .min_by_key(|node| node.metadata.name.clone())
-        .and_then(|node| node.metadata.labels.clone())
-        .unwrap_or_default();
-    let label = |name: &str| labels.get(&format!("nvidia.com/{name}"));
+/// What customers read of the offer in the chain's log: the provider's own words, what the labels of its first node say
+/// of the cards, and where the evidence of its jobs lies.
+pub(crate) fn card(offer: &GpuOffer, node: Option<&NodeFacts>, evidence_url: &str) -> Result<String, OfferSpecError> {
+    let [driver, cuda, memory, family] = CARD_LABELS.map(|label| node.and_then(|node| node.label(label)).map(|l| &**l));
     let limits = &offer.spec.limits;
     let card = json!({
         "product": offer.spec.gpu.product,
-        "driver": label("cuda.driver-version.full"),
-        "cuda": label("cuda.runtime-version.full"),
-        "memoryMiB": label("gpu.memory"),
-        "family": label("gpu.family"),
+        "driver": driver,
+        "cuda": cuda,
+        "memoryMiB": memory,
+        "family": family,
         "cpuPerGpu": limits.cpu_per_gpu,
         "memoryPerGpu": limits.memory_per_gpu,
         "storagePerGpu": limits.storage_per_gpu,
@@ -180,6 +169,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::controllers::stock::Words;
 
     fn spec(price: &str) -> GpuOfferSpec {
         serde_json::from_value(json!({
@@ -277,14 +267,15 @@ mod tests {
             }))
             .unwrap()
         };
-        let node: Node = serde_json::from_value(json!({"metadata": {"name": "a", "labels":
+        let node = serde_json::from_value(json!({"metadata": {"name": "a", "labels":
             {"nvidia.com/gpu.product": "p", "nvidia.com/cuda.driver-version.full": "550.1"}}}))
         .unwrap();
-        let got: Value = serde_json::from_str(&card(&offer("eu"), [&node], "http://e").unwrap()).unwrap();
+        let node = NodeFacts::of(&node, &mut Words::default());
+        let got: Value = serde_json::from_str(&card(&offer("eu"), Some(&node), "http://e").unwrap()).unwrap();
         assert_eq!(
             (&got["driver"], &got["card"]["region"], &got["evidence"]),
             (&json!("550.1"), &json!("eu"), &json!("http://e"))
         );
-        assert!(card(&offer(&"x".repeat(5000)), [&node], "").unwrap_err().message.contains("shorten"));
+        assert!(card(&offer(&"x".repeat(5000)), Some(&node), "").unwrap_err().message.contains("shorten"));
     }
 }

@@ -14,7 +14,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams};
 use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
@@ -43,10 +42,11 @@ impl Unreadable {
         self.map().get(metadata.uid.as_deref()?).cloned()
     }
 
-    fn learn(&self, metadata: &ObjectMeta, raw: Value) {
-        if let Some(uid) = &metadata.uid {
-            self.map().insert(uid.clone(), raw);
-        }
+    /// Whether that changes what a job may hold.
+    fn learn(&self, metadata: &ObjectMeta, raw: Value) -> bool {
+        let Some(uid) = &metadata.uid else { return false };
+        let now = Job::new(metadata, Some(&raw));
+        self.map().insert(uid.clone(), raw).is_none_or(|before| Job::new(metadata, Some(&before)) != now)
     }
 
     fn forget(&self, metadata: &ObjectMeta) {
@@ -100,9 +100,9 @@ pub(crate) fn claimants(offer: &GpuOffer, context: &Context) -> Vec<Claimant> {
             if !same_offer && !same_gpus(&job) {
                 return None;
             }
-            let pod = context.pods.store.get(&ObjectRef::new(&job.name).within(&job.namespace));
-            let bound = pod.and_then(|pod| pod.spec.as_ref()?.node_name.clone()).is_some_and(|node| !node.is_empty());
-            let turn = Turn { waiting: false, block: 0, name: (job.namespace, job.name) };
+            let name = (job.namespace, job.name);
+            let bound = context.stock.read(|stock| stock.is_bound(&name));
+            let turn = Turn { waiting: false, block: 0, name };
             Some(Claimant { turn, gpus: job.gpus, bound, same_offer })
         })
         .collect()
@@ -256,7 +256,10 @@ async fn tell<K: Resource<DynamicType = ()>>(
         context.unreadable.forget(&object.metadata);
         return Ok(None);
     };
-    context.unreadable.learn(&object.metadata, raw.data.clone());
+    if context.unreadable.learn(&object.metadata, raw.data.clone()) {
+        // Which GPUs it may hold, and of which offer.
+        context.offers_due.add(context.stock.read(|stock| stock.offer_names().cloned().collect::<Vec<_>>()));
+    }
     let message = format!(
         "this operator can't read the object: {}. It was written by a newer operator, or against the schema: correct the \
          field, or run the newer operator. Until then it is counted as holding what it may hold",
@@ -376,6 +379,24 @@ fn reference<K: Resource<DynamicType = ()>>(raw: &DynamicObject) -> k8s_openapi:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_learnt_is_news_where_it_changes_what_a_job_may_hold() {
+        let metadata: ObjectMeta = serde_json::from_value(json!({"name": "j", "namespace": "t", "uid": "u"})).unwrap();
+        let unreadable = Unreadable::default();
+        let failed = json!([{"type": "Failed", "status": "True"}]);
+        for (gpus, conditions, news) in [
+            (2, json!([]), true),
+            (2, json!([]), false),
+            (2, json!([{"type": "Readable", "status": "False"}]), false),
+            (3, json!([]), true),
+            (3, failed.clone(), true),
+            (3, failed, false),
+        ] {
+            let raw = json!({"spec": {"workload": {"gpus": gpus}}, "status": {"conditions": conditions}});
+            assert_eq!(unreadable.learn(&metadata, raw.clone()), news, "{raw}");
+        }
+    }
 
     #[test]
     fn conditions_are_read_as_far_as_they_can_be() {

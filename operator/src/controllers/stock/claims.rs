@@ -1,0 +1,194 @@
+//! Jobs and the offers that they belong to.
+
+use hawser_crds::GpuSelector;
+
+use super::{Concerned, JobFacts, Line, Sells, Stock};
+use crate::controllers::compute_job::vacancy::{Claimant, Turn};
+use crate::controllers::work::Name;
+use crate::settlement::Pending;
+
+impl Stock {
+    /// A job as it is now; none where it is gone or settled.
+    pub(crate) fn set_job(&mut self, name: &Name, now: Option<JobFacts>) -> Concerned {
+        let before = self.jobs.get(name).cloned();
+        if before == now {
+            return Concerned::new();
+        }
+        let own = |job: &JobFacts| (name.0.clone(), job.offer.clone());
+        let owes = |job: &JobFacts| !job.pending.units.is_zero();
+        let (was, is) = (before.as_ref().map(owes), now.as_ref().map(owes));
+        let mut concerned = Concerned::new();
+        if was != is {
+            // Whether it is settled, and whether something of it is still to be claimed. How much changes with each
+            // report: the offer's regular look sums it up.
+            concerned.extend([before.as_ref().map(own), now.as_ref().map(own)].into_iter().flatten());
+        }
+        concerned.extend(self.around_job(name, |stock| match now {
+            Some(job) => drop(stock.jobs.insert(name.clone(), job)),
+            None => drop(stock.jobs.remove(name)),
+        }));
+        concerned
+    }
+
+    /// What an offer sells; none where it is gone, or can't be read.
+    pub(crate) fn set_offer(&mut self, name: &Name, now: Option<&Sells>) -> Concerned {
+        let before = self.offers.get(name).cloned();
+        if before.as_ref() == now {
+            return Concerned::new();
+        }
+        let mut concerned = Concerned::new();
+        if let Some(Sells { gpu, .. }) = &before {
+            concerned.extend(self.rivals(gpu).cloned());
+            if let Some(names) = self.sellers.get_mut(&gpu.product) {
+                names.remove(name);
+                if names.is_empty() {
+                    self.sellers.remove(&gpu.product);
+                }
+            }
+            self.offers.remove(name);
+        }
+        if let Some(sells) = now {
+            let gpu = &sells.gpu;
+            self.sellers.entry(gpu.product.clone()).or_default().insert(name.clone());
+            self.offers.insert(name.clone(), sells.clone());
+            concerned.extend(self.rivals(gpu).cloned());
+        }
+        concerned
+    }
+
+    /// Who wants or holds GPUs of an offer's nodes: each job that has no node yet, by turn, and first of all the offer's
+    /// jobs that have one, together.
+    pub(crate) fn claimants(&self, offer: &Name, gpu: &GpuSelector) -> Vec<Claimant> {
+        let others = self.rivals(gpu).filter(|other| *other != offer);
+        let mut all = Vec::new();
+        for (name, line) in std::iter::once(offer).chain(others).filter_map(|name| Some((name, self.lines.get(name)?)))
+        {
+            let same_offer = name == offer;
+            if same_offer && line.bound > 0 {
+                let turn = Turn { waiting: false, block: 0, name: Name::default() };
+                let gpus = u32::try_from(line.bound).unwrap_or(u32::MAX);
+                all.push(Claimant { turn, gpus, bound: true, same_offer });
+            }
+            all.extend(line.queue.iter().map(|(turn, gpus)| Claimant {
+                turn: turn.clone(),
+                gpus: *gpus,
+                bound: false,
+                same_offer,
+            }));
+        }
+        all.sort();
+        all
+    }
+
+    /// How many jobs of an offer are not over.
+    pub(crate) fn active(&self, offer: &Name) -> u32 {
+        self.lines.get(offer).map_or(0, |line| line.active)
+    }
+
+    /// How many jobs of an offer are not settled; of one that can't be read nobody knows that it is.
+    #[cfg(test)]
+    pub(crate) fn unsettled(&self, offer: &Name) -> u32 {
+        self.lines.get(offer).map_or(0, |line| line.unsettled)
+    }
+
+    /// How many jobs of an offer that can be read are not settled.
+    pub(crate) fn known_unsettled(&self, offer: &Name) -> u32 {
+        self.lines.get(offer).map_or(0, |line| line.unsettled.saturating_sub(line.unread))
+    }
+
+    pub(crate) fn offer_names(&self) -> impl Iterator<Item = &Name> {
+        self.offers.keys()
+    }
+
+    /// What the jobs of an offer have earned and is not claimed.
+    pub(crate) fn pending(&self, offer: &Name) -> Pending {
+        let mut sum = Pending::default();
+        let jobs = self.lines.get(offer).into_iter().flat_map(|line| &line.jobs);
+        jobs.filter_map(|name| self.jobs.get(name)).for_each(|job| sum.join(job.pending));
+        sum
+    }
+
+    pub(crate) fn job_names(&self) -> impl Iterator<Item = &Name> {
+        self.jobs.keys()
+    }
+
+    /// Offers that sell cards of a product.
+    pub(super) fn sellers_of(&self, product: &str) -> impl Iterator<Item = (&Name, &Sells)> {
+        let names = self.sellers.get(product).into_iter().flatten();
+        names.filter_map(|name| Some((name, self.offers.get(name)?)))
+    }
+
+    /// Changes a job or its pod, and keeps the sums of its offer. Tells whom it concerns: all who sell the same GPUs,
+    /// where it wants or holds others now.
+    pub(super) fn around_job(&mut self, name: &Name, change: impl FnOnce(&mut Self)) -> Concerned {
+        let before = self.claim(name);
+        self.uncount(name);
+        change(self);
+        self.count(name);
+        let after = self.claim(name);
+        if before == after {
+            return Concerned::new();
+        }
+        let mut concerned = Concerned::new();
+        for offer in [before, after].into_iter().flatten().map(|(offer, ..)| offer) {
+            if let Some(Sells { gpu, .. }) = self.offers.get(&offer) {
+                concerned.extend(self.rivals(gpu).cloned());
+            }
+            concerned.insert(offer);
+        }
+        concerned
+    }
+
+    /// The offer of a job that is not over, its turn, its GPUs, and whether its pod has a node.
+    fn claim(&self, name: &Name) -> Option<(Name, Turn, u32, bool)> {
+        let job = self.jobs.get(name)?;
+        let claim = job.claim?;
+        let turn = Turn { waiting: claim.waiting, block: claim.block, name: name.clone() };
+        Some(((name.0.clone(), job.offer.clone()), turn, claim.gpus, self.is_bound(name)))
+    }
+
+    fn count(&mut self, name: &Name) {
+        let Some(job) = self.jobs.get(name) else { return };
+        let (offer, unread) = ((name.0.clone(), job.offer.clone()), job.unread);
+        let claim = self.claim(name);
+        let line = self.lines.entry(offer).or_default();
+        line.jobs.insert(name.clone());
+        line.unsettled += 1;
+        line.unread += u32::from(unread);
+        let Some((_, turn, gpus, bound)) = claim else { return };
+        line.active += 1;
+        if bound {
+            line.bound += u64::from(gpus);
+        } else {
+            line.queue.insert(turn, gpus);
+        }
+    }
+
+    fn uncount(&mut self, name: &Name) {
+        let Some(job) = self.jobs.get(name) else { return };
+        let (offer, unread) = ((name.0.clone(), job.offer.clone()), job.unread);
+        let claim = self.claim(name);
+        let Some(line) = self.lines.get_mut(&offer) else { return };
+        line.jobs.remove(name);
+        line.unsettled = line.unsettled.saturating_sub(1);
+        line.unread = line.unread.saturating_sub(u32::from(unread));
+        if let Some((_, turn, gpus, bound)) = claim {
+            line.active = line.active.saturating_sub(1);
+            if bound {
+                line.bound = line.bound.saturating_sub(u64::from(gpus));
+            } else {
+                line.queue.remove(&turn);
+            }
+        }
+        if *line == Line::default() {
+            self.lines.remove(&offer);
+        }
+    }
+
+    /// Offers that sell the same GPUs.
+    fn rivals<'a>(&'a self, gpu: &'a GpuSelector) -> impl Iterator<Item = &'a Name> {
+        self.sellers_of(&gpu.product)
+            .filter(|(_, other)| other.gpu.resource_name == gpu.resource_name)
+            .map(|(name, _)| name)
+    }
+}

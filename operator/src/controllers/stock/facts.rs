@@ -1,0 +1,213 @@
+//! What is kept of a node, a pod and a job: only what is read.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use hawser_crds::{ComputeJob, GpuOfferSpec, GpuSelector};
+use ipnet::IpNet;
+use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::ResourceExt;
+use kube::core::ObjectMeta;
+
+use crate::controllers::OFFER_LABEL;
+use crate::controllers::cluster_network::ranges_of;
+use crate::controllers::compute_job::pod_state::{self, PodState};
+use crate::controllers::compute_job::vacancy::Claimant;
+use crate::controllers::conditions::is_settled;
+use crate::controllers::gpu_offer::capacity::{amount, requested};
+use crate::controllers::gpu_offer::node::tolerations;
+use crate::settlement::Pending;
+
+/// Words that many objects have in common, each kept once.
+#[derive(Debug, Default)]
+pub(crate) struct Words(HashSet<Arc<str>>);
+
+impl Words {
+    fn one(&mut self, word: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(word) {
+            return Arc::clone(known);
+        }
+        let word: Arc<str> = word.into();
+        self.0.insert(Arc::clone(&word));
+        word
+    }
+
+    /// Forgets those that nobody has any more.
+    pub(crate) fn trim(&mut self) {
+        self.0.retain(|word| Arc::strong_count(word) > 1);
+        self.0.shrink_to_fit();
+    }
+}
+
+/// Whether a name is that of an extended resource: what device plugins register.
+fn is_extended(resource: &str) -> bool {
+    resource.split_once('/').is_some_and(|(domain, _)| !domain.ends_with("kubernetes.io"))
+}
+
+/// What an offer sells, and where its jobs can run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sells {
+    pub gpu: GpuSelector,
+    pub tolerations: Vec<Toleration>,
+}
+
+impl From<&GpuOfferSpec> for Sells {
+    fn from(spec: &GpuOfferSpec) -> Self {
+        Self { gpu: spec.gpu.clone(), tolerations: tolerations(spec) }
+    }
+}
+
+/// A node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct NodeFacts {
+    /// Sorted by key.
+    labels: Box<[(Arc<str>, Arc<str>)]>,
+    /// Extended resources: how many there are, and how many of them are healthy.
+    resources: Box<[(Arc<str>, u32, u32)]>,
+    pub taints: Box<[Taint]>,
+    pub ready: bool,
+    pub cordoned: bool,
+    /// Its own addresses and those of its pods.
+    pub ranges: Box<[IpNet]>,
+}
+
+impl NodeFacts {
+    pub(crate) fn of(node: &Node, words: &mut Words) -> Self {
+        let (spec, status) = (node.spec.as_ref(), node.status.as_ref());
+        let labels = node.labels().iter().map(|(key, value)| (words.one(key), words.one(value))).collect();
+        let (capacity, allocatable) =
+            (status.and_then(|s| s.capacity.as_ref()), status.and_then(|s| s.allocatable.as_ref()));
+        let named: std::collections::BTreeSet<&String> =
+            capacity.into_iter().chain(allocatable).flat_map(BTreeMap::keys).filter(|name| is_extended(name)).collect();
+        let resources = named
+            .into_iter()
+            .map(|name| (words.one(name), amount(capacity, name), amount(allocatable, name)))
+            .collect();
+        let ready = status.and_then(|s| s.conditions.as_ref());
+        Self {
+            labels,
+            resources,
+            taints: spec
+                .and_then(|s| s.taints.as_ref())
+                .into_iter()
+                .flatten()
+                // When it was put there says nothing that is read.
+                .map(|taint| Taint { time_added: None, ..taint.clone() })
+                .collect(),
+            ready: ready.is_some_and(|list| list.iter().any(|c| c.type_ == "Ready" && c.status == "True")),
+            cordoned: spec.and_then(|s| s.unschedulable).unwrap_or(false),
+            ranges: ranges_of(node).into(),
+        }
+    }
+
+    pub(crate) fn label(&self, key: &str) -> Option<&Arc<str>> {
+        let at = self.labels.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
+        Some(&self.labels[at].1)
+    }
+
+    /// How many of a resource there are, and how many of them are healthy.
+    pub(crate) fn amounts(&self, resource: &str) -> (u32, u32) {
+        let found = self.resources.iter().find(|(name, ..)| **name == *resource);
+        found.map_or((0, 0), |(_, total, healthy)| (*total, *healthy))
+    }
+}
+
+/// A node, and devices of it.
+type Held<'a> = (&'a Arc<str>, &'a [(Arc<str>, u32)]);
+
+/// A pod that asks for extended resources, or that is a job's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PodFacts {
+    /// The node that it is bound to.
+    pub node: Option<Arc<str>>,
+    /// No container runs any more: it holds nothing.
+    pub over: bool,
+    /// Extended resources that it asks for.
+    pub asks: Box<[(Arc<str>, u32)]>,
+    pub job: Option<Arc<JobPod>>,
+}
+
+/// A job's pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JobPod {
+    /// Uids of the objects that own it.
+    pub owners: Vec<String>,
+    pub state: PodState,
+}
+
+impl PodFacts {
+    /// None for a pod that nobody asks for.
+    pub(crate) fn of(pod: &Pod, words: &mut Words) -> Option<Self> {
+        let job = pod.owner_references().iter().any(|owner| owner.kind == "ComputeJob").then(|| {
+            let owners = pod.owner_references().iter().map(|owner| owner.uid.clone()).collect();
+            Arc::new(JobPod { owners, state: pod_state::read(pod) })
+        });
+        let spec = pod.spec.as_ref()?;
+        let mut named = std::collections::BTreeSet::new();
+        for container in spec.containers.iter().chain(spec.init_containers.iter().flatten()) {
+            let asked = container.resources.iter().flat_map(|r| [&r.limits, &r.requests]).flatten();
+            named.extend(asked.flat_map(BTreeMap::<String, Quantity>::keys).filter(|name| is_extended(name)));
+        }
+        let asks: Box<[_]> = named.into_iter().map(|name| (words.one(name), requested(spec, name))).collect();
+        if asks.is_empty() && job.is_none() {
+            return None;
+        }
+        let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+        Some(Self {
+            node: spec.node_name.as_deref().filter(|name| !name.is_empty()).map(|name| words.one(name)),
+            over: matches!(phase, Some("Succeeded" | "Failed")),
+            asks,
+            job,
+        })
+    }
+
+    /// The node whose devices it holds, if it holds any, and which.
+    pub(super) fn holds(&self) -> Option<Held<'_>> {
+        Some((self.node.as_ref().filter(|_| !self.over)?, &self.asks))
+    }
+}
+
+/// A job that is not settled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct JobFacts {
+    /// The offer's name; the offer is in the job's namespace.
+    pub offer: String,
+    /// What it wants or holds; none for a job that is over.
+    pub claim: Option<Claim>,
+    pub pending: Pending,
+    /// It can't be read.
+    pub unread: bool,
+}
+
+/// GPUs that a job wants or holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// Not accepted yet.
+    pub waiting: bool,
+    pub block: u64,
+    pub gpus: u32,
+}
+
+impl JobFacts {
+    /// None for a job that is settled: nobody needs anything of it.
+    pub(crate) fn of(job: &ComputeJob) -> Option<Self> {
+        if is_settled(job) {
+            return None;
+        }
+        let claim = Claimant::new(job, false, true).map(|c| Claim {
+            waiting: c.turn.waiting,
+            block: c.turn.block,
+            gpus: c.gpus,
+        });
+        let mut pending = Pending::default();
+        pending.add(job);
+        Some(Self { offer: job.spec.offer_ref.clone(), claim, pending, unread: false })
+    }
+
+    /// Of a job that can't be read: it may not be settled. The label holds the offer's name, unless that is long.
+    pub(crate) fn unreadable(meta: &ObjectMeta) -> Self {
+        let offer = meta.labels.as_ref().and_then(|labels| labels.get(OFFER_LABEL)).cloned().unwrap_or_default();
+        Self { offer, unread: true, ..Self::default() }
+    }
+}

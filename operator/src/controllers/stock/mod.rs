@@ -1,0 +1,71 @@
+//! What the cluster has, who holds it, and who wants it: counts that are kept up to date by each change of a node, a pod,
+//! a job or an offer, so that a look at an offer costs what concerns the offer. Each change tells which offers it
+//! concerns; one that changes no count concerns none.
+
+mod claims;
+mod facts;
+mod nodes;
+#[cfg(test)]
+mod scale;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+pub(crate) use facts::{JobFacts, JobPod, NodeFacts, PodFacts, Sells, Words};
+
+use super::compute_job::vacancy::Turn;
+use super::work::Name;
+
+/// Offers for which a change may matter.
+pub(crate) type Concerned = BTreeSet<Name>;
+
+/// The counts of one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Stock {
+    pub words: Words,
+    nodes: HashMap<String, NodeFacts>,
+    /// Names of the nodes with cards of a product.
+    products: HashMap<Arc<str>, BTreeSet<String>>,
+    /// Pods that hold or want something that is counted, and the pods of jobs.
+    pods: HashMap<Name, PodFacts>,
+    /// What pods hold of each node.
+    held: HashMap<Arc<str>, BTreeMap<Arc<str>, u64>>,
+    /// Jobs that are not settled.
+    jobs: HashMap<Name, JobFacts>,
+    /// Their sums, by offer.
+    lines: HashMap<Name, Line>,
+    offers: HashMap<Name, Sells>,
+    /// Offers that sell cards of a product.
+    sellers: HashMap<String, BTreeSet<Name>>,
+}
+
+/// The jobs of one offer.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Line {
+    jobs: HashSet<Name>,
+    /// Jobs that are not over.
+    active: u32,
+    unsettled: u32,
+    /// Those of them that can't be read.
+    unread: u32,
+    /// GPUs of jobs whose pods have a node: the nodes' counts hold them.
+    bound: u64,
+    /// GPUs of the others, by turn.
+    queue: BTreeMap<Turn, u32>,
+}
+
+/// The stock, as all share it. Nobody holds it while waiting for anything.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SharedStock(Arc<RwLock<Stock>>);
+
+impl SharedStock {
+    pub(crate) fn read<R>(&self, look: impl FnOnce(&Stock) -> R) -> R {
+        look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn write<R>(&self, change: impl FnOnce(&mut Stock) -> R) -> R {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}

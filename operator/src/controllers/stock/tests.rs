@@ -1,0 +1,287 @@
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+
+use super::facts::Claim;
+use super::*;
+use crate::settlement::Pending;
+
+fn name(text: &str) -> Name {
+    ("t".to_owned(), text.to_owned())
+}
+
+fn gpu(product: &str, selector: Value) -> Sells {
+    let gpu = json!({"product": product, "nodeSelector": selector});
+    let price = json!({"perGpuHour": "1", "token": "0x"});
+    let spec = serde_json::from_value(json!({"networkRef": "n", "gpu": gpu, "price": price}));
+    Sells::from(&spec.unwrap())
+}
+
+/// Makes an object another one.
+type Change = fn(&mut Value);
+
+/// A node with eight cards; `change` makes it another.
+fn node(stock: &mut Stock, change: impl FnOnce(&mut Value)) -> NodeFacts {
+    let mut value = json!({
+        "metadata": {"name": "n", "labels": {"nvidia.com/gpu.product": "h100", "pool": "a", "host": "x"}},
+        "spec": {},
+        "status": {
+            "capacity": {"nvidia.com/gpu": "8", "cpu": "64"}, "allocatable": {"nvidia.com/gpu": "8", "cpu": "63"},
+            "conditions": [{"type": "Ready", "status": "True"}]
+        }
+    });
+    change(&mut value);
+    NodeFacts::of(&serde_json::from_value(value).unwrap(), &mut stock.words)
+}
+
+fn pod(stock: &mut Stock, change: impl FnOnce(&mut Value)) -> Option<PodFacts> {
+    let mut value = json!({
+        "metadata": {"name": "p", "namespace": "t"},
+        "spec": {"nodeName": "n", "containers": [{"name": "c", "resources": {"limits": {"nvidia.com/gpu": "2"}}}]},
+        "status": {"phase": "Running"}
+    });
+    change(&mut value);
+    PodFacts::of(&serde_json::from_value(value).unwrap(), &mut stock.words)
+}
+
+fn job(offer: &str, waiting: bool, gpus: u32) -> JobFacts {
+    let claim = Some(Claim { waiting, block: 7, gpus });
+    JobFacts { offer: offer.to_owned(), claim, pending: Pending::default(), unread: false }
+}
+
+/// Offers `all` of h100 nodes, `pool` of those of pool a, and `t4`; a node of pool a.
+fn stock() -> Stock {
+    let mut stock = Stock::default();
+    stock.set_offer(&name("all"), Some(&gpu("h100", json!({}))));
+    stock.set_offer(&name("pool"), Some(&gpu("h100", json!({"pool": "a"}))));
+    stock.set_offer(&name("t4"), Some(&gpu("t4", json!({}))));
+    let facts = node(&mut stock, |_| ());
+    stock.set_node("n", Some(facts));
+    stock
+}
+
+fn concerns(concerned: &Concerned) -> Vec<&str> {
+    concerned.iter().map(|(_, name)| name.as_str()).collect()
+}
+
+#[test]
+fn a_change_of_a_node_concerns_the_offers_that_see_it() {
+    let both = &["all", "pool"][..];
+    let table: &[(&str, Change, &[&str])] = &[
+        ("nothing", |_| (), &[]),
+        ("a heartbeat", |n| n["status"]["conditions"][0]["lastHeartbeatTime"] = json!("2026-01-01T00:00:00Z"), &[]),
+        ("an annotation", |n| n["metadata"]["annotations"] = json!({"a": "b"}), &[]),
+        ("a label that nobody reads", |n| n["metadata"]["labels"]["host"] = json!("y"), &[]),
+        ("processors", |n| n["status"]["allocatable"]["cpu"] = json!("1"), &[]),
+        ("a soft taint", |n| n["spec"]["taints"] = json!([{"key": "k", "effect": "PreferNoSchedule"}]), &[]),
+        ("a taint", |n| n["spec"]["taints"] = json!([{"key": "k", "effect": "NoSchedule"}]), both),
+        ("cordoned", |n| n["spec"]["unschedulable"] = json!(true), both),
+        ("not ready", |n| n["status"]["conditions"][0]["status"] = json!("Unknown"), both),
+        ("a card broke", |n| n["status"]["allocatable"]["nvidia.com/gpu"] = json!("7"), both),
+        ("another driver", |n| n["metadata"]["labels"]["nvidia.com/cuda.driver-version.full"] = json!("9"), both),
+        ("shared cards", |n| n["metadata"]["labels"]["nvidia.com/gpu.replicas"] = json!("4"), both),
+        ("another pool", |n| n["metadata"]["labels"]["pool"] = json!("b"), &["pool"]),
+        ("other cards", |n| n["metadata"]["labels"]["nvidia.com/gpu.product"] = json!("t4"), &["all", "pool", "t4"]),
+    ];
+    for (what, change, expected) in table {
+        let mut stock = stock();
+        let facts = node(&mut stock, change);
+        assert_eq!(concerns(&stock.set_node("n", Some(facts))), *expected, "{what}");
+    }
+    let mut stock = stock();
+    assert_eq!(concerns(&stock.set_node("n", None)), both);
+    assert_eq!(concerns(&stock.set_node("n", None)), &[] as &[&str]);
+}
+
+#[test]
+fn offers_see_why_a_node_has_nothing_for_them_and_which_taints_their_jobs_tolerate() {
+    let mut stock = stock();
+    let cordoned = node(&mut stock, |n| n["spec"]["unschedulable"] = json!(true));
+    stock.set_node("n", Some(cordoned));
+    let away = node(&mut stock, |n| n["status"]["conditions"][0]["status"] = json!("Unknown"));
+    assert_eq!(concerns(&stock.set_node("n", Some(away))), ["all", "pool"], "what is said of it is another reason");
+    let tainted = node(&mut stock, |n| n["spec"]["taints"] = json!([{"key": "sku", "effect": "NoSchedule"}]));
+    stock.set_node("n", Some(tainted));
+    let mut sells = gpu("h100", json!({}));
+    assert_eq!(stock.capacity(&sells).free(), 0);
+    sells.tolerations.push(serde_json::from_value(json!({"key": "sku", "operator": "Exists"})).unwrap());
+    assert_eq!(stock.capacity(&sells).free(), 8);
+    assert_eq!(concerns(&stock.set_offer(&name("all"), Some(&sells))), ["all", "pool"]);
+}
+
+#[test]
+fn a_change_of_a_pod_concerns_those_who_sell_what_it_holds() {
+    let both = &["all", "pool"][..];
+    let table: &[(&str, Change, &[&str])] = &[
+        ("nothing", |_| (), &[]),
+        ("an annotation", |p| p["metadata"]["annotations"] = json!({"leader": "9"}), &[]),
+        ("a condition", |p| p["status"]["conditions"] = json!([{"type": "Ready", "status": "True"}]), &[]),
+        ("over", |p| p["status"]["phase"] = json!("Succeeded"), both),
+        ("on a node that nobody knows", |p| p["spec"]["nodeName"] = json!("m"), both),
+    ];
+    for (what, change, expected) in table {
+        let mut stock = stock();
+        let facts = pod(&mut stock, |_| ());
+        assert_eq!(concerns(&stock.set_pod(&name("p"), facts).0), both);
+        let facts = pod(&mut stock, change);
+        assert_eq!(concerns(&stock.set_pod(&name("p"), facts).0), *expected, "{what}");
+    }
+    let mut stock = stock();
+    for (what, change) in [
+        ("no devices", (|p| p["spec"]["containers"][0]["resources"] = json!({"limits": {"cpu": "1"}})) as Change),
+        ("hugepages", |p| p["spec"]["containers"][0]["resources"] = json!({"limits": {"hugepages-2Mi": "1"}})),
+    ] {
+        assert_eq!(pod(&mut stock, change), None, "{what}");
+    }
+    // It wants devices, but holds none yet; or it holds others than those that are sold.
+    for change in [(|p| p["spec"]["nodeName"] = Value::Null) as Change, |p| {
+        p["spec"]["containers"][0]["resources"] = json!({"limits": {"amd.com/gpu": "1"}});
+    }] {
+        let facts = pod(&mut stock, change);
+        assert!(facts.is_some());
+        assert_eq!(concerns(&stock.set_pod(&name("q"), facts).0), &[] as &[&str]);
+    }
+}
+
+#[test]
+fn a_change_of_a_jobs_pod_concerns_the_job_and_its_offer_only_when_it_gets_a_node() {
+    let owned = json!([{"apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "name": "p", "uid": "u"}]);
+    let mut stock = stock();
+    stock.set_job(&name("p"), Some(job("all", false, 2)));
+    let mut set = |change: &dyn Fn(&mut Value)| {
+        let facts = pod(&mut stock, |p| {
+            p["metadata"]["ownerReferences"] = owned.clone();
+            change(p);
+        });
+        stock.set_pod(&name("p"), facts)
+    };
+    let none = Concerned::new();
+    assert_eq!(set(&|p| p["spec"]["nodeName"] = Value::Null), (none.clone(), true));
+    let (offers, is_job) = set(&|_| ());
+    assert_eq!((concerns(&offers), is_job), (vec!["all", "pool"], true));
+    assert_eq!(set(&|_| ()), (none.clone(), false), "nothing has changed");
+    assert_eq!(set(&|p| p["metadata"]["annotations"] = json!({"a": "b"})), (none.clone(), false));
+    let failing = json!([{"type": "DisruptionTarget", "status": "True", "reason": "R"}]);
+    assert_eq!(set(&|p| p["status"]["conditions"] = failing.clone()), (none, true));
+}
+
+#[test]
+fn a_change_of_a_job_concerns_those_who_sell_the_same_gpus_where_its_claim_changes() {
+    let rivals = &["all", "pool"][..];
+    let owing = |units: u64| {
+        let pending = Pending { units: alloy::primitives::U256::from(units), lost_at: None };
+        Some(JobFacts { pending, ..job("pool", false, 2) })
+    };
+    let over = Some(JobFacts { claim: None, ..job("pool", false, 2) });
+    for (what, before, after, expected) in [
+        ("a new job", None, Some(job("pool", true, 2)), rivals),
+        ("as it was", Some(job("pool", true, 2)), Some(job("pool", true, 2)), &[]),
+        ("accepted", Some(job("pool", true, 2)), Some(job("pool", false, 2)), rivals),
+        ("over", Some(job("pool", false, 2)), over.clone(), rivals),
+        ("settled", over, None, &["pool"]),
+        ("something to claim", Some(job("pool", false, 2)), owing(1), &["pool"]),
+        ("more to claim", owing(1), owing(2), &[]),
+        ("of no offer", None, Some(job("gone", true, 2)), &["gone"]),
+    ] {
+        let mut stock = stock();
+        stock.set_job(&name("j"), before);
+        assert_eq!(concerns(&stock.set_job(&name("j"), after)), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_job_that_can_not_be_read_keeps_its_offer() {
+    let mut stock = stock();
+    let meta = serde_json::from_value(json!({"name": "j", "labels": {"hawser.dev/offer": "all"}})).unwrap();
+    assert_eq!(concerns(&stock.set_job(&name("j"), Some(JobFacts::unreadable(&meta)))), ["all"]);
+    assert_eq!((stock.unsettled(&name("all")), stock.active(&name("all"))), (1, 0));
+    assert_eq!(stock.known_unsettled(&name("all")), 0, "it is counted apart");
+}
+
+#[test]
+fn claimants_are_the_offers_bound_jobs_together_and_who_else_waits_for_the_same_gpus() {
+    let mut stock = stock();
+    for (job_name, facts) in [
+        ("bound-1", job("all", false, 2)),
+        ("bound-2", job("all", false, 3)),
+        ("waits", job("all", true, 1)),
+        ("elsewhere", job("pool", false, 4)),
+        ("other-cards", job("t4", false, 5)),
+    ] {
+        stock.set_job(&name(job_name), Some(facts));
+    }
+    for bound in ["bound-1", "bound-2"] {
+        let facts = pod(&mut stock, |_| ());
+        stock.set_pod(&name(bound), facts);
+    }
+    let all = stock.claimants(&name("all"), &gpu("h100", json!({})).gpu);
+    let seen: Vec<_> = all.iter().map(|c| (c.turn.name.1.as_str(), c.gpus, c.bound, c.same_offer)).collect();
+    assert_eq!(seen, [("", 5, true, true), ("elsewhere", 4, false, false), ("waits", 1, false, true)]);
+    assert_eq!(stock.active(&name("all")), 3);
+    let left = stock.capacity(&gpu("h100", json!({})));
+    assert_eq!((left.total, left.in_use, left.free()), (8, 4, 4));
+}
+
+/// Everything that was counted, counted anew from what the objects are now.
+fn recounted(stock: &Stock) -> Stock {
+    let mut anew = Stock::default();
+    for (job, facts) in &stock.jobs {
+        anew.set_job(job, Some(facts.clone()));
+    }
+    for (pod, facts) in &stock.pods {
+        anew.set_pod(pod, Some(facts.clone()));
+    }
+    for (node, facts) in &stock.nodes {
+        anew.set_node(node, Some(facts.clone()));
+    }
+    for (offer, gpu) in &stock.offers {
+        anew.set_offer(offer, Some(gpu));
+    }
+    anew
+}
+
+#[test]
+fn after_any_changes_the_counts_are_what_a_recount_gives() {
+    for seed in 0..40 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let (mut stock, names) = (Stock::default(), ["a", "b", "c", "d"]);
+        for step in 0..300 {
+            let one = *names.choose(&mut random).unwrap();
+            let other = *names.choose(&mut random).unwrap();
+            let (gone, number) = (random.random_bool(0.2), random.random_range(0..5_u32));
+            match random.random_range(0..4) {
+                0 => {
+                    let facts = node(&mut stock, |n| {
+                        n["metadata"]["labels"]["nvidia.com/gpu.product"] = json!(["h100", "t4"][number as usize % 2]);
+                        n["metadata"]["labels"]["pool"] = json!(other);
+                    });
+                    stock.set_node(one, (!gone).then_some(facts));
+                }
+                1 => {
+                    let facts = pod(&mut stock, |p| {
+                        p["spec"]["nodeName"] = if number == 0 { Value::Null } else { json!(other) };
+                        p["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] = json!(number.to_string());
+                        p["status"]["phase"] = json!(["Running", "Failed"][number as usize % 2]);
+                    });
+                    stock.set_pod(&name(one), facts.filter(|_| !gone));
+                }
+                2 => {
+                    let claim =
+                        (number > 0).then_some(Claim { waiting: number > 2, block: number.into(), gpus: number });
+                    let facts = JobFacts { claim, ..job(other, true, 1) };
+                    stock.set_job(&name(one), (!gone).then_some(facts));
+                }
+                _ => {
+                    let gpu = gpu(["h100", "t4"][number as usize % 2], json!({"pool": other}));
+                    stock.set_offer(&name(one), (!gone).then_some(&gpu));
+                }
+            }
+            let anew = recounted(&stock);
+            assert_eq!(stock.held, anew.held, "seed {seed}, step {step}");
+            assert_eq!(stock.lines, anew.lines, "seed {seed}, step {step}");
+            assert_eq!(stock.products, anew.products, "seed {seed}, step {step}");
+            assert_eq!(stock.sellers, anew.sellers, "seed {seed}, step {step}");
+        }
+    }
+}
