@@ -13,7 +13,7 @@ use crate::network::{WALLET_KEY, WALLET_SECRET};
 use crate::world::{
     FIELD_MANAGER, RESOURCE, SYSTEM, TENANT_LABEL, World, apply_namespace, client, explained, is_not_found, jobs,
 };
-use crate::{bucket, network, run, wait};
+use crate::{bucket, network, operator, run, wait};
 
 /// What GPU Feature Discovery calls a node's GPUs.
 const PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
@@ -98,6 +98,7 @@ impl Installation {
     fn chart_values(&self) -> serde_json::Value {
         let s3 = &self.environment.s3_url;
         json!({
+            "replicas": operator::REPLICAS,
             "image": { "reference": self.environment.operator_image },
             "sidecar": { "image": { "reference": self.environment.sidecar_image } },
             "clusterCidrs": ["198.18.0.0/15", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"],
@@ -119,9 +120,9 @@ impl Installation {
             let generation = deployment.metadata.generation;
             let status = deployment.status.unwrap_or_default();
             let settled = status.observed_generation == generation
+                && status.replicas == Some(operator::REPLICAS)
                 && status.updated_replicas == status.replicas
-                && status.available_replicas == status.replicas
-                && status.replicas >= Some(1);
+                && status.available_replicas == status.replicas;
             Ok(if settled { Ok(()) } else { Err(format!("{status:?}")) })
         })
         .await

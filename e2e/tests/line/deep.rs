@@ -14,6 +14,8 @@ use hawser_e2e::order::Order;
 use hawser_e2e::wealth::{Status, is};
 use hawser_e2e::world::jobs;
 use hawser_e2e::{network, operator};
+use hawser_local::nvidia::{Double, Gpu};
+use hawser_local::{Cluster, Layout};
 use kube::api::ListParams;
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -27,6 +29,7 @@ const GPUS: u32 = 8;
 const WANTED: u32 = 2 * GPUS;
 /// As deep as orders must lie before they are believed, and as chains are reorganised here.
 const DEEPEST: u64 = 6;
+const API_SERVER: &str = "kube-apiserver";
 /// For all of it: what takes longer hangs.
 const DEADLINE: Duration = Duration::from_mins(50);
 
@@ -187,7 +190,7 @@ async fn bad_day(
     let mut faults = BTreeMap::<String, usize>::new();
     while !over.load(Ordering::Relaxed) {
         tokio::time::sleep(chance.seconds(2, 12)).await;
-        let fault = match chance.below(8) {
+        let fault = match chance.below(12) {
             0..=2 => {
                 let depth = 1 + chance.below(DEEPEST);
                 let _quiet = quiet.lock().await;
@@ -206,9 +209,32 @@ async fn bad_day(
                 }
                 "another sender of the key".to_owned()
             }
-            _ => {
+            7 => {
                 chain.set_next_base_fee(500_000_000_000).await?;
                 "fees that rose five-hundredfold".to_owned()
+            }
+            8 => {
+                operator::kill_leader(&scene.client).await?;
+                "leader killed".to_owned()
+            }
+            9 => {
+                drop(operator::freeze_leader(&scene.client).await?);
+                "leader that slept past its lease".to_owned()
+            }
+            10 => {
+                let cluster = Cluster::attach()?;
+                cluster.supervisor()?.freeze(API_SERVER)?;
+                tokio::time::sleep(chance.seconds(5, 25)).await;
+                cluster.supervisor()?.thaw(API_SERVER)?;
+                "API server that hung".to_owned()
+            }
+            _ => {
+                let double = Double::of(&Layout::of_this_machine()?);
+                let card = Gpu::Index(u32::try_from(chance.below(GPUS.into()))?);
+                double.lose(&card)?;
+                tokio::time::sleep(chance.seconds(5, 20)).await;
+                double.restore(&card)?;
+                "card that fell off the bus".to_owned()
             }
         };
         *faults.entry(fault).or_default() += 1;

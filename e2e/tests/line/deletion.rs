@@ -1,11 +1,14 @@
 use anyhow::{Result, ensure};
-use hawser_crds::Phase;
-use hawser_e2e::wait;
+use hawser_crds::{GpuOffer, Phase, condition};
+use hawser_e2e::endpoint::Trouble;
 use hawser_e2e::world::jobs;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams};
+use hawser_e2e::{conditions, network, wait};
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::json;
 
-use crate::scene::{Placed, Scene, sleep};
+use crate::faults::behind_an_endpoint;
+use crate::scene::{OFFER, Placed, Scene, sleep};
 
 #[tokio::test]
 async fn a_deleted_computejob_is_claimed_and_ended_on_chain_before_it_goes() -> Result<()> {
@@ -39,6 +42,49 @@ async fn a_deleted_pod_ends_its_job_with_a_reason_and_what_it_used_is_paid() -> 
         ensure!(status.reason.as_deref() == Some("PodDeleted"), "{status:?}");
         paid_for_what_ran(scene, &placed).await?;
         Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "not run here: only the local cluster's pods reach the endpoint"]
+async fn what_a_lost_chain_holds_goes_once_its_money_is_given_up_by_annotation() -> Result<()> {
+    behind_an_endpoint("abandoned", 1, async |scene, endpoint| {
+        let placed = running(scene).await?;
+        endpoint.set(Trouble::Away).await?;
+        network::says(&scene.client, scene.world.network(), condition::CONNECTED, "Unreachable").await?;
+        let jobs = jobs(&scene.client, &scene.namespace);
+        let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), &scene.namespace);
+        let (job, params) = (placed.order.name(), DeleteParams::default());
+        jobs.delete(&job, &params).await?;
+        offers.delete(OFFER, &params).await?;
+
+        wait::until("the job says what it waits for", wait::SOON, async || {
+            let conditions = jobs.get(&job).await?.status.unwrap_or_default().conditions;
+            let said = conditions.iter().any(|c| c.message.contains("hawser.dev/abandon"));
+            Ok(if said { Ok(()) } else { Err(conditions::text(&conditions)) })
+        })
+        .await?;
+        let abandon = Patch::Merge(json!({ "metadata": { "annotations": { "hawser.dev/abandon": "true" } } }));
+        jobs.patch(&job, &PatchParams::default(), &abandon).await?;
+        is_gone(&jobs, &job).await?;
+        offers.patch(OFFER, &PatchParams::default(), &abandon).await?;
+        is_gone(&offers, OFFER).await?;
+        let events: Api<Event> = Api::namespaced(scene.client.clone(), &scene.namespace);
+        let told: Vec<_> = events.list(&ListParams::default()).await?.items;
+        let told: Vec<_> = told.iter().filter(|event| event.reason.as_deref() == Some("Abandoned")).collect();
+        ensure!(told.len() == 2, "what was given up is told in {} events", told.len());
+        endpoint.set(Trouble::None).await
+    })
+    .await
+}
+
+async fn is_gone<K>(api: &Api<K>, name: &str) -> Result<()>
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    wait::until(&format!("{name} is gone"), wait::SOON, async || {
+        Ok(api.get_opt(name).await?.map_or(Ok(()), |left| Err(format!("{left:?}"))))
     })
     .await
 }

@@ -16,7 +16,7 @@ use tonic::transport::Uri;
 use super::kept::Kept;
 
 /// How long one of several addresses may take.
-const ONE_ADDRESS: Duration = Duration::from_secs(3);
+const ONE_ADDRESS: Duration = Duration::from_secs(2);
 
 /// Host and port; what the resolver says.
 type Name = (String, u16);

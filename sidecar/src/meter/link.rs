@@ -19,10 +19,18 @@ use tower::service_fn;
 use super::dial::{Resolver, dial};
 
 const FIRST_WAIT: Duration = Duration::from_millis(250);
-/// Less than an operator needs to come back: a customer's program waits for the word that it may start.
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
+/// Small beside the 15 s after which another operator takes a dead one's lease: a customer's program waits for the word
+/// that it may start. Where nobody serves, an attempt is a refused connection.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// The pod ends: what the operator has not said by then is not waited for much longer.
 const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// An operator whose machine is gone, or that stands still, closes no connection. Both together are less than its lease
+/// lasts: when another one leads, meter knocks already.
+const PING_EVERY: Duration = Duration::from_secs(5);
+const PING_PATIENCE: Duration = Duration::from_secs(5);
+/// For two addresses, each with its own limit, and TLS.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(6);
 
 /// Where the operator is.
 #[derive(Clone, Debug)]
@@ -134,9 +142,9 @@ async fn converse(
 async fn connect(operator: &mut Operator, knock: Option<Knock>) -> Result<Channel, LinkError> {
     let endpoint = Endpoint::from_shared(operator.url.clone())?
         .tls_config(ClientTlsConfig::new().ca_certificate(operator.certificate()?))?
-        .connect_timeout(Duration::from_secs(10))
-        .http2_keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(10))
+        .connect_timeout(CONNECT_PATIENCE)
+        .http2_keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_PATIENCE)
         .keep_alive_while_idle(true);
     let resolver = operator.resolver.clone();
     Ok(endpoint.connect_with_connector(service_fn(move |uri: Uri| dial(resolver.clone(), knock, uri))).await?)
