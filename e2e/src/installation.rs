@@ -45,9 +45,7 @@ impl Installation {
         let installation = Self { environment, product };
         bucket::publish(&installation.environment, BUCKET).await?;
         installation.prepare_system_namespace(&client).await?;
-        installation.install_charts().await?;
-        let ready = installation.wait_for_operator(&client).await;
-        explained(&client, SYSTEM, ready).await?;
+        installation.install_again(&client).await?;
         progress("charts hawser-crds and hawser installed, operator ready");
         Ok(installation)
     }
@@ -64,6 +62,28 @@ impl Installation {
             network: name.to_owned(),
             product: self.product.clone(),
         })
+    }
+
+    /// Uninstalls the charts in this order. What their definitions hold stays, and so does the namespace.
+    ///
+    /// # Errors
+    /// When helm refuses, or replicas of the operator stay.
+    pub async fn uninstall(client: &Client, releases: [&str; 2]) -> Result<()> {
+        for release in releases {
+            let mut helm = tokio::process::Command::new("helm");
+            helm.args(["uninstall", release, "--namespace", SYSTEM]);
+            run::command(&mut helm).await.with_context(|| format!("release {release} could not be uninstalled"))?;
+        }
+        operator::none_is_left(client).await
+    }
+
+    /// Installs the charts again.
+    ///
+    /// # Errors
+    /// Says which step failed, with the state of the operator's namespace.
+    pub async fn install_again(&self, client: &Client) -> Result<()> {
+        self.install_charts().await?;
+        explained(client, SYSTEM, self.wait_for_operator(client).await).await
     }
 
     async fn prepare_system_namespace(&self, client: &Client) -> Result<()> {

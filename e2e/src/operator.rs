@@ -214,8 +214,16 @@ pub async fn stop(client: &Client) -> Result<()> {
     let names = names(client).await?;
     kill_processes()?;
     remove(client, &names).await?;
+    none_is_left(client).await
+}
+
+/// Waits until no pod of the operator is there.
+///
+/// # Errors
+/// When some stay.
+pub(crate) async fn none_is_left(client: &Client) -> Result<()> {
     wait::until("no operator is left", wait::SOON, async || {
-        let left = self::names(client).await?;
+        let left = names(client).await?;
         Ok(if left.is_empty() { Ok(()) } else { Err(left.join(", ")) })
     })
     .await

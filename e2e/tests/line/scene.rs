@@ -176,7 +176,7 @@ pub(crate) struct Placed {
 }
 
 /// What the tests share, installed by the first of them.
-async fn installation() -> Result<&'static Installation> {
+pub(crate) async fn installation() -> Result<&'static Installation> {
     let install =
         async || Installation::install(&|step| println!("{step}")).await.map_err(|error| format!("{error:#}"));
     let installed = INSTALLATION.get_or_init(install).await;

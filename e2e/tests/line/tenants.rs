@@ -14,7 +14,8 @@ async fn a_program_that_takes_all_processes_is_counted_to_its_end() -> Result<()
     Scene::with_gpus("processes", 1, async |scene| {
         // The first loop ends where nothing can be forked any more; what it started holds every process of the pod until
         // the end, for which none is needed.
-        let script = "(while :; do sleep 300 & done) 2>\"$HOME/why\"; read -r why <\"$HOME/why\" || exit 9; exec sleep 20";
+        let script =
+            "(while :; do sleep 300 & done) 2>\"$HOME/why\"; read -r why <\"$HOME/why\" || exit 9; exec sleep 20";
         let placed = scene.order(&scene.wish(1, 180, script)).await?;
         let status = settled(scene, &placed, Phase::Succeeded).await?;
         let counted = status.usage.unwrap_or_default().gpu_seconds;

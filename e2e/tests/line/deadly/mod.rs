@@ -4,3 +4,4 @@ mod hand_over;
 mod jobs;
 mod moments;
 mod twice;
+mod uninstalled;

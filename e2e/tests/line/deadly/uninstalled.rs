@@ -1,0 +1,44 @@
+use anyhow::{Result, ensure};
+use hawser_crds::GpuOffer;
+use hawser_e2e::installation::Installation;
+use hawser_e2e::world::jobs;
+use hawser_e2e::{operator, wait};
+use kube::api::{Api, DeleteParams};
+
+use crate::line::settles_to_the_last_unit;
+use crate::scene::{OFFER, Scene, installation, sleep};
+
+#[tokio::test]
+async fn charts_uninstalled_in_either_order_under_a_running_job_lose_nothing_and_let_go_once_they_are_back()
+-> Result<()> {
+    for (name, releases) in
+        [("definitions-first", ["hawser-crds", "hawser"]), ("operator-first", ["hawser", "hawser-crds"])]
+    {
+        Scene::with_gpus(name, 1, async |scene| {
+            let placed = scene.order(&scene.wish(1, 300, &sleep(20))).await?;
+            placed.order.running(&scene.client).await?;
+            placed.order.attested(&scene.client).await?;
+            Installation::uninstall(&scene.client, releases).await?;
+
+            // What is sold stays on record, though nobody looks after it.
+            let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), &scene.namespace);
+            offers.delete(OFFER, &DeleteParams::default()).await?;
+            let waits = offers.get(OFFER).await?;
+            ensure!(
+                waits.metadata.deletion_timestamp.is_some(),
+                "an offer with a running job went without its operator"
+            );
+            jobs(&scene.client, &scene.namespace).get(&placed.order.name()).await?;
+
+            installation().await?.install_again(&scene.client).await?;
+            operator::leads(&scene.client).await?;
+            settles_to_the_last_unit(scene, &placed).await?;
+            wait::until("the offer is gone", wait::SOON, async || {
+                Ok(offers.get_opt(OFFER).await?.map_or(Ok(()), |left| Err(format!("{:?}", left.status))))
+            })
+            .await
+        })
+        .await?;
+    }
+    Ok(())
+}
