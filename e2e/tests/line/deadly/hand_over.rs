@@ -1,7 +1,6 @@
 //! One replica leads and one stands by; leaders go while a job runs, and the next one counts on.
 
 use anyhow::{Context, Result, ensure};
-use hawser_crds::Phase;
 use hawser_e2e::customer::Customer;
 use hawser_e2e::{operator, wait};
 
@@ -55,12 +54,13 @@ async fn running(name: &str, faults: impl AsyncFnOnce(&Scene, &Placed) -> Result
     .await
 }
 
-/// Who leads now accepts reports of the job, which runs as before.
+/// Who leads now stores reports of the job, which runs as before. The status follows minutes later.
 async fn counts_on(scene: &Scene, placed: &Placed) -> Result<()> {
     let counted = async || -> Result<_> {
         let status = placed.order.running(&scene.client).await?.status.unwrap_or_default();
-        ensure!(status.phase == Phase::Running, "{status:?}");
-        Ok(status.usage.unwrap_or_default().gpu_seconds)
+        let evidence = status.usage.and_then(|usage| usage.evidence).context("no evidence in the status")?;
+        let verified = Customer::first(&scene.world).verify(&evidence).await?;
+        verified["evidence"]["gpuSeconds"].as_u64().context("no GPU-seconds in the evidence")
     };
     let before = counted().await?;
     wait::until("more of the job is counted", wait::SOON, async || {

@@ -1,5 +1,6 @@
 use anyhow::{Result, ensure};
 use hawser_crds::GpuOffer;
+use hawser_e2e::customer::Customer;
 use hawser_e2e::installation::Installation;
 use hawser_e2e::world::jobs;
 use hawser_e2e::{operator, wait};
@@ -15,7 +16,7 @@ async fn charts_uninstalled_in_either_order_under_a_running_job_lose_nothing_and
         [("definitions-first", ["hawser-crds", "hawser"]), ("operator-first", ["hawser", "hawser-crds"])]
     {
         Scene::with_gpus(name, 1, async |scene| {
-            let placed = scene.order(&scene.wish(1, 300, &sleep(20))).await?;
+            let placed = scene.order(&scene.wish(1, 900, &sleep(900))).await?;
             placed.order.running(&scene.client).await?;
             placed.order.attested(&scene.client).await?;
             Installation::uninstall(&scene.client, releases).await?;
@@ -32,6 +33,7 @@ async fn charts_uninstalled_in_either_order_under_a_running_job_lose_nothing_and
 
             installation().await?.install_again(&scene.client).await?;
             operator::leads(&scene.client).await?;
+            Customer::first(&scene.world).hawser(&["end", &placed.order.id.to_string()]).await?;
             settles_to_the_last_unit(scene, &placed).await?;
             wait::until("the offer is gone", wait::SOON, async || {
                 Ok(offers.get_opt(OFFER).await?.map_or(Ok(()), |left| Err(format!("{:?}", left.status))))

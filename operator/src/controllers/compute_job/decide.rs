@@ -43,7 +43,8 @@ const CACHED: Duration = Duration::from_millis(100);
 const AWAITED: Duration = Duration::from_secs(2);
 /// While the job runs: a customer's `endJob` gives 60 s of notice.
 const RUNNING: Duration = Duration::from_secs(10);
-/// While its chain can't be seen: the longer already, the less often, down to this. There is nothing to be found out.
+/// While its chain can't be seen: soon at first, since an operator that takes over has yet to connect and the job's meter
+/// waits for it; then the longer already, the less often, down to this. There is nothing to be found out.
 const UNSEEN: Duration = Duration::from_secs(30);
 /// So long after its program's end a pod that has not ended is taken to be held by a container that is not the job's own.
 const LINGERS: Duration = Duration::from_mins(1);
@@ -196,7 +197,7 @@ fn again(seen: &Observed, verdict: &Verdict) -> Duration {
         (false, false) => AWAITED,
     };
     if !seen.chain_is_seen() {
-        return base.max(seen.lasting.unseen.min(UNSEEN));
+        return base.min(AWAITED).max(seen.lasting.unseen.min(UNSEEN));
     }
     let now = seen.time().unwrap_or(seen.now);
     let next = appointments(seen).filter(|at| *at > now).min();

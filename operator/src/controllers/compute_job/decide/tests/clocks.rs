@@ -86,6 +86,6 @@ fn the_longer_a_chain_can_not_be_seen_the_less_often_its_jobs_are_looked_at() {
     };
     let open = || written(seen(known(chain(JobStatus::Open))));
     assert_eq!(decide(&written_running()).again.as_secs(), 10);
-    assert_eq!([0, 12, 90].map(|unseen| again(written_running(), unseen)), [10, 12, 30]);
+    assert_eq!([0, 12, 90].map(|unseen| again(written_running(), unseen)), [2, 12, 30]);
     assert_eq!([0, 12, 90].map(|unseen| again(open(), unseen)), [2, 12, 30]);
 }
