@@ -7,6 +7,7 @@ mod gpu;
 mod images;
 mod test;
 mod workspace;
+mod world;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,8 @@ enum Task {
     Images(images::Options),
     /// Every check and every test
     Test(test::Options),
+    /// Runs a command as on a machine of its own, without a way out, where another local cluster can be up
+    World(world::Options),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run(&options),
         Task::Images(options) => images::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::World(options) => world::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
