@@ -1,6 +1,7 @@
 //! The operator as a fault test sees it: replicas to kill, to freeze and to roll out.
 
 use anyhow::{Context, Result, ensure};
+use hawser_local::is_of_the_cluster;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
@@ -189,7 +190,7 @@ fn processes_of(pod: &Pod) -> Result<Vec<i32>> {
     Ok(found)
 }
 
-/// Processes on this machine that run the operator's program from its image.
+/// Processes of this machine's cluster that run the operator's program from its image.
 fn processes() -> Result<Vec<i32>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").context("/proc can't be read")? {
@@ -197,7 +198,7 @@ fn processes() -> Result<Vec<i32>> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         // A process that ended meanwhile has no program any more.
         let program = std::fs::read_link(entry.path().join("exe"));
-        if program.is_ok_and(|program| program.ends_with("usr/local/bin/hawser-operator")) {
+        if program.is_ok_and(|program| program.ends_with("usr/local/bin/hawser-operator")) && is_of_the_cluster(pid) {
             found.push(pid);
         }
     }

@@ -7,7 +7,9 @@ mod gpu;
 mod images;
 mod test;
 mod workspace;
+mod world;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -33,6 +35,11 @@ enum Task {
     Images(images::Options),
     /// Every check and every test
     Test(test::Options),
+    /// Runs a command as on a machine of its own, without a way out, where another local cluster can be up
+    World(world::Options),
+    /// What `test` has done on a second local cluster
+    #[command(hide = true)]
+    Errand { file: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -42,6 +49,8 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run(&options),
         Task::Images(options) => images::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::World(options) => world::run(&options),
+        Task::Errand { file } => test::errand(&file),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -67,6 +67,11 @@ impl Layout {
         self.state.join("bin")
     }
 
+    /// What was pushed to the cluster's registry.
+    pub fn registry(&self) -> PathBuf {
+        self.state.join("registry")
+    }
+
     /// Rendered configuration files.
     pub fn config(&self) -> PathBuf {
         self.state.join("config")

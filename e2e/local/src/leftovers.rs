@@ -8,10 +8,10 @@ use crate::{Layout, cgroup, command, debian::find_program, mounts, network};
 /// processes, mounts, cgroups, namespaces, links, iptables rules, files. Empty
 /// after `down`.
 pub fn leftovers(layout: &Layout) -> Result<Vec<String>> {
-    let mut left: Vec<String> = cgroup::processes()?.into_iter().map(|pid| format!("process {pid}")).collect();
+    let mut left: Vec<String> = cgroup::CLUSTER.processes()?.into_iter().map(|pid| format!("process {pid}")).collect();
     left.extend(mounts::beneath(layout.state())?.into_iter().map(|mount| format!("mount {}", mount.display())));
     left.extend(network::remains());
-    left.extend(cgroup::remains()?);
+    left.extend(cgroup::CLUSTER.remains()?);
     left.extend(iptables_rules()?);
     if layout.state().exists() {
         left.push(format!("directory {}", layout.state().display()));

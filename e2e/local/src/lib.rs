@@ -34,7 +34,9 @@ mod preflight;
 pub mod process;
 mod sysctls;
 mod teardown;
+mod world;
 
+pub use cgroup::is_of_the_cluster;
 pub use cluster::{Cluster, ComponentStatus};
 pub use command::{output, succeed};
 pub use components::{geth, helm, kubeconform};
@@ -42,3 +44,4 @@ pub use endpoints::Endpoints;
 pub use layout::Layout;
 pub use leftovers::leftovers;
 pub use plane::{Plane, Request};
+pub use world::World;

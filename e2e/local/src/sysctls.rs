@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use crate::Layout;
 
 /// kubelet's `setupKernelTunables`.
-const CHANGED_BY_KUBELET: &[&str] = &[
+pub(crate) const CHANGED_BY_KUBELET: &[&str] = &[
     "vm/overcommit_memory",
     "vm/panic_on_oom",
     "kernel/panic",

@@ -15,13 +15,13 @@ pub(crate) fn run(layout: &Layout) -> Result<()> {
     if leftovers(layout)?.is_empty() {
         return Ok(());
     }
-    cgroup::kill_all()?;
+    cgroup::CLUSTER.kill_all()?;
     mounts::unmount_beneath(layout.state())?;
     network::delete()?;
     remove_plugins()?;
     sysctls::restore(layout)?;
     remove_strays(layout)?;
-    cgroup::delete()?;
+    cgroup::CLUSTER.delete()?;
     remove_tree(layout.state())?;
     match leftovers(layout)?.as_slice() {
         [] => Ok(()),

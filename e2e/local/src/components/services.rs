@@ -24,7 +24,7 @@ pub(crate) fn write_registry_configuration(layout: &Layout) -> Result<()> {
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": true}},
         "storage": {
-            "filesystem": {"rootdirectory": layout.state().join("registry")},
+            "filesystem": {"rootdirectory": layout.registry()},
             "delete": {"enabled": true},
         },
         "http": {"addr": at(REGISTRY_PORT).to_string()},
