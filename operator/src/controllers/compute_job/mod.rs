@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hawser_contracts::JobId;
-use hawser_crds::ComputeJob;
 use hawser_crds::condition::SETTLED;
+use hawser_crds::{ComputeJob, Phase};
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
@@ -64,7 +64,7 @@ pub(crate) async fn reconcile_in_turn(
 async fn reconcile(guarded: Arc<DeserializeGuard<ComputeJob>>, context: Arc<Context>) -> Result<Action, Error> {
     context.metrics.reconciles(KIND).inc();
     context.ready().await?;
-    let _busy = context.work.begin(KIND);
+    let (_busy, _timed) = (context.work.begin(KIND), context.metrics.timed(KIND));
     let job = match &guarded.0 {
         Ok(job) => job,
         Err(invalid) => return unreadable::job(invalid, &context).await,
@@ -119,6 +119,34 @@ async fn reconcile(guarded: Arc<DeserializeGuard<ComputeJob>>, context: Arc<Cont
         finish(&context, &api, seen.id, &job).await?;
     }
     Ok(Action::requeue(decision.again))
+}
+
+/// How many jobs there are in each phase.
+pub(crate) fn phases(jobs: &[Arc<DeserializeGuard<ComputeJob>>]) -> Vec<(&'static str, usize)> {
+    let mut counts = [
+        ("Pending", 0),
+        ("Starting", 0),
+        ("Running", 0),
+        ("Settling", 0),
+        ("Succeeded", 0),
+        ("Failed", 0),
+        ("Declined", 0),
+        ("Unreadable", 0),
+    ];
+    for job in jobs {
+        let place = match job.0.as_ref().map(|job| job.status.as_ref().map_or(Phase::Pending, |status| status.phase)) {
+            Ok(Phase::Pending) => 0,
+            Ok(Phase::Starting) => 1,
+            Ok(Phase::Running) => 2,
+            Ok(Phase::Settling) => 3,
+            Ok(Phase::Succeeded) => 4,
+            Ok(Phase::Failed) => 5,
+            Ok(Phase::Declined) => 6,
+            Err(_) => 7,
+        };
+        counts[place].1 += 1;
+    }
+    counts.to_vec()
 }
 
 /// How the cache shows a job.

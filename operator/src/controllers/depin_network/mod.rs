@@ -40,7 +40,7 @@ pub(crate) async fn reconcile(
 ) -> Result<Action, Error> {
     context.metrics.reconciles(KIND).inc();
     context.ready().await?;
-    let _busy = context.work.begin(KIND);
+    let (_busy, _timed) = (context.work.begin(KIND), context.metrics.timed(KIND));
     let api: Api<DepinNetwork> = Api::all(context.client.clone());
     let needed_by = needed_by(&guarded.name_any(), &context);
     let resource = match &guarded.0 {
@@ -82,6 +82,7 @@ pub(crate) async fn reconcile(
             network.request(act);
         }
     }
+    context.metrics.network_says(&resource.name_any(), &next.conditions);
     status::write(&api, resource, resource.status.as_ref(), &next).await?;
     let stored = resource.status.clone().unwrap_or_default();
     context.events.conditions(&resource.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
