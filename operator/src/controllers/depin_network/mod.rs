@@ -1,6 +1,7 @@
 //! A network: its wallet, its connection, and the watcher that turns orders into `ComputeJob`s.
 
 mod earnings;
+mod evidence;
 mod order;
 pub(crate) mod report;
 mod sink;
@@ -74,6 +75,7 @@ pub(crate) async fn reconcile(
     }
     let needed_by = needed_by.map(|why| format!("{why}. {}", abandon::ADVICE));
     let mut next = report::status(resource, &start, seen.as_ref(), now, needed_by.as_deref());
+    next.conditions = evidence::told(resource, &next.conditions, &context.attestations.evidence_health(), now);
     // Whatever else is wrong with it: what was earned is told and withdrawn as long as the chain is the right one.
     if let Some(network) = network.filter(|_| is_true(&next.conditions, CHAIN_MATCHES)) {
         let (earned, due) = earnings::read(resource, &network, &context, now).await;
