@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check that there is, closed by one line of counts.
 
+mod alerts;
 mod beside;
 mod charts;
 mod contracts;
@@ -7,6 +8,7 @@ mod end_to_end;
 mod rust;
 mod schemas;
 mod tally;
+mod values;
 
 use std::time::Instant;
 
