@@ -10,9 +10,7 @@ use alloy::primitives::Address;
 use hawser_crds::Confirmations;
 use hawser_operator::kubernetes::{Contact, Use, connect};
 use hawser_operator::metrics::ServerCalls;
-use hawser_operator::network::{
-    AwsKeys, KmsKey, KmsSpec, Network, NetworkSpec, Past, StallLimit, Wallet, WalletKey,
-};
+use hawser_operator::network::{AwsKeys, KmsKey, KmsSpec, Network, NetworkSpec, Past, StallLimit, Wallet, WalletKey};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -99,10 +97,8 @@ fn authority() -> (String, TlsAcceptor) {
     let names = FAR.map(str::to_owned).to_vec();
     let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
+    let config =
+        ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
     (ca.pem(), TlsAcceptor::from(Arc::new(config)))
 }
 

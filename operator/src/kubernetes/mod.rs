@@ -245,6 +245,54 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn requests_are_counted_by_what_became_of_them_and_what_a_watch_says_is_heard() {
+        use axum::Router;
+        use axum::http::{StatusCode, Uri};
+        use axum::routing::any;
+
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let answer = |uri: Uri| async move {
+            match uri.path().trim_start_matches('/') {
+                "silent" => std::future::pending().await,
+                path => path.parse().ok().and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::OK),
+            }
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        let serving = tokio::spawn(axum::serve(listener, Router::new().fallback(any(answer))).into_future());
+        let metrics = crate::metrics::Metrics::default();
+        let how = Use { answer: Duration::from_secs(1), ..Use::election(Contact::default(), metrics.server_calls()) };
+        let client = connect(Config::new(server.parse().unwrap()), how).unwrap();
+        let ask = async |method: Method, path: &str| {
+            drop(client.send(Request::builder().method(method).uri(path).body(Body::empty()).unwrap()).await);
+        };
+        for path in ["/200", "/404", "/409", "/429", "/503", "/silent"] {
+            ask(Method::GET, path).await;
+        }
+        ask(Method::PATCH, "/200").await;
+        ask(Method::GET, "/api/v1/pods?watch=true").await;
+        serving.abort();
+        _ = serving.await;
+        ask(Method::DELETE, "/200").await;
+        let text = metrics.text();
+        for (verb, outcome, times) in [
+            ("GET", "ok", 1),
+            ("GET", "refused", 2),
+            ("GET", "limited", 1),
+            ("GET", "failed", 1),
+            ("GET", "silent", 1),
+            ("PATCH", "ok", 1),
+            ("WATCH", "ok", 1),
+            ("DELETE", "unreachable", 1),
+        ] {
+            let line = format!("hawser_api_requests_total{{verb=\"{verb}\",outcome=\"{outcome}\"}} {times}");
+            assert!(text.contains(&line), "{line}: {text}");
+        }
+        assert!(text.contains("hawser_api_request_duration_seconds_count{verb=\"GET\"} 6"), "{text}");
+        assert!(text.contains("hawser_watch_silence_seconds{resource=\"pods\"} "), "{text}");
+    }
+
     #[test]
     fn a_watch_is_tried_again_within_seconds_however_often_it_failed() {
         let mut again = Again(WATCH_PAUSE / 8);

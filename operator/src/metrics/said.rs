@@ -119,3 +119,81 @@ impl Metrics {
         self.offers.suspended.remove(&OfferName { namespace, offer: name });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hawser_crds::GpuCount;
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::json;
+
+    use super::*;
+
+    fn conditions(all: &[(&str, &str)]) -> Vec<Condition> {
+        let condition = |(kind, status): &(&str, &str)| Condition {
+            type_: (*kind).to_owned(),
+            status: (*status).to_owned(),
+            reason: "R".to_owned(),
+            message: String::new(),
+            observed_generation: None,
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        };
+        all.iter().map(condition).collect()
+    }
+
+    #[test]
+    fn a_condition_is_a_number_until_it_or_its_object_goes() {
+        let metrics = Metrics::default();
+        let line = |name: &str, condition: &str, value: i64| {
+            format!(
+                "hawser_condition{{kind=\"DepinNetwork\",namespace=\"\",name=\"{name}\",condition=\"{condition}\"}} {value}"
+            )
+        };
+        metrics
+            .network_says("base", &conditions(&[("Ready", "False"), ("Connected", "Unknown"), ("Readable", "False")]));
+        metrics.network_says("other", &conditions(&[("Ready", "True")]));
+        let text = metrics.text();
+        for wanted in [line("base", "Ready", 0), line("base", "Connected", -1), line("other", "Ready", 1)] {
+            assert!(text.contains(&wanted), "{wanted}: {text}");
+        }
+        metrics.network_says("base", &conditions(&[("Ready", "True"), ("Connected", "True")]));
+        let text = metrics.text();
+        assert!(text.contains(&line("base", "Ready", 1)) && !text.contains("Readable"), "{text}");
+        metrics.forget_network("base");
+        let text = metrics.text();
+        assert!(!text.contains("name=\"base\"") && text.contains(&line("other", "Ready", 1)), "{text}");
+    }
+
+    #[test]
+    fn an_offers_gpus_and_whether_it_is_meant_to_sell_are_told_until_it_goes() {
+        let metrics = Metrics::default();
+        let offer = |more: serde_json::Value, suspend: bool| -> GpuOffer {
+            let mut metadata = json!({"name": "h100", "namespace": "t"});
+            metadata.as_object_mut().unwrap().append(more.clone().as_object_mut().unwrap());
+            serde_json::from_value(json!({
+                "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": metadata,
+                "spec": {"networkRef": "base", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"},
+                    "suspend": suspend}
+            }))
+            .unwrap()
+        };
+        let gpus = Some(GpuCount { total: 8, healthy: 7, in_use: 4, offered: 3 });
+        let status = GpuOfferStatus { gpus, conditions: conditions(&[("Ready", "True")]), ..GpuOfferStatus::default() };
+        for (offer, suspended) in [
+            (offer(json!({}), false), 0),
+            (offer(json!({}), true), 1),
+            (offer(json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}), false), 1),
+        ] {
+            metrics.offer_says(&offer, &status);
+            let text = metrics.text();
+            for (state, count) in [("total", 8), ("healthy", 7), ("in_use", 4), ("offered", 3)] {
+                let line = format!("hawser_offer_gpus{{namespace=\"t\",offer=\"h100\",state=\"{state}\"}} {count}");
+                assert!(text.contains(&line), "{line}: {text}");
+            }
+            let line = format!("hawser_offer_suspended{{namespace=\"t\",offer=\"h100\"}} {suspended}");
+            assert!(text.contains(&line), "{line}: {text}");
+        }
+        metrics.forget_offer(&offer(json!({}), false));
+        assert!(!metrics.text().contains("h100"), "{}", metrics.text());
+    }
+}

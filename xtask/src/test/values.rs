@@ -31,13 +31,7 @@ const RENDERED: [Case; 10] = [
             "revisionHistoryLimit: 10",
             "rbac.authorization.k8s.io/aggregate-to-view: \"true\"",
         ],
-        lacks: &[
-            "ipFamil",
-            "kind: NetworkPolicy",
-            "kind: PrometheusRule",
-            "kind: ServiceMonitor",
-            "name: hawser-edit",
-        ],
+        lacks: &["ipFamil", "kind: NetworkPolicy", "kind: PrometheusRule", "kind: ServiceMonitor", "name: hawser-edit"],
     },
     Case {
         name: "a proxy and a bundle of CAs",
@@ -106,14 +100,14 @@ const RENDERED: [Case; 10] = [
             "networkPolicy.enabled=true",
             "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=monitoring",
         ],
-        has: &["kind: NetworkPolicy", "kubernetes.io/metadata.name: monitoring\n      ports:\n        - port: metrics"],
+        has: &["kind: NetworkPolicy", "kubernetes.io/metadata.name: monitoring\n      ports:\n        - port: 8080"],
         lacks: &[],
     },
     Case {
         name: "metrics for nobody",
         set: &["networkPolicy.enabled=true"],
-        has: &["kind: NetworkPolicy", "- port: attestation"],
-        lacks: &["- port: metrics\n          protocol"],
+        has: &["kind: NetworkPolicy", "- port: 9443"],
+        lacks: &["- port: 8080"],
     },
     Case {
         name: "roles for people",

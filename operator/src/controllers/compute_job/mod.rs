@@ -270,6 +270,35 @@ mod tests {
     use super::*;
 
     #[test]
+    fn jobs_are_counted_by_phase_and_those_that_cant_be_read_apart() {
+        let job = |more: serde_json::Value| -> Arc<DeserializeGuard<ComputeJob>> {
+            let mut job = json!({
+                "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "metadata": {"name": "j"},
+                "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}}
+            });
+            job.as_object_mut().unwrap().append(more.clone().as_object_mut().unwrap());
+            Arc::new(serde_json::from_value(job).unwrap())
+        };
+        let in_phase = |phase: Phase| job(json!({"status": {"phase": phase}}));
+        let all = [
+            Phase::Pending,
+            Phase::Starting,
+            Phase::Running,
+            Phase::Settling,
+            Phase::Succeeded,
+            Phase::Failed,
+            Phase::Declined,
+        ];
+        for (index, phase) in all.into_iter().enumerate() {
+            let counts = phases(&[in_phase(phase), in_phase(phase), job(json!({"spec": {}}))]);
+            assert_eq!(counts[index], (format!("{phase:?}").as_str(), 2));
+            assert_eq!(counts.last(), Some(&("Unreadable", 1)));
+            assert_eq!(counts.iter().map(|(_, jobs)| jobs).sum::<usize>(), 3, "{counts:?}");
+        }
+        assert_eq!(phases(&[job(json!({}))])[0], ("Pending", 1), "it has no status yet");
+    }
+
+    #[test]
     fn a_job_rests_when_it_is_settled_and_not_to_be_deleted() {
         let job = |settled: &str, deleted: serde_json::Value| -> ComputeJob {
             serde_json::from_value(json!({

@@ -278,4 +278,19 @@ mod tests {
         checks.done(true, t);
         assert!(checks.is_due(t));
     }
+
+    #[test]
+    fn what_an_endpoint_says_of_our_rate_is_counted_apart_from_its_errors_and_its_silence() {
+        let limited = Fault::Limited { after: None, words: String::new() };
+        let refused = Fault::Refused(ErrorPayload { code: 3, message: "reverted".into(), data: None });
+        for (answer, expected) in [
+            (Ok(()), RpcOutcome::Ok),
+            (Err(refused), RpcOutcome::Refused),
+            (Err(Fault::Null), RpcOutcome::Refused),
+            (Err(limited), RpcOutcome::Limited),
+            (Err(Fault::Broken(String::new())), RpcOutcome::Failed),
+        ] {
+            assert_eq!(outcome(&answer), expected, "{answer:?}");
+        }
+    }
 }
