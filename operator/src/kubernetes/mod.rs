@@ -203,13 +203,13 @@ impl Asked {
 
     /// What a metric calls it.
     fn verb(&self) -> &'static str {
-        match &self.method {
+        match self.method {
             _ if self.watches => "WATCH",
-            &Method::GET => "GET",
-            &Method::POST => "POST",
-            &Method::PATCH => "PATCH",
-            &Method::PUT => "PUT",
-            &Method::DELETE => "DELETE",
+            Method::GET => "GET",
+            Method::POST => "POST",
+            Method::PATCH => "PATCH",
+            Method::PUT => "PUT",
+            Method::DELETE => "DELETE",
             _ => "OTHER",
         }
     }

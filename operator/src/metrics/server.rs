@@ -136,19 +136,20 @@ mod tests {
 
     #[test]
     fn a_watch_on_which_nothing_is_heard_grows_older_until_something_is() {
-        let metrics = Metrics::default();
+        let (metrics, path) = (Metrics::default(), "/apis/hawser.dev/v1alpha1/gpuoffers");
         let calls = metrics.server_calls();
-        calls.heard("/apis/hawser.dev/v1alpha1/gpuoffers");
-        calls.refresh(Instant::now() + Duration::from_secs(90));
+        calls.heard(path);
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(90)).unwrap();
+        calls.all_heard().insert(path.to_owned(), long_ago);
         let series = |text: &str| {
             let line = text.lines().find(|line| line.starts_with("hawser_watch_silence_seconds{")).unwrap().to_owned();
             let (label, value) = line.rsplit_once(' ').unwrap();
             (label.to_owned(), value.parse::<f64>().unwrap())
         };
-        let (label, old) = series(&metrics.encoded());
+        let (label, old) = series(&metrics.text());
         assert_eq!(label, "hawser_watch_silence_seconds{resource=\"gpuoffers\"}");
         assert!((89.0..100.0).contains(&old), "{old}");
-        calls.heard("/apis/hawser.dev/v1alpha1/gpuoffers");
+        calls.heard(path);
         assert!(series(&metrics.text()).1 < 80.0);
     }
 }
