@@ -21,6 +21,8 @@ pub const SIGNER_AVAILABLE: &str = "SignerAvailable";
 pub const TRANSACTIONS_MOVING: &str = "TransactionsMoving";
 /// `DepinNetwork`: this cluster's clock and the chain's agree.
 pub const CLOCK_IN_SYNC: &str = "ClockInSync";
+/// `DepinNetwork`: the evidence store takes what jobs attest.
+pub const EVIDENCE_STORED: &str = "EvidenceStored";
 
 /// `GpuOffer`: the offer stands on chain as `status.onChain` says.
 pub const PUBLISHED: &str = "Published";

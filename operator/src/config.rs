@@ -14,13 +14,13 @@ pub struct Config {
     #[arg(long, env = "POD_NAME")]
     pub pod_name: String,
     /// Where the attestation service (gRPC over TLS) listens.
-    #[arg(long, env = "HAWSER_ATTESTATION_LISTEN", default_value = "0.0.0.0:9443")]
+    #[arg(long, env = "HAWSER_ATTESTATION_LISTEN", default_value = "[::]:9443")]
     pub attestation_listen: SocketAddr,
     /// Where the jobs' pods reach it; absent: `https://hawser-attestation.NAMESPACE.svc:9443`.
     #[arg(long, env = "HAWSER_ATTESTATION_URL")]
     pub attestation_url: Option<String>,
     /// Where /healthz, /readyz and /metrics are served.
-    #[arg(long, env = "HAWSER_HEALTH_LISTEN", default_value = "0.0.0.0:8080")]
+    #[arg(long, env = "HAWSER_HEALTH_LISTEN", default_value = "[::]:8080")]
     pub health_listen: SocketAddr,
     /// Image with hawser-sidecar, for the jobs' pods.
     #[arg(long, env = "HAWSER_SIDECAR_IMAGE")]

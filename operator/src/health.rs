@@ -11,11 +11,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::fence::{Fence, Moment};
 use crate::kubernetes::Contact;
+use crate::listen;
 use crate::metrics::Metrics;
 
 /// A reconcile takes seconds, and everything that it waits for has a time-out.
@@ -137,7 +137,7 @@ impl Drop for Busy {
 /// # Errors
 /// Where the address can't be listened on.
 pub async fn serve(
-    listen: SocketAddr,
+    address: SocketAddr,
     health: Health,
     metrics: Metrics,
     cancel: CancellationToken,
@@ -157,7 +157,7 @@ pub async fn serve(
         ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], metrics.text())
     };
     let app = Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).route("/metrics", get(text));
-    let listener = TcpListener::bind(listen).await?;
+    let listener = listen::listen(address).await?;
     axum::serve(listener, app).with_graceful_shutdown(cancel.cancelled_owned()).await
 }
 

@@ -68,6 +68,13 @@ impl std::fmt::Debug for Lease {
 #[derive(Debug)]
 pub struct Held(Object);
 
+impl Held {
+    /// How often the lease has changed hands.
+    pub fn transitions(&self) -> i32 {
+        self.0.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or_default()
+    }
+}
+
 /// What a lease means to a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
@@ -361,7 +368,8 @@ mod tests {
     #[test]
     fn a_holder_has_time_for_more_than_one_renewal_and_a_crash_is_taken_over_in_time() {
         // A connection that is dead costs one of them.
-        let dead = crate::kubernetes::Use::election(crate::kubernetes::Contact::default()).answer;
+        let (contact, calls) = (crate::kubernetes::Contact::default(), crate::metrics::ServerCalls::default());
+        let dead = crate::kubernetes::Use::election(contact, calls).answer;
         assert!(RENEW + dead + AGAIN + dead < LEADS);
         assert!(DURATION + LOOK + LOOK < Duration::from_secs(18), "of the 20 s, meters need some to come back");
     }

@@ -10,6 +10,7 @@ pub mod health;
 pub mod kubernetes;
 pub mod leader;
 pub mod lease;
+mod listen;
 pub mod metrics;
 pub mod network;
 pub mod secrecy;

@@ -61,8 +61,8 @@ async fn operate(config: Config) -> anyhow::Result<()> {
 
     let kubernetes = kube::Config::infer().await?;
     let [election, work] = contacts;
-    let election = connect(kubernetes.clone(), Use::election(election))?;
-    let client = connect(kubernetes, Use::work(fence.clone(), work))?;
+    let election = connect(kubernetes.clone(), Use::election(election, metrics.server_calls()))?;
+    let client = connect(kubernetes, Use::work(fence.clone(), work, metrics.server_calls()))?;
     let replica = Replica::new(election.clone(), &config.namespace, &config.pod_name);
     if shutdown.run_until_cancelled(replica.prepare(&health, &metrics)).await.is_some() {
         let retention = Duration::from_secs(config.job_retention_seconds);
@@ -74,6 +74,7 @@ async fn operate(config: Config) -> anyhow::Result<()> {
         };
         if let Some(held) = acquired {
             end_with_the_lease(fence.clone());
+            metrics.transitions(held.transitions());
             let wound_up = CancellationToken::new();
             let kept = tokio::spawn(keep(lease.clone(), held, wound_up.clone()));
             let led = Box::pin(lead(client, warm, config, &fence, &health, &metrics, &shutdown)).await;
@@ -167,9 +168,10 @@ async fn lead(
     let host = config.attestation_host();
     let ensured = tls::ensure(client.clone(), &config.namespace, &host);
     let Some(certificates) = shutdown.run_until_cancelled(ensured).await.transpose()? else { return Ok(()) };
+    metrics.certificate(certificates.ends);
     let evidence = EvidenceStore::open(&config.evidence_url, &config.evidence_public_url)?.fenced(fence.clone());
     let attestations = Attestations::measured(evidence, metrics.attestation.clone());
-    let renew = renewal(client.clone(), &config, certificates.ca.clone(), shutdown.clone());
+    let renew = renewal(client.clone(), &config, certificates.ca.clone(), metrics, shutdown.clone());
     let tls = TlsPem { certificate: certificates.certificate, key: certificates.key };
     let reviewer = KubeTokenReviewer::new(client.clone());
     // Ends after the controllers: a job's last report may still be on its way.
@@ -202,15 +204,19 @@ fn renewal(
     client: Client,
     config: &Config,
     ca: String,
+    metrics: &Metrics,
     shutdown: CancellationToken,
 ) -> impl Fn(TlsPem) -> BoxFuture<'static, Option<TlsPem>> + use<> {
-    let (namespace, host) = (config.namespace.clone(), config.attestation_host());
+    let (namespace, host, metrics) = (config.namespace.clone(), config.attestation_host(), metrics.clone());
     move |served| {
         let (client, namespace, host) = (client.clone(), namespace.clone(), host.clone());
-        let (ca, shutdown) = (ca.clone(), shutdown.clone());
+        let (ca, metrics, shutdown) = (ca.clone(), metrics.clone(), shutdown.clone());
         Box::pin(async move {
             match tls::renewed(client, &namespace, &host, &ca, &served.certificate).await {
-                Ok(next) => next.map(|next| TlsPem { certificate: next.certificate, key: next.key }),
+                Ok(next) => next.map(|next| {
+                    metrics.certificate(next.ends);
+                    TlsPem { certificate: next.certificate, key: next.key }
+                }),
                 Err(failure @ TlsError::OtherCa) => {
                     error!("{failure}: starting anew with it");
                     shutdown.cancel();

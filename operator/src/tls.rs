@@ -54,6 +54,8 @@ pub struct Certificates {
     pub certificate: String,
     /// Its key.
     pub key: String,
+    /// When the certificate ends.
+    pub ends: Timestamp,
 }
 
 impl std::fmt::Debug for Certificates {
@@ -81,8 +83,8 @@ pub async fn ensure(client: Client, namespace: &str, host: &str) -> Result<Certi
         String::from_utf8(bytes.0.clone()).map_err(|_| TlsError::Incomplete(name))
     };
     let (ca, ca_key) = (part("ca.crt")?, part("ca.key")?);
-    if !is_due(stored.annotations(), host, now) {
-        return Ok(Certificates { ca, certificate: part("tls.crt")?, key: part("tls.key")? });
+    if let Some(ends) = ends(stored.annotations()).filter(|_| !is_due(stored.annotations(), host, now)) {
+        return Ok(Certificates { ca, certificate: part("tls.crt")?, key: part("tls.key")?, ends });
     }
     let made = issue(&ca, &ca_key, host, now)?;
     let next = secret(&made, &ca_key, host, now, stored.resource_version());
@@ -109,9 +111,12 @@ pub async fn renewed(
     Ok((present.certificate != served).then_some(present))
 }
 
+fn ends(annotations: &BTreeMap<String, String>) -> Option<Timestamp> {
+    annotations.get(NOT_AFTER)?.parse().ok()
+}
+
 fn is_due(annotations: &BTreeMap<String, String>, host: &str, now: Timestamp) -> bool {
-    let ends: Option<Timestamp> = annotations.get(NOT_AFTER).and_then(|text| text.parse().ok());
-    let left = ends.map(|ends| ends.duration_since(now));
+    let left = ends(annotations).map(|ends| ends.duration_since(now));
     annotations.get(HOST).map(String::as_str) != Some(host)
         || left.is_none_or(|left| left < SignedDuration::from_hours(24 * RENEW_DAYS))
 }
@@ -141,7 +146,8 @@ fn issue(ca: &str, ca_key: &str, host: &str, now: Timestamp) -> Result<Certifica
     params.use_authority_key_identifier_extension = true;
     (params.not_before, params.not_after) = validity(now)?;
     let certificate = params.signed_by(&key, &issuer)?;
-    Ok(Certificates { ca: ca.to_owned(), certificate: certificate.pem(), key: key.serialize_pem() })
+    let ends = last_day(now);
+    Ok(Certificates { ca: ca.to_owned(), certificate: certificate.pem(), key: key.serialize_pem(), ends })
 }
 
 /// From yesterday, so that a clock that is a little behind takes it, until [`SERVING_DAYS`] from now.
@@ -152,8 +158,12 @@ fn validity(now: Timestamp) -> Result<(OffsetDateTime, OffsetDateTime), rcgen::E
     Ok((at(-1)?, at(SERVING_DAYS)?))
 }
 
+fn last_day(now: Timestamp) -> Timestamp {
+    now.checked_add(SignedDuration::from_hours(24 * SERVING_DAYS)).unwrap_or(now)
+}
+
 fn secret(made: &Certificates, ca_key: &str, host: &str, now: Timestamp, version: Option<String>) -> Secret {
-    let ends = now.checked_add(SignedDuration::from_hours(24 * SERVING_DAYS)).unwrap_or(now);
+    let ends = last_day(now);
     let data =
         [("ca.crt", made.ca.as_str()), ("ca.key", ca_key), ("tls.crt", &made.certificate), ("tls.key", &made.key)];
     Secret {

@@ -3,6 +3,9 @@
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- /* NetworkPolicies of jobs name the operator's pods by app.kubernetes.io/name. */ -}}
@@ -36,4 +39,20 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "hawser.evidenceUrl" -}}
 {{ .Values.evidence.url | default "file:///var/lib/hawser/evidence" }}
+{{- end }}
+
+{{- /* Evidence in a directory: the container's root can't be written, so a volume has to be there. */ -}}
+{{- define "hawser.checkEvidence" -}}
+{{- if hasPrefix "file://" .Values.evidence.url }}
+{{- $path := trimSuffix "/" (trimPrefix "file://" .Values.evidence.url) }}
+{{- $found := false }}
+{{- range .Values.extraVolumeMounts }}
+{{- if hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) (printf "%s/" $path) }}
+{{- $found = true }}
+{{- end }}
+{{- end }}
+{{- if not $found }}
+{{- fail (printf "evidence.url is %s, but the operator's own file system can't be written and no extraVolumeMounts[].mountPath is %s or above it: mount a volume there with extraVolumes and extraVolumeMounts, or set s3://bucket/prefix" .Values.evidence.url $path) }}
+{{- end }}
+{{- end }}
 {{- end }}

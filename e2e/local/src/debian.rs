@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::{Endpoints, command};
 
@@ -46,6 +46,12 @@ pub fn require_for_images(packages: &[Package]) -> Result<()> {
     require(&[IMAGES, packages].concat())
 }
 
+/// `promtool`, of Debian's Prometheus; no service of it is started.
+pub fn promtool() -> Result<PathBuf> {
+    require(&[Package { name: "prometheus", file: "bin/promtool" }])?;
+    find_program("promtool").context("Debian's package prometheus is installed, and promtool is not in PATH")
+}
+
 /// Installs the packages that are missing, and says which. Where `HAWSER_KUBECONFIG` names the cluster, nothing is
 /// installed: this machine may be anybody's, and root is not needed.
 fn require(packages: &[Package]) -> Result<()> {
@@ -71,7 +77,9 @@ fn require(packages: &[Package]) -> Result<()> {
 fn apt() -> Command {
     let mut apt = Command::new("apt-get");
     // RUNLEVEL=1 keeps Debian from starting the registry as a service of the machine.
-    apt.arg("--quiet").env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+    apt.args(["--quiet", "--option=DPkg::Lock::Timeout=120"])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1");
     apt
 }
 

@@ -38,6 +38,7 @@ struct ClassLabel {
 #[derive(Clone, Debug, Default)]
 pub struct Measures {
     seats: Family<ClassLabel, Gauge>,
+    most_seats: Family<ClassLabel, Gauge>,
     refused: Family<ClassLabel, Counter>,
     evicted: Family<ClassLabel, Counter>,
     stored: Counter,
@@ -50,6 +51,11 @@ impl Measures {
     /// Registers all of them; names begin with the registry's prefix.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("attestation_seats", "Connections that have proved nothing yet", self.seats.clone());
+        registry.register(
+            "attestation_seats_most",
+            "Seats that there are for connections that have proved nothing yet",
+            self.most_seats.clone(),
+        );
         registry.register("attestation_seats_refused", "Connections that found no seat", self.refused.clone());
         registry.register(
             "attestation_seats_evicted",
@@ -73,6 +79,20 @@ impl Measures {
     pub(super) fn seats(&self, class: Class, taken: usize) {
         let taken = i64::try_from(taken).unwrap_or(i64::MAX);
         self.seats.get_or_create(&ClassLabel { class: class.name() }).set(taken);
+    }
+
+    pub(super) fn most_seats(&self, class: Class, most: usize) {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.most_seats.get_or_create(&ClassLabel { class: class.name() }).set(most);
+    }
+
+    /// Something of everything.
+    #[cfg(test)]
+    pub(crate) fn fill(&self) {
+        self.seats(Class::Pod, 1);
+        self.most_seats(Class::Pod, 1);
+        self.refused(Class::Pod);
+        self.evicted(Class::Pod);
     }
 
     pub(super) fn refused(&self, class: Class) {

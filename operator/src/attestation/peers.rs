@@ -60,6 +60,9 @@ pub(super) struct Seat {
 
 impl Peers {
     pub(super) fn new(measures: Measures) -> Self {
+        for (class, limits) in [(Class::Arriving, ARRIVING), (Class::Pod, PODS), (Class::Stranger, STRANGERS)] {
+            measures.most_seats(class, limits.all);
+        }
         Self(Arc::new(Waiting {
             measures,
             arriving: Mutex::new(Seats::new(ARRIVING)),

@@ -69,7 +69,8 @@ pub async fn serve(
     reviewer: impl TokenReviewer,
     cancel: CancellationToken,
 ) -> Result<(), ServeError> {
-    let listener = TcpListener::bind(listen).await.map_err(|error| ServeError::Listen { address: listen, error })?;
+    let listener =
+        crate::listen::listen(listen).await.map_err(|error| ServeError::Listen { address: listen, error })?;
     serve_on(attestations, listener, tls, reviewer, cancel).await
 }
 

@@ -98,7 +98,7 @@ pub(crate) fn is_settled(job: &ComputeJob) -> bool {
 }
 
 /// Reasons for which somebody has to act, whatever the condition.
-const TROUBLE: [&str; 16] = [
+const TROUBLE: [&str; 17] = [
     "EnrolmentRefused",
     "ErrImagePull",
     "ImagePullBackOff",
@@ -113,6 +113,7 @@ const TROUBLE: [&str; 16] = [
     "ReportsStopped",
     "RuntimeClassMissing",
     "StartUndone",
+    "StoreFails",
     "TokenNotRead",
     "Unschedulable",
 ];

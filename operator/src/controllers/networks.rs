@@ -120,7 +120,8 @@ impl Networks {
         // One sender a wallet: the earlier network has sent its last transaction before the next one starts.
         self.stop(name).await;
         let cancel = self.0.cancel.child_token();
-        let network = Network::start_fenced(spec, wallet, &past, cancel.clone(), self.0.fence.clone())?;
+        let (fence, calls) = (self.0.fence.clone(), self.0.metrics.rpc_calls(name));
+        let network = Network::start_fenced(spec, wallet, &past, cancel.clone(), fence, calls)?;
         let sink = sink(network.clone());
         let orders = network.clone();
         self.0.tasks.spawn(async move { orders.watch_orders(past.cursor, sink).await });

@@ -172,6 +172,8 @@ pub async fn run(
         warm;
     let cluster = cluster_id(&client).await?;
     let networks: Controller<DeserializeGuard<DepinNetwork>> = Controller::new(Api::all(client.clone()), watching());
+    let counted = all_jobs.store.clone();
+    metrics.count_jobs(move || compute_job::phases(&counted.state()));
     // Nothing was attested before.
     _ = kept.attestations.set(attestations.clone());
     let context = Arc::new(Context {

@@ -8,7 +8,7 @@ mod contact;
 mod transport;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::{Method, Request, Response};
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use tower_http::timeout::{TimeoutBody, TimeoutError};
 use tracing::warn;
 
 use crate::fence::{Fence, NotLeading};
+use crate::metrics::{ServerCalls, ServerOutcome};
 
 pub use contact::Contact;
 
@@ -42,17 +43,19 @@ pub struct Use {
     pub fence: Option<Fence>,
     /// Told how the server answers.
     pub contact: Contact,
+    /// Counts requests.
+    pub calls: ServerCalls,
 }
 
 impl Use {
     /// The election and what a replica does that does not lead: nothing else may hold it up.
-    pub fn election(contact: Contact) -> Self {
-        Self { answer: Duration::from_secs(3), fence: None, contact }
+    pub fn election(contact: Contact, calls: ServerCalls) -> Self {
+        Self { answer: Duration::from_secs(3), fence: None, contact, calls }
     }
 
     /// The work: writes go out while the fence is open.
-    pub fn work(fence: Fence, contact: Contact) -> Self {
-        Self { answer: Duration::from_secs(8), fence: Some(fence), contact }
+    pub fn work(fence: Fence, contact: Contact, calls: ServerCalls) -> Self {
+        Self { answer: Duration::from_secs(8), fence: Some(fence), contact, calls }
     }
 }
 
@@ -121,18 +124,34 @@ impl Server {
             return Err(Box::new(NotLeading));
         }
         let (generation, client) = self.current();
+        let (calls, verb, began) = (self.how.calls.clone(), asked.verb(), Instant::now());
         let Ok(answer) = tokio::time::timeout(self.how.answer, client.send(request)).await else {
+            calls.made(verb, ServerOutcome::Silent, began.elapsed());
             self.leave(generation, &asked);
             return Err(Box::new(Unanswered { method: asked.method, path: asked.path, within: self.how.answer }));
         };
-        let answer = answer.inspect_err(|_| self.how.contact.failed(asked.watched()))?;
+        let answer = answer.inspect_err(|_| {
+            calls.made(verb, ServerOutcome::Unreachable, began.elapsed());
+            self.how.contact.failed(asked.watched());
+        })?;
+        calls.made(verb, ServerOutcome::of(answer.status().as_u16()), began.elapsed());
         if answer.status().is_server_error() {
             self.how.contact.failed(asked.watched());
         } else {
             self.how.contact.answered(asked.watched().filter(|_| answer.status().is_success()));
         }
         let silence = if asked.watches { WATCH_SILENCE } else { self.how.answer };
+        let watched = asked.watched().filter(|_| answer.status().is_success()).map(str::to_owned);
+        if let Some(path) = &watched {
+            calls.heard(path);
+        }
         Ok(answer.map(|body| {
+            let body = body.map_frame(move |frame| {
+                if let Some(path) = &watched {
+                    calls.heard(path);
+                }
+                frame
+            });
             let body = TimeoutBody::new(silence, body).map_err(move |error| {
                 if error.is::<TimeoutError>() {
                     self.leave(generation, &asked);
@@ -182,6 +201,19 @@ impl Asked {
         }
     }
 
+    /// What a metric calls it.
+    fn verb(&self) -> &'static str {
+        match self.method {
+            _ if self.watches => "WATCH",
+            Method::GET => "GET",
+            Method::POST => "POST",
+            Method::PATCH => "PATCH",
+            Method::PUT => "PUT",
+            Method::DELETE => "DELETE",
+            _ => "OTHER",
+        }
+    }
+
     fn writes(&self) -> bool {
         !self.method.is_safe()
     }
@@ -198,18 +230,67 @@ mod tests {
 
     #[test]
     fn what_a_request_is_about_is_read_from_its_method_and_query() {
-        for (method, uri, watches, writes) in [
-            (Method::GET, "/api/v1/pods?limit=500", false, false),
-            (Method::GET, "/api/v1/pods?&watch=true&timeoutSeconds=18", true, false),
-            (Method::GET, "/api/v1/pods?fieldSelector=watch%3Dtrue", false, false),
-            (Method::PATCH, "/apis/hawser.dev/v1alpha1/gpuoffers/a/status", false, true),
-            (Method::POST, "/api/v1/pods", false, true),
-            (Method::DELETE, "/api/v1/pods/a", false, true),
+        for (method, uri, watches, writes, verb) in [
+            (Method::GET, "/api/v1/pods?limit=500", false, false, "GET"),
+            (Method::GET, "/api/v1/pods?&watch=true&timeoutSeconds=18", true, false, "WATCH"),
+            (Method::GET, "/api/v1/pods?fieldSelector=watch%3Dtrue", false, false, "GET"),
+            (Method::PATCH, "/apis/hawser.dev/v1alpha1/gpuoffers/a/status", false, true, "PATCH"),
+            (Method::POST, "/api/v1/pods", false, true, "POST"),
+            (Method::DELETE, "/api/v1/pods/a", false, true, "DELETE"),
+            (Method::OPTIONS, "/", false, false, "OTHER"),
         ] {
             let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
             let asked = Asked::of(&request);
-            assert_eq!((asked.watches, asked.writes()), (watches, writes), "{asked:?}");
+            assert_eq!((asked.watches, asked.writes(), asked.verb()), (watches, writes, verb), "{asked:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn requests_are_counted_by_what_became_of_them_and_what_a_watch_says_is_heard() {
+        use axum::Router;
+        use axum::http::{StatusCode, Uri};
+        use axum::routing::any;
+
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let answer = |uri: Uri| async move {
+            match uri.path().trim_start_matches('/') {
+                "silent" => std::future::pending().await,
+                path => path.parse().ok().and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::OK),
+            }
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        let serving = tokio::spawn(axum::serve(listener, Router::new().fallback(any(answer))).into_future());
+        let metrics = crate::metrics::Metrics::default();
+        let how = Use { answer: Duration::from_secs(1), ..Use::election(Contact::default(), metrics.server_calls()) };
+        let client = connect(Config::new(server.parse().unwrap()), how).unwrap();
+        let ask = async |method: Method, path: &str| {
+            drop(client.send(Request::builder().method(method).uri(path).body(Body::empty()).unwrap()).await);
+        };
+        for path in ["/200", "/404", "/409", "/429", "/503", "/silent"] {
+            ask(Method::GET, path).await;
+        }
+        ask(Method::PATCH, "/200").await;
+        ask(Method::GET, "/api/v1/pods?watch=true").await;
+        serving.abort();
+        _ = serving.await;
+        ask(Method::DELETE, "/200").await;
+        let text = metrics.text();
+        for (verb, outcome, times) in [
+            ("GET", "ok", 1),
+            ("GET", "refused", 2),
+            ("GET", "limited", 1),
+            ("GET", "failed", 1),
+            ("GET", "silent", 1),
+            ("PATCH", "ok", 1),
+            ("WATCH", "ok", 1),
+            ("DELETE", "unreachable", 1),
+        ] {
+            let line = format!("hawser_api_requests_total{{verb=\"{verb}\",outcome=\"{outcome}\"}} {times}");
+            assert!(text.contains(&line), "{line}: {text}");
+        }
+        assert!(text.contains("hawser_api_request_duration_seconds_count{verb=\"GET\"} 6"), "{text}");
+        assert!(text.contains("hawser_watch_silence_seconds{resource=\"pods\"} "), "{text}");
     }
 
     #[test]

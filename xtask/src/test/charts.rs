@@ -5,15 +5,15 @@ use std::process::Command;
 use anyhow::{Result, bail, ensure};
 use hawser_local::{Layout, helm, kubeconform, output};
 
-use super::schemas;
 use super::tally::Tally;
+use super::{alerts, schemas, values};
 use crate::workspace::{self, show};
 
 /// Without a cluster helm can't know which version the charts will meet.
-const KUBERNETES: &str = "1.34.0";
+pub(super) const KUBERNETES: &str = "1.34.0";
 const CHARTS: [(&str, &[&str]); 2] = [("hawser-crds", &[]), ("hawser", &IMAGES)];
 /// What the chart has no default for.
-const IMAGES: [&str; 2] =
+pub(super) const IMAGES: [&str; 2] =
     ["--set=image.repository=example.com/operator", "--set=sidecar.image.repository=example.com/sidecar"];
 
 pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
@@ -54,6 +54,8 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
     tally.check("helm template hawser with two replicas and no store for both is refused", || {
         replicas_share_a_store(&mut Command::new(&helm))
     });
+    values::run(&helm, &kubeconform, schemas.path(), tally);
+    alerts::run(&helm, tally);
 }
 
 /// Evidence that lies in one pod's own folder is lost to the replica that takes over.
@@ -67,7 +69,7 @@ fn replicas_share_a_store(helm: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn conforms(kubeconform: &mut Command, rendered: &str, schemas: &std::path::Path) -> Result<()> {
+pub(super) fn conforms(kubeconform: &mut Command, rendered: &str, schemas: &std::path::Path) -> Result<()> {
     let file = tempfile::NamedTempFile::with_suffix(".yaml")?;
     std::fs::write(file.path(), rendered)?;
     kubeconform.args(["-strict", "-summary", "-schema-location"]).arg(schemas.join(schemas::TEMPLATE));

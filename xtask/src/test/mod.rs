@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check that there is, closed by one line of counts.
 
+mod alerts;
 mod beside;
 mod charts;
 mod contracts;
@@ -9,6 +10,7 @@ mod rust;
 mod schemas;
 mod second;
 mod tally;
+mod values;
 
 use std::time::Instant;
 

@@ -58,6 +58,9 @@ pub(crate) async fn tell(context: &Context, seen: &Observed, decision: &Decision
     let about = seen.job.object_ref(&());
     let stored = seen.stored();
     context.events.conditions(&about, &news(&stored.conditions, &decision.status.conditions)).await;
+    if let (Some(after), Some(source)) = (seen.runs_after(), &seen.job.spec.source) {
+        context.metrics.order_runs(&source.network, after);
+    }
     let (before, after) = (stored.usage.unwrap_or_default(), decision.status.usage.clone().unwrap_or_default());
     context.metrics.vouchers(
         after.vouchers_accepted.saturating_sub(before.vouchers_accepted),

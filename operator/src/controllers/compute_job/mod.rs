@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hawser_contracts::JobId;
-use hawser_crds::ComputeJob;
 use hawser_crds::condition::SETTLED;
+use hawser_crds::{ComputeJob, Phase};
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
@@ -64,7 +64,7 @@ pub(crate) async fn reconcile_in_turn(
 async fn reconcile(guarded: Arc<DeserializeGuard<ComputeJob>>, context: Arc<Context>) -> Result<Action, Error> {
     context.metrics.reconciles(KIND).inc();
     context.ready().await?;
-    let _busy = context.work.begin(KIND);
+    let (_busy, _timed) = (context.work.begin(KIND), context.metrics.timed(KIND));
     let job = match &guarded.0 {
         Ok(job) => job,
         Err(invalid) => return unreadable::job(invalid, &context).await,
@@ -119,6 +119,34 @@ async fn reconcile(guarded: Arc<DeserializeGuard<ComputeJob>>, context: Arc<Cont
         finish(&context, &api, seen.id, &job).await?;
     }
     Ok(Action::requeue(decision.again))
+}
+
+/// How many jobs there are in each phase.
+pub(crate) fn phases(jobs: &[Arc<DeserializeGuard<ComputeJob>>]) -> Vec<(&'static str, usize)> {
+    let mut counts = [
+        ("Pending", 0),
+        ("Starting", 0),
+        ("Running", 0),
+        ("Settling", 0),
+        ("Succeeded", 0),
+        ("Failed", 0),
+        ("Declined", 0),
+        ("Unreadable", 0),
+    ];
+    for job in jobs {
+        let place = match job.0.as_ref().map(|job| job.status.as_ref().map_or(Phase::Pending, |status| status.phase)) {
+            Ok(Phase::Pending) => 0,
+            Ok(Phase::Starting) => 1,
+            Ok(Phase::Running) => 2,
+            Ok(Phase::Settling) => 3,
+            Ok(Phase::Succeeded) => 4,
+            Ok(Phase::Failed) => 5,
+            Ok(Phase::Declined) => 6,
+            Err(_) => 7,
+        };
+        counts[place].1 += 1;
+    }
+    counts.to_vec()
 }
 
 /// How the cache shows a job.
@@ -240,6 +268,35 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn jobs_are_counted_by_phase_and_those_that_cant_be_read_apart() {
+        let job = |more: serde_json::Value| -> Arc<DeserializeGuard<ComputeJob>> {
+            let mut job = json!({
+                "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "metadata": {"name": "j"},
+                "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}}
+            });
+            job.as_object_mut().unwrap().append(more.clone().as_object_mut().unwrap());
+            Arc::new(serde_json::from_value(job).unwrap())
+        };
+        let in_phase = |phase: Phase| job(json!({"status": {"phase": phase}}));
+        let all = [
+            Phase::Pending,
+            Phase::Starting,
+            Phase::Running,
+            Phase::Settling,
+            Phase::Succeeded,
+            Phase::Failed,
+            Phase::Declined,
+        ];
+        for (index, phase) in all.into_iter().enumerate() {
+            let counts = phases(&[in_phase(phase), in_phase(phase), job(json!({"spec": {}}))]);
+            assert_eq!(counts[index], (format!("{phase:?}").as_str(), 2));
+            assert_eq!(counts.last(), Some(&("Unreadable", 1)));
+            assert_eq!(counts.iter().map(|(_, jobs)| jobs).sum::<usize>(), 3, "{counts:?}");
+        }
+        assert_eq!(phases(&[job(json!({}))])[0], ("Pending", 1), "it has no status yet");
+    }
 
     #[test]
     fn a_job_rests_when_it_is_settled_and_not_to_be_deleted() {

@@ -4,7 +4,7 @@ use alloy::primitives::Address;
 use hawser_attestation::Market;
 use hawser_contracts::JobId;
 use hawser_crds::{ComputeJob, ComputeJobStatus, GpuOffer};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::lasting::Lasting;
 use super::pod_state::{self, PodState};
@@ -116,6 +116,15 @@ impl Observed {
         let now = self.pod.as_ref().and_then(|p| p.customer.started);
         let stored = || self.job.status.as_ref()?.container_started_at.as_ref().map(|t| t.0);
         now.or_else(|| stored().filter(|at| pod_state::is_start(*at)))
+    }
+
+    /// Seconds from the order's block to the start of the customer's container, where the status doesn't hold that yet.
+    pub(crate) fn runs_after(&self) -> Option<f64> {
+        let started = self.container_started().filter(|_| self.stored().container_started_at.is_none())?;
+        let window = self.offer.as_ref()?.spec.limits.start_window_seconds;
+        let ordered = self.chain_job()?.start_deadline.checked_sub(SignedDuration::from_secs(window.into())).ok()?;
+        // Two clocks: the chain's and the node's.
+        Some(started.duration_since(ordered).as_secs_f64().max(0.0))
     }
 
     /// When it ended, or could not be started.

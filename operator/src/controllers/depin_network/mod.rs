@@ -1,6 +1,7 @@
 //! A network: its wallet, its connection, and the watcher that turns orders into `ComputeJob`s.
 
 mod earnings;
+mod evidence;
 mod order;
 pub(crate) mod report;
 mod sink;
@@ -40,7 +41,7 @@ pub(crate) async fn reconcile(
 ) -> Result<Action, Error> {
     context.metrics.reconciles(KIND).inc();
     context.ready().await?;
-    let _busy = context.work.begin(KIND);
+    let (_busy, _timed) = (context.work.begin(KIND), context.metrics.timed(KIND));
     let api: Api<DepinNetwork> = Api::all(context.client.clone());
     let needed_by = needed_by(&guarded.name_any(), &context);
     let resource = match &guarded.0 {
@@ -74,6 +75,7 @@ pub(crate) async fn reconcile(
     }
     let needed_by = needed_by.map(|why| format!("{why}. {}", abandon::ADVICE));
     let mut next = report::status(resource, &start, seen.as_ref(), now, needed_by.as_deref());
+    next.conditions = evidence::told(resource, &next.conditions, &context.attestations.evidence_health(), now);
     // Whatever else is wrong with it: what was earned is told and withdrawn as long as the chain is the right one.
     if let Some(network) = network.filter(|_| is_true(&next.conditions, CHAIN_MATCHES)) {
         let (earned, due) = earnings::read(resource, &network, &context, now).await;
@@ -82,6 +84,7 @@ pub(crate) async fn reconcile(
             network.request(act);
         }
     }
+    context.metrics.network_says(&resource.name_any(), &next.conditions);
     status::write(&api, resource, resource.status.as_ref(), &next).await?;
     let stored = resource.status.clone().unwrap_or_default();
     context.events.conditions(&resource.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;

@@ -47,7 +47,7 @@ pub(crate) async fn reconcile(
 ) -> Result<Action, Error> {
     context.metrics.reconciles(KIND).inc();
     context.ready().await?;
-    let _busy = context.work.begin(KIND);
+    let (_busy, _timed) = (context.work.begin(KIND), context.metrics.timed(KIND));
     let offer = match &guarded.0 {
         Ok(offer) => offer,
         Err(invalid) => return unreadable::offer(invalid, &context).await,
@@ -81,6 +81,7 @@ pub(crate) async fn reconcile(
     }
     request(&context, offer, &seen, &acts);
     let next = report::status(offer, &seen, &told, acts.is_empty(), stays.as_deref());
+    context.metrics.offer_says(offer, &next);
     status::write(&api, offer, offer.status.as_ref(), &next).await?;
     measure(offer, &seen, &context);
     let stored = offer.status.clone().unwrap_or_default();

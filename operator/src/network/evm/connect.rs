@@ -18,6 +18,7 @@ use super::{
     endpoint::{Endpoint, Failure, Trouble},
     examine::{MOST_AHEAD, wall_clock},
 };
+use crate::metrics::RpcCalls;
 use crate::network::{Disconnected, NetworkError, NetworkSpec};
 
 /// A node that doesn't answer within this time is as good as dead to a block time of seconds.
@@ -48,14 +49,14 @@ pub(super) struct Inner {
 }
 
 impl Chain {
-    pub(super) fn new(spec: &NetworkSpec) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(spec: &NetworkSpec, calls: &RpcCalls) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             // Answers are bound to the URL that a person wrote down.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let endpoints = spec.rpc_urls.iter().map(|url| Endpoint::new(url, http.clone())).collect();
+        let endpoints = spec.rpc_urls.iter().map(|url| Endpoint::new(url, http.clone(), calls.clone())).collect();
         Ok(Self(Arc::new(Inner {
             endpoints,
             current: AtomicUsize::new(0),

@@ -16,6 +16,7 @@ use super::{
     budget::{Budget, Class},
     wire::{Fault, Wire},
 };
+use crate::metrics::{RpcCalls, RpcOutcome};
 use crate::network::{Disconnected, NetworkError};
 
 /// Between two checks of an endpoint that can't be used; doubled each time.
@@ -47,6 +48,7 @@ pub(super) struct Shown {
 #[derive(Debug)]
 pub(super) struct Endpoint {
     wire: Wire,
+    calls: RpcCalls,
     /// Scheme, host and port. The rest of the URL can hold an API key.
     pub(super) label: String,
     /// None: checked and good so far.
@@ -110,12 +112,22 @@ pub(super) enum Failure {
     Late(String),
 }
 
+fn outcome<R>(answer: &Result<R, Fault>) -> RpcOutcome {
+    match answer {
+        Ok(_) => RpcOutcome::Ok,
+        Err(Fault::Refused(_) | Fault::Null) => RpcOutcome::Refused,
+        Err(Fault::Limited { .. }) => RpcOutcome::Limited,
+        Err(Fault::Broken(_)) => RpcOutcome::Failed,
+    }
+}
+
 impl Endpoint {
     /// Not tried yet.
-    pub(super) fn new(url: &Url, http: reqwest::Client) -> Self {
+    pub(super) fn new(url: &Url, http: reqwest::Client, calls: RpcCalls) -> Self {
         let untried = Trouble { reason: Disconnected::Connecting, message: "not tried yet".to_owned() };
         Self {
             wire: Wire::new(url.clone(), http),
+            calls,
             label: label(url),
             trouble: Mutex::new(Some(untried)),
             budget: Mutex::new(Budget::new(Instant::now())),
@@ -196,7 +208,9 @@ impl Endpoint {
         P: Serialize + Sync,
         R: DeserializeOwned,
     {
+        let call = self.calls.begin(&self.label);
         let answer = self.wire.request(method, params).await;
+        call.ended(outcome(&answer));
         if matches!(answer, Ok(_) | Err(Fault::Refused(_) | Fault::Null)) {
             locked(&self.budget).answered();
         }
@@ -263,5 +277,20 @@ mod tests {
         assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 8000]);
         checks.done(true, t);
         assert!(checks.is_due(t));
+    }
+
+    #[test]
+    fn what_an_endpoint_says_of_our_rate_is_counted_apart_from_its_errors_and_its_silence() {
+        let limited = Fault::Limited { after: None, words: String::new() };
+        let refused = Fault::Refused(ErrorPayload { code: 3, message: "reverted".into(), data: None });
+        for (answer, expected) in [
+            (Ok(()), RpcOutcome::Ok),
+            (Err(refused), RpcOutcome::Refused),
+            (Err(Fault::Null), RpcOutcome::Refused),
+            (Err(limited), RpcOutcome::Limited),
+            (Err(Fault::Broken(String::new())), RpcOutcome::Failed),
+        ] {
+            assert_eq!(outcome(&answer), expected, "{answer:?}");
+        }
     }
 }

@@ -46,6 +46,7 @@ use super::{
     NetworkSpec, Observed, Order, Past, SpecError, Token, ledger::Ledger,
 };
 use crate::fence::Fence;
+use crate::metrics::RpcCalls;
 use connect::Chain;
 use facts::Facts;
 use headers::Headers;
@@ -131,18 +132,19 @@ impl Network {
     ///
     /// Only one operator may run this for a wallet: hold the lease. Needs a tokio runtime.
     pub fn start(spec: NetworkSpec, wallet: Wallet, past: &Past, cancel: CancellationToken) -> Result<Self, SpecError> {
-        Self::start_fenced(spec, wallet, past, cancel, Fence::always())
+        Self::start_fenced(spec, wallet, past, cancel, Fence::always(), RpcCalls::default())
     }
 
-    /// The same among replicas: nothing is sent unless `fence` is open.
+    /// The same among replicas: nothing is sent unless `fence` is open. Requests are counted in `calls`.
     pub fn start_fenced(
         spec: NetworkSpec,
         wallet: Wallet,
         past: &Past,
         cancel: CancellationToken,
         fence: Fence,
+        calls: RpcCalls,
     ) -> Result<Self, SpecError> {
-        let chain = Chain::new(&spec).map_err(|error| SpecError {
+        let chain = Chain::new(&spec, &calls).map_err(|error| SpecError {
             field: "spec.evm.rpcUrls",
             value: error.to_string(),
             expected: "a list of endpoints for which an HTTP client can be made",

@@ -89,3 +89,18 @@ fn the_longer_a_chain_can_not_be_seen_the_less_often_its_jobs_are_looked_at() {
     assert_eq!([0, 12, 90].map(|unseen| again(written_running(), unseen)), [2, 12, 30]);
     assert_eq!([0, 12, 90].map(|unseen| again(open(), unseen)), [2, 12, 30]);
 }
+
+#[test]
+fn how_long_an_order_took_to_run_is_told_once_and_by_the_chains_time_of_the_order() {
+    let running = |pod: PodState| Observed { pod: Some(pod), ..seen(known(chain(JobStatus::Running))) };
+    // The start deadline is at 300, the offer's start window 600 s long: the order is of -300.
+    let now = running(running_pod());
+    assert_eq!(now.runs_after(), Some(260.0));
+    assert_eq!(running(pod()).runs_after(), None, "it does not run yet");
+    assert_eq!(seen(ChainView::Unknown("away".to_owned())).runs_after(), None);
+    let early = Container { started: Some(at(-400)), ..Container::default() };
+    assert_eq!(running(PodState { customer: early, ..pod() }).runs_after(), Some(0.0), "two clocks that differ");
+    let mut known_before = job();
+    known_before.status = Some(serde_json::from_value(json!({"containerStartedAt": at(-40)})).unwrap());
+    assert_eq!(Observed { job: Arc::new(known_before), ..now }.runs_after(), None, "it was told before");
+}

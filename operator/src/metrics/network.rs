@@ -1,0 +1,114 @@
+//! What is seen of networks, what is done on them, and how their endpoints answer.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+
+use super::Metrics;
+use super::book::{Book, Decimal, Number};
+use super::labels::{ActLabels, NetworkName};
+use crate::network::{ActKey, Backlog, Observed};
+use jiff::Timestamp;
+
+#[derive(Clone, Debug)]
+pub(super) struct Networks {
+    orders: Family<NetworkName, Counter>,
+    acts: Family<ActLabels, Counter>,
+    connected: Family<NetworkName, Number>,
+    head: Family<NetworkName, Number>,
+    head_age: Family<NetworkName, Decimal>,
+    balance: Family<NetworkName, Decimal>,
+    gas_spent: Family<NetworkName, Decimal>,
+    clock_skew: Family<NetworkName, Decimal>,
+    acts_queued: Family<NetworkName, Number>,
+    acts_oldest: Family<NetworkName, Decimal>,
+}
+
+impl Networks {
+    pub(super) fn new(book: &mut Book) -> Self {
+        Self {
+            orders: book.metric("orders", "Orders taken from the chain"),
+            acts: book.metric("acts", "Acts on chain that are mined, or that the market refused"),
+            connected: book.metric("network_connected", "1 where the network can be seen"),
+            head: book.metric("network_head_block", "Newest block"),
+            head_age: book.metric("network_head_age_seconds", "Age of the newest block"),
+            balance: book.metric("wallet_balance", "Coins of the operator's wallet, in whole coins"),
+            gas_spent: book.metric("gas_spent", "Coins that the operator's wallet has paid for gas, in whole coins"),
+            clock_skew: book.metric(
+                "clock_skew_seconds",
+                "Seconds by which the operator's clock was ahead of the newest block's time when it came",
+            ),
+            acts_queued: book.metric("acts_queued", "Acts that are to be sent or mined"),
+            acts_oldest: book.metric("acts_oldest_seconds", "Age of the oldest act that is to be sent or mined"),
+        }
+    }
+
+    pub(super) fn forget(&self, name: &str) {
+        let label = NetworkName { network: name.to_owned() };
+        for numbers in [&self.connected, &self.head, &self.acts_queued] {
+            numbers.remove(&label);
+        }
+        for decimals in [&self.head_age, &self.balance, &self.gas_spent, &self.clock_skew, &self.acts_oldest] {
+            decimals.remove(&label);
+        }
+    }
+}
+
+impl Metrics {
+    /// Orders taken from a network.
+    pub fn orders(&self, network: &str) -> Counter {
+        self.networks.orders.get_or_create(&NetworkName { network: network.to_owned() }).clone()
+    }
+
+    /// An act that is over.
+    pub fn act(&self, network: &str, key: &ActKey, mined: bool) {
+        let act = match key {
+            ActKey::Offer(_) => "offer",
+            ActKey::Decline(_) => "decline",
+            ActKey::Start(_) => "start",
+            ActKey::Claim(_) => "claim",
+            ActKey::End(_) => "end",
+            ActKey::Refund(_) => "refund",
+            ActKey::Withdraw(_) => "withdraw",
+        };
+        let result = if mined { "mined" } else { "refused" };
+        self.networks.acts.get_or_create(&ActLabels { network: network.to_owned(), act, result }).inc();
+    }
+
+    /// What was last seen of a network.
+    pub fn network(&self, name: &str, observed: &Observed, backlog: &Backlog, now: Timestamp) {
+        let (label, all) = (NetworkName { network: name.to_owned() }, &self.networks);
+        all.connected.get_or_create(&label).set(i64::from(observed.connection.is_connected()));
+        if let Some(head) = observed.head {
+            all.head.get_or_create(&label).set(i64::try_from(head.block.number).unwrap_or(i64::MAX));
+            all.head_age.get_or_create(&label).set(now.duration_since(head.time).as_secs_f64());
+        }
+        if let Some(balance) = observed.balance {
+            all.balance.get_or_create(&label).set(f64::from(balance) / 1e18);
+        }
+        all.gas_spent.get_or_create(&label).set(f64::from(observed.gas_spent) / 1e18);
+        if let Some(skew) = observed.clock_skew.and_then(|skew| i32::try_from(skew).ok()) {
+            all.clock_skew.get_or_create(&label).set(f64::from(skew));
+        }
+        let waiting = i64::try_from(backlog.queued + backlog.sent).unwrap_or(i64::MAX);
+        all.acts_queued.get_or_create(&label).set(waiting);
+        all.acts_oldest.get_or_create(&label).set(backlog.oldest.as_secs_f64());
+    }
+
+    /// A network that does not run is not connected, and what was last seen of it says nothing any more.
+    pub(crate) fn network_away(&self, name: &str) {
+        self.forget_what_ran(name);
+        self.networks.connected.get_or_create(&NetworkName { network: name.to_owned() }).set(0);
+    }
+
+    /// The network is gone, and with it what was said of it.
+    pub(crate) fn forget_network(&self, name: &str) {
+        self.forget_what_ran(name);
+        self.conditions.forget("DepinNetwork", "", name);
+    }
+
+    fn forget_what_ran(&self, name: &str) {
+        self.networks.forget(name);
+        self.money.forget_network(name);
+        self.rpc.forget(name);
+    }
+}

@@ -1,0 +1,168 @@
+//! `docs/reference/metrics.md` has every metric, its type and its labels, and nothing else.
+//!
+//! `HAWSER_WRITE_DOCS=1 cargo test -p hawser-operator metrics_that_there_are` writes the page's table anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use alloy::primitives::{Address, B256, U256};
+use hawser_crds::{GpuOffer, GpuOfferStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde_json::json;
+
+use super::{Metrics, RpcOutcome, ServerOutcome};
+use crate::network::{self, ActKey, Backlog, Block, Connection, Observed, Token, Withdrawn};
+use crate::settlement::Pending;
+
+const BEGIN: &str = "<!-- table: begin -->\n";
+const END: &str = "<!-- table: end -->";
+
+/// With something of everything.
+fn filled() -> Metrics {
+    let metrics = Metrics::default();
+    metrics.reconciles("GpuOffer").inc();
+    drop(metrics.timed("GpuOffer"));
+    metrics.errors("GpuOffer").inc();
+    metrics.watch_errors("GpuOffer").inc();
+    metrics.unreadable("GpuOffer", 1);
+    metrics.abandoned("GpuOffer").inc();
+    metrics.count_jobs(|| vec![("Running", 1)]);
+    metrics.order_runs("base", 6.0);
+    metrics.orders("base").inc();
+    metrics.act("base", &ActKey::Start(hawser_contracts::JobId(B256::ZERO)), true);
+    metrics.network("base", &observed(), &Backlog::default(), Timestamp::UNIX_EPOCH);
+    let token = Token { decimals: 6, symbol: "USDC".to_owned() };
+    metrics.earnings("base", (Address::ZERO, &token), Pending::default(), U256::ONE, U256::ONE);
+    let offer: GpuOffer = serde_json::from_value(json!({
+        "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "h100", "namespace": "t"},
+        "spec": {"networkRef": "base", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}}
+    }))
+    .unwrap();
+    metrics.offer(&offer, &token, Pending::default(), U256::ONE);
+    let ready = Condition {
+        type_: "Ready".to_owned(),
+        status: "True".to_owned(),
+        reason: "Ready".to_owned(),
+        message: String::new(),
+        observed_generation: None,
+        last_transition_time: Time(Timestamp::UNIX_EPOCH),
+    };
+    metrics.offer_says(&offer, &GpuOfferStatus { conditions: vec![ready], ..GpuOfferStatus::default() });
+    metrics.server_calls().made("GET", ServerOutcome::Ok, Duration::from_millis(5));
+    metrics.server_calls().heard("/api/v1/pods");
+    metrics.rpc_calls("base").begin("https://a").ended(RpcOutcome::Ok);
+    metrics.attestation.fill();
+    metrics
+}
+
+fn observed() -> Observed {
+    let head = network::Head {
+        block: Block { number: 1, hash: B256::ZERO },
+        time: Timestamp::UNIX_EPOCH,
+        seen: std::time::Instant::now(),
+        base_fee: None,
+        gas_limit: 1,
+    };
+    Observed {
+        connection: Connection::Connected { endpoint: String::new() },
+        chain_id: None,
+        head: Some(head),
+        wallet: Address::ZERO,
+        balance: Some(U256::ONE),
+        signer_trouble: None,
+        gas_spent: U256::ZERO,
+        orders_trouble: None,
+        cursor: None,
+        withdrawn: Withdrawn::default(),
+        unread: None,
+        confirmation_lag: None,
+        block_time: None,
+        clock_skew: Some(3),
+        fee_obstacle: None,
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shown {
+    kind: String,
+    help: String,
+    labels: BTreeSet<String>,
+}
+
+/// What the text format says of each metric, by the name that a query has.
+fn shown(text: &str) -> BTreeMap<String, Shown> {
+    let (mut all, mut present) = (BTreeMap::new(), (String::new(), String::new()));
+    for line in text.lines() {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("HELP"), Some(name), Some(help)) => {
+                present = (name.to_owned(), help.trim_end_matches('.').to_owned());
+            }
+            (Some("#"), Some("TYPE"), Some(_), Some(kind)) => {
+                let suffix = if kind == "counter" { "_total" } else { "" };
+                let name = format!("{}{suffix}", present.0);
+                all.insert(name.clone(), Shown { kind: kind.to_owned(), help: present.1.clone(), ..Shown::default() });
+                present.0 = name;
+            }
+            (Some(series), ..) if series.starts_with("hawser_") => {
+                let Some((_, labels)) = line.split_once('{') else { continue };
+                let labels = labels.split(['{', ',']).filter_map(|label| label.split_once("=\"")).map(|(name, _)| name);
+                let labels = labels.filter(|name| *name != "le").map(str::to_owned);
+                all.get_mut(&present.0).unwrap().labels.extend(labels);
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+fn table(all: &BTreeMap<String, Shown>) -> String {
+    let mut table = "| metric | type | labels | what it says |\n|---|---|---|---|\n".to_owned();
+    for (name, Shown { kind, help, labels }) in all {
+        let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+        writeln!(table, "| `{name}` | {kind} | {} | {help} |", labels.join(", ")).unwrap();
+    }
+    table
+}
+
+#[test]
+fn the_reference_has_the_metrics_that_there_are_with_their_types_and_labels() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/metrics.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (written, after) = rest.split_once(END).unwrap();
+    let table = table(&shown(&filled().text()));
+    if std::env::var_os("HAWSER_WRITE_DOCS").is_some() {
+        std::fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+    } else {
+        assert_eq!(written, table, "write it anew: see the head of {}", file!());
+    }
+}
+
+#[test]
+fn the_reference_leaves_no_registered_metric_out() {
+    // A family without a member is not shown; the registry itself knows it.
+    let registered = format!("{:?}", Metrics::default().registry);
+    let names: BTreeSet<&str> =
+        registered.split("name: \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(names.len() > 40, "{names:?}");
+    let shown = shown(&filled().text());
+    for name in names {
+        let known = |suffix: &str| shown.contains_key(&format!("hawser_{name}{suffix}"));
+        assert!(known("") || known("_total"), "{name} is not filled in here, and so not in the reference");
+    }
+}
+
+#[test]
+fn names_say_their_base_units() {
+    for (name, Shown { kind, .. }) in shown(&filled().text()) {
+        assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
+        assert!(kind != "histogram" || name.ends_with("_seconds"), "{name}");
+        for other in ["_ms", "_milliseconds", "_minutes", "_kb", "_percent"] {
+            assert!(!name.contains(other), "{name}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! How the endpoints of networks answer.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+
+use super::Metrics;
+use super::book::{ANSWERS, Book, Durations};
+use super::labels::{EndpointLabels, RpcLabels};
+
+/// What became of a request to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RpcOutcome {
+    /// It was answered.
+    Ok,
+    /// It was answered with an error of the node or of a contract.
+    Refused,
+    /// The endpoint has enough of us for now: 429, or words to that effect.
+    Limited,
+    /// No answer, or one that is none.
+    Failed,
+    /// Nobody waited any more: another endpoint was faster.
+    Dropped,
+}
+
+const OUTCOMES: [RpcOutcome; 5] =
+    [RpcOutcome::Ok, RpcOutcome::Refused, RpcOutcome::Limited, RpcOutcome::Failed, RpcOutcome::Dropped];
+
+impl RpcOutcome {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Limited => "limited",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Rpc {
+    requests: Family<RpcLabels, Counter>,
+    took: Durations<EndpointLabels>,
+    asked: Arc<Mutex<HashSet<EndpointLabels>>>,
+}
+
+impl Rpc {
+    pub(super) fn new(book: &mut Book) -> Self {
+        Self {
+            requests: book.metric("rpc_requests", "Requests to a network's endpoints, by what became of them"),
+            took: book.durations("rpc_request_duration_seconds", "How long answers of an endpoint took", ANSWERS),
+            asked: Arc::default(),
+        }
+    }
+
+    pub(super) fn forget(&self, network: &str) {
+        for labels in self.asked().extract_if(|labels| labels.network == network) {
+            self.took.remove(&labels);
+            for outcome in OUTCOMES {
+                self.requests.remove(&of(&labels, outcome));
+            }
+        }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, HashSet<EndpointLabels>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn of(labels: &EndpointLabels, outcome: RpcOutcome) -> RpcLabels {
+    let EndpointLabels { network, endpoint } = labels.clone();
+    RpcLabels { network, endpoint, outcome: outcome.name() }
+}
+
+/// Requests to the endpoints of one network. Clones are the same numbers.
+#[derive(Clone, Debug)]
+pub struct RpcCalls {
+    rpc: Rpc,
+    network: String,
+}
+
+impl Default for RpcCalls {
+    fn default() -> Self {
+        Metrics::default().rpc_calls("")
+    }
+}
+
+impl RpcCalls {
+    /// A request is made; where nothing else is said of it, nobody waited for its answer.
+    pub fn begin(&self, endpoint: &str) -> RpcCall {
+        let labels = EndpointLabels { network: self.network.clone(), endpoint: endpoint.to_owned() };
+        RpcCall { rpc: self.rpc.clone(), labels, since: Instant::now(), outcome: RpcOutcome::Dropped }
+    }
+}
+
+/// A request that is under way; it is counted when this is dropped.
+#[derive(Debug)]
+pub struct RpcCall {
+    rpc: Rpc,
+    labels: EndpointLabels,
+    since: Instant,
+    outcome: RpcOutcome,
+}
+
+impl RpcCall {
+    /// It came to this.
+    pub fn ended(mut self, outcome: RpcOutcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for RpcCall {
+    fn drop(&mut self) {
+        self.rpc.requests.get_or_create(&of(&self.labels, self.outcome)).inc();
+        self.rpc.took.get_or_create(&self.labels).observe(self.since.elapsed().as_secs_f64());
+        self.rpc.asked().insert(self.labels.clone());
+    }
+}
+
+impl Metrics {
+    /// Where requests to a network's endpoints are counted.
+    pub fn rpc_calls(&self, network: &str) -> RpcCalls {
+        RpcCalls { rpc: self.rpc.clone(), network: network.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_what_became_of_them_until_their_network_is_gone() {
+        let metrics = Metrics::default();
+        let calls = metrics.rpc_calls("base");
+        calls.begin("https://a").ended(RpcOutcome::Ok);
+        calls.begin("https://a").ended(RpcOutcome::Limited);
+        drop(calls.begin("https://b"));
+        metrics.rpc_calls("other").begin("https://a").ended(RpcOutcome::Failed);
+        let text = metrics.text();
+        for (endpoint, outcome) in [("https://a", "ok"), ("https://a", "limited"), ("https://b", "dropped")] {
+            let line = format!(
+                "hawser_rpc_requests_total{{network=\"base\",endpoint=\"{endpoint}\",outcome=\"{outcome}\"}} 1"
+            );
+            assert!(text.contains(&line), "{line}: {text}");
+        }
+        metrics.forget_network("base");
+        let text = metrics.text();
+        assert!(!text.contains("network=\"base\"") && text.contains("network=\"other\""), "{text}");
+    }
+}

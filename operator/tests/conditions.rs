@@ -1,0 +1,115 @@
+//! `docs/reference/conditions.md` has every condition, and the reasons that stand in the operator's source.
+//!
+//! `HAWSER_WRITE_DOCS=1 cargo test -p hawser-operator --test conditions` writes the page's table anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const BEGIN: &str = "<!-- table: begin -->\n";
+const END: &str = "<!-- table: end -->";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A condition as `crds/src/condition.rs` has it: the constant's name, the type, and what is said of it.
+struct Kind {
+    constant: String,
+    name: String,
+    about: String,
+}
+
+fn kinds() -> Vec<Kind> {
+    let source = fs::read_to_string(root().join("crds/src/condition.rs")).unwrap();
+    let (mut kinds, mut about) = (Vec::new(), String::new());
+    for line in source.lines() {
+        if let Some(words) = line.strip_prefix("/// ") {
+            write!(about, "{}{words}", if about.is_empty() { "" } else { " " }).unwrap();
+        } else if let Some(rest) = line.strip_prefix("pub const ") {
+            let (constant, value) = rest.split_once(": &str = \"").unwrap();
+            let name = value.trim_end_matches("\";").to_owned();
+            kinds.push(Kind { constant: constant.to_owned(), name, about: std::mem::take(&mut about) });
+        } else {
+            about.clear();
+        }
+    }
+    kinds
+}
+
+/// What the controllers say of each condition, by its constant: words of truth and reason.
+fn said() -> BTreeMap<String, BTreeSet<(String, String)>> {
+    let mut said: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
+    let mut folders = vec![root().join("operator/src/controllers")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let source = fs::read_to_string(&path).unwrap();
+            let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            for call in code.split(".set(").skip(1) {
+                if let Some((constant, truth, reason)) = set(call) {
+                    said.entry(constant).or_default().insert((truth, reason));
+                }
+            }
+        }
+    }
+    said
+}
+
+/// Reads `CONDITION, Truth::Word, "Reason"`.
+fn set(call: &str) -> Option<(String, String, String)> {
+    let (constant, rest) = call.split_once(',')?;
+    let (truth, rest) = rest.trim_start().strip_prefix("Truth::")?.split_once(',')?;
+    let (reason, _) = rest.trim_start().strip_prefix('"')?.split_once('"')?;
+    let truth = match truth {
+        "Yes" => "True",
+        "No" => "False",
+        other => other,
+    };
+    Some((constant.trim().to_owned(), truth.to_owned(), reason.to_owned()))
+}
+
+fn table() -> String {
+    let mut said = said();
+    let mut table = "| type | kind, and what `True` says | reasons |\n|---|---|---|\n".to_owned();
+    for Kind { constant, name, about } in kinds() {
+        let mut by_truth: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (truth, reason) in said.remove(&constant).unwrap_or_default() {
+            by_truth.entry(truth).or_default().push(format!("`{reason}`"));
+        }
+        let order = ["True", "False", "Unknown"];
+        let reasons = order.iter().filter_map(|truth| Some(format!("{truth}: {}", by_truth.get(*truth)?.join(", "))));
+        writeln!(table, "| `{name}` | {about} | {} |", reasons.collect::<Vec<_>>().join("<br>")).unwrap();
+    }
+    assert!(said.is_empty(), "conditions that crds/src/condition.rs doesn't have: {said:?}");
+    table
+}
+
+#[test]
+fn the_reference_has_the_conditions_and_reasons_that_there_are() {
+    let path = root().join("docs/reference/conditions.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (written, after) = rest.split_once(END).unwrap();
+    let table = table();
+    if std::env::var_os("HAWSER_WRITE_DOCS").is_some() {
+        fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
+    } else {
+        assert_eq!(written, table, "write it anew: see the head of {}", file!());
+    }
+}
+
+#[test]
+fn a_call_is_read_over_several_lines_and_one_with_other_words_is_not() {
+    let read = |call: &str| set(call).map(|(a, b, c)| [a, b, c]);
+    let expected = Some(["READY", "False", "Leaving"].map(str::to_owned));
+    assert_eq!(read("READY, Truth::No, \"Leaving\", message)"), expected);
+    assert_eq!(read("\n    READY,\n    Truth::No,\n    \"Leaving\",\n"), expected);
+    assert_eq!(read("READY, Truth::No, reason, message)"), None);
+    assert_eq!(read("1)"), None);
+}

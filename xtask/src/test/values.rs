@@ -1,0 +1,175 @@
+//! The values of the chart `hawser`: what each of them renders, and what is refused, with which words.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail, ensure};
+use hawser_local::output;
+
+use super::charts::{IMAGES, KUBERNETES, conforms};
+use super::tally::Tally;
+use crate::workspace;
+
+/// What is set, what is rendered with it, and what is not.
+struct Case {
+    name: &'static str,
+    set: &'static [&'static str],
+    has: &'static [&'static str],
+    lacks: &'static [&'static str],
+}
+
+const RENDERED: [Case; 10] = [
+    Case {
+        name: "as it is",
+        set: &[],
+        has: &[
+            "--attestation-listen=[::]:9443",
+            "--health-listen=[::]:8080",
+            "--log-format=json",
+            "runAsUser: 65532",
+            "readOnlyRootFilesystem: true",
+            "revisionHistoryLimit: 10",
+            "rbac.authorization.k8s.io/aggregate-to-view: \"true\"",
+        ],
+        lacks: &["ipFamil", "kind: NetworkPolicy", "kind: PrometheusRule", "kind: ServiceMonitor", "name: hawser-edit"],
+    },
+    Case {
+        name: "a proxy and a bundle of CAs",
+        set: &[
+            "extraEnv[0].name=HTTPS_PROXY",
+            "extraEnv[0].value=http://proxy.example.com:3128",
+            "extraEnv[1].name=SSL_CERT_FILE",
+            "extraEnv[1].value=/etc/hawser-ca/ca.crt",
+            "extraEnv[2].name=KEY",
+            "extraEnv[2].valueFrom.secretKeyRef.name=s",
+            "extraEnv[2].valueFrom.secretKeyRef.key=k",
+            "extraVolumes[0].name=ca",
+            "extraVolumes[0].configMap.name=company-ca",
+            "extraVolumeMounts[0].name=ca",
+            "extraVolumeMounts[0].mountPath=/etc/hawser-ca",
+            "extraVolumeMounts[0].readOnly=true",
+        ],
+        has: &[
+            "- name: HTTPS_PROXY\n              value: http://proxy.example.com:3128",
+            "secretKeyRef:",
+            "mountPath: /etc/hawser-ca",
+            "name: company-ca",
+            // The directory for evidence stays.
+            "mountPath: /var/lib/hawser/evidence",
+        ],
+        lacks: &[],
+    },
+    Case {
+        name: "evidence on a volume",
+        set: &[
+            "evidence.url=file:///data/evidence",
+            "extraVolumes[0].name=data",
+            "extraVolumes[0].persistentVolumeClaim.claimName=c",
+            "extraVolumeMounts[0].name=data",
+            "extraVolumeMounts[0].mountPath=/data",
+        ],
+        has: &["--evidence-url=file:///data/evidence", "claimName: c"],
+        lacks: &["emptyDir"],
+    },
+    Case {
+        name: "ids that the cluster chooses",
+        set: &[
+            "podSecurityContext.runAsUser=null",
+            "podSecurityContext.runAsGroup=null",
+            "podSecurityContext.fsGroup=null",
+            "securityContext.readOnlyRootFilesystem=false",
+        ],
+        has: &["runAsNonRoot: true", "readOnlyRootFilesystem: false"],
+        lacks: &["65532"],
+    },
+    Case {
+        name: "both address families",
+        set: &["service.ipFamilyPolicy=RequireDualStack", "service.ipFamilies={IPv6,IPv4}"],
+        has: &["ipFamilyPolicy: RequireDualStack\n  ipFamilies:\n    - IPv6\n    - IPv4"],
+        lacks: &[],
+    },
+    Case {
+        name: "labels and annotations",
+        set: &["commonLabels.team=gpu", "deploymentAnnotations.note=x", "revisionHistoryLimit=2", "logFormat=text"],
+        has: &["team: gpu", "annotations:\n    note: x", "revisionHistoryLimit: 2", "--log-format=text"],
+        lacks: &["matchLabels:\n      team"],
+    },
+    Case {
+        name: "metrics for whom they are meant",
+        set: &[
+            "networkPolicy.enabled=true",
+            "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=monitoring",
+        ],
+        has: &["kind: NetworkPolicy", "kubernetes.io/metadata.name: monitoring\n      ports:\n        - port: 8080"],
+        lacks: &[],
+    },
+    Case {
+        name: "metrics for nobody",
+        set: &["networkPolicy.enabled=true"],
+        has: &["kind: NetworkPolicy", "- port: 9443"],
+        lacks: &["- port: 8080"],
+    },
+    Case {
+        name: "roles for people",
+        set: &["aggregateClusterRoles.edit=true"],
+        has: &["name: hawser-edit", "[create, update, patch, delete, deletecollection]"],
+        lacks: &[],
+    },
+    Case {
+        name: "monitoring",
+        set: &["serviceMonitor.enabled=true", "prometheusRule.enabled=true", "prometheusRule.labels.release=p"],
+        has: &["honorLabels: true", "kind: PrometheusRule", "release: p", "alert: HawserNoLeader"],
+        lacks: &["tests:"],
+    },
+];
+
+/// What is set, and a word of the refusal.
+const REFUSED: [(&[&str], &str); 13] = [
+    (&["evidence.url=file:///data"], "extraVolumeMounts"),
+    (
+        &["evidence.url=file:///database", "extraVolumeMounts[0].name=d", "extraVolumeMounts[0].mountPath=/data"],
+        "extraVolumeMounts",
+    ),
+    (&["extraEnv[0].name=POD_NAME", "extraEnv[0].value=x"], "extraEnv"),
+    (&["extraEnv[0].value=x"], "extraEnv"),
+    (&["extraEnv.HTTPS_PROXY=x"], "extraEnv"),
+    (&["extraVolumes[0].name=evidence"], "extraVolumes"),
+    (&["extraVolumeMounts[0].name=x", "extraVolumeMounts[0].mountPath=data"], "mountPath"),
+    (&["service.ipFamilyPolicy=Dual"], "ipFamilyPolicy"),
+    (&["service.ipFamilies={IPv5}"], "ipFamilies"),
+    (&["commonLabels.app\\.kubernetes\\.io/name=x"], "commonLabels"),
+    (&["networkPolicy.metricsFrom[0].namespace=monitoring"], "metricsFrom"),
+    (&["prometheusRule.disabled={NoLeader}"], "disabled"),
+    (&["podSecurityContexts.runAsUser=1"], "podSecurityContexts"),
+];
+
+pub(crate) fn run(helm: &Path, kubeconform: &Path, schemas: &Path, tally: &mut Tally) {
+    for Case { name, set, has, lacks } in RENDERED {
+        tally.check(&format!("helm template hawser: {name}"), || {
+            let rendered = template(helm, set)?;
+            for wanted in has {
+                ensure!(rendered.contains(wanted), "{wanted:?} is not rendered: {rendered}");
+            }
+            for unwanted in lacks {
+                ensure!(!rendered.contains(unwanted), "{unwanted:?} is rendered: {rendered}");
+            }
+            let mut kubeconform = Command::new(kubeconform);
+            // Kinds of the Prometheus operator: their schemas come with it.
+            conforms(kubeconform.args(["-skip", "ServiceMonitor,PrometheusRule"]), &rendered, schemas)
+        });
+    }
+    tally.check("helm template hawser refuses values that make no sense, and names them", || {
+        for (set, word) in REFUSED {
+            let Err(refused) = template(helm, set) else { bail!("{set:?} is taken") };
+            ensure!(refused.to_string().contains(word), "{set:?} is refused without the word {word:?}: {refused}");
+        }
+        Ok(())
+    });
+}
+
+fn template(helm: &Path, set: &[&str]) -> Result<String> {
+    let mut helm = Command::new(helm);
+    helm.args(["template", "hawser", "--kube-version", KUBERNETES]).args(IMAGES);
+    helm.args(set.iter().map(|set| format!("--set={set}")));
+    output(helm.arg(workspace::root().join("charts/hawser")))
+}
