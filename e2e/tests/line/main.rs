@@ -13,6 +13,6 @@ mod isolation;
 mod line;
 mod node;
 mod permissions;
+mod programs;
 mod refusals;
 mod scene;
-mod tenants;
