@@ -1,6 +1,6 @@
 use anyhow::{Result, bail};
 use clap::Subcommand;
-use hawser_local::{Cluster, ComponentStatus, Layout, leftovers};
+use hawser_local::{Cluster, ComponentStatus, Layout, World, leftovers};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -21,7 +21,10 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             eprintln!("look around: eval \"$(cargo xtask cluster env)\" && kubectl get nodes,pods --all-namespaces");
             Ok(())
         }
-        Command::Down => Cluster::down(),
+        Command::Down => {
+            World::delete_abandoned(&Layout::of_this_machine()?)?;
+            Cluster::down()
+        }
         Command::Status => status(),
         Command::Env => {
             print!("{}", Cluster::attach()?.endpoints().shell_exports());

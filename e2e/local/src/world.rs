@@ -36,13 +36,30 @@ impl World {
         let worlds = worlds(layout);
         fs::create_dir_all(&worlds).with_context(|| format!("{} can't be created", worlds.display()))?;
         let Some(lock) = lock(layout, name)? else { bail!("the world {name} is in use: choose another name") };
-        let world = Self { cgroup: format!("hawser-world-{name}"), folder: worlds.join(name), _lock: lock };
+        let world = Self::of(layout, name, lock);
         world.clear()?;
         fs::create_dir(&world.folder).with_context(|| format!("{} can't be created", world.folder.display()))?;
         fs::write(world.script(), SCRIPT).with_context(|| format!("{} can't be written", world.script().display()))?;
         world.cgroup().create()?;
         world.cgroup().weigh(WEIGHT)?;
         Ok(world)
+    }
+
+    /// Takes away those that nobody uses any more: their makers were killed.
+    ///
+    /// # Errors
+    /// When something can't be removed.
+    pub fn delete_abandoned(layout: &Layout) -> Result<()> {
+        // There has never been one.
+        let Ok(entries) = fs::read_dir(worlds(layout)) else { return Ok(()) };
+        for entry in entries {
+            let file = entry?.file_name();
+            let Some(name) = file.to_str().and_then(|name| name.strip_suffix(".lock")) else { continue };
+            if let Some(lock) = lock(layout, name)? {
+                Self::of(layout, name, lock).clear()?;
+            }
+        }
+        Ok(())
     }
 
     /// A folder that this machine and the programs in the world both see, for as long as the world is there.
@@ -65,6 +82,10 @@ impl World {
     /// When something can't be removed.
     pub fn delete(self) -> Result<()> {
         self.clear()
+    }
+
+    fn of(layout: &Layout, name: &str, lock: File) -> Self {
+        Self { cgroup: format!("hawser-world-{name}"), folder: worlds(layout).join(name), _lock: lock }
     }
 
     fn clear(&self) -> Result<()> {

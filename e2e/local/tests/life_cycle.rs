@@ -1,5 +1,5 @@
-//! The local cluster's own life: up, down, and up again after a crash. It takes down the cluster that is up, so
-//! `cargo xtask test` runs it last.
+//! The local cluster's own life: up, down, and up again after a crash; and the worlds that others of its kind live in. It
+//! takes down the cluster that is up, so `cargo xtask test` runs it last.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hawser_local::{Cluster, Layout, leftovers};
+use hawser_local::{Cluster, Layout, World, leftovers};
 
 fn layout() -> Layout {
     Layout::of_this_machine().unwrap()
@@ -30,6 +30,51 @@ fn run_a_pod(cluster: &Cluster) {
 
 fn names_of_those_that_run() -> Vec<String> {
     Cluster::components().unwrap().into_iter().filter(|c| c.pid.is_some()).map(|c| c.name).collect()
+}
+
+/// Fails where something of the cluster outside is seen, and leaves what it can behind.
+const STRANGER: &str = r#"set -ex
+test ! -e /var/lib/hawser-local
+test ! -e /var/lib/kubelet
+test ! -e /run/netns
+test -d /var/lib/dpkg
+test "$(ls /sys/class/net)" = lo
+test "$(iptables-save | wc -l)" = 0
+if grep /var/lib/hawser-local /proc/self/mountinfo; then exit 1; fi
+if grep hawser /proc/self/cgroup; then exit 1; fi
+if grep -l kubelet /proc/[0-9]*/comm; then exit 1; fi
+test -z "$(find /sys/fs/cgroup -name 'hawser*')"
+ip netns add hawser-local
+mkdir /var/lib/hawser-local /var/lib/kubelet
+echo 7 >/proc/sys/kernel/panic
+for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*; do
+    if [ -e "$hierarchy/cgroup.procs" ]; then mkdir "$hierarchy/hawser-local"; fi
+done
+echo $$ >/sys/fs/cgroup/pids/hawser-local/cgroup.procs || echo $$ >/sys/fs/cgroup/hawser-local/cgroup.procs
+setsid sleep 1000000 &
+exit 7"#;
+
+/// It needs the cluster only to have something that is not to be seen.
+#[test]
+#[ignore = "brings the local cluster up"]
+fn a_world_has_nothing_of_the_cluster_outside_it_and_leaves_nothing_behind() {
+    Cluster::up().unwrap();
+    let panic = || fs::read_to_string("/proc/sys/kernel/panic").unwrap();
+    let (all, before) = (names_of_those_that_run(), panic());
+    let world = World::create(&layout(), "life-cycle").unwrap();
+    let folder = world.folder().to_owned();
+    let refused = World::create(&layout(), "life-cycle").unwrap_err();
+    assert!(refused.to_string().contains("life-cycle is in use"), "{refused}");
+
+    let said = world.command("/bin/sh".as_ref()).args(["-c", STRANGER]).output().unwrap();
+    assert_eq!(said.status.code(), Some(7), "{}", String::from_utf8_lossy(&said.stderr));
+    world.delete().unwrap();
+
+    assert!(!folder.exists());
+    assert_eq!(panic(), before);
+    assert_eq!(names_of_those_that_run(), all);
+    let find = Command::new("find").args(["/sys/fs/cgroup", "-name", "hawser-world-life-cycle"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&find.stdout), "");
 }
 
 /// One test, as there is one local cluster.
