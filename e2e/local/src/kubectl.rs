@@ -32,6 +32,13 @@ pub(crate) fn wait_until_usable(layout: &Layout) -> Result<()> {
     })
 }
 
+/// Returns when pods can have so many GPUs: kubelet says so a while after the device plugin has registered.
+pub(crate) fn wait_until_allocatable(layout: &Layout, gpus: u32) -> Result<()> {
+    let allocatable = r"jsonpath={.status.allocatable.nvidia\.com/gpu}";
+    let args = ["get", "node", NODE_NAME, "--output", allocatable];
+    wait_for(layout, "GPUs of the node", &args, |answer| answer == gpus.to_string())
+}
+
 fn wait_for(layout: &Layout, what: &str, args: &[&str], holds: impl Fn(&str) -> bool) -> Result<()> {
     let mut last = String::new();
     let held = poll(TIMEOUT, POLL, || {

@@ -21,6 +21,8 @@ use hawser_local::{
 use serde_json::{Value, json};
 
 const NAMESPACE: &str = "nvidia-check";
+/// Of the local cluster.
+const GPUS: u32 = 14;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One card as a container saw it.
@@ -168,12 +170,12 @@ fn each_container_sees_its_own_cards_and_every_change_of_them() {
         "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
     }));
     check.wait("serviceaccount/default", "--for=create");
-    check.wait_until_allocatable(8);
+    check.wait_until_allocatable(GPUS);
     check.apply(&pod(&image));
     check.wait("pod/see", "--for=condition=Ready");
 
     let main = check.sees("main", |cards| cards.len() == 2);
-    let all = check.sees("meter", |cards| cards.len() == 8);
+    let all = check.sees("meter", |cards| cards.len() == GPUS as usize);
     let uuids = |cards: &[Seen]| cards.iter().map(|card| card.uuid.clone()).collect::<Vec<_>>();
     let probe = check.sees("probe", |cards| cards.len() == 2);
     assert_eq!(uuids(&probe), uuids(&main), "kubelet hands an init container's cards on");
@@ -189,13 +191,13 @@ fn each_container_sees_its_own_cards_and_every_change_of_them() {
     }
 
     check.double.raise_xid(&gpu, 48).unwrap();
-    check.wait_until_allocatable(7);
+    check.wait_until_allocatable(GPUS - 1);
     let free = Gpu::Uuid(all.iter().find(|card| !main.contains(card)).unwrap().uuid.clone());
     check.double.lose(&free).unwrap();
-    check.wait_until_allocatable(6);
+    check.wait_until_allocatable(GPUS - 2);
 
     check.double.restore(&free).unwrap();
     check.double.restore(&gpu).unwrap();
-    check.wait_until_allocatable(8);
+    check.wait_until_allocatable(GPUS);
     output(&mut check.kubectl(&["delete", "namespace", NAMESPACE])).unwrap();
 }

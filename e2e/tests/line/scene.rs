@@ -22,7 +22,7 @@ use crate::node::Node;
 static INSTALLATION: OnceCell<Result<Installation, String>> = OnceCell::const_new();
 
 /// GPUs of the local cluster. Who wants some waits until they are free: no offer has less than it says.
-const GPUS: u32 = 8;
+const GPUS: u32 = 14;
 static FREE: Semaphore = Semaphore::const_new(GPUS as usize);
 
 /// Name of each scene's `GpuOffer`.

@@ -1,17 +1,17 @@
 use std::{env, fmt, str::FromStr};
 
 use anyhow::{Context as _, Result};
-use nvml_double_state::{Model, State};
+use nvml_double_state::{MAX_CARDS, Model, State};
 
-/// Which cards the node pretends to have. Written `h100:8`, or `l40s` for eight of them.
+/// Which cards the node pretends to have. Written `h100:8`, or `l40s` for the usual number of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gpus {
     model: Model,
     count: u32,
 }
 
-/// Cards of one baseboard of a data-centre server.
-const USUAL_COUNT: u32 = 8;
+/// As many as a machine can have: the end-to-end tests wait for free ones.
+const USUAL_COUNT: u32 = MAX_CARDS;
 
 impl Default for Gpus {
     fn default() -> Self {
@@ -26,6 +26,10 @@ impl Gpus {
             Ok(text) if !text.is_empty() => text.parse().with_context(|| format!("HAWSER_GPUS={text}")),
             _ => Ok(Self::default()),
         }
+    }
+
+    pub(super) const fn count(&self) -> u32 {
+        self.count
     }
 
     /// All of them idle.
@@ -62,8 +66,8 @@ mod tests {
 
     #[test]
     fn cards_are_written_as_model_and_count() {
-        assert_eq!("h100:8".parse::<Gpus>().unwrap(), Gpus::default());
-        assert_eq!("l40s".parse::<Gpus>().unwrap().to_string(), "l40s:8");
+        assert_eq!("h100:14".parse::<Gpus>().unwrap(), Gpus::default());
+        assert_eq!("l40s".parse::<Gpus>().unwrap().to_string(), "l40s:14");
         assert_eq!("t4:2".parse::<Gpus>().unwrap().to_string(), "t4:2");
     }
 

@@ -87,7 +87,7 @@ pub fn build(layout: &Layout) -> Result<()> {
 
 /// Prepares the driver root, the CDI specification and the container runtime's
 /// configuration, all under the state directory. Called before containerd starts. Which cards there are
-/// is chosen by `HAWSER_GPUS`, for example `l40s:4`; otherwise `h100:8`.
+/// is chosen by `HAWSER_GPUS`, for example `l40s:4`; otherwise `h100:14`.
 pub fn install(layout: &Layout) -> Result<Installed> {
     let gpus = Gpus::of_environment()?;
     let parts = Parts::build(layout)?;
@@ -97,13 +97,14 @@ pub fn install(layout: &Layout) -> Result<Installed> {
     Ok(Installed { containerd_runtime, tools: vec![parts.binary("nvidia-ctk")] })
 }
 
-/// Starts the device plugin, labels the node and makes the runtime class, once kubelet is up.
+/// Starts the device plugin, labels the node and makes the runtime class, once kubelet is up. Pods can have GPUs then.
 pub fn start(layout: &Layout, supervisor: &Supervisor) -> Result<()> {
     let parts = Parts::build(layout)?;
     let driver = DriverRoot::of(layout);
     supervisor.run(&plugin::spec(&parts, &driver))?;
     kubectl::create(layout, "nvidia-runtime-class", &runtime_class())?;
-    discovery::label_node(layout, &parts, &driver)
+    discovery::label_node(layout, &parts, &driver)?;
+    kubectl::wait_until_allocatable(layout, Gpus::of_environment()?.count())
 }
 
 /// Removes what [`start`] left outside the state directory. Called by `down` when no process is
