@@ -1,5 +1,5 @@
 //! A registry that never says no and never comes to an end: it answers each
-//! request with a byte a second.
+//! request with a byte a second, for as long as it is there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,12 +10,12 @@ use hawser_local::Cluster;
 use hawser_local::network::HOST;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
-/// Bytes that one connection gets at most, a second apart.
-const MOST: usize = 300;
+/// More than comes in any test's time.
+const LENGTH: usize = 100_000;
 
-/// Serves until it is dropped.
+/// Serves until it is dropped, and then hangs up: who waits for its bytes waits no longer.
 #[derive(Debug)]
 pub struct DripRegistry {
     port: u16,
@@ -55,10 +55,12 @@ impl Drop for DripRegistry {
 }
 
 async fn serve(listener: TcpListener, asked: Arc<AtomicBool>) {
+    // All of them end with this task.
+    let mut drips = JoinSet::new();
     while let Ok((connection, _)) = listener.accept().await {
         asked.store(true, Ordering::Relaxed);
         // A client that hangs up ends its own drip.
-        tokio::spawn(async move { _ = drip(connection).await });
+        drips.spawn(async move { _ = drip(connection).await });
     }
 }
 
@@ -67,13 +69,40 @@ async fn drip(mut connection: TcpStream) -> std::io::Result<()> {
     if connection.read(&mut request).await? == 0 {
         return Ok(());
     }
-    let head =
-        "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.oci.image.manifest.v1+json\r\nContent-Length: 100000\r\n\r\n";
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {LENGTH}\r\n\r\n");
     connection.write_all(head.as_bytes()).await?;
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
-    for _ in 0..MOST {
+    for _ in 0..LENGTH {
         seconds.tick().await;
         connection.write_all(b" ").await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_drips_until_it_is_dropped_and_then_hangs_up() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(AtomicBool::new(false));
+        let registry =
+            DripRegistry { port: address.port(), asked: asked.clone(), server: tokio::spawn(serve(listener, asked)) };
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        connection.write_all(b"GET /v2/ HTTP/1.1\r\n\r\n").await.unwrap();
+        let mut answer = [0; 15];
+        connection.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        assert!(registry.was_asked());
+        drop(registry);
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_mins(1), connection.read_to_end(&mut rest));
+        // In whatever way.
+        _ = ended.await.unwrap();
+    }
 }

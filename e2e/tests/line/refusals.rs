@@ -90,6 +90,7 @@ async fn a_registry_that_drips_bytes_holds_no_gpu_for_longer_than_the_pull_may_t
         ends_badly(scene, &spec, Phase::Failed, "ImagePullTimeout").await?;
         ensure!(registry.was_asked(), "kubelet never asked the dripping registry, so nothing was tested");
         next_order_runs(scene).await?;
+        // The registry ends here, and with it kubelet's pull: the pod and its namespace would have to wait for that.
         Ok(())
     })
     .await
