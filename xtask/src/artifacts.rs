@@ -18,7 +18,7 @@ pub(crate) const DEBIAN_PACKAGES: &[Package] = &[
 ];
 
 /// What a run of the demo or the tests is given, as environment variables.
-pub(crate) type Variables = Vec<(&'static str, String)>;
+pub(crate) type Variables = Vec<(String, String)>;
 
 /// Digest references of what a provider's cluster runs.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(crate) fn publish(layout: &Layout, endpoints: &Endpoints) -> Result<Variable
     let hawser = hawser(layout, Registry::unverified(&format!("{}/hawser", endpoints.registry)), Profile::Dev)?;
     let registry = Registry::unverified(&endpoints.registry);
     let povray = image(layout, registry, "customer/povray", "e2e/images/povray/Containerfile", povray)?;
-    Ok(vec![
+    let variables = [
         ("HAWSER_OPERATOR_IMAGE", hawser.operator),
         ("HAWSER_SIDECAR_IMAGE", hawser.sidecar),
         ("HAWSER_POVRAY_IMAGE", povray),
@@ -59,7 +59,8 @@ pub(crate) fn publish(layout: &Layout, endpoints: &Endpoints) -> Result<Variable
         ("HAWSER_S3_SECRET_KEY", endpoints.s3_secret_key.clone()),
         ("KUBECONFIG", endpoints.kubeconfig.display().to_string()),
         ("PATH", path_with(endpoints.bin_dir.as_deref())?),
-    ])
+    ];
+    Ok(variables.map(|(name, value)| (name.to_owned(), value)).to_vec())
 }
 
 fn image(

@@ -9,6 +9,7 @@ mod test;
 mod workspace;
 mod world;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -36,6 +37,9 @@ enum Task {
     Test(test::Options),
     /// Runs a command as on a machine of its own, without a way out, where another local cluster can be up
     World(world::Options),
+    /// What `test` has done on a second local cluster
+    #[command(hide = true)]
+    Errand { file: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         Task::Images(options) => images::run(&options),
         Task::Test(options) => test::run(&options),
         Task::World(options) => world::run(&options),
+        Task::Errand { file } => test::errand(&file),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -63,7 +63,7 @@ pub(crate) fn build(layout: &Layout, profile: Profile) -> Result<()> {
 }
 
 /// A compiled test program.
-#[derive(Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct TestProgram {
     /// `package target`.
     pub(crate) name: String,

@@ -1,6 +1,6 @@
-//! Everything that can happen to an order, on a real cluster and real EVM nodes. Run by `cargo xtask test`: first those
-//! that share an operator, side by side; then those of [`deadly`], which kill it, one by one. Those that only the local cluster can
-//! pass are ignored unless asked for (`--include-ignored`, as `cargo xtask test` does where the cluster is the local one).
+//! Everything that can happen to an order, on a real cluster and real EVM nodes. Run by `cargo xtask test`: those
+//! that share an operator, side by side, and those of [`deadly`], which kill it, one by one on another cluster. Those that only the local
+//! cluster can pass are ignored unless asked for (`--include-ignored`, as `cargo xtask test` does where the cluster is the local one).
 
 mod deadly;
 mod deep;

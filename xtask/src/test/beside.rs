@@ -1,14 +1,13 @@
 //! Parts that need no cluster, run beside the tests on it: those wait most of their time, for blocks and kubelets.
 
-use std::io::{BufRead as _, BufReader, PipeReader};
-use std::process::{Child, Command, Stdio};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum as _;
 
 use super::Part;
+use super::marked::{Ended, Marked};
 use super::tally::{Tally, closing_line};
 
 /// Stands before each line of theirs.
@@ -18,15 +17,7 @@ const MARK: &str = "beside | ";
 #[derive(Debug)]
 pub(crate) struct Beside {
     name: String,
-    child: Child,
-    output: JoinHandle<Output>,
-}
-
-/// What it printed, and how long it took to.
-#[derive(Debug)]
-struct Output {
-    text: String,
-    took: Duration,
+    process: Marked,
 }
 
 impl Beside {
@@ -36,39 +27,19 @@ impl Beside {
         let mut command = Command::new("nice");
         command.arg("-n19").arg(std::env::current_exe()?).arg("test");
         command.args(names.iter().flat_map(|name| ["--only", *name]));
-        let (output, input) = std::io::pipe()?;
-        command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
-        let child = command.spawn().context("`nice` can't be run")?;
-        let output = std::thread::spawn(move || shown(output));
-        Ok(Self { name: format!("beside: {}", names.join(", ")), child, output })
+        Ok(Self { name: format!("beside: {}", names.join(", ")), process: Marked::start(command, MARK)? })
     }
 
     /// Waits for their end and counts what they counted.
-    pub(crate) fn finish(mut self, tally: &mut Tally) {
-        // All of it is read before the process is waited for.
-        let output = self.output.join();
-        let took = output.as_ref().map_or(Duration::ZERO, |output| output.took);
-        let counts = || {
-            let text = output.ok().context("its output was lost")?.text;
-            let status = self.child.wait()?;
-            let (passed, failed) = closing_line(&text).with_context(|| format!("it ended with {status}"))?;
-            ensure!(status.success() || failed > 0, "it ended with {status} after {passed} passed");
-            Ok((passed, failed))
-        };
-        let counts = counts();
-        tally.count(&self.name, took, counts);
+    pub(crate) fn finish(self, tally: &mut Tally) {
+        let ended = self.process.wait();
+        let took = ended.as_ref().map_or(Duration::ZERO, |ended| ended.took);
+        tally.count(&self.name, took, ended.and_then(|ended| counted(&ended)));
     }
 }
 
-/// Shows lines as they come, and keeps them.
-fn shown(output: PipeReader) -> Output {
-    let begun = Instant::now();
-    let mut text = String::new();
-    for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-        let line = String::from_utf8_lossy(&line);
-        println!("{MARK}{line}");
-        text.push_str(&line);
-        text.push('\n');
-    }
-    Output { text, took: begun.elapsed() }
+fn counted(Ended { status, text, .. }: &Ended) -> Result<(usize, usize)> {
+    let (passed, failed) = closing_line(text).with_context(|| format!("it ended with {status}"))?;
+    ensure!(status.success() || failed > 0, "it ended with {status} after {passed} passed");
+    Ok((passed, failed))
 }

@@ -1,11 +1,12 @@
-//! The tests that need a cluster. They wait most of their time, so they run side by side: first those that share an
-//! operator, then, one after the other, those that kill it.
+//! The tests that need a cluster. They wait most of their time, so they run side by side: those that share an operator on
+//! the machine's cluster, and those that kill it, one after the other, on a second one in a world of its own.
 
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use hawser_local::{Cluster, Layout, debian, geth, output};
 
+use super::second::Second;
 use super::tally::{Expected, Tally, rust_harness};
 use crate::artifacts::{self, Variables};
 use crate::workspace::{self, TestProgram};
@@ -35,11 +36,14 @@ pub(crate) enum Which<'a> {
     Deep,
 }
 
+/// How many tests can run side by side, and their names.
+type Round<'t> = (usize, Vec<&'t str>);
+
 impl Which<'_> {
-    /// Of all tests of [`LINE`] those to run, in rounds, with how many of a round can run side by side.
-    fn rounds<'t>(self, tests: &[&'t str]) -> Vec<(usize, Vec<&'t str>)> {
+    /// Of all tests of [`LINE`] those to run, in rounds.
+    fn rounds<'t>(self, tests: &[&'t str]) -> Vec<Round<'t>> {
         let these = |wanted: &dyn Fn(&str) -> bool| tests.iter().copied().filter(|test| wanted(test)).collect();
-        let rounds: Vec<(usize, Vec<_>)> = match self {
+        let rounds: Vec<Round<'_>> = match self {
             Which::Deep => vec![(1, these(&|test| test.starts_with(DEEP)))],
             Which::Quick(filter) => {
                 let meant = |test: &str| filter.is_empty() || filter.iter().any(|name| test.contains(name));
@@ -83,7 +87,7 @@ impl Prepared {
                 let programs = workspace::test_programs(layout)?;
                 let mut variables = artifacts::publish(layout, cluster.endpoints())?;
                 if cluster.is_ours() {
-                    variables.push(("HAWSER_GETH", geth(layout)?.display().to_string()));
+                    variables.push(("HAWSER_GETH".to_owned(), geth(layout)?.display().to_string()));
                 }
                 prepared = Some(Self { cluster, programs, variables });
                 Ok(())
@@ -95,43 +99,58 @@ impl Prepared {
         prepared
     }
 
-    fn tests(&self, name: &str, options: &[&str], expected: Expected, tally: &mut Tally) {
+    fn tests(&self, name: &str, options: &[String], expected: Expected, tally: &mut Tally) {
         match program(&self.programs, name) {
             Ok(program) => tally.tests(name, run_of(program, &self.variables).args(options), rust_harness, expected),
             Err(error) => tally.check(name, || Err(error)),
         }
     }
 
-    fn line(&self, which: Which<'_>, tally: &mut Tally) -> Result<()> {
+    /// The options of [`LINE`] for each round to run.
+    fn rounds(&self, which: Which<'_>) -> Result<Vec<Vec<String>>> {
         let tests = tests_of(program(&self.programs, LINE)?)?;
         let tests: Vec<_> = tests.iter().map(String::as_str).collect();
         if let Which::Quick(filter @ [_, ..]) = which {
             each_names_a_test(&tests, filter)?;
         }
-        let ours = self.cluster.is_ours();
         // Those that only our own cluster can pass are ignored by themselves, and each says why.
-        let usual = if ours { &["--exact", "--include-ignored"][..] } else { &["--exact"] };
-        let expected = if ours { Expected::Some } else { Expected::Any };
-        for (at_a_time, round) in which.rounds(&tests) {
+        let usual = if self.cluster.is_ours() { &["--exact", "--include-ignored"][..] } else { &["--exact"] };
+        let options = |(at_a_time, round): Round<'_>| {
             let threads = format!("--test-threads={at_a_time}");
             // What one test alone says of its progress is shown as it comes.
             let shown = (at_a_time == 1).then_some("--nocapture");
-            let options: Vec<_> = usual.iter().copied().chain([threads.as_str()]).chain(shown).chain(round).collect();
+            usual.iter().copied().chain([threads.as_str()]).chain(shown).chain(round).map(str::to_owned).collect()
+        };
+        Ok(which.rounds(&tests).into_iter().map(options).collect())
+    }
+
+    /// Runs the rounds: where there are two, the second one on a cluster of its own beside the first, which goes on.
+    fn line(&self, layout: &Layout, which: Which<'_>, keep: bool, tally: &mut Tally) -> Result<Option<Second>> {
+        let mut rounds = self.rounds(which)?;
+        let ours = self.cluster.is_ours();
+        // A cluster that is kept has all of it on it: the second one goes with its world.
+        let apart = if ours && !keep && rounds.len() > 1 { rounds.pop() } else { None };
+        let second =
+            apart.map(|options| Second::start(layout, program(&self.programs, LINE)?, options, &self.variables));
+        let second = second.transpose()?;
+        let expected = if ours { Expected::Some } else { Expected::Any };
+        for options in rounds {
             self.tests(LINE, &options, expected, tally);
         }
-        Ok(())
+        Ok(second)
     }
 }
 
 /// With `keep` the cluster is left as it is after the tests on it.
-pub(crate) fn run(prepared: &Prepared, which: Which<'_>, keep: bool, tally: &mut Tally) {
+pub(crate) fn run(layout: &Layout, prepared: &Prepared, which: Which<'_>, keep: bool, tally: &mut Tally) {
     let ours = prepared.cluster.is_ours();
-    if let Err(error) = prepared.line(which, tally) {
+    let second = prepared.line(layout, which, keep, tally).unwrap_or_else(|error| {
         tally.check(LINE, || Err(error));
-    }
+        None
+    });
     if which.is_all_quick() && ours {
         prepared.tests(PLANE, &[], Expected::Some, tally);
-        let options = ["--ignored", "--test-threads=1", "--nocapture"];
+        let options = ["--ignored", "--test-threads=1", "--nocapture"].map(str::to_owned);
         prepared.tests(CARDS, &options, Expected::Some, tally);
         if !keep {
             prepared.tests(LIFE_CYCLE, &options, Expected::Some, tally);
@@ -139,6 +158,9 @@ pub(crate) fn run(prepared: &Prepared, which: Which<'_>, keep: bool, tally: &mut
     }
     if ours && !keep {
         tally.check("cluster down leaves nothing behind", Cluster::down);
+    }
+    if let Some(second) = second {
+        second.finish(tally);
     }
     if !ours && matches!(which, Which::Quick(_)) {
         println!("not run here: the cards of the NVML double, the local cluster's ups and downs");
@@ -153,7 +175,8 @@ fn program<'a>(programs: &'a [TestProgram], name: &str) -> Result<&'a TestProgra
         .with_context(|| format!("there is no test program {name:?} among {}", names()))
 }
 
-fn run_of(program: &TestProgram, variables: &Variables) -> Command {
+/// A test program with what it is told.
+pub(super) fn run_of(program: &TestProgram, variables: &Variables) -> Command {
     let mut test = Command::new(&program.executable);
     test.current_dir(&program.directory).envs(variables.iter().cloned());
     // Errors say what was tried; where in the tests they were made says nothing more.

@@ -4,8 +4,10 @@ mod beside;
 mod charts;
 mod contracts;
 mod end_to_end;
+mod marked;
 mod rust;
 mod schemas;
+mod second;
 mod tally;
 
 use std::time::Instant;
@@ -17,6 +19,7 @@ use clap::ValueEnum as _;
 
 use beside::Beside;
 use end_to_end::{Prepared, Which};
+pub(crate) use second::run as errand;
 use tally::Tally;
 
 /// Options of `cargo xtask test`.
@@ -120,7 +123,7 @@ fn with_cluster(layout: &Layout, which: Which<'_>, keep: bool, beside: &[Part], 
     let prepared = Prepared::new(layout, keep, tally);
     let others = (!beside.is_empty()).then(|| Beside::start(beside));
     if let Some(prepared) = &prepared {
-        end_to_end::run(prepared, which, keep, tally);
+        end_to_end::run(layout, prepared, which, keep, tally);
     }
     match others {
         None => {}

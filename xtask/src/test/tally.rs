@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
 
 /// Reads the number of passed and failed tests out of a program's output.
 type Count = fn(&str) -> Option<(usize, usize)>;
@@ -21,14 +22,14 @@ pub(crate) enum Expected {
 }
 
 /// What passed, what failed, and how long each step took.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tally {
     steps: Vec<Step>,
     /// What tests that are timed one by one said of themselves: seconds, and the line.
     timed: Vec<(f32, String)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Step {
     name: String,
     took: Duration,
@@ -92,6 +93,12 @@ impl Tally {
         });
         println!("=== {name}: {passed} passed, {failed} failed, {:.1} s", took.as_secs_f32());
         self.steps.push(Step { name: name.to_owned(), took, passed, failed });
+    }
+
+    /// Takes in everything that was counted elsewhere, in `place`.
+    pub(crate) fn take_in(&mut self, place: &str, other: Self) {
+        self.steps.extend(other.steps.into_iter().map(|step| Step { name: format!("{place}: {}", step.name), ..step }));
+        self.timed.extend(other.timed.into_iter().map(|(seconds, line)| (seconds, format!("{line} ({place})"))));
     }
 
     /// A line a step, and the whole time.
@@ -216,6 +223,19 @@ mod tests {
             ["took 2.5 s after 0.0 s: a", "took 11.0 s after 3.0 s: b"].map(|line| account.find(line).unwrap());
         assert!(b < a, "{account}");
         assert_eq!(timed_line("all of it took 9 s"), None);
+    }
+
+    #[test]
+    fn what_was_counted_elsewhere_is_counted_with_its_place() {
+        let (mut tally, mut other) = (Tally::default(), Tally::default());
+        other.tests("line", Command::new("echo").arg("took 7.0 s after 0.0 s: a"), rust_harness, Expected::Any);
+        other.check("bad", || anyhow::bail!("no"));
+        let written = serde_json::to_string(&other).unwrap();
+        tally.check("good", || Ok(()));
+        tally.take_in("second", serde_json::from_str(&written).unwrap());
+        assert_eq!((tally.passed(), tally.failed()), (1, 1));
+        let account = tally.account(Duration::ZERO);
+        assert!(account.contains("second: bad") && account.contains("took 7.0 s after 0.0 s: a (second)"), "{account}");
     }
 
     #[test]

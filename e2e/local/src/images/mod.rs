@@ -45,6 +45,11 @@ pub fn publish(
     workspace.push(registry, name)
 }
 
+/// Copies all that one registry of ours has into the folder of another. The clusters name it alike, by the same address.
+pub fn copy_all(from: &Path, to: &Path) -> Result<()> {
+    command::succeed(Command::new("cp").args(["--archive", "--no-target-directory"]).args([from, to]))
+}
+
 /// buildah's storage for one build. A new one each time: images of programs
 /// from scratch have no layer to share, and old ones would pile up.
 struct Workspace {
