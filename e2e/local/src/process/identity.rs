@@ -12,11 +12,12 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The process that has `pid` now, unless it is dead or a zombie.
+    /// The process that has `pid` now, unless it is dead or a zombie. One whose first thread has ended while others go on
+    /// looks like a zombie, and holds its sockets still.
     pub fn of(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (state, started) = state_and_start(&stat)?;
-        (!matches!(state, "Z" | "X")).then_some(Self { pid, started })
+        let stat = Stat::read(&stat)?;
+        stat.is_alive().then_some(Self { pid, started: stat.started })
     }
 
     pub fn pid(self) -> u32 {
@@ -29,15 +30,30 @@ impl Identity {
     }
 }
 
-/// The command's name stands in parentheses and may hold spaces and
-/// parentheses itself, so fields are counted from the last one.
-fn state_and_start(stat: &str) -> Option<(&str, u64)> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace();
-    let state = fields.next()?;
-    // `starttime` is field 22; the state was field 3.
-    let started = fields.nth(18)?.parse().ok()?;
-    Some((state, started))
+/// What is read of `/proc/PID/stat`.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat<'a> {
+    state: &'a str,
+    threads: u64,
+    started: u64,
+}
+
+impl<'a> Stat<'a> {
+    /// The command's name stands in parentheses and may hold spaces and
+    /// parentheses itself, so fields are counted from the last one.
+    fn read(stat: &'a str) -> Option<Self> {
+        let (_, rest) = stat.rsplit_once(')')?;
+        let mut fields = rest.split_whitespace();
+        let state = fields.next()?;
+        // `num_threads` is field 20 and `starttime` field 22; the state was field 3.
+        let threads = fields.nth(16)?.parse().ok()?;
+        let started = fields.nth(1)?.parse().ok()?;
+        Some(Self { state, threads, started })
+    }
+
+    fn is_alive(&self) -> bool {
+        self.threads > 1 || !matches!(self.state, "Z" | "X")
+    }
 }
 
 impl fmt::Display for Identity {
@@ -64,7 +80,15 @@ mod tests {
     #[test]
     fn a_command_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
         let stat = "42 (a) b (c) S 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 98765 1000 10";
-        assert_eq!(state_and_start(stat), Some(("S", 98765)));
+        assert_eq!(Stat::read(stat), Some(Stat { state: "S", threads: 1, started: 98765 }));
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_is_alive_while_others_go_on() {
+        for (state, threads, expected) in [("S", 1, true), ("Z", 9, true), ("Z", 1, false), ("X", 1, false)] {
+            let stat = format!("42 (a) {state} 1 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 {threads} 0 98765 1000 10");
+            assert_eq!(Stat::read(&stat).unwrap().is_alive(), expected, "{stat}");
+        }
     }
 
     #[test]
