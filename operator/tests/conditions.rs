@@ -2,6 +2,8 @@
 //!
 //! `HAWSER_WRITE_DOCS=1 cargo test -p hawser-operator --test conditions` writes the page's table anew.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;

@@ -87,8 +87,8 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn failing(since: i64, error: &str) -> Option<StoreFailure> {
-        Some(StoreFailure { since: at(since), times: 3, error: error.to_owned() })
+    fn failing(since: i64, error: &str) -> StoreFailure {
+        StoreFailure { since: at(since), times: 3, error: error.to_owned() }
     }
 
     fn said(list: &[Condition]) -> (String, String, String) {
@@ -103,19 +103,19 @@ mod tests {
         for (health, expected) in [
             (health(None, None), ("Unknown", "NothingStored")),
             (health(Some(900), None), ("True", "Stored")),
-            (health(Some(900), failing(971, "no route")), ("True", "Stored")),
-            (health(Some(900), failing(970, "no route")), ("False", "StoreFails")),
-            (health(None, failing(100, "no route")), ("False", "StoreFails")),
-            (health(None, failing(999, "no route")), ("Unknown", "NothingStored")),
+            (health(Some(900), Some(failing(971, "no route"))), ("True", "Stored")),
+            (health(Some(900), Some(failing(970, "no route"))), ("False", "StoreFails")),
+            (health(None, Some(failing(100, "no route"))), ("False", "StoreFails")),
+            (health(None, Some(failing(999, "no route"))), ("Unknown", "NothingStored")),
         ] {
             let (truth, reason, message) = said(&look(&[], &health));
             assert_eq!((truth.as_str(), reason.as_str()), expected, "{health:?}");
             assert_eq!(message.contains("no route"), truth == "False", "{message}");
         }
-        let down = look(&[], &health(None, failing(100, "request 1 failed")));
-        let again = look(&down, &health(None, failing(100, "request 2 failed")));
+        let down = look(&[], &health(None, Some(failing(100, "request 1 failed"))));
+        let again = look(&down, &health(None, Some(failing(100, "request 2 failed"))));
         assert_eq!(said(&again), said(&down), "the same failure is told in the same words");
-        let other = look(&down, &health(None, failing(500, "request 3 failed")));
+        let other = look(&down, &health(None, Some(failing(500, "request 3 failed"))));
         assert!(said(&other).2.contains("request 3"), "another one is told anew");
         assert_eq!(said(&look(&down, &health(Some(950), None))).0, "True");
         let up = look(&[], &health(Some(900), None));
