@@ -55,7 +55,7 @@ async fn running(name: &str, faults: impl AsyncFnOnce(&Scene, &Placed) -> Result
 }
 
 /// Who leads now stores reports of the job, which runs as before. The status follows minutes later.
-async fn counts_on(scene: &Scene, placed: &Placed) -> Result<()> {
+pub(super) async fn counts_on(scene: &Scene, placed: &Placed) -> Result<()> {
     let counted = async || -> Result<_> {
         let status = placed.order.running(&scene.client).await?.status.unwrap_or_default();
         let evidence = status.usage.and_then(|usage| usage.evidence).context("no evidence in the status")?;

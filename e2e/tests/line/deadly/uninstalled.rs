@@ -6,6 +6,7 @@ use hawser_e2e::world::jobs;
 use hawser_e2e::{operator, wait};
 use kube::api::{Api, DeleteParams};
 
+use super::hand_over::counts_on;
 use crate::line::settles_to_the_last_unit;
 use crate::scene::{OFFER, Scene, installation, sleep};
 
@@ -33,6 +34,7 @@ async fn charts_uninstalled_in_either_order_under_a_running_job_lose_nothing_and
 
             installation().await?.install_again(&scene.client).await?;
             operator::leads(&scene.client).await?;
+            counts_on(scene, &placed).await?;
             Customer::first(&scene.world).hawser(&["end", &placed.order.id.to_string()]).await?;
             settles_to_the_last_unit(scene, &placed).await?;
             wait::until("the offer is gone", wait::SOON, async || {
