@@ -42,6 +42,8 @@ pub struct Proxy {
     pub floor: Mutex<Option<String>>,
     /// Answers nothing.
     pub dead: AtomicBool,
+    /// Numbers of the newest blocks that it has shown, one for each time that it was asked.
+    pub shown: Mutex<Vec<u64>>,
 }
 
 impl Proxy {
@@ -56,6 +58,11 @@ impl Proxy {
 
     pub fn count(&self) -> u64 {
         self.counts.lock().unwrap().values().sum()
+    }
+
+    /// How often it has shown this block, or a later one, as the newest.
+    pub fn has_shown(&self, block: u64) -> usize {
+        self.shown.lock().unwrap().iter().filter(|number| **number >= block).count()
     }
 
     pub fn forget_counts(&self) {
@@ -115,6 +122,7 @@ async fn answer(State(proxy): State<Arc<Proxy>>, body: String) -> Response {
         Some(tag) if method == "eth_getBlockByNumber" && !tag.starts_with("0x") => format!("{method} {tag}"),
         _ => method.clone(),
     };
+    let newest = named == "eth_getBlockByNumber latest";
     *proxy.counts.lock().unwrap().entry(named).or_default() += 1;
     if !proxy.lets_through() {
         proxy.refused.fetch_add(1, Ordering::SeqCst);
@@ -136,6 +144,9 @@ async fn answer(State(proxy): State<Arc<Proxy>>, body: String) -> Response {
     }
     proxy.look_back(&mut request).await;
     let mut answer = proxy.forward(&request).await;
+    if let Some(number) = answer.pointer("/result/number").and_then(number).filter(|_| newest) {
+        proxy.shown.lock().unwrap().push(number);
+    }
     let ahead = proxy.ahead.load(Ordering::SeqCst);
     if let Some(time) = answer.pointer_mut("/result/timestamp").filter(|_| ahead != 0) {
         *time = json!(format!("{:#x}", number(time).unwrap().saturating_add_signed(ahead)));

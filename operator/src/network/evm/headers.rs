@@ -60,6 +60,11 @@ impl Headers {
         }
     }
 
+    /// Whether any of them tells of a log.
+    pub(super) fn tell_anything(&self) -> bool {
+        self.0.values().any(|header| header.bloom != Bloom::ZERO)
+    }
+
     /// The header of a block on which the newest one rests, link by link.
     pub(super) fn standing(&self, number: u64) -> Option<&Header> {
         let mut at = self.0.last_key_value()?.1;

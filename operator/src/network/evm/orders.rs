@@ -241,9 +241,10 @@ impl Watcher<'_> {
     }
 
     /// What the headers say of the confirmed blocks that were not read yet.
-    fn unread(&self, after: u64, confirmed: u64) -> Unread {
+    fn unread(&mut self, after: u64, confirmed: u64) -> Unread {
         let topics = lock(&self.network.ours).topics();
         let headers = lock(&self.network.headers);
+        self.hints.try_out(|| headers.tell_anything());
         let market = self.network.spec.market;
         self.hints.unread(after, confirmed, |number| headers.standing(number).map(|h| h.hint(market, &topics)))
     }
