@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -44,6 +44,8 @@ pub struct Proxy {
     pub dead: AtomicBool,
     /// Numbers of the newest blocks that it has shown, one for each time that it was asked.
     pub shown: Mutex<Vec<u64>>,
+    /// Once it has shown this block, or a later one, it says nothing of the newest block; 0: it does.
+    pub shows_up_to: AtomicU64,
 }
 
 impl Proxy {
@@ -60,9 +62,14 @@ impl Proxy {
         self.counts.lock().unwrap().values().sum()
     }
 
-    /// How often it has shown this block, or a later one, as the newest.
-    pub fn has_shown(&self, block: u64) -> usize {
-        self.shown.lock().unwrap().iter().filter(|number| **number >= block).count()
+    /// Whether it has shown this block, or a later one, as the newest.
+    pub fn has_shown(&self, block: u64) -> bool {
+        self.shown.lock().unwrap().iter().any(|number| *number >= block)
+    }
+
+    fn is_silent(&self) -> bool {
+        let last = self.shows_up_to.load(Ordering::SeqCst);
+        last > 0 && self.has_shown(last)
     }
 
     pub fn forget_counts(&self) {
@@ -141,6 +148,9 @@ async fn answer(State(proxy): State<Arc<Proxy>>, body: String) -> Response {
         && tip(&request) < 3_000_000_000
     {
         return refuse(-32000, &words);
+    }
+    while newest && proxy.is_silent() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     proxy.look_back(&mut request).await;
     let mut answer = proxy.forward(&request).await;

@@ -234,7 +234,7 @@ mod tests {
                 // The look before showed that it was not there yet.
                 let at = t + Duration::from_secs(number * time);
                 if let Some(newest) = dog.newest {
-                    let just_before = at - ms(20);
+                    let just_before = at.checked_sub(ms(20)).unwrap();
                     dog.see(newest, just_before, just_before);
                 }
                 dog.see(head(number, 1, second, at), at, at);
