@@ -73,8 +73,7 @@ async fn running(jobs: u8) -> Running {
     }
     stop.cancel();
     poster.stopped().await;
-    node.rpc("evm_setAutomine", serde_json::json!([false])).await;
-    node.rpc("evm_setIntervalMining", serde_json::json!([2])).await;
+    node.mines_each(2).await;
     // Blocks come regularly for long enough to be known to.
     let begun = node.block().await;
     node.until("blocks come", async || (node.block().await >= begun + 8).then_some(())).await;

@@ -13,6 +13,7 @@
 
 mod endpoints;
 mod faults;
+mod latency;
 mod limits;
 mod line;
 mod node;

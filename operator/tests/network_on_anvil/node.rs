@@ -74,8 +74,7 @@ impl Node {
     /// A node that from now on makes a block each two seconds, transactions or not.
     pub async fn start_by_time() -> Self {
         let node = Self::start().await;
-        node.rpc("evm_setAutomine", json!([false])).await;
-        node.rpc("evm_setIntervalMining", json!([2])).await;
+        node.mines_each(2).await;
         node
     }
 
@@ -137,6 +136,12 @@ impl Node {
         }
     }
 
+    /// Makes a block each so many seconds, transactions or not.
+    pub async fn mines_each(&self, seconds: u64) {
+        self.stop_mining().await;
+        self.rpc("evm_setIntervalMining", json!([seconds])).await;
+    }
+
     /// Mines only when told to.
     pub async fn stop_mining(&self) {
         self.rpc("evm_setAutomine", json!([false])).await;
@@ -161,15 +166,31 @@ impl Node {
 
     /// Orders as the customer; on a node that doesn't mine by itself, a block is mined for it.
     pub async fn order(&self, offer: OfferId, salt: u8) -> JobId {
+        let (id, tx) = self.send_order(offer, salt).await;
+        self.rpc("evm_mine", json!([])).await;
+        self.ordered(tx).await;
+        id
+    }
+
+    /// Orders on a node that mines by time; and the block that holds the order.
+    pub async fn place(&self, offer: OfferId, salt: u8) -> (JobId, u64) {
+        let (id, tx) = self.send_order(offer, salt).await;
+        (id, self.ordered(tx).await)
+    }
+
+    async fn send_order(&self, offer: OfferId, salt: u8) -> (JobId, B256) {
         let market = ComputeMarket::new(self.market, self.customer.clone());
         let call = market.openJob(offer.0, GPUS, SECONDS, PRICE, B256::repeat_byte(salt), spec(salt).into());
         let id = JobId(call.call().await.unwrap());
         let pending = call.gas(500_000).send().await.unwrap();
-        let tx = *pending.tx_hash();
-        self.rpc("evm_mine", json!([])).await;
+        (id, *pending.tx_hash())
+    }
+
+    async fn ordered(&self, tx: B256) -> u64 {
         let receipt = self.until("the order is mined", async || self.root.get_transaction_receipt(tx).await.unwrap());
-        assert!(receipt.await.status());
-        id
+        let receipt = receipt.await;
+        assert!(receipt.status());
+        receipt.block_number.unwrap()
     }
 
     pub fn spec(&self) -> NetworkSpec {

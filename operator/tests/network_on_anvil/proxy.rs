@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -42,6 +42,10 @@ pub struct Proxy {
     pub floor: Mutex<Option<String>>,
     /// Answers nothing.
     pub dead: AtomicBool,
+    /// Numbers of the newest blocks that it has shown, one for each time that it was asked.
+    pub shown: Mutex<Vec<u64>>,
+    /// Once it has shown this block, or a later one, it says nothing of the newest block; 0: it does.
+    pub shows_up_to: AtomicU64,
 }
 
 impl Proxy {
@@ -56,6 +60,16 @@ impl Proxy {
 
     pub fn count(&self) -> u64 {
         self.counts.lock().unwrap().values().sum()
+    }
+
+    /// Whether it has shown this block, or a later one, as the newest.
+    pub fn has_shown(&self, block: u64) -> bool {
+        self.shown.lock().unwrap().iter().any(|number| *number >= block)
+    }
+
+    fn is_silent(&self) -> bool {
+        let last = self.shows_up_to.load(Ordering::SeqCst);
+        last > 0 && self.has_shown(last)
     }
 
     pub fn forget_counts(&self) {
@@ -115,6 +129,7 @@ async fn answer(State(proxy): State<Arc<Proxy>>, body: String) -> Response {
         Some(tag) if method == "eth_getBlockByNumber" && !tag.starts_with("0x") => format!("{method} {tag}"),
         _ => method.clone(),
     };
+    let newest = named == "eth_getBlockByNumber latest";
     *proxy.counts.lock().unwrap().entry(named).or_default() += 1;
     if !proxy.lets_through() {
         proxy.refused.fetch_add(1, Ordering::SeqCst);
@@ -134,8 +149,14 @@ async fn answer(State(proxy): State<Arc<Proxy>>, body: String) -> Response {
     {
         return refuse(-32000, &words);
     }
+    while newest && proxy.is_silent() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     proxy.look_back(&mut request).await;
     let mut answer = proxy.forward(&request).await;
+    if let Some(number) = answer.pointer("/result/number").and_then(number).filter(|_| newest) {
+        proxy.shown.lock().unwrap().push(number);
+    }
     let ahead = proxy.ahead.load(Ordering::SeqCst);
     if let Some(time) = answer.pointer_mut("/result/timestamp").filter(|_| ahead != 0) {
         *time = json!(format!("{:#x}", number(time).unwrap().saturating_add_signed(ahead)));

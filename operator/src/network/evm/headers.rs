@@ -60,15 +60,36 @@ impl Headers {
         }
     }
 
+    /// A header of a block before the newest, which was asked for by its number.
+    pub(super) fn put_past(&mut self, header: &Header) {
+        let number = header.head.block.number;
+        if self.0.last_key_value().is_some_and(|(newest, _)| number < *newest) {
+            self.0.insert(number, *header);
+        }
+    }
+
+    /// Whether any of them tells of a log.
+    pub(super) fn tell_anything(&self) -> bool {
+        self.0.values().any(|header| header.bloom != Bloom::ZERO)
+    }
+
     /// The header of a block on which the newest one rests, link by link.
     pub(super) fn standing(&self, number: u64) -> Option<&Header> {
+        self.down_to(number, false)
+    }
+
+    /// The same where some blocks between may not have been seen: good for a hint.
+    pub(super) fn likely(&self, number: u64) -> Option<&Header> {
+        self.down_to(number, true)
+    }
+
+    fn down_to(&self, number: u64, gaps: bool) -> Option<&Header> {
         let mut at = self.0.last_key_value()?.1;
         while at.head.block.number > number {
-            let before = self.0.get(&(at.head.block.number - 1))?;
-            if before.head.block.hash != at.parent {
-                return None;
-            }
-            at = before;
+            let (_, before) = self.0.range(number..at.head.block.number).next_back()?;
+            let next = before.head.block.number + 1 == at.head.block.number;
+            let rests = if next { before.head.block.hash == at.parent } else { gaps };
+            at = rests.then_some(before)?;
         }
         (at.head.block.number == number).then_some(at)
     }
@@ -99,8 +120,14 @@ pub(super) mod tests {
         assert!(stands(&headers, 5) && stands(&headers, 7) && !stands(&headers, 4) && !stands(&headers, 8));
         headers.put(&header(9, 9, 8));
         assert!(stands(&headers, 9) && !stands(&headers, 7), "8 was not seen");
+        let likely = |headers: &Headers, number| headers.likely(number).is_some();
+        assert!(likely(&headers, 7) && likely(&headers, 5) && !likely(&headers, 8));
+        headers.put_past(&header(8, 8, 7));
+        headers.put_past(&header(10, 10, 9));
+        assert!(stands(&headers, 7) && stands(&headers, 5) && !stands(&headers, 10), "8 was read afterwards");
         headers.put(&header(7, 77, 66));
         assert!(stands(&headers, 7) && !stands(&headers, 6) && !stands(&headers, 9), "a reorganisation");
+        assert!(!likely(&headers, 6) && !likely(&headers, 5), "what it took back is not likely");
     }
 
     #[test]

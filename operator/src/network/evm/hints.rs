@@ -1,7 +1,9 @@
 //! Whether to ask for logs now, from what the blocks' headers say of them. Pure.
 //!
 //! A header's bloom can say for certain that a block holds nothing of ours. That is trusted to wait with the question,
-//! never to leave it out, and only after a log was seen in a block whose header told of it: some chains leave blooms empty.
+//! never to leave it out, and only after a header told of any log, until one does not tell of ours: some chains leave blooms
+//! empty. Where headers say nothing each block is asked about: later the question would be no cheaper, near the head it
+//! is one a block.
 
 use std::time::Duration;
 
@@ -10,10 +12,6 @@ use super::headers::Hint;
 /// Blocks and time after which logs are asked for though nothing is expected.
 const MOST_UNREAD: u64 = 16;
 const LONGEST: Duration = Duration::from_secs(12);
-/// Where headers say nothing, logs are asked for no more often than this: the blocks of a fast chain are read in twos.
-const PACE: Duration = Duration::from_secs(3);
-/// More blocks than that are a past to catch up with.
-const PAST: u64 = 4;
 
 /// Whether headers tell of logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +44,13 @@ impl Hints {
         };
     }
 
+    /// Blocks were seen, of which some header tells of logs, be they whose they may: the chain does not leave blooms empty.
+    pub(super) fn try_out(&mut self, tells: impl FnOnce() -> bool) {
+        if *self == Self::Untried && tells() {
+            *self = Self::Trusted;
+        }
+    }
+
     pub(super) fn unread(self, after: u64, confirmed: u64, hint: impl Fn(u64) -> Option<Hint>) -> Unread {
         let blocks = confirmed.saturating_sub(after);
         let mut unread = Unread { blocks, quiet: 0, expected: false, unknown: false };
@@ -68,16 +73,12 @@ impl Unread {
     /// Whether to ask for logs, so long after that was done last.
     pub(super) fn is_due(self, since: Option<Duration>) -> bool {
         let Some(since) = since else { return self.blocks > 0 };
-        self.expected
-            || self.blocks >= MOST_UNREAD
-            || self.unknown && (since >= PACE || self.blocks > PAST)
-            || self.blocks > 0 && since >= LONGEST
+        self.expected || self.unknown || self.blocks >= MOST_UNREAD || self.blocks > 0 && since >= LONGEST
     }
 
     /// When to ask though no further block comes; none where all was read.
     pub(super) fn waits(self, since: Option<Duration>) -> Option<Duration> {
-        let most = if self.unknown { PACE } else { LONGEST };
-        (self.blocks > 0).then(|| most.saturating_sub(since.unwrap_or_default()))
+        (self.blocks > 0).then(|| LONGEST.saturating_sub(since.unwrap_or_default()))
     }
 
     /// The last of the blocks after `after` before which nothing of ours is expected.
@@ -105,12 +106,10 @@ mod tests {
             (Trusted, vec![No], 12, true),
             (Trusted, vec![No; 16], 2, true),
             (Trusted, vec![No, Perhaps], 0, true),
-            (Trusted, vec![No, Unknown], 2, false),
-            (Trusted, vec![No, Unknown], 3, true),
+            (Trusted, vec![No, Unknown], 0, true),
             (Trusted, vec![No, No, No, No, Unknown], 0, true),
             (Trusted, vec![No; 500], 0, true),
-            (Untried, vec![No], 2, false),
-            (Untried, vec![No], 3, true),
+            (Untried, vec![No], 0, true),
             (Wrong, vec![No; 5], 0, true),
             (Wrong, vec![], 100, false),
         ] {
@@ -123,6 +122,18 @@ mod tests {
             }
         }
         assert!(unread(Untried, &[No]).is_due(None), "nothing was read yet");
+    }
+
+    #[test]
+    fn blooms_that_tell_of_anything_are_trusted_until_they_do_not_tell_of_ours() {
+        use Hints::{Trusted, Untried, Wrong};
+        for (before, tells, after) in
+            [(Untried, false, Untried), (Untried, true, Trusted), (Wrong, true, Wrong), (Trusted, false, Trusted)]
+        {
+            let mut hints = before;
+            hints.try_out(|| tells);
+            assert_eq!(hints, after, "{before:?} {tells}");
+        }
     }
 
     #[test]

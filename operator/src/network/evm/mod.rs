@@ -2,6 +2,7 @@
 
 mod answers;
 mod batch;
+mod beat;
 mod budget;
 mod confirmed;
 mod connect;

@@ -25,7 +25,7 @@ use super::{
     hints::{Hints, Unread},
     lock,
     pulse::header,
-    ranges::{Span, Track},
+    ranges::{Span, Track, is_near},
     read,
 };
 use crate::network::{Block, Cursor, Head, NetworkError, NetworkSpec, Order};
@@ -43,7 +43,8 @@ enum Look {
     Reorg,
     /// The endpoint lags behind the head that another one showed, or refuses the range: look again.
     Again,
-    /// There is an offer of ours that was not known, or a request that the endpoint does not know: ask again, otherwise.
+    /// There is an offer of ours or a header that was not known, or a request that the endpoint does not know: ask again,
+    /// otherwise.
     Otherwise,
     /// Nothing is to be asked for before another block comes, or this time has passed.
     UpToDate(Option<Duration>),
@@ -76,6 +77,7 @@ where
         track,
         span: Span::default(),
         hints: Hints::default(),
+        looked_up: None,
         by_range: false,
         read: None,
         confirmed: None,
@@ -147,6 +149,8 @@ struct Watcher<'a> {
     counted: u64,
     span: Span,
     hints: Hints,
+    /// The last block whose header was asked for.
+    looked_up: Option<u64>,
     /// The endpoint does not know how to give the logs of a block by its hash.
     by_range: bool,
     /// When logs were last read.
@@ -168,6 +172,10 @@ impl Watcher<'_> {
             return Ok(Look::UpToDate(unread.waits(since)));
         }
         let quiet = unread.quiet_until(at.number);
+        let next = quiet.saturating_add(1);
+        if next <= confirmed && is_near(next, head.block.number) && self.read_header(next).await? {
+            return Ok(Look::Otherwise);
+        }
         let Some(range) = self.span.next(at.number, confirmed, head.block.number, quiet) else {
             return Ok(Look::UpToDate(None));
         };
@@ -200,6 +208,20 @@ impl Watcher<'_> {
         self.span.answered();
         self.read = Some(Instant::now());
         self.learn(&logs, to).await
+    }
+
+    /// Reads the header of a block that nobody saw when it was the newest: that is one request, its logs by its hash are two.
+    /// False where it would tell nothing new.
+    async fn read_header(&mut self, number: u64) -> Result<bool, NetworkError> {
+        let known = lock(&self.network.headers).likely(number).is_some();
+        if known || self.hints != Hints::Trusted || self.looked_up == Some(number) {
+            return Ok(false);
+        }
+        self.looked_up = Some(number);
+        let header = header(&self.network.chain, number.into()).await?;
+        let Some(header) = header else { return Ok(false) };
+        lock(&self.network.headers).put_past(&header);
+        Ok(true)
     }
 
     /// By hash, a node behind the same address that lags can't answer with nothing.
@@ -241,11 +263,12 @@ impl Watcher<'_> {
     }
 
     /// What the headers say of the confirmed blocks that were not read yet.
-    fn unread(&self, after: u64, confirmed: u64) -> Unread {
+    fn unread(&mut self, after: u64, confirmed: u64) -> Unread {
         let topics = lock(&self.network.ours).topics();
         let headers = lock(&self.network.headers);
+        self.hints.try_out(|| headers.tell_anything());
         let market = self.network.spec.market;
-        self.hints.unread(after, confirmed, |number| headers.standing(number).map(|h| h.hint(market, &topics)))
+        self.hints.unread(after, confirmed, |number| headers.likely(number).map(|h| h.hint(market, &topics)))
     }
 
     fn tell(&self, unread: u64) {

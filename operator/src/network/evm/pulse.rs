@@ -158,13 +158,12 @@ impl Pulse {
     }
 
     /// Keeps a new head, and the few blocks before it that came too fast to be seen one by one: without them nothing would
-    /// rest on anything for some blocks.
+    /// rest on anything for some blocks, and each would be asked for alone.
     async fn fill(&self, header: &Header) {
         let before = self.network.observed.borrow().head.map(|head| head.block.number);
         let number = header.head.block.number;
         let missed = before.map_or(number, |before| before.saturating_add(1))..number;
-        let slow = self.watchdog.regular().is_some_and(|time| time >= Duration::from_secs(1));
-        if slow && missed.end.saturating_sub(missed.start) <= MOST_MISSED {
+        if missed.end.saturating_sub(missed.start) <= MOST_MISSED {
             for number in missed {
                 if let Ok(Some(header)) = self::header(&self.network.chain, number.into()).await {
                     lock(&self.network.headers).put(&header);

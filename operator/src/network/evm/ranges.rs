@@ -14,6 +14,11 @@ const REMEMBERED: usize = 128;
 /// How far a reorg goes back where nothing that is remembered still stands.
 const FAR_BACK: u64 = 256;
 
+/// Whether a block is read alone, unless it is known to hold nothing.
+pub(super) const fn is_near(number: u64, head: u64) -> bool {
+    number > head.saturating_sub(NEAR)
+}
+
 /// How many blocks to ask for at once. Halved when a provider refuses, doubled slowly when it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span(u64);

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::beat::Beat;
 use crate::network::{Head, StallLimit};
 
 /// Assumed until a block time was seen: Ethereum's own.
@@ -16,10 +17,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_millis(1500);
 /// Longest pause whatever the block time is.
 const LONGEST: Duration = Duration::from_secs(15);
-/// The next look comes by this part of a block time earlier, so that the looks come to lie just behind the blocks.
-const EARLIER: u32 = 128;
-/// After so many blocks on end that were there when looked for: blocks come a little unevenly.
-const STEADY: u32 = 3;
+/// Blocks that come regularly, and no faster than this, are looked at one by one.
+const FOLLOWED: Duration = Duration::from_secs(1);
 /// Block times that are remembered; so many of them say how regular blocks come.
 const REMEMBERED: usize = 9;
 const ENOUGH: usize = 4;
@@ -44,26 +43,22 @@ pub(super) struct Watchdog {
     lower: Option<Head>,
     block_time: Option<Duration>,
     times: VecDeque<Duration>,
-    /// When the look began that showed the newest.
-    asked: Option<Instant>,
-    /// Looks since then that showed nothing new.
-    misses: u32,
-    /// Blocks on end that the first look found.
-    hits: u32,
+    beat: Beat,
 }
 
 impl Watchdog {
-    pub(super) const fn new(limit: StallLimit) -> Self {
-        let times = VecDeque::new();
-        Self { limit, newest: None, lower: None, block_time: None, times, asked: None, misses: 0, hits: 0 }
+    pub(super) fn new(limit: StallLimit) -> Self {
+        let (times, beat) = (VecDeque::new(), Beat::default());
+        Self { limit, newest: None, lower: None, block_time: None, times, beat }
     }
 
     /// Looks at a head that was just read; `asked` is when the look began.
     pub(super) fn see(&mut self, head: Head, asked: Instant, now: Instant) -> Verdict {
+        let mut since = None;
         if let Some(newest) = self.newest {
             let same_height = head.block.number == newest.block.number;
             if head.block.number < newest.block.number || (same_height && head.block.hash == newest.block.hash) {
-                self.misses = self.misses.saturating_add(1);
+                self.beat.missed(asked);
                 let since = now.duration_since(newest.seen);
                 if since < self.patience() {
                     return Verdict::Same;
@@ -76,11 +71,11 @@ impl Watchdog {
                 }
             } else {
                 self.learn(newest, head);
+                since = self.apart(newest, head);
             }
         }
         (self.newest, self.lower) = (Some(head), None);
-        self.hits = if self.misses == 0 { self.hits.saturating_add(1) } else { 0 };
-        (self.asked, self.misses) = (Some(asked), 0);
+        self.beat.came(asked, since);
         Verdict::Moved
     }
 
@@ -96,22 +91,29 @@ impl Watchdog {
         self.block_time().saturating_mul(self.limit.blocks).max(self.limit.at_least)
     }
 
-    /// Pause before the next look. Where blocks come as a clock strikes it ends when the next one is due, and where it is
-    /// not there yet it is looked for again soon, and then ever later. Otherwise it depends on whether one is `awaited`.
+    /// Pause before the next look, which depends on whether a block is `awaited`.
     pub(super) fn pause(&self, awaited: bool, now: Instant) -> Duration {
         if self.newest.is_none() {
             return LONGEST_PAUSE;
         }
-        let Some(time) = self.regular().filter(|time| *time >= LONGEST_PAUSE) else {
-            return if awaited { (self.block_time() / 8).clamp(SHORTEST_PAUSE, LONGEST_PAUSE) } else { IDLE };
-        };
-        let Some(misses) = self.misses.checked_sub(1) else {
-            let earlier = if self.hits >= STEADY { time / EARLIER } else { Duration::ZERO };
-            let due = self.asked.map_or(now, |asked| asked + time.saturating_sub(earlier).min(LONGEST));
-            return due.saturating_duration_since(now).max(SHORTEST_PAUSE);
-        };
-        let soon = (time / 16).max(SHORTEST_PAUSE);
-        soon.saturating_mul(1 << (misses / 2).min(8)).min(time).min(if awaited { LONGEST_PAUSE } else { LONGEST })
+        match self.followed() {
+            Some(time) => self.beat.pause(time, awaited, now).min(LONGEST),
+            None if awaited => (self.block_time() / 8).clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
+            None => IDLE,
+        }
+    }
+
+    /// The time between blocks where each of them is looked at.
+    pub(super) fn followed(&self) -> Option<Duration> {
+        self.regular().filter(|time| *time >= FOLLOWED)
+    }
+
+    /// How long after one block another one is to come, by the chain's own times: some may have been left out.
+    fn apart(&self, from: Head, to: Head) -> Option<Duration> {
+        let time = self.followed().filter(|_| to.block.number > from.block.number)?;
+        let elapsed = Duration::try_from(to.time.duration_since(from.time)).ok()?;
+        let times = (elapsed + time / 2).as_nanos().checked_div(time.as_nanos())?.max(1);
+        Some(time.saturating_mul(u32::try_from(times).ok()?))
     }
 
     /// The usual time between blocks, where most come as regular as that.
@@ -215,26 +217,44 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_that_strikes_like_a_clock_is_looked_at_about_once_a_block() {
-        let (mut dog, t) = (Watchdog::new(LIMIT), Instant::now());
-        let (mut now, mut looks, mut late) = (t + ms(700), 0, Duration::ZERO);
-        // A block each 2 s, 500 of them; a look takes 5 ms.
-        let mut seen = 0;
-        while now < t + Duration::from_secs(1000) {
-            let number = u64::try_from((now - t).as_millis() / 2000).unwrap();
-            let second = i64::try_from(number * 2).unwrap();
-            let asked = now;
-            now += ms(5);
-            dog.see(head(number, 1, second, now), asked, now);
-            if number > seen {
-                (seen, late) = (number, late + (asked - t).saturating_sub(ms(number * 2000)));
+    fn each_block_of_a_regular_chain_is_looked_for_when_it_is_due() {
+        let t = Instant::now();
+        for (time, awaited, pause) in [
+            (60, false, LONGEST),
+            (12, false, ms(12_000)),
+            (2, false, ms(2000)),
+            (2, true, ms(2000)),
+            (1, false, ms(1000)),
+            (0, false, IDLE),
+            (0, true, SHORTEST_PAUSE),
+        ] {
+            let mut dog = Watchdog::new(LIMIT);
+            for number in 0..12 {
+                let second = i64::try_from(number * time).unwrap();
+                // The look before showed that it was not there yet.
+                let at = t + Duration::from_secs(number * time);
+                if let Some(newest) = dog.newest {
+                    let just_before = at.checked_sub(ms(20)).unwrap();
+                    dog.see(newest, just_before, just_before);
+                }
+                dog.see(head(number, 1, second, at), at, at);
             }
-            looks += 1;
-            now += dog.pause(false, now);
+            let last = dog.newest.unwrap().seen;
+            assert_eq!(dog.pause(awaited, last), pause, "{time} s, awaited: {awaited}");
         }
-        assert!(looks < 620, "{looks} looks for 500 blocks");
-        assert!(late / 500 < ms(200), "seen {late:?} late in all");
-        assert_eq!(dog.regular(), Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_block_that_was_left_out_does_not_shift_the_beat() {
+        let t = Instant::now();
+        let mut dog = Watchdog::new(LIMIT);
+        let heads: Vec<_> = (1..).zip([0, 12, 24, 36, 48]).map(|(number, s)| head(number, 1, s, t)).collect();
+        dog.learn_past(&heads);
+        for (to, second, apart) in
+            [(6, 60, Some(12)), (6, 72, Some(24)), (7, 72, Some(24)), (6, 50, Some(12)), (5, 48, None)]
+        {
+            assert_eq!(dog.apart(heads[4], head(to, 2, second, t)), apart.map(Duration::from_secs), "{to} {second}");
+        }
     }
 
     #[test]
