@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything a developer of Hawser runs.
 
 mod artifacts;
+mod bench;
 mod cluster;
 mod demo;
 mod gpu;
@@ -31,6 +32,9 @@ enum Task {
     Demo(demo::Options),
     /// Build the images of operator and sidecar, push them to a registry of yours, and print the chart's values for them
     Images(images::Options),
+    /// Measurements whose pages are committed
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Every check and every test
     Test(test::Options),
 }
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         Task::Gpu(command) => gpu::run(&command),
         Task::Demo(options) => demo::run(&options),
         Task::Images(options) => images::run(&options),
+        Task::Bench(command) => bench::run(&command),
         Task::Test(options) => test::run(&options),
     };
     match done {
