@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything a developer of Hawser runs.
 
 mod artifacts;
+mod bench;
 mod cluster;
 mod demo;
 mod gpu;
@@ -33,6 +34,9 @@ enum Task {
     Demo(demo::Options),
     /// Build the images of operator and sidecar, push them to a registry of yours, and print the chart's values for them
     Images(images::Options),
+    /// Measurements whose pages are committed
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Every check and every test
     Test(test::Options),
     /// Runs a command as on a machine of its own, without a way out, where another local cluster can be up
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Task::Gpu(command) => gpu::run(&command),
         Task::Demo(options) => demo::run(&options),
         Task::Images(options) => images::run(&options),
+        Task::Bench(command) => bench::run(&command),
         Task::Test(options) => test::run(&options),
         Task::World(options) => world::run(&options),
         Task::Errand { file } => test::errand(&file),

@@ -33,6 +33,7 @@ const LOG_LINES: usize = 15;
 pub struct Plane {
     state: Layout,
     address: SocketAddr,
+    etcd_url: String,
     // Dropped in this order.
     api_server: Process,
     _etcd: Process,
@@ -102,6 +103,7 @@ impl Plane {
             api_server: api_server(&state, &pki, &kubernetes.binary("kube-apiserver"), &etcd_url, secure)?,
             state,
             address,
+            etcd_url,
             _etcd: etcd,
             directory,
         };
@@ -126,6 +128,11 @@ impl Plane {
     /// Where the API server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where etcd serves, without TLS: what is written there has passed no check of the API server's.
+    pub fn etcd_url(&self) -> &str {
+        &self.etcd_url
     }
 
     /// A folder that goes with the control plane.

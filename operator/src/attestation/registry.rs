@@ -38,7 +38,8 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Jobs {
-    entries: HashMap<JobRef, Entry>,
+    // A map has up to twice the room that its entries need.
+    entries: HashMap<JobRef, Box<Entry>>,
     index: Index,
 }
 
@@ -99,16 +100,18 @@ impl Attestations {
             index.remove(&before.expected);
         }
         index.add(&expected);
-        let entry = entries.entry(expected.job.clone()).or_insert_with(|| Entry {
-            keys: None,
-            dead: Vec::new(),
-            earlier_words: None,
-            attested: None,
-            ledger: Ledger::default(),
-            stream: None,
-            refused: None,
-            since: Timestamp::now(),
-            expected: expected.clone(),
+        let entry = entries.entry(expected.job.clone()).or_insert_with(|| {
+            Box::new(Entry {
+                keys: None,
+                dead: Vec::new(),
+                earlier_words: None,
+                attested: None,
+                ledger: Ledger::default(),
+                stream: None,
+                refused: None,
+                since: Timestamp::now(),
+                expected: expected.clone(),
+            })
         });
         entry.expected = expected;
         entry.recall(url);

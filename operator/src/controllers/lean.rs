@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
 use hawser_crds::{ComputeJob, GpuOffer};
 use k8s_openapi::api::core::v1::{
@@ -11,9 +12,10 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
-use kube::Resource;
+use kube::api::ListParams;
 use kube::core::error_boundary::InvalidObject;
-use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::core::{DeserializeGuard, ObjectList, ObjectMeta, PartialObjectMeta, Request};
+use kube::{Client, Resource};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -227,9 +229,38 @@ where
     Ok(DeserializeGuard(read.map_err(|error| InvalidObject { error: error.to_string(), metadata })))
 }
 
+#[derive(Deserialize)]
+struct MetadataParts {
+    metadata: Meta,
+}
+
+impl<K> ReadLean for PartialObjectMeta<K> {
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let MetadataParts { metadata } = MetadataParts::deserialize(from)?;
+        Ok(Self { types: None, metadata: metadata.into(), _phantom: PhantomData })
+    }
+}
+
+/// A page of objects of which the metadata is asked for, and no more of it kept than is read.
+pub(crate) async fn list_metadata<K>(
+    client: &Client,
+    params: &ListParams,
+) -> Result<ObjectList<Lean<PartialObjectMeta<K>>>, kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    let request = Request::new(K::url_path(&(), None)).list_metadata(params).map_err(kube::Error::BuildRequest)?;
+    client.request(request).await
+}
+
 impl ReadLean for DeserializeGuard<ComputeJob> {
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        read_guarded(from)
+        let mut job = read_guarded::<ComputeJob, D>(from)?;
+        if let Ok(job) = &mut job.0 {
+            // They say again what the spec says, and are read of jobs alone that can't be read.
+            job.metadata.labels = None;
+        }
+        Ok(job)
     }
 }
 
@@ -285,6 +316,18 @@ mod tests {
             (unread.metadata.name.as_deref(), unread.metadata.finalizers),
             (Some("o"), Some(vec!["f".to_owned()]))
         );
+    }
+
+    #[test]
+    fn labels_are_kept_of_those_jobs_alone_that_can_not_be_read() {
+        let labels = |gpus: Value| -> Option<BTreeMap<String, String>> {
+            let spec = json!({"offerRef": "o", "workload": {"image": "i", "gpus": gpus}});
+            let value = json!({"metadata": metadata(), "spec": spec});
+            let Lean(job): Lean<DeserializeGuard<ComputeJob>> = serde_json::from_value(value).unwrap();
+            job.meta().labels.clone()
+        };
+        assert_eq!(labels(json!(1)), None);
+        assert_eq!(labels(json!("one")), Some([("a".to_owned(), "b".to_owned())].into()));
     }
 
     #[test]

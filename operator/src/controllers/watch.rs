@@ -19,7 +19,7 @@ use tracing::warn;
 use super::cache::{Cache, Listed};
 use super::lean::{Lean, ReadLean};
 use super::stock::{NodeFacts, PodFacts, Sells, SharedStock};
-use super::work::{Due, Name};
+use super::work::{Due, Name, mark};
 use crate::kubernetes::{again, watching};
 use crate::metrics::Metrics;
 
@@ -41,32 +41,39 @@ pub(crate) enum Change<K, T> {
     Is(K),
     Gone(T),
     /// A list is complete: there are these objects and no others.
-    All(HashSet<T>),
+    All(Roll),
 }
 
-/// What a list has shown so far.
-pub(crate) struct Roll<T>(HashSet<T>);
+/// The names that a list has shown so far; of each its mark alone, as there are tens of thousands.
+#[derive(Debug, Default)]
+pub(crate) struct Roll(HashSet<u64>);
 
-impl<T: Eq + Hash> Roll<T> {
-    pub(crate) fn new() -> Self {
-        Self(HashSet::new())
+impl Roll {
+    pub(crate) fn has(&self, name: &impl Hash) -> bool {
+        self.0.contains(&mark(name))
     }
 
     /// A list that breaks off begins anew; what was known before stays until a list is complete.
-    pub(crate) fn change<K>(&mut self, event: Event<Lean<K>>, name: impl Fn(&K) -> T) -> Option<Change<K, T>> {
+    pub(crate) fn change<K, T: Hash>(&mut self, event: Event<Lean<K>>, name: impl Fn(&K) -> T) -> Option<Change<K, T>> {
         match event {
             Event::Init => {
-                self.0 = HashSet::new();
+                *self = Self::default();
                 None
             }
             Event::InitApply(Lean(object)) => {
-                self.0.insert(name(&object));
+                self.0.insert(mark(name(&object)));
                 Some(Change::Is(object))
             }
-            Event::InitDone => Some(Change::All(std::mem::take(&mut self.0))),
+            Event::InitDone => Some(Change::All(std::mem::take(self))),
             Event::Apply(Lean(object)) => Some(Change::Is(object)),
             Event::Delete(Lean(object)) => Some(Change::Gone(name(&object))),
         }
+    }
+}
+
+impl<T: Hash> FromIterator<T> for Roll {
+    fn from_iter<I: IntoIterator<Item = T>>(names: I) -> Self {
+        Self(names.into_iter().map(mark).collect())
     }
 }
 
@@ -97,7 +104,7 @@ impl Watches {
     }
 
     async fn follow_nodes(self, listed: watch::Sender<bool>) {
-        let (mut events, mut roll) = (pin!(self.events::<Node>()), Roll::new());
+        let (mut events, mut roll) = (pin!(self.events::<Node>()), Roll::default());
         while let Some(event) = events.next().await {
             let concerned = match roll.change(event, ResourceExt::name_any) {
                 Some(Change::Is(node)) => self.stock.write(|stock| {
@@ -107,7 +114,7 @@ impl Watches {
                 Some(Change::Gone(name)) => self.stock.write(|stock| stock.set_node(&name, None)),
                 Some(Change::All(names)) => {
                     let concerned = self.stock.write(|stock| {
-                        let gone: Vec<_> = stock.node_names().filter(|name| !names.contains(*name)).cloned().collect();
+                        let gone: Vec<_> = stock.node_names().filter(|name| !names.has(*name)).cloned().collect();
                         stock.words.trim();
                         gone.iter().flat_map(|name| stock.set_node(name, None)).collect()
                     });
@@ -128,7 +135,7 @@ impl Watches {
     }
 
     async fn follow_pods(self, listed: watch::Sender<bool>) {
-        let (mut events, mut roll) = (pin!(self.events::<Pod>()), Roll::new());
+        let (mut events, mut roll) = (pin!(self.events::<Pod>()), Roll::default());
         while let Some(event) = events.next().await {
             match roll.change(event, name_of) {
                 Some(Change::Is(pod)) => {
@@ -143,7 +150,7 @@ impl Watches {
                 }
                 Some(Change::Gone(name)) => self.pods_gone([name]),
                 Some(Change::All(names)) => {
-                    let known = |name: &&Name| !names.contains(*name);
+                    let known = |name: &&Name| !names.has(*name);
                     let gone: Vec<_> = self.stock.read(|s| s.pod_names().filter(known).cloned().collect());
                     self.pods_gone(gone);
                     self.stock.write(|stock| stock.words.trim());

@@ -1,6 +1,5 @@
 //! Watches jobs. Those that are settled rest until they may be deleted: they stay at the API server and not in memory.
 
-use std::collections::HashSet;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -62,7 +61,7 @@ struct Book<F> {
 impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
     async fn follow(mut self, listed: watch::Sender<bool>) {
         let watches = self.watches.clone();
-        let (mut events, mut roll) = (pin!(watches.events::<Job>()), Roll::new());
+        let (mut events, mut roll) = (pin!(watches.events::<Job>()), Roll::default());
         let mut fetches = FuturesUnordered::new();
         loop {
             while fetches.len() < FETCHES {
@@ -145,7 +144,7 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
     }
 
     /// A list is complete.
-    fn keep_only(&mut self, names: &HashSet<Name>) {
+    fn keep_only(&mut self, names: &Roll) {
         if !self.filled {
             self.filled = true;
             self.writer.apply_watcher_event(&Event::InitDone);
@@ -155,16 +154,16 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
             if self.resting.rests(&name) {
                 // A list that broke off had it before it was settled.
                 self.drop_from_store(&name);
-            } else if !names.contains(&name) {
+            } else if !names.has(&name) {
                 self.remove(&name);
             }
         }
-        let gone: Vec<Name> = self.resting.names().filter(|name| !names.contains(*name)).cloned().collect();
+        let gone: Vec<Name> = self.resting.names().filter(|name| !names.has(*name)).cloned().collect();
         for name in &gone {
             self.remove(name);
         }
         let gone: Vec<Name> =
-            self.watches.stock.read(|s| s.job_names().filter(|name| !names.contains(*name)).cloned().collect());
+            self.watches.stock.read(|s| s.job_names().filter(|name| !names.has(*name)).cloned().collect());
         for name in &gone {
             self.remove(name);
         }
@@ -309,7 +308,7 @@ mod tests {
         let mut book = book(Arc::clone(&gone));
         book.set(job("live", 1, &[]));
         book.set(job("old", 1, &[settled()]));
-        book.keep_only(&[name("live"), name("old")].into());
+        book.keep_only(&[name("live"), name("old")].into_iter().collect());
         assert_eq!(
             (book.stored(), book.due(), book.unsettled()),
             (vec!["live".to_owned()], vec!["live".to_owned()], 1)
@@ -328,14 +327,14 @@ mod tests {
         book.woken(name("stranger"), Ok(Some(Lean(job("stranger", 1, &[])))));
         assert_eq!(book.stored(), ["old"], "it has gone while it was fetched");
 
-        book.keep_only(&HashSet::new());
+        book.keep_only(&Roll::default());
         assert_eq!((book.stored().len(), book.resting.names().count()), (0, 0));
     }
 
     #[tokio::test]
     async fn a_settled_job_is_looked_at_when_its_pod_is_to_go_and_rests_again() {
         let mut book = book(Arc::default());
-        book.keep_only(&HashSet::new());
+        book.keep_only(&Roll::default());
         let (settled, minute) = (Timestamp::now(), SignedDuration::from_mins(1));
         let at = |minutes: i32| settled.checked_add(minute * minutes).unwrap();
         let the_job = || job("j", 1, &[self::settled()]);
@@ -355,7 +354,7 @@ mod tests {
         let mut book = book(Arc::default());
         let metadata = json!({"name": "j", "namespace": "t", "uid": "j", "labels": {"hawser.dev/offer": "o"}});
         book.set(job("j", 1, &[("spec", json!({"offerRef": 7})), ("metadata", metadata)]));
-        book.keep_only(&[name("j")].into());
+        book.keep_only(&[name("j")].into_iter().collect());
         assert_eq!((book.stored(), book.due(), book.unsettled()), (vec!["j".to_owned()], vec!["j".to_owned()], 1));
     }
 
@@ -367,7 +366,7 @@ mod tests {
         let sells = Sells::from(&spec.unwrap());
         book.watches.stock.write(|stock| stock.set_offer(&name("other"), Some(&sells)));
         book.set(job("j", 1, &[("spec", json!({"offerRef": 7}))]));
-        book.keep_only(&[name("j")].into());
+        book.keep_only(&[name("j")].into_iter().collect());
         let mut due = book.watches.offers.taken().boxed();
         while due.next().now_or_never().flatten().is_some_and(|(_, offer)| offer.is_empty()) {}
         book.remove(&name("j"));

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hawser_contracts::JobId;
-use hawser_crds::condition::SETTLED;
+use hawser_crds::condition::{ACCEPTED, SETTLED};
 use hawser_crds::{ComputeJob, Phase};
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
@@ -32,7 +32,7 @@ use kube::{Api, Resource, ResourceExt};
 use super::conditions::find;
 use super::context::Memory;
 use super::watch::name_of;
-use super::work::Backoffs;
+use super::work::{Backoffs, Lane};
 use super::{Context, Error, JOB_FINALIZER, Tried, abandon, status, unreadable};
 use crate::attestation::{Attestations, JobRef};
 pub(crate) use build::POD_FINALIZER;
@@ -51,13 +51,19 @@ pub(crate) async fn reconcile_in_turn(
     guarded: Arc<DeserializeGuard<ComputeJob>>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
-    let source = guarded.0.as_ref().ok().and_then(|job| job.spec.source.as_ref());
-    let slot = context.slots.enter(source.map_or("", |source| &source.network)).await;
+    let slot = context.slots.enter(guarded.0.as_ref().map_or_else(|_| Lane::default(), lane)).await;
     let now = context.jobs.store.get(&ObjectRef::from_obj(&*guarded)).unwrap_or(guarded);
     // Thousands may wait: only what looks is as large as a look.
     let looked = Box::pin(reconcile(now, context)).await;
     drop(slot);
     looked
+}
+
+/// With whom a job waits for its look.
+fn lane(job: &ComputeJob) -> Lane {
+    let network = job.spec.source.as_ref().map(|source| source.network.clone()).unwrap_or_default();
+    let accepted = job.status.as_ref().and_then(|status| find(&status.conditions, ACCEPTED));
+    Lane { network, new: accepted.is_none() }
 }
 
 /// Looks at a job and takes its next step.

@@ -2,27 +2,26 @@
 //! counted as holding what they may hold, and can be deleted.
 
 mod facts;
+mod raw;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hawser_crds::condition::{READABLE, READY};
 use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams};
+use kube::api::{DynamicObject, ObjectMeta};
 use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::compute_job::vacancy::{Claimant, Turn};
-use super::conditions::{Conditions, Truth, news};
 use super::gpu_offer::leave::{self, Leaving, Stake, Stand, Step};
-use super::{Context, Error, JOB_FINALIZER, NETWORK_FINALIZER, OFFER_FINALIZER, Tried, abandon, status};
+use super::{Context, Error, JOB_FINALIZER, NETWORK_FINALIZER, OFFER_FINALIZER, abandon, status};
 use crate::network::{Act, JobStatus};
 use facts::Job;
+use raw::{api, fetch, names, reference, say, say_ready};
 
 /// How often it is looked at again: chain and jobs go on.
 const EVERY: Duration = Duration::from_mins(1);
@@ -292,92 +291,10 @@ async fn let_go<K: Resource<DynamicType = ()>>(
     Ok(Action::await_change())
 }
 
-async fn say<K: Resource<DynamicType = ()>>(
-    raw: &DynamicObject,
-    context: &Context,
-    reason: &str,
-    message: &str,
-) -> Result<(), Error> {
-    let stored = conditions(&raw.data);
-    let mut next = Conditions::from_stored(&stored, raw.metadata.generation, Timestamp::now());
-    next.keep(&stored, READABLE);
-    next.set(READABLE, Truth::No, reason, message);
-    if raw.metadata.deletion_timestamp.is_none() {
-        next.set(READY, Truth::No, reason, message);
-    }
-    write::<K>(raw, context, &stored, next.into_list()).await
-}
-
-async fn say_ready<K: Resource<DynamicType = ()>>(
-    raw: &DynamicObject,
-    context: &Context,
-    reason: &str,
-    message: &str,
-) -> Result<(), Error> {
-    // As it stands after `say`.
-    let Some(raw) = fetch::<K>(&raw.metadata, context).await? else { return Ok(()) };
-    let stored = conditions(&raw.data);
-    let mut next = Conditions::from_stored(&stored, raw.metadata.generation, Timestamp::now());
-    next.keep(&stored, READABLE);
-    next.set(READY, Truth::No, reason, message);
-    write::<K>(&raw, context, &stored, next.into_list()).await
-}
-
-/// A merge patch of the conditions alone: the rest of the status may be what can't be read.
-async fn write<K: Resource<DynamicType = ()>>(
-    raw: &DynamicObject,
-    context: &Context,
-    stored: &[Condition],
-    next: Vec<Condition>,
-) -> Result<(), Error> {
-    if stored == next.as_slice() {
-        return Ok(());
-    }
-    let (namespace, name) = names(&raw.metadata);
-    let body = json!({"status": {"conditions": next, "observedGeneration": raw.metadata.generation}});
-    let patched =
-        api::<K>(&namespace, context).patch_status(&name, &PatchParams::default(), &Patch::Merge(&body)).await;
-    patched.tried(|| format!("status of {} {name}", K::kind(&())))?;
-    context.events.conditions(&reference::<K>(raw), &news(stored, &next)).await;
-    Ok(())
-}
-
-/// Those of the stored conditions that can be read.
-fn conditions(raw: &Value) -> Vec<Condition> {
-    let list = raw.pointer("/status/conditions").and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(|c| serde_json::from_value(c.clone()).ok()).collect()
-}
-
-fn names(metadata: &ObjectMeta) -> (String, String) {
-    (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
-}
-
-/// The object as it is; none where it is gone. By a list of one, which the controllers' watches may do anyway.
-async fn fetch<K: Resource<DynamicType = ()>>(
-    metadata: &ObjectMeta,
-    context: &Context,
-) -> Result<Option<DynamicObject>, Error> {
-    let (namespace, name) = names(metadata);
-    let one = ListParams::default().fields(&format!("metadata.name={name}"));
-    let found = api::<K>(&namespace, context).list(&one).await;
-    Ok(found.tried(|| format!("{} {namespace}/{name}", K::kind(&())))?.items.into_iter().next())
-}
-
-/// Without a type: whatever the object holds.
-fn api<K: Resource<DynamicType = ()>>(namespace: &str, context: &Context) -> Api<DynamicObject> {
-    let kind = ApiResource::erase::<K>(&());
-    match namespace {
-        "" => Api::all_with(context.client.clone(), &kind),
-        namespace => Api::namespaced_with(context.client.clone(), namespace, &kind),
-    }
-}
-
-fn reference<K: Resource<DynamicType = ()>>(raw: &DynamicObject) -> k8s_openapi::api::core::v1::ObjectReference {
-    raw.object_ref(&ApiResource::erase::<K>(&()))
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -396,17 +313,5 @@ mod tests {
             let raw = json!({"spec": {"workload": {"gpus": gpus}}, "status": {"conditions": conditions}});
             assert_eq!(unreadable.learn(&metadata, raw.clone()), news, "{raw}");
         }
-    }
-
-    #[test]
-    fn conditions_are_read_as_far_as_they_can_be() {
-        let raw = json!({"status": {"conditions": [
-            {"type": "Ready", "status": "True", "reason": "r", "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z"},
-            {"type": "Future", "status": {"of": "another kind"}},
-            "nonsense"
-        ]}});
-        let read: Vec<String> = conditions(&raw).into_iter().map(|c| c.type_).collect();
-        assert_eq!(read, ["Ready"]);
-        assert_eq!(conditions(&json!({"status": 3})), []);
     }
 }

@@ -5,22 +5,25 @@
 mod orphan;
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, TryStreamExt};
 use hawser_crds::ComputeJob;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::core::PartialObjectMeta;
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::build::{JOB_LABEL, POD_FINALIZER};
 use super::settled_since;
+use crate::controllers::lean::{Lean, list_metadata};
+use crate::controllers::work::mark;
 use crate::controllers::{Context, Error, Tried};
 
 /// So long a settled job's pod is kept for its log and for `kubectl describe`.
@@ -56,28 +59,34 @@ pub(crate) async fn run(context: &Arc<Context>, cancel: CancellationToken) {
     }
 }
 
-/// Looks through all pods of jobs; gives how many are left that have no job.
+/// Looks through all pods of jobs; gives how many are left that have no job. There may be tens of thousands of both, so
+/// that they are read page by page, and of a job nothing is kept but its mark.
 async fn sweep(context: &Context) -> Result<usize, Error> {
-    let pods: Vec<_> = list::<Pod>(context, ListParams::default().labels(JOB_LABEL)).await?;
-    if pods.is_empty() {
+    let of_jobs = ListParams::default().labels(JOB_LABEL);
+    let any = list_metadata::<Pod>(&context.client, &of_jobs.clone().limit(1)).await;
+    if any.tried(|| "list pods".to_owned())?.items.is_empty() {
         return Ok(0);
     }
-    let jobs = list::<ComputeJob>(context, ListParams::default()).await?;
-    let jobs: HashSet<String> = jobs.into_iter().filter_map(|job| job.uid()).collect();
-    let mut left = 0;
-    for pod in &pods {
-        let Some(owner) = owner(pod) else { continue };
-        let known = jobs.contains(&owner.2);
-        if known && (is_deleted(pod) || pod.finalizers().iter().any(|f| f == POD_FINALIZER)) {
+    // Jobs first: a pod whose job is made meanwhile is asked about once more.
+    let mut jobs = HashSet::new();
+    let mut all = pin!(list::<ComputeJob>(&context.client, ListParams::default()));
+    while let Some(job) = all.try_next().await? {
+        jobs.extend(job.metadata.uid.as_deref().map(mark));
+    }
+    let (mut pods, mut left) = (pin!(list::<Pod>(&context.client, of_jobs)), 0);
+    while let Some(pod) = pods.try_next().await? {
+        let Some(owner) = owner(&pod) else { continue };
+        let known = jobs.contains(&mark(&owner.2));
+        if known && (is_deleted(&pod) || pod.finalizers().iter().any(|f| f == POD_FINALIZER)) {
             continue;
         }
         match job(context, &owner).await? {
             Some(job) => {
                 if settled_since(&job).is_some_and(|since| is_past(since, Timestamp::now())) {
-                    delete(context, pod).await?;
+                    delete(context, &pod).await?;
                 }
             }
-            None => left += usize::from(!orphan::attend(context, pod).await?),
+            None => left += usize::from(!orphan::attend(context, &pod).await?),
         }
     }
     Ok(left)
@@ -132,34 +141,60 @@ async fn delete(context: &Context, pod: &PartialObjectMeta<Pod>) -> Result<(), E
     }
 }
 
-async fn list<K>(context: &Context, params: ListParams) -> Result<Vec<PartialObjectMeta<K>>, Error>
+/// All objects of a kind, as they come.
+fn list<K>(
+    client: &Client,
+    params: ListParams,
+) -> impl Stream<Item = Result<PartialObjectMeta<K>, Error>> + Send + use<K>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
-    let api: Api<K> = Api::all(context.client.clone());
-    let params = params.limit(PAGE);
-    let pages = futures::stream::try_unfold(Some(params), |next| {
-        let api = api.clone();
+    let client = client.clone();
+    let pages = futures::stream::try_unfold(Some(params.limit(PAGE)), move |next| {
+        let client = client.clone();
         async move {
             let Some(params) = next else { return Ok(None) };
-            let page = api.list_metadata(&params).await.tried(|| format!("list {}", K::plural(&())))?;
+            let what = || format!("list {}", K::plural(&()));
+            let page = list_metadata::<K>(&client, &params).await.tried(what)?;
             let next = page.metadata.continue_.filter(|token| !token.is_empty());
             Ok::<_, Error>(Some((page.items, next.map(|token| params.continue_token(&token)))))
         }
     });
-    pages
-        .map_ok(|items| futures::stream::iter(items.into_iter().map(Ok::<_, Error>)))
-        .try_flatten()
-        .boxed()
-        .try_collect()
-        .await
+    pages.map_ok(|items| futures::stream::iter(items.into_iter().map(|Lean(item)| Ok::<_, Error>(item)))).try_flatten()
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::http::Uri;
+    use kube::Config;
     use serde_json::json;
 
     use super::*;
+
+    /// An API server with two pages of pods.
+    async fn page(asked: Uri) -> String {
+        let query = asked.query().unwrap_or_default();
+        assert!(query.contains("limit=500"), "no list is read at once: {query}");
+        let (name, next) = if query.contains("continue=more") { ("second", None) } else { ("first", Some("more")) };
+        let metadata = json!({"name": name, "uid": name, "finalizers": ["f"], "managedFields": [{"manager": "m"}]});
+        let pod = json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata});
+        json!({"metadata": {"continue": next}, "items": [pod]}).to_string()
+    }
+
+    #[tokio::test]
+    async fn lists_are_read_page_by_page_without_what_others_wrote_for_themselves() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, Router::new().fallback(page)).await });
+        let client = Client::try_from(Config::new(url.parse().unwrap())).unwrap();
+        let pods: Vec<_> = list::<Pod>(&client, ListParams::default()).try_collect().await.unwrap();
+        let read: Vec<_> =
+            pods.iter().map(|pod| (pod.name_any(), pod.finalizers().len(), pod.managed_fields().len())).collect();
+        assert_eq!(read, [("first".to_owned(), 1, 0), ("second".to_owned(), 1, 0)]);
+        server.abort();
+    }
 
     #[test]
     fn a_pod_is_its_jobs_by_the_owner_that_made_it() {

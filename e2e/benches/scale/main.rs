@@ -1,0 +1,166 @@
+//! What a large cluster costs the operator: its own program, before a real API server and a real chain. Run by
+//! `cargo xtask bench scale`, which writes `docs/reference/scale.md`.
+
+mod churn;
+mod market;
+mod objects;
+mod page;
+mod process;
+mod scene;
+mod store;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use hawser_e2e::order::Order;
+use hawser_e2e::wait;
+
+use market::Placed;
+use page::Figures;
+use process::Operator;
+use scene::Scene;
+
+/// Where the operator is.
+pub(crate) const SYSTEM: &str = "hawser-system";
+/// The first steps of an operator that has just begun, while everything of a large cluster is listed.
+const FIRST_STEP: Duration = Duration::from_mins(4);
+const BURST: Duration = Duration::from_mins(5);
+
+#[derive(Debug, Parser)]
+struct Options {
+    /// The operator's program
+    #[arg(long)]
+    operator: PathBuf,
+    /// How the program was built, for the page
+    #[arg(long, default_value = "release")]
+    profile: String,
+    /// A cluster so many times smaller, for trying it out
+    #[arg(long, default_value_t = 1)]
+    divide: usize,
+    /// Seconds for which the steady state is measured
+    #[arg(long, default_value_t = 150)]
+    steady: u64,
+    /// Seconds after the start before that: looks that follow a start are over
+    #[arg(long, default_value_t = 120)]
+    settle: u64,
+    /// Where the operator's logs are kept; without it they go with the run
+    #[arg(long)]
+    logs: Option<PathBuf>,
+    /// The page to write; without one the figures are only printed
+    #[arg(long)]
+    page: Option<PathBuf>,
+    /// cargo says so of each bench
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// What there is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Size {
+    pub(crate) nodes: usize,
+    /// Pods without GPUs.
+    pub(crate) others: usize,
+    /// Jobs that run, each with a pod and a GPU.
+    pub(crate) live: usize,
+    pub(crate) settled: usize,
+    pub(crate) burst: usize,
+}
+
+impl Size {
+    fn divided(by: usize) -> Self {
+        let part = |whole: usize| (whole / by).max(10);
+        Self { nodes: part(5_000), others: part(30_000), live: part(10_000), settled: part(50_000), burst: part(1_000) }
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    let size = Size::divided(options.divide);
+    let began = Instant::now();
+    let step = |what: &str| eprintln!("{:>4} s  {what}", began.elapsed().as_secs());
+
+    let mut scene = Scene::new(size, &options.operator, &step).await?;
+    let mut figures = Figures { bytes: scene.bytes, size, profile: options.profile.clone(), ..Figures::default() };
+
+    step("the operator starts among all of it");
+    let operator = first_step(&mut scene, &options, "first", &mut figures.start).await?;
+    figures.memory_at_start = operator.memory()?;
+    step(&format!("{:?}, {:?}", figures.start, figures.memory_at_start));
+    let churn = churn::Churn::start(&scene.client, size);
+    watched(&operator, options.settle, &step).await?;
+
+    let (cpu, at) = (operator.processor()?, Instant::now());
+    let (looks, changes) = (operator.metric("hawser_reconciles_total").await?, churn.made());
+    watched(&operator, options.steady, &step).await?;
+    let took = at.elapsed().as_secs_f64();
+    figures.cores = (operator.processor()? - cpu).as_secs_f64() / took;
+    figures.looks = (operator.metric("hawser_reconciles_total").await? - looks) / took;
+    figures.changes = f64::from(u32::try_from(churn.made() - changes)?) / took;
+    figures.steady_seconds = took;
+    figures.memory = operator.memory()?;
+    step(&format!(
+        "steady: {:.3} cores, {:.1} looks/s, {:.1} changes/s",
+        figures.cores, figures.looks, figures.changes
+    ));
+
+    step("the operator starts again");
+    operator.stop().await?;
+    let operator = first_step(&mut scene, &options, "again", &mut figures.restart).await?;
+    figures.memory_at_restart = operator.memory()?;
+    step(&format!("{:?}, {:?}", figures.restart, figures.memory_at_restart));
+
+    let before = scene.jobs().await?;
+    step(&format!("a burst of {} orders on {before} jobs", size.burst));
+    let placed = scene.order(size.burst).await?;
+    let at = Instant::now();
+    wait::until("each order of the burst has its ComputeJob", BURST, async || {
+        let now = scene.jobs().await?;
+        Ok(if now >= before + placed.len() { Ok(()) } else { Err(format!("{} more", now - before)) })
+    })
+    .await
+    .with_context(|| operator.tail())?;
+    figures.burst = at.elapsed();
+    step(&format!("{:?}, {:?}", figures.burst, operator.memory()?));
+    figures.peak = operator.memory()?.peak.max(figures.memory.peak);
+    drop(churn);
+
+    let page = figures.page();
+    println!("{page}");
+    if let Some(path) = options.page {
+        std::fs::write(&path, page).with_context(|| format!("{} can't be written", path.display()))?;
+    }
+    operator.stop().await?;
+    Ok(())
+}
+
+/// Starts the operator with an order waiting, and measures until it leads and until it has taken the order up.
+async fn first_step(scene: &mut Scene, options: &Options, run: &str, took: &mut page::Start) -> Result<Operator> {
+    let placed = scene.order(1).await?;
+    let fresh: &Placed = placed.first().context("no order was placed")?;
+    let order = Order::new(fresh.id, &objects::tenant(fresh.offer));
+    let operator = Operator::start(&options.operator, &scene.plane, options.logs.as_deref(), run)?;
+    took.leads = operator.leads().await?;
+    let written = order.when(&scene.client, "is accepted", FIRST_STEP, |job| {
+        job.status.as_ref().is_some_and(|status| status.pod.is_some() || status.phase == hawser_crds::Phase::Starting)
+    });
+    written.await.with_context(|| operator.tail())?;
+    took.first_step = operator.began.elapsed();
+    Ok(operator)
+}
+
+/// Lets time pass, and says now and then how it stands.
+async fn watched(operator: &Operator, seconds: u64, step: &impl Fn(&str)) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let (mut cpu, mut at) = (operator.processor()?, Instant::now());
+    while Instant::now() < end {
+        tokio::time::sleep(Duration::from_secs(15).min(end.saturating_duration_since(Instant::now()))).await;
+        let now = operator.processor()?;
+        let cores = (now - cpu).as_secs_f64() / at.elapsed().as_secs_f64();
+        step(&format!("{cores:.3} cores, {:.0?}", operator.memory()?));
+        (cpu, at) = (now, Instant::now());
+    }
+    Ok(())
+}
