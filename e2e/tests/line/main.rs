@@ -15,3 +15,4 @@ mod node;
 mod permissions;
 mod refusals;
 mod scene;
+mod tenants;
