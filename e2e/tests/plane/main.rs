@@ -8,3 +8,4 @@ mod leadership;
 mod replica;
 mod scene;
 mod stopping;
+mod upgrade;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 /// Where the operators are.
 pub(crate) const SYSTEM: &str = "hawser-system";
 /// Where the offers are.
-const OFFERS: &str = "offers";
+pub(crate) const OFFERS: &str = "offers";
 /// What a start may take on a loaded machine.
 pub(crate) const START: Duration = Duration::from_mins(1);
 

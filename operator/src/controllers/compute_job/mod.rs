@@ -36,7 +36,9 @@ use super::watch::name_of;
 use super::work::Backoffs;
 use super::{Context, Error, JOB_FINALIZER, Tried, abandon, status, unreadable};
 use crate::attestation::{Attestations, JobRef};
-pub(crate) use build::{CA_CONFIG_MAP, CanaryInput, POD_FINALIZER, SERVICE_ACCOUNT, canary, canary_name};
+pub(crate) use build::{
+    CA_CONFIG_MAP, CanaryInput, POD_FINALIZER, SERVICE_ACCOUNT, UNDER_ANNOTATION, canary, canary_name,
+};
 pub(crate) use lasting::Timers;
 pub(crate) use observed::PodRefused;
 pub(crate) use outcome::REORGED;

@@ -1,6 +1,7 @@
 //! The canary of an offer: a pod as its jobs' pods are, without GPUs and with our own image alone, that tries what they may
 //! not reach.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use hawser_crds::GpuOffer;
@@ -14,12 +15,16 @@ use crate::controllers::gpu_offer::capacity::node_selector;
 use crate::controllers::gpu_offer::node::tolerations;
 use crate::controllers::{OFFER_LABEL, label_value};
 
+/// Annotation of a canary: what it runs under.
+pub(crate) const UNDER_ANNOTATION: &str = "hawser.dev/canary-under";
 /// Kubelet ends it after so many seconds, whatever it does.
 const MOST_SECONDS: u32 = 240;
 
 /// What a canary's pod is made from, besides the offer.
 #[derive(Clone, Debug)]
 pub(crate) struct CanaryInput<'a> {
+    /// What it runs under, for whoever reads what it found.
+    pub under: &'a str,
     /// Image with `hawser-sidecar`.
     pub sidecar_image: &'a str,
     /// `RuntimeClass`, where there is one: it may have a network of its own.
@@ -44,6 +49,8 @@ pub(crate) fn canary(offer: &GpuOffer, input: &CanaryInput<'_>) -> Result<Pod, s
         serde_json::Map::from_iter(NO_SIDECARS_BY_LABEL.map(|(name, value)| (name.to_owned(), json!(value))));
     labels.insert(OFFER_LABEL.to_owned(), json!(label_value(&offer.name_any())));
     labels.insert("app.kubernetes.io/managed-by".to_owned(), json!("hawser"));
+    let mut annotations = BTreeMap::from(NO_SIDECARS);
+    annotations.insert(UNDER_ANNOTATION, input.under);
     let forbidden: Vec<String> = input.forbidden.iter().map(ToString::to_string).collect();
     serde_json::from_value(json!({
         "apiVersion": "v1",
@@ -52,7 +59,7 @@ pub(crate) fn canary(offer: &GpuOffer, input: &CanaryInput<'_>) -> Result<Pod, s
             "name": canary_name(offer),
             "namespace": offer.namespace(),
             "labels": labels,
-            "annotations": std::collections::BTreeMap::from(NO_SIDECARS),
+            "annotations": annotations,
             "ownerReferences": offer.controller_owner_ref(&()).map(|owner| vec![owner]),
         },
         "spec": {
@@ -106,6 +113,7 @@ mod tests {
         }))
         .unwrap();
         let input = CanaryInput {
+            under: "Internet nvidia",
             sidecar_image: "sidecar",
             runtime_class: Some("nvidia"),
             attestation: "10.96.0.7:9443".parse().unwrap(),
@@ -124,6 +132,7 @@ mod tests {
         assert!(!labels.contains_key(super::super::JOB_LABEL), "it is no job's");
         assert_eq!(pod.metadata.owner_references.unwrap()[0].kind, "GpuOffer");
         assert_eq!(pod.metadata.finalizers, None);
+        assert_eq!(pod.metadata.annotations.unwrap()[UNDER_ANNOTATION], "Internet nvidia");
         assert_eq!(spec.node_selector.unwrap()["nvidia.com/gpu.product"], "H100");
         assert!(spec.tolerations.unwrap().iter().any(|toleration| toleration.key.as_deref() == Some("sku")));
         assert_eq!(spec.runtime_class_name.as_deref(), Some("nvidia"));

@@ -31,10 +31,23 @@ pub(crate) struct Under {
     pub runtime_class: Option<String>,
 }
 
+impl Under {
+    /// As it stands at the canary's pod.
+    pub(crate) fn words(&self) -> String {
+        let egress = match self.egress {
+            Egress::None => "None",
+            Egress::Internet => "Internet",
+        };
+        format!("{egress} {}", self.runtime_class.as_deref().unwrap_or_default())
+    }
+}
+
 /// A canary's pod, as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Canary {
     pub made: Timestamp,
+    /// What it runs under, in [`Under::words`]; none where that can't be told.
+    pub under: Option<String>,
     pub leaving: bool,
     /// What it left, or how else it ended; none while it runs.
     pub end: Option<Result<Reach, String>>,
@@ -45,12 +58,14 @@ pub(crate) struct Canary {
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Nothing is due.
+    /// Nothing is due, or nothing can be done.
     Rest,
     /// Send one.
     Send,
     /// One is under way.
     Wait,
+    /// It runs under what counts no more: remove the pod, and send another one.
+    Replace,
     /// It found something: write it down, remove the pod.
     Found(Reach),
     /// It found nothing out: write down why, remove the pod.
@@ -77,10 +92,14 @@ fn pause(check: &NetworkCheck) -> SignedDuration {
 }
 
 /// The next step, where `pod` is the offer's canary.
-pub(crate) fn step(pod: Option<Canary>, due: bool, now: Timestamp) -> Step {
+pub(crate) fn step(pod: Option<Canary>, under: &Under, due: bool, now: Timestamp) -> Step {
     let Some(pod) = pod else { return if due { Step::Send } else { Step::Rest } };
     if pod.leaving {
-        return Step::Wait;
+        // It may never go, where its node is lost.
+        return Step::Rest;
+    }
+    if pod.under.is_some_and(|ran| ran != under.words()) {
+        return Step::Replace;
     }
     match pod.end {
         Some(Ok(reach)) if reach.attestation => Step::Found(reach),

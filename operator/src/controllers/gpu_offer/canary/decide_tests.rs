@@ -54,23 +54,34 @@ fn a_canary_is_sent_where_nothing_is_known_every_hour_and_sooner_where_something
 
 #[test]
 fn what_a_canary_left_is_taken_once_and_one_that_does_not_end_is_given_up() {
-    let canary = |end| Canary { made: at(0), leaving: false, end, waits: Some("ErrImagePull".to_owned()) };
+    let canary = |end| Canary {
+        made: at(0),
+        under: None,
+        leaving: false,
+        end,
+        waits: Some("ErrImagePull".to_owned()),
+    };
     let reach = Reach { attestation: true, ..Reach::default() };
+    let nowhere = Under { egress: Egress::None, runtime_class: None };
     for (pod, due, second, expected) in [
         (None, false, 0, "Rest"),
         (None, true, 0, "Send"),
         (Some(canary(None)), true, 299, "Wait"),
+        (Some(Canary { under: Some(Under::default().words()), ..canary(None) }), true, 1, "Wait"),
+        // It ran under another policy: what it found says nothing of this one.
+        (Some(Canary { under: Some(nowhere.words()), ..canary(Some(Ok(reach.clone()))) }), true, 1, "Replace"),
         (Some(canary(None)), false, 299, "Wait"),
         (Some(canary(None)), true, 300, "Failed: it had not ended after 300 s: ErrImagePull"),
-        (Some(Canary { leaving: true, ..canary(Some(Ok(reach.clone()))) }), true, 300, "Wait"),
+        (Some(Canary { leaving: true, ..canary(Some(Ok(reach.clone()))) }), true, 300, "Rest"),
         (Some(canary(Some(Ok(reach.clone())))), false, 1, "Found"),
         (Some(canary(Some(Ok(Reach::default())))), false, 1, "Failed: it could not reach the attestation service"),
         (Some(canary(Some(Err("Evicted".to_owned())))), false, 1, "Failed: Evicted"),
     ] {
-        let said = match step(pod, due, at(second)) {
+        let said = match step(pod, &Under::default(), due, at(second)) {
             Step::Rest => "Rest".to_owned(),
             Step::Send => "Send".to_owned(),
             Step::Wait => "Wait".to_owned(),
+            Step::Replace => "Replace".to_owned(),
             Step::Found(found) => {
                 assert_eq!(found, reach);
                 "Found".to_owned()

@@ -40,7 +40,7 @@ pub(crate) async fn look(offer: &GpuOffer, around: &Around, now: Timestamp, cont
     let taken = take(offer, &under, due, now, context).await;
     let (next, under_way) = match taken {
         Ok((Step::Rest, _)) => (check, false),
-        Ok((Step::Send | Step::Wait, _)) => (check, true),
+        Ok((Step::Send | Step::Wait | Step::Replace, _)) => (check, true),
         Ok((Step::Found(reach), made)) => (Some(found(&under, &reach, made)), false),
         Ok((Step::Failed(why), _)) => (Some(failed(check, &under, why, now)), false),
         Err(error) if due => (Some(failed(check, &under, words(&error), now)), false),
@@ -91,11 +91,11 @@ async fn take(
     let seen = api.get_opt(&name).await.tried(|| format!("Pod {namespace}/{name}"))?;
     let seen = seen.as_ref().map(|pod| pod::read(pod, now));
     let made = seen.as_ref().map_or(now, |pod| pod.made);
-    let next = step(seen, due, now);
+    let next = step(seen, under, due, now);
     match &next {
         Step::Rest | Step::Wait => {}
         Step::Send => send(offer, under, &api, context).await?,
-        Step::Found(_) | Step::Failed(_) => status::delete(&api, &name).await?,
+        Step::Replace | Step::Found(_) | Step::Failed(_) => status::delete(&api, &name).await?,
     }
     Ok((next, made))
 }
@@ -109,7 +109,9 @@ async fn send(offer: &GpuOffer, under: &Under, api: &Api<Pod>, context: &Context
     let address = address.ok_or_else(|| Error::Unknown(format!("the address of {host} can't be looked up")))?;
     let attestation = SocketAddr::new(address, config.attestation_listen.port());
     let forbidden = forbidden(own_address(attestation), config.health_listen.port(), api_server());
+    let words = under.words();
     let input = CanaryInput {
+        under: &words,
         sidecar_image: &config.sidecar_image,
         runtime_class: under.runtime_class.as_deref(),
         attestation,

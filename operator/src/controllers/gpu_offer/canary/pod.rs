@@ -3,8 +3,10 @@
 use hawser_attestation::{MAX_TERMINATION_BYTES, Reach};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod, PodStatus};
+use kube::ResourceExt;
 
 use super::decide::Canary;
+use crate::controllers::compute_job::UNDER_ANNOTATION;
 
 pub(super) fn read(pod: &Pod, now: Timestamp) -> Canary {
     let none = PodStatus::default();
@@ -13,6 +15,7 @@ pub(super) fn read(pod: &Pod, now: Timestamp) -> Canary {
     let ended = state.and_then(|state| state.terminated.as_ref());
     let is_over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
     Canary {
+        under: pod.annotations().get(UNDER_ANNOTATION).cloned(),
         made: pod.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0),
         leaving: pod.metadata.deletion_timestamp.is_some(),
         end: match ended {
