@@ -3,6 +3,7 @@
 
 mod busy;
 mod definitions;
+mod endpoints;
 mod frozen;
 mod leadership;
 mod replica;
