@@ -32,6 +32,8 @@ pub const CAPACITY_AVAILABLE: &str = "CapacityAvailable";
 pub const DEVICE_ISOLATION: &str = "DeviceIsolation";
 /// `GpuOffer`: the namespace enforces Pod Security `restricted`.
 pub const NAMESPACE_ISOLATED: &str = "NamespaceIsolated";
+/// `GpuOffer`: a pod of the offer reached nothing that its `NetworkPolicy` forbids.
+pub const NETWORK_ISOLATED: &str = "NetworkIsolated";
 
 /// `ComputeJob`: the order passed the offer's policy.
 pub const ACCEPTED: &str = "Accepted";

@@ -33,10 +33,17 @@ pub struct DepinNetworkSpec {
 /// An EVM chain and the market on it.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.rpcUrls) != has(self.rpcUrlsSecretRef)")
+    .message("evm needs exactly one of rpcUrls and rpcUrlsSecretRef"))]
 pub struct EvmNetwork {
     /// JSON-RPC endpoints (http or https): the first that is well is used, and where it is slow the next is asked too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 8))]
     pub rpc_urls: Vec<String>,
+    /// The same out of a Secret in the operator's namespace, where a URL holds a key: one a line. It is read again every
+    /// 15 seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpc_urls_secret_ref: Option<RpcUrlsRef>,
     /// EIP-155 chain id; an endpoint that answers with another one is refused.
     #[schemars(range(min = 1))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("evm.chainId can't be changed while jobs may live on the old chain: make another DepinNetwork"))]
@@ -69,6 +76,22 @@ pub struct EvmNetwork {
     /// Limits on what a transaction may cost.
     #[serde(default)]
     pub gas: Gas,
+}
+
+/// JSON-RPC endpoints in a Secret in the operator's own namespace.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RpcUrlsRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key inside the Secret: URLs, one a line, 8 at most.
+    #[serde(default = "default_rpc_urls_key")]
+    pub key: String,
+}
+
+fn default_rpc_urls_key() -> String {
+    "rpcUrls".to_owned()
 }
 
 /// When the newest vouchers are claimed on chain.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Toleration;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -192,6 +192,20 @@ pub struct Isolation {
     pub runtime_class_name: Option<String>,
     /// May the customer's container reach addresses outside the cluster?
     pub egress: Egress,
+    /// What jobs may turn out to reach without the offer being closed, though their `NetworkPolicy` forbids it: see the
+    /// condition `NetworkIsolated`. Empty: an offer whose jobs reach anything of the cluster sells nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub accept_reachable: Vec<Reachable>,
+}
+
+/// Something of the cluster that no job should reach.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Reachable {
+    /// Other pods, Services and the API server: the cluster doesn't enforce the offer's `NetworkPolicy`.
+    Cluster,
+    /// The pod's own node, kubelet and whatever else listens there: some networks leave it open to their pods.
+    Node,
 }
 
 /// Where the customer's container may connect to.
@@ -246,7 +260,7 @@ impl Default for Pull {
 pub struct GpuOfferStatus {
     /// `metadata.generation` that this status was made from.
     pub observed_generation: Option<i64>,
-    /// `Published`, `CapacityAvailable`, `DeviceIsolation`, `NamespaceIsolated`, `Readable`, `Ready`.
+    /// `Published`, `CapacityAvailable`, `DeviceIsolation`, `NamespaceIsolated`, `NetworkIsolated`, `Readable`, `Ready`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// GPUs counted from nodes and pods.
@@ -261,6 +275,30 @@ pub struct GpuOfferStatus {
     pub pending: Option<String>,
     /// Whole tokens paid for this offer's jobs so far, the market's fee included, as a decimal number.
     pub earned: Option<String>,
+    /// What a pod of this offer was seen to reach: its canary.
+    pub network: Option<NetworkCheck>,
+}
+
+/// What an offer's canary has found, a pod without GPUs that tries what jobs may not reach.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NetworkCheck {
+    /// `isolation.egress` under which it was tried last.
+    pub egress: Egress,
+    /// `RuntimeClass` under which it was tried last.
+    pub runtime_class: Option<String>,
+    /// When the newest canary with a result was made.
+    pub time: Option<Time>,
+    /// What it tried and could not reach.
+    pub held: Vec<String>,
+    /// What it reached of the cluster: pods, Services, the API server.
+    pub cluster: Vec<String>,
+    /// What it reached on its node.
+    pub node: Vec<String>,
+    /// Why a later canary had no result.
+    pub failure: Option<String>,
+    /// When that was found.
+    pub failed_at: Option<Time>,
 }
 
 /// GPUs of the offer's nodes, now.

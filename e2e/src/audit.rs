@@ -31,14 +31,16 @@ impl fmt::Display for Permission {
     }
 }
 
-/// Everything that the roles named `role` grant, in the cluster and in `namespace`.
+/// Everything that the roles named `role` grant, in the cluster and in `namespace`, and the cluster role `bound` where it
+/// is bound.
 ///
 /// # Errors
-/// When one of the two roles is missing.
-pub async fn granted(client: &Client, namespace: &str, role: &str) -> Result<Vec<Permission>> {
+/// When one of the three roles is missing.
+pub async fn granted(client: &Client, namespace: &str, role: &str, bound: &str) -> Result<Vec<Permission>> {
     let everywhere = Api::<ClusterRole>::all(client.clone()).get(role).await?;
+    let there = Api::<ClusterRole>::all(client.clone()).get(bound).await?;
     let here = Api::<Role>::namespaced(client.clone(), namespace).get(role).await?;
-    let rules = everywhere.rules.iter().chain(&here.rules).flatten();
+    let rules = everywhere.rules.iter().chain(&there.rules).chain(&here.rules).flatten();
     let mut all: Vec<_> = rules.flat_map(of_rule).collect();
     all.sort();
     all.dedup();
@@ -85,6 +87,7 @@ struct User {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ObjectRef {
+    namespace: String,
     resource: String,
     subresource: String,
     name: String,
@@ -104,6 +107,13 @@ impl Request {
     /// RBAC refused it. The status code says less: whatever is made in a namespace that is going is answered 403 too.
     pub fn was_forbidden(&self) -> bool {
         self.annotations.get("authorization.k8s.io/decision").is_some_and(|decision| decision == "forbid")
+    }
+}
+
+impl Request {
+    /// Empty for what is in none.
+    pub fn namespace(&self) -> &str {
+        self.object_ref.as_ref().map_or("", |object| object.namespace.as_str())
     }
 }
 

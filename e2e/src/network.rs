@@ -40,6 +40,7 @@ fn spec(chain: &Chain) -> DepinNetworkSpec {
     DepinNetworkSpec {
         evm: EvmNetwork {
             rpc_urls: vec![chain.rpc_url.clone()],
+            rpc_urls_secret_ref: None,
             chain_id: chain.chain_id,
             market: chain.market.to_string(),
             provider: chain.actors.provider.address.to_string(),

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use serde_json::json;
 
 use hawser_crds::{
     Attestation, Capacity, ComputeJob, GpuOffer, GpuOfferSpec, GpuSelector, Images, Isolation, Limits, Price, Pull,
@@ -21,6 +23,8 @@ use crate::{conditions, explain, network, wait};
 
 /// Where the operator is installed.
 pub const SYSTEM: &str = "hawser-system";
+/// The `ClusterRole` of the operator that counts in namespaces with offers, and its `RoleBinding` there.
+pub const JOBS: &str = "hawser-jobs";
 /// Name of the demo's `DepinNetwork`.
 pub const NETWORK: &str = "local";
 /// What the device plugin calls them.
@@ -68,12 +72,15 @@ impl World {
         network::restore(client, &self.network, &self.chain).await
     }
 
-    /// A fresh tenant namespace under Pod Security `restricted`.
+    /// A fresh tenant namespace under Pod Security `restricted`, in which the operator may start pods.
     ///
     /// # Errors
     /// When the API server refuses.
     pub async fn tenant(&self, client: &Client, name: &str) -> Result<()> {
-        apply_namespace(client, name, true).await
+        apply_namespace(client, name, true).await?;
+        let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), name);
+        bindings.patch(JOBS, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&jobs_binding()?)).await?;
+        Ok(())
     }
 
     /// Applies `offer` and waits until it stands on chain with at least one GPU.
@@ -131,6 +138,15 @@ impl World {
             tolerations: Vec::new(),
         }
     }
+}
+
+/// What the quick start's `kubectl create rolebinding` makes.
+fn jobs_binding() -> Result<RoleBinding> {
+    Ok(serde_json::from_value(json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": JOBS},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": JOBS},
+        "subjects": [{"kind": "ServiceAccount", "name": "hawser-operator", "namespace": SYSTEM}],
+    }))?)
 }
 
 /// A client for the cluster that `KUBECONFIG` names.

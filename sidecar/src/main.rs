@@ -1,11 +1,12 @@
 //! `hawser-sidecar`: what runs beside a customer's container and attests the GPUs' use.
 //!
 //! `probe` is an init container with the job's GPUs and says which they are, `meter` a native sidecar without GPUs that
-//! reports and signs, `started` meter's startup probe.
+//! reports and signs, `started` meter's startup probe. `reach` runs in a pod of its own, an offer's canary.
 
 mod cards;
 mod meter;
 mod probe;
+mod reach;
 mod started;
 
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ enum Command {
     Meter(meter::Config),
     /// Exit 0 once the job is started on chain, 1 before
     Started(started::Config),
+    /// Try what a job may not reach, write what answered, and exit
+    Reach(reach::Config),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Command::Probe(config) => probe::run(&config).map_err(anyhow::Error::from),
         Command::Meter(config) => run_meter(&config),
         Command::Started(config) => return started::run(&config),
+        Command::Reach(config) => reach::run(&config).map_err(anyhow::Error::from),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

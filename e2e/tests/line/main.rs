@@ -16,3 +16,4 @@ mod permissions;
 mod programs;
 mod refusals;
 mod scene;
+mod tenants;

@@ -3,9 +3,11 @@
 
 mod busy;
 mod definitions;
+mod endpoints;
 mod frozen;
 mod leadership;
 mod replica;
 mod scene;
 mod stopping;
 mod unreadable;
+mod upgrade;

@@ -1,7 +1,7 @@
 use hawser_crds::ComputeJob;
 use hawser_crds::condition::{
-    ACCEPTED, CHAIN_MATCHES, COMPLETE, CONNECTED, FAILED, NAMESPACE_ISOLATED, ORDERS_WATCHED, READABLE, READY, SETTLED,
-    SIGNER_AVAILABLE, WALLET_FUNDED,
+    ACCEPTED, CHAIN_MATCHES, COMPLETE, CONNECTED, FAILED, NAMESPACE_ISOLATED, NETWORK_ISOLATED, ORDERS_WATCHED,
+    READABLE, READY, SETTLED, SIGNER_AVAILABLE, WALLET_FUNDED,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -98,7 +98,7 @@ pub(crate) fn is_settled(job: &ComputeJob) -> bool {
 }
 
 /// Reasons for which somebody has to act, whatever the condition.
-const TROUBLE: [&str; 17] = [
+const TROUBLE: [&str; 18] = [
     "EnrolmentRefused",
     "ErrImagePull",
     "ImagePullBackOff",
@@ -107,6 +107,7 @@ const TROUBLE: [&str; 17] = [
     "NoHealthyGpu",
     "NoMatchingNode",
     "NoNetwork",
+    "NoRights",
     "Obstructed",
     "PodRefused",
     "Refused",
@@ -124,7 +125,7 @@ pub(crate) fn is_trouble(condition: &Condition) -> bool {
         (FAILED, "True")
         | (
             ACCEPTED | CONNECTED | CHAIN_MATCHES | WALLET_FUNDED | SIGNER_AVAILABLE | ORDERS_WATCHED
-            | NAMESPACE_ISOLATED | READABLE,
+            | NAMESPACE_ISOLATED | NETWORK_ISOLATED | READABLE,
             "False",
         ) => true,
         _ => TROUBLE.contains(&condition.reason.as_str()),

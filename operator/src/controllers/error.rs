@@ -24,6 +24,9 @@ pub(crate) enum Error {
     /// A look ended in the middle: a fault of the operator's own.
     #[error("the look ended in a fault of the operator's own, which its log tells: {0}")]
     Broken(String),
+    /// Something that is needed can't be found out now.
+    #[error("{0}")]
+    Unknown(String),
     /// It was deleted while it was looked at.
     #[error("{0} is gone")]
     Gone(String),

@@ -1,22 +1,16 @@
 //! Does what was decided: pod, acts on chain, events.
 
-use std::net::IpAddr;
-
 use hawser_crds::condition::ACCEPTED;
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::node::v1::RuntimeClass;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::build::{self, POD_FINALIZER, PodInput};
 use super::decide::{Decision, PodStep};
 use super::observed::{Observed, PodRefused};
 use super::policy;
-use crate::controllers::cluster_network::own_ranges;
+use super::surround::{self, surround};
 use crate::controllers::conditions::{is_false, news};
 use crate::controllers::{Context, Error, MANAGER, Tried, status};
 use crate::network::Act;
@@ -26,18 +20,19 @@ pub(crate) const NVIDIA: &str = "nvidia";
 
 /// Takes the steps.
 pub(crate) async fn apply(context: &Context, seen: &Observed, decision: &Decision) -> Result<(), Error> {
-    match decision.pod {
-        PodStep::Keep => {}
-        PodStep::Create => create(context, seen).await?,
-        PodStep::Delete => delete(context, seen).await?,
-        PodStep::Release => release(context, seen).await?,
-    }
+    let stepped = match decision.pod {
+        PodStep::Keep => Ok(()),
+        PodStep::Create => create(context, seen).await,
+        PodStep::Delete => delete(context, seen).await,
+        PodStep::Release => release(context, seen).await,
+    };
+    // Whatever is with the pod: what is owed is claimed, also where the rights in its namespace are gone.
     if let Some(network) = seen.job.spec.source.as_ref().and_then(|s| context.networks.get(&s.network)) {
         for act in decision.acts.iter().filter(|act| is_affordable(context, seen, act)) {
             network.request(act.clone());
         }
     }
-    Ok(())
+    stepped
 }
 
 /// Strangers can cause any number of orders that are turned down: what that costs has a budget.
@@ -87,29 +82,14 @@ async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
         resources: &resources,
     };
     let mut pod = build::pod(&seen.job, offer, &input)?;
-    let config = &context.config;
     // The pod is told the address: a cluster's DNS may answer elsewhere than it seems, and is a way out for who may ask it.
-    let (host, port) = (config.attestation_host(), config.attestation_listen.port());
-    let address = address(&host, port).await;
+    let address = surround::attestation_address(context).await;
     if let Some(address) = address {
-        pod = build::knowing(pod, &host, address);
+        pod = build::knowing(pod, &context.config.attestation_host(), address);
     }
-    let found = context.cluster_network.found().await?;
-    let named = config.cluster_cidrs.iter().copied();
-    let own = context.stock.read(|stock| own_ranges(named, &found, stock.nodes()));
-    let around = build::Surroundings {
-        operator_namespace: &config.namespace,
-        attestation_port: port,
-        attestation_is_known: address.is_some(),
-        dns: &found.dns,
-        own: &own,
-    };
-    let policy = build::network_policy(offer, &around)?;
     let objects = async {
-        put::<ServiceAccount>(context, &namespace, &build::service_account(&namespace)?).await?;
-        put::<ConfigMap>(context, &namespace, &build::ca_config_map(&namespace, &context.attestation_ca)?).await?;
         // Before the pod: it never runs without.
-        put::<NetworkPolicy>(context, &namespace, &policy).await?;
+        surround(context, offer, address).await?;
         let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         match api.create(&params, &pod).await {
@@ -143,11 +123,6 @@ fn refusal(error: &Error) -> Option<PodRefused> {
     Some(PodRefused { for_good, message })
 }
 
-/// Address of the attestation service; none where its name can't be looked up now.
-async fn address(host: &str, port: u16) -> Option<IpAddr> {
-    tokio::net::lookup_host((host, port)).await.ok()?.next().map(|address| address.ip())
-}
-
 /// The class that the offer names, or NVIDIA's where the cluster has it.
 async fn runtime_class(context: &Context, named: Option<&str>) -> Result<Option<String>, Error> {
     if let Some(name) = named {
@@ -156,22 +131,6 @@ async fn runtime_class(context: &Context, named: Option<&str>) -> Result<Option<
     let api: Api<RuntimeClass> = Api::all(context.client.clone());
     let found = api.get_opt(NVIDIA).await.tried(|| format!("RuntimeClass {NVIDIA}"))?;
     Ok(found.map(|class| class.name_any()))
-}
-
-async fn put<K>(context: &Context, namespace: &str, object: &K) -> Result<(), Error>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Serialize
-        + DeserializeOwned
-        + std::fmt::Debug,
-{
-    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
-    let name = object.name_any();
-    api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object))
-        .await
-        .map(|_| ())
-        .tried(|| format!("{} {namespace}/{name}", K::kind(&())))
 }
 
 async fn delete(context: &Context, seen: &Observed) -> Result<(), Error> {

@@ -13,6 +13,7 @@ mod policy;
 mod pull;
 mod report;
 mod steady;
+mod surround;
 pub(crate) mod sweep;
 pub(crate) mod vacancy;
 mod voucher;
@@ -35,10 +36,13 @@ use super::watch::name_of;
 use super::work::{Backoffs, Lane};
 use super::{Context, Error, JOB_FINALIZER, Tried, abandon, status, unreadable};
 use crate::attestation::{Attestations, JobRef};
-pub(crate) use build::POD_FINALIZER;
+pub(crate) use build::{
+    CA_CONFIG_MAP, CanaryInput, POD_FINALIZER, SERVICE_ACCOUNT, UNDER_ANNOTATION, canary, canary_name,
+};
 pub(crate) use lasting::Timers;
 pub(crate) use observed::PodRefused;
 pub(crate) use outcome::REORGED;
+pub(crate) use surround::{attestation_address, surround};
 
 pub(crate) const KIND: &str = "ComputeJob";
 

@@ -1,6 +1,7 @@
 //! A network: its wallet, its connection, and the watcher that turns orders into `ComputeJob`s.
 
 mod earnings;
+mod endpoints;
 mod evidence;
 mod order;
 pub(crate) mod report;
@@ -130,8 +131,8 @@ async fn try_start(
     if context.networks.is_made_from(&name, made_from) {
         return Ok(());
     }
-    let evm = &resource.spec.evm;
-    let spec = NetworkSpec::try_from(evm)?;
+    let evm = source.evm(resource)?;
+    let spec = NetworkSpec::try_from(&*evm)?;
     if let Some(why) = context.memory.refused_wallet(&name, made_from) {
         return Err(why);
     }

@@ -1,11 +1,14 @@
-//! From `spec.evm.wallet` and the Secrets that it names to what signs.
+//! From `spec.evm` and the Secrets that it names to what signs, and to the endpoints where these are secret too.
+
+use std::borrow::Cow;
 
 use alloy::primitives::{B256, Keccak256};
-use hawser_crds::{AwsKms, DepinNetwork, Keystore, SecretKeyRef, Web3signer};
+use hawser_crds::{AwsKms, DepinNetwork, EvmNetwork, Keystore, RpcUrlsRef, SecretKeyRef, Web3signer};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::endpoints;
 use super::report::Start;
 use crate::controllers::{Context, Error, Tried};
 use crate::network::{AwsKeys, KmsKey, KmsSpec, RemoteSigner, SpecError, Wallet, WalletKey, address, http_url};
@@ -27,6 +30,8 @@ pub(super) struct Source<'a> {
     kind: Kind<'a>,
     /// In the order of [`Kind::wanted`].
     secrets: Vec<Option<Value>>,
+    /// Endpoints out of a Secret, and where they stand.
+    urls: Option<(Value, String)>,
 }
 
 /// A key of a Secret.
@@ -90,15 +95,23 @@ pub(super) async fn read<'a>(
     };
     let namespace = &context.config.namespace;
     let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let urls = resource.spec.evm.rpc_urls_secret_ref.as_ref();
     let mut secrets = Vec::new();
-    for wanted in kind.wanted() {
+    for wanted in kind.wanted().into_iter().chain(urls.map(urls_wanted)) {
         let secret = api.get_opt(wanted.name).await.tried(|| format!("Secret {namespace}/{}", wanted.name))?;
         match value(secret, namespace, &wanted) {
             Ok(value) => secrets.push(value),
             Err(message) => return Ok(Err(refused("SecretNotFound", message))),
         }
     }
-    Ok(Ok(Source { kind, secrets }))
+    let urls = urls.and_then(|RpcUrlsRef { name, key }| {
+        Some((secrets.pop().flatten()?, format!("Secret {namespace}/{name}, key {key:?}")))
+    });
+    Ok(Ok(Source { kind, secrets, urls }))
+}
+
+fn urls_wanted(reference: &RpcUrlsRef) -> Wanted<'_> {
+    Wanted { name: &reference.name, key: &reference.key, needed: true }
 }
 
 /// The value out of its Secret; the Secret's other values are overwritten.
@@ -128,11 +141,24 @@ impl Source<'_> {
         let spec = serde_json::to_vec(&resource.spec.evm).unwrap_or_default();
         let uid = resource.uid().unwrap_or_default();
         let secrets = self.secrets.iter().map(|secret| secret.as_ref().map_or(&[][..], |secret| secret.as_slice()));
-        for part in [uid.as_bytes(), spec.as_slice()].into_iter().chain(secrets) {
+        let urls = self.urls.iter().map(|(urls, _)| urls.as_slice());
+        for part in [uid.as_bytes(), spec.as_slice()].into_iter().chain(secrets).chain(urls) {
             hash.update(part.len().to_be_bytes());
             hash.update(part);
         }
         hash.finalize()
+    }
+
+    /// The network as it is written, with its endpoints wherever they stand.
+    pub(super) fn evm<'a>(&self, resource: &'a DepinNetwork) -> Result<Cow<'a, EvmNetwork>, Start> {
+        let mut evm = Cow::Borrowed(&resource.spec.evm);
+        if let Some((urls, place)) = &self.urls {
+            if !evm.rpc_urls.is_empty() {
+                return Err(refused("InvalidSpec", "spec.evm needs exactly one of rpcUrls and rpcUrlsSecretRef"));
+            }
+            evm.to_mut().rpc_urls = endpoints::parse(urls, place).map_err(|why| refused("InvalidSpec", why))?;
+        }
+        Ok(evm)
     }
 
     /// What signs. Asks KMS for the address where it is not written down; takes a second for a keystore.
@@ -209,7 +235,7 @@ mod tests {
 
     fn source<'a>(resource: &'a DepinNetwork, secrets: &[&str]) -> Source<'a> {
         let secrets = secrets.iter().map(|text| Some(Zeroizing::new(text.as_bytes().to_vec()))).collect();
-        Source { kind: Kind::of(&resource.spec.evm.wallet).ok().unwrap(), secrets }
+        Source { kind: Kind::of(&resource.spec.evm.wallet).ok().unwrap(), secrets, urls: None }
     }
 
     #[test]
@@ -255,6 +281,30 @@ mod tests {
         assert_ne!(identity(&["ab", "c"]), identity(&["a", "bc"]));
         assert_ne!(identity(&["ab", "c"]), identity(&["ab", "d"]));
         assert_ne!(source(&one, &["ab", "c"]).identity(&one), source(&other, &["ab", "c"]).identity(&other));
+    }
+
+    #[test]
+    fn endpoints_out_of_a_secret_are_the_networks_another_value_makes_another_network_and_none_is_shown() {
+        let plain = network(json!({"secretRef": {"name": "w"}}));
+        let mut hidden = plain.clone();
+        hidden.spec.evm.rpc_urls.clear();
+        let with = |resource, urls: &str| {
+            let urls = (Zeroizing::new(urls.as_bytes().to_vec()), "Secret ns/rpc, key \"rpcUrls\"".to_owned());
+            Source { urls: Some(urls), ..source(resource, &["k"]) }
+        };
+        let evm = with(&hidden, "https://a/v2/key\n").evm(&hidden).unwrap();
+        assert_eq!(evm.rpc_urls, ["https://a/v2/key"]);
+        assert_eq!(source(&plain, &["k"]).evm(&plain).unwrap().rpc_urls, ["http://a"]);
+        let identity = |urls| with(&hidden, urls).identity(&hidden);
+        assert_eq!(identity("https://a"), identity("https://a"));
+        assert_ne!(identity("https://a"), identity("https://b"));
+        for (resource, urls) in [(&hidden, "verysecret"), (&plain, "https://a/verysecret")] {
+            let Err(Start::Refused { reason, message }) = with(resource, urls).evm(resource) else { panic!("{urls}") };
+            assert_eq!(reason, "InvalidSpec");
+            assert!(!message.contains("verysecret"), "{message}");
+        }
+        let reference = RpcUrlsRef { name: "rpc".to_owned(), key: "rpcUrls".to_owned() };
+        assert!(urls_wanted(&reference).needed);
     }
 
     #[tokio::test]

@@ -1,7 +1,9 @@
 //! What an offer rests on outside of itself, kept up to date by small watches: labels of namespaces, names of
-//! `RuntimeClass`es, and what is said of the networks. A look at an offer asks the API server for nothing.
+//! `RuntimeClass`es, and what is said of the networks. A look at an offer asks the API server for nothing
+//! else, but now and then for its own rights.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures::stream::select;
 use futures::{Stream, StreamExt};
@@ -14,6 +16,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
+use super::rights::{Denied, Rights};
 use crate::controllers::cache::{Followed, Heard};
 use crate::controllers::conditions::find;
 use crate::metrics::Metrics;
@@ -29,6 +32,7 @@ pub(crate) struct Surroundings {
     namespaces: Followed<PartialObjectMeta<Namespace>>,
     classes: Followed<PartialObjectMeta<RuntimeClass>>,
     pub(crate) networks: Followed<DeserializeGuard<DepinNetwork>>,
+    pub(crate) rights: Arc<Rights>,
 }
 
 /// What surrounds one offer.
@@ -36,9 +40,13 @@ pub(crate) struct Surroundings {
 pub(crate) struct Around {
     /// The namespace enforces Pod Security `restricted`.
     pub restricted: bool,
+    /// The namespace is being deleted: nothing can be made there any more.
+    pub going: bool,
     /// The `RuntimeClass` that the jobs' pods get; none where it is not there.
     pub class: Option<String>,
     pub network: Said,
+    /// What this operator may not do in the namespace though jobs need it, and who it is.
+    pub denied: Option<Denied>,
 }
 
 /// What is said of the offer's network.
@@ -61,7 +69,7 @@ impl Surroundings {
         let namespaces = Followed::start(client.clone(), "Namespace", labels_only, metrics(), cancel());
         let classes = Followed::start(client.clone(), "RuntimeClass", labels_only, metrics(), cancel());
         let networks = Followed::start(client.clone(), "DepinNetwork", |_| (), metrics(), cancel());
-        Self { namespaces, classes, networks }
+        Self { namespaces, classes, networks, rights: Arc::new(Rights::new(client.clone())) }
     }
 
     /// Waits until everything was listed once; false where a watch has ended before.
@@ -87,16 +95,15 @@ impl Surroundings {
     /// What surrounds an offer now.
     pub(crate) fn of(&self, offer: &GpuOffer) -> Around {
         let namespace = offer.namespace().unwrap_or_default();
-        let restricted = self
-            .namespaces
-            .store
-            .get(&ObjectRef::new(&namespace))
-            .is_some_and(|ns| is_restricted(ns.labels().get(ENFORCE)));
+        let of = self.namespaces.store.get(&ObjectRef::new(&namespace));
+        let restricted = of.as_ref().is_some_and(|ns| is_restricted(ns.labels().get(ENFORCE)));
         let class = offer.spec.isolation.runtime_class_name.as_deref().unwrap_or(NVIDIA);
         Around {
             restricted,
+            going: of.is_none_or(|ns| ns.metadata.deletion_timestamp.is_some()),
             class: self.classes.store.get(&ObjectRef::new(class)).map(|class| class.name_any()),
             network: said(&offer.spec.network_ref, &self.networks.store),
+            denied: self.rights.denied(&namespace),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Reads what an offer rests on: nodes, pods and networks from the caches, the token and the offer from the chain.
 
 use hawser_contracts::OfferId;
-use hawser_crds::GpuOffer;
+use hawser_crds::{GpuOffer, NetworkCheck};
 use jiff::{Timestamp, Unit};
 use kube::ResourceExt;
 
@@ -11,7 +11,7 @@ use super::leave::Stake;
 use super::publish::{Wanted, card_hash};
 use super::serves::{self, Obstacle, Worth};
 use super::terms::{self, OfferSpecError};
-use super::{node, worth};
+use super::{canary, node, worth};
 use crate::controllers::compute_job::vacancy;
 use crate::controllers::stock::Sells;
 use crate::controllers::watch::name_of;
@@ -35,6 +35,8 @@ pub(crate) struct Observed {
     /// Hash of the card that is known to be posted.
     pub posted_card: Option<String>,
     pub around: Around,
+    /// What the offer's canary found.
+    pub network: canary::Looked,
     /// In the way of all orders, for the moment.
     pub obstacle: Option<Obstacle>,
     pub now: Timestamp,
@@ -66,7 +68,10 @@ pub(crate) struct Read {
 /// Reads everything once.
 pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Observed {
     let (capacity, offered, active) = vacancy::of_offer(offer, context);
+    context.around.rights.ask(&offer.namespace().unwrap_or_default()).await;
     let around = context.around.of(offer);
+    let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
+    let checked = canary::look(offer, &around, now, context).await;
     let market = market(offer, context).await;
     let worth = match &market {
         Market::Read(read) => worth_of(offer, read, offered.largest_order, context),
@@ -82,16 +87,23 @@ pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Observed
         unreadable: unreadable::jobs_of(offer, context),
         pending,
         posted_card: posted_card(offer, &market, context),
-        obstacle: in_the_way(offer, &around, &market, worth),
+        obstacle: in_the_way(offer, &around, checked.check.as_ref(), &market, worth),
         market,
         around,
-        now: Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now()),
+        network: checked,
+        now,
     }
 }
 
 /// The first thing in the way; what is wrong with the offer itself before what can't be read now.
-fn in_the_way(offer: &GpuOffer, around: &Around, market: &Market, worth: Option<Worth>) -> Option<Obstacle> {
-    serves::obstacle(offer, around, worth).or_else(|| match market {
+fn in_the_way(
+    offer: &GpuOffer,
+    around: &Around,
+    check: Option<&NetworkCheck>,
+    market: &Market,
+    worth: Option<Worth>,
+) -> Option<Obstacle> {
+    serves::obstacle(offer, around, check, worth).or_else(|| match market {
         Market::Unknown(reason, message) => Some(Obstacle::passing(reason, message.clone())),
         Market::Invalid(error) => Some(error.clone().into()),
         Market::Read(read) => read.asked.as_ref().err().cloned(),

@@ -23,6 +23,8 @@ pub(crate) struct Remembered {
     since: Option<(String, Instant)>,
     /// Earlier terms that were seen to take no orders: they never will again.
     closed: HashSet<OfferId>,
+    /// A canary's pod may be there: an earlier process may have sent one.
+    pub canary: bool,
 }
 
 /// What the market is to be told.
@@ -36,7 +38,7 @@ pub(crate) struct Told {
 
 impl Remembered {
     fn new(now: Instant) -> Self {
-        Self { pace: Pace::new(now), budget: Budget::new(now), since: None, closed: HashSet::new() }
+        Self { pace: Pace::new(now), budget: Budget::new(now), since: None, closed: HashSet::new(), canary: true }
     }
 
     /// What the market is to be told, where it says `standing` (none: nothing of the offer) and `could` be served but for

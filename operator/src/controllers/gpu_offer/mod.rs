@@ -2,6 +2,7 @@
 
 pub(crate) mod around;
 pub(crate) mod budget;
+mod canary;
 pub(crate) mod capacity;
 mod dereference;
 pub(crate) mod leave;
@@ -10,6 +11,7 @@ pub(crate) mod node;
 mod pace;
 mod publish;
 mod report;
+mod rights;
 pub(crate) mod serves;
 pub(crate) mod terms;
 pub(crate) mod worth;
@@ -187,9 +189,9 @@ fn measure(offer: &GpuOffer, seen: &Observed, context: &Context) {
 }
 
 fn again(seen: &Observed, told: &Told, as_wanted: bool) -> Duration {
-    if !as_wanted || seen.obstacle.is_some() && told.obstacle.is_none() {
+    if !as_wanted || seen.network.under_way || seen.obstacle.is_some() && told.obstacle.is_none() {
         AWAITED
-    } else if told.obstacle.is_none() && told.available < seen.offered.largest_order {
+    } else if seen.around.denied.is_some() || told.obstacle.is_none() && told.available < seen.offered.largest_order {
         RISING
     } else {
         STEADY

@@ -1,10 +1,13 @@
 //! The status of an offer, from what was seen.
 
 use alloy::primitives::U256;
-use hawser_crds::condition::{CAPACITY_AVAILABLE, DEVICE_ISOLATION, NAMESPACE_ISOLATED, PUBLISHED, READY};
+use hawser_crds::condition::{
+    CAPACITY_AVAILABLE, DEVICE_ISOLATION, NAMESPACE_ISOLATED, NETWORK_ISOLATED, PUBLISHED, READY,
+};
 use hawser_crds::{GpuCount, GpuOffer, GpuOfferStatus, OnChainOffer};
 use kube::ResourceExt;
 
+use super::canary;
 use super::dereference::{Market, Observed, Read};
 use super::memory::Told;
 use super::serves::{Obstacle, SUSPENDED, label_it, no_class};
@@ -59,6 +62,7 @@ pub(crate) fn status(
         jobs_active: seen.jobs,
         pending,
         earned,
+        network: seen.network.check.clone(),
     }
 }
 
@@ -161,6 +165,8 @@ fn isolation(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
     } else {
         list.set(NAMESPACE_ISOLATED, Truth::No, "NotRestricted", label_it(&offer.namespace().unwrap_or_default()));
     }
+    let (truth, reason, message) = canary::verdict(seen.network.check.as_ref(), seen.now);
+    list.set(NETWORK_ISOLATED, truth, reason, message);
 }
 
 /// Who holds the GPUs of an offer that has none to sell.

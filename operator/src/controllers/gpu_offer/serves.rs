@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use alloy::primitives::U256;
-use hawser_crds::GpuOffer;
+use hawser_crds::{GpuOffer, NetworkCheck};
 use kube::ResourceExt;
 
 use super::around::{Around, Said};
+use super::canary;
 use super::terms::{self, OfferSpecError};
 
 /// A network that is away for a moment takes no offer from the market: that costs a transaction, and another one when
@@ -53,14 +54,27 @@ pub(crate) struct Worth {
 }
 
 /// What is in the way of every order; none where orders can be served.
-pub(crate) fn obstacle(offer: &GpuOffer, around: &Around, worth: Option<Worth>) -> Option<Obstacle> {
-    provider(offer).or_else(|| network(offer, around)).or_else(|| pods(offer, around)).or_else(|| pays(worth?))
+pub(crate) fn obstacle(
+    offer: &GpuOffer,
+    around: &Around,
+    check: Option<&NetworkCheck>,
+    worth: Option<Worth>,
+) -> Option<Obstacle> {
+    provider(offer)
+        .or_else(|| network(offer, around))
+        .or_else(|| pods(offer, around))
+        .or_else(|| canary::obstacle(check, &offer.spec.isolation.accept_reachable))
+        .or_else(|| pays(worth?))
 }
 
 /// Why an order that is there already is declined at once rather than left waiting for what won't come. What the network
 /// lacks is no such reason: without it nothing could be declined.
 pub(crate) fn declines(offer: &GpuOffer, around: &Around) -> Option<String> {
-    provider(offer).or_else(|| pods(offer, around)).map(|obstacle| obstacle.message)
+    let check = offer.status.as_ref().and_then(|status| status.network.as_ref());
+    provider(offer)
+        .or_else(|| pods(offer, around))
+        .or_else(|| canary::obstacle(check, &offer.spec.isolation.accept_reachable))
+        .map(|obstacle| obstacle.message)
 }
 
 /// What the provider wants, and can't want.
@@ -103,6 +117,9 @@ fn missing(name: &str, names: &[String]) -> String {
 
 /// The jobs' pods would be refused.
 fn pods(offer: &GpuOffer, around: &Around) -> Option<Obstacle> {
+    if let Some(denied) = &around.denied {
+        return Some(Obstacle::new("NoRights", denied.to_string()));
+    }
     if !around.restricted {
         let namespace = offer.namespace().unwrap_or_default();
         return Some(Obstacle::new("NotRestricted", label_it(&namespace)));
@@ -134,8 +151,10 @@ fn pays(worth: Worth) -> Option<Obstacle> {
 
 #[cfg(test)]
 mod tests {
+    use hawser_crds::{GpuOfferStatus, Reachable};
     use serde_json::{Value, json};
 
+    use super::super::rights::Denied;
     use super::*;
 
     #[expect(clippy::needless_pass_by_value, reason = "json! at the call reads best")]
@@ -153,7 +172,11 @@ mod tests {
     }
 
     fn around() -> Around {
-        Around { restricted: true, class: Some("nvidia".to_owned()), network: Said::Ready }
+        Around { restricted: true, going: false, class: Some("nvidia".to_owned()), network: Said::Ready, denied: None }
+    }
+
+    fn denied() -> Denied {
+        Denied { what: "create pods".to_owned(), namespace: "t".to_owned(), account: "me".to_owned() }
     }
 
     fn not_ready(reason: &str) -> Around {
@@ -196,13 +219,14 @@ mod tests {
             (none(), not_ready("CatchingUp"), None, "NetworkNotReady", "CatchingUp: the words", true),
             (none(), not_ready("Empty"), None, "NetworkNotReady", "Empty", true),
             (none(), Around { restricted: false, ..around() }, None, "NotRestricted", "namespace t", false),
+            (none(), Around { denied: Some(denied()), ..around() }, None, "NoRights", "kubectl -n t create", false),
             ((kata.clone(), json!({})), Around { class: None, ..around() }, None, "RuntimeClassMissing", "kata", false),
             ((kata, json!({})), around(), None, "", "", false),
             (none(), Around { class: None, ..around() }, None, "", "", false),
             (none(), around(), worth(9, 10), "PriceBelowGas", "brings 9 token units", true),
         ] {
             let offer = offer(spec.clone(), meta);
-            let got = obstacle(&offer, &around, worth);
+            let got = obstacle(&offer, &around, None, worth);
             let said = got.as_ref().map_or("", |o| o.reason.as_str());
             assert_eq!(said, reason, "{spec} {around:?}");
             assert!(got.as_ref().map_or("", |o| o.message.as_str()).contains(words), "{got:?}");
@@ -215,11 +239,19 @@ mod tests {
         let plain = offer(json!({}), json!({}));
         let suspended = offer(json!({"suspend": true}), json!({}));
         let unlabelled = Around { restricted: false, ..around() };
+        let mut open = offer(json!({}), json!({}));
+        let network = NetworkCheck { cluster: vec!["10.0.0.1:443".to_owned()], ..NetworkCheck::default() };
+        open.status = Some(GpuOfferStatus { network: Some(network), ..GpuOfferStatus::default() });
+        let mut accepted = open.clone();
+        accepted.spec.isolation.accept_reachable = vec![Reachable::Cluster];
         for (offer, around, declined) in [
             (&plain, around(), false),
             (&plain, not_ready("Unreachable"), false),
             (&plain, unlabelled, true),
+            (&plain, Around { denied: Some(denied()), ..around() }, true),
             (&suspended, around(), true),
+            (&open, around(), true),
+            (&accepted, around(), false),
         ] {
             assert_eq!(declines(offer, &around).is_some(), declined, "{around:?}");
         }

@@ -1,10 +1,12 @@
 //! What a job needs in the cluster, as pure functions of the job, its offer and the operator's settings.
 
+mod canary;
 mod customer;
 mod env;
 mod isolation;
 mod pod;
 
+pub(crate) use canary::{CanaryInput, UNDER_ANNOTATION, canary, canary_name};
 pub(crate) use env::is_env_name;
 pub(crate) use isolation::{Surroundings, ca_config_map, network_policy, service_account};
 pub(crate) use pod::knowing;

@@ -16,14 +16,14 @@ use crate::controllers::gpu_offer::node::tolerations;
 use crate::controllers::{OFFER_LABEL, label_value};
 
 /// The user that all three containers run as.
-const USER: i64 = 65532;
+pub(super) const USER: i64 = 65532;
 const GPUS_DIR: &str = "/run/hawser/gpus";
 const KEY_DIR: &str = "/run/hawser/key";
 const IDENTITY_DIR: &str = "/run/hawser/identity";
 
 /// A container that somebody's webhook puts beside the job's own outlives the program and holds its GPUs: whoever does so
 /// is asked to leave this pod alone, each in its own words.
-const NO_SIDECARS: [(&str, &str); 9] = [
+pub(super) const NO_SIDECARS: [(&str, &str); 9] = [
     ("admission.datadoghq.com/enabled", "false"),
     ("consul.hashicorp.com/connect-inject", "false"),
     ("dapr.io/enabled", "false"),
@@ -35,7 +35,7 @@ const NO_SIDECARS: [(&str, &str); 9] = [
     ("vault.hashicorp.com/agent-inject", "false"),
 ];
 /// Those that read labels.
-const NO_SIDECARS_BY_LABEL: [(&str, &str); 3] = [
+pub(super) const NO_SIDECARS_BY_LABEL: [(&str, &str); 3] = [
     ("admission.datadoghq.com/enabled", "false"),
     ("kuma.io/sidecar-injection", "disabled"),
     ("sidecar.istio.io/inject", "false"),
@@ -136,7 +136,7 @@ fn volumes(resources: &Resources) -> Vec<Value> {
 }
 
 /// What probe and meter get: something of everything, or a namespace with a quota takes no job.
-fn sidecars(gpus: &Value) -> Value {
+pub(super) fn sidecars(gpus: &Value) -> Value {
     let with = |cpu: &str, memory: &str, storage: &str| {
         let mut list = gpus.clone();
         list["cpu"] = json!(cpu);

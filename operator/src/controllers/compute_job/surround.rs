@@ -1,0 +1,59 @@
+//! What must stand in a namespace before a pod of an offer begins there: its account, the CA of the attestation service, and
+//! the offer's `NetworkPolicy`.
+
+use std::net::IpAddr;
+
+use hawser_crds::GpuOffer;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::build;
+use crate::controllers::cluster_network::own_ranges;
+use crate::controllers::{Context, Error, MANAGER, Tried};
+
+/// Address of the attestation service, as jobs reach it; none where its name can't be looked up now.
+pub(crate) async fn attestation_address(context: &Context) -> Option<IpAddr> {
+    let (host, port) = (context.config.attestation_host(), context.config.attestation_listen.port());
+    tokio::net::lookup_host((host, port)).await.ok()?.next().map(|address| address.ip())
+}
+
+/// Makes all of it, or makes it as it should be now.
+pub(crate) async fn surround(context: &Context, offer: &GpuOffer, attestation: Option<IpAddr>) -> Result<(), Error> {
+    let namespace = offer.namespace().ok_or(Error::Unnamed("namespace"))?;
+    let config = &context.config;
+    let found = context.cluster_network.found().await?;
+    let named = config.cluster_cidrs.iter().copied();
+    let own = context.stock.read(|stock| own_ranges(named, &found, stock.nodes()));
+    let around = build::Surroundings {
+        operator_namespace: &config.namespace,
+        attestation_port: config.attestation_listen.port(),
+        attestation_is_known: attestation.is_some(),
+        dns: &found.dns,
+        own: &own,
+    };
+    let policy = build::network_policy(offer, &around)?;
+    put::<ServiceAccount>(context, &namespace, &build::service_account(&namespace)?).await?;
+    put::<ConfigMap>(context, &namespace, &build::ca_config_map(&namespace, &context.attestation_ca)?).await?;
+    put::<NetworkPolicy>(context, &namespace, &policy).await
+}
+
+async fn put<K>(context: &Context, namespace: &str, object: &K) -> Result<(), Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Serialize
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    let name = object.name_any();
+    api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object))
+        .await
+        .map(|_| ())
+        .tried(|| format!("{} {namespace}/{name}", K::kind(&())))
+}
