@@ -96,7 +96,7 @@ async fn main() -> Result<()> {
     let (looks, changes) = (operator.metric("hawser_reconciles_total").await?, churn.made());
     watched(&operator, options.steady, &step).await?;
     let took = at.elapsed().as_secs_f64();
-    figures.cores = (operator.processor()? - cpu).as_secs_f64() / took;
+    figures.cores = operator.processor()?.saturating_sub(cpu).as_secs_f64() / took;
     figures.looks = (operator.metric("hawser_reconciles_total").await? - looks) / took;
     figures.changes = f64::from(u32::try_from(churn.made() - changes)?) / took;
     figures.steady_seconds = took;
@@ -158,7 +158,7 @@ async fn watched(operator: &Operator, seconds: u64, step: &impl Fn(&str)) -> Res
     while Instant::now() < end {
         tokio::time::sleep(Duration::from_secs(15).min(end.saturating_duration_since(Instant::now()))).await;
         let now = operator.processor()?;
-        let cores = (now - cpu).as_secs_f64() / at.elapsed().as_secs_f64();
+        let cores = now.saturating_sub(cpu).as_secs_f64() / at.elapsed().as_secs_f64();
         step(&format!("{cores:.3} cores, {:.0?}", operator.memory()?));
         (cpu, at) = (now, Instant::now());
     }
