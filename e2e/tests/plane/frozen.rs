@@ -37,6 +37,9 @@ async fn a_standby_is_ready_while_it_could_lead_and_leads_after_a_hung_server_is
     second.hang();
     let took = standby.not_ready("the API server has not answered", Duration::from_secs(30)).await?;
     println!("a standby before a hung server was not Ready after {took:.1?}");
+    let silent: u64 = standby.metric("hawser_api_requests_total{verb=\"GET\",outcome=\"silent\"}").await?.parse()?;
+    let pods: f64 = standby.metric("hawser_watch_silence_seconds{resource=\"pods\"}").await?.parse()?;
+    ensure!(silent > 0 && pods > 4.0, "{silent} requests were not answered, and pods are {pods} s old");
     second.heal();
     let took = standby.says("standing by", Duration::from_secs(30)).await?;
     println!("and Ready again {took:.1?} after the server was back");
