@@ -65,6 +65,7 @@ async fn an_offer_that_was_stored_under_older_definitions_and_can_not_be_read_sa
     })
     .await
     .with_context(|| one.tail())?;
+    ensure!(one.metric("hawser_unreadable_objects{kind=\"GpuOffer\"}").await? == "0");
     one.stops(Duration::from_secs(10)).await?;
     Ok(())
 }

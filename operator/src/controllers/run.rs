@@ -43,7 +43,7 @@ use super::stock::SharedStock;
 use super::unreadable::Unreadable;
 use super::watch::{Watches, name_of};
 use super::work::{Backoffs, Due, Name, Slots, paced};
-use super::{Context, compute_job, depin_network, gpu_offer};
+use super::{Context, compute_job, depin_network, gpu_offer, unreadable};
 use crate::attestation::Attestations;
 use crate::config::Config;
 use crate::fence::Fence;
@@ -172,8 +172,8 @@ pub async fn run(
         warm;
     let cluster = cluster_id(&client).await?;
     let networks: Controller<DeserializeGuard<DepinNetwork>> = Controller::new(Api::all(client.clone()), watching());
-    let counted = all_jobs.store.clone();
-    metrics.count_jobs(move || compute_job::phases(&counted.state()));
+    let (jobs, offers, other) = (all_jobs.store.clone(), all_offers.store.clone(), around.networks.store.clone());
+    metrics.count_by(move || unreadable::counted(&jobs.state(), &offers.state(), &other.state()));
     // Nothing was attested before.
     _ = kept.attestations.set(attestations.clone());
     let context = Arc::new(Context {

@@ -6,9 +6,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
-use super::Metrics;
 use super::book::{ANSWERS, Book, Durations, Number, WAITS};
 use super::labels::{Kind, NetworkName, PhaseLabel};
+use super::{Counted, Metrics};
 
 #[derive(Clone, Debug)]
 pub(super) struct Looks {
@@ -45,10 +45,13 @@ impl Looks {
         }
     }
 
-    pub(super) fn jobs(&self, phases: &[(&'static str, usize)]) {
-        for (phase, jobs) in phases {
-            let jobs = i64::try_from(*jobs).unwrap_or(i64::MAX);
-            self.jobs.get_or_create(&PhaseLabel { phase }).set(jobs);
+    pub(super) fn objects(&self, counted: &Counted) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        for (phase, jobs) in &counted.phases {
+            self.jobs.get_or_create(&PhaseLabel { phase }).set(number(*jobs));
+        }
+        for (kind, count) in counted.unreadable {
+            self.unreadable.get_or_create(&Kind { kind }).set(number(count));
         }
     }
 }
@@ -88,11 +91,6 @@ impl Metrics {
     pub fn vouchers(&self, accepted: u64, rejected: u64) {
         self.looks.accepted.inc_by(accepted);
         self.looks.rejected.inc_by(rejected);
-    }
-
-    /// Objects of a kind that can't be read.
-    pub(crate) fn unreadable(&self, kind: &'static str, count: usize) {
-        self.looks.unreadable.get_or_create(&Kind { kind }).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Objects of a kind that were let go by their annotation.

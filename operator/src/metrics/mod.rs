@@ -42,8 +42,16 @@ pub struct Metrics {
     counts: Counts,
 }
 
-/// Says how many jobs there are in each phase.
-type Count = Box<dyn Fn() -> Vec<(&'static str, usize)> + Send + Sync>;
+/// Objects as the caches hold them.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    /// Jobs in each phase.
+    pub phases: Vec<(&'static str, usize)>,
+    /// Objects of each kind that can't be read.
+    pub unreadable: [(&'static str, usize); 3],
+}
+
+type Count = Box<dyn Fn() -> Counted + Send + Sync>;
 
 /// What is counted when somebody asks.
 #[derive(Clone, Default)]
@@ -56,7 +64,7 @@ impl Debug for Counts {
 }
 
 impl Counts {
-    fn jobs(&self) -> MutexGuard<'_, Option<Count>> {
+    fn objects(&self) -> MutexGuard<'_, Option<Count>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -89,15 +97,15 @@ impl Metrics {
     }
 
     /// Jobs in each phase are counted so from now on, whenever somebody asks.
-    pub(crate) fn count_jobs(&self, count: impl Fn() -> Vec<(&'static str, usize)> + Send + Sync + 'static) {
-        *self.counts.jobs() = Some(Box::new(count));
+    pub(crate) fn count_by(&self, count: impl Fn() -> Counted + Send + Sync + 'static) {
+        *self.counts.objects() = Some(Box::new(count));
     }
 
     /// In the `OpenMetrics` text format.
     pub fn text(&self) -> String {
         self.server.refresh(Instant::now());
-        if let Some(count) = self.counts.jobs().as_ref() {
-            self.looks.jobs(&count());
+        if let Some(count) = self.counts.objects().as_ref() {
+            self.looks.objects(&count());
         }
         self.encoded()
     }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
 
-use super::{Metrics, RpcOutcome, ServerOutcome};
+use super::{Counted, Metrics, RpcOutcome, ServerOutcome};
 use crate::network::{self, ActKey, Backlog, Block, Connection, Observed, Token, Withdrawn};
 use crate::settlement::Pending;
 
@@ -27,9 +27,8 @@ fn filled() -> Metrics {
     drop(metrics.timed("GpuOffer"));
     metrics.errors("GpuOffer").inc();
     metrics.watch_errors("GpuOffer").inc();
-    metrics.unreadable("GpuOffer", 1);
     metrics.abandoned("GpuOffer").inc();
-    metrics.count_jobs(|| vec![("Running", 1)]);
+    metrics.count_by(|| Counted { phases: vec![("Running", 1)], unreadable: [("GpuOffer", 1); 3] });
     metrics.order_runs("base", 6.0);
     metrics.orders("base").inc();
     metrics.act("base", &ActKey::Start(hawser_contracts::JobId(B256::ZERO)), true);

@@ -5,7 +5,7 @@ mod facts;
 mod raw;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
@@ -19,6 +19,8 @@ use serde_json::Value;
 use super::compute_job::vacancy::{Claimant, Turn};
 use super::gpu_offer::leave::{self, Leaving, Stake, Stand, Step};
 use super::{Context, Error, JOB_FINALIZER, NETWORK_FINALIZER, OFFER_FINALIZER, abandon, status};
+use super::{compute_job, depin_network, gpu_offer};
+use crate::metrics::Counted;
 use crate::network::{Act, JobStatus};
 use facts::Job;
 use raw::{api, fetch, names, reference, say, say_ready};
@@ -55,17 +57,30 @@ impl Unreadable {
     }
 }
 
-fn invalid<K>(cached: &[std::sync::Arc<DeserializeGuard<K>>]) -> impl Iterator<Item = &InvalidObject> {
+fn invalid<K>(cached: &[Arc<DeserializeGuard<K>>]) -> impl Iterator<Item = &InvalidObject> {
     cached.iter().filter_map(|guarded| guarded.0.as_ref().err())
 }
 
-/// Jobs that can't be read. Says how many there are.
+/// What of these objects is told as numbers.
+pub(crate) fn counted(
+    jobs: &[Arc<DeserializeGuard<ComputeJob>>],
+    offers: &[Arc<DeserializeGuard<GpuOffer>>],
+    networks: &[Arc<DeserializeGuard<DepinNetwork>>],
+) -> Counted {
+    Counted {
+        phases: compute_job::phases(jobs),
+        unreadable: [
+            (compute_job::KIND, invalid(jobs).count()),
+            (gpu_offer::KIND, invalid(offers).count()),
+            (depin_network::KIND, invalid(networks).count()),
+        ],
+    }
+}
+
+/// Jobs that can't be read.
 fn jobs(context: &Context) -> Vec<Job> {
     let cached = context.jobs.store.state();
-    let jobs: Vec<Job> =
-        invalid(&cached).map(|job| Job::new(&job.metadata, context.unreadable.json(&job.metadata).as_ref())).collect();
-    context.metrics.unreadable("ComputeJob", jobs.len());
-    jobs
+    invalid(&cached).map(|job| Job::new(&job.metadata, context.unreadable.json(&job.metadata).as_ref())).collect()
 }
 
 /// Jobs of the offer's that can't be read and are not settled.
@@ -113,7 +128,6 @@ pub(crate) fn needs_network(network: &str, context: &Context) -> Option<String> 
         return Some(format!("ComputeJob {}/{} can't be read and may not be settled", job.namespace, job.name));
     }
     let cached = context.offers.store.state();
-    context.metrics.unreadable("GpuOffer", invalid(&cached).count());
     let may_sell = |offer: &&InvalidObject| {
         let raw = context.unreadable.json(&offer.metadata);
         facts::network_of(raw.as_ref()).is_none_or(|named| named == network)
@@ -219,8 +233,6 @@ pub(crate) async fn network(
     needed_by: Option<String>,
     context: &Context,
 ) -> Result<Action, Error> {
-    let cached = context.around.networks.store.state();
-    context.metrics.unreadable("DepinNetwork", invalid(&cached).count());
     let Some(raw) = tell::<DepinNetwork>(object, context).await? else { return Ok(Action::await_change()) };
     if object.metadata.deletion_timestamp.is_none() {
         return Ok(Action::requeue(EVERY));
