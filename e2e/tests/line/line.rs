@@ -1,7 +1,8 @@
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use hawser_crds::Phase;
 use hawser_e2e::customer::Customer;
 use hawser_e2e::order::kubelet_gpu_seconds;
+use hawser_e2e::wait;
 
 use crate::scene::{Placed, Scene, sleep};
 
@@ -38,4 +39,20 @@ pub(crate) async fn settles_to_the_last_unit(scene: &Scene, placed: &Placed) -> 
     let verified = Customer::first(&scene.world).verify(&evidence).await?;
     ensure!(verified["ok"] == true, "{verified}");
     Ok(())
+}
+
+/// More of the job is counted, by the evidence that is stored: the status follows minutes later.
+pub(crate) async fn counts_on(scene: &Scene, placed: &Placed) -> Result<()> {
+    let counted = async || -> Result<_> {
+        let status = placed.order.running(&scene.client).await?.status.unwrap_or_default();
+        let evidence = status.usage.and_then(|usage| usage.evidence).context("no evidence in the status")?;
+        let verified = Customer::first(&scene.world).verify(&evidence).await?;
+        verified["evidence"]["gpuSeconds"].as_u64().context("no GPU-seconds in the evidence")
+    };
+    let before = counted().await?;
+    wait::until("more of the job is counted", wait::SOON, async || {
+        let now = counted().await?;
+        Ok(if now > before { Ok(()) } else { Err(format!("{now} GPU-seconds, as before")) })
+    })
+    .await
 }

@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, ensure};
 use hawser_e2e::customer::Customer;
-use hawser_e2e::{operator, wait};
+use hawser_e2e::operator;
 
-use crate::line::settles_to_the_last_unit;
+use crate::line::{counts_on, settles_to_the_last_unit};
 use crate::scene::{Placed, Scene, sleep};
 
 #[tokio::test]
@@ -50,22 +50,6 @@ async fn running(name: &str, faults: impl AsyncFnOnce(&Scene, &Placed) -> Result
         let interval = f64::from(scene.world.offer_spec().attestation.interval_seconds);
         ensure!(gap < 2.0 * interval, "{gap} s between two reports that are due every {interval} s: {verified}");
         Ok(())
-    })
-    .await
-}
-
-/// Who leads now stores reports of the job, which runs as before. The status follows minutes later.
-pub(super) async fn counts_on(scene: &Scene, placed: &Placed) -> Result<()> {
-    let counted = async || -> Result<_> {
-        let status = placed.order.running(&scene.client).await?.status.unwrap_or_default();
-        let evidence = status.usage.and_then(|usage| usage.evidence).context("no evidence in the status")?;
-        let verified = Customer::first(&scene.world).verify(&evidence).await?;
-        verified["evidence"]["gpuSeconds"].as_u64().context("no GPU-seconds in the evidence")
-    };
-    let before = counted().await?;
-    wait::until("more of the job is counted", wait::SOON, async || {
-        let now = counted().await?;
-        Ok(if now > before { Ok(()) } else { Err(format!("{now} GPU-seconds, as before")) })
     })
     .await
 }

@@ -6,8 +6,7 @@ use hawser_e2e::world::jobs;
 use hawser_e2e::{operator, wait};
 use kube::api::{Api, DeleteParams};
 
-use super::hand_over::counts_on;
-use crate::line::settles_to_the_last_unit;
+use crate::line::{counts_on, settles_to_the_last_unit};
 use crate::scene::{OFFER, Scene, installation, sleep};
 
 #[tokio::test]
