@@ -1,4 +1,4 @@
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use hawser_crds::GpuOffer;
 use hawser_e2e::customer::Customer;
 use hawser_e2e::installation::Installation;
@@ -12,17 +12,14 @@ use crate::scene::{OFFER, Scene, installation, sleep};
 #[tokio::test]
 async fn charts_uninstalled_in_either_order_under_a_running_job_lose_nothing_and_let_go_once_they_are_back()
 -> Result<()> {
-    for (name, releases) in
-        [("definitions-first", ["hawser-crds", "hawser"]), ("operator-first", ["hawser", "hawser-crds"])]
-    {
-        Scene::with_gpus(name, 1, async |scene| {
-            let placed = scene.order(&scene.wish(1, 900, &sleep(900))).await?;
-            placed.order.running(&scene.client).await?;
-            placed.order.attested(&scene.client).await?;
+    Scene::with_gpus("uninstalled", 1, async |scene| {
+        let placed = scene.order(&scene.wish(1, 900, &sleep(900))).await?;
+        placed.order.running(&scene.client).await?;
+        placed.order.attested(&scene.client).await?;
+        let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), &scene.namespace);
+        for releases in [["hawser-crds", "hawser"], ["hawser", "hawser-crds"]] {
             Installation::uninstall(&scene.client, releases).await?;
-
             // What is sold stays on record, though nobody looks after it.
-            let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), &scene.namespace);
             offers.delete(OFFER, &DeleteParams::default()).await?;
             let waits = offers.get(OFFER).await?;
             ensure!(
@@ -33,15 +30,14 @@ async fn charts_uninstalled_in_either_order_under_a_running_job_lose_nothing_and
 
             installation().await?.install_again(&scene.client).await?;
             operator::leads(&scene.client).await?;
-            counts_on(scene, &placed).await?;
-            Customer::first(&scene.world).hawser(&["end", &placed.order.id.to_string()]).await?;
-            settles_to_the_last_unit(scene, &placed).await?;
-            wait::until("the offer is gone", wait::SOON, async || {
-                Ok(offers.get_opt(OFFER).await?.map_or(Ok(()), |left| Err(format!("{:?}", left.status))))
-            })
-            .await
+            counts_on(scene, &placed).await.with_context(|| format!("{releases:?} were uninstalled, and are back"))?;
+        }
+        Customer::first(&scene.world).hawser(&["end", &placed.order.id.to_string()]).await?;
+        settles_to_the_last_unit(scene, &placed).await?;
+        wait::until("the offer is gone", wait::SOON, async || {
+            Ok(offers.get_opt(OFFER).await?.map_or(Ok(()), |left| Err(format!("{:?}", left.status))))
         })
-        .await?;
-    }
-    Ok(())
+        .await
+    })
+    .await
 }
