@@ -1,0 +1,221 @@
+use alloy::primitives::{Address, B256};
+use serde_json::json;
+
+use super::*;
+use crate::controllers::conditions::news;
+use crate::network::{Block, WalletError, Withdrawn};
+
+fn resource() -> DepinNetwork {
+    serde_json::from_value(json!({
+        "apiVersion": "hawser.dev/v1alpha1", "kind": "DepinNetwork", "metadata": {"name": "n"},
+        "spec": {"evm": {
+            "rpcUrls": ["http://a"], "chainId": 31337,
+            "market": "0x0000000000000000000000000000000000000001",
+            "provider": "0x0000000000000000000000000000000000000002",
+            "wallet": {"secretRef": {"name": "w"}}
+        }}
+    }))
+    .unwrap()
+}
+
+fn observed(connection: Connection, balance: Option<u64>) -> Observed {
+    Observed {
+        connection,
+        chain_id: Some(31337),
+        head: None,
+        wallet: Address::ZERO,
+        balance: balance.map(U256::from),
+        signer_trouble: None,
+        gas_spent: U256::ZERO,
+        orders_trouble: None,
+        cursor: Some(Block { number: 4, hash: B256::ZERO }),
+        withdrawn: Withdrawn::default(),
+        unread: Some(0),
+        confirmation_lag: None,
+        block_time: Some(Duration::from_secs(2)),
+        clock_skew: None,
+        fee_obstacle: None,
+    }
+}
+
+fn look(network: &DepinNetwork, seen: Observed, backlog: Backlog) -> DepinNetworkStatus {
+    status(network, &Start::Runs, Some(&(seen, backlog)), Timestamp::UNIX_EPOCH, None)
+}
+
+fn good() -> Observed {
+    observed(Connection::Connected { endpoint: "http://a".to_owned() }, Some(5))
+}
+
+fn said(status: &DepinNetworkStatus, kind: &str) -> (String, String) {
+    let condition = find(&status.conditions, kind).unwrap();
+    (condition.status.clone(), condition.reason.clone())
+}
+
+#[test]
+fn how_far_final_blocks_lie_behind_the_head_is_no_trouble_and_unread_ones_are() {
+    let head = network::Head {
+        block: Block { number: 10_000, hash: B256::ZERO },
+        time: Timestamp::UNIX_EPOCH,
+        seen: std::time::Instant::now(),
+        base_fee: None,
+        gas_limit: 1,
+    };
+    for (unread, cursor, expected) in [
+        (None, Some(4), ("Unknown", "Reading")),
+        (Some(0), None, ("True", "Watching")),
+        (Some(0), Some(4), ("True", "Watching")),
+        (Some(256), Some(4), ("True", "Watching")),
+        (Some(257), Some(4), ("Unknown", "CatchingUp")),
+    ] {
+        let cursor = cursor.map(|number| Block { number, hash: B256::ZERO });
+        let seen = Observed { unread, cursor, head: Some(head), ..good() };
+        let (truth, reason) = said(&look(&resource(), seen, Backlog::default()), ORDERS_WATCHED);
+        assert_eq!((truth.as_str(), reason.as_str()), expected, "{unread:?} {cursor:?}");
+    }
+}
+
+#[test]
+fn what_is_to_be_sent_and_does_not_go_out_costs_the_network_its_ready() {
+    let (s, why) = (Duration::from_secs, Some("fees".to_owned()));
+    for (backlog, fee, expected) in [
+        (Backlog::default(), None, "Moving"),
+        (Backlog { queued: 9, oldest: s(300), unsent: s(44), ..Backlog::default() }, None, "Moving"),
+        (Backlog { queued: 9, unsent: s(45), waiting: why.clone(), ..Backlog::default() }, None, "NothingSent"),
+        (Backlog { queued: 9, unsent: s(45), waiting: why.clone(), ..Backlog::default() }, why, "FeeAboveCap"),
+        (Backlog { sent: 1, oldest: s(599), ..Backlog::default() }, None, "Moving"),
+        (Backlog { sent: 1, oldest: s(600), ..Backlog::default() }, None, "NotMined"),
+    ] {
+        let status = look(&resource(), Observed { fee_obstacle: fee, ..good() }, backlog.clone());
+        assert_eq!(said(&status, TRANSACTIONS_MOVING).1, expected, "{backlog:?}");
+        assert_eq!(is_ready(&status), expected == "Moving");
+    }
+}
+
+#[test]
+fn a_clock_that_is_off_is_told_and_does_not_stop_anything() {
+    for (skew, expected) in [
+        (None, ("Unknown", "NoBlockSeen")),
+        (Some(0), ("True", "InSync")),
+        (Some(60), ("True", "InSync")),
+        (Some(-20), ("True", "InSync")),
+        (Some(61), ("False", "ClockAhead")),
+        (Some(-21), ("False", "ClockBehind")),
+    ] {
+        let status = look(&resource(), Observed { clock_skew: skew, ..good() }, Backlog::default());
+        let (truth, reason) = said(&status, CLOCK_IN_SYNC);
+        assert_eq!((truth.as_str(), reason.as_str()), expected, "{skew:?}");
+        assert!(is_ready(&status));
+    }
+    let slow = Observed { block_time: Some(Duration::from_mins(1)), clock_skew: Some(180), ..good() };
+    assert_eq!(slow.clock_in_sync(), Some(true), "blocks are a minute apart");
+}
+
+#[test]
+fn the_measured_lag_stands_in_the_status_and_stays_there_until_it_is_measured_again() {
+    let mut network = resource();
+    let seen = Observed { confirmation_lag: Some(Duration::from_secs(781)), ..good() };
+    network.status = Some(look(&network, seen, Backlog::default()));
+    assert_eq!(network.status.as_ref().unwrap().confirmation_lag_seconds, Some(790));
+    assert_eq!(look(&network, good(), Backlog::default()).confirmation_lag_seconds, Some(790));
+}
+
+fn disconnected(reason: Disconnected) -> Connection {
+    Connection::Disconnected { reason, message: "m".to_owned() }
+}
+
+#[test]
+fn conditions_name_the_trouble_and_ready_takes_its_reason() {
+    let good = Connection::Connected { endpoint: "http://a".to_owned() };
+    let refused = Start::Refused { reason: "SecretNotFound", message: "create it".to_owned() };
+    let unread = Observed { orders_trouble: Some("why".to_owned()), ..observed(good.clone(), Some(5)) };
+    for (start, seen, connected, matches, funded, ready) in [
+        (Start::Runs, Some(unread), "Connected", "Matches", "Funded", "OrdersNotRead"),
+        (Start::Runs, Some(observed(good.clone(), Some(5))), "Connected", "Matches", "Funded", "Ready"),
+        (Start::Runs, Some(observed(good, Some(0))), "Connected", "Matches", "Empty", "Empty"),
+        (
+            Start::Runs,
+            Some(observed(disconnected(Disconnected::WrongChain), None)),
+            "WrongChain",
+            "WrongChain",
+            "NotConnected",
+            "WrongChain",
+        ),
+        (
+            Start::Runs,
+            Some(observed(disconnected(Disconnected::NoMarket), None)),
+            "NoMarket",
+            "NoMarket",
+            "NotConnected",
+            "NoMarket",
+        ),
+        (
+            Start::Runs,
+            Some(observed(disconnected(Disconnected::HeadStalled), None)),
+            "HeadStalled",
+            "NotConnected",
+            "NotConnected",
+            "HeadStalled",
+        ),
+        (refused, None, "SecretNotFound", "SecretNotFound", "SecretNotFound", "SecretNotFound"),
+    ] {
+        let seen = seen.map(|seen| (seen, Backlog::default()));
+        let status = status(&resource(), &start, seen.as_ref(), Timestamp::UNIX_EPOCH, None);
+        let reason = |kind: &str| find(&status.conditions, kind).unwrap().reason.clone();
+        assert_eq!(
+            [reason(CONNECTED), reason(CHAIN_MATCHES), reason(WALLET_FUNDED), reason(READY)],
+            [connected, matches, funded, ready]
+        );
+        assert_eq!(is_ready(&status), ready == "Ready");
+    }
+}
+
+#[test]
+fn a_signer_that_does_not_sign_is_a_condition_of_its_own_and_goes_when_it_signs() {
+    let good = Connection::Connected { endpoint: "http://a".to_owned() };
+    let mut seen = observed(good, Some(5));
+    let (signer, why) = ("AWS KMS key k in r".to_owned(), "no answer within 10 s".to_owned());
+    seen.signer_trouble = Some(WalletError::Unavailable { signer, why });
+    let mut network = resource();
+    let away = look(&network, seen.clone(), Backlog::default());
+    for kind in [SIGNER_AVAILABLE, READY] {
+        let condition = find(&away.conditions, kind).unwrap();
+        assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "SignerUnavailable"));
+        assert!(condition.message.starts_with("AWS KMS key k in r can't be asked now: no answer within 10 s: "));
+    }
+    assert!(is_true(&away.conditions, WALLET_FUNDED), "that is another question");
+    let told = news(&[], &away.conditions);
+    assert!(told.iter().any(|condition| condition.type_ == SIGNER_AVAILABLE), "an event says so");
+
+    seen.signer_trouble = None;
+    network.status = Some(away);
+    let back = look(&network, seen, Backlog::default());
+    assert!(is_ready(&back) && is_true(&back.conditions, SIGNER_AVAILABLE));
+}
+
+#[test]
+fn a_restarted_operator_takes_nothing_back_before_it_has_tried() {
+    let good = Connection::Connected { endpoint: "http://a".to_owned() };
+    let mut network = resource();
+    network.metadata.generation = Some(1);
+    let look = |network: &DepinNetwork, seen: Option<&Observed>| {
+        let seen = seen.map(|seen| (seen.clone(), Backlog::default()));
+        status(network, &Start::Runs, seen.as_ref(), Timestamp::UNIX_EPOCH, None)
+    };
+    assert!(!is_ready(&look(&network, None)));
+    network.status = Some(look(&network, Some(&observed(good, Some(5)))));
+    let connecting = observed(disconnected(Disconnected::Connecting), None);
+    assert!(is_ready(&look(&network, None)) && is_ready(&look(&network, Some(&connecting))));
+    assert!(!is_ready(&look(&network, Some(&observed(disconnected(Disconnected::HeadStalled), None)))));
+    network.metadata.generation = Some(2);
+    assert!(!is_ready(&look(&network, None)), "said of another spec");
+}
+
+#[test]
+fn the_head_in_the_status_moves_in_steps() {
+    let head = |block, second| Some(Head { block, time: Time(Timestamp::from_second(second).unwrap()) });
+    assert_eq!(newer(head(1, 0), head(5, 10)), head(1, 0));
+    assert_eq!(newer(head(1, 0), head(8, 16)), head(8, 16));
+    assert_eq!(newer(None, head(8, 16)), head(8, 16));
+    assert_eq!(newer(head(9, 30), head(8, 16)), head(8, 16), "after a reorganisation");
+    assert_eq!(newer(head(9, 30), None), head(9, 30));
+}
