@@ -1,13 +1,9 @@
-//! What strangers' programs try on a real node, and what a card does under one.
+//! What strangers' programs try on a real node.
 
 use anyhow::{Context, Result, ensure};
-use hawser_crds::{ComputeJobStatus, GpuOfferSpec, Phase};
+use hawser_crds::{ComputeJobStatus, Phase};
 use hawser_e2e::customer::Customer;
-use hawser_local::Layout;
-use hawser_local::nvidia::{Double, Gpu};
-use jiff::Timestamp;
 
-use crate::line::counts_on;
 use crate::scene::{Placed, Scene, sleep};
 
 #[tokio::test]
@@ -38,53 +34,8 @@ async fn a_program_that_fills_the_disk_is_evicted_and_pays_for_what_it_used() ->
     .await
 }
 
-#[tokio::test]
-#[ignore = "not run here: it takes a card of the NVML double off the bus"]
-async fn a_card_that_dies_under_a_job_stops_the_count_and_ends_the_job_with_the_reason() -> Result<()> {
-    // While it is off the bus there is one card less than the others were promised: it is this one's second.
-    let one = |spec: &mut GpuOfferSpec| spec.capacity.max = Some(1);
-    Scene::offering("dying", 2, one, async |scene| {
-        let placed = scene.order(&scene.wish(1, 300, &sleep(280))).await?;
-        let status = placed.order.running(&scene.client).await?.status.unwrap_or_default();
-        placed.order.attested(&scene.client).await?;
-        counts_on(scene, &placed).await?;
-        let began = status.container_started_at.context("a program that runs began")?.0;
-        let [card] = status.gpu_uuids.as_slice() else { anyhow::bail!("{:?}", status.gpu_uuids) };
-        let lost = Lost::lose(Gpu::Uuid(card.clone()))?;
-        let until_then = Timestamp::now().duration_since(began).as_secs();
-
-        let status = settled(scene, &placed, Phase::Failed).await?;
-        drop(lost);
-        ensure!(status.reason.as_deref() == Some("GpuLost"), "{status:?}");
-        let counted = i64::try_from(status.usage.unwrap_or_default().gpu_seconds)?;
-        // Kubelet writes whole seconds.
-        ensure!(counted <= until_then + 1, "{counted} s were counted of a card that was lost after {until_then} s");
-        Ok(())
-    })
-    .await
-}
-
-/// A card that is off the bus until this is dropped.
-struct Lost(Double, Gpu);
-
-impl Lost {
-    fn lose(card: Gpu) -> Result<Self> {
-        let double = Double::of(&Layout::of_this_machine()?);
-        double.lose(&card)?;
-        Ok(Self(double, card))
-    }
-}
-
-impl Drop for Lost {
-    fn drop(&mut self) {
-        if let Err(error) = self.0.restore(&self.1) {
-            eprintln!("a card stays off the bus: {error:#}");
-        }
-    }
-}
-
 /// The job is over, something was paid for it, nothing is missing, and its evidence holds.
-async fn settled(scene: &Scene, placed: &Placed, phase: Phase) -> Result<ComputeJobStatus> {
+pub(crate) async fn settled(scene: &Scene, placed: &Placed, phase: Phase) -> Result<ComputeJobStatus> {
     let status = placed.order.over(&scene.client).await?.status.unwrap_or_default();
     ensure!(status.phase == phase, "{status:?}");
     let after = scene.books().await?;
