@@ -150,11 +150,7 @@ pub async fn leave(client: &Client, name: &str) -> Result<()> {
 /// # Errors
 /// When something still needs it when the deadline passes.
 pub async fn gone(client: &Client, name: &str) -> Result<()> {
-    wait::until(&format!("DepinNetwork {name} is gone"), wait::SOON, async || {
-        let left = all(client).get_opt(name).await?;
-        Ok(left.map_or(Ok(()), |network| Err(format!("{:?}", network.status))))
-    })
-    .await
+    wait::gone(&all(client), name, wait::SOON).await
 }
 
 /// Deletes the network if it is there, and waits until it is gone.

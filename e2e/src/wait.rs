@@ -4,6 +4,9 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use kube::{Api, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -36,4 +39,19 @@ pub async fn until<T, W: fmt::Display>(
             Err(_) => {}
         }
     }
+}
+
+/// Waits until there is no object of this name.
+///
+/// # Errors
+/// When it is still there when the deadline passes, with its status; or at once when the API server refuses.
+pub async fn gone<K>(api: &Api<K>, name: &str, deadline: Duration) -> Result<()>
+where
+    K: Resource + Clone + fmt::Debug + Serialize + DeserializeOwned,
+{
+    until(&format!("{}/{name} is gone", api.resource_url()), deadline, async || {
+        let left = api.get_opt(name).await?.map(|left| serde_json::to_value(left)).transpose()?;
+        Ok(left.map_or(Ok(()), |left| Err(format!("its status is {}", left["status"]))))
+    })
+    .await
 }

@@ -178,11 +178,7 @@ pub async fn remove_tenant(client: &Client, name: &str) -> Result<()> {
         Err(error) if !is_not_found(&error) => return Err(error.into()),
         _ => {}
     }
-    let gone = wait::until(&format!("the namespace {name} is gone"), Duration::from_mins(4), async || {
-        let left = namespaces.get_opt(name).await?;
-        Ok(left.map_or(Ok(()), |namespace| Err(format!("{:?}", namespace.status))))
-    })
-    .await;
+    let gone = wait::gone(&namespaces, name, Duration::from_mins(4)).await;
     explained(client, name, gone).await
 }
 

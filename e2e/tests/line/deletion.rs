@@ -16,11 +16,7 @@ async fn a_deleted_computejob_is_claimed_and_ended_on_chain_before_it_goes() -> 
         let placed = running(scene).await?;
         let api = jobs(&scene.client, &scene.namespace);
         api.delete(&placed.order.name(), &DeleteParams::default()).await?;
-        wait::until("the ComputeJob is gone", wait::SOON, async || {
-            let left = api.get_opt(&placed.order.name()).await?;
-            Ok(left.map_or(Ok(()), |job| Err(format!("{:?}", job.status))))
-        })
-        .await?;
+        wait::gone(&api, &placed.order.name(), wait::SOON).await?;
         paid_for_what_ran(scene, &placed).await?;
         let pods = placed.order.pods(&scene.client).await?;
         ensure!(pods.iter().all(|pod| pod.metadata.deletion_timestamp.is_some()), "the pod of a deleted job goes on");
@@ -67,24 +63,14 @@ async fn what_a_lost_chain_holds_goes_once_its_money_is_given_up_by_annotation()
         .await?;
         let abandon = Patch::Merge(json!({ "metadata": { "annotations": { "hawser.dev/abandon": "true" } } }));
         jobs.patch(&job, &PatchParams::default(), &abandon).await?;
-        is_gone(&jobs, &job).await?;
+        wait::gone(&jobs, &job, wait::SOON).await?;
         offers.patch(OFFER, &PatchParams::default(), &abandon).await?;
-        is_gone(&offers, OFFER).await?;
+        wait::gone(&offers, OFFER, wait::SOON).await?;
         let events: Api<Event> = Api::namespaced(scene.client.clone(), &scene.namespace);
         let told: Vec<_> = events.list(&ListParams::default()).await?.items;
         let told: Vec<_> = told.iter().filter(|event| event.reason.as_deref() == Some("Abandoned")).collect();
         ensure!(told.len() == 2, "what was given up is told in {} events", told.len());
         endpoint.set(Trouble::None).await
-    })
-    .await
-}
-
-async fn is_gone<K>(api: &Api<K>, name: &str) -> Result<()>
-where
-    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
-{
-    wait::until(&format!("{name} is gone"), wait::SOON, async || {
-        Ok(api.get_opt(name).await?.map_or(Ok(()), |left| Err(format!("{left:?}"))))
     })
     .await
 }

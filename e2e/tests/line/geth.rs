@@ -117,11 +117,7 @@ async fn leaves(scene: &Scene) -> Result<()> {
     let offers: Api<GpuOffer> = Api::namespaced(client.clone(), namespace);
     offers.delete(OFFER, &DeleteParams::default()).await?;
     // Orders up to its withdrawal are read first, and that has to become final.
-    wait::until("the offer is gone", Duration::from_mins(4), async || {
-        let left = offers.get_opt(OFFER).await?;
-        Ok(left.map_or(Ok(()), |offer| Err(format!("{:?}", offer.status))))
-    })
-    .await?;
+    wait::gone(&offers, OFFER, Duration::from_mins(4)).await?;
     ensure!(scene.world.chain.available(&scene.offer).await? == 0, "the offer is gone and stands on chain");
     network::gone(client, scene.world.network()).await
 }

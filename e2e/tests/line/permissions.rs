@@ -108,9 +108,5 @@ async fn everything_that_it_does(scene: &Scene) -> Result<()> {
     cut.order.running(&scene.client).await?;
     let api = jobs(&scene.client, &scene.namespace);
     api.delete(&cut.order.name(), &DeleteParams::default()).await?;
-    wait::until("the deleted ComputeJob is gone", wait::SOON, async || {
-        let left = api.get_opt(&cut.order.name()).await?;
-        Ok(left.map_or(Ok(()), |job| Err(format!("{:?}", job.status))))
-    })
-    .await
+    wait::gone(&api, &cut.order.name(), wait::SOON).await
 }

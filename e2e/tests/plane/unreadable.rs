@@ -60,11 +60,7 @@ async fn an_offer_that_was_stored_under_older_definitions_and_can_not_be_read_sa
     scene.work_is_done("readable", 1, START).await.with_context(|| one.tail())?;
 
     offers.delete("older", &DeleteParams::default()).await?;
-    wait::until("the offer is gone", START, async || {
-        Ok(offers.get_opt("older").await?.map_or(Ok(()), |left| Err(format!("{:?}", left.data["status"]))))
-    })
-    .await
-    .with_context(|| one.tail())?;
+    wait::gone(&offers, "older", START).await.with_context(|| one.tail())?;
     ensure!(one.metric("hawser_unreadable_objects{kind=\"GpuOffer\"}").await? == "0");
     one.stops(Duration::from_secs(10)).await?;
     Ok(())

@@ -34,10 +34,7 @@ async fn charts_uninstalled_in_either_order_under_a_running_job_lose_nothing_and
         }
         Customer::first(&scene.world).hawser(&["end", &placed.order.id.to_string()]).await?;
         settles_to_the_last_unit(scene, &placed).await?;
-        wait::until("the offer is gone", wait::SOON, async || {
-            Ok(offers.get_opt(OFFER).await?.map_or(Ok(()), |left| Err(format!("{:?}", left.status))))
-        })
-        .await
+        wait::gone(&offers, OFFER, wait::SOON).await
     })
     .await
 }
