@@ -66,21 +66,13 @@ fn words(failing: &StoreFailure) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::controllers::depin_network::test_network;
 
     fn network() -> DepinNetwork {
-        serde_json::from_value(json!({
-            "apiVersion": "hawser.dev/v1alpha1", "kind": "DepinNetwork", "metadata": {"name": "n", "generation": 2},
-            "spec": {"evm": {
-                "rpcUrls": ["http://a"], "chainId": 31337,
-                "market": "0x0000000000000000000000000000000000000001",
-                "provider": "0x0000000000000000000000000000000000000002",
-                "wallet": {"secretRef": {"name": "w"}}
-            }}
-        }))
-        .unwrap()
+        let mut network = test_network();
+        network.metadata.generation = Some(2);
+        network
     }
 
     fn at(second: i64) -> Timestamp {

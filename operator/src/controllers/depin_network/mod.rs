@@ -188,3 +188,18 @@ pub(crate) fn failed(guarded: Arc<DeserializeGuard<DepinNetwork>>, error: &Error
     tracing::warn!(network = %guarded.name_any(), %error, "reconcile failed");
     Action::requeue(context.backoffs.failed(KIND, name_of(&*guarded)))
 }
+
+/// One as people write it.
+#[cfg(test)]
+fn test_network() -> DepinNetwork {
+    serde_json::from_value(serde_json::json!({
+        "apiVersion": "hawser.dev/v1alpha1", "kind": "DepinNetwork", "metadata": {"name": "n"},
+        "spec": {"evm": {
+            "rpcUrls": ["http://a"], "chainId": 31337,
+            "market": "0x0000000000000000000000000000000000000001",
+            "provider": "0x0000000000000000000000000000000000000002",
+            "wallet": {"secretRef": {"name": "w"}}
+        }}
+    }))
+    .unwrap()
+}

@@ -1,22 +1,9 @@
 use alloy::primitives::{Address, B256};
-use serde_json::json;
 
 use super::*;
 use crate::controllers::conditions::news;
+use crate::controllers::depin_network::test_network as resource;
 use crate::network::{Block, WalletError, Withdrawn};
-
-fn resource() -> DepinNetwork {
-    serde_json::from_value(json!({
-        "apiVersion": "hawser.dev/v1alpha1", "kind": "DepinNetwork", "metadata": {"name": "n"},
-        "spec": {"evm": {
-            "rpcUrls": ["http://a"], "chainId": 31337,
-            "market": "0x0000000000000000000000000000000000000001",
-            "provider": "0x0000000000000000000000000000000000000002",
-            "wallet": {"secretRef": {"name": "w"}}
-        }}
-    }))
-    .unwrap()
-}
 
 fn observed(connection: Connection, balance: Option<u64>) -> Observed {
     Observed {
