@@ -36,9 +36,10 @@ impl Confirmed {
         now.saturating_duration_since(self.asked) >= self.pause()
     }
 
-    /// How long an order would have waited that was placed just after the confirmed block.
-    pub(super) fn lag(&self) -> Duration {
-        self.behind + self.pause()
+    /// How long an order would have waited that was placed just after the confirmed block. A young chain shows its genesis
+    /// where nothing is confirmed yet: that block has any time, 0 on some, and no order was placed just after it.
+    pub(super) fn lag(&self) -> Option<Duration> {
+        (self.number > 0).then(|| self.behind + self.pause())
     }
 }
 
@@ -91,6 +92,14 @@ mod tests {
                 "{behind}"
             );
         }
+    }
+
+    #[test]
+    fn where_only_the_genesis_is_final_nothing_is_known_of_the_wait() {
+        let t = Instant::now();
+        let lag = |number, second| Confirmed::new(head(number, second, t), head(31, 1_800_000_384, t), t).lag();
+        assert_eq!(lag(0, 0), None, "a genesis of the year 1970");
+        assert_eq!(lag(1, 1_800_000_000), Some(Duration::from_secs(384 + 12)));
     }
 
     #[test]

@@ -326,7 +326,7 @@ impl Watcher<'_> {
             message: format!("it has no {tag} block; where it never has, set spec.evm.confirmations to a number"),
         })?;
         let confirmed = Confirmed::new(block.head, head, now);
-        self.lag.see(Some(confirmed.lag()), now);
+        self.lag.see(confirmed.lag(), now);
         self.confirmed = Some(confirmed);
         Ok(confirmed.number)
     }
