@@ -58,7 +58,7 @@ impl Hostile {
     ///
     /// # Errors
     /// When the operator can't be reached.
-    pub async fn forged(&self, evidence: &[Line]) -> Result<Rejected> {
+    pub async fn forged(&self, evidence: &[Line]) -> Result<Option<Rejected>> {
         let mut report = self.next_report(evidence, |count| count, &PrivateKeySigner::random())?;
         report.gpu_seconds += 1;
         self.report(report).await
@@ -68,7 +68,7 @@ impl Hostile {
     ///
     /// # Errors
     /// When the operator can't be reached.
-    pub async fn replayed(&self, evidence: &[Line]) -> Result<Rejected> {
+    pub async fn replayed(&self, evidence: &[Line]) -> Result<Option<Rejected>> {
         let chain = chain(evidence)?;
         let last = evidence.last().context("no evidence")?;
         let report = Report {
@@ -85,7 +85,7 @@ impl Hostile {
     ///
     /// # Errors
     /// When the operator can't be reached.
-    pub async fn exaggerated(&self, evidence: &[Line]) -> Result<Rejected> {
+    pub async fn exaggerated(&self, evidence: &[Line]) -> Result<Option<Rejected>> {
         let report = self.next_report(evidence, |count| GpuSeconds(count.0 + 3600), &self.key)?;
         self.report(report).await
     }
@@ -115,8 +115,9 @@ impl Hostile {
         })
     }
 
-    /// Opens a stream as the attestor, sends one report, returns how it was refused.
-    async fn report(&self, report: Report) -> Result<Rejected> {
+    /// Opens a stream as the attestor, sends one report, returns how it was refused. The honest meter comes back at once
+    /// and ends this stream with its own: where that happens before the answer, there is none.
+    async fn report(&self, report: Report) -> Result<Option<Rejected>> {
         let domain = format!("{SERVICE}.{SYSTEM}.svc");
         let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&self.ca)).domain_name(domain);
         let endpoint = Endpoint::from_shared(format!("https://127.0.0.1:{}", self.port))?.tls_config(tls)?;
@@ -124,21 +125,23 @@ impl Hostile {
         let (sender, receiver) = mpsc::channel(4);
         let mut answers = client.attest(ReceiverStream::new(receiver)).await?.into_inner();
         let mut report = Some(report);
-        while let Some(answer) = answers.next().await {
-            let next = match answer?.message {
+        while let Some(Ok(answer)) = answers.next().await {
+            let next = match answer.message {
                 Some(Message::Hello(hello)) => Some(self.resume(&hello.nonce)?),
                 Some(Message::Ack(_)) => match report.take() {
                     Some(report) => Some(sidecar_message::Message::Report(report)),
                     None => bail!("the operator took the report for good"),
                 },
-                Some(Message::Rejected(rejected)) => return Ok(rejected),
+                Some(Message::Rejected(rejected)) => return Ok(Some(rejected)),
                 Some(Message::Directive(_)) | None => None,
             };
-            if let Some(message) = next {
-                sender.send(SidecarMessage { message: Some(message) }).await?;
+            if let Some(message) = next
+                && sender.send(SidecarMessage { message: Some(message) }).await.is_err()
+            {
+                break;
             }
         }
-        bail!("the operator closed the stream without an answer")
+        Ok(None)
     }
 
     fn resume(&self, nonce: &[u8]) -> Result<sidecar_message::Message> {

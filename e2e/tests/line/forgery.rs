@@ -50,11 +50,15 @@ async fn forged_replayed_and_exaggerated_reports_are_refused_and_told() -> Resul
     .await
 }
 
-/// The honest meter reports in between: until the attacker's report was the next one, it is refused for that.
-async fn refused(wanted: RejectReason, mut attack: impl AsyncFnMut() -> Result<Rejected>) -> Result<()> {
+/// The honest meter reports in between: until the attacker's report was the next one, it is refused for that, and until
+/// the meter is slower than the attacker, the attacker's stream ends without an answer.
+async fn refused(wanted: RejectReason, mut attack: impl AsyncFnMut() -> Result<Option<Rejected>>) -> Result<()> {
     wait::until(&format!("a report is refused as {wanted:?}"), wait::SOON, async || {
-        let rejected = attack().await?;
-        Ok(if reason(&rejected) == wanted { Ok(()) } else { Err(format!("{rejected:?}")) })
+        Ok(match attack().await? {
+            Some(rejected) if reason(&rejected) == wanted => Ok(()),
+            Some(rejected) => Err(format!("{rejected:?}")),
+            None => Err("the stream ended without an answer".to_owned()),
+        })
     })
     .await
 }
