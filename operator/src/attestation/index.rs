@@ -2,6 +2,7 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     hash::Hash,
     net::IpAddr,
+    sync::Arc,
 };
 
 use hawser_attestation::JobId;
@@ -11,27 +12,27 @@ use super::expected::{ExpectedJob, JobRef};
 /// Finds expected jobs by what a connection says or comes from, without a walk through all of them.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    ids: HashMap<JobId, Vec<JobRef>>,
-    addresses: HashMap<IpAddr, Vec<JobRef>>,
+    ids: HashMap<JobId, Vec<Arc<JobRef>>>,
+    addresses: HashMap<IpAddr, Vec<Arc<JobRef>>>,
 }
 
 impl Index {
-    pub(super) fn add(&mut self, job: &ExpectedJob) {
-        self.ids.entry(job.id).or_default().push(job.job.clone());
-        for address in addresses(job) {
-            self.addresses.entry(address).or_default().push(job.job.clone());
+    pub(super) fn add(&mut self, job: &Arc<JobRef>, expected: &ExpectedJob) {
+        self.ids.entry(expected.id).or_default().push(Arc::clone(job));
+        for address in addresses(expected) {
+            self.addresses.entry(address).or_default().push(Arc::clone(job));
         }
     }
 
-    pub(super) fn remove(&mut self, job: &ExpectedJob) {
-        remove(&mut self.ids, job.id, &job.job);
-        for address in addresses(job) {
-            remove(&mut self.addresses, address, &job.job);
+    pub(super) fn remove(&mut self, job: &JobRef, expected: &ExpectedJob) {
+        remove(&mut self.ids, expected.id, job);
+        for address in addresses(expected) {
+            remove(&mut self.addresses, address, job);
         }
     }
 
     pub(super) fn job(&self, id: JobId) -> Option<&JobRef> {
-        self.ids.get(&id)?.first()
+        Some(self.ids.get(&id)?.first()?)
     }
 
     /// Whether it is the address of an expected job's pod.
@@ -44,10 +45,10 @@ fn addresses(job: &ExpectedJob) -> impl Iterator<Item = IpAddr> {
     job.pod.iter().flat_map(|pod| &pod.addresses).map(IpAddr::to_canonical)
 }
 
-fn remove<K: Hash + Eq>(jobs: &mut HashMap<K, Vec<JobRef>>, key: K, job: &JobRef) {
+fn remove<K: Hash + Eq>(jobs: &mut HashMap<K, Vec<Arc<JobRef>>>, key: K, job: &JobRef) {
     if let Entry::Occupied(mut entry) = jobs.entry(key) {
         // One at a time: a pod's list may name an address twice.
-        if let Some(at) = entry.get().iter().position(|listed| listed == job) {
+        if let Some(at) = entry.get().iter().position(|listed| **listed == *job) {
             entry.get_mut().remove(at);
         }
         if entry.get().is_empty() {
@@ -89,15 +90,16 @@ mod tests {
     fn jobs_are_found_for_as_long_as_they_are_expected() {
         let (one, two) = (job("one", 1, &["10.0.0.1", "fd00::1"]), job("two", 1, &["10.0.0.1", "10.0.0.1"]));
         let mut index = Index::default();
-        index.add(&one);
-        index.add(&two);
+        for job in [&one, &two] {
+            index.add(&Arc::new(job.job.clone()), job);
+        }
         let is_pod = |index: &Index, address: &str| index.is_pod(address.parse().unwrap());
         assert_eq!(index.job(one.id), Some(&one.job));
         assert!(is_pod(&index, "10.0.0.1") && is_pod(&index, "fd00::1") && !is_pod(&index, "10.0.0.2"));
-        index.remove(&one);
+        index.remove(&one.job, &one);
         assert_eq!(index.job(one.id), Some(&two.job));
         assert!(is_pod(&index, "10.0.0.1") && !is_pod(&index, "fd00::1"));
-        index.remove(&two);
+        index.remove(&two.job, &two);
         assert!(index.job(one.id).is_none() && !is_pod(&index, "10.0.0.1"));
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Taken {
     pub(super) held_until: Option<Instant>,
 }
 
-type Locked<'a> = MutexGuard<'a, Option<Open>>;
+type Locked<'a> = MutexGuard<'a, Option<Box<Open>>>;
 
 impl Attestations {
     /// Evidence of an attestor that just proved itself, as the store has it: the sidecar goes on from there.
@@ -160,9 +160,9 @@ impl Attestations {
             let loaded = self.evidence().load(proven.id, proven.attestor).await;
             let stored = loaded.map_err(|error| unavailable(&error))?;
             self.found(&proven.job, stored.newest().as_ref().and_then(cards::dead));
-            **ledger = Some(Open::new(proven.attestor, stored, Instant::now()));
+            **ledger = Some(Box::new(Open::new(proven.attestor, stored, Instant::now())));
         }
-        ledger.as_mut().ok_or_else(|| over(&proven.job))
+        ledger.as_deref_mut().ok_or_else(|| over(&proven.job))
     }
 
     /// Stores what is held back, also of another attestor that was there before: it counts from then on.
@@ -178,7 +178,7 @@ impl Attestations {
         }
         let reports = u64::try_from(open.held().len()).unwrap_or(u64::MAX);
         let attestor = open.attestor;
-        **ledger = Some(open.written(longer));
+        **ledger = Some(Box::new(open.written(longer)));
         self.advanced(job, attestor, &chain, reports, Timestamp::now());
         Ok(chain.next_sequence())
     }

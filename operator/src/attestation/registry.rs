@@ -39,7 +39,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Jobs {
     // A map has up to twice the room that its entries need.
-    entries: HashMap<JobRef, Box<Entry>>,
+    entries: HashMap<Arc<JobRef>, Box<Entry>>,
     index: Index,
 }
 
@@ -93,14 +93,17 @@ impl Attestations {
 
     /// What is known of a job now. Tells the job's sidecar what it has to know of it.
     pub fn expect(&self, expected: ExpectedJob) {
-        let url = self.0.evidence.public_url(expected.id);
         let mut jobs = self.jobs();
         let Jobs { entries, index } = &mut *jobs;
-        if let Some(before) = entries.get(&expected.job) {
-            index.remove(&before.expected);
-        }
-        index.add(&expected);
-        let entry = entries.entry(expected.job.clone()).or_insert_with(|| {
+        let job = match entries.get_key_value(&expected.job) {
+            Some((job, before)) => {
+                index.remove(job, &before.expected);
+                Arc::clone(job)
+            }
+            None => Arc::new(expected.job.clone()),
+        };
+        index.add(&job, &expected);
+        let entry = entries.entry(job).or_insert_with(|| {
             Box::new(Entry {
                 keys: None,
                 dead: Vec::new(),
@@ -114,7 +117,7 @@ impl Attestations {
             })
         });
         entry.expected = expected;
-        entry.recall(url);
+        entry.recall();
         // A sidecar that does not read is cut off: it comes back and is told everything again.
         if entry.stream.as_mut().is_some_and(|stream| !stream.tell(&entry.expected)) {
             entry.stream = None;
@@ -124,8 +127,8 @@ impl Attestations {
     /// The job is over, or was never one: no report of it is taken any more.
     pub fn forget(&self, job: &JobRef) {
         let mut jobs = self.jobs();
-        if let Some(entry) = jobs.entries.remove(job) {
-            jobs.index.remove(&entry.expected);
+        if let Some((job, entry)) = jobs.entries.remove_entry(job) {
+            jobs.index.remove(&job, &entry.expected);
         }
     }
 
@@ -134,6 +137,7 @@ impl Attestations {
         let jobs = self.jobs();
         let entry = jobs.entries.get(job)?;
         let mut attested = entry.attested.clone()?;
+        attested.evidence_url = self.0.evidence.public_url(entry.expected.id);
         attested.rejected = entry.refused.as_ref().map_or(0, |refused| refused.times);
         attested.last_rejection = entry.refused.as_ref().map(|refused| refused.refusal.to_string());
         Some(attested)
@@ -227,8 +231,7 @@ impl Attestations {
         let mut new = false;
         if let Some(entry) = self.jobs().entries.get_mut(job) {
             new = entry.attested.as_ref().is_none_or(|attested| attested.attestor != stream.attestor);
-            let url = self.0.evidence.public_url(entry.expected.id);
-            let attested = entry.attested.get_or_insert_with(|| nothing_yet(stream.attestor, url));
+            let attested = entry.attested.get_or_insert_with(|| nothing_yet(stream.attestor));
             if new {
                 attested.finished = false;
             }
@@ -279,8 +282,7 @@ impl Attestations {
     pub(super) fn advanced(&self, job: &JobRef, attestor: Address, chain: &Chain, reports: u64, now: Timestamp) {
         let mut notable = false;
         if let Some(entry) = self.jobs().entries.get_mut(job) {
-            let url = self.0.evidence.public_url(entry.expected.id);
-            let attested = entry.attested.get_or_insert_with(|| nothing_yet(attestor, url));
+            let attested = entry.attested.get_or_insert_with(|| nothing_yet(attestor));
             if attested.attestor == attestor {
                 attested.gpu_uuids.clone_from(&chain.header().gpu_uuids);
                 notable |= chain.finished() && !attested.finished;
@@ -302,16 +304,14 @@ impl Attestations {
     /// A termination message's voucher was checked; its evidence is not stored yet.
     pub(super) fn offer(&self, job: &JobRef, attestor: Address, voucher: SignedVoucher) {
         if let Some(entry) = self.jobs().entries.get_mut(job) {
-            let url = self.0.evidence.public_url(entry.expected.id);
-            entry.attested.get_or_insert_with(|| nothing_yet(attestor, url)).offer(attestor, voucher);
+            entry.attested.get_or_insert_with(|| nothing_yet(attestor)).offer(attestor, voucher);
         }
     }
 
     /// A termination message's voucher was taken; no more comes from this attestor.
     pub(super) fn terminated(&self, job: &JobRef, attestor: Address, voucher: SignedVoucher) {
         if let Some(entry) = self.jobs().entries.get_mut(job) {
-            let url = self.0.evidence.public_url(entry.expected.id);
-            let attested = entry.attested.get_or_insert_with(|| nothing_yet(attestor, url));
+            let attested = entry.attested.get_or_insert_with(|| nothing_yet(attestor));
             attested.finished |= attested.attestor == attestor;
             attested.offer(attestor, voucher);
         }
@@ -356,9 +356,9 @@ impl Entry {
     }
 
     /// After a restart: the market knows the attestor, and the job's status its newest voucher.
-    fn recall(&mut self, url: String) {
+    fn recall(&mut self) {
         let Some(started) = self.expected.started else { return };
-        let attested = self.attested.get_or_insert_with(|| nothing_yet(started.attestor, url));
+        let attested = self.attested.get_or_insert_with(|| nothing_yet(started.attestor));
         if let Some(voucher) = self.expected.voucher
             && let Ok(signer) = voucher.attestor(self.expected.market)
         {
@@ -376,7 +376,7 @@ impl Attested {
     }
 }
 
-fn nothing_yet(attestor: Address, evidence_url: String) -> Attested {
+fn nothing_yet(attestor: Address) -> Attested {
     Attested {
         attestor,
         gpu_uuids: Vec::new(),
@@ -387,6 +387,7 @@ fn nothing_yet(attestor: Address, evidence_url: String) -> Attested {
         last_rejection: None,
         last_report: None,
         finished: false,
-        evidence_url,
+        // Said when it is asked for.
+        evidence_url: String::new(),
     }
 }

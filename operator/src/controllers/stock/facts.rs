@@ -19,24 +19,50 @@ use crate::controllers::gpu_offer::capacity::{amount, requested};
 use crate::controllers::gpu_offer::node::tolerations;
 use crate::settlement::Pending;
 
-/// Words that many objects have in common, each kept once.
+/// Labels, sorted by key.
+type Labels = [(Arc<str>, Arc<str>)];
+
+/// The label by which the nodes of a pool differ: the others are the same for all of them.
+const OWN_LABEL: &str = "kubernetes.io/hostname";
+
+/// Words and labels that many objects have in common, each kept once.
 #[derive(Debug, Default)]
-pub(crate) struct Words(HashSet<Arc<str>>);
+pub(crate) struct Words {
+    words: HashSet<Arc<str>>,
+    labels: HashSet<Arc<Labels>>,
+}
 
 impl Words {
     fn one(&mut self, word: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(word) {
+        if let Some(known) = self.words.get(word) {
             return Arc::clone(known);
         }
         let word: Arc<str> = word.into();
-        self.0.insert(Arc::clone(&word));
+        self.words.insert(Arc::clone(&word));
         word
+    }
+
+    fn all(&mut self, labels: &BTreeMap<String, String>) -> Arc<Labels> {
+        let common = labels.iter().filter(|(key, _)| *key != OWN_LABEL);
+        let labels: Arc<Labels> = common.map(|(key, value)| (self.one(key), self.one(value))).collect();
+        if let Some(known) = self.labels.get(&labels) {
+            return Arc::clone(known);
+        }
+        self.labels.insert(Arc::clone(&labels));
+        labels
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.is_empty() && self.labels.is_empty()
     }
 
     /// Forgets those that nobody has any more.
     pub(crate) fn trim(&mut self) {
-        self.0.retain(|word| Arc::strong_count(word) > 1);
-        self.0.shrink_to_fit();
+        self.labels.retain(|labels| Arc::strong_count(labels) > 1);
+        self.labels.shrink_to_fit();
+        self.words.retain(|word| Arc::strong_count(word) > 1);
+        self.words.shrink_to_fit();
     }
 }
 
@@ -61,8 +87,8 @@ impl From<&GpuOfferSpec> for Sells {
 /// A node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct NodeFacts {
-    /// Sorted by key.
-    labels: Box<[(Arc<str>, Arc<str>)]>,
+    own_label: Option<Arc<str>>,
+    labels: Arc<Labels>,
     /// Extended resources: how many there are, and how many of them are healthy.
     resources: Box<[(Arc<str>, u32, u32)]>,
     pub taints: Box<[Taint]>,
@@ -75,7 +101,6 @@ pub(crate) struct NodeFacts {
 impl NodeFacts {
     pub(crate) fn of(node: &Node, words: &mut Words) -> Self {
         let (spec, status) = (node.spec.as_ref(), node.status.as_ref());
-        let labels = node.labels().iter().map(|(key, value)| (words.one(key), words.one(value))).collect();
         let (capacity, allocatable) =
             (status.and_then(|s| s.capacity.as_ref()), status.and_then(|s| s.allocatable.as_ref()));
         let named: std::collections::BTreeSet<&String> =
@@ -86,7 +111,8 @@ impl NodeFacts {
             .collect();
         let ready = status.and_then(|s| s.conditions.as_ref());
         Self {
-            labels,
+            own_label: node.labels().get(OWN_LABEL).map(|value| words.one(value)),
+            labels: words.all(node.labels()),
             resources,
             taints: spec
                 .and_then(|s| s.taints.as_ref())
@@ -102,8 +128,16 @@ impl NodeFacts {
     }
 
     pub(crate) fn label(&self, key: &str) -> Option<&Arc<str>> {
+        if key == OWN_LABEL {
+            return self.own_label.as_ref();
+        }
         let at = self.labels.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
         Some(&self.labels[at].1)
+    }
+
+    #[cfg(test)]
+    pub(super) fn shares_labels(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.labels, &other.labels)
     }
 
     /// How many of a resource there are, and how many of them are healthy.

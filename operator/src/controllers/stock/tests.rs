@@ -66,6 +66,21 @@ fn concerns(concerned: &Concerned) -> Vec<&str> {
 }
 
 #[test]
+fn nodes_of_a_pool_share_their_labels_and_are_told_by_their_own() {
+    let (mut stock, own) = (Stock::default(), "kubernetes.io/hostname");
+    let [a, b] = ["a", "b"].map(|host| node(&mut stock, |n| n["metadata"]["labels"][own] = json!(host)));
+    let label = |node: &NodeFacts, key: &str| node.label(key).map(ToString::to_string);
+    for (key, of_a, of_b) in [("pool", "a", "a"), (own, "a", "b"), ("host", "x", "x")] {
+        assert_eq!((label(&a, key), label(&b, key)), (Some(of_a.to_owned()), Some(of_b.to_owned())), "{key}");
+    }
+    assert_eq!(label(&a, "none"), None);
+    assert!(a.shares_labels(&b));
+    drop((a, b));
+    stock.words.trim();
+    assert!(stock.words.is_empty());
+}
+
+#[test]
 fn a_change_of_a_node_concerns_the_offers_that_see_it() {
     let both = &["all", "pool"][..];
     let table: &[(&str, Change, &[&str])] = &[
