@@ -20,6 +20,7 @@ use super::gpu_offer::around::Surroundings;
 use super::gpu_offer::memory::Offers;
 use super::gpu_offer::terms::ClusterId;
 use super::networks::Networks;
+use super::packed::Packed;
 use super::stock::SharedStock;
 use super::unreadable::Unreadable;
 use super::work::{Backoffs, Due, Name, Slots};
@@ -40,7 +41,7 @@ pub(crate) struct Context {
     pub events: Events,
     pub metrics: Metrics,
     /// Jobs that are not settled.
-    pub jobs: Cache<DeserializeGuard<ComputeJob>>,
+    pub jobs: Cache<Packed>,
     pub offers: Cache<DeserializeGuard<GpuOffer>>,
     /// What the cluster has, who holds it, and who wants it.
     pub stock: SharedStock,
@@ -77,7 +78,7 @@ impl Context {
 /// What would be cheap to lose: who is behind an id, since when something has been seen, and which wallets can't be opened.
 #[derive(Default)]
 pub(crate) struct Memory {
-    jobs: Mutex<HashMap<JobId, ObjectRef<DeserializeGuard<ComputeJob>>>>,
+    jobs: Mutex<HashMap<JobId, ObjectRef<Packed>>>,
     offers: Mutex<HashMap<OfferId, ObjectRef<DeserializeGuard<GpuOffer>>>>,
     written: Mutex<HashMap<String, (u64, Instant)>>,
     gone: Mutex<HashMap<JobId, Instant>>,
@@ -104,7 +105,7 @@ impl Memory {
         locked(&self.jobs).insert(id, reference);
     }
 
-    pub(crate) fn job(&self, id: JobId) -> Option<ObjectRef<DeserializeGuard<ComputeJob>>> {
+    pub(crate) fn job(&self, id: JobId) -> Option<ObjectRef<Packed>> {
         locked(&self.jobs).get(&id).cloned()
     }
 

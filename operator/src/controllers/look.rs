@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use futures::{FutureExt, Stream, StreamExt};
 use kube::Resource;
-use kube::core::DeserializeGuard;
 use kube::runtime::applier;
 use kube::runtime::controller::{Action, Config, Error as LookError};
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -27,18 +26,18 @@ pub(crate) struct Look<R, F> {
 /// Looks at each object that `due` names until that ends, and then ends what was begun.
 pub(crate) async fn look_at<K, R, F, Done>(
     look: Look<R, F>,
-    store: Store<DeserializeGuard<K>>,
+    store: Store<K>,
     due: impl Stream<Item = Name> + Send + 'static,
     context: Arc<Context>,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
-    R: Fn(Arc<DeserializeGuard<K>>, Arc<Context>) -> Done,
-    F: Fn(Arc<DeserializeGuard<K>>, &Error, Arc<Context>) -> Action,
+    R: Fn(Arc<K>, Arc<Context>) -> Done,
+    F: Fn(Arc<K>, &Error, Arc<Context>) -> Action,
     Done: Future<Output = Result<Action, Error>> + Send + 'static,
 {
     let Look { kind, reconcile, failed } = look;
     let queue = due.map(|(namespace, name)| Ok::<_, Infallible>(ObjectRef::new(&name).within(&namespace)));
-    let reconcile = move |object: Arc<DeserializeGuard<K>>, context: Arc<Context>| {
+    let reconcile = move |object: Arc<K>, context: Arc<Context>| {
         let name = name_of(&*object);
         let done = reconcile(object, Arc::clone(&context));
         // On any thread; a fault in one is no fault of the others.

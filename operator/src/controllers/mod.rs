@@ -14,6 +14,7 @@ pub(crate) mod gpu_offer;
 mod lean;
 mod look;
 pub(crate) mod networks;
+mod packed;
 mod run;
 mod status;
 pub(crate) mod stock;

@@ -39,6 +39,7 @@ use super::gpu_offer::memory::Offers;
 use super::gpu_offer::terms::ClusterId;
 use super::look::{Look, look_at, tell};
 use super::networks::Networks;
+use super::packed::Packed;
 use super::stock::SharedStock;
 use super::unreadable::Unreadable;
 use super::watch::{Watches, name_of};
@@ -75,7 +76,7 @@ pub struct Warm {
     work: Work,
     cancel: CancellationToken,
     watches: Watches,
-    jobs: Cache<DeserializeGuard<ComputeJob>>,
+    jobs: Cache<Packed>,
     offers: Cache<DeserializeGuard<GpuOffer>>,
     pods: Listed,
     nodes: Listed,

@@ -1,6 +1,7 @@
 //! Watches jobs. Those that are settled rest until they may be deleted: they stay at the API server and not in memory.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
@@ -18,6 +19,7 @@ use tracing::warn;
 use super::cache::{Cache, Listed};
 use super::compute_job::{Rest, rest};
 use super::lean::Lean;
+use super::packed::Packed;
 use super::stock::JobFacts;
 use super::watch::{Change, Roll, Watches, name_of};
 use super::work::{Name, Resting};
@@ -34,7 +36,7 @@ const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 impl Watches {
     /// Jobs that are not settled, as they are; settled ones once `keep` is over. `gone` is told of those that rest or
     /// are no more.
-    pub(crate) fn jobs(&self, keep: Duration, gone: impl Fn(&ComputeJob) + Send + Sync + 'static) -> Cache<Job> {
+    pub(crate) fn jobs(&self, keep: Duration, gone: impl Fn(&ComputeJob) + Send + Sync + 'static) -> Cache<Packed> {
         let (store, writer) = reflector::store();
         let (listed, later) = Listed::later();
         let (resting, awake) = (Resting::default(), Resting::default());
@@ -48,7 +50,7 @@ impl Watches {
 /// What is known of jobs.
 struct Book<F> {
     watches: Watches,
-    writer: Writer<Job>,
+    writer: Writer<Packed>,
     resting: Resting,
     /// Settled ones in the store, which go on resting then.
     awake: Resting,
@@ -72,7 +74,7 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
             while let Some(name) = self.awake.due(Timestamp::now()) {
                 self.awake.wake(&name);
                 if let Some(job) = self.writer.as_reader().get(&reference(&name)) {
-                    self.set((*job).clone());
+                    self.set(DeserializeGuard(job.job()));
                 }
             }
             let now = Timestamp::now();
@@ -117,16 +119,14 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
                     self.awake.rest(name.clone(), then);
                 }
                 self.resting.wake(&name);
-                let facts = match &job.0 {
-                    Ok(job) => JobFacts::of(job),
-                    Err(unreadable) => Some(JobFacts::unreadable(&unreadable.metadata)),
-                };
                 let known = self.writer.as_reader().get(&reference(&name));
                 let unchanged = known.is_some_and(|known| {
                     known.meta().resource_version.is_some()
                         && known.meta().resource_version == job.meta().resource_version
                 });
                 if !unchanged {
+                    let job = Packed::new(&job);
+                    let facts = job.facts.clone();
                     let event = if self.filled { Event::Apply(job) } else { Event::InitApply(job) };
                     self.writer.apply_watcher_event(&event);
                     self.count(&name, facts);
@@ -189,8 +189,8 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
 
     fn drop_from_store(&mut self, name: &Name) {
         let Some(job) = self.writer.as_reader().get(&reference(name)) else { return };
-        if let Ok(job) = &job.0 {
-            (self.gone)(job);
+        if let Ok(job) = job.job() {
+            (self.gone)(&job);
         } else {
             // Nobody knows whose GPUs it was counted to hold.
             let all: Vec<Name> = self.watches.stock.read(|stock| stock.offer_names().cloned().collect());
@@ -199,7 +199,7 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
         self.writer.apply_watcher_event(&Event::Delete((*job).clone()));
     }
 
-    fn count(&self, name: &Name, facts: Option<JobFacts>) {
+    fn count(&self, name: &Name, facts: Option<Arc<JobFacts>>) {
         let concerned = self.watches.stock.write(|stock| stock.set_job(name, facts));
         self.watches.offers.add(concerned);
     }
@@ -215,13 +215,12 @@ fn sleep(next: Option<Timestamp>, now: Timestamp, fetching: usize) -> Duration {
     }
 }
 
-fn reference(name: &Name) -> ObjectRef<Job> {
+fn reference(name: &Name) -> ObjectRef<Packed> {
     ObjectRef::new(&name.1).within(&name.0)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use kube::{Client, Config};

@@ -22,16 +22,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hawser_contracts::JobId;
-use hawser_crds::condition::{ACCEPTED, SETTLED};
+use hawser_crds::condition::SETTLED;
 use hawser_crds::{ComputeJob, Phase};
 use jiff::Timestamp;
-use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use super::conditions::find;
 use super::context::Memory;
+use super::packed::Packed;
+use super::stock::JobFacts;
 use super::watch::name_of;
 use super::work::{Backoffs, Lane};
 use super::{Context, Error, JOB_FINALIZER, Tried, abandon, status, unreadable};
@@ -51,12 +52,9 @@ pub(crate) const KIND: &str = "ComputeJob";
 const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// Waits for a slot of the job's network, and looks at the job as it is then.
-pub(crate) async fn reconcile_in_turn(
-    guarded: Arc<DeserializeGuard<ComputeJob>>,
-    context: Arc<Context>,
-) -> Result<Action, Error> {
-    let slot = context.slots.enter(guarded.0.as_ref().map_or_else(|_| Lane::default(), lane)).await;
-    let now = context.jobs.store.get(&ObjectRef::from_obj(&*guarded)).unwrap_or(guarded);
+pub(crate) async fn reconcile_in_turn(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action, Error> {
+    let slot = context.slots.enter(packed.facts.as_deref().map_or_else(Lane::default, lane)).await;
+    let now = context.jobs.store.get(&ObjectRef::from_obj(&*packed)).unwrap_or(packed);
     // Thousands may wait: only what looks is as large as a look.
     let looked = Box::pin(reconcile(now, context)).await;
     drop(slot);
@@ -64,27 +62,26 @@ pub(crate) async fn reconcile_in_turn(
 }
 
 /// With whom a job waits for its look.
-fn lane(job: &ComputeJob) -> Lane {
-    let network = job.spec.source.as_ref().map(|source| source.network.clone()).unwrap_or_default();
-    let accepted = job.status.as_ref().and_then(|status| find(&status.conditions, ACCEPTED));
-    Lane { network, new: accepted.is_none() }
+fn lane(job: &JobFacts) -> Lane {
+    Lane { network: job.network.clone().unwrap_or_default(), new: job.claim.is_some_and(|claim| claim.waiting) }
 }
 
 /// Looks at a job and takes its next step.
-async fn reconcile(guarded: Arc<DeserializeGuard<ComputeJob>>, context: Arc<Context>) -> Result<Action, Error> {
+async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action, Error> {
     context.metrics.reconciles(KIND).inc();
     context.ready().await?;
     let (_busy, _timed) = (context.work.begin(KIND), context.metrics.timed(KIND));
-    let job = match &guarded.0 {
-        Ok(job) => job,
-        Err(invalid) => return unreadable::job(invalid, &context).await,
+    let job = match packed.job() {
+        Ok(job) => Arc::new(job),
+        Err(invalid) => return unreadable::job(&invalid, &context).await,
     };
+    drop(packed);
     unreadable::was_read(&job.metadata, &context);
     let namespace = job.namespace().ok_or(Error::Unnamed("namespace"))?;
     let api: Api<ComputeJob> = Api::namespaced(context.client.clone(), &namespace);
-    let job = match shown(context.memory.behind(job)) {
-        Shown::AsItIs => Arc::new(job.clone()),
-        Shown::AsItWas => match fresh(&api, job).await? {
+    let job = match shown(context.memory.behind(&job)) {
+        Shown::AsItIs => job,
+        Shown::AsItWas => match fresh(&api, &job).await? {
             Some(job) => Arc::new(job),
             None => return Ok(Action::await_change()),
         },
@@ -132,7 +129,7 @@ async fn reconcile(guarded: Arc<DeserializeGuard<ComputeJob>>, context: Arc<Cont
 }
 
 /// How many jobs there are in each phase.
-pub(crate) fn phases(jobs: &[Arc<DeserializeGuard<ComputeJob>>]) -> Vec<(&'static str, usize)> {
+pub(crate) fn phases(jobs: &[Arc<Packed>]) -> Vec<(&'static str, usize)> {
     let mut counts = [
         ("Pending", 0),
         ("Starting", 0),
@@ -144,15 +141,15 @@ pub(crate) fn phases(jobs: &[Arc<DeserializeGuard<ComputeJob>>]) -> Vec<(&'stati
         ("Unreadable", 0),
     ];
     for job in jobs {
-        let place = match job.0.as_ref().map(|job| job.status.as_ref().map_or(Phase::Pending, |status| status.phase)) {
-            Ok(Phase::Pending) => 0,
-            Ok(Phase::Starting) => 1,
-            Ok(Phase::Running) => 2,
-            Ok(Phase::Settling) => 3,
-            Ok(Phase::Succeeded) => 4,
-            Ok(Phase::Failed) => 5,
-            Ok(Phase::Declined) => 6,
-            Err(_) => 7,
+        let place = match job.phase() {
+            Some(Phase::Pending) => 0,
+            Some(Phase::Starting) => 1,
+            Some(Phase::Running) => 2,
+            Some(Phase::Settling) => 3,
+            Some(Phase::Succeeded) => 4,
+            Some(Phase::Failed) => 5,
+            Some(Phase::Declined) => 6,
+            None => 7,
         };
         counts[place].1 += 1;
     }
@@ -263,10 +260,10 @@ async fn finish(context: &Context, api: &Api<ComputeJob>, id: JobId, job: &Arc<C
 
 /// What to do after a failed reconcile: try again, later each time; what was wrong is in the log and in the metrics.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that Controller::run takes")]
-pub(crate) fn failed(guarded: Arc<DeserializeGuard<ComputeJob>>, error: &Error, context: Arc<Context>) -> Action {
+pub(crate) fn failed(packed: Arc<Packed>, error: &Error, context: Arc<Context>) -> Action {
     context.metrics.errors(KIND).inc();
-    tracing::warn!(job = %guarded.name_any(), namespace = guarded.namespace(), %error, "reconcile failed");
-    Action::requeue(context.backoffs.failed(KIND, name_of(&*guarded)))
+    tracing::warn!(job = %packed.name_any(), namespace = packed.namespace(), %error, "reconcile failed");
+    Action::requeue(context.backoffs.failed(KIND, name_of(&*packed)))
 }
 
 fn job_ref(job: &ComputeJob) -> JobRef {
@@ -281,13 +278,13 @@ mod tests {
 
     #[test]
     fn jobs_are_counted_by_phase_and_those_that_cant_be_read_apart() {
-        let job = |more: serde_json::Value| -> Arc<DeserializeGuard<ComputeJob>> {
+        let job = |more: serde_json::Value| -> Arc<Packed> {
             let mut job = json!({
                 "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "metadata": {"name": "j"},
                 "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}}
             });
             job.as_object_mut().unwrap().append(more.clone().as_object_mut().unwrap());
-            Arc::new(serde_json::from_value(job).unwrap())
+            Arc::new(Packed::new(&serde_json::from_value(job).unwrap()))
         };
         let in_phase = |phase: Phase| job(json!({"status": {"phase": phase}}));
         let all = [

@@ -135,7 +135,7 @@ pub(crate) fn of(job: &ComputeJob, offer: &GpuOffer, context: &Context) -> Optio
     }
     let cached = |name: &Name| {
         let job = context.jobs.store.get(&ObjectRef::new(&name.1).within(&name.0))?;
-        Some(job.0.as_ref().ok().and_then(|job| Claimant::new(job, false, true)).is_some_and(|c| c.turn.waiting))
+        Some(job.unsettled().and_then(|job| job.claim).is_some_and(|claim| claim.waiting))
     };
     cached(&me.turn.name)?;
     let waits = |name: &Name| cached(name).unwrap_or(false);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, U256};
-use hawser_crds::{ComputeJob, DepinNetwork, Earnings, Withdraw};
+use hawser_crds::{DepinNetwork, Earnings, Withdraw};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -13,6 +13,8 @@ use kube::runtime::reflector::ObjectRef;
 use crate::amount;
 use crate::controllers::Context;
 use crate::controllers::cache::readable;
+use crate::controllers::packed::Packed;
+use crate::controllers::stock::JobFacts;
 use crate::network::{Act, ActKey, ActState, Network, NetworkError, Token};
 use crate::settlement::Pending;
 
@@ -81,19 +83,19 @@ fn by_token(name: &str, stored: &[Earnings], context: &Context) -> BTreeMap<Addr
             tokens.entry(token).or_default();
         }
     }
-    for job in readable(&context.jobs.store.state()) {
-        if job.spec.source.as_ref().is_some_and(|source| source.network == name)
-            && let Some(pending) = token_of(job, context).and_then(|token| tokens.get_mut(&token))
+    for job in context.jobs.store.state() {
+        if let Some(facts) = job.unsettled().filter(|facts| facts.network.as_deref() == Some(name))
+            && let Some(pending) = token_of(&job, facts, context).and_then(|token| tokens.get_mut(&token))
         {
-            pending.add(job);
+            pending.join(facts.pending);
         }
     }
     tokens
 }
 
-fn token_of(job: &ComputeJob, context: &Context) -> Option<Address> {
+fn token_of(job: &Packed, facts: &JobFacts, context: &Context) -> Option<Address> {
     let reference: ObjectRef<DeserializeGuard<hawser_crds::GpuOffer>> =
-        ObjectRef::new(&job.spec.offer_ref).within(&job.namespace()?);
+        ObjectRef::new(&facts.offer).within(&job.namespace()?);
     context.offers.store.get(&reference)?.0.as_ref().ok()?.spec.price.token.parse().ok()
 }
 

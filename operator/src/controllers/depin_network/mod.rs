@@ -12,16 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hawser_contracts::{JobId, OfferId};
+use hawser_crds::DepinNetwork;
 use hawser_crds::condition::CHAIN_MATCHES;
-use hawser_crds::{ComputeJob, DepinNetwork};
 use jiff::{Timestamp, Unit};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 
 use super::cache::readable;
-use super::conditions::{is_settled, is_true, news};
+use super::conditions::{is_true, news};
 use super::gpu_offer::terms;
+use super::packed::Packed;
 use super::watch::name_of;
 use super::{Context, Error, NETWORK_FINALIZER, abandon, status, unreadable};
 use crate::network::{Known, NetworkSpec, Past};
@@ -95,8 +96,8 @@ pub(crate) async fn reconcile(
 /// What would be left without a way to its money if the network went; none where nothing would.
 fn needed_by(name: &str, context: &Context) -> Option<String> {
     let (jobs, offers) = (context.jobs.store.state(), context.offers.store.state());
-    let uses = |job: &&ComputeJob| job.spec.source.as_ref().is_some_and(|source| source.network == name);
-    if let Some(job) = readable(&jobs).filter(uses).find(|job| !is_settled(job)) {
+    let uses = |job: &&Arc<Packed>| job.unsettled().is_some_and(|facts| facts.network.as_deref() == Some(name));
+    if let Some(job) = jobs.iter().find(uses) {
         return Some(format!("ComputeJob {}/{} is not settled", job.namespace().unwrap_or_default(), job.name_any()));
     }
     if let Some(why) = unreadable::needs_network(name, context) {
@@ -175,7 +176,7 @@ fn know(known: &mut Known, network: &str, spec: &NetworkSpec, context: &Context)
         known.offers.extend(stored.into_iter().chain(earlier).filter_map(|id| id.parse::<OfferId>().ok()));
     }
     let jobs = context.jobs.store.state();
-    let sources = readable(&jobs).filter_map(|job| job.spec.source.as_ref());
+    let sources = jobs.iter().filter_map(|job| job.job().ok()?.spec.source);
     let ids =
         sources.filter(|source| source.network == network).filter_map(|source| source.job_id.parse::<JobId>().ok());
     known.offers.extend(ids.map(JobId::offer_id));

@@ -1,5 +1,7 @@
 //! Jobs and the offers that they belong to.
 
+use std::sync::Arc;
+
 use hawser_crds::GpuSelector;
 
 use super::{Concerned, JobFacts, Line, Sells, Stock};
@@ -9,13 +11,14 @@ use crate::settlement::Pending;
 
 impl Stock {
     /// A job as it is now; none where it is gone or settled.
-    pub(crate) fn set_job(&mut self, name: &Name, now: Option<JobFacts>) -> Concerned {
+    pub(crate) fn set_job(&mut self, name: &Name, now: Option<impl Into<Arc<JobFacts>>>) -> Concerned {
+        let now = now.map(Into::into);
         let before = self.jobs.get(name).cloned();
         if before == now {
             return Concerned::new();
         }
-        let own = |job: &JobFacts| (name.0.clone(), job.offer.clone());
-        let owes = |job: &JobFacts| !job.pending.units.is_zero();
+        let own = |job: &Arc<JobFacts>| (name.0.clone(), job.offer.clone());
+        let owes = |job: &Arc<JobFacts>| !job.pending.units.is_zero();
         let (was, is) = (before.as_ref().map(owes), now.as_ref().map(owes));
         let mut concerned = Concerned::new();
         if was != is {

@@ -207,6 +207,8 @@ impl PodFacts {
 pub(crate) struct JobFacts {
     /// The offer's name; the offer is in the job's namespace.
     pub offer: String,
+    /// The network that it was ordered on; none for a job that was written by hand.
+    pub network: Option<String>,
     /// What it wants or holds; none for a job that is over.
     pub claim: Option<Claim>,
     pub pending: Pending,
@@ -236,7 +238,8 @@ impl JobFacts {
         });
         let mut pending = Pending::default();
         pending.add(job);
-        Some(Self { offer: job.spec.offer_ref.clone(), claim, pending, unread: false })
+        let network = job.spec.source.as_ref().map(|source| source.network.clone());
+        Some(Self { offer: job.spec.offer_ref.clone(), network, claim, pending, unread: false })
     }
 
     /// Of a job that can't be read: it may not be settled. The label holds the offer's name, unless that is long.

@@ -33,7 +33,7 @@ pub(crate) struct Stock {
     /// What pods hold of each node.
     held: HashMap<Arc<str>, BTreeMap<Arc<str>, u64>>,
     /// Jobs that are not settled.
-    jobs: HashMap<Name, JobFacts>,
+    jobs: HashMap<Name, Arc<JobFacts>>,
     /// Their sums, by offer.
     lines: HashMap<Name, Line>,
     offers: HashMap<Name, Sells>,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::controllers::compute_job::{Rest, rest};
 use crate::controllers::lean::{Lean, ReadLean};
+use crate::controllers::packed::Packed;
 use crate::controllers::work::Resting;
 
 /// Resident memory of this process, in MiB.
@@ -110,8 +111,8 @@ fn a_large_cluster() {
     let (store, mut writer) = kube::runtime::reflector::store();
     for number in 0..10_000 {
         let job: DeserializeGuard<hawser_crds::ComputeJob> = read(&job(number, false));
-        let facts = JobFacts::of(job.0.as_ref().unwrap());
-        stock.set_job(&crate::controllers::watch::name_of(&job), facts);
+        let job = Packed::new(&job);
+        stock.set_job(&crate::controllers::watch::name_of(&job), job.facts.clone());
         writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(job));
     }
     tell("10,000 live jobs", since);

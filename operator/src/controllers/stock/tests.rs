@@ -47,7 +47,7 @@ fn pod(stock: &mut Stock, change: impl FnOnce(&mut Value)) -> Option<PodFacts> {
 
 fn job(offer: &str, waiting: bool, gpus: u32) -> JobFacts {
     let claim = Some(Claim { waiting, block: 7, gpus });
-    JobFacts { offer: offer.to_owned(), claim, pending: Pending::default(), unread: false }
+    JobFacts { offer: offer.to_owned(), claim, ..JobFacts::default() }
 }
 
 /// Offers `all` of h100 nodes, `pool` of those of pool a, and `t4`; a node of pool a.

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::compute_job::vacancy::{Claimant, Turn};
 use super::gpu_offer::leave::{self, Leaving, Stake, Stand, Step};
+use super::packed::Packed;
 use super::{Context, Error, JOB_FINALIZER, NETWORK_FINALIZER, OFFER_FINALIZER, abandon, status};
 use super::{compute_job, depin_network, gpu_offer};
 use crate::metrics::Counted;
@@ -63,14 +64,14 @@ fn invalid<K>(cached: &[Arc<DeserializeGuard<K>>]) -> impl Iterator<Item = &Inva
 
 /// What of these objects is told as numbers.
 pub(crate) fn counted(
-    jobs: &[Arc<DeserializeGuard<ComputeJob>>],
+    jobs: &[Arc<Packed>],
     offers: &[Arc<DeserializeGuard<GpuOffer>>],
     networks: &[Arc<DeserializeGuard<DepinNetwork>>],
 ) -> Counted {
     Counted {
         phases: compute_job::phases(jobs),
         unreadable: [
-            (compute_job::KIND, invalid(jobs).count()),
+            (compute_job::KIND, jobs.iter().filter(|job| job.invalid().is_some()).count()),
             (gpu_offer::KIND, invalid(offers).count()),
             (depin_network::KIND, invalid(networks).count()),
         ],
@@ -80,7 +81,8 @@ pub(crate) fn counted(
 /// Jobs that can't be read.
 fn jobs(context: &Context) -> Vec<Job> {
     let cached = context.jobs.store.state();
-    invalid(&cached).map(|job| Job::new(&job.metadata, context.unreadable.json(&job.metadata).as_ref())).collect()
+    let invalid = cached.iter().filter_map(|job| job.invalid());
+    invalid.map(|meta| Job::new(meta, context.unreadable.json(meta).as_ref())).collect()
 }
 
 /// Jobs of the offer's that can't be read and are not settled.
@@ -154,13 +156,10 @@ pub(crate) async fn offer(object: &InvalidObject, context: &Context) -> Result<A
     if object.metadata.deletion_timestamp.is_none() {
         return Ok(Action::requeue(EVERY));
     }
-    let jobs = super::cache::readable(&context.jobs.store.state())
-        .filter(|job| job.spec.offer_ref == name && job.namespace().unwrap_or_default() == namespace)
-        .filter(|job| !super::conditions::is_settled(job))
-        .count();
+    let jobs = context.stock.read(|stock| stock.known_unsettled(&(namespace.clone(), name.clone())));
     let leaving = Leaving {
         stand,
-        jobs: u32::try_from(jobs).unwrap_or(u32::MAX),
+        jobs,
         unreadable: unsettled_of(&namespace, &name, context),
         abandoned: abandon::is_asked(&object.metadata),
     };
