@@ -9,9 +9,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use hawser_contracts::OfferId;
 use hawser_crds::{ComputeJob, GpuOffer};
 use kube::api::PostParams;
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, Status};
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use tracing::{info, warn};
 
 use super::order;
@@ -117,13 +117,8 @@ impl<'a> Batch<'a> {
                 warn_of_another(&existing, order);
                 if came_back(&existing, order) { make_room(&api, &name).await } else { Ok(()) }
             }
-            // The namespace is being deleted: nothing can run there any more, and the other orders must go on.
-            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
-                warn!(job = %order.job, namespace, error = %status.message, "an order can't be taken and is declined");
-                if self.context.memory_of_offers.may_decline(namespace, offer, order.job) {
-                    let reason = "OfferGone: its namespace is being deleted".to_owned();
-                    self.handle.request(Act::Decline { job: order.job, reason });
-                }
+            Err(kube::Error::Api(status)) if let Some(reason) = refused(&status) => {
+                self.decline((namespace, offer), order, reason, &status.message).await;
                 Ok(())
             }
             other => {
@@ -132,6 +127,33 @@ impl<'a> Batch<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Gives an order back, and says on its offer what the API server said.
+    async fn decline(&self, (namespace, offer): (&str, &str), order: &Order, reason: &str, said: &str) {
+        warn!(job = %order.job, namespace, error = said, "an order can't be taken and is declined");
+        if self.context.memory_of_offers.may_decline(namespace, offer, order.job) {
+            self.handle.request(Act::Decline { job: order.job, reason: reason.to_owned() });
+        }
+        let known = self.context.offers.store.get(&ObjectRef::new(offer).within(namespace));
+        if let Some(offer) = known.as_ref().and_then(|offer| offer.0.as_ref().ok()) {
+            let note = format!("order {} is declined, as its ComputeJob can't be created: {said}", order.job);
+            self.context.events.say(&offer.object_ref(&()), true, "OrderNotAdmitted", "Decline", &note).await;
+        }
+    }
+}
+
+/// What a customer is told whose order's job the API server refuses for good: the other orders must go on. None where
+/// it may take the job when it is asked again. In fixed words: the cluster's own are the provider's business.
+fn refused(status: &Status) -> Option<&'static str> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let ends = causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating");
+    match status.code {
+        404 => Some("OfferGone: its namespace is gone"),
+        403 if ends => Some("OfferGone: its namespace is being deleted"),
+        // A quota, a policy engine's webhook, or a right that the operator lacks.
+        400 | 403 => Some("NotAdmitted: the provider's cluster does not admit the order's job"),
+        _ => None,
     }
 }
 
@@ -188,4 +210,33 @@ fn stored_ids(offer: &GpuOffer) -> impl Iterator<Item = OfferId> {
     let status = offer.status.as_ref();
     let now = status.and_then(|s| s.on_chain.as_ref()).map(|c| &c.offer_id);
     now.into_iter().chain(status.into_iter().flat_map(|s| &s.earlier)).filter_map(|id| id.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn an_order_is_given_back_for_what_the_api_server_says_and_waits_for_what_may_pass() {
+        let forbidden = |causes: Value| json!({"code": 403, "reason": "Forbidden", "details": {"causes": causes}});
+        for (status, expected) in [
+            (json!({"code": 404}), Some("OfferGone: its namespace is gone")),
+            (
+                forbidden(json!([{"reason": "NamespaceTerminating", "message": "m", "field": "metadata.namespace"}])),
+                Some("OfferGone: its namespace is being deleted"),
+            ),
+            (forbidden(json!([])), Some("NotAdmitted: the provider's cluster does not admit the order's job")),
+            (json!({"code": 403}), Some("NotAdmitted: the provider's cluster does not admit the order's job")),
+            (json!({"code": 400}), Some("NotAdmitted: the provider's cluster does not admit the order's job")),
+            (json!({"code": 409}), None),
+            (json!({"code": 429}), None),
+            (json!({"code": 500}), None),
+            (json!({"code": 503}), None),
+        ] {
+            let read: Status = serde_json::from_value(status.clone()).unwrap();
+            assert_eq!(refused(&read), expected, "{status}");
+        }
+    }
 }
