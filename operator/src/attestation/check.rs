@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alloy::primitives::{Address, B256};
 use hawser_attestation::{
-    Chain, ChainError, EvidenceRoot, GpuSeconds, Header, Line, SignedVoucher, TOLERANCE, VoucherSignature,
+    Chain, ChainError, EvidenceRoot, GpuSeconds, Header, Line, Market, SignedVoucher, TOLERANCE, VoucherSignature,
 };
 use hawser_proto::attestation::{RejectReason, Report};
 use jiff::Timestamp;
@@ -179,7 +179,8 @@ fn check_header(
         return wrong("jobId", header.job_id.to_string(), expected.id.to_string());
     }
     if header.market() != expected.market {
-        return wrong("market", format!("{:?}", header.market()), format!("{:?}", expected.market));
+        let words = |market: Market| format!("{} of chain {}", market.address, market.chain_id);
+        return wrong("market", words(header.market()), words(expected.market));
     }
     if header.attestor != attestor {
         return wrong("attestor", header.attestor.to_string(), attestor.to_string());
@@ -188,7 +189,7 @@ fn check_header(
         return wrong("gpus", header.gpus.to_string(), expected.gpus.to_string());
     }
     if header.gpu_uuids != gpu_uuids {
-        return wrong("gpuUuids", format!("{:?}", header.gpu_uuids), format!("{gpu_uuids:?}"));
+        return wrong("gpuUuids", header.gpu_uuids.join(", "), gpu_uuids.join(", "));
     }
     if header.base_gpu_seconds > expected.base_gpu_seconds {
         return wrong("baseGpuSeconds", header.base_gpu_seconds.to_string(), expected.base_gpu_seconds.to_string());

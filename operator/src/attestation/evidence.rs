@@ -253,7 +253,7 @@ impl Stored {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write;
+    use std::{fmt::Write, time::Duration};
 
     use alloy::{primitives::B256, signers::local::PrivateKeySigner};
     use hawser_attestation::{Body, EvidenceRoot, GpuSeconds, Header, Nvml, Report, SignedVoucher, verify};
@@ -261,6 +261,7 @@ mod tests {
     use object_store::memory::InMemory;
 
     use super::*;
+    use crate::fence::Moment;
 
     const JOB: JobId = JobId(B256::repeat_byte(7));
 
@@ -358,6 +359,19 @@ mod tests {
         store.write(JOB, address, &file).await.unwrap();
         let error = store.load(JOB, address).await.unwrap_err().to_string();
         assert!(error.contains("was changed in the store"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_leader_whose_lease_is_over_leaves_the_store_as_the_next_one_has_it() {
+        let fence = Fence::default();
+        assert!(fence.extend(Moment::now().plus(Duration::from_hours(1))));
+        let (store, address) = (store().fenced(fence.clone()), Address::repeat_byte(1));
+        let file = |text: &[u8]| File { index: 0, bytes: text.to_vec() };
+        store.write(JOB, address, &file(b"while it leads")).await.unwrap();
+        fence.close();
+        let refused = store.write(JOB, address, &file(b"after it")).await;
+        assert!(matches!(refused, Err(EvidenceStoreError::NotLeading(_))), "{refused:?}");
+        assert_eq!(store.read(JOB, address, 0).await.unwrap(), "while it leads");
     }
 
     #[test]

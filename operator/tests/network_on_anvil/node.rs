@@ -286,8 +286,12 @@ impl Node {
     }
 }
 
+pub fn wallet() -> Wallet {
+    WalletKey::from_hex(OPERATOR.as_bytes()).unwrap().into()
+}
+
 pub fn start(spec: NetworkSpec) -> (Network, CancellationToken) {
-    start_with(spec, WalletKey::from_hex(OPERATOR.as_bytes()).unwrap().into())
+    start_with(spec, wallet())
 }
 
 pub fn start_with(spec: NetworkSpec, wallet: Wallet) -> (Network, CancellationToken) {
@@ -296,7 +300,7 @@ pub fn start_with(spec: NetworkSpec, wallet: Wallet) -> (Network, CancellationTo
 
 /// What a restarted operator starts, which knows what an earlier one had stored.
 pub fn start_again(spec: NetworkSpec, past: &Past) -> (Network, CancellationToken) {
-    start_from(spec, WalletKey::from_hex(OPERATOR.as_bytes()).unwrap().into(), past)
+    start_from(spec, wallet(), past)
 }
 
 fn start_from(spec: NetworkSpec, wallet: Wallet, past: &Past) -> (Network, CancellationToken) {

@@ -1,0 +1,51 @@
+//! A leader whose lease is over: what it had in hand stays there.
+
+use std::time::Duration;
+
+use alloy::primitives::Address;
+use hawser_operator::fence::{Fence, Moment};
+use hawser_operator::metrics::RpcCalls;
+use hawser_operator::network::{Act, ActState, JobStatus, Network, Past};
+use tokio_util::sync::CancellationToken;
+
+use crate::line::open;
+use crate::node::{Node, assert_mined, wallet};
+
+#[tokio::test]
+async fn a_leader_whose_lease_is_over_sends_nothing_though_it_goes_on_to_look() {
+    let node = Node::start().await;
+    let (fence, cancel) = (Fence::default(), CancellationToken::new());
+    assert!(fence.extend(Moment::now().plus(Duration::from_hours(1))));
+    let old = Network::start_fenced(
+        node.spec(),
+        wallet(),
+        &Past::default(),
+        cancel.clone(),
+        fence.clone(),
+        RpcCalls::default(),
+    );
+    let old = old.unwrap();
+    let job = open(&node, &old, 1).await;
+    let sender = old.observed().borrow().wallet;
+    let nonce = node.nonce(sender).await;
+
+    fence.close();
+    let start = Act::Start { job, attestor: Address::repeat_byte(5) };
+    old.request(start.clone());
+    for _ in 0..3 {
+        node.mine(1).await;
+        let head = node.block().await;
+        node.until("the old leader has seen the block", async || {
+            old.observed().borrow().head.filter(|seen| seen.block.number >= head).map(drop)
+        })
+        .await;
+        assert!(matches!(old.act(&start.key()), Some(ActState::Queued { .. })), "{:?}", old.act(&start.key()));
+    }
+    assert_eq!(node.nonce(sender).await, nonce, "nothing of its wallet's was mined");
+    assert_eq!(old.job(job).await.unwrap().status, JobStatus::Open);
+
+    let (new, _stop) = node.network();
+    assert_mined(&node.done(&new, start).await);
+    assert_eq!(node.nonce(sender).await, nonce + 1, "the new leader alone has sent");
+    cancel.cancel();
+}
