@@ -13,6 +13,7 @@
 
 mod endpoints;
 mod faults;
+mod holes;
 mod latency;
 mod limits;
 mod line;
