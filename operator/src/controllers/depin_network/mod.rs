@@ -131,8 +131,8 @@ async fn try_start(
     if context.networks.is_made_from(&name, made_from) {
         return Ok(());
     }
-    let evm = source.evm(resource)?;
-    let spec = NetworkSpec::try_from(&*evm)?;
+    let (evm, rpc_headers) = source.evm(resource)?;
+    let spec = NetworkSpec { rpc_headers, ..NetworkSpec::try_from(&*evm)? };
     if let Some(why) = context.memory.refused_wallet(&name, made_from) {
         return Err(why);
     }
