@@ -28,6 +28,8 @@ use crate::network::{Known, NetworkSpec, Past};
 use report::Start;
 use wallet::Source;
 
+pub(crate) use order::name_of_job;
+
 pub(crate) const KIND: &str = "DepinNetwork";
 
 /// The head moves on with each block; the status says where it was so often.
