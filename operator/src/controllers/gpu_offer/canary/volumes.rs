@@ -47,7 +47,8 @@ pub(crate) fn verdict(check: Option<&NetworkCheck>) -> (Truth, &'static str, Str
     }
     let message = format!(
         "{}: what an image declares as VOLUME is mounted from the node's disk, and what a job writes there is counted against \
-         no limit. Set ignore_image_defined_volumes = true in containerd's configuration of the node",
+         no limit. Set ignore_image_defined_volumes = true in containerd's configuration of the node, or take \
+         image_volumes = bind out of CRI-O's",
         check.volumes_mounted_on.join(", ")
     );
     (Truth::No, "ImageVolumes", message)
