@@ -17,4 +17,8 @@ pub struct Reach {
     /// What could not be reached, or no more once the pod was there for some seconds.
     #[serde(default)]
     pub held: Vec<SocketAddr>,
+    /// Whether the node mounted what the canary's own image declares as `VOLUME`: such data is counted against no limit.
+    /// None where the image declares none.
+    #[serde(default)]
+    pub image_volumes: Option<bool>,
 }

@@ -34,6 +34,8 @@ pub const DEVICE_ISOLATION: &str = "DeviceIsolation";
 pub const NAMESPACE_ISOLATED: &str = "NamespaceIsolated";
 /// `GpuOffer`: a pod of the offer reached nothing that its `NetworkPolicy` forbids.
 pub const NETWORK_ISOLATED: &str = "NetworkIsolated";
+/// `GpuOffer`: no node was found that mounts what images declare as `VOLUME`, and so counts all that a job writes.
+pub const STORAGE_BOUNDED: &str = "StorageBounded";
 
 /// `ComputeJob`: the order passed the offer's policy.
 pub const ACCEPTED: &str = "Accepted";

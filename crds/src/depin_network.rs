@@ -40,8 +40,8 @@ pub struct EvmNetwork {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 8))]
     pub rpc_urls: Vec<String>,
-    /// The same out of a Secret in the operator's namespace, where a URL holds a key: one a line. It is read again every
-    /// 15 seconds.
+    /// The same out of a Secret in the operator's namespace, where a URL holds a key or an endpoint wants a header: one URL a
+    /// line, and beneath it its headers (`Authorization: Bearer ...`). It is read again every 15 seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rpc_urls_secret_ref: Option<RpcUrlsRef>,
     /// EIP-155 chain id; an endpoint that answers with another one is refused.
@@ -85,7 +85,7 @@ pub struct RpcUrlsRef {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Key inside the Secret: URLs, one a line, 8 at most.
+    /// Key inside the Secret: URLs, one a line, 8 at most, each with its headers in the lines beneath it.
     #[serde(default = "default_rpc_urls_key")]
     pub key: String,
 }

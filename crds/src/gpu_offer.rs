@@ -299,6 +299,10 @@ pub struct NetworkCheck {
     pub failure: Option<String>,
     /// When that was found.
     pub failed_at: Option<Time>,
+    /// Node on which the newest canary with a result looked for volumes that images declare.
+    pub volumes_tried_on: Option<String>,
+    /// Nodes that mount what an image declares as `VOLUME`: what a job writes there is counted against no limit.
+    pub volumes_mounted_on: Vec<String>,
 }
 
 /// GPUs of the offer's nodes, now.

@@ -8,11 +8,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use alloy::consensus::TxEip1559;
 use alloy::primitives::Address;
 use hawser_crds::Confirmations;
 use hawser_operator::kubernetes::{Contact, Use, connect};
 use hawser_operator::metrics::ServerCalls;
-use hawser_operator::network::{AwsKeys, KmsKey, KmsSpec, Network, NetworkSpec, Past, StallLimit, Wallet, WalletKey};
+use hawser_operator::network::{
+    AwsKeys, KmsKey, KmsSpec, Network, NetworkSpec, Past, RemoteSigner, RpcHeaders, StallLimit, Wallet, WalletKey,
+};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -26,12 +29,12 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 /// Nobody has these names but the proxy.
-const FAR: [&str; 3] = ["rpc.invalid", "s3.invalid", "kms.invalid"];
+const FAR: [&str; 4] = ["rpc.invalid", "s3.invalid", "kms.invalid", "signer.invalid"];
 /// In `NO_PROXY`.
 const NEAR: &str = "near.invalid";
 
 #[tokio::test]
-async fn rpc_kms_and_the_evidence_store_are_reached_through_a_proxy_and_by_its_ca_and_the_api_server_is_not() {
+async fn rpc_both_signers_and_the_evidence_store_are_reached_through_a_proxy_and_by_its_ca_and_the_api_server_is_not() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
     let (ca, tls) = authority();
@@ -143,6 +146,9 @@ async fn asks_everybody() {
     let keys = AwsKeys { id: "id".to_owned(), secret: Zeroizing::new("secret".to_owned()), token: None };
     tokio::spawn(KmsKey::connect(kms, Some(keys)));
 
+    let signer = RemoteSigner::new("https://signer.invalid".parse().unwrap(), Address::ZERO).unwrap();
+    tokio::spawn(async move { signer.sign(TxEip1559::default()).await.map(drop) });
+
     // As the evidence store opens it.
     let options = [
         ("aws_endpoint_url", "https://s3.invalid"),
@@ -155,6 +161,7 @@ async fn asks_everybody() {
 
     let spec = NetworkSpec {
         rpc_urls: [NEAR, "rpc.invalid"].map(|host| format!("https://{host}").parse().unwrap()).to_vec(),
+        rpc_headers: RpcHeaders::new(),
         chain_id: 1,
         market: Address::ZERO,
         provider: Address::ZERO,

@@ -25,6 +25,9 @@ pub(crate) struct Config {
     /// Port of kubelet there
     #[arg(long, default_value = "10250")]
     kubelet: u16,
+    /// What the image declares as its volume
+    #[arg(long, env = "HAWSER_IMAGE_VOLUME")]
+    image_volume: Option<String>,
     /// Seconds for which an address must go on answering before that counts
     #[arg(long, default_value = "30")]
     seconds: u64,
@@ -83,7 +86,7 @@ fn look(config: &Config, pace: Pace) -> Reach {
         })
     };
     let all: Vec<SocketAddr> = config.forbidden.iter().copied().chain(kubelet).collect();
-    let mut reach = Reach { attestation: true, ..Reach::default() };
+    let mut reach = Reach { attestation: true, image_volumes: image_volumes(config), ..Reach::default() };
     for (address, answers) in tried(&all) {
         let list = match answers {
             false => &mut reach.held,
@@ -93,6 +96,17 @@ fn look(config: &Config, pace: Pace) -> Reach {
         list.push(address);
     }
     reach
+}
+
+/// Whether the node mounts volumes that images declare.
+fn image_volumes(config: &Config) -> Option<bool> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    Some(is_mounted(&mounts, config.image_volume.as_deref()?))
+}
+
+/// Whether something is mounted at a path, by what the kernel says of a process.
+fn is_mounted(mounts: &str, path: &str) -> bool {
+    mounts.lines().any(|mount| mount.split(' ').nth(4) == Some(path))
 }
 
 /// Whether something answers in time: a pod may have no way out in its first moments.
@@ -174,6 +188,7 @@ mod tests {
             forbidden: forbidden.to_vec(),
             node: Some(kubelet.ip()),
             kubelet: kubelet.port(),
+            image_volume: None,
             seconds: 0,
             termination_log: PathBuf::new(),
         }
@@ -200,7 +215,31 @@ mod tests {
         let ((_a, service), (_b, pod), (_c, kubelet)) = (listener(), listener(), listener());
         let (_far, _near, away) = silent();
         let reach = look(&config(service, &[pod, away], kubelet), QUICK);
-        assert_eq!(reach, Reach { attestation: true, cluster: vec![pod], node: vec![kubelet], held: vec![away] });
+        let expected =
+            Reach { attestation: true, cluster: vec![pod], node: vec![kubelet], held: vec![away], image_volumes: None };
+        assert_eq!(reach, expected);
+    }
+
+    #[test]
+    fn a_volume_of_the_image_is_seen_by_its_mount() {
+        let overlay = "594 534 0:88 / / ro,relatime - overlay overlay ro,lowerdir=/image-volume\n";
+        let volume = "602 594 8:1 /var/lib/containerd/volumes/7f /image-volume rw,relatime - ext4 /dev/sda1 rw\n";
+        for (mounts, mounted) in [
+            (overlay.to_owned(), false),
+            (format!("{overlay}{volume}"), true),
+            (volume.replace(" /image-volume ", " /image-volume/b "), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(is_mounted(&mounts, "/image-volume"), mounted, "{mounts}");
+        }
+        let (_a, service) = listener();
+        let declares = |image_volume: Option<&str>| Config {
+            image_volume: image_volume.map(str::to_owned),
+            ..config(service, &[], service)
+        };
+        assert_eq!(image_volumes(&declares(None)), None, "an image without one shows nothing");
+        assert_eq!(image_volumes(&declares(Some("/nowhere/at/all"))), Some(false));
+        assert_eq!(image_volumes(&declares(Some("/proc"))), Some(true));
     }
 
     #[test]

@@ -98,10 +98,11 @@ pub(crate) fn is_settled(job: &ComputeJob) -> bool {
 }
 
 /// Reasons for which somebody has to act, whatever the condition.
-const TROUBLE: [&str; 18] = [
+const TROUBLE: [&str; 19] = [
     "EnrolmentRefused",
     "ErrImagePull",
     "ImagePullBackOff",
+    "ImageVolumes",
     "InvalidImageName",
     "InvalidSpec",
     "NoHealthyGpu",

@@ -128,7 +128,14 @@ impl Memory {
         if let Some(uid) = job.uid() {
             locked(&self.written).remove(&uid);
         }
-        locked(&self.jobs).remove(&id);
+        let reference = ObjectRef::new(&job.name_any()).within(&job.namespace().unwrap_or_default());
+        let mut jobs = locked(&self.jobs);
+        if jobs.get(&id).is_some_and(|holder| *holder != reference) {
+            // What is kept under the id is another one's.
+            return;
+        }
+        jobs.remove(&id);
+        drop(jobs);
         locked(&self.gone).remove(&id);
         locked(&self.closed).remove(&id);
         locked(&self.pods_refused).remove(&id);
@@ -245,6 +252,25 @@ mod tests {
         assert!(is_behind(&job("8")), "nothing new was written");
         memory.forget_job(JobId(alloy::primitives::B256::ZERO), &job("9"));
         assert!(!is_behind(&job("7")));
+    }
+
+    #[test]
+    fn what_is_kept_of_a_job_is_not_forgotten_for_another_one_with_its_id() {
+        let job = |name: &str| -> ComputeJob {
+            serde_json::from_value(json!({
+                "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "metadata": {"name": name, "namespace": "t"},
+                "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}}
+            }))
+            .unwrap()
+        };
+        let (memory, id) = (Memory::default(), JobId(alloy::primitives::B256::ZERO));
+        memory.learn_job(id, &job("first"));
+        memory.closed(id, true, 7);
+        memory.forget_job(id, &job("second"));
+        assert_eq!(memory.job(id).map(|job| job.name), Some("first".to_owned()));
+        assert_eq!(memory.closed(id, true, 9), Some(2));
+        memory.forget_job(id, &job("first"));
+        assert_eq!((memory.job(id), memory.closed(id, true, 9)), (None, Some(0)));
     }
 
     #[test]

@@ -23,5 +23,5 @@ pub use observed::{Block, Connection, Disconnected, Head, Observed};
 pub use order::{Cursor, Order};
 pub(crate) use past::stored;
 pub use past::{Known, Past, Withdrawn};
-pub use spec::{NetworkSpec, StallLimit};
+pub use spec::{NetworkSpec, RpcHeaders, StallLimit};
 pub(crate) use spec::{address, http_url};

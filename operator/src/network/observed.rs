@@ -124,15 +124,17 @@ const CLOCK_BEHIND: i64 = 20;
 const CLOCK_AHEAD: i64 = 60;
 
 impl Observed {
+    /// The chain's time now: the newest block's own, and what has passed since it was seen, by a clock that nobody can set.
+    pub fn time_now(&self, now: Instant) -> Option<Timestamp> {
+        let head = self.head?;
+        let since = SignedDuration::try_from(now.saturating_duration_since(head.seen)).ok()?;
+        head.time.checked_add(since).ok()
+    }
+
     /// The chain's time: that of its newest block. On a chain that makes blocks only for transactions, what the block that
     /// is made next would say: time goes on there, too, though no block tells of it.
     pub fn chain_time(&self, now: Instant) -> Option<Timestamp> {
-        let head = self.head?;
-        if self.block_time.is_some() {
-            return Some(head.time);
-        }
-        let since = SignedDuration::try_from(now.saturating_duration_since(head.seen)).ok()?;
-        head.time.checked_add(since).ok()
+        if self.block_time.is_some() { self.head.map(|head| head.time) } else { self.time_now(now) }
     }
 
     /// Whether this machine's clock agrees with the chain's; none before a block came.

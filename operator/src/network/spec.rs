@@ -1,16 +1,22 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256};
 use hawser_crds::{Confirmations, EvmNetwork, Finality};
-use reqwest::Url;
+use reqwest::{Url, header::HeaderMap};
 
 use super::{SpecError, WeiPerGas};
+
+/// Headers that an endpoint is asked with, by its URL: marked as secret, so that nothing prints them.
+pub type RpcHeaders = BTreeMap<Url, HeaderMap>;
 
 /// What a network is made from: `spec.evm` of a `DepinNetwork`, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkSpec {
     /// JSON-RPC endpoints, the preferred first. At least one.
     pub rpc_urls: Vec<Url>,
+    /// Headers of those endpoints that ask for some.
+    pub rpc_headers: RpcHeaders,
     /// EIP-155 chain id.
     pub chain_id: u64,
     /// The `ComputeMarket`.
@@ -82,6 +88,8 @@ impl TryFrom<&EvmNetwork> for NetworkSpec {
         }
         Ok(Self {
             rpc_urls: evm.rpc_urls.iter().map(|url| http_url("spec.evm.rpcUrls", url)).collect::<Result<_, _>>()?,
+            // These stand in a Secret only.
+            rpc_headers: RpcHeaders::new(),
             chain_id: evm.chain_id,
             market: address("spec.evm.market", &evm.market)?,
             provider: address("spec.evm.provider", &evm.provider)?,

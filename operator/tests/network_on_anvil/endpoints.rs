@@ -9,7 +9,12 @@ use std::{
 };
 
 use alloy::primitives::{Address, B256};
-use axum::{Router, extract::State, http::StatusCode, routing::post};
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    routing::post,
+};
 use hawser_crds::{Confirmations, Finality};
 use hawser_operator::network::{Connection, Disconnected, JobStatus, Network, StallLimit};
 use serde_json::{Value, json};
@@ -17,6 +22,7 @@ use serde_json::{Value, json};
 use crate::{
     line::{Seen, open},
     node::{Node, start},
+    proxy::Proxy,
 };
 
 /// A node behind limits and troubles.
@@ -248,4 +254,26 @@ async fn where_finality_is_asked_for_an_order_waits_for_it() {
     assert_eq!(seen.jobs(), []);
     node.mine(1).await;
     node.until("the order is seen", async || (seen.jobs() == [job]).then_some(())).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_is_sent_its_own_headers_and_no_other_endpoint_is() {
+    let node = Node::start().await;
+    let (url, proxy) = Proxy::before(&node).await;
+    let (other_url, other) = Proxy::before(&node).await;
+    *proxy.key.lock().unwrap() = Some("Bearer verysecret");
+    let mut spec = node.spec();
+    spec.rpc_urls = [&other_url, &url].map(|url| url.parse().unwrap()).to_vec();
+    let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer verysecret"))]);
+    spec.rpc_headers.insert(url.parse().unwrap(), headers);
+    let (network, _stop) = start(spec);
+    let uses = |url: &str| matches!(&network.observed().borrow().connection, Connection::Connected { endpoint } if endpoint == url);
+    node.until("the first one is used", async || uses(&other_url).then_some(())).await;
+    other.dead.store(true, Ordering::SeqCst);
+    node.until("the one with the header is used", async || {
+        node.mine(1).await;
+        uses(&url).then_some(())
+    })
+    .await;
+    assert!(!other.was_sent_a_key.load(Ordering::SeqCst));
 }

@@ -14,6 +14,7 @@
 mod endpoints;
 mod faults;
 mod fenced;
+mod holes;
 mod latency;
 mod limits;
 mod line;

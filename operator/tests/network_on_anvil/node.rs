@@ -15,7 +15,7 @@ use alloy::{
 use hawser_contracts::{ComputeMarket, JobId, OfferId, TestToken};
 use hawser_crds::Confirmations;
 use hawser_operator::network::{
-    Act, ActKey, ActState, Network, NetworkSpec, OfferPost, OfferTerms, Past, StallLimit, Wallet, WalletKey,
+    Act, ActKey, ActState, Network, NetworkSpec, OfferPost, OfferTerms, Past, RpcHeaders, StallLimit, Wallet, WalletKey,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -196,6 +196,7 @@ impl Node {
     pub fn spec(&self) -> NetworkSpec {
         NetworkSpec {
             rpc_urls: vec![self.url.parse().unwrap()],
+            rpc_headers: RpcHeaders::new(),
             chain_id: CHAIN_ID,
             market: self.market,
             provider: signer(PROVIDER).address(),

@@ -12,13 +12,13 @@ use std::{
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
 use serde_json::{Value, json};
 
-use crate::node::Node;
+use crate::{holes::Holes, node::Node};
 
 /// What the endpoint does to requests and answers.
 #[derive(Default)]
@@ -40,6 +40,12 @@ pub struct Proxy {
     pub forgets: AtomicBool,
     /// Refuses tips below 3 gwei in these words.
     pub floor: Mutex<Option<String>>,
+    /// Numbers that no block has.
+    pub holes: Mutex<Option<Holes>>,
+    /// Answers only who sends this as `Authorization`.
+    pub key: Mutex<Option<&'static str>>,
+    /// Somebody sent an `Authorization`.
+    pub was_sent_a_key: AtomicBool,
     /// Answers nothing.
     pub dead: AtomicBool,
     /// Numbers of the newest blocks that it has shown, one for each time that it was asked.
@@ -119,10 +125,15 @@ pub fn number(value: &Value) -> Option<u64> {
     u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
 }
 
-async fn answer(State(proxy): State<Arc<Proxy>>, body: String) -> Response {
+async fn answer(State(proxy): State<Arc<Proxy>>, headers: HeaderMap, body: String) -> Response {
     let mut request: Value = serde_json::from_str(&body).unwrap();
     if proxy.dead.load(Ordering::SeqCst) {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let key = headers.get(header::AUTHORIZATION);
+    proxy.was_sent_a_key.fetch_or(key.is_some(), Ordering::SeqCst);
+    if proxy.key.lock().unwrap().is_some_and(|wanted| key.is_none_or(|key| key != wanted)) {
+        return StatusCode::UNAUTHORIZED.into_response();
     }
     let method = request["method"].as_str().unwrap_or_default().to_owned();
     let named = match request["params"][0].as_str() {
@@ -152,8 +163,15 @@ async fn answer(State(proxy): State<Arc<Proxy>>, body: String) -> Response {
     while newest && proxy.is_silent() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    let holes = proxy.holes.lock().unwrap().clone();
+    if let Some(nothing) = holes.as_ref().and_then(|holes| holes.ask(&mut request)) {
+        return nothing.to_string().into_response();
+    }
     proxy.look_back(&mut request).await;
     let mut answer = proxy.forward(&request).await;
+    if let Some(holes) = holes {
+        holes.answer(&method, &mut answer);
+    }
     if let Some(number) = answer.pointer("/result/number").and_then(number).filter(|_| newest) {
         proxy.shown.lock().unwrap().push(number);
     }

@@ -18,7 +18,7 @@ struct Case {
     lacks: &'static [&'static str],
 }
 
-const RENDERED: [Case; 10] = [
+const RENDERED: [Case; 11] = [
     Case {
         name: "as it is",
         set: &[],
@@ -31,7 +31,14 @@ const RENDERED: [Case; 10] = [
             "revisionHistoryLimit: 10",
             "rbac.authorization.k8s.io/aggregate-to-view: \"true\"",
         ],
-        lacks: &["ipFamil", "kind: NetworkPolicy", "kind: PrometheusRule", "kind: ServiceMonitor", "name: hawser-edit"],
+        lacks: &[
+            "ipFamil",
+            "kind: NetworkPolicy",
+            "kind: PrometheusRule",
+            "kind: ServiceMonitor",
+            "name: hawser-edit",
+            "hawser-jobs-scc",
+        ],
     },
     Case {
         name: "a proxy and a bundle of CAs",
@@ -110,6 +117,15 @@ const RENDERED: [Case; 10] = [
         lacks: &["- port: 8080"],
     },
     Case {
+        name: "OpenShift",
+        set: &["jobNamespaces={gpu-jobs}", "jobSecurityContextConstraints=nonroot-v2"],
+        has: &[
+            "resources: [securitycontextconstraints]\n    resourceNames: [\"nonroot-v2\"]\n    verbs: [use]",
+            "name: hawser-jobs-scc\nsubjects:\n  - kind: ServiceAccount\n    name: hawser-job\n    namespace: gpu-jobs",
+        ],
+        lacks: &[],
+    },
+    Case {
         name: "roles for people",
         set: &["aggregateClusterRoles.edit=true"],
         has: &["name: hawser-edit", "[create, update, patch, delete, deletecollection]"],
@@ -124,7 +140,7 @@ const RENDERED: [Case; 10] = [
 ];
 
 /// What is set, and a word of the refusal.
-const REFUSED: [(&[&str], &str); 13] = [
+const REFUSED: [(&[&str], &str); 14] = [
     (&["evidence.url=file:///data"], "extraVolumeMounts"),
     (
         &["evidence.url=file:///database", "extraVolumeMounts[0].name=d", "extraVolumeMounts[0].mountPath=/data"],
@@ -141,6 +157,7 @@ const REFUSED: [(&[&str], &str); 13] = [
     (&["networkPolicy.metricsFrom[0].namespace=monitoring"], "metricsFrom"),
     (&["prometheusRule.disabled={NoLeader}"], "disabled"),
     (&["podSecurityContexts.runAsUser=1"], "podSecurityContexts"),
+    (&["jobNamespaces={*}", "jobSecurityContextConstraints=nonroot-v2"], "add-scc-to-user nonroot-v2 -z hawser-job"),
 ];
 
 pub(crate) fn run(helm: &Path, kubeconform: &Path, schemas: &Path, tally: &mut Tally) {

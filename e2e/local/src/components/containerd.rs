@@ -57,6 +57,7 @@ disabled_plugins = ["io.containerd.nri.v1.nri"]
   enable_cdi = true
   cdi_spec_dirs = ["/etc/cdi", "/var/run/cdi"]
   netns_mounts_under_state_dir = true
+  ignore_image_defined_volumes = true
 
 [plugins."io.containerd.cri.v1.runtime".cni]
   bin_dirs = ["{plugins}"]
@@ -123,6 +124,7 @@ mod tests {
             r#"root = "/state/containerd/root""#,
             r#"state = "/state/containerd/run""#,
             "netns_mounts_under_state_dir = true",
+            "ignore_image_defined_volumes = true",
             r#"Root = "/state/runc""#,
             r#"config_path = "/state/config/certs.d""#,
         ] {

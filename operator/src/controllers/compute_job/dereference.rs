@@ -67,17 +67,11 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         unheard: None,
         pod_refused: context.memory.pod_refused(id),
         job: Arc::clone(job),
-        chain_time: network.as_ref().and_then(chain_time),
+        chain_time: network.as_ref().and_then(|network| network.observed().borrow().time_now(Instant::now())),
         lasting,
         failing,
         now,
     })
-}
-
-/// The chain's time now: the newest block's own, and what has passed since it was seen, by a clock that nobody can set.
-fn chain_time(network: &Network) -> Option<Timestamp> {
-    let head = network.observed().borrow().head?;
-    head.time.checked_add(jiff::SignedDuration::try_from(head.seen.elapsed()).ok()?).ok()
 }
 
 /// What says that the job's cards fail.

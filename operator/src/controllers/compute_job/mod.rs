@@ -4,6 +4,7 @@ mod apply;
 mod build;
 mod decide;
 mod dereference;
+mod duplicate;
 mod expectation;
 mod lasting;
 mod observed;
@@ -99,6 +100,10 @@ async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action,
         abandon::write_down(&context, "ComputeJob", &job.object_ref(&()), &abandon::of_job(&job)).await;
         abandon::drop_pod(&context, &job.metadata).await?;
         finish(&context, &api, dereference::job_id(&job)?, &job).await?;
+        return Ok(Action::await_change());
+    }
+    if let Some(first) = duplicate::first(&job, dereference::job_id(&job)?, &context) {
+        duplicate::refuse(&api, &job, &first, &context).await?;
         return Ok(Action::await_change());
     }
     if job.metadata.deletion_timestamp.is_none() {

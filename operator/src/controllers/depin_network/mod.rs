@@ -29,6 +29,8 @@ use crate::network::{Known, NetworkSpec, Past};
 use report::Start;
 use wallet::Source;
 
+pub(crate) use order::name_of_job;
+
 pub(crate) const KIND: &str = "DepinNetwork";
 
 /// The head moves on with each block; the status says where it was so often.
@@ -132,8 +134,8 @@ async fn try_start(
     if context.networks.is_made_from(&name, made_from) {
         return Ok(());
     }
-    let evm = source.evm(resource)?;
-    let spec = NetworkSpec::try_from(&*evm)?;
+    let (evm, rpc_headers) = source.evm(resource)?;
+    let spec = NetworkSpec { rpc_headers, ..NetworkSpec::try_from(&*evm)? };
     if let Some(why) = context.memory.refused_wallet(&name, made_from) {
         return Err(why);
     }

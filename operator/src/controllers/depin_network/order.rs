@@ -2,6 +2,7 @@
 
 use alloy::hex;
 use alloy::primitives::{Address, keccak256};
+use hawser_contracts::JobId;
 use hawser_crds::{ComputeJob, ComputeJobSpec, OrderSource, Workload};
 use kube::api::ObjectMeta;
 use serde_json::Value;
@@ -16,7 +17,12 @@ const ENV_FIELDS: [&str; 2] = ["name", "value"];
 
 /// Name of an order's `ComputeJob`: the same order always has the same name, so seeing it twice is harmless.
 pub(crate) fn job_name(order: &Order) -> String {
-    let hash = keccak256(order.job.0);
+    name_of_job(order.job)
+}
+
+/// The name of the `ComputeJob` of an order with this id.
+pub(crate) fn name_of_job(id: JobId) -> String {
+    let hash = keccak256(id.0);
     format!("job-{}", hex::encode(&hash[..8]))
 }
 

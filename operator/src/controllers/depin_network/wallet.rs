@@ -11,7 +11,9 @@ use zeroize::{Zeroize, Zeroizing};
 use super::endpoints;
 use super::report::Start;
 use crate::controllers::{Context, Error, Tried};
-use crate::network::{AwsKeys, KmsKey, KmsSpec, RemoteSigner, SpecError, Wallet, WalletKey, address, http_url};
+use crate::network::{
+    AwsKeys, KmsKey, KmsSpec, RemoteSigner, RpcHeaders, SpecError, Wallet, WalletKey, address, http_url,
+};
 
 /// A value of a Secret; overwritten in memory when it is dropped.
 type Value = Zeroizing<Vec<u8>>;
@@ -150,15 +152,16 @@ impl Source<'_> {
     }
 
     /// The network as it is written, with its endpoints wherever they stand.
-    pub(super) fn evm<'a>(&self, resource: &'a DepinNetwork) -> Result<Cow<'a, EvmNetwork>, Start> {
-        let mut evm = Cow::Borrowed(&resource.spec.evm);
+    pub(super) fn evm<'a>(&self, resource: &'a DepinNetwork) -> Result<(Cow<'a, EvmNetwork>, RpcHeaders), Start> {
+        let (mut evm, mut headers) = (Cow::Borrowed(&resource.spec.evm), RpcHeaders::new());
         if let Some((urls, place)) = &self.urls {
             if !evm.rpc_urls.is_empty() {
                 return Err(refused("InvalidSpec", "spec.evm needs exactly one of rpcUrls and rpcUrlsSecretRef"));
             }
-            evm.to_mut().rpc_urls = endpoints::parse(urls, place).map_err(|why| refused("InvalidSpec", why))?;
+            (evm.to_mut().rpc_urls, headers) =
+                endpoints::parse(urls, place).map_err(|why| refused("InvalidSpec", why))?;
         }
-        Ok(evm)
+        Ok((evm, headers))
     }
 
     /// What signs. Asks KMS for the address where it is not written down; takes a second for a keystore.
@@ -292,12 +295,14 @@ mod tests {
             let urls = (Zeroizing::new(urls.as_bytes().to_vec()), "Secret ns/rpc, key \"rpcUrls\"".to_owned());
             Source { urls: Some(urls), ..source(resource, &["k"]) }
         };
-        let evm = with(&hidden, "https://a/v2/key\n").evm(&hidden).unwrap();
-        assert_eq!(evm.rpc_urls, ["https://a/v2/key"]);
-        assert_eq!(source(&plain, &["k"]).evm(&plain).unwrap().rpc_urls, ["http://a"]);
+        let (evm, headers) = with(&hidden, "https://a/v2/key\nX-Key: verysecret\n").evm(&hidden).unwrap();
+        assert_eq!((evm.rpc_urls.as_slice(), headers.len()), (&["https://a/v2/key".to_owned()][..], 1));
+        let (evm, headers) = source(&plain, &["k"]).evm(&plain).unwrap();
+        assert_eq!((evm.rpc_urls.as_slice(), headers.len()), (&["http://a".to_owned()][..], 0));
         let identity = |urls| with(&hidden, urls).identity(&hidden);
         assert_eq!(identity("https://a"), identity("https://a"));
         assert_ne!(identity("https://a"), identity("https://b"));
+        assert_ne!(identity("https://a\nX-Key: b"), identity("https://a\nX-Key: c"));
         for (resource, urls) in [(&hidden, "verysecret"), (&plain, "https://a/verysecret")] {
             let Err(Start::Refused { reason, message }) = with(resource, urls).evm(resource) else { panic!("{urls}") };
             assert_eq!(reason, "InvalidSpec");

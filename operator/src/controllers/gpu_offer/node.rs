@@ -29,6 +29,8 @@ pub(crate) enum Unusable {
     Cordoned,
     /// kubelet is away, or says so itself.
     NotReady,
+    /// Its kubelet got no devices for a job's pod: NVIDIA's plugin gives none at all while one of its cards is lost.
+    Refuses(String),
     /// The device plugin calls none of its GPUs healthy.
     Unhealthy,
 }
@@ -40,6 +42,11 @@ impl fmt::Display for Unusable {
             Self::Tainted(taint) => write!(f, "no toleration of its taint {taint}: add it to spec.tolerations"),
             Self::Cordoned => f.write_str("it is cordoned"),
             Self::NotReady => f.write_str("it is not ready"),
+            Self::Refuses(words) => write!(
+                f,
+                "its kubelet refused a job's pod ({words}): look at the node's cards and its device plugin. It is sold again \
+                 once that pod is gone, ten minutes after its job is settled or when you delete it"
+            ),
             Self::Unhealthy => f.write_str("the device plugin calls none of its GPUs healthy"),
         }
     }
@@ -60,7 +67,9 @@ pub(crate) fn unusable(sells: &Sells, node: &NodeFacts) -> Option<Unusable> {
     if !node.ready {
         return Some(Unusable::NotReady);
     }
-    let taint = node.taints.iter().find(repels)?;
+    let Some(taint) = node.taints.iter().find(repels) else {
+        return node.refuses.as_ref().map(|words| Unusable::Refuses(words.to_string()));
+    };
     let value = taint.value.as_deref().filter(|value| !value.is_empty()).map(|value| format!("={value}"));
     Some(Unusable::Tainted(format!("{}{}:{}", taint.key, value.unwrap_or_default(), taint.effect)))
 }

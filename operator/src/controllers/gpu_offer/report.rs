@@ -2,7 +2,7 @@
 
 use alloy::primitives::U256;
 use hawser_crds::condition::{
-    CAPACITY_AVAILABLE, DEVICE_ISOLATION, NAMESPACE_ISOLATED, NETWORK_ISOLATED, PUBLISHED, READY,
+    CAPACITY_AVAILABLE, DEVICE_ISOLATION, NAMESPACE_ISOLATED, NETWORK_ISOLATED, PUBLISHED, READY, STORAGE_BOUNDED,
 };
 use hawser_crds::{GpuCount, GpuOffer, GpuOfferStatus, OnChainOffer};
 use kube::ResourceExt;
@@ -167,6 +167,8 @@ fn isolation(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
     }
     let (truth, reason, message) = canary::verdict(seen.network.check.as_ref(), seen.now);
     list.set(NETWORK_ISOLATED, truth, reason, message);
+    let (truth, reason, message) = canary::storage_verdict(seen.network.check.as_ref());
+    list.set(STORAGE_BOUNDED, truth, reason, message);
 }
 
 /// Who holds the GPUs of an offer that has none to sell.

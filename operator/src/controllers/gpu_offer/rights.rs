@@ -19,6 +19,8 @@ const ROLE: &str = "hawser-jobs";
 /// What is granted is asked again after so long, what is denied somewhat sooner: somebody may be granting it.
 const GRANTED: Duration = Duration::from_mins(5);
 const DENIED: Duration = Duration::from_secs(9);
+/// Of a namespace that nobody has asked about for so long, no offer is left.
+const FORGOTTEN: Duration = Duration::from_hours(1);
 
 /// What jobs need in their namespace: verb, API group, resource, and the object's name where only that one is meant.
 const NEEDED: [(&str, &str, &str, &str); 9] = [
@@ -61,8 +63,10 @@ impl fmt::Display for Denied {
 /// What is known of this operator's rights, by namespace.
 pub(crate) struct Rights {
     client: Client,
-    known: Mutex<HashMap<String, (Instant, Option<Denied>)>>,
+    known: Mutex<Known>,
 }
+
+type Known = HashMap<String, (Instant, Option<Denied>)>;
 
 impl Rights {
     pub(crate) fn new(client: Client) -> Self {
@@ -87,7 +91,7 @@ impl Rights {
         match self.look(namespace).await {
             Ok(denied) => {
                 let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-                known.insert(namespace.to_owned(), (Instant::now(), denied));
+                learn(&mut known, namespace, denied, Instant::now());
             }
             Err(error) => tracing::warn!(namespace, %error, "the operator's own rights can't be asked for"),
         }
@@ -108,6 +112,11 @@ impl Rights {
         let what = format!("{verb} {resource} {name}").trim_end().to_owned();
         Ok(Some(Denied { what, namespace: namespace.to_owned(), account }))
     }
+}
+
+fn learn(known: &mut Known, namespace: &str, denied: Option<Denied>, now: Instant) {
+    known.retain(|_, (at, _)| now.saturating_duration_since(*at) < FORGOTTEN);
+    known.insert(namespace.to_owned(), (now, denied));
 }
 
 fn is_due(denied: Option<&Denied>, age: Duration) -> bool {
@@ -156,6 +165,17 @@ mod tests {
         ] {
             assert_eq!(is_due(denied, age), due, "{denied:?} {age:?}");
         }
+    }
+
+    #[test]
+    fn what_was_known_of_a_namespace_whose_offers_are_gone_is_forgotten() {
+        let (mut known, t, minutes) = (Known::new(), Instant::now(), Duration::from_mins);
+        for (namespace, after) in [("gone", 0), ("kept", 5), ("kept", 50), ("new", 60)] {
+            learn(&mut known, namespace, Some(denied("a")), t + minutes(after));
+        }
+        let mut left: Vec<_> = known.keys().map(String::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["kept", "new"]);
     }
 
     #[test]

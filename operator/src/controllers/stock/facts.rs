@@ -96,6 +96,8 @@ pub(crate) struct NodeFacts {
     pub cordoned: bool,
     /// Its own addresses and those of its pods.
     pub ranges: Box<[IpNet]>,
+    /// What its kubelet said against a job's pod that was bound to it.
+    pub refuses: Option<Arc<str>>,
 }
 
 impl NodeFacts {
@@ -124,6 +126,7 @@ impl NodeFacts {
             ready: ready.is_some_and(|list| list.iter().any(|c| c.type_ == "Ready" && c.status == "True")),
             cordoned: spec.and_then(|s| s.unschedulable).unwrap_or(false),
             ranges: ranges_of(node).into(),
+            refuses: None,
         }
     }
 
@@ -146,6 +149,9 @@ impl NodeFacts {
         found.map_or((0, 0), |(_, total, healthy)| (*total, *healthy))
     }
 }
+
+/// kubelet's reason against a pod for which the device plugin gave nothing.
+const NOT_ADMITTED: &str = "UnexpectedAdmissionError";
 
 /// A node, and devices of it.
 type Held<'a> = (&'a Arc<str>, &'a [(Arc<str>, u32)]);
@@ -194,6 +200,12 @@ impl PodFacts {
             asks,
             job,
         })
+    }
+
+    /// The node whose kubelet did not take it for want of its devices, and what that said.
+    pub(super) fn refused(&self) -> Option<(&Arc<str>, &str)> {
+        let (reason, message) = self.job.as_ref()?.state.given_up.as_ref()?;
+        Some((self.node.as_ref().filter(|_| reason == NOT_ADMITTED)?, message))
     }
 
     /// The node whose devices it holds, if it holds any, and which.

@@ -32,6 +32,8 @@ pub(crate) struct Stock {
     pods: HashMap<Name, PodFacts>,
     /// What pods hold of each node.
     held: HashMap<Arc<str>, BTreeMap<Arc<str>, u64>>,
+    /// What kubelets said against pods of jobs, by node and pod.
+    refused: HashMap<Arc<str>, BTreeMap<Name, Arc<str>>>,
     /// Jobs that are not settled.
     jobs: HashMap<Name, Arc<JobFacts>>,
     /// Their sums, by offer.

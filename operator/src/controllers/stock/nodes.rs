@@ -11,7 +11,10 @@ use crate::controllers::work::Name;
 
 impl Stock {
     /// A node as it is now; none where it is gone.
-    pub(crate) fn set_node(&mut self, name: &str, now: Option<NodeFacts>) -> Concerned {
+    pub(crate) fn set_node(&mut self, name: &str, mut now: Option<NodeFacts>) -> Concerned {
+        if let Some(node) = &mut now {
+            node.refuses = self.refused.get(name).and_then(|pods| pods.values().next()).cloned();
+        }
         let before = self.nodes.get(name);
         let product = |node: Option<&NodeFacts>| node.and_then(|node| node.label(PRODUCT_LABEL)).cloned();
         let (was, is) = (product(before), product(now.as_ref()));
@@ -64,6 +67,7 @@ impl Stock {
                 }
             }
         }
+        concerned.extend(self.set_refused(name, before.as_ref(), now.as_ref()));
         let job = |pod: Option<&PodFacts>| pod.and_then(|pod| pod.job.clone());
         let job_changed = job(before.as_ref()) != job(now.as_ref());
         // Whether the job's GPUs are in the node's count.
@@ -72,6 +76,28 @@ impl Stock {
             None => drop(stock.pods.remove(name)),
         }));
         (concerned, job_changed)
+    }
+
+    /// A pod was refused by its node's kubelet, or one that was is gone.
+    fn set_refused(&mut self, name: &Name, before: Option<&PodFacts>, now: Option<&PodFacts>) -> Concerned {
+        let (was, is) = (before.and_then(PodFacts::refused), now.and_then(PodFacts::refused));
+        if was == is {
+            return Concerned::new();
+        }
+        if let Some((node, _)) = was
+            && let Some(pods) = self.refused.get_mut(node)
+        {
+            pods.remove(name);
+            if pods.is_empty() {
+                self.refused.remove(node);
+            }
+        }
+        if let Some((node, words)) = is {
+            self.refused.entry(Arc::clone(node)).or_default().insert(name.clone(), words.into());
+        }
+        let node = was.or(is).map(|(node, _)| Arc::clone(node));
+        let facts = node.and_then(|node| Some((self.nodes.get(&*node)?.clone(), node)));
+        facts.map_or_else(Concerned::new, |(facts, node)| self.set_node(&node, Some(facts)))
     }
 
     /// What an offer's nodes have, and what is free of it.

@@ -81,6 +81,39 @@ fn nodes_of_a_pool_share_their_labels_and_are_told_by_their_own() {
 }
 
 #[test]
+fn a_node_whose_kubelet_got_no_devices_for_a_jobs_pod_sells_nothing_until_that_pod_is_gone() {
+    let mut stock = stock();
+    let sells = gpu("h100", json!({}));
+    let free = |stock: &Stock| (stock.capacity(&sells).free(), stock.capacity(&sells).healthy);
+    let ended = |stock: &mut Stock, owner: &str, reason: &str| {
+        pod(stock, |pod| {
+            pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "v", "kind": owner, "name": "j", "uid": "u"}]);
+            pod["status"] = json!({"phase": "Failed", "reason": reason, "message": "Allocate failed: card lost"});
+        })
+    };
+    for (owner, reason) in [("ComputeJob", "Evicted"), ("Job", "UnexpectedAdmissionError")] {
+        let other = ended(&mut stock, owner, reason);
+        stock.set_pod(&name("other"), other);
+        assert_eq!(free(&stock), (8, 8), "{owner} {reason}");
+    }
+    for pod in ["a", "b"] {
+        let refused = ended(&mut stock, "ComputeJob", "UnexpectedAdmissionError");
+        let (concerned, _) = stock.set_pod(&name(pod), refused);
+        assert_eq!(concerns(&concerned), if pod == "a" { &["all", "pool"][..] } else { &[] });
+        assert_eq!(free(&stock), (0, 0));
+    }
+    // A heartbeat does not mend it.
+    let facts = node(&mut stock, |_| ());
+    stock.set_node("n", Some(facts));
+    assert_eq!(free(&stock), (0, 0));
+    stock.set_pod(&name("a"), None);
+    assert_eq!(free(&stock), (0, 0), "the other one is still there");
+    let (concerned, _) = stock.set_pod(&name("b"), None);
+    assert_eq!((concerns(&concerned), free(&stock)), (vec!["all", "pool"], (8, 8)));
+    assert!(stock.refused.is_empty());
+}
+
+#[test]
 fn a_change_of_a_node_concerns_the_offers_that_see_it() {
     let both = &["all", "pool"][..];
     let table: &[(&str, Change, &[&str])] = &[

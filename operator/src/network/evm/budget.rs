@@ -19,6 +19,7 @@ impl Class {
     pub(super) fn of(method: &str) -> Self {
         match method {
             "eth_getBlockByNumber"
+            | "eth_getBlockByHash"
             | "eth_getLogs"
             | "eth_getTransactionReceipt"
             | "eth_getTransactionCount"

@@ -56,7 +56,9 @@ impl Chain {
             // Answers are bound to the URL that a person wrote down.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let endpoints = spec.rpc_urls.iter().map(|url| Endpoint::new(url, http.clone(), calls.clone())).collect();
+        let headers = |url| spec.rpc_headers.get(url).cloned().unwrap_or_default();
+        let endpoints =
+            spec.rpc_urls.iter().map(|url| Endpoint::new(url, headers(url), http.clone(), calls.clone())).collect();
         Ok(Self(Arc::new(Inner {
             endpoints,
             current: AtomicUsize::new(0),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use alloy::rpc::json_rpc::ErrorPayload;
-use reqwest::Url;
+use reqwest::{Url, header::HeaderMap};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -123,10 +123,10 @@ fn outcome<R>(answer: &Result<R, Fault>) -> RpcOutcome {
 
 impl Endpoint {
     /// Not tried yet.
-    pub(super) fn new(url: &Url, http: reqwest::Client, calls: RpcCalls) -> Self {
+    pub(super) fn new(url: &Url, headers: HeaderMap, http: reqwest::Client, calls: RpcCalls) -> Self {
         let untried = Trouble { reason: Disconnected::Connecting, message: "not tried yet".to_owned() };
         Self {
-            wire: Wire::new(url.clone(), http),
+            wire: Wire::new(url.clone(), headers, http),
             calls,
             label: label(url),
             trouble: Mutex::new(Some(untried)),

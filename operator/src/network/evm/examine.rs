@@ -18,7 +18,7 @@ use super::{
     connect::Inner,
     endpoint::{Endpoint, Failure, Shown, Trouble},
 };
-use crate::network::Disconnected;
+use crate::network::{Disconnected, NetworkError};
 
 /// An endpoint whose newest block is so much older than what others show tells of a past that is over.
 const MOST_BEHIND: u64 = 30;
@@ -92,7 +92,9 @@ impl Inner {
 
     /// Chains can share an id (a fork, a test net of the same software): block 0 tells them apart.
     async fn examine_genesis(&self, endpoint: &Endpoint) -> Result<(), Trouble> {
-        let block: Option<Block> = ask(endpoint, "eth_getBlockByNumber", &(BlockNumberOrTag::Earliest, false)).await?;
+        // By its number: `earliest` is the first block that is kept, and Filecoin's nodes don't know the word.
+        let block: Option<Block> =
+            asked(endpoint, "eth_getBlockByNumber", &(BlockNumberOrTag::Number(0), false)).await?.unwrap_or_default();
         // A node may have pruned it; then there is nothing to compare.
         let Some(genesis) = block.filter(|block| block.header.number == 0).map(|block| block.header.hash) else {
             return Ok(());
@@ -142,11 +144,20 @@ where
     P: Serialize + Sync,
     R: DeserializeOwned,
 {
+    asked(endpoint, method, params).await?.map_err(|error| Trouble::unreachable(error.to_string()))
+}
+
+/// The endpoint's answer, be it an error.
+async fn asked<P, R>(endpoint: &Endpoint, method: &'static str, params: &P) -> Result<Result<R, NetworkError>, Trouble>
+where
+    P: Serialize + Sync,
+    R: DeserializeOwned,
+{
     let end = Instant::now() + PATIENCE;
     loop {
         match endpoint.ask(Class::First, end, method, params).await {
-            Ok(answer) => return Ok(answer),
-            Err(Failure::Answer(error)) => return Err(Trouble::unreachable(error.to_string())),
+            Ok(answer) => return Ok(Ok(answer)),
+            Err(Failure::Answer(error)) => return Ok(Err(error)),
             Err(Failure::Trouble(trouble)) => return Err(trouble),
             Err(Failure::Limited(_)) if Instant::now() < end => {}
             Err(Failure::Limited(words) | Failure::Late(words)) => return Err(Trouble::unreachable(words)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, B256, Bloom, BloomInput};
 
-use crate::network::Head;
+use crate::network::{Block, Head};
 
 /// Headers that are kept.
 const KEPT: usize = 64;
@@ -83,12 +83,31 @@ impl Headers {
         self.down_to(number, true)
     }
 
+    /// The blocks around a number that none has: the one is the other one's parent.
+    pub(super) fn around(&self, number: u64) -> Option<(Block, Block)> {
+        let above = self.after(number)?;
+        let below = self.with_hash(above.parent)?.head.block;
+        (below.number < number).then_some((below, above.head.block))
+    }
+
+    /// The first block after a number that was seen, and on which the newest one rests.
+    pub(super) fn after(&self, number: u64) -> Option<&Header> {
+        let (after, _) = self.0.range(number.checked_add(1)?..).next()?;
+        self.standing(*after)
+    }
+
+    /// A block that was seen.
+    pub(super) fn with_hash(&self, hash: B256) -> Option<&Header> {
+        self.0.values().rev().find(|header| header.head.block.hash == hash)
+    }
+
     fn down_to(&self, number: u64, gaps: bool) -> Option<&Header> {
         let mut at = self.0.last_key_value()?.1;
         while at.head.block.number > number {
             let (_, before) = self.0.range(number..at.head.block.number).next_back()?;
             let next = before.head.block.number + 1 == at.head.block.number;
-            let rests = if next { before.head.block.hash == at.parent } else { gaps };
+            // Numbers between the two may have no block.
+            let rests = before.head.block.hash == at.parent || gaps && !next;
             at = rests.then_some(before)?;
         }
         (at.head.block.number == number).then_some(at)
@@ -102,7 +121,6 @@ pub(super) mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::network::Block;
 
     pub(crate) fn header(number: u64, hash: u8, parent: u8) -> Header {
         let block = Block { number, hash: B256::repeat_byte(hash) };
@@ -128,6 +146,23 @@ pub(super) mod tests {
         headers.put(&header(7, 77, 66));
         assert!(stands(&headers, 7) && !stands(&headers, 6) && !stands(&headers, 9), "a reorganisation");
         assert!(!likely(&headers, 6) && !likely(&headers, 5), "what it took back is not likely");
+    }
+
+    #[test]
+    fn a_number_that_no_block_has_lies_between_a_block_and_its_parent() {
+        let mut headers = Headers::default();
+        // 7 and 8 have no block; 11 was not seen.
+        for (number, hash, parent) in [(5, 5, 4), (6, 6, 5), (9, 9, 6), (10, 10, 9), (12, 12, 11), (13, 13, 12)] {
+            headers.put(&header(number, hash, parent));
+        }
+        let around = |number| headers.around(number).map(|(below, above)| (below.number, above.number));
+        assert_eq!([5, 6, 7, 8, 9, 11, 13].map(around), [None; 7], "nothing is known to rest on 10");
+        headers.put_past(&header(11, 11, 10));
+        let around = |number| headers.around(number).map(|(below, above)| (below.number, above.number));
+        assert_eq!([7, 8].map(around), [Some((6, 9)); 2]);
+        assert_eq!([4, 5, 6, 9, 10, 11, 13, 14].map(around), [None; 8]);
+        assert!(headers.standing(6).is_some() && headers.standing(7).is_none(), "13 rests on 6");
+        assert_eq!(headers.after(6).map(|header| header.head.block.number), Some(9));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::mem;
 
 use alloy::{primitives::U256, rpc::types::TransactionReceipt};
 
-use super::{submit::Flight, submit::Sender};
+use super::{holes::At, submit::Flight, submit::Sender};
 use crate::network::{Block, Head, NetworkError};
 
 /// However early orders are believed: what this wallet has done is looked after for so many blocks at least.
@@ -26,16 +26,16 @@ impl Sender {
         let Some(newest) = self.landed.iter().map(|landed| landed.block).max_by_key(|block| block.number) else {
             return Ok(());
         };
-        match self.network.block_at(newest.number).await? {
+        match self.network.at(newest.number, head.block.number).await? {
             // Its ancestors are the same too.
-            Some(now) if now.hash == newest.hash => {
+            At::Block(now) if now.hash == newest.hash => {
                 let depth = self.network.spec.depth().max(LEAST_DEPTH);
                 self.landed.retain(|landed| head.block.number.saturating_sub(landed.block.number) < depth);
                 return Ok(());
             }
             // An endpoint that lags, or a new chain that is shorter: nothing can be said yet.
-            None => return Ok(()),
-            Some(_) => {}
+            At::Unknown => return Ok(()),
+            At::Block(_) | At::Hole { .. } => {}
         }
         let mut receipts = Vec::with_capacity(self.landed.len());
         for landed in &self.landed {

@@ -13,6 +13,7 @@ mod fees;
 mod hand_over;
 mod headers;
 mod hints;
+mod holes;
 mod landed;
 mod nonce;
 mod orders;

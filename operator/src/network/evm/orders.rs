@@ -22,7 +22,9 @@ use hawser_crds::{Confirmations, Finality};
 use super::{
     Inner,
     confirmed::{Confirmed, Lag},
+    headers::Hint,
     hints::{Hints, Unread},
+    holes::{At, given},
     lock,
     pulse::header,
     ranges::{Span, Track, is_near},
@@ -180,15 +182,22 @@ impl Watcher<'_> {
             return Ok(Look::UpToDate(None));
         };
         if let Some(expected) = at.hash {
-            match self.network.block_at(at.number).await? {
-                Some(block) if block.hash == expected => {}
-                Some(_) => return Ok(Look::Reorg),
-                None => return Ok(Look::Again),
+            match self.network.at(at.number, head.block.number).await? {
+                At::Block(block) if block.hash == expected => {}
+                At::Block(_) | At::Hole { .. } => return Ok(Look::Reorg),
+                At::Unknown => return Ok(Look::Again),
             }
         }
         // Its hash is read before the logs: a reorg between the two shows at the next look.
-        let Some(to) = self.network.block_at(*range.end()).await? else { return Ok(Look::Again) };
-        let alone = range.start() == range.end();
+        let (to, alone) = match self.network.at(*range.end(), head.block.number).await? {
+            At::Block(block) => (block, range.start() == range.end()),
+            At::Hole { below, .. } if below.number >= *range.start() => (below, below.number == *range.start()),
+            At::Hole { below, .. } if at.hash.is_some_and(|hash| hash != below.hash) => return Ok(Look::Again),
+            // All of the range is passed over, and the first block after it read in its place.
+            At::Hole { above, .. } if above.number <= confirmed => (above, true),
+            At::Hole { .. } => return Ok(Look::UpToDate(None)),
+            At::Unknown => return Ok(Look::Again),
+        };
         let filter = lock(&self.network.ours).filter();
         let logs = match self.logs(filter, *range.start(), to, alone && !self.by_range).await {
             Ok(logs) => logs,
@@ -218,8 +227,7 @@ impl Watcher<'_> {
             return Ok(false);
         }
         self.looked_up = Some(number);
-        let header = header(&self.network.chain, number.into()).await?;
-        let Some(header) = header else { return Ok(false) };
+        let Some(header) = given(&self.network.chain, number).await? else { return Ok(false) };
         lock(&self.network.headers).put_past(&header);
         Ok(true)
     }
@@ -238,7 +246,7 @@ impl Watcher<'_> {
             let seen = lock(&self.network.headers).standing(number).copied();
             let header = match (seen, self.hints) {
                 // Once, to find out at all.
-                (None, Hints::Untried) => header(&self.network.chain, number.into()).await?,
+                (None, Hints::Untried) => given(&self.network.chain, number).await?,
                 (seen, _) => seen,
             };
             self.hints.learn(header.map(|header| header.tells_of(market)));
@@ -268,7 +276,9 @@ impl Watcher<'_> {
         let headers = lock(&self.network.headers);
         self.hints.try_out(|| headers.tell_anything());
         let market = self.network.spec.market;
-        self.hints.unread(after, confirmed, |number| headers.likely(number).map(|h| h.hint(market, &topics)))
+        let nothing = |number| headers.around(number).map(|_| Hint::No);
+        let hint = |number| headers.likely(number).map(|header| header.hint(market, &topics));
+        self.hints.unread(after, confirmed, |number| hint(number).or_else(|| nothing(number)))
     }
 
     fn tell(&self, unread: u64) {

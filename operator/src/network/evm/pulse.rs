@@ -160,9 +160,11 @@ impl Pulse {
     /// Keeps a new head, and the few blocks before it that came too fast to be seen one by one: without them nothing would
     /// rest on anything for some blocks, and each would be asked for alone.
     async fn fill(&self, header: &Header) {
-        let before = self.network.observed.borrow().head.map(|head| head.block.number);
+        let before = self.network.observed.borrow().head.map(|head| head.block);
         let number = header.head.block.number;
-        let missed = before.map_or(number, |before| before.saturating_add(1))..number;
+        // Where the one rests on the other, numbers between them have no block.
+        let before = before.filter(|before| before.hash != header.parent);
+        let missed = before.map_or(number, |before| before.number.saturating_add(1))..number;
         if missed.end.saturating_sub(missed.start) <= MOST_MISSED {
             for number in missed {
                 if let Ok(Some(header)) = self::header(&self.network.chain, number.into()).await {
@@ -227,17 +229,19 @@ async fn head(chain: &Chain) -> Result<Header, NetworkError> {
 /// A block's header; none where the endpoint doesn't have the block (yet).
 pub(super) async fn header(chain: &Chain, which: BlockNumberOrTag) -> Result<Option<Header>, NetworkError> {
     let block: Option<RpcBlock> = chain.ask("eth_getBlockByNumber", (which, false)).await?;
-    Ok(block.map(|block| Header {
-        head: Head {
-            block: Block { number: block.header.number, hash: block.header.hash },
-            time: timestamp(block.header.timestamp),
-            seen: Instant::now(),
-            base_fee: block.header.base_fee_per_gas,
-            gas_limit: block.header.gas_limit,
-        },
-        parent: block.header.parent_hash,
-        bloom: block.header.logs_bloom,
-    }))
+    Ok(block.as_ref().map(header_of))
+}
+
+pub(super) fn header_of(block: &RpcBlock) -> Header {
+    let header = &block.header;
+    let head = Head {
+        block: Block { number: header.number, hash: header.hash },
+        time: timestamp(header.timestamp),
+        seen: Instant::now(),
+        base_fee: header.base_fee_per_gas,
+        gas_limit: header.gas_limit,
+    };
+    Header { head, parent: header.parent_hash, bloom: header.logs_bloom }
 }
 
 impl Inner {

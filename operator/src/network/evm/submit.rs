@@ -3,6 +3,8 @@
 //! Each turn starts from what the chain says. Nothing of a turn must survive it: where this process dies after sending,
 //! the next one sees the transaction in the pool and waits for it, or its effect on the chain.
 
+mod mined;
+
 use std::{
     collections::VecDeque,
     sync::Arc,
@@ -11,11 +13,8 @@ use std::{
 
 use alloy::{
     eips::BlockNumberOrTag,
-    primitives::{B256, Bytes, U64, U128, U256},
-    rpc::types::TransactionReceipt,
-    sol_types::SolEvent,
+    primitives::{B256, Bytes, U64, U128},
 };
-use hawser_contracts::{ComputeMarket::JobSkipped, JobId};
 
 use super::{
     Inner,
@@ -25,10 +24,10 @@ use super::{
     hand_over::{Handed, hand_over},
     landed::Landed,
     nonce::{self, Choice, Foreign},
-    refusal::{Skip, too_poor},
+    refusal::too_poor,
     simulate::{self, Ready},
 };
-use crate::network::{ActState, Block, Head, NetworkError, WeiPerGas, ledger};
+use crate::network::{ActState, Head, NetworkError, WeiPerGas, ledger};
 
 /// Transactions on their way at the same time.
 const IN_FLIGHT: usize = 8;
@@ -159,87 +158,6 @@ impl Sender {
     async fn count(&self, at: BlockNumberOrTag) -> Result<u64, NetworkError> {
         let count: U64 = self.network.chain.ask("eth_getTransactionCount", (self.network.wallet.address(), at)).await?;
         Ok(count.to())
-    }
-
-    /// Settles what was mined.
-    async fn land(&mut self, head: Head) -> Result<(), NetworkError> {
-        if self.in_flight.is_empty() {
-            return Ok(());
-        }
-        let mined = self.count(BlockNumberOrTag::Latest).await?;
-        let mut waiting = VecDeque::with_capacity(self.in_flight.len());
-        while let Some(mut flight) = self.in_flight.pop_front() {
-            if flight.nonce >= mined {
-                flight.lost = None;
-                waiting.push_back(flight);
-                continue;
-            }
-            match self.receipt(&flight).await {
-                Ok(Some(receipt)) => self.settle(flight, &receipt),
-                // The node that has the receipt may be another one than the node that counted: one block's patience.
-                Ok(None) if flight.lost.is_none_or(|lost| lost >= head.block.number) => {
-                    flight.lost.get_or_insert(head.block.number);
-                    waiting.push_back(flight);
-                }
-                Ok(None) => {
-                    tracing::warn!(nonce = flight.nonce, "another transaction of the wallet took this nonce");
-                    self.take_back(&flight, "another transaction of the wallet took its nonce: sent again");
-                }
-                Err(error) => {
-                    waiting.push_back(flight);
-                    waiting.append(&mut self.in_flight);
-                    self.in_flight = waiting;
-                    return Err(error);
-                }
-            }
-        }
-        self.in_flight = waiting;
-        Ok(())
-    }
-
-    pub(super) async fn receipt(&self, flight: &Flight) -> Result<Option<TransactionReceipt>, NetworkError> {
-        for tx in flight.txs.iter().rev() {
-            let receipt: Option<TransactionReceipt> =
-                self.network.chain.ask("eth_getTransactionReceipt", (*tx,)).await?;
-            if receipt.is_some() {
-                return Ok(receipt);
-            }
-        }
-        Ok(None)
-    }
-
-    fn settle(&mut self, flight: Flight, receipt: &TransactionReceipt) {
-        let (tx, block) = (receipt.transaction_hash, receipt.block_number.unwrap_or_default());
-        let spent = U256::from(u128::from(receipt.gas_used).saturating_mul(receipt.effective_gas_price));
-        self.network.observed.send_modify(|observed| {
-            observed.gas_spent = observed.gas_spent.saturating_add(spent);
-        });
-        let acts = flight.batch.acts();
-        tracing::info!(call = flight.batch.name(), acts = acts.len(), %tx, block, gas = receipt.gas_used, "mined");
-        let skipped: Vec<(JobId, Skip)> = receipt
-            .logs()
-            .iter()
-            .filter(|log| log.address() == self.network.spec.market)
-            .filter_map(|log| JobSkipped::decode_log(&log.inner).ok())
-            .filter_map(|log| Some((JobId(log.id), Skip::from_log(log.reason)?)))
-            .collect();
-        for act in acts {
-            let skip = skipped.iter().find(|(job, _)| act.key().job() == Some(*job));
-            let state = match skip {
-                Some((_, skip)) => skip.state(act),
-                None if receipt.status() => ActState::Mined { tx, block },
-                None => ActState::Refused { error: format!("transaction {tx} failed in block {block}") },
-            };
-            self.network.set_act(act, state);
-        }
-        let hash = receipt.block_hash.unwrap_or_default();
-        self.landed.push(Landed { flight, block: Block { number: block, hash }, spent });
-    }
-
-    pub(super) fn take_back(&self, flight: &Flight, why: &str) {
-        for act in flight.batch.acts() {
-            self.network.set_act(act, ActState::Queued { waiting: Some(why.to_owned()) });
-        }
     }
 
     /// Replaces the transaction that holds up the others, if it does so for long.

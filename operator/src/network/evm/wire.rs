@@ -36,12 +36,14 @@ pub(super) enum Fault {
 pub(super) struct Wire {
     http: reqwest::Client,
     url: Url,
+    /// Sent along with each request: what pays for it can stand here.
+    headers: header::HeaderMap,
     ids: AtomicU64,
 }
 
 impl Wire {
-    pub(super) const fn new(url: Url, http: reqwest::Client) -> Self {
-        Self { http, url, ids: AtomicU64::new(0) }
+    pub(super) const fn new(url: Url, headers: header::HeaderMap, http: reqwest::Client) -> Self {
+        Self { http, url, headers, ids: AtomicU64::new(0) }
     }
 
     pub(super) async fn request<P, R>(&self, method: &'static str, params: &P) -> Result<R, Fault>
@@ -51,7 +53,8 @@ impl Wire {
     {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
-        let sent = self.http.post(self.url.clone()).json(&body).send().await.map_err(broken)?;
+        let asked = self.http.post(self.url.clone()).headers(self.headers.clone()).json(&body);
+        let sent = asked.send().await.map_err(broken)?;
         let status = sent.status();
         let after = retry_after(sent.headers());
         let body = self::body(sent).await?;

@@ -384,20 +384,3 @@ fn an_obstacle_stands_in_the_status() {
     let started = find(&decision.status.conditions, STARTED).unwrap();
     assert_eq!((started.reason.as_str(), started.message.as_str()), ("Refused", "the wallet is empty"));
 }
-
-#[test]
-fn a_local_job_runs_and_nothing_is_asked_of_a_chain() {
-    let mut look = seen(ChainView::Local);
-    let mut job = (*look.job).clone();
-    job.spec.source = None;
-    look.job = Arc::new(job);
-    let decision = decide(&look);
-    assert_eq!((decision.pod, decision.acts.len()), (PodStep::Create, 0));
-    let mut look = written(look);
-    look.pod = Some(ended_pod(0));
-    look.attested = Some(attested(Some(voucher(9)), true));
-    let mut look = written(written(look));
-    look.pod = Some(PodState { held: false, ..ended_pod(0) });
-    let decision = decide(&look);
-    assert_eq!((decision.acts.len(), decision.done, decision.status.phase), (0, true, Phase::Succeeded));
-}

@@ -46,6 +46,8 @@ impl Under {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Canary {
     pub made: Timestamp,
+    /// Its node, once it has one.
+    pub node: Option<String>,
     /// What it runs under, in [`Under::words`]; none where that can't be told.
     pub under: Option<String>,
     pub leaving: bool,
@@ -129,6 +131,7 @@ pub(crate) fn found(under: &Under, reach: &Reach, made: Timestamp) -> NetworkChe
         node: texts(&reach.node),
         failure: None,
         failed_at: None,
+        ..NetworkCheck::default()
     }
 }
 

@@ -54,7 +54,14 @@ fn a_canary_is_sent_where_nothing_is_known_every_hour_and_sooner_where_something
 
 #[test]
 fn what_a_canary_left_is_taken_once_and_one_that_does_not_end_is_given_up() {
-    let canary = |end| Canary { made: at(0), under: None, leaving: false, end, waits: Some("ErrImagePull".to_owned()) };
+    let canary = |end| Canary {
+        made: at(0),
+        node: None,
+        under: None,
+        leaving: false,
+        end,
+        waits: Some("ErrImagePull".to_owned()),
+    };
     let reach = Reach { attestation: true, ..Reach::default() };
     let nowhere = Under { egress: Egress::None, runtime_class: None };
     for (pod, due, second, expected) in [

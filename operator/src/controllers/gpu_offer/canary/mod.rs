@@ -4,7 +4,9 @@
 
 mod decide;
 mod pod;
+mod volumes;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use hawser_crds::{GpuOffer, NetworkCheck};
@@ -18,6 +20,7 @@ use crate::controllers::compute_job::{CanaryInput, attestation_address, canary, 
 use crate::controllers::{Context, Error, MANAGER, Tried, status};
 use decide::{Step, Under, failed, found, is_due, step};
 pub(crate) use decide::{obstacle, verdict};
+pub(crate) use volumes::verdict as storage_verdict;
 
 /// What is known of the offer's network after this look.
 #[derive(Clone, Debug, Default)]
@@ -39,10 +42,15 @@ pub(crate) async fn look(offer: &GpuOffer, around: &Around, now: Timestamp, cont
     }
     let taken = take(offer, &under, due, now, context).await;
     let (next, under_way) = match taken {
-        Ok((Step::Rest, _)) => (check, false),
-        Ok((Step::Send | Step::Wait | Step::Replace, _)) => (check, true),
-        Ok((Step::Found(reach), made)) => (Some(found(&under, &reach, made)), false),
-        Ok((Step::Failed(why), _)) => (Some(failed(check, &under, why, now)), false),
+        Ok((Step::Rest, ..)) => (check, false),
+        Ok((Step::Send | Step::Wait | Step::Replace, ..)) => (check, true),
+        Ok((Step::Found(reach), made, node)) => {
+            let next = found(&under, &reach, made);
+            let nodes: BTreeSet<String> =
+                context.stock.read(|stock| stock.nodes_of(&offer.spec.gpu).map(|(name, _)| name.clone()).collect());
+            (Some(volumes::looked_for(next, check.as_ref(), &reach, node, &nodes)), false)
+        }
+        Ok((Step::Failed(why), ..)) => (Some(failed(check, &under, why, now)), false),
         Err(error) if due => (Some(failed(check, &under, words(&error), now)), false),
         Err(error) => {
             // It may be one of an earlier process. It is looked for again at the next look, whenever that is.
@@ -84,20 +92,21 @@ async fn take(
     due: bool,
     now: Timestamp,
     context: &Context,
-) -> Result<(Step, Timestamp), Error> {
+) -> Result<(Step, Timestamp, Option<String>), Error> {
     let namespace = offer.namespace().ok_or(Error::Unnamed("namespace"))?;
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
     let name = canary_name(offer);
     let seen = api.get_opt(&name).await.tried(|| format!("Pod {namespace}/{name}"))?;
     let seen = seen.as_ref().map(|pod| pod::read(pod, now));
     let made = seen.as_ref().map_or(now, |pod| pod.made);
+    let node = seen.as_ref().and_then(|pod| pod.node.clone());
     let next = step(seen, under, due, now);
     match &next {
         Step::Rest | Step::Wait => {}
         Step::Send => send(offer, under, &api, context).await?,
         Step::Replace | Step::Found(_) | Step::Failed(_) => status::delete(&api, &name).await?,
     }
-    Ok((next, made))
+    Ok((next, made, node))
 }
 
 async fn send(offer: &GpuOffer, under: &Under, api: &Api<Pod>, context: &Context) -> Result<(), Error> {

@@ -16,6 +16,7 @@ pub(super) fn read(pod: &Pod, now: Timestamp) -> Canary {
     let is_over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
     Canary {
         under: pod.annotations().get(UNDER_ANNOTATION).cloned(),
+        node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         made: pod.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0),
         leaving: pod.metadata.deletion_timestamp.is_some(),
         end: match ended {

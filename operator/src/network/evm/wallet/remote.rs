@@ -39,7 +39,11 @@ impl RemoteSigner {
         self.address
     }
 
-    pub(super) async fn sign(&self, tx: TxEip1559) -> Result<TxEnvelope, WalletError> {
+    /// Has a transaction signed, and checks what comes back.
+    ///
+    /// # Errors
+    /// Where the signer does not answer, refuses, or signs something else.
+    pub async fn sign(&self, tx: TxEip1559) -> Result<TxEnvelope, WalletError> {
         let signer = || self.label.clone();
         let request = json!({
             "jsonrpc": "2.0", "id": 1, "method": "eth_signTransaction", "params": [parameters(&tx, self.address)],

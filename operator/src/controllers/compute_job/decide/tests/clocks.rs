@@ -65,6 +65,23 @@ fn a_job_whose_chain_can_not_be_seen_ends_when_its_time_was_last_known_to_end() 
 }
 
 #[test]
+fn a_local_job_runs_and_nothing_is_asked_of_a_chain() {
+    let mut look = seen(ChainView::Local);
+    let mut job = (*look.job).clone();
+    job.spec.source = None;
+    look.job = Arc::new(job);
+    let decision = decide(&look);
+    assert_eq!((decision.pod, decision.acts.len()), (PodStep::Create, 0));
+    let mut look = written(look);
+    look.pod = Some(ended_pod(0));
+    look.attested = Some(attested(Some(voucher(9)), true));
+    let mut look = written(written(look));
+    look.pod = Some(PodState { held: false, ..ended_pod(0) });
+    let decision = decide(&look);
+    assert_eq!((decision.acts.len(), decision.done, decision.status.phase), (0, true, Phase::Succeeded));
+}
+
+#[test]
 fn a_local_job_ends_by_the_offers_longest_time() {
     let mut look = seen(ChainView::Local);
     let mut job = (*look.job).clone();

@@ -1,0 +1,140 @@
+//! One order is one job. Whoever writes a second `ComputeJob` with its id by hand gets nothing: pod, vouchers and the market's
+//! answers are found by that id, and two objects would take each other's.
+
+use std::sync::Arc;
+
+use hawser_contracts::JobId;
+use hawser_crds::condition::{ACCEPTED, FAILED, SETTLED};
+use hawser_crds::{ComputeJob, ComputeJobStatus, Phase};
+use jiff::Timestamp;
+use kube::{Api, Resource, ResourceExt};
+
+use crate::controllers::conditions::{Conditions, Truth, is_true, news};
+use crate::controllers::depin_network::name_of_job;
+use crate::controllers::packed::Packed;
+use crate::controllers::{Context, Error, status};
+
+/// The reason of a job whose order belongs to another one.
+const DUPLICATE: &str = "DuplicateOrder";
+
+/// The job to which the order of this one belongs, where that is another one.
+pub(super) fn first(job: &ComputeJob, id: JobId, context: &Context) -> Option<Arc<Packed>> {
+    let jobs = &context.jobs.store;
+    if job.spec.source.is_none() || is_accepted(job) {
+        return None;
+    }
+    let is_before =
+        |other: &Arc<Packed>| other.job().is_ok_and(|other| is_of(&other, id) && comes_before(&other, job, id));
+    match context.memory.job(id) {
+        Some(holder) => jobs.get(&holder).filter(is_before),
+        // The operator's own are found by their name: all jobs are gone through only for those that somebody has written.
+        None if job.name_any() == name_of_job(id) => None,
+        None => jobs.state().into_iter().find(is_before),
+    }
+}
+
+/// Says so in its status. Nothing is owed for it, so it is kept and deleted like any job that is settled.
+pub(super) async fn refuse(
+    api: &Api<ComputeJob>,
+    job: &ComputeJob,
+    first: &Packed,
+    context: &Context,
+) -> Result<(), Error> {
+    let next =
+        refused(job, &format!("{}/{}", first.namespace().unwrap_or_default(), first.name_any()), Timestamp::now());
+    let written = status::write(api, job, job.status.as_ref(), &next).await?;
+    context.memory.wrote(job, written);
+    let stored = job.status.clone().unwrap_or_default();
+    context.events.conditions(&job.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
+    Ok(())
+}
+
+fn is_accepted(job: &ComputeJob) -> bool {
+    job.status.as_ref().is_some_and(|status| is_true(&status.conditions, ACCEPTED))
+}
+
+fn is_of(job: &ComputeJob, id: JobId) -> bool {
+    let stored = job.status.as_ref().and_then(|status| status.reason.as_deref());
+    let named = job.spec.source.as_ref().and_then(|source| source.job_id.parse().ok());
+    named == Some(id) && stored != Some(DUPLICATE)
+}
+
+/// What runs goes on; then comes the job that the operator itself has written for the order, then the older one.
+fn comes_before(other: &ComputeJob, job: &ComputeJob, id: JobId) -> bool {
+    let place = |job: &ComputeJob| {
+        let created = job.metadata.creation_timestamp.as_ref().map(|at| at.0);
+        (!is_accepted(job), job.name_any() != name_of_job(id), created, job.namespace(), job.name_any())
+    };
+    place(other) < place(job)
+}
+
+fn refused(job: &ComputeJob, first: &str, now: Timestamp) -> ComputeJobStatus {
+    let stored = job.status.clone().unwrap_or_default();
+    let mut conditions = Conditions::from_stored(&stored.conditions, job.metadata.generation, now);
+    let id = job.spec.source.as_ref().map(|source| source.job_id.as_str()).unwrap_or_default();
+    let why = format!("order {id} belongs to ComputeJob {first}: nothing is done for this one, delete it");
+    conditions.set(ACCEPTED, Truth::No, "DuplicateOrder", &why);
+    conditions.set(FAILED, Truth::Yes, "DuplicateOrder", &why);
+    conditions.set(SETTLED, Truth::Yes, "DuplicateOrder", "nothing is owed for it");
+    ComputeJobStatus {
+        observed_generation: job.metadata.generation,
+        phase: Phase::Declined,
+        reason: Some(DUPLICATE.to_owned()),
+        conditions: conditions.into_list(),
+        ..stored
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::B256;
+    use serde_json::json;
+
+    use super::*;
+    use crate::controllers::conditions::find;
+
+    const ID: JobId = JobId(B256::repeat_byte(7));
+
+    fn job(namespace: &str, name: &str, created: &str, accepted: bool) -> ComputeJob {
+        let accepted = json!([{"type": ACCEPTED, "status": if accepted { "True" } else { "Unknown" }, "reason": "R",
+            "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+        let address = format!("0x{}", "11".repeat(20));
+        serde_json::from_value(json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob",
+            "metadata": {"name": name, "namespace": namespace, "uid": format!("{namespace}/{name}"),
+                "creationTimestamp": format!("2026-01-01T00:00:{created}Z")},
+            "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}, "source": {"network": "n",
+                "jobId": ID.to_string(), "customer": address, "seconds": 1, "deposit": "1", "price": "1", "block": 1}},
+            "status": {"conditions": accepted}
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn of_two_jobs_with_one_id_that_which_runs_comes_first_then_the_operators_own_then_the_older_one() {
+        let own = name_of_job(ID);
+        for (first, second) in [
+            (job("a", "x", "09", true), job("a", &own, "01", false)),
+            (job("a", &own, "09", false), job("a", "x", "01", false)),
+            (job("b", "y", "01", false), job("a", "x", "09", false)),
+            (job("a", "y", "01", false), job("b", "x", "01", false)),
+            (job("a", "x", "01", false), job("a", "y", "01", false)),
+        ] {
+            assert!(comes_before(&first, &second, ID) && !comes_before(&second, &first, ID), "{first:?} {second:?}");
+        }
+    }
+
+    #[test]
+    fn the_second_one_is_declined_and_owes_nothing_and_says_which_is_the_first() {
+        let second = job("a", "y", "09", false);
+        let status = refused(&second, "a/x", Timestamp::UNIX_EPOCH);
+        assert_eq!((status.phase, status.reason.as_deref()), (Phase::Declined, Some("DuplicateOrder")));
+        for (kind, truth) in [(ACCEPTED, "False"), (FAILED, "True"), (SETTLED, "True")] {
+            assert_eq!(find(&status.conditions, kind).unwrap().status, truth, "{kind}");
+        }
+        let said = &find(&status.conditions, FAILED).unwrap().message;
+        assert!(said.contains(&ID.to_string()) && said.contains("belongs to ComputeJob a/x"), "{said}");
+        assert!(is_of(&second, ID) && !is_of(&second, JobId(B256::ZERO)));
+        assert!(!is_of(&ComputeJob { status: Some(status), ..second }, ID), "it never stands before another one");
+    }
+}

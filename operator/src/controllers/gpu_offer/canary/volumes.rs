@@ -1,0 +1,98 @@
+//! Whether nodes mount what images declare as `VOLUME`. Such a volume is a folder of the container runtime's, which kubelet
+//! counts nowhere: through it a job writes past its limit of storage, until the node's disk is full.
+
+use std::collections::BTreeSet;
+
+use hawser_attestation::Reach;
+use hawser_crds::NetworkCheck;
+
+use crate::controllers::conditions::Truth;
+
+/// Nodes that are named, at most.
+const NAMED: usize = 32;
+
+/// A check with what its canary found on a node. What was found on other nodes counts until a canary runs there again, or they
+/// are not the offer's any more.
+pub(crate) fn looked_for(
+    check: NetworkCheck,
+    stored: Option<&NetworkCheck>,
+    reach: &Reach,
+    node: Option<String>,
+    nodes: &BTreeSet<String>,
+) -> NetworkCheck {
+    let before = stored.map(|stored| stored.volumes_mounted_on.as_slice()).unwrap_or_default();
+    let mut mounted: BTreeSet<&String> = before.iter().filter(|name| nodes.contains(*name)).collect();
+    let mut tried = stored.and_then(|stored| stored.volumes_tried_on.clone());
+    if let (Some(mounts), Some(node)) = (reach.image_volumes, &node) {
+        if mounts {
+            mounted.insert(node);
+        } else {
+            mounted.remove(node);
+        }
+        tried = Some(node.clone());
+    }
+    let volumes_mounted_on = mounted.into_iter().take(NAMED).cloned().collect();
+    NetworkCheck { volumes_tried_on: tried, volumes_mounted_on, ..check }
+}
+
+/// `StorageBounded`: its word, its reason, its message.
+pub(crate) fn verdict(check: Option<&NetworkCheck>) -> (Truth, &'static str, String) {
+    let Some((check, tried)) = check.and_then(|check| Some((check, check.volumes_tried_on.as_ref()?))) else {
+        let message = "no pod of this offer has looked yet whether its node mounts volumes of images".to_owned();
+        return (Truth::Unknown, "NotTried", message);
+    };
+    if check.volumes_mounted_on.is_empty() {
+        let message = format!("node {tried}, which was looked at last, mounts no volumes that images declare");
+        return (Truth::Yes, "NoImageVolumes", message);
+    }
+    let message = format!(
+        "{}: what an image declares as VOLUME is mounted from the node's disk, and what a job writes there is counted against \
+         no limit. Set ignore_image_defined_volumes = true in containerd's configuration of the node, or take \
+         image_volumes = bind out of CRI-O's",
+        check.volumes_mounted_on.join(", ")
+    );
+    (Truth::No, "ImageVolumes", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(stored: Option<&NetworkCheck>, node: &str, mounts: Option<bool>) -> NetworkCheck {
+        let reach = Reach { attestation: true, image_volumes: mounts, ..Reach::default() };
+        let nodes = ["a", "b", "c"].map(str::to_owned).into();
+        looked_for(NetworkCheck::default(), stored, &reach, Some(node.to_owned()), &nodes)
+    }
+
+    fn says(check: Option<&NetworkCheck>) -> (Truth, &'static str) {
+        let (truth, reason, _) = verdict(check);
+        (truth, reason)
+    }
+
+    #[test]
+    fn a_node_that_mounts_volumes_of_images_is_named_until_a_canary_there_finds_none() {
+        assert_eq!(says(None), (Truth::Unknown, "NotTried"));
+        let old_image = found(None, "a", None);
+        assert_eq!(
+            says(Some(&old_image)),
+            (Truth::Unknown, "NotTried"),
+            "an image that declares no volume shows nothing"
+        );
+        let good = found(None, "a", Some(false));
+        assert_eq!(says(Some(&good)), (Truth::Yes, "NoImageVolumes"));
+        let bad = found(Some(&good), "b", Some(true));
+        assert_eq!(says(Some(&bad)), (Truth::No, "ImageVolumes"));
+        let (_, _, message) = verdict(Some(&bad));
+        assert!(message.starts_with("b: ") && message.contains("ignore_image_defined_volumes"), "{message}");
+        let other = found(Some(&bad), "a", Some(false));
+        assert_eq!(other.volumes_mounted_on, ["b"], "another node's good result mends nothing there");
+        assert_eq!(says(Some(&found(Some(&other), "b", Some(false)))), (Truth::Yes, "NoImageVolumes"));
+    }
+
+    #[test]
+    fn a_node_that_is_not_the_offers_any_more_is_not_named() {
+        let gone = NetworkCheck { volumes_mounted_on: vec!["gone".to_owned()], ..NetworkCheck::default() };
+        assert_eq!(found(Some(&gone), "c", Some(true)).volumes_mounted_on, ["c"]);
+        assert!(found(Some(&gone), "c", Some(false)).volumes_mounted_on.is_empty());
+    }
+}

@@ -1,0 +1,107 @@
+//! Block numbers that no block has: on Filecoin a number is a time, and some pass without a block. An endpoint that is
+//! asked for one refuses, or says null, as it does for a block that it does not have yet. What tells the two apart is a later
+//! block whose parent lies before the number.
+
+use alloy::{primitives::B256, rpc::types::Block as RpcBlock};
+
+use super::{
+    Inner,
+    connect::Chain,
+    headers::Header,
+    lock,
+    pulse::{header, header_of},
+};
+use crate::network::{Block, NetworkError};
+
+/// So many numbers after one are tried to find the next block, where none was seen.
+const TRIED: u64 = 6;
+/// A next block that was seen may lie so far on.
+const FAR: u64 = 64;
+
+/// What has a number on the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    Block(Block),
+    /// Nothing: the one is the other one's parent.
+    Hole {
+        below: Block,
+        above: Block,
+    },
+    /// The endpoint does not say.
+    Unknown,
+}
+
+impl Inner {
+    /// What has a number on the chain whose newest block has the number `head`.
+    pub(super) async fn at(&self, number: u64, head: u64) -> Result<At, NetworkError> {
+        let around = lock(&self.headers).around(number);
+        if let Some((below, above)) = around {
+            return Ok(At::Hole { below, above });
+        }
+        let refused = match self.block_at(number).await {
+            Ok(Some(block)) => return Ok(At::Block(block)),
+            Ok(None) => None,
+            Err(error @ NetworkError::Answer { .. }) => Some(error),
+            Err(error) => return Err(error),
+        };
+        match self.look_around(number, head).await? {
+            At::Unknown => refused.map_or(Ok(At::Unknown), Err),
+            known => Ok(known),
+        }
+    }
+
+    async fn look_around(&self, number: u64, head: u64) -> Result<At, NetworkError> {
+        let Some(mut above) = self.next_block(number, head).await? else { return Ok(At::Unknown) };
+        for _ in 0..FAR {
+            let Some(below) = self.parent(&above).await? else { return Ok(At::Unknown) };
+            let (low, high) = (below.head.block, above.head.block);
+            if low.number < number {
+                return Ok(At::Hole { below: low, above: high });
+            }
+            if low.number == number {
+                // The endpoint gives it by its hash only.
+                return Ok(At::Block(low));
+            }
+            above = below;
+        }
+        Ok(At::Unknown)
+    }
+
+    /// The first block after a number that was seen, or that the endpoint gives.
+    async fn next_block(&self, number: u64, head: u64) -> Result<Option<Header>, NetworkError> {
+        let seen = lock(&self.headers).after(number).copied();
+        if let Some(seen) = seen.filter(|seen| seen.head.block.number - number <= FAR) {
+            return Ok(Some(seen));
+        }
+        for next in number.saturating_add(1)..=head.min(number.saturating_add(TRIED)) {
+            if let Some(header) = given(&self.chain, next).await? {
+                return Ok(Some(header));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn parent(&self, of: &Header) -> Result<Option<Header>, NetworkError> {
+        let seen = lock(&self.headers).with_hash(of.parent).copied();
+        match seen {
+            Some(seen) => Ok(Some(seen)),
+            None => header_by_hash(&self.chain, of.parent).await,
+        }
+    }
+}
+
+/// The header of the block with a number; none where the endpoint gives none, in whatever words.
+pub(super) async fn given(chain: &Chain, number: u64) -> Result<Option<Header>, NetworkError> {
+    match header(chain, number.into()).await {
+        Err(NetworkError::Answer { .. }) => Ok(None),
+        answer => answer,
+    }
+}
+
+async fn header_by_hash(chain: &Chain, hash: B256) -> Result<Option<Header>, NetworkError> {
+    let block: Option<RpcBlock> = match chain.ask("eth_getBlockByHash", (hash, false)).await {
+        Err(NetworkError::Answer { .. }) => None,
+        answer => answer?,
+    };
+    Ok(block.filter(|block| block.header.hash == hash).map(|block| header_of(&block)))
+}
