@@ -28,7 +28,7 @@ async fn a_second_job_that_somebody_writes_for_an_order_is_refused_and_goes_when
         jobs.patch(name, &PatchParams::apply("tests").force(), &Patch::Apply(&job)).await?;
     }
     scene.pod("one").await?;
-    let mut one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    let one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
     one.says("leading", START).await?;
     let message = wait::until("the second job says that the order is the first one's", START, async || {
         let said = jobs.get("second").await?.status.unwrap_or_default().conditions;
