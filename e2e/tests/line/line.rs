@@ -1,7 +1,7 @@
 use anyhow::{Context, Result, ensure};
 use hawser_crds::Phase;
 use hawser_e2e::customer::Customer;
-use hawser_e2e::order::kubelet_gpu_seconds;
+use hawser_e2e::order::{Order, kubelet_gpu_seconds};
 use hawser_e2e::wait;
 
 use crate::scene::{Placed, Scene, sleep};
@@ -18,15 +18,19 @@ async fn an_order_runs_is_attested_paid_and_refunded_to_the_last_unit() -> Resul
 
 /// The order's program succeeds; what it used is attested, paid and verified, and everything else went back.
 pub(crate) async fn settles_to_the_last_unit(scene: &Scene, placed: &Placed) -> Result<()> {
-    let job = placed.order.over(&scene.client).await?;
+    all_of_its_use_is_claimed(scene, &placed.order).await?;
+    let after = scene.books().await?;
+    placed.order.assert_settled(&scene.world, &placed.before, &after, placed.deposit).await?;
+    scene.world.chain.assert_solvent(alloy::primitives::U256::ZERO).await
+}
+
+/// The order's program succeeds; what it used is attested, claimed and verified, and is as much as kubelet counts.
+pub(crate) async fn all_of_its_use_is_claimed(scene: &Scene, order: &Order) -> Result<()> {
+    let job = order.over(&scene.client).await?;
     let status = job.status.clone().unwrap_or_default();
     ensure!(status.phase == Phase::Succeeded, "{status:?}");
 
-    let after = scene.books().await?;
-    placed.order.assert_settled(&scene.world, &placed.before, &after, placed.deposit).await?;
-    scene.world.chain.assert_solvent(alloy::primitives::U256::ZERO).await?;
-
-    let claimed = scene.world.chain.job(placed.order.id).await?.used;
+    let claimed = scene.world.chain.job(order.id).await?.used;
     let usage = status.usage.clone().unwrap_or_default();
     ensure!(claimed == usage.gpu_seconds, "the sidecar vouched for {} and {claimed} were claimed", usage.gpu_seconds);
     let kubelet = kubelet_gpu_seconds(&job)?;
