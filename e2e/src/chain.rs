@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
+use alloy::contract::RawCallBuilder;
 use alloy::eips::BlockNumberOrTag;
 use alloy::network::{Ethereum, EthereumWallet};
 use alloy::primitives::utils::parse_units;
-use alloy::primitives::{Address, TxHash, U256, keccak256};
+use alloy::primitives::{Address, Bytes, TxHash, U256, keccak256};
 use alloy::providers::{DynProvider, PendingTransactionBuilder, Provider, ProviderBuilder};
 use alloy::rpc::types::TransactionReceipt;
 use alloy::signers::local::PrivateKeySigner;
+use alloy::sol_types::SolConstructor as _;
 use anyhow::{Context, Result, ensure};
 use hawser_contracts::{ComputeMarket, JobId, OfferId, TestToken};
 
@@ -112,6 +114,14 @@ impl Chain {
     /// # Errors
     /// When the node doesn't answer or refuses a transaction.
     pub async fn deploy(rpc_url: &str) -> Result<Self> {
+        Self::deploy_with(rpc_url, &ComputeMarket::BYTECODE).await
+    }
+
+    /// The same with the code of another release's market.
+    ///
+    /// # Errors
+    /// When the node doesn't answer or refuses a transaction.
+    pub async fn deploy_with(rpc_url: &str, code: &Bytes) -> Result<Self> {
         let actors = Actors::of_anvil()?;
         let owner = connect(rpc_url, &actors.owner)?;
         let chain_id = owner.get_chain_id().await.with_context(|| format!("no EVM node answers at {rpc_url}"))?;
@@ -119,13 +129,12 @@ impl Chain {
         // In two blocks: the gas of what calls a contract can be estimated once it is there.
         let nonce = owner.get_transaction_count(actors.owner.address).await?;
         let [token, market] = [nonce, nonce + 1].map(|nonce| actors.owner.address.create(nonce));
-        let (sink, fee) = (actors.owner.address, FEE_BPS);
+        let of =
+            ComputeMarket::constructorCall { owner: actors.owner.address, bps: FEE_BPS, sink: actors.owner.address };
+        let code: Bytes = [code.as_ref(), &of.abi_encode()].concat().into();
         let deployed = vec![
             TestToken::deploy_builder(owner.clone()).nonce(nonce).send().await?,
-            ComputeMarket::deploy_builder(owner.clone(), actors.owner.address, fee, sink)
-                .nonce(nonce + 1)
-                .send()
-                .await?,
+            RawCallBuilder::new_raw_deploy(owner.clone(), code).nonce(nonce + 1).send().await?,
         ];
         all_mined(deployed).await?;
         let amount = U256::from(1_000_000) * U256::from(10).pow(U256::from(18));

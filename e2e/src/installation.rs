@@ -2,11 +2,13 @@
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Node, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Node, Secret, Service};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
+use crate::before::Before;
 use crate::chain::{Actors, Chain};
 use crate::environment::Environment;
 use crate::network::{WALLET_KEY, WALLET_SECRET};
@@ -27,6 +29,7 @@ pub struct Installation {
     pub environment: Environment,
     /// The GPUs that are offered.
     product: String,
+    replicas: i32,
 }
 
 impl Installation {
@@ -42,12 +45,60 @@ impl Installation {
         sweep(&client).await?;
         wait_for_namespaces_to_go(&client).await?;
         let product = product(&client).await?;
-        let installation = Self { environment, product };
+        let installation = Self { environment, product, replicas: operator::REPLICAS };
         bucket::publish(&installation.environment, BUCKET).await?;
         installation.prepare_system_namespace(&client).await?;
         installation.install_again(&client).await?;
         progress("charts hawser-crds and hawser installed, operator ready");
         Ok(installation)
+    }
+
+    /// The same with the charts and the images of the release before: one replica, as one that stood by was not Ready.
+    #[must_use]
+    pub fn before(&self, before: &Before) -> Self {
+        let environment = Environment {
+            root: before.root().to_owned(),
+            operator_image: before.operator_image.clone(),
+            sidecar_image: before.sidecar_image.clone(),
+            ..self.environment.clone()
+        };
+        Self { environment, product: self.product.clone(), replicas: 1 }
+    }
+
+    /// Upgrades the charts to this release's, with all other values as they were set: what `docs/upgrade.md` says.
+    ///
+    /// # Errors
+    /// Says which step failed, with the state of the operator's namespace.
+    pub async fn upgrade(&self, client: &Client) -> Result<()> {
+        self.install_charts(&self.images(), &["--reset-then-reuse-values"]).await?;
+        explained(client, SYSTEM, self.wait_for_operator(client).await).await?;
+        operator::leads(client).await
+    }
+
+    /// Brings the operator of the chart's last revision but one back, which is this one. The definitions stay.
+    ///
+    /// # Errors
+    /// When helm refuses, or the operator is not available in time.
+    pub async fn roll_back(&self, client: &Client) -> Result<()> {
+        let mut helm = tokio::process::Command::new("helm");
+        run::command(helm.args(["rollback", "hawser", "--namespace", SYSTEM])).await?;
+        explained(client, SYSTEM, self.wait_for_operator(client).await).await
+    }
+
+    /// Uninstalls the charts, with all that they leave behind on purpose.
+    ///
+    /// # Errors
+    /// When helm refuses, or something stays.
+    pub async fn erase(client: &Client) -> Result<()> {
+        Self::uninstall(client, ["hawser", "hawser-crds"]).await?;
+        let services: Api<Service> = Api::namespaced(client.clone(), SYSTEM);
+        services.delete("hawser-attestation", &DeleteParams::default()).await?;
+        let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+        for name in ["computejobs.hawser.dev", "depinnetworks.hawser.dev", "gpuoffers.hawser.dev"] {
+            definitions.delete(name, &DeleteParams::default()).await?;
+            wait::gone(&definitions, name, wait::SOON).await?;
+        }
+        Ok(())
     }
 
     /// Has the operator sell on `chain` too, as the network `name`, and waits until it is Ready.
@@ -82,7 +133,7 @@ impl Installation {
     /// # Errors
     /// Says which step failed, with the state of the operator's namespace.
     pub async fn install_again(&self, client: &Client) -> Result<()> {
-        self.install_charts().await?;
+        self.install_charts(&self.chart_values(), &[]).await?;
         explained(client, SYSTEM, self.wait_for_operator(client).await).await
     }
 
@@ -99,16 +150,16 @@ impl Installation {
         apply_secret(client, EVIDENCE_SECRET, &evidence).await
     }
 
-    async fn install_charts(&self) -> Result<()> {
+    async fn install_charts(&self, values: &serde_json::Value, options: &[&str]) -> Result<()> {
         let charts = self.environment.root.join("charts");
-        let values = tempfile::NamedTempFile::new()?;
-        serde_yaml_ng::to_writer(values.as_file(), &self.chart_values())?;
-        for (release, extra) in [("hawser-crds", None), ("hawser", Some(values.path()))] {
+        let file = tempfile::NamedTempFile::new()?;
+        serde_yaml_ng::to_writer(file.as_file(), values)?;
+        for (release, extra) in [("hawser-crds", None), ("hawser", Some(file.path()))] {
             let chart = charts.join(release);
             let mut helm = tokio::process::Command::new("helm");
             helm.args(["upgrade", "--install", release]).arg(chart).args(["--namespace", SYSTEM]);
             if let Some(values) = extra {
-                helm.arg("--values").arg(values);
+                helm.args(options).arg("--values").arg(values);
             }
             run::command(&mut helm).await.with_context(|| format!("chart {release} could not be installed"))?;
         }
@@ -117,17 +168,22 @@ impl Installation {
 
     fn chart_values(&self) -> serde_json::Value {
         let s3 = &self.environment.s3_url;
+        let mut values = self.images();
+        values["clusterCidrs"] = json!(["198.18.0.0/15", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]);
+        values["evidence"] = json!({
+            "url": format!("s3://{BUCKET}"),
+            "publicUrl": format!("{s3}/{BUCKET}"),
+            "existingSecret": EVIDENCE_SECRET,
+            "s3": { "endpoint": s3, "region": bucket::REGION, "allowHttp": true },
+        });
+        values
+    }
+
+    fn images(&self) -> serde_json::Value {
         json!({
-            "replicas": operator::REPLICAS,
+            "replicas": self.replicas,
             "image": { "reference": self.environment.operator_image },
             "sidecar": { "image": { "reference": self.environment.sidecar_image } },
-            "clusterCidrs": ["198.18.0.0/15", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"],
-            "evidence": {
-                "url": format!("s3://{BUCKET}"),
-                "publicUrl": format!("{s3}/{BUCKET}"),
-                "existingSecret": EVIDENCE_SECRET,
-                "s3": { "endpoint": s3, "region": bucket::REGION, "allowHttp": true },
-            },
         })
     }
 
@@ -140,7 +196,7 @@ impl Installation {
             let generation = deployment.metadata.generation;
             let status = deployment.status.unwrap_or_default();
             let settled = status.observed_generation == generation
-                && status.replicas == Some(operator::REPLICAS)
+                && status.replicas == Some(self.replicas)
                 && status.updated_replicas == status.replicas
                 && status.available_replicas == status.replicas;
             Ok(if settled { Ok(()) } else { Err(format!("{status:?}")) })

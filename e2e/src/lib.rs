@@ -3,6 +3,7 @@
 
 pub mod anvil;
 pub mod audit;
+pub mod before;
 pub mod bucket;
 pub mod chain;
 pub mod conditions;

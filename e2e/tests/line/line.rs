@@ -1,7 +1,7 @@
 use anyhow::{Context, Result, ensure};
-use hawser_crds::Phase;
+use hawser_crds::{Phase, Usage};
 use hawser_e2e::customer::Customer;
-use hawser_e2e::order::kubelet_gpu_seconds;
+use hawser_e2e::order::{Order, kubelet_gpu_seconds};
 use hawser_e2e::wait;
 
 use crate::scene::{Placed, Scene, sleep};
@@ -18,27 +18,31 @@ async fn an_order_runs_is_attested_paid_and_refunded_to_the_last_unit() -> Resul
 
 /// The order's program succeeds; what it used is attested, paid and verified, and everything else went back.
 pub(crate) async fn settles_to_the_last_unit(scene: &Scene, placed: &Placed) -> Result<()> {
-    let job = placed.order.over(&scene.client).await?;
+    let usage = all_of_its_use_is_claimed(scene, &placed.order).await?;
+    ensure!(usage.vouchers_rejected == 0, "{usage:?}");
+    let after = scene.books().await?;
+    placed.order.assert_settled(&scene.world, &placed.before, &after, placed.deposit).await?;
+    scene.world.chain.assert_solvent(alloy::primitives::U256::ZERO).await
+}
+
+/// The order's program succeeds; what it used is attested, claimed and verified, and is as much as kubelet counts.
+pub(crate) async fn all_of_its_use_is_claimed(scene: &Scene, order: &Order) -> Result<Usage> {
+    let job = order.over(&scene.client).await?;
     let status = job.status.clone().unwrap_or_default();
     ensure!(status.phase == Phase::Succeeded, "{status:?}");
 
-    let after = scene.books().await?;
-    placed.order.assert_settled(&scene.world, &placed.before, &after, placed.deposit).await?;
-    scene.world.chain.assert_solvent(alloy::primitives::U256::ZERO).await?;
-
-    let claimed = scene.world.chain.job(placed.order.id).await?.used;
+    let claimed = scene.world.chain.job(order.id).await?.used;
     let usage = status.usage.clone().unwrap_or_default();
     ensure!(claimed == usage.gpu_seconds, "the sidecar vouched for {} and {claimed} were claimed", usage.gpu_seconds);
     let kubelet = kubelet_gpu_seconds(&job)?;
     let apart = kubelet.abs_diff(i64::try_from(claimed)?);
     // Kubelet writes whole seconds, and meter hears of the end within two: two GPUs, three seconds.
     ensure!(apart <= 6, "kubelet counts {kubelet} GPU-seconds, {claimed} were claimed");
-    ensure!(usage.vouchers_rejected == 0, "{usage:?}");
 
-    let evidence = usage.evidence.unwrap_or_default();
-    let verified = Customer::first(&scene.world).verify(&evidence).await?;
+    let evidence = usage.evidence.as_deref().unwrap_or_default();
+    let verified = Customer::first(&scene.world).verify(evidence).await?;
     ensure!(verified["ok"] == true, "{verified}");
-    Ok(())
+    Ok(usage)
 }
 
 /// More of the job is counted, by the evidence that is stored: the status follows minutes later.

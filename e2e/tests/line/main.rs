@@ -14,6 +14,7 @@ mod line;
 mod node;
 mod permissions;
 mod programs;
+mod quotas;
 mod refusals;
 mod scene;
 mod tenants;

@@ -1,5 +1,6 @@
 //! The EVM node that a scene is on.
 
+use alloy::primitives::Bytes;
 use anyhow::Result;
 use hawser_e2e::anvil::Anvil;
 use hawser_e2e::chain::{Actors, Chain};
@@ -11,6 +12,8 @@ use hawser_local::network::HOST;
 /// Ends with its scene, unless it is somebody else's.
 pub(crate) enum Node {
     Anvil(Anvil),
+    /// One whose market has the code of another release.
+    Before(Anvil, Bytes),
     Geth(Geth),
     /// That of the cluster under test, which is not ours.
     Given(String),
@@ -25,6 +28,11 @@ impl Node {
         Ok(Self::Given(Environment::read()?.rpc_url))
     }
 
+    /// The usual one, with a market of this code.
+    pub(crate) async fn before(code: Bytes) -> Result<Self> {
+        Ok(Self::Before(Anvil::start(HOST.into()).await?, code))
+    }
+
     /// One of another make.
     pub(crate) async fn geth() -> Result<Self> {
         Ok(Self::Geth(Geth::start(HOST.into()).await?))
@@ -34,6 +42,7 @@ impl Node {
     pub(crate) async fn deploy(&self) -> Result<Chain> {
         match self {
             Self::Anvil(anvil) => anvil.explained(Chain::deploy(anvil.rpc_url()).await),
+            Self::Before(anvil, code) => anvil.explained(Chain::deploy_with(anvil.rpc_url(), code).await),
             Self::Geth(geth) => {
                 let deployed = async {
                     geth.fund(&Actors::of_anvil()?).await?;
@@ -48,7 +57,7 @@ impl Node {
     /// Adds the last of what it wrote to an error.
     pub(crate) fn explained<T>(&self, result: Result<T>) -> Result<T> {
         match self {
-            Self::Anvil(anvil) => anvil.explained(result),
+            Self::Anvil(anvil) | Self::Before(anvil, _) => anvil.explained(result),
             Self::Geth(geth) => geth.explained(result),
             Self::Given(_) => result,
         }

@@ -119,6 +119,18 @@ async fn available(scene: &Scene, gpus: u16) -> Result<()> {
     .await
 }
 
+/// The offer's first canary has told something and is gone: for an hour it needs no room.
+pub(crate) async fn canary_is_over(scene: &Scene) -> Result<()> {
+    let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    wait::until("the canary has told what it reached", wait::SOON, async || {
+        let told = status(&offers).await?.conditions;
+        let known = told.iter().any(|c| c.type_ == condition::NETWORK_ISOLATED && c.status != "Unknown");
+        Ok(if known { Ok(()) } else { Err(conditions::text(&told)) })
+    })
+    .await?;
+    nothing_is_left_of_it(scene).await
+}
+
 async fn nothing_is_left_of_it(scene: &Scene) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(scene.client.clone(), &scene.namespace);
     wait::until("the canary is gone", wait::SOON, async || {

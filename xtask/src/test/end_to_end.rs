@@ -32,30 +32,38 @@ const SIDE_BY_SIDE: usize = 16;
 pub(crate) enum Which<'a> {
     /// All but the deep ones; where there are names, those that one of them is part of.
     Quick(&'a [String]),
-    /// The deep ones alone.
-    Deep,
+    /// The deep ones alone; where there are names, the same.
+    Deep(&'a [String]),
 }
 
 /// How many tests can run side by side, and their names.
 type Round<'t> = (usize, Vec<&'t str>);
 
-impl Which<'_> {
+impl<'a> Which<'a> {
     /// Of all tests of [`LINE`] those to run, in rounds.
     fn rounds<'t>(self, tests: &[&'t str]) -> Vec<Round<'t>> {
-        let these = |wanted: &dyn Fn(&str) -> bool| tests.iter().copied().filter(|test| wanted(test)).collect();
+        let filter = self.filter();
+        let meant = |test: &str| filter.is_empty() || filter.iter().any(|name| test.contains(name));
+        let these = |wanted: &dyn Fn(&str) -> bool| {
+            tests.iter().copied().filter(|test| self.is_of(test) && wanted(test) && meant(test)).collect()
+        };
+        let kills = |test: &str| test.starts_with(DEADLY);
         let rounds: Vec<Round<'_>> = match self {
-            Which::Deep => vec![(1, these(&|test| test.starts_with(DEEP)))],
-            Which::Quick(filter) => {
-                let meant = |test: &str| filter.is_empty() || filter.iter().any(|name| test.contains(name));
-                let shares = |test: &str| !test.starts_with(DEEP) && !test.starts_with(DEADLY);
-                let kills = |test: &str| test.starts_with(DEADLY);
-                vec![
-                    (SIDE_BY_SIDE, these(&|test| shares(test) && meant(test))),
-                    (1, these(&|test| kills(test) && meant(test))),
-                ]
-            }
+            Which::Deep(_) => vec![(1, these(&|_| true))],
+            Which::Quick(_) => vec![(SIDE_BY_SIDE, these(&|test| !kills(test))), (1, these(&kills))],
         };
         rounds.into_iter().filter(|(_, round)| !round.is_empty()).collect()
+    }
+
+    /// Whether a test of this name is of the kind.
+    fn is_of(self, test: &str) -> bool {
+        test.starts_with(DEEP) == matches!(self, Which::Deep(_))
+    }
+
+    const fn filter(self) -> &'a [String] {
+        match self {
+            Which::Quick(filter) | Which::Deep(filter) => filter,
+        }
     }
 
     const fn is_all_quick(self) -> bool {
@@ -110,9 +118,7 @@ impl Prepared {
     fn rounds(&self, which: Which<'_>) -> Result<Vec<Vec<String>>> {
         let tests = tests_of(program(&self.programs, LINE)?)?;
         let tests: Vec<_> = tests.iter().map(String::as_str).collect();
-        if let Which::Quick(filter @ [_, ..]) = which {
-            each_names_a_test(&tests, filter)?;
-        }
+        each_names_a_test(&tests, which)?;
         // Those that only our own cluster can pass are ignored by themselves, and each says why.
         let usual = if self.cluster.is_ours() { &["--exact", "--include-ignored"][..] } else { &["--exact"] };
         let options = |(at_a_time, round): Round<'_>| {
@@ -189,13 +195,14 @@ fn tests_of(program: &TestProgram) -> Result<Vec<String>> {
     Ok(listed.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }
 
-fn each_names_a_test(tests: &[&str], filter: &[String]) -> Result<()> {
-    let quick: Vec<_> = tests.iter().copied().filter(|test| !test.starts_with(DEEP)).collect();
-    for name in filter {
+fn each_names_a_test(tests: &[&str], which: Which<'_>) -> Result<()> {
+    let of_the_kind: Vec<_> = tests.iter().copied().filter(|test| which.is_of(test)).collect();
+    let kind = if matches!(which, Which::Deep(_)) { "with --deep" } else { "but for those of --deep" };
+    for name in which.filter() {
         ensure!(
-            quick.iter().any(|test| test.contains(name)),
-            "no end-to-end test has {name:?} in its name; there are, but for those of --deep,\n{}",
-            quick.join("\n")
+            of_the_kind.iter().any(|test| test.contains(name)),
+            "no end-to-end test has {name:?} in its name; there are, {kind},\n{}",
+            of_the_kind.join("\n")
         );
     }
     Ok(())
@@ -207,24 +214,32 @@ mod tests {
 
     #[test]
     fn who_kills_the_operator_runs_after_those_that_share_it_and_deep_tests_by_themselves() {
-        let tests = ["deadly::twice::a", "deep::day", "line::b", "faults::a_reorg"];
+        let tests = ["deadly::twice::a", "deep::day::a", "deep::upgrade::a", "line::b", "faults::a_reorg"];
         let rounds = |which: Which<'_>| which.rounds(&tests);
         let (shared, deadly) = (vec!["line::b", "faults::a_reorg"], vec!["deadly::twice::a"]);
         assert_eq!(rounds(Which::Quick(&[])), [(SIDE_BY_SIDE, shared), (1, deadly.clone())]);
-        assert_eq!(rounds(Which::Deep), [(1, vec!["deep::day"])]);
+        assert_eq!(rounds(Which::Deep(&[])), [(1, vec!["deep::day::a", "deep::upgrade::a"])]);
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert_eq!(rounds(Which::Quick(&names(&["twice"]))), [(1, deadly.clone())]);
         let both = [(SIDE_BY_SIDE, vec!["faults::a_reorg"]), (1, deadly)];
         assert_eq!(rounds(Which::Quick(&names(&["reorg", "twice"]))), both);
         assert!(rounds(Which::Quick(&names(&["day"]))).is_empty());
+        assert_eq!(rounds(Which::Deep(&names(&["upgrade"]))), [(1, vec!["deep::upgrade::a"])]);
+        assert!(rounds(Which::Deep(&names(&["reorg"]))).is_empty());
     }
 
     #[test]
-    fn a_name_that_no_quick_test_has_is_refused() {
+    fn a_name_that_no_test_of_the_kind_has_is_refused() {
         let tests = ["deep::day", "line::b"];
-        assert!(each_names_a_test(&tests, &["b".to_owned()]).is_ok());
-        let refused = each_names_a_test(&tests, &["b".to_owned(), "day".to_owned()]).unwrap_err().to_string();
-        assert!(refused.contains("\"day\"") && refused.contains("line::b"), "{refused}");
+        let names = ["b".to_owned(), "day".to_owned()];
+        assert!(each_names_a_test(&tests, Which::Quick(&names[..1])).is_ok());
+        assert!(each_names_a_test(&tests, Which::Deep(&names[1..])).is_ok());
+        for (which, name, there) in
+            [(Which::Quick(&names), "\"day\"", "line::b"), (Which::Deep(&names), "\"b\"", "deep::day")]
+        {
+            let refused = each_names_a_test(&tests, which).unwrap_err().to_string();
+            assert!(refused.contains(name) && refused.contains(there), "{refused}");
+        }
     }
 
     #[test]

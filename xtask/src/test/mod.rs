@@ -38,7 +38,7 @@ pub(crate) struct Options {
     filter: Vec<String>,
     /// Instead of all that, what takes too long for every change: the contracts' deep profile (about half an hour) and
     /// the end-to-end tests of the module `deep`. With `--only contracts` or `--only end-to-end` one of them
-    #[arg(long, conflicts_with = "filter")]
+    #[arg(long)]
     deep: bool,
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         others.as_slice()
     };
     if !on_cluster.is_empty() {
-        let which = if options.deep { Which::Deep } else { Which::Quick(&options.filter) };
+        let which = if options.deep { Which::Deep(&options.filter) } else { Which::Quick(&options.filter) };
         with_cluster(&layout, which, options.keep, beside, &mut tally);
     }
     println!("\n{}", tally.account(begun.elapsed()));
@@ -159,6 +159,7 @@ mod tests {
             ("--deep", vec![Contracts, EndToEnd]),
             ("--deep --only end-to-end", vec![EndToEnd]),
             ("--deep --only contracts --keep", vec![Contracts]),
+            ("--deep --only end-to-end --filter upgrade", vec![EndToEnd]),
         ] {
             assert_eq!(parts(line).unwrap(), expected, "{line}");
         }
@@ -168,6 +169,5 @@ mod tests {
     fn deep_with_nothing_deep_in_it_is_an_error() {
         let error = parts("--deep --only contracts --only charts").unwrap_err().to_string();
         assert!(error.contains("Charts has no deep tests"), "{error}");
-        assert!(parts("--deep --filter twice").is_err());
     }
 }

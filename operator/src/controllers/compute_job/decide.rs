@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hawser_crds::condition::{ACCEPTED, SETTLED, STARTED};
+use hawser_crds::condition::{SETTLED, STARTED};
 use hawser_crds::{ComputeJobStatus, Phase};
 use jiff::Timestamp;
 
@@ -67,7 +67,7 @@ pub(crate) struct Verdict {
 pub(crate) fn decide(seen: &Observed) -> Decision {
     let outcome = outcome::outcome(seen);
     let stored = seen.stored();
-    let accepted = is_true(&stored.conditions, ACCEPTED) || may_be_accepted(seen, outcome.as_ref());
+    let accepted = outcome::accepted(seen) || may_be_accepted(seen, outcome.as_ref());
     let final_voucher = outcome.is_some() && seen.quiet();
     let saved = voucher::newest(seen) == voucher::stored(seen);
     let acts = acts(seen, outcome.as_ref(), accepted, final_voucher);

@@ -211,7 +211,7 @@ fn gone(status: JobStatus, started: bool) -> bool {
 async fn pod(job: &ComputeJob, context: &Context) -> Result<Option<PodState>, Error> {
     let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
     let cached = context.stock.read(|stock| stock.job_pod(&(namespace.clone(), name.clone())));
-    if let Some(pod) = cached.filter(|pod| pod.owners.iter().any(|uid| Some(uid) == job.metadata.uid.as_ref())) {
+    if let Some(pod) = cached.filter(|pod| is_made_for(job, &pod.owners)) {
         return Ok(Some(pod.state.clone()));
     }
     if job.status.as_ref().and_then(|s| s.pod.as_ref()).is_none() {
@@ -219,11 +219,15 @@ async fn pod(job: &ComputeJob, context: &Context) -> Result<Option<PodState>, Er
     }
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
     let pod = api.get_opt(&name).await.tried(|| format!("pod {name}"))?;
-    Ok(pod.filter(|pod| is_owned(pod, job)).map(|pod| pod_state::read(&pod)))
+    let owners = |pod: &Pod| pod.owner_references().iter().map(|owner| owner.uid.clone()).collect::<Vec<_>>();
+    Ok(pod.filter(|pod| is_made_for(job, &owners(pod))).map(|pod| pod_state::read(&pod)))
 }
 
-fn is_owned(pod: &Pod, job: &ComputeJob) -> bool {
-    pod.owner_references().iter().any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref())
+/// Whether the pod of this name, with these owners, is the job's. An order's name is no other's: where its `ComputeJob` was
+/// torn away and the order came back, the earlier object's pod holds the vouchers of what was used.
+fn is_made_for(job: &ComputeJob, owners: &[String]) -> bool {
+    let by_this = owners.iter().any(|uid| Some(uid) == job.metadata.uid.as_ref());
+    by_this || job.spec.source.is_some() && !owners.is_empty()
 }
 
 async fn token(offer: Option<&GpuOffer>, network: Option<&Network>) -> Option<Token> {
@@ -269,6 +273,33 @@ fn newest_tx(network: &Network, id: JobId) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pod_is_that_of_its_own_object_or_of_an_earlier_one_of_the_same_order() {
+        let job = |ordered: bool| -> ComputeJob {
+            let source = serde_json::json!({"network": "n", "jobId": "0x", "customer": "0x", "seconds": 100,
+                "deposit": "200", "price": "3600", "block": 1});
+            let mut job = serde_json::json!({
+                "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "metadata": {"name": "job-1", "uid": "new"},
+                "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}}
+            });
+            if ordered {
+                job["spec"]["source"] = source;
+            }
+            serde_json::from_value(job).unwrap()
+        };
+        let (none, own, earlier) = (vec![], vec!["new".to_owned()], vec!["old".to_owned()]);
+        for (ordered, owners, expected) in [
+            (true, &own, true),
+            (true, &earlier, true),
+            (true, &none, false),
+            (false, &own, true),
+            // Written by hand, and again under the same name: that is another run.
+            (false, &earlier, false),
+        ] {
+            assert_eq!(is_made_for(&job(ordered), owners), expected, "{ordered} {owners:?}");
+        }
+    }
 
     #[test]
     fn only_what_the_chain_cannot_undo_counts_as_gone() {

@@ -92,8 +92,10 @@ pub(crate) fn outcome(seen: &Observed) -> Option<Outcome> {
         .or_else(|| too_slow(seen))
 }
 
-fn accepted(seen: &Observed) -> bool {
-    is_true(&seen.stored().conditions, ACCEPTED)
+/// A job that has a pod was accepted, though its own object may not say so: that can be a later one of the same order.
+pub(super) fn accepted(seen: &Observed) -> bool {
+    let told = &seen.stored().conditions;
+    is_true(told, ACCEPTED) || seen.pod.is_some() && !is_false(told, ACCEPTED)
 }
 
 fn not_accepted(seen: &Observed) -> Option<Outcome> {

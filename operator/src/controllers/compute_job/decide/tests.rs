@@ -15,7 +15,7 @@ use crate::controllers::compute_job::voucher::record;
 use crate::controllers::conditions::{find, is_false};
 use crate::network::{ActKey, ChainJob, Token};
 use crate::settlement::plan::Policy;
-use hawser_crds::condition::{COMPLETE, FAILED};
+use hawser_crds::condition::{ACCEPTED, COMPLETE, FAILED};
 
 mod clocks;
 mod ends;

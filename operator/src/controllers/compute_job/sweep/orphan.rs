@@ -36,7 +36,7 @@ struct Orphan {
 /// What the market holds of its job.
 #[derive(Clone, Debug)]
 enum Chain {
-    /// It never was on one, or another `ComputeJob` takes care of it now.
+    /// It never was on one.
     None,
     /// There is no `DepinNetwork` of this name any more.
     Lost(String),
@@ -105,6 +105,10 @@ pub(super) async fn attend(context: &Context, meta: &PartialObjectMeta<Pod>) -> 
     let Some(pod) = pod else { return Ok(true) };
     let state = pod_state::read(&pod);
     let Some(id) = job_id(&pod) else { return Ok(true) };
+    // The order came back, as another object: that one reads the voucher, and lets the pod go.
+    if context.memory.job(id).is_some_and(|known| context.jobs.store.get(&known).is_some()) {
+        return Ok(!state.held);
+    }
     let leaving = context.memory.timers.lasting(id, Fact::Leaving, is_deleted(&pod).then_some(()));
     let network = pod.annotations().get(NETWORK_ANNOTATION);
     let orphan = Orphan {
@@ -154,10 +158,6 @@ fn words(state: &PodState, id: JobId) -> Option<SignedVoucher> {
 
 async fn chain(context: &Context, network: Option<&String>, id: JobId) -> Result<Chain, Error> {
     let Some(name) = network else { return Ok(Chain::None) };
-    // The order came back, as another object: that one settles it.
-    if context.memory.job(id).is_some_and(|known| context.jobs.store.get(&known).is_some()) {
-        return Ok(Chain::None);
-    }
     let Some(network) = context.networks.get(name) else {
         let api: Api<DepinNetwork> = Api::all(context.client.clone());
         let all = api.list_metadata(&ListParams::default()).await.tried(|| "list depinnetworks".to_owned())?;

@@ -91,6 +91,25 @@ fn who_took_the_pod_away_is_named_and_not_the_signals_exit_code() {
     }
 }
 
+/// Its `ComputeJob` was torn away, and the order came back as another one, which knows of nothing.
+#[test]
+fn a_job_that_finds_its_pod_was_accepted_and_claims_what_the_pods_voucher_says() {
+    let held = Some(Err("1 GPUs asked for, the offer sells 1 and 1 are held by other jobs".to_owned()));
+    let look = Observed { vacancy: held, ..seen(known(chain(JobStatus::Running))) };
+    assert_eq!(reason(&decide(&look)), "NoCapacity");
+    let leaving = PodState { deleted: Some(at(10)), ..ended_pod(143) };
+    let look = Observed { pod: Some(leaving), attested: Some(attested(Some(voucher(70)), true)), ..look };
+    let decision = decide(&look);
+    assert_eq!(reason(&decision), "PodDeleted");
+    assert!(is_true(&decision.status.conditions, ACCEPTED));
+    assert!(matches!(decision.acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(70)));
+    assert_eq!(decide(&written(look)).pod, PodStep::Release);
+
+    // One that runs goes on.
+    let look = Observed { pod: Some(running_pod()), ..seen(known(chain(JobStatus::Running))) };
+    assert_eq!(reason(&decide(&look)), "Running");
+}
+
 /// A job that is started on chain at 0, whose image may be pulled for 10 s for nothing, and whose program can't be started.
 fn cannot_start(found: i64, now: i64) -> Observed {
     let never = NeverRan { at: Some(at(found)), reason: "StartError".to_owned(), message: "no such file".to_owned() };

@@ -1,4 +1,4 @@
-//! Too long for every change: `cargo xtask test --deep`.
+//! Two hundred orders on a bad day.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,0 +1,4 @@
+//! Too long for every change: `cargo xtask test --deep`.
+
+mod day;
+mod upgrade;
