@@ -101,6 +101,16 @@ contract PaymentTest is MarketTest {
         vm.assertEq(bytes32(id.orderHash()), bytes32(order));
     }
 
+    /// @dev Whoever can claim for a job by another offer is paid by that offer's window, token and provider: one bit that
+    /// is not looked at is half of the work of grinding such an offer.
+    function testFuzz_AJobIsOfItsOwnOfferAlone(bytes12 offer, uint80 price, uint16 gpus, bytes8 order) public pure {
+        JobId id = JobIdLibrary.pack(OfferId.wrap(offer), price, gpus, order);
+        vm.assertTrue(id.isOf(offer));
+        for (uint256 bit = 0; bit < 96; ++bit) {
+            vm.assertFalse(id.isOf(offer ^ bytes12(uint96(1 << bit))));
+        }
+    }
+
     function testFuzz_AJobStateKeepsWhatIsNotChanged(
         address signer,
         uint32 started,

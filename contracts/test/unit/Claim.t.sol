@@ -120,6 +120,20 @@ contract ClaimTest is MarketTest {
         skipped(elsewhere, SkipReason.BadSignature);
     }
 
+    /// @dev A chain that splits has the same market at the same address on both sides: what was signed on one side is worth
+    /// nothing on the other, and the market names the digest of the side that it is on.
+    function test_ASignatureForAnotherChainCountsForNothing() public {
+        JobId id = running();
+        vm.warp(T0 + 1000);
+        vm.chainId(31_337);
+        Voucher memory elsewhere = sign(id, 500);
+        vm.chainId(99_999);
+        skipped(elsewhere, SkipReason.BadSignature);
+        Voucher memory here = sign(id, 500);
+        vm.assertTrue(here.r != elsewhere.r);
+        vm.assertEq(market.claim(offerId, one(here)), 1);
+    }
+
     /// @dev In the compact form most of the other signatures of a message can't be written down: s has 255 bits. Those that
     /// can have an s just above half of the order of the curve.
     function test_AMalleableOrEmptySignatureIsNoSignature() public {
@@ -173,6 +187,15 @@ contract ClaimTest is MarketTest {
         vm.warp(T0 + 3600 + CLAIM_WINDOW + 1);
         skipped(sign(id, 7200), SkipReason.ClaimWindowPassed);
         vm.assertEq(market.refund(one(id)), 1);
+    }
+
+    /// @dev What is wrong with a voucher in the last second of the window is not that it came too late.
+    function test_InTheLastSecondOfItsWindowAVoucherIsJudgedAsBefore() public {
+        JobId id = running();
+        vm.warp(T0 + 3600 + CLAIM_WINDOW);
+        skipped(signAs(0xBAD, id, 7200), SkipReason.BadSignature);
+        claim(id, 3600);
+        skipped(sign(id, 3600), SkipReason.Stale);
     }
 
     function test_AJobOfAnotherOfferIsSkipped() public {

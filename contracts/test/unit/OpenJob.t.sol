@@ -145,6 +145,15 @@ contract OpenJobTest is MarketTest {
         }
     }
 
+    /// @dev By the same parts others compute it before they order.
+    function test_AnIdIsMadeOfOfferPriceGpusAndAHashOfTheOrder() public {
+        bytes32 order = keccak256(abi.encode(offerId, customer, 3600, bytes32("salt"), keccak256("{}")));
+        bytes32 offer = bytes32(OfferId.unwrap(offerId));
+        bytes32 expected = offer | bytes32(uint256(PRICE) << 80) | bytes32(uint256(2) << 64) | order >> 192;
+        vm.assertEq(JobId.unwrap(open(2, 3600, "salt")), expected);
+        vm.assertEq(JobId.unwrap(market.jobIdOf(offerId, PRICE, 2, customer, 3600, "salt", keccak256("{}"))), expected);
+    }
+
     function test_MoreGpusThanOfferedAreRefused() public {
         refused(abi.encodeWithSelector(IComputeMarketErrors.GpusUnavailable.selector, 9, 8), 9, 3600, PRICE);
         refused(abi.encodeWithSelector(IComputeMarketErrors.GpusUnavailable.selector, 0, 8), 0, 3600, PRICE);

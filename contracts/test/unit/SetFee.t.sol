@@ -27,6 +27,11 @@ contract SetFeeTest is MarketTest {
         vm.assertEq(second, from, "its date");
     }
 
+    function expectRaise(uint16 bps, uint256 from) private {
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.FeeRaiseAnnounced(bps, uint64(from));
+    }
+
     function test_TheFirstFeeHoldsAtOnce() public view {
         assertFee(FEE_BPS, sink);
         assertAnnounced(FEE_BPS, T0);
@@ -99,10 +104,13 @@ contract SetFeeTest is MarketTest {
         uint256 from = T0 + market.FEE_NOTICE();
         setFee(owner, 1000, sink);
         vm.warp(T0 + 1 days);
+        expectRaise(1000, from);
         setFee(owner, 1000, stranger);
         assertAnnounced(1000, from);
+        expectRaise(600, from);
         setFee(owner, 600, stranger);
         assertAnnounced(600, from);
+        expectRaise(601, from + 1 days);
         setFee(owner, 601, stranger);
         assertAnnounced(601, from + 1 days);
         assertFee(FEE_BPS, stranger);

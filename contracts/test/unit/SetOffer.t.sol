@@ -40,6 +40,10 @@ contract SetOfferTest is MarketTest {
         vm.assertEq(market.offerCount(), 1);
         vm.assertEq(market.offer(offerId).price, 9);
         vm.assertEq(market.offer(offerId).available, 4);
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.OfferSet(offerId, provider, terms(), 9, 0, uint64(T0), "other words");
+        vm.prank(operator);
+        market.setOffer(terms(), 9, 0, uint64(T0), "other words");
     }
 
     function test_EachTermGivesAnotherOffer() public view {
