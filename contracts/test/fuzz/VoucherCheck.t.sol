@@ -107,6 +107,20 @@ contract VoucherCheckTest {
         return compare(vouchers, attestors);
     }
 
+    /// @dev A bit of the address that is not compared is half of the work of grinding a key that signs for the attestor.
+    function test_AnAttestorThatDiffersInOneBitIsAnother() public view {
+        Voucher[] memory vouchers = new Voucher[](161);
+        address[] memory attestors = new address[](161);
+        for (uint256 bit = 0; bit < 161; ++bit) {
+            vouchers[bit] = sign(7, "job", 1, "root");
+            attestors[bit] = bit == 160 ? vm.addr(7) : address(uint160(vm.addr(7)) ^ uint160(1 << bit));
+        }
+        bool[] memory answers = checker.check(vouchers, attestors);
+        for (uint256 bit = 0; bit < 161; ++bit) {
+            vm.assertTrue(answers[bit] == (bit == 160));
+        }
+    }
+
     /// @dev Where nothing can be recovered the answer is no, also to one who asks for the zero address.
     function test_NobodyIsNoSigner() public view {
         Voucher[] memory vouchers = new Voucher[](6);

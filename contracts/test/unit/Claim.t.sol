@@ -54,6 +54,26 @@ contract ClaimTest is MarketTest {
         vm.assertEq(creditOf(provider) + creditOf(sink), paid);
     }
 
+    /// @dev More than an operator puts into one transaction: only gas bounds a batch.
+    function test_EachVoucherOfALargeBatchIsPaid() public {
+        JobId[] memory ids = new JobId[](300);
+        address[] memory signers = new address[](300);
+        Voucher[] memory vouchers = new Voucher[](300);
+        for (uint256 i = 0; i < 300; ++i) {
+            ids[i] = open(1, 3600, bytes32(i));
+            signers[i] = attestor;
+            vouchers[i] = sign(ids[i], uint64(1800 + i));
+        }
+        vm.prank(operator);
+        vm.assertEq(market.startJobs(ids, signers), 300);
+        vm.warp(T0 + 3600);
+        vm.assertEq(market.claim(offerId, vouchers), 300);
+        for (uint256 i = 0; i < 300; ++i) {
+            vm.assertEq(market.job(ids[i]).used, 1800 + i);
+        }
+        vm.assertEq(market.offer(offerId).settledGpuSeconds, 300 * 1800 + 299 * 150);
+    }
+
     function test_AVoucherOlderThanTheClaimPaysNothing() public {
         JobId id = running();
         vm.warp(T0 + 1800);

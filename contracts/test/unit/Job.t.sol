@@ -55,5 +55,9 @@ contract JobTest is MarketTest {
         vm.assertTrue(market.job(id).ending);
         vm.assertEq(market.job(id).duration, 900);
         vm.assertEq(market.job(id).deposit, 1e6);
+        // Also of a job that is closed by then: how it came to its end.
+        end(id, 0, 0);
+        assertStatus(id, JobStatus.Closed);
+        vm.assertTrue(market.job(id).ending);
     }
 }
