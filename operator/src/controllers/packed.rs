@@ -49,10 +49,10 @@ impl Packed {
     }
 
     /// The job.
-    pub(crate) fn job(&self) -> Result<ComputeJob, InvalidObject> {
+    pub(crate) fn job(&self) -> DeserializeGuard<ComputeJob> {
         let read = self.text.as_ref().map_err(ToString::to_string);
         let read = read.and_then(|text| serde_json::from_slice(text).map_err(|error| error.to_string()));
-        read.map_err(|error| InvalidObject { error, metadata: self.meta.clone() })
+        DeserializeGuard(read.map_err(|error| InvalidObject { error, metadata: self.meta.clone() }))
     }
 
     /// None for one that can't be read.
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_job_comes_out_as_it_was_put_in_and_is_found_by_what_it_is_known_by() {
         let (job, packed) = packed(spec(), json!({"phase": "Running", "node": "n", "conditions": []}));
-        let out = packed.job().unwrap();
+        let out = packed.job().0.unwrap();
         assert_eq!(serde_json::to_value(&out).unwrap(), serde_json::to_value(job.0.unwrap()).unwrap());
         assert_eq!((packed.phase(), packed.invalid().is_none()), (Some(Phase::Running), true));
         assert_eq!(packed.unsettled().map(|facts| facts.offer.as_str()), Some("o"));
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_job_that_can_not_be_read_stays_one_with_its_metadata_and_the_reason() {
         let (job, packed) = packed(json!({"offerRef": 7}), json!(null));
-        let (job, out) = (job.0.unwrap_err(), packed.job().unwrap_err());
+        let (job, out) = (job.0.unwrap_err(), packed.job().0.unwrap_err());
         assert_eq!((&out.error, &out.metadata), (&job.error, &job.metadata));
         assert_eq!((packed.phase(), packed.invalid()), (None, Some(&job.metadata)));
         assert!(packed.unsettled().is_none() && packed.facts.as_ref().is_some_and(|facts| facts.unread));

@@ -74,7 +74,7 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
             while let Some(name) = self.awake.due(Timestamp::now()) {
                 self.awake.wake(&name);
                 if let Some(job) = self.writer.as_reader().get(&reference(&name)) {
-                    self.set(DeserializeGuard(job.job()));
+                    self.set(job.job());
                 }
             }
             let now = Timestamp::now();
@@ -189,7 +189,7 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
 
     fn drop_from_store(&mut self, name: &Name) {
         let Some(job) = self.writer.as_reader().get(&reference(name)) else { return };
-        if let Ok(job) = job.job() {
+        if let Ok(job) = job.job().0 {
             (self.gone)(&job);
         } else {
             // Nobody knows whose GPUs it was counted to hold.

@@ -24,7 +24,7 @@ pub(super) fn first(job: &ComputeJob, id: JobId, context: &Context) -> Option<Ar
         return None;
     }
     let is_before =
-        |other: &Arc<Packed>| other.job().is_ok_and(|other| is_of(&other, id) && comes_before(&other, job, id));
+        |other: &Arc<Packed>| other.job().0.is_ok_and(|other| is_of(&other, id) && comes_before(&other, job, id));
     match context.memory.job(id) {
         Some(holder) => jobs.get(&holder).filter(is_before),
         // The operator's own are found by their name: all jobs are gone through only for those that somebody has written.

@@ -72,7 +72,7 @@ async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action,
     context.metrics.reconciles(KIND).inc();
     context.ready().await?;
     let (_busy, _timed) = (context.work.begin(KIND), context.metrics.timed(KIND));
-    let job = match packed.job() {
+    let job = match packed.job().0 {
         Ok(job) => Arc::new(job),
         Err(invalid) => return unreadable::job(&invalid, &context).await,
     };

@@ -178,7 +178,7 @@ fn know(known: &mut Known, network: &str, spec: &NetworkSpec, context: &Context)
         known.offers.extend(stored.into_iter().chain(earlier).filter_map(|id| id.parse::<OfferId>().ok()));
     }
     let jobs = context.jobs.store.state();
-    let sources = jobs.iter().filter_map(|job| job.job().ok()?.spec.source);
+    let sources = jobs.iter().filter_map(|job| job.job().0.ok()?.spec.source);
     let ids =
         sources.filter(|source| source.network == network).filter_map(|source| source.job_id.parse::<JobId>().ok());
     known.offers.extend(ids.map(JobId::offer_id));

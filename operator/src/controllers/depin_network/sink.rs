@@ -79,7 +79,7 @@ impl<'a> Batch<'a> {
             return Ok(false);
         };
         let known = self.context.jobs.store.get(&ObjectRef::new(&order::job_name(order)).within(namespace));
-        if known.and_then(|job| job.job().ok()).is_some_and(|job| is_of(&job, order) && !is_settled(&job)) {
+        if known.and_then(|job| job.job().0.ok()).is_some_and(|job| is_of(&job, order) && !is_settled(&job)) {
             return Ok(false);
         }
         match self.handle.job(order.job).await?.status {
