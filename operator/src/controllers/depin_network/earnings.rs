@@ -28,38 +28,56 @@ pub(crate) async fn read(
 ) -> (Vec<Earnings>, Vec<Act>) {
     let stored = resource.status.as_ref().map(|s| s.earnings.as_slice()).unwrap_or_default();
     let policy = resource.spec.evm.settlement.withdraw.as_ref();
-    let (mut earnings, mut acts) = (Vec::new(), Vec::new());
     let withdrawn = network.observed().borrow().withdrawn.clone();
+    let mut tokens = Vec::new();
     for (address, pending) in by_token(&resource.name_any(), stored, context) {
-        let before = stored.iter().find(|e| e.token == address.to_checksum(None));
-        let (token, credit) = match read_token(network, address).await {
-            Ok(read) => read,
-            Err(error) => {
-                tracing::debug!(%error, token = %address, "earnings can't be read now");
-                earnings.extend(unread(before, &error));
-                continue;
-            }
-        };
-        let seen = Seen {
-            address,
-            pending,
-            token,
-            credit,
-            withdrawn: withdrawn.get(&address).copied().unwrap_or_default(),
-            act: network.act(&ActKey::Withdraw(address)),
-        };
-        let now_earned = earned(&seen, before, now);
-        if policy.is_some_and(|policy| is_due(policy, &seen, &now_earned, now)) {
-            acts.push(Act::Withdraw { provider: network.spec().provider, token: address });
-        }
-        context.metrics.earnings(&resource.name_any(), (address, &seen.token), pending, seen.credit, seen.withdrawn);
-        earnings.push(now_earned);
+        let withdrawn = withdrawn.get(&address).copied().unwrap_or_default();
+        tokens.push((address, read_token(network, address, pending, withdrawn).await));
     }
-    (earnings, acts)
+    for seen in tokens.iter().filter_map(|(_, read)| read.as_ref().ok()) {
+        let token = (seen.address, &seen.token);
+        context.metrics.earnings(&resource.name_any(), token, seen.pending, seen.credit, seen.withdrawn);
+    }
+    let (earnings, due) = each(&tokens, stored, policy, now);
+    let withdraw = |token| Act::Withdraw { provider: network.spec().provider, token };
+    (earnings, due.into_iter().map(withdraw).collect())
 }
 
-async fn read_token(network: &Network, address: Address) -> Result<(Token, U256), NetworkError> {
-    Ok((network.token(address).await?, network.credit(address).await?))
+async fn read_token(
+    network: &Network,
+    address: Address,
+    pending: Pending,
+    withdrawn: U256,
+) -> Result<Seen, NetworkError> {
+    let (token, credit) = (network.token(address).await?, network.credit(address).await?);
+    Ok(Seen { address, pending, token, credit, withdrawn, act: network.act(&ActKey::Withdraw(address)) })
+}
+
+/// What was earned in each token, and those that are to be withdrawn.
+fn each(
+    tokens: &[(Address, Result<Seen, NetworkError>)],
+    stored: &[Earnings],
+    policy: Option<&Withdraw>,
+    now: Timestamp,
+) -> (Vec<Earnings>, Vec<Address>) {
+    let (mut earnings, mut due) = (Vec::new(), Vec::new());
+    for (address, read) in tokens {
+        let before = stored.iter().find(|e| e.token == address.to_checksum(None));
+        match read {
+            Ok(seen) => {
+                let earned = earned(seen, before, now);
+                if policy.is_some_and(|policy| is_due(policy, seen, &earned, now)) {
+                    due.push(*address);
+                }
+                earnings.push(earned);
+            }
+            Err(error) => {
+                tracing::debug!(%error, token = %address, "earnings can't be read now");
+                earnings.extend(unread(before, error));
+            }
+        }
+    }
+    (earnings, due)
 }
 
 /// What is said of a token that can't be read: nothing where nothing was ever earned in it.
@@ -194,6 +212,21 @@ mod tests {
         let gone = unread(Some(&known), &NetworkError::NotAToken(Address::repeat_byte(1))).unwrap();
         assert!(gone.obstacle.is_some_and(|why| why.contains("no ERC-20 token at 0x0101")));
         assert_eq!(unread(None, &NetworkError::NotAToken(Address::ZERO)), None, "nothing was ever earned in it");
+    }
+
+    #[test]
+    fn a_token_that_can_not_be_read_holds_up_no_other() {
+        let [bad, good] = [1, 2].map(Address::repeat_byte);
+        let tokens = [
+            (bad, Err(NetworkError::NotAToken(bad))),
+            (good, Ok(Seen { address: good, ..seen(2_000_000) })),
+            (bad, Err(NetworkError::Unavailable("away".to_owned()))),
+        ];
+        let policy = Withdraw { interval_seconds: 100, min_amount: "2".to_owned() };
+        let (earnings, due) = each(&tokens, &[], Some(&policy), at(10));
+        assert_eq!(earnings.iter().map(|e| e.token.as_str()).collect::<Vec<_>>(), [good.to_checksum(None)]);
+        assert_eq!(due, [good]);
+        assert_eq!(each(&tokens, &[], None, at(10)).1, [] as [Address; 0], "nobody has asked for withdrawals");
     }
 
     #[test]
