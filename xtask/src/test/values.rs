@@ -18,7 +18,7 @@ struct Case {
     lacks: &'static [&'static str],
 }
 
-const RENDERED: [Case; 11] = [
+const RENDERED: [Case; 12] = [
     Case {
         name: "as it is",
         set: &[],
@@ -34,11 +34,24 @@ const RENDERED: [Case; 11] = [
         lacks: &[
             "ipFamil",
             "kind: NetworkPolicy",
+            "kind: PodDisruptionBudget",
             "kind: PrometheusRule",
             "kind: ServiceMonitor",
             "name: hawser-edit",
             "hawser-jobs-scc",
         ],
+    },
+    Case {
+        name: "two replicas",
+        set: &["replicas=2", "evidence.url=s3://bucket/evidence"],
+        has: &[
+            "replicas: 2",
+            "kind: PodDisruptionBudget",
+            "maxUnavailable: 1\n  selector:",
+            "maxSurge: 1\n      maxUnavailable: 0",
+            "topologyKey: kubernetes.io/hostname\n          whenUnsatisfiable: ScheduleAnyway",
+        ],
+        lacks: &["emptyDir"],
     },
     Case {
         name: "a proxy and a bundle of CAs",
