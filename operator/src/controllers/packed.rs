@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use hawser_contracts::JobId;
 use hawser_crds::{ComputeJob, Phase};
 use kube::Resource;
 use kube::core::error_boundary::InvalidObject;
@@ -17,6 +18,8 @@ pub(crate) struct Packed {
     /// By which it is found, and told from an older or another one. Of a job that can't be read all of it.
     meta: ObjectMeta,
     phase: Option<Phase>,
+    /// The order that it names, if it names one.
+    order: Option<JobId>,
     /// None for a job that is settled.
     pub facts: Option<Arc<JobFacts>>,
     /// Its JSON; or why it can't be read.
@@ -35,6 +38,7 @@ impl Packed {
                     ..ObjectMeta::default()
                 },
                 phase: Some(job.status.as_ref().map_or(Phase::Pending, |status| status.phase)),
+                order: job.spec.source.as_ref().and_then(|source| source.job_id.parse().ok()),
                 facts: JobFacts::of(job).map(Arc::new),
                 text: Ok(text.into()),
             },
@@ -45,7 +49,7 @@ impl Packed {
 
     fn unreadable(meta: ObjectMeta, why: &str) -> Self {
         let facts = Some(Arc::new(JobFacts::unreadable(&meta)));
-        Self { meta, phase: None, facts, text: Err(why.into()) }
+        Self { meta, phase: None, order: None, facts, text: Err(why.into()) }
     }
 
     /// The job.
@@ -58,6 +62,10 @@ impl Packed {
     /// None for one that can't be read.
     pub(crate) fn phase(&self) -> Option<Phase> {
         self.phase
+    }
+
+    pub(crate) fn is_of(&self, order: JobId) -> bool {
+        self.order == Some(order)
     }
 
     /// Metadata of one that can't be read.

@@ -14,9 +14,8 @@ async fn an_order_seen_again_from_an_old_cursor_gives_one_job_and_one_pod() -> R
         placed.order.running(&scene.client).await?;
 
         operator::kill(&scene.client).await?;
+        read_again(scene).await?;
         let networks: Api<DepinNetwork> = Api::all(scene.client.clone());
-        let old = json!({ "status": { "cursor": { "block": scene.world.chain.start_block, "hash": "" } } });
-        networks.patch_status(scene.world.network(), &PatchParams::default(), &Patch::Merge(&old)).await?;
         operator::leads(&scene.client).await?;
         let order_block = placed.order.seen(&scene.client).await?.spec.source.context("an order without source")?.block;
         wait::until("the order's block was read again", wait::SOON, async || {
@@ -37,4 +36,12 @@ async fn an_order_seen_again_from_an_old_cursor_gives_one_job_and_one_pod() -> R
         Ok(())
     })
     .await
+}
+
+/// The next leader reads all orders again, from the block of the market on.
+pub(super) async fn read_again(scene: &Scene) -> Result<()> {
+    let networks: Api<DepinNetwork> = Api::all(scene.client.clone());
+    let old = json!({ "status": { "cursor": { "block": scene.world.chain.start_block, "hash": "" } } });
+    networks.patch_status(scene.world.network(), &PatchParams::default(), &Patch::Merge(&old)).await?;
+    Ok(())
 }

@@ -27,9 +27,9 @@ async fn an_upgrade_from_the_release_before_and_a_rollback_lose_nothing_of_what_
     let this = installation().await?;
     let before = Before::prepare(&this.environment).await?;
     let client = client().await?;
-    Installation::erase(&client).await?;
     let then = this.before(&before);
     let upgraded = async {
+        Installation::erase(&client).await?;
         then.install_again(&client).await?;
         let market = before.market()?;
         let play = async |scene: &Scene| upgrade(scene, &then, this).await;

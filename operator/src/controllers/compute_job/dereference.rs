@@ -16,11 +16,12 @@ use kube::{Api, ResourceExt};
 
 use super::lasting::{Fact, Lasting};
 use super::observed::{ChainView, Observed};
-use super::pod_state::{self, PodState};
+use super::pod_state::PodState;
 use super::{job_ref, pull, vacancy};
 use crate::amount;
 use crate::attestation::{DeadCard, Heard};
 use crate::controllers::conditions::is_true;
+use crate::controllers::stock::JobPod;
 use crate::controllers::{Context, Error, Tried};
 use crate::network::{ActKey, ActState, Connection, JobStatus, Network, Token, WeiPerGas};
 use crate::settlement::plan::{self, Policy};
@@ -44,7 +45,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
     let policy = policy(source, token.as_ref(), network.as_ref(), context);
     let started = job.status.as_ref().is_some_and(|s| is_true(&s.conditions, STARTED));
     let (chain, unstarted) = chain(source, network.as_ref(), id, started, context).await;
-    let pod = pod(job, context).await?;
+    let pod = pod(job, may_be_started(&chain), context).await?;
     let heard = context.attestations.heard(&job_ref(job));
     let failing = failing(pod.as_ref(), &context.attestations.dead_cards(&job_ref(job)));
     let lasting = lasting(id, &chain, pod.as_ref(), heard.as_ref(), failing.as_deref(), context);
@@ -208,10 +209,10 @@ fn gone(status: JobStatus, started: bool) -> bool {
 
 /// The job's pod. Whether there is none is asked of the API server itself where the status says that there was one: a
 /// cache may lag.
-async fn pod(job: &ComputeJob, context: &Context) -> Result<Option<PodState>, Error> {
+async fn pod(job: &ComputeJob, started: bool, context: &Context) -> Result<Option<PodState>, Error> {
     let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
     let cached = context.stock.read(|stock| stock.job_pod(&(namespace.clone(), name.clone())));
-    if let Some(pod) = cached.filter(|pod| is_made_for(job, &pod.owners)) {
+    if let Some(pod) = cached.filter(|pod| is_made_for(job, started, pod)) {
         return Ok(Some(pod.state.clone()));
     }
     if job.status.as_ref().and_then(|s| s.pod.as_ref()).is_none() {
@@ -219,15 +220,23 @@ async fn pod(job: &ComputeJob, context: &Context) -> Result<Option<PodState>, Er
     }
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
     let pod = api.get_opt(&name).await.tried(|| format!("pod {name}"))?;
-    let owners = |pod: &Pod| pod.owner_references().iter().map(|owner| owner.uid.clone()).collect::<Vec<_>>();
-    Ok(pod.filter(|pod| is_made_for(job, &owners(pod))).map(|pod| pod_state::read(&pod)))
+    let pod = pod.as_ref().and_then(JobPod::of);
+    Ok(pod.filter(|pod| is_made_for(job, started, pod)).map(|pod| pod.state))
 }
 
-/// Whether the pod of this name, with these owners, is the job's. An order's name is no other's: where its `ComputeJob` was
-/// torn away and the order came back, the earlier object's pod holds the vouchers of what was used.
-fn is_made_for(job: &ComputeJob, owners: &[String]) -> bool {
-    let by_this = owners.iter().any(|uid| Some(uid) == job.metadata.uid.as_ref());
-    by_this || job.spec.source.is_some() && !owners.is_empty()
+/// Whether the pod of this name is the job's. Where an order's `ComputeJob` was torn away after its start and the order came
+/// back, the pod of the earlier object, which had the same name, holds the vouchers of what was used.
+fn is_made_for(job: &ComputeJob, started: bool, pod: &JobPod) -> bool {
+    let by_this = pod.owners.iter().any(|uid| Some(uid) == job.metadata.uid.as_ref());
+    by_this || started && job.spec.source.is_some() && pod.of_its_name && pod.state.held
+}
+
+fn may_be_started(chain: &ChainView) -> bool {
+    match chain {
+        ChainView::Local => false,
+        ChainView::Unknown(_) => true,
+        ChainView::Known { job, .. } => matches!(job.status, JobStatus::Running | JobStatus::Ended),
+    }
 }
 
 async fn token(offer: Option<&GpuOffer>, network: Option<&Network>) -> Option<Token> {
@@ -273,6 +282,7 @@ fn newest_tx(network: &Network, id: JobId) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controllers::compute_job::build::POD_FINALIZER;
 
     #[test]
     fn a_pod_is_that_of_its_own_object_or_of_an_earlier_one_of_the_same_order() {
@@ -288,16 +298,27 @@ mod tests {
             }
             serde_json::from_value(job).unwrap()
         };
-        let (none, own, earlier) = (vec![], vec!["new".to_owned()], vec!["old".to_owned()]);
-        for (ordered, owners, expected) in [
-            (true, &own, true),
-            (true, &earlier, true),
-            (true, &none, false),
-            (false, &own, true),
+        let pod = |uid: &str, name: &str, held: bool| {
+            let owner = serde_json::json!({"apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "name": name,
+                "uid": uid, "controller": true});
+            let finalizers = if held { vec![POD_FINALIZER] } else { vec![] };
+            let pod = serde_json::json!({"metadata": {"name": "job-1", "ownerReferences": [owner], "finalizers": finalizers}});
+            JobPod::of(&serde_json::from_value(pod).unwrap()).unwrap()
+        };
+        let own = pod("new", "job-1", true);
+        let earlier = pod("old", "job-1", true);
+        for (ordered, started, pod, expected) in [
+            (true, false, &own, true),
+            (true, true, &earlier, true),
+            // Nothing was started: nothing was used.
+            (true, false, &earlier, false),
+            (true, true, &pod("old", "job-1", false), false),
+            (true, true, &pod("old", "job-2", true), false),
+            (false, false, &own, true),
             // Written by hand, and again under the same name: that is another run.
-            (false, &earlier, false),
+            (false, true, &earlier, false),
         ] {
-            assert_eq!(is_made_for(&job(ordered), owners), expected, "{ordered} {owners:?}");
+            assert_eq!(is_made_for(&job(ordered), started, pod), expected, "{ordered} {started} {pod:?}");
         }
     }
 

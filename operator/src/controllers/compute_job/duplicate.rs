@@ -1,5 +1,5 @@
-//! One order is one job. Whoever writes a second `ComputeJob` with its id by hand gets nothing: pod, vouchers and the market's
-//! answers are found by that id, and two objects would take each other's.
+//! One order is one job, of the offer that was ordered. Whoever writes another `ComputeJob` with its id by hand gets nothing:
+//! pod, vouchers and the market's answers are found by that id, and two objects would take each other's.
 
 use std::sync::Arc;
 
@@ -7,41 +7,50 @@ use hawser_contracts::JobId;
 use hawser_crds::condition::{ACCEPTED, FAILED, SETTLED};
 use hawser_crds::{ComputeJob, ComputeJobStatus, Phase};
 use jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use crate::controllers::conditions::{Conditions, Truth, is_true, news};
-use crate::controllers::depin_network::name_of_job;
+use crate::controllers::depin_network::{ids_of, name_of_job};
 use crate::controllers::packed::Packed;
 use crate::controllers::{Context, Error, status};
 
 /// The reason of a job whose order belongs to another one.
 const DUPLICATE: &str = "DuplicateOrder";
 
-/// The job to which the order of this one belongs, where that is another one.
-pub(super) fn first(job: &ComputeJob, id: JobId, context: &Context) -> Option<Arc<Packed>> {
-    let jobs = &context.jobs.store;
+/// What another job is for this one's order, or another offer for it.
+pub(super) fn belongs(job: &ComputeJob, id: JobId, context: &Context) -> Option<String> {
     if job.spec.source.is_none() || is_accepted(job) {
         return None;
     }
-    let is_before =
-        |other: &Arc<Packed>| other.job().0.is_ok_and(|other| is_of(&other, id) && comes_before(&other, job, id));
-    match context.memory.job(id) {
-        Some(holder) => jobs.get(&holder).filter(is_before),
-        // The operator's own are found by their name: all jobs are gone through only for those that somebody has written.
-        None if job.name_any() == name_of_job(id) => None,
-        None => jobs.state().into_iter().find(is_before),
+    if let Some(first) = first(job, id, context) {
+        return Some(format!("ComputeJob {}/{}", first.namespace().unwrap_or_default(), first.name_any()));
     }
+    let reference = ObjectRef::new(&job.spec.offer_ref).within(&job.namespace().unwrap_or_default());
+    let offer = context.offers.store.get(&reference)?;
+    let network = context.networks.get(&job.spec.source.as_ref()?.network)?;
+    let is_its = ids_of(offer.0.as_ref().ok()?, &network, context).contains(&id.offer_id());
+    (!is_its).then(|| format!("offer {} and not to GpuOffer {}", id.offer_id(), job.spec.offer_ref))
+}
+
+/// The job to which the order of this one belongs, where that is another one.
+fn first(job: &ComputeJob, id: JobId, context: &Context) -> Option<Arc<Packed>> {
+    let is_before = |other: &Arc<Packed>| {
+        other.is_of(id)
+            && other.meta().uid != job.metadata.uid
+            && other.job().0.is_ok_and(|other| is_of(&other, id) && comes_before(&other, job, id))
+    };
+    context.jobs.store.state().into_iter().find(is_before)
 }
 
 /// Says so in its status. Nothing is owed for it, so it is kept and deleted like any job that is settled.
 pub(super) async fn refuse(
     api: &Api<ComputeJob>,
     job: &ComputeJob,
-    first: &Packed,
+    whose: &str,
     context: &Context,
 ) -> Result<(), Error> {
-    let next =
-        refused(job, &format!("{}/{}", first.namespace().unwrap_or_default(), first.name_any()), Timestamp::now());
+    let next = refused(job, whose, Timestamp::now());
     let written = status::write(api, job, job.status.as_ref(), &next).await?;
     context.memory.wrote(job, written);
     let stored = job.status.clone().unwrap_or_default();
@@ -68,11 +77,11 @@ fn comes_before(other: &ComputeJob, job: &ComputeJob, id: JobId) -> bool {
     place(other) < place(job)
 }
 
-fn refused(job: &ComputeJob, first: &str, now: Timestamp) -> ComputeJobStatus {
+fn refused(job: &ComputeJob, whose: &str, now: Timestamp) -> ComputeJobStatus {
     let stored = job.status.clone().unwrap_or_default();
     let mut conditions = Conditions::from_stored(&stored.conditions, job.metadata.generation, now);
     let id = job.spec.source.as_ref().map(|source| source.job_id.as_str()).unwrap_or_default();
-    let why = format!("order {id} belongs to ComputeJob {first}: nothing is done for this one, delete it");
+    let why = format!("order {id} belongs to {whose}: nothing is done for this one, delete it");
     conditions.set(ACCEPTED, Truth::No, "DuplicateOrder", &why);
     conditions.set(FAILED, Truth::Yes, "DuplicateOrder", &why);
     conditions.set(SETTLED, Truth::Yes, "DuplicateOrder", "nothing is owed for it");
@@ -127,7 +136,7 @@ mod tests {
     #[test]
     fn the_second_one_is_declined_and_owes_nothing_and_says_which_is_the_first() {
         let second = job("a", "y", "09", false);
-        let status = refused(&second, "a/x", Timestamp::UNIX_EPOCH);
+        let status = refused(&second, "ComputeJob a/x", Timestamp::UNIX_EPOCH);
         assert_eq!((status.phase, status.reason.as_deref()), (Phase::Declined, Some("DuplicateOrder")));
         for (kind, truth) in [(ACCEPTED, "False"), (FAILED, "True"), (SETTLED, "True")] {
             assert_eq!(find(&status.conditions, kind).unwrap().status, truth, "{kind}");

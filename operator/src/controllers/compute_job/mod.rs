@@ -102,8 +102,8 @@ async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action,
         finish(&context, &api, dereference::job_id(&job)?, &job).await?;
         return Ok(Action::await_change());
     }
-    if let Some(first) = duplicate::first(&job, dereference::job_id(&job)?, &context) {
-        duplicate::refuse(&api, &job, &first, &context).await?;
+    if let Some(whose) = duplicate::belongs(&job, dereference::job_id(&job)?, &context) {
+        duplicate::refuse(&api, &job, &whose, &context).await?;
         return Ok(Action::await_change());
     }
     if job.metadata.deletion_timestamp.is_none() {

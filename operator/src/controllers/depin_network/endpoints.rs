@@ -1,5 +1,7 @@
 //! Endpoints that stand in a Secret, since an endpoint's URL or a header is often the key that pays for it.
 
+use std::collections::HashSet;
+
 use reqwest::header::{HeaderName, HeaderValue};
 
 use crate::network::{RpcHeaders, http_url};
@@ -13,9 +15,14 @@ pub(super) fn parse(value: &[u8], place: &str) -> Result<(Vec<String>, RpcHeader
     let text = std::str::from_utf8(value).map_err(|_| format!("{place} is not text"))?;
     let lines = text.lines().enumerate().map(|(number, line)| (number + 1, line.trim()));
     let (mut urls, mut headers) = (Vec::new(), RpcHeaders::new());
-    let mut current = None;
+    let (mut current, mut seen) = (None, HashSet::new());
     for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
         if let Ok(url) = http_url("spec.evm.rpcUrlsSecretRef", line) {
+            if !seen.insert(url.clone()) {
+                return Err(format!(
+                    "line {number} of {place} holds a URL that stands there already: its headers would be those of both"
+                ));
+            }
             urls.push(line.to_owned());
             current = Some(url);
         } else if let (Some(url), Some((name, value))) = (&current, header(line)) {
@@ -73,8 +80,13 @@ mod tests {
 
     #[test]
     fn what_is_no_list_of_urls_is_refused_by_its_line_and_not_shown() {
-        let many = "https://a/key\n".repeat(9);
+        let many = (0..9).map(|n| format!("https://a/key{n}")).collect::<Vec<_>>().join("\n");
         let place = "Secret ns/rpc, key \"urls\"";
+        let again = |number: u8| {
+            format!(
+                "line {number} of {place} holds a URL that stands there already: its headers would be those of both"
+            )
+        };
         let no_url = format!("{place} holds no URL: write one a line");
         let line = |number: u8| {
             format!(
@@ -92,6 +104,7 @@ mod tests {
             ("Authorization: Bearer verysecret\nhttps://a", line(1)),
             ("https://a\nX Key: verysecret", line(2)),
             ("https://a\nX-Key: very\u{1}secret", line(2)),
+            ("https://a/key\nX-Key: 1\nhttps://a/key\nX-Key: 2", again(3)),
             (many.as_str(), format!("{place} holds 9 URLs: 8 are the most")),
         ] {
             assert_eq!(parse(text.as_bytes(), place).unwrap_err(), says);

@@ -30,6 +30,7 @@ use report::Start;
 use wallet::Source;
 
 pub(crate) use order::name_of_job;
+pub(crate) use sink::ids_of;
 
 pub(crate) const KIND: &str = "DepinNetwork";
 

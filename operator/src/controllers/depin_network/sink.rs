@@ -152,7 +152,8 @@ fn refused(status: &Status) -> Option<&'static str> {
         404 => Some("OfferGone: its namespace is gone"),
         403 if ends => Some("OfferGone: its namespace is being deleted"),
         // A quota, a policy engine's webhook, or a right that the operator lacks.
-        400 | 403 => Some("NotAdmitted: the provider's cluster does not admit the order's job"),
+        // And a second 422: it is not the workload that is refused, whose words were left out then.
+        400 | 403 | 413 | 422 => Some("NotAdmitted: the provider's cluster does not admit the order's job"),
         _ => None,
     }
 }
@@ -198,18 +199,20 @@ fn ids(
 ) -> HashMap<OfferId, Name> {
     let mut ids = HashMap::new();
     for offer in readable(offers).filter(|offer| offer.spec.network_ref == network) {
-        let computed = terms::terms(offer, handle.spec(), &context.cluster).ok().map(|terms| terms.id());
-        for id in stored_ids(offer).chain(computed) {
+        for id in ids_of(offer, handle, context) {
             ids.insert(id, name_of(offer));
         }
     }
     ids
 }
 
-fn stored_ids(offer: &GpuOffer) -> impl Iterator<Item = OfferId> {
+/// The ids under which an offer is, or was, on the market.
+pub(crate) fn ids_of(offer: &GpuOffer, network: &Network, context: &Context) -> Vec<OfferId> {
     let status = offer.status.as_ref();
     let now = status.and_then(|s| s.on_chain.as_ref()).map(|c| &c.offer_id);
-    now.into_iter().chain(status.into_iter().flat_map(|s| &s.earlier)).filter_map(|id| id.parse().ok())
+    let stored = now.into_iter().chain(status.into_iter().flat_map(|s| &s.earlier));
+    let computed = terms::terms(offer, network.spec(), &context.cluster).ok().map(|terms| terms.id());
+    stored.filter_map(|id| id.parse().ok()).chain(computed).collect()
 }
 
 #[cfg(test)]
@@ -230,6 +233,8 @@ mod tests {
             (forbidden(json!([])), Some("NotAdmitted: the provider's cluster does not admit the order's job")),
             (json!({"code": 403}), Some("NotAdmitted: the provider's cluster does not admit the order's job")),
             (json!({"code": 400}), Some("NotAdmitted: the provider's cluster does not admit the order's job")),
+            (json!({"code": 422}), Some("NotAdmitted: the provider's cluster does not admit the order's job")),
+            (json!({"code": 413}), Some("NotAdmitted: the provider's cluster does not admit the order's job")),
             (json!({"code": 409}), None),
             (json!({"code": 429}), None),
             (json!({"code": 500}), None),

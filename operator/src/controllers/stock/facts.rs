@@ -173,16 +173,29 @@ pub(crate) struct PodFacts {
 pub(crate) struct JobPod {
     /// Uids of the objects that own it.
     pub owners: Vec<String>,
+    /// A `ComputeJob` of the pod's own name is its controller.
+    pub of_its_name: bool,
     pub state: PodState,
+}
+
+impl JobPod {
+    /// None for a pod that no `ComputeJob` owns.
+    pub(crate) fn of(pod: &Pod) -> Option<Self> {
+        let owners = pod.owner_references();
+        let mut of_jobs = owners.iter().filter(|owner| owner.kind == "ComputeJob").peekable();
+        of_jobs.peek()?;
+        Some(Self {
+            owners: owners.iter().map(|owner| owner.uid.clone()).collect(),
+            of_its_name: of_jobs.any(|owner| owner.controller == Some(true) && owner.name == pod.name_any()),
+            state: pod_state::read(pod),
+        })
+    }
 }
 
 impl PodFacts {
     /// None for a pod that nobody asks for.
     pub(crate) fn of(pod: &Pod, words: &mut Words) -> Option<Self> {
-        let job = pod.owner_references().iter().any(|owner| owner.kind == "ComputeJob").then(|| {
-            let owners = pod.owner_references().iter().map(|owner| owner.uid.clone()).collect();
-            Arc::new(JobPod { owners, state: pod_state::read(pod) })
-        });
+        let job = JobPod::of(pod).map(Arc::new);
         let spec = pod.spec.as_ref()?;
         let mut named = std::collections::BTreeSet::new();
         for container in spec.containers.iter().chain(spec.init_containers.iter().flatten()) {
@@ -205,7 +218,9 @@ impl PodFacts {
     /// The node whose kubelet did not take it for want of its devices, and what that said.
     pub(super) fn refused(&self) -> Option<(&Arc<str>, &str)> {
         let (reason, message) = self.job.as_ref()?.state.given_up.as_ref()?;
-        Some((self.node.as_ref().filter(|_| reason == NOT_ADMITTED)?, message))
+        // For want of exclusive processors or memory kubelet gives the same reason: that is the pod's own matter.
+        let of_devices = message.contains("device") || message.contains("rpc error");
+        Some((self.node.as_ref().filter(|_| reason == NOT_ADMITTED && of_devices)?, message))
     }
 
     /// The node whose devices it holds, if it holds any, and which.

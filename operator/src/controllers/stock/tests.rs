@@ -85,19 +85,25 @@ fn a_node_whose_kubelet_got_no_devices_for_a_jobs_pod_sells_nothing_until_that_p
     let mut stock = stock();
     let sells = gpu("h100", json!({}));
     let free = |stock: &Stock| (stock.capacity(&sells).free(), stock.capacity(&sells).healthy);
-    let ended = |stock: &mut Stock, owner: &str, reason: &str| {
+    let lost = "Allocate failed due to rpc error: code = Unknown desc = card lost, which is unexpected";
+    let cpus = "Allocate failed due to not enough cpus available to satisfy request, which is unexpected";
+    let ended = |stock: &mut Stock, owner: &str, reason: &str, message: &str| {
         pod(stock, |pod| {
             pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "v", "kind": owner, "name": "j", "uid": "u"}]);
-            pod["status"] = json!({"phase": "Failed", "reason": reason, "message": "Allocate failed: card lost"});
+            pod["status"] = json!({"phase": "Failed", "reason": reason, "message": message});
         })
     };
-    for (owner, reason) in [("ComputeJob", "Evicted"), ("Job", "UnexpectedAdmissionError")] {
-        let other = ended(&mut stock, owner, reason);
+    for (owner, reason, message) in [
+        ("ComputeJob", "Evicted", lost),
+        ("Job", "UnexpectedAdmissionError", lost),
+        ("ComputeJob", "UnexpectedAdmissionError", cpus),
+    ] {
+        let other = ended(&mut stock, owner, reason, message);
         stock.set_pod(&name("other"), other);
         assert_eq!(free(&stock), (8, 8), "{owner} {reason}");
     }
     for pod in ["a", "b"] {
-        let refused = ended(&mut stock, "ComputeJob", "UnexpectedAdmissionError");
+        let refused = ended(&mut stock, "ComputeJob", "UnexpectedAdmissionError", lost);
         let (concerned, _) = stock.set_pod(&name(pod), refused);
         assert_eq!(concerns(&concerned), if pod == "a" { &["all", "pool"][..] } else { &[] });
         assert_eq!(free(&stock), (0, 0));

@@ -98,7 +98,7 @@ pub(super) async fn given(chain: &Chain, number: u64) -> Result<Option<Header>, 
     }
 }
 
-async fn header_by_hash(chain: &Chain, hash: B256) -> Result<Option<Header>, NetworkError> {
+pub(super) async fn header_by_hash(chain: &Chain, hash: B256) -> Result<Option<Header>, NetworkError> {
     let block: Option<RpcBlock> = match chain.ask("eth_getBlockByHash", (hash, false)).await {
         Err(NetworkError::Answer { .. }) => None,
         answer => answer?,

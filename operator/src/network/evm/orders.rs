@@ -24,7 +24,7 @@ use super::{
     confirmed::{Confirmed, Lag},
     headers::Hint,
     hints::{Hints, Unread},
-    holes::{At, given},
+    holes::{At, given, header_by_hash},
     lock,
     pulse::header,
     ranges::{Span, Track, is_near},
@@ -205,6 +205,9 @@ impl Watcher<'_> {
                 if self.span.refused(&range) {
                     return Ok(Look::Again);
                 }
+                if alone && !self.by_range && self.lacks(to).await? {
+                    return Ok(Look::Again);
+                }
                 // Some endpoints know ranges only; the block is then checked by what the logs say of it.
                 self.by_range = !self.by_range;
                 return if self.by_range { Ok(Look::Otherwise) } else { Err(error) };
@@ -212,6 +215,9 @@ impl Watcher<'_> {
             Err(error) => return Err(error),
         };
         if alone && logs.iter().any(|log| log.block_hash != Some(to.hash)) {
+            return Ok(Look::Again);
+        }
+        if alone && self.by_range && logs.is_empty() && self.lacks(to).await? {
             return Ok(Look::Again);
         }
         self.span.answered();
@@ -230,6 +236,12 @@ impl Watcher<'_> {
         let Some(header) = given(&self.network.chain, number).await? else { return Ok(false) };
         lock(&self.network.headers).put_past(&header);
         Ok(true)
+    }
+
+    /// Whether the node that answers has not the block: one of several behind an address lags, and what it says of the
+    /// block's logs is nothing.
+    async fn lacks(&self, block: Block) -> Result<bool, NetworkError> {
+        Ok(header_by_hash(&self.network.chain, block.hash).await?.is_none())
     }
 
     /// By hash, a node behind the same address that lags can't answer with nothing.

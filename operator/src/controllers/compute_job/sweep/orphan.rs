@@ -7,6 +7,7 @@ use hawser_crds::DepinNetwork;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use super::{delete, is_deleted};
@@ -14,6 +15,7 @@ use crate::controllers::compute_job::build::{METER, NETWORK_ANNOTATION, POD_FINA
 use crate::controllers::compute_job::lasting::Fact;
 use crate::controllers::compute_job::pod_state::{self, PodState};
 use crate::controllers::compute_job::voucher;
+use crate::controllers::packed::Packed;
 use crate::controllers::{Context, Error, Tried, status};
 use crate::network::{Act, ActKey, ActState, ChainJob, GpuSeconds, JobStatus, Network};
 use crate::settlement::plan::{self, Policy, Step};
@@ -106,7 +108,8 @@ pub(super) async fn attend(context: &Context, meta: &PartialObjectMeta<Pod>) -> 
     let state = pod_state::read(&pod);
     let Some(id) = job_id(&pod) else { return Ok(true) };
     // The order came back, as another object: that one reads the voucher, and lets the pod go.
-    if context.memory.job(id).is_some_and(|known| context.jobs.store.get(&known).is_some()) {
+    let is_its = |known: &ObjectRef<Packed>| known.name == name && known.namespace.as_ref() == Some(&namespace);
+    if context.memory.job(id).filter(is_its).is_some_and(|known| context.jobs.store.get(&known).is_some()) {
         return Ok(!state.held);
     }
     let leaving = context.memory.timers.lasting(id, Fact::Leaving, is_deleted(&pod).then_some(()));
