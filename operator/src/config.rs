@@ -35,7 +35,7 @@ pub struct Config {
     /// servers), separated by commas.
     #[arg(long, env = "HAWSER_CLUSTER_CIDRS", value_delimiter = ',', value_parser = range)]
     pub cluster_cidrs: Vec<IpNet>,
-    /// Seconds for which a settled job is kept, with its pod and the program's log.
+    /// Seconds for which a settled job is kept. Its pod, with the log, goes after ten minutes.
     #[arg(long, env = "HAWSER_JOB_RETENTION_SECONDS", default_value = "604800")]
     pub job_retention_seconds: u64,
     /// How the log is written.

@@ -193,7 +193,7 @@ fn orders_watched(observed: &Observed, list: &mut Conditions) {
                 ORDERS_WATCHED,
                 Truth::No,
                 "OrdersNotRead",
-                format!("{why}: it is tried again, and no order is lost"),
+                format!("{why}: it is tried again, and orders wait for as long as their start windows"),
             );
         }
         (_, None, None) => list.set(ORDERS_WATCHED, Truth::Unknown, "Reading", "no block was read yet"),
