@@ -28,10 +28,10 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     let Command::Scale(options) = command;
     let layout = Layout::of_this_machine()?;
     let (profile, name) = if options.dev { (Profile::Dev, "dev") } else { (Profile::Release, "release") };
-    show(cargo(&layout).args(["build", "--locked", "--package", "hawser-operator", "--profile", name]))?;
+    show(cargo(&layout).args(["build", "--locked", "--workspace", "--bin", "hawser-operator", "--profile", name]))?;
     let operator = program(&layout, profile, "hawser-operator");
     let mut bench = cargo(&layout);
-    bench.args(["bench", "--locked", "--profile", "dev", "--package", "hawser-e2e", "--bench", "scale", "--"]);
+    bench.args(["bench", "--locked", "--profile", "dev", "--workspace", "--bench", "scale", "--"]);
     bench.arg("--operator").arg(operator).args(["--profile", name, "--divide", &options.divide.to_string()]);
     if options.divide == 1 {
         bench.arg("--page").arg(workspace::root().join("docs/reference/scale.md"));
