@@ -1,0 +1,146 @@
+use std::{fmt::Write, time::Duration};
+
+use alloy::{primitives::B256, signers::local::PrivateKeySigner};
+use hawser_attestation::{Body, EvidenceRoot, GpuSeconds, Header, Nvml, Report, SignedVoucher, verify};
+use jiff::Timestamp;
+use object_store::memory::InMemory;
+
+use super::*;
+use crate::fence::Moment;
+
+const JOB: JobId = JobId(B256::repeat_byte(7));
+
+struct Attestor {
+    key: PrivateKeySigner,
+    chain: Option<Chain>,
+    lines: Vec<Line>,
+}
+
+impl Attestor {
+    fn add(&mut self, body: &Body) {
+        let body = serde_json::to_string(body).unwrap();
+        let root = self.chain.as_ref().map_or(EvidenceRoot::EMPTY, Chain::root).then(body.as_bytes());
+        let market = hawser_attestation::Market::default();
+        let voucher = SignedVoucher::sign(&self.key, market, JOB, GpuSeconds::ZERO, root).unwrap();
+        let line = Line { body, signature: voucher.signature };
+        match &mut self.chain {
+            Some(chain) => drop(chain.follow(&line).unwrap()),
+            None => self.chain = Some(Chain::open(&line).unwrap()),
+        }
+        self.lines.push(line);
+    }
+}
+
+fn attestor(reports: u64) -> Attestor {
+    let key = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
+    let header = Header {
+        job_id: JOB,
+        attestor: key.address(),
+        chain_id: 0,
+        market: Address::ZERO,
+        gpus: 1,
+        gpu_uuids: Vec::new(),
+        base_gpu_seconds: GpuSeconds::ZERO,
+        nvml: Nvml::NotVisible,
+        driver_version: None,
+        sidecar: "0.1.0".to_owned(),
+        time: Timestamp::UNIX_EPOCH,
+    };
+    let mut attestor = Attestor { key, chain: None, lines: Vec::new() };
+    attestor.add(&Body::Header(header));
+    for sequence in 1..=reports {
+        attestor.add(&Body::Report(Report {
+            sequence,
+            previous: attestor.chain.as_ref().unwrap().root(),
+            time: Timestamp::UNIX_EPOCH,
+            began_at: None,
+            gpu_seconds: GpuSeconds::ZERO,
+            last: false,
+            gpus: Vec::new(),
+        }));
+    }
+    attestor
+}
+
+fn store() -> EvidenceStore {
+    EvidenceStore::new(Arc::new(InMemory::new()), Path::from("prefix"), "http://evidence.example/")
+}
+
+#[tokio::test]
+async fn evidence_is_the_same_in_whatever_portions_it_came() {
+    let made = attestor(700);
+    let (address, chain) = (made.key.address(), made.chain.clone().unwrap());
+    let whole = made.lines.iter().fold(String::new(), |mut text, line| {
+        writeln!(text, "{line}").unwrap();
+        text
+    });
+    for portion in [1, 7, 64, 1000] {
+        let store = store();
+        let mut stored = Stored::default();
+        for lines in made.lines.chunks(portion) {
+            let (longer, files) = stored.with(chain.clone(), lines);
+            for file in &files {
+                store.write(JOB, address, file).await.unwrap();
+            }
+            stored = longer;
+        }
+        assert!(stored.file > 0, "it takes several files");
+        let mut read = String::new();
+        for index in 0..=stored.file {
+            read.push_str(&store.read(JOB, address, index).await.unwrap());
+        }
+        assert_eq!(read, whole, "in portions of {portion}");
+        assert_eq!(verify(read.as_bytes()).unwrap().reports, 700);
+        let loaded = store.load(JOB, address).await.unwrap();
+        assert_eq!((loaded.chain, loaded.file, loaded.bytes), (Some(chain.clone()), stored.file, stored.bytes));
+    }
+}
+
+#[tokio::test]
+async fn nothing_stored_is_no_error_and_something_else_stored_is_one() {
+    let (store, address) = (store(), Address::repeat_byte(1));
+    assert_eq!(store.load(JOB, address).await.unwrap().next_sequence(), 0);
+    let file = File { index: 0, bytes: b"something else\n".to_vec() };
+    store.write(JOB, address, &file).await.unwrap();
+    let error = store.load(JOB, address).await.unwrap_err().to_string();
+    assert!(error.contains("was changed in the store"), "{error}");
+}
+
+#[tokio::test]
+async fn a_leader_whose_lease_is_over_leaves_the_store_as_the_next_one_has_it() {
+    let fence = Fence::default();
+    assert!(fence.extend(Moment::now().plus(Duration::from_hours(1))));
+    let (store, address) = (store().fenced(fence.clone()), Address::repeat_byte(1));
+    let file = |text: &[u8]| File { index: 0, bytes: text.to_vec() };
+    store.write(JOB, address, &file(b"while it leads")).await.unwrap();
+    fence.close();
+    let refused = store.write(JOB, address, &file(b"after it")).await;
+    assert!(matches!(refused, Err(EvidenceStoreError::NotLeading(_))), "{refused:?}");
+    assert_eq!(store.read(JOB, address, 0).await.unwrap(), "while it leads");
+}
+
+#[test]
+fn a_store_fails_from_the_first_failing_call_to_the_next_that_succeeds() {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let mut health = StoreHealth::default();
+    health.succeeded(true, at(1));
+    health.failed(at(2), "a".to_owned());
+    health.failed(at(3), "b".to_owned());
+    let failing = StoreFailure { since: at(2), times: 2, error: "b".to_owned() };
+    assert_eq!(health, StoreHealth { stored_at: Some(at(1)), failing: Some(failing) });
+    health.succeeded(false, at(4));
+    assert_eq!(health, StoreHealth { stored_at: Some(at(1)), failing: None });
+}
+
+#[test]
+fn a_customer_reads_at_the_public_url() {
+    assert_eq!(store().public_url(JOB), format!("http://evidence.example/0x{}", "07".repeat(32)));
+}
+
+#[test]
+fn an_url_that_is_no_store_is_refused_with_what_it_should_be() {
+    for url in ["evidence", "ftp://host/evidence"] {
+        let error = EvidenceStore::open(url, "").unwrap_err().to_string();
+        assert!(error.contains("is not s3://bucket/prefix or file:///path"), "{error}");
+    }
+}
