@@ -64,6 +64,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// An offer as the cache has it.
+    pub(crate) fn offer(&self, namespace: &str, name: &str) -> Option<Arc<DeserializeGuard<GpuOffer>>> {
+        self.offers.store.get(&ObjectRef::new(name).within(namespace))
+    }
+
     /// Waits until everything was listed once. What is not in a cache before that is not missing.
     pub(crate) async fn ready(&self) -> Result<(), Error> {
         let all = self.jobs.listed.wait().await
@@ -73,6 +78,11 @@ impl Context {
             && self.around.listed().await;
         if all { Ok(()) } else { Err(Error::Stopping) }
     }
+}
+
+/// How a job is found in the cache.
+fn reference(job: &ComputeJob) -> ObjectRef<Packed> {
+    ObjectRef::new(&job.name_any()).within(&job.namespace().unwrap_or_default())
 }
 
 /// What would be cheap to lose: who is behind an id, since when something has been seen, and which wallets can't be opened.
@@ -101,8 +111,7 @@ impl Memory {
     }
 
     pub(crate) fn learn_job(&self, id: JobId, job: &ComputeJob) {
-        let reference = ObjectRef::new(&job.name_any()).within(&job.namespace().unwrap_or_default());
-        locked(&self.jobs).insert(id, reference);
+        locked(&self.jobs).insert(id, reference(job));
     }
 
     pub(crate) fn job(&self, id: JobId) -> Option<ObjectRef<Packed>> {
@@ -128,9 +137,8 @@ impl Memory {
         if let Some(uid) = job.uid() {
             locked(&self.written).remove(&uid);
         }
-        let reference = ObjectRef::new(&job.name_any()).within(&job.namespace().unwrap_or_default());
         let mut jobs = locked(&self.jobs);
-        if jobs.get(&id).is_some_and(|holder| *holder != reference) {
+        if jobs.get(&id).is_some_and(|holder| *holder != reference(job)) {
             // What is kept under the id is another one's.
             return;
         }

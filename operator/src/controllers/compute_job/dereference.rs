@@ -10,8 +10,6 @@ use hawser_crds::condition::STARTED;
 use hawser_crds::{ComputeJob, GpuOffer, OrderSource};
 use jiff::{Timestamp, Unit};
 use k8s_openapi::api::core::v1::Pod;
-use kube::core::DeserializeGuard;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
 use super::lasting::{Fact, Lasting};
@@ -152,9 +150,8 @@ pub(super) fn job_id(job: &ComputeJob) -> Result<JobId, Error> {
 }
 
 fn offer(job: &ComputeJob, context: &Context) -> Option<Arc<GpuOffer>> {
-    let reference: ObjectRef<DeserializeGuard<GpuOffer>> =
-        ObjectRef::new(&job.spec.offer_ref).within(&job.namespace().unwrap_or_default());
-    context.offers.store.get(&reference)?.0.as_ref().ok().map(|offer| Arc::new(offer.clone()))
+    let offer = context.offer(&job.namespace().unwrap_or_default(), &job.spec.offer_ref)?;
+    offer.0.as_ref().ok().map(|offer| Arc::new(offer.clone()))
 }
 
 /// The market's word on a job, and whether it has lost the job's start.

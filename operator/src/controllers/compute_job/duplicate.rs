@@ -7,7 +7,6 @@ use hawser_contracts::JobId;
 use hawser_crds::condition::{ACCEPTED, FAILED, SETTLED};
 use hawser_crds::{ComputeJob, ComputeJobStatus, Phase};
 use jiff::Timestamp;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use crate::controllers::conditions::{Conditions, Truth, is_true, news};
@@ -26,8 +25,7 @@ pub(super) fn belongs(job: &ComputeJob, id: JobId, context: &Context) -> Option<
     if let Some(first) = first(job, id, context) {
         return Some(format!("ComputeJob {}/{}", first.namespace().unwrap_or_default(), first.name_any()));
     }
-    let reference = ObjectRef::new(&job.spec.offer_ref).within(&job.namespace().unwrap_or_default());
-    let offer = context.offers.store.get(&reference)?;
+    let offer = context.offer(&job.namespace().unwrap_or_default(), &job.spec.offer_ref)?;
     let network = context.networks.get(&job.spec.source.as_ref()?.network)?;
     let is_its = ids_of(offer.0.as_ref().ok()?, &network, context).contains(&id.offer_id());
     (!is_its).then(|| format!("offer {} and not to GpuOffer {}", id.offer_id(), job.spec.offer_ref))

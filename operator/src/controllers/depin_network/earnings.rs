@@ -7,8 +7,6 @@ use hawser_crds::{DepinNetwork, Earnings, Withdraw};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use kube::core::DeserializeGuard;
-use kube::runtime::reflector::ObjectRef;
 
 use crate::amount;
 use crate::controllers::Context;
@@ -112,9 +110,7 @@ fn by_token(name: &str, stored: &[Earnings], context: &Context) -> BTreeMap<Addr
 }
 
 fn token_of(job: &Packed, facts: &JobFacts, context: &Context) -> Option<Address> {
-    let reference: ObjectRef<DeserializeGuard<hawser_crds::GpuOffer>> =
-        ObjectRef::new(&facts.offer).within(&job.namespace()?);
-    context.offers.store.get(&reference)?.0.as_ref().ok()?.spec.price.token.parse().ok()
+    context.offer(&job.namespace()?, &facts.offer)?.0.as_ref().ok()?.spec.price.token.parse().ok()
 }
 
 /// One token, as it was read.

@@ -135,7 +135,7 @@ impl<'a> Batch<'a> {
         if self.context.memory_of_offers.may_decline(namespace, offer, order.job) {
             self.handle.request(Act::Decline { job: order.job, reason: reason.to_owned() });
         }
-        let known = self.context.offers.store.get(&ObjectRef::new(offer).within(namespace));
+        let known = self.context.offer(namespace, offer);
         if let Some(offer) = known.as_ref().and_then(|offer| offer.0.as_ref().ok()) {
             let note = format!("order {} is declined, as its ComputeJob can't be created: {said}", order.job);
             self.context.events.say(&offer.object_ref(&()), true, "OrderNotAdmitted", "Decline", &note).await;
