@@ -34,6 +34,9 @@ impl Beside {
     pub(crate) fn finish(self, tally: &mut Tally) {
         let ended = self.process.wait();
         let took = ended.as_ref().map_or(Duration::ZERO, |ended| ended.took);
+        if let Ok(ended) = &ended {
+            tally.failures_of(&ended.text);
+        }
         tally.count(&self.name, took, ended.and_then(|ended| counted(&ended)));
     }
 }

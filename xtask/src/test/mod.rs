@@ -5,6 +5,7 @@ mod beside;
 mod charts;
 mod contracts;
 mod end_to_end;
+mod failures;
 mod marked;
 mod rust;
 mod schemas;

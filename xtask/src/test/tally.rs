@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::failures::{self, Failure};
+
 /// Reads the number of passed and failed tests out of a program's output.
 type Count = fn(&str) -> Option<(usize, usize)>;
 
@@ -27,6 +29,8 @@ pub(crate) struct Tally {
     steps: Vec<Step>,
     /// What tests that are timed one by one said of themselves: seconds, and the line.
     timed: Vec<(f32, String)>,
+    /// What went wrong, as it was said.
+    failures: Vec<Failure>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,7 +58,7 @@ impl Tally {
     /// Runs a test program and counts the tests that it says it ran. One that fails without saying so counts as one
     /// failure, and so does one that runs no test where some are expected.
     pub(crate) fn tests(&mut self, name: &str, command: &mut Command, count: Count, expected: Expected) {
-        let mut timed = Vec::new();
+        let (mut timed, mut failures) = (Vec::new(), Vec::new());
         self.step(name, || {
             let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
             let mut child = child.with_context(|| format!("{} can't be run", command.get_program().display()))?;
@@ -67,6 +71,7 @@ impl Tally {
                 text.push('\n');
             }
             timed.extend(text.lines().filter_map(timed_line));
+            failures.extend(failures::told(&text));
             let succeeded = child.wait()?.success();
             let (passed, failed) = count(&text).unwrap_or_default();
             ensure!(
@@ -76,6 +81,7 @@ impl Tally {
             Ok((passed, failed.max(usize::from(!succeeded))))
         });
         self.timed.append(&mut timed);
+        self.failures.append(&mut failures);
     }
 
     fn step(&mut self, name: &str, run: impl FnOnce() -> Result<(usize, usize)>) {
@@ -89,6 +95,7 @@ impl Tally {
     pub(crate) fn count(&mut self, name: &str, took: Duration, counts: Result<(usize, usize)>) {
         let (passed, failed) = counts.unwrap_or_else(|error| {
             eprintln!("error: {error:#}");
+            self.failures.push(Failure::new(name, &format!("{error:#}")));
             (0, 1)
         });
         println!("=== {name}: {passed} passed, {failed} failed, {:.1} s", took.as_secs_f32());
@@ -99,9 +106,16 @@ impl Tally {
     pub(crate) fn take_in(&mut self, place: &str, other: Self) {
         self.steps.extend(other.steps.into_iter().map(|step| Step { name: format!("{place}: {}", step.name), ..step }));
         self.timed.extend(other.timed.into_iter().map(|(seconds, line)| (seconds, format!("{line} ({place})"))));
+        self.failures.extend(other.failures);
     }
 
-    /// A line a step, and the whole time.
+    /// Takes in failures that were told elsewhere.
+    pub(crate) fn failures_of(&mut self, output: &str) {
+        self.failures.extend(failures::told(output));
+    }
+
+    /// A line a step, the slowest tests, what failed in short, and the whole time. Who reads only the end of a log, as some CI
+    /// shows it, has to see why.
     pub(crate) fn account(&self, whole: Duration) -> String {
         let mut text = String::new();
         for Step { name, took, passed, failed } in &self.steps {
@@ -115,6 +129,9 @@ impl Tally {
         }
         for (_, line) in timed.into_iter().take(SLOWEST) {
             _ = writeln!(text, "  {line}");
+        }
+        for failure in &self.failures {
+            _ = writeln!(text, "{failure}");
         }
         _ = write!(text, "all of it took {:.0} s", whole.as_secs_f32());
         text
@@ -235,7 +252,9 @@ mod tests {
         tally.take_in("second", serde_json::from_str(&written).unwrap());
         assert_eq!((tally.passed(), tally.failed()), (1, 1));
         let account = tally.account(Duration::ZERO);
-        assert!(account.contains("second: bad") && account.contains("took 7.0 s after 0.0 s: a (second)"), "{account}");
+        for told in ["second: bad", "took 7.0 s after 0.0 s: a (second)", "what failed: bad\n  | no\n"] {
+            assert!(account.contains(told), "{account}");
+        }
     }
 
     #[test]
