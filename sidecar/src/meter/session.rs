@@ -22,8 +22,8 @@ use super::{
 use crate::cards::Reading;
 
 /// So much of the newest time stands in no report but the last: kubelet looks once a second whether a container still runs,
-/// and until its word comes the customer would pay for seconds after the program's end.
-const UNSEEN: SignedDuration = SignedDuration::from_secs(2);
+/// later where many pods start at once, and until its word comes the customer would pay for seconds after the program's end.
+const UNSEEN: SignedDuration = SignedDuration::from_secs(5);
 /// After SIGTERM, how long to wait for the operator to say when the customer's container ended: it knows from kubelet,
 /// and a count up to the signal would bill the second that kubelet took to notice.
 const WAIT_FOR_END: SignedDuration = SignedDuration::from_secs(3);

@@ -118,9 +118,9 @@ fn the_customers_container_waits_for_the_start_on_chain() {
 fn use_is_counted_from_the_begin_per_gpu() {
     let mut session = running();
     assert_eq!(session.report_due(at(1)), Some(at(10)));
-    assert_eq!(reported(&mut session, 10), [(1, 14)]);
+    assert_eq!(reported(&mut session, 10), [(1, 8)]);
     assert_eq!(session.report_due(at(10)), Some(at(20)));
-    assert_eq!(reported(&mut session, 20), [(2, 34)]);
+    assert_eq!(reported(&mut session, 20), [(2, 28)]);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn nothing_counts_before_the_begin() {
     told(&mut session, started(7), 0);
     assert_eq!(reported(&mut session, 10), [(1, 7)]);
     told(&mut session, begin(12), 12);
-    assert_eq!(reported(&mut session, 20), [(2, 19)]);
+    assert_eq!(reported(&mut session, 20), [(2, 13)]);
 }
 
 #[test]
@@ -142,13 +142,13 @@ fn a_begin_before_the_start_counts_from_the_start_and_a_second_one_changes_nothi
     told(&mut session, started(0), 5);
     told(&mut session, begin(-1000), 6);
     told(&mut session, begin(2), 6);
-    assert_eq!(reported(&mut session, 10), [(1, 6)]);
+    assert_eq!(reported(&mut session, 13), [(1, 6)]);
 }
 
 #[test]
 fn the_last_report_does_not_go_beyond_the_end_that_the_operator_tells() {
     let mut session = running();
-    assert_eq!(reported(&mut session, 10), [(1, 14)]);
+    assert_eq!(reported(&mut session, 10), [(1, 8)]);
     session.terminate(at(17));
     // Wait for the operator's word: it knows the end from kubelet.
     assert_eq!(session.report_due(at(17)), Some(at(20)));
@@ -166,9 +166,9 @@ fn the_last_report_does_not_go_beyond_the_end_that_the_operator_tells() {
 fn what_is_reported_before_the_word_of_the_end_comes_counts_nothing_after_it() {
     let mut session = running();
     // It ended at 15.
-    assert_eq!(reported(&mut session, 16), [(1, 26)]);
+    assert_eq!(reported(&mut session, 16), [(1, 20)]);
     session.terminate(at(16));
-    assert_eq!(reported(&mut session, 17), [(2, 26)]);
+    assert_eq!(reported(&mut session, 17), [(2, 20)]);
     told(&mut session, stop(15), 18);
     assert_eq!(reported(&mut session, 18), [(3, 28)]);
 }
@@ -176,7 +176,7 @@ fn what_is_reported_before_the_word_of_the_end_comes_counts_nothing_after_it() {
 #[test]
 fn without_a_word_from_the_operator_the_signal_is_the_end() {
     let mut session = running();
-    assert_eq!(reported(&mut session, 10), [(1, 14)]);
+    assert_eq!(reported(&mut session, 10), [(1, 8)]);
     session.terminate(at(16));
     assert_eq!(session.report_due(at(16)), Some(at(19)));
     assert_eq!(reported(&mut session, 19), [(2, 30)]);
@@ -260,9 +260,9 @@ fn a_container_that_ended_does_not_end_meter_or_kubelet_would_start_it_again() {
 #[test]
 fn an_end_before_what_was_counted_takes_nothing_back() {
     let mut session = running();
-    assert_eq!(reported(&mut session, 10), [(1, 14)]);
+    assert_eq!(reported(&mut session, 10), [(1, 8)]);
     told(&mut session, stop(5), 11);
-    assert_eq!(reported(&mut session, 11), [(2, 14)]);
+    assert_eq!(reported(&mut session, 11), [(2, 8)]);
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn what_the_operator_has_not_stored_is_sent_again_on_the_next_stream() {
     session.lost();
     assert_eq!(reported(&mut session, 20), []);
     assert!(matches!(session.open(B256::ZERO, "token").unwrap().message, Some(sidecar_message::Message::Resume(_))));
-    assert_eq!(sent(&told(&mut session, ack(1), 21)), [(1, 14), (2, 34)]);
+    assert_eq!(sent(&told(&mut session, ack(1), 21)), [(1, 8), (2, 28)]);
     assert_eq!(sent(&told(&mut session, ack(3), 21)), []);
     assert!(session.memory().evidence.as_ref().unwrap().pending().is_empty());
 }
@@ -364,6 +364,6 @@ fn a_restarted_container_goes_on_with_the_same_chain() {
     let memory = Memory { evidence, ..before.memory().clone() };
     let mut session = Session::new(job(), key(), memory);
     session.open(B256::ZERO, "token").unwrap();
-    assert_eq!(sent(&told(&mut session, ack(1), 12)), [(1, 14)]);
-    assert_eq!(reported(&mut session, 20), [(2, 34)]);
+    assert_eq!(sent(&told(&mut session, ack(1), 12)), [(1, 8)]);
+    assert_eq!(reported(&mut session, 20), [(2, 28)]);
 }

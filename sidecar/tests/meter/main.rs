@@ -155,8 +155,8 @@ async fn a_card_that_fell_off_the_bus_is_said_in_the_evidence_and_its_time_does_
         let lines = operator.stored(pod.attestor());
         eventually("reports go on", || operator.stored(pod.attestor()) >= lines + more).await;
     };
-    // Reports are two seconds behind: these still bring what was used up to the last answer.
-    reports(3).await;
+    // Reports are five seconds behind: these still bring what was used up to the last answer.
+    reports(6).await;
     let counted = operator.vouched();
     reports(4).await;
     assert_eq!(operator.vouched(), counted);
