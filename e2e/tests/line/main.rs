@@ -2,6 +2,7 @@
 //! that share an operator, side by side, and those of [`deadly`], which kill it, one by one on another cluster. Those that only the local
 //! cluster can pass are ignored unless asked for (`--include-ignored`, as `cargo xtask test` does where the cluster is the local one).
 
+mod busy;
 mod deadly;
 mod deep;
 mod deletion;
