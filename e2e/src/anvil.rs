@@ -27,14 +27,33 @@ impl Anvil {
     /// # Errors
     /// When it doesn't in time, or ends; then with what it wrote.
     pub async fn start(address: IpAddr) -> Result<Self> {
+        Self::start_off(address, 0).await
+    }
+
+    /// The same with a clock that is so many seconds ahead of this machine's.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn start_off(address: IpAddr, seconds: i64) -> Result<Self> {
+        let time = (jiff::Timestamp::now().as_second() + seconds).to_string();
         let chain_id = NEXT_CHAIN.fetch_add(1, Ordering::Relaxed);
         let mut node = Node::start("anvil", Path::new("anvil"), |home| {
             let number = chain_id.to_string();
             let address = address.to_string();
-            let mut arguments: Vec<String> =
-                ["--block-time", PERIOD, "--chain-id", &number, "--port", "0", "--host", &address]
-                    .map(str::to_owned)
-                    .to_vec();
+            let mut arguments: Vec<String> = [
+                "--block-time",
+                PERIOD,
+                "--chain-id",
+                &number,
+                "--port",
+                "0",
+                "--host",
+                &address,
+                "--timestamp",
+                &time,
+            ]
+            .map(str::to_owned)
+            .to_vec();
             // For what has no room in memory: elsewhere the folder would stay behind.
             arguments.push(format!("--cache-path={}", home.join("states").display()));
             arguments

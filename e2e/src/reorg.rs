@@ -118,6 +118,16 @@ impl Chain {
         Ok(())
     }
 
+    /// What an account has in coins, in wei.
+    ///
+    /// # Errors
+    /// When the node is no anvil.
+    pub async fn set_balance(&self, account: &Account, wei: u128) -> Result<()> {
+        let balance = json!([account.address, format!("{wei:#x}")]);
+        self.node()?.raw_request::<_, Value>("anvil_setBalance".into(), balance).await?;
+        Ok(())
+    }
+
     /// Lets `send` bring a transaction with this call into the pool, and has fees rise above it before it is mined.
     ///
     /// # Errors

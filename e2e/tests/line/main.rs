@@ -3,6 +3,7 @@
 //! cluster can pass are ignored unless asked for (`--include-ignored`, as `cargo xtask test` does where the cluster is the local one).
 
 mod busy;
+mod clocks;
 mod deadly;
 mod deep;
 mod deletion;
@@ -18,4 +19,5 @@ mod programs;
 mod quotas;
 mod refusals;
 mod scene;
+mod served;
 mod tenants;

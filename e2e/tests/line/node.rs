@@ -28,6 +28,11 @@ impl Node {
         Ok(Self::Given(Environment::read()?.rpc_url))
     }
 
+    /// The usual one with a clock that is so many seconds ahead of the cluster's.
+    pub(crate) async fn off(seconds: i64) -> Result<Self> {
+        Ok(Self::Anvil(Anvil::start_off(HOST.into(), seconds).await?))
+    }
+
     /// The usual one, with a market of this code.
     pub(crate) async fn before(code: Bytes) -> Result<Self> {
         Ok(Self::Before(Anvil::start(HOST.into()).await?, code))

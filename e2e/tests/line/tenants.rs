@@ -77,7 +77,7 @@ async fn an_offer_where_the_operator_has_no_rights_says_which_command_grants_the
     .await
 }
 
-async fn run(command: &str) -> Result<()> {
+pub(crate) async fn run(command: &str) -> Result<()> {
     let words: Vec<_> = command.split_whitespace().collect();
     let [program, arguments @ ..] = words.as_slice() else { anyhow::bail!("{command:?} is no command") };
     let said = Command::new(program).args(arguments).output().await?;
@@ -90,7 +90,7 @@ async fn status(offers: &Api<GpuOffer>) -> Result<GpuOfferStatus> {
 }
 
 /// Waits until the offer says so of its present spec.
-async fn says(offers: &Api<GpuOffer>, kind: &str, word: &str, reason: &str) -> Result<Condition> {
+pub(crate) async fn says(offers: &Api<GpuOffer>, kind: &str, word: &str, reason: &str) -> Result<Condition> {
     wait::until(&format!("{kind} is {word} with the reason {reason}"), wait::SOON, async || {
         let offer = offers.get(OFFER).await?;
         let told = offer.status.unwrap_or_default().conditions;
@@ -105,13 +105,13 @@ async fn says(offers: &Api<GpuOffer>, kind: &str, word: &str, reason: &str) -> R
     .await
 }
 
-async fn change(offers: &Api<GpuOffer>, spec: Value) -> Result<()> {
+pub(crate) async fn change(offers: &Api<GpuOffer>, spec: Value) -> Result<()> {
     offers.patch(OFFER, &PatchParams::default(), &Patch::Merge(json!({ "spec": spec }))).await?;
     Ok(())
 }
 
 /// Waits until the market says that so many GPUs can be ordered.
-async fn available(scene: &Scene, gpus: u16) -> Result<()> {
+pub(crate) async fn available(scene: &Scene, gpus: u16) -> Result<()> {
     wait::until(&format!("the market says that {gpus} GPUs are available"), wait::SOON, async || {
         let told = scene.world.chain.available(&scene.offer).await?;
         Ok(if told == gpus { Ok(()) } else { Err(format!("{told}")) })
