@@ -109,5 +109,7 @@ async fn with_a_window_that_is_over_before_an_order_is_believed(scene: &Scene) -
         let told = scene.world.chain.available(&stands).await.unwrap_or(0);
         Ok(if told == 1 { Ok(()) } else { Err(format!("{told} GPUs of {stands}")) })
     })
-    .await
+    .await?;
+    // It would leave only when that is safe too.
+    scene.world.restore(&scene.client).await
 }

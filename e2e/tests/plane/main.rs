@@ -3,6 +3,7 @@
 
 mod busy;
 mod definitions;
+mod deletion;
 mod duplicates;
 mod endpoints;
 mod frozen;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use hawser_crds::{GpuOffer, condition, definitions};
+use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer, condition, definitions};
 use hawser_e2e::{conditions, wait};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -12,18 +12,13 @@ use crate::replica::Replica;
 use crate::scene::{OFFERS, START, SYSTEM, Scene};
 
 /// One more than the operator can read.
-const RESERVE: u64 = 1 << 32;
+const LARGE: u64 = 1 << 32;
 
 #[tokio::test]
 async fn an_offer_that_was_stored_under_older_definitions_and_can_not_be_read_says_so_and_goes_when_deleted()
 -> Result<()> {
     let scene = Scene::new().await?;
-    for (_, mut definition) in definitions() {
-        if definition.spec.names.kind == "GpuOffer" {
-            reserve(&mut definition)?.format = Some("int64".to_owned());
-            scene.define(&definition).await?;
-        }
-    }
+    loosened(&scene, "GpuOffer", &["capacity", "reserve"], |field| field.format = Some("int64".to_owned())).await?;
     let resource = ApiResource::erase::<GpuOffer>(&());
     let offers: Api<DynamicObject> = Api::namespaced_with(scene.client.clone(), OFFERS, &resource);
     let offer = json!({
@@ -31,7 +26,7 @@ async fn an_offer_that_was_stored_under_older_definitions_and_can_not_be_read_sa
         "spec": {
             "networkRef": "none",
             "gpu": {"product": "none"},
-            "capacity": {"reserve": RESERVE},
+            "capacity": {"reserve": LARGE},
             "price": {"perGpuHour": "1", "token": format!("0x{}", "11".repeat(20))},
         },
     });
@@ -47,15 +42,8 @@ async fn an_offer_that_was_stored_under_older_definitions_and_can_not_be_read_sa
     scene.pod("one").await?;
     let mut one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
     one.says("leading", START).await?;
-    let message = wait::until("the offer says that it can't be read", START, async || {
-        let status = offers.get("older").await?.data["status"].clone();
-        let said: Vec<Condition> = serde_json::from_value(status["conditions"].clone()).unwrap_or_default();
-        let unreadable = said.iter().find(|c| c.type_ == condition::READABLE && c.status == "False");
-        Ok(unreadable.map(|c| c.message.clone()).ok_or_else(|| conditions::text(&said)))
-    })
-    .await
-    .with_context(|| one.tail())?;
-    ensure!(message.contains(&RESERVE.to_string()), "the message does not name the value: {message}");
+    let message = is_unreadable(&offers, "older").await.with_context(|| one.tail())?;
+    ensure!(message.contains(&LARGE.to_string()), "the message does not name the value: {message}");
     ensure!(one.metric("hawser_unreadable_objects{kind=\"GpuOffer\"}").await? == "1");
     scene.work_is_done("readable", 1, START).await.with_context(|| one.tail())?;
 
@@ -66,12 +54,82 @@ async fn an_offer_that_was_stored_under_older_definitions_and_can_not_be_read_sa
     Ok(())
 }
 
-fn reserve(definition: &mut CustomResourceDefinition) -> Result<&mut JSONSchemaProps> {
+/// With the finalizers that an operator put there when it could read them.
+#[tokio::test]
+async fn a_job_and_a_network_that_can_not_be_read_say_so_and_go_when_deleted() -> Result<()> {
+    let scene = Scene::new().await?;
+    let large = |field: &mut JSONSchemaProps| (field.format, field.maximum) = (Some("int64".to_owned()), None);
+    loosened(&scene, "ComputeJob", &["workload", "gpus"], large).await?;
+    loosened(&scene, "DepinNetwork", &["evm", "settlement", "maxBatch"], large).await?;
+    let job = json!({"offerRef": "none", "workload": {"image": "none", "gpus": LARGE}});
+    let address = format!("0x{}", "11".repeat(20));
+    let network = json!({"evm": {
+        "rpcUrls": ["http://127.0.0.1:9"], "chainId": 1, "market": address, "provider": address,
+        "wallet": {"secretRef": {"name": "none", "key": "none"}}, "settlement": {"maxBatch": LARGE},
+    }});
+    let client = || scene.client.clone();
+    let older = [
+        (
+            "ComputeJob",
+            "settlement",
+            job,
+            Api::namespaced_with(client(), OFFERS, &ApiResource::erase::<ComputeJob>(&())),
+        ),
+        ("DepinNetwork", "network", network, Api::all_with(client(), &ApiResource::erase::<DepinNetwork>(&()))),
+    ];
+    for (kind, finalizer, spec, api) in &older {
+        let metadata = json!({"name": "older", "finalizers": [format!("hawser.dev/{finalizer}")]});
+        let object = json!({"apiVersion": "hawser.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
+        wait::until(&format!("the older definition of {kind} is served"), START, async || {
+            Ok(api.patch("older", &PatchParams::apply("tests").force(), &Patch::Apply(&object)).await)
+        })
+        .await?;
+    }
+    for (_, definition) in definitions() {
+        scene.define(&definition).await?;
+    }
+
+    scene.pod("one").await?;
+    let mut one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    one.says("leading", START).await?;
+    for (kind, _, _, api) in &older {
+        let metric = format!("hawser_unreadable_objects{{kind=\"{kind}\"}}");
+        let message = is_unreadable(api, "older").await.with_context(|| one.tail())?;
+        ensure!(message.contains(&LARGE.to_string()), "the message does not name the value: {message}");
+        ensure!(one.metric(&metric).await? == "1", "{metric}");
+        api.delete("older", &DeleteParams::default()).await?;
+        wait::gone(api, "older", START).await.with_context(|| one.tail())?;
+        ensure!(one.metric(&metric).await? == "0", "{metric}");
+    }
+    one.stops(Duration::from_secs(10)).await?;
+    Ok(())
+}
+
+/// Waits until it says so itself, and gives its words.
+async fn is_unreadable(api: &Api<DynamicObject>, name: &str) -> Result<String> {
+    wait::until("the object says that it can't be read", START, async || {
+        let status = api.get(name).await?.data["status"].clone();
+        let said: Vec<Condition> = serde_json::from_value(status["conditions"].clone()).unwrap_or_default();
+        let unreadable = said.iter().find(|c| c.type_ == condition::READABLE && c.status == "False");
+        Ok(unreadable.map(|c| c.message.clone()).ok_or_else(|| conditions::text(&said)))
+    })
+    .await
+}
+
+/// Installs the definition of a kind that takes more in a field of its spec than this operator reads.
+async fn loosened(scene: &Scene, kind: &str, path: &[&str], loosen: impl Fn(&mut JSONSchemaProps)) -> Result<()> {
+    let (_, mut definition) =
+        definitions().into_iter().find(|(_, d)| d.spec.names.kind == kind).with_context(|| format!("no {kind}"))?;
+    loosen(field(&mut definition, path)?);
+    scene.define(&definition).await
+}
+
+fn field<'a>(definition: &'a mut CustomResourceDefinition, path: &[&str]) -> Result<&'a mut JSONSchemaProps> {
     let schema = definition.spec.versions[0].schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
     let mut field = schema.context("no schema")?;
-    for name in ["spec", "capacity", "reserve"] {
-        field =
-            field.properties.as_mut().and_then(|fields| fields.get_mut(name)).with_context(|| format!("no {name}"))?;
+    for name in ["spec"].iter().chain(path) {
+        let fields = field.properties.as_mut();
+        field = fields.and_then(|fields| fields.get_mut(*name)).with_context(|| format!("no {name}"))?;
     }
     Ok(field)
 }
