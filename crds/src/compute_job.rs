@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     validation = Rule::new("has(self.spec.source) == has(oldSelf.spec.source)")
         .message("spec.source can't be added or removed: only spec.terminate can be changed"),
+    selectable = ".status.phase",
     printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#,
     printcolumn = r#"{"name":"GPUs","type":"integer","jsonPath":".spec.workload.gpus"}"#,
@@ -172,6 +173,24 @@ pub enum Phase {
     Failed,
     /// Declined on chain; everything went back to the customer.
     Declined,
+}
+
+impl Phase {
+    /// Those of a job that is settled: it is kept to be read of, and nothing is done for it any more.
+    pub const SETTLED: [Self; 3] = [Self::Succeeded, Self::Failed, Self::Declined];
+
+    /// As it stands in `status.phase`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Starting => "Starting",
+            Self::Running => "Running",
+            Self::Settling => "Settling",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Declined => "Declined",
+        }
+    }
 }
 
 /// Attested use of a job.

@@ -58,6 +58,9 @@ fn lacking(mine: &CustomResourceDefinition, installed: &CustomResourceDefinition
                 .unwrap_or_default()
         };
         compare(&schema(version), &schema(theirs), "", &mut lacking);
+        let selectable = theirs.selectable_fields.as_deref().unwrap_or_default();
+        let wanted = version.selectable_fields.iter().flatten().filter(|field| !selectable.contains(field));
+        lacking.extend(wanted.map(|field| format!("selectableFields {}", field.json_path)));
     }
     lacking
 }
@@ -128,6 +131,9 @@ mod tests {
             let yaml = hawser_crds::to_yaml(&mine).unwrap();
             let mut installed: CustomResourceDefinition = serde_yaml_ng::from_str(&yaml).unwrap();
             assert_eq!(lacking(&mine, &installed), Vec::<String>::new(), "{file}");
+            let selectable = installed.spec.versions[0].selectable_fields.take();
+            let wanted = selectable.into_iter().flatten().map(|field| format!("selectableFields {}", field.json_path));
+            assert_eq!(lacking(&mine, &installed), wanted.collect::<Vec<_>>(), "{file}");
             installed.spec.versions[0].served = false;
             assert_eq!(lacking(&mine, &installed), ["version v1alpha1"], "{file}");
         }

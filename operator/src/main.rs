@@ -69,8 +69,7 @@ async fn operate(config: Config) -> anyhow::Result<()> {
     let client = connect(kubernetes, Use::work(fence.clone(), work, metrics.server_calls()))?;
     let replica = Replica::new(election.clone(), &config.namespace, &config.pod_name);
     if shutdown.run_until_cancelled(replica.prepare(&health, &metrics)).await.is_some() {
-        let retention = Duration::from_secs(config.job_retention_seconds);
-        let warm = Warm::start(client.clone(), retention, fence.clone(), health.work(), &metrics, shutdown.clone());
+        let warm = Warm::start(client.clone(), fence.clone(), health.work(), &metrics, shutdown.clone());
         let lease = Lease::new(election, &config.namespace, &config.pod_name, fence.clone());
         let acquired = tokio::select! {
             acquired = lease.acquire(&shutdown) => acquired?,

@@ -22,6 +22,9 @@ pub(crate) struct Scale {
     /// The operator as tests build it, in place of a build for release
     #[arg(long)]
     dev: bool,
+    /// Fails where a goal is missed
+    #[arg(long)]
+    assert: bool,
 }
 
 pub(crate) fn run(command: &Command) -> Result<()> {
@@ -35,6 +38,9 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     bench.arg("--operator").arg(operator).args(["--profile", name, "--divide", &options.divide.to_string()]);
     if options.divide == 1 {
         bench.arg("--page").arg(workspace::root().join("docs/reference/scale.md"));
+    }
+    if options.assert {
+        bench.arg("--assert");
     }
     show(bench.env("PATH", with_anvil(&layout)?))
 }

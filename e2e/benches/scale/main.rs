@@ -12,7 +12,7 @@ mod store;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use hawser_e2e::order::Order;
 use hawser_e2e::wait;
@@ -51,6 +51,9 @@ struct Options {
     /// The page to write; without one the figures are only printed
     #[arg(long)]
     page: Option<PathBuf>,
+    /// Fails where a goal is missed
+    #[arg(long)]
+    assert: bool,
     /// cargo says so of each bench
     #[arg(long, hide = true)]
     bench: bool,
@@ -133,7 +136,10 @@ async fn main() -> Result<()> {
         std::fs::write(&path, page).with_context(|| format!("{} can't be written", path.display()))?;
     }
     operator.stop().await?;
-    Ok(())
+    match figures.missed().filter(|_| options.assert) {
+        Some(missed) => bail!("missed: {missed}"),
+        None => Ok(()),
+    }
 }
 
 /// Starts the operator with an order waiting, and measures until it leads and until it has taken the order up.

@@ -1,5 +1,6 @@
 //! What a large cluster holds, as its API server stores it: with all that kubelets, controllers and people write into objects.
 
+use hawser_crds::Phase;
 use hawser_crds::condition::{COMPLETE, SETTLED};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -12,6 +13,8 @@ pub(crate) const PRODUCTS: usize = 5;
 pub(crate) const OFFERS: usize = 10;
 /// Namespaces of others.
 pub(crate) const TEAMS: usize = 40;
+/// What the operator writes on a settled job when it lets it go.
+const SETTLED_AT: &str = "hawser.dev/settled-at";
 /// GPUs of a node.
 const GPUS: usize = 8;
 
@@ -220,12 +223,16 @@ impl Pattern {
         [(key_of_job(like), job), (format!("/registry/pods/{}/{}", tenant(like.offer), like.name), pod)]
     }
 
-    /// A job that was settled between two hours and six days ago.
+    /// A job that was settled between two hours and six days ago, as the operator leaves it.
     pub(crate) fn settled(&self, like: &Like<'_>) -> Keyed {
         let mut job = self.named(&self.job, 6, like);
         let when = ago(7200 + i64::try_from(like.number).unwrap_or_default() * 7 % 500_000);
         let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": when, "observedGeneration": 1});
-        job["status"]["phase"] = json!("Succeeded");
+        if let Some(metadata) = job["metadata"].as_object_mut() {
+            metadata.remove("finalizers");
+        }
+        job["metadata"]["annotations"][SETTLED_AT] = json!(when);
+        job["status"]["phase"] = json!(Phase::Succeeded);
         if let Some(conditions) = job["status"]["conditions"].as_array_mut() {
             conditions.retain(|known| known["type"] != SETTLED && known["type"] != COMPLETE);
             conditions.push(condition(COMPLETE, "ProgramEnded", "the program ended with exit code 0"));

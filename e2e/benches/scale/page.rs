@@ -44,10 +44,39 @@ pub(crate) struct Figures {
     pub(crate) peak: f64,
 }
 
+/// What must hold, and what was measured.
+struct Goal {
+    what: String,
+    most: f64,
+    unit: &'static str,
+    measured: f64,
+}
+
 impl Figures {
+    fn goals(&self) -> [Goal; 5] {
+        let burst = format!("{} orders at once, until each has its ComputeJob", self.size.burst);
+        let start = self.restart.first_step.as_secs_f64();
+        [
+            ("resident, steady", RESIDENT, "MiB", self.memory.resident),
+            ("resident, the most at any time", RESIDENT, "MiB", self.peak),
+            ("processor, steady", CORES, "cores", self.cores),
+            ("start of the process to first step", FIRST_STEP, "s", start),
+            (burst.as_str(), BURST, "s", self.burst.as_secs_f64()),
+        ]
+        .map(|(what, most, unit, measured)| Goal { what: what.to_owned(), most, unit, measured })
+    }
+
+    /// The goals that were missed, in words; none where all were met.
+    pub(crate) fn missed(&self) -> Option<String> {
+        let missed = self.goals().into_iter().filter(|goal| goal.measured > goal.most);
+        let words =
+            missed.map(|goal| format!("{}: {:.3} {}, at most {}", goal.what, goal.measured, goal.unit, goal.most));
+        Some(words.collect::<Vec<_>>().join("; ")).filter(|words| !words.is_empty())
+    }
+
     pub(crate) fn page(&self) -> String {
         let mut page = String::from(HEAD);
-        let Size { nodes, others, live, settled, burst } = self.size;
+        let Size { nodes, others, live, settled, burst: _ } = self.size;
         _ = writeln!(
             page,
             "The cluster: {nodes} nodes with 8 GPUs each, {} pods of which {live} have a GPU, {live} live jobs, {settled} settled \
@@ -58,16 +87,15 @@ impl Figures {
             machine(),
             self.profile,
         );
-        page.push_str("| figure | goal | measured | measured / goal |\n|---|--:|--:|--:|\n");
-        for (what, goal, unit, measured) in [
-            ("resident, steady", RESIDENT, "MiB", self.memory.resident),
-            ("resident, the most at any time", RESIDENT, "MiB", self.peak),
-            ("processor, steady", CORES, "cores", self.cores),
-            ("start of the process to first step", FIRST_STEP, "s", self.restart.first_step.as_secs_f64()),
-            (&format!("{burst} orders at once, until each has its ComputeJob"), BURST, "s", self.burst.as_secs_f64()),
-        ] {
+        page.push_str("| figure | goal | measured | measured / goal | |\n|---|--:|--:|--:|---|\n");
+        for Goal { what, most: goal, unit, measured } in self.goals() {
             let digits = if goal < 1.0 { 3 } else { 1 };
-            _ = writeln!(page, "| {what} | {goal} {unit} | {measured:.digits$} {unit} | {:.2} |", measured / goal);
+            let word = if measured > goal { "missed" } else { "met" };
+            _ = writeln!(
+                page,
+                "| {what} | {goal} {unit} | {measured:.digits$} {unit} | {:.2} | {word} |",
+                measured / goal
+            );
         }
         page.push_str("\n| more of it | |\n|---|--:|\n");
         for (what, measured) in [
@@ -123,7 +151,8 @@ kubelet says of a running pod, are the pattern of all others.
   volumes, environment and statuses. Pods without GPUs lie in {TEAMS} namespaces.
 * Live jobs are orders on chain for {} days, placed and started by the thousand before the operator begins; each has its
   `ComputeJob` and its pod on a node of its offer. Their meters do not report: what reports cost is not in these figures.
-* Settled jobs are objects alone, settled between two hours and six days ago.
+* Settled jobs are objects alone, settled between two hours and six days ago, and left as the operator leaves them: it does not
+  watch them, and lists their metadata every ten minutes.
 * *Steady* begins two minutes after the first start. All the while fifty changes a second come: a heartbeat of each node in
   five minutes, and changes of pods. Processor time is the process's own (`/proc/PID/stat`), memory is `VmRSS` and `VmHWM`.
 * *First step*: an order is mined, the operator is started, and the order's job is accepted and has its status. That includes

@@ -19,7 +19,7 @@ use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Resource};
+use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -32,6 +32,8 @@ use crate::{SYSTEM, Size};
 
 const NETWORK: &str = "market";
 const SOON: Duration = Duration::from_mins(3);
+/// How many looks at jobs there were; there is one job.
+const LOOKS: &str = "hawser_reconciles_total{kind=\"ComputeJob\"}";
 
 /// Everything that the operator works on.
 pub(crate) struct Scene {
@@ -65,7 +67,7 @@ impl Scene {
         let ids = publish(&client, &chain).await.with_context(|| operator.tail())?;
         let mut market = Market::new(chain, ids).await?;
         let first = market.order(1).await?;
-        let pattern = pattern(&client, &market, &first).await.with_context(|| operator.tail())?;
+        let pattern = pattern(&client, &market, &operator, &first).await.with_context(|| operator.tail())?;
         operator.stop().await?;
 
         step("orders are placed and started");
@@ -177,7 +179,7 @@ async fn publish(client: &Client, chain: &Chain) -> Result<Vec<FixedBytes<12>>> 
 }
 
 /// The first order, taken up by the operator, with kubelet's part played here.
-async fn pattern(client: &Client, market: &Market, first: &[Placed]) -> Result<Pattern> {
+async fn pattern(client: &Client, market: &Market, operator: &Operator, first: &[Placed]) -> Result<Pattern> {
     let placed = first.first().context("no order was placed")?;
     let namespace = objects::tenant(placed.offer);
     let order = Order::new(placed.id, &namespace);
@@ -192,8 +194,20 @@ async fn pattern(client: &Client, market: &Market, first: &[Placed]) -> Result<P
     pods.patch_status(&name, &PatchParams::default(), &Patch::Strategic(&status)).await?;
     let jobs: Api<ComputeJob> = Api::namespaced(client.clone(), &namespace);
     order.when(client, "runs", SOON, |job| job.status.as_ref().is_some_and(|s| s.phase == Phase::Running)).await?;
-    // The operator's next look, a moment after, changes nothing more.
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    let mut before = (None, 0.0);
+    wait::until("the job is looked at twice and nothing is written", SOON, async || {
+        let (job, looks) = (jobs.get(&name).await?, operator.metric(LOOKS).await?);
+        let version = job.resource_version();
+        if version != before.0 {
+            before = (version, looks);
+        }
+        Ok(if looks >= before.1 + 2.0 {
+            Ok(())
+        } else {
+            Err(format!("{} looks since it was written", looks - before.1))
+        })
+    })
+    .await?;
     let job = serde_json::to_value(jobs.get(&name).await?)?;
     let pod = serde_json::to_value(pods.get(&name).await?)?;
     Ok(Pattern { job, pod, id: placed.id.to_string() })

@@ -10,6 +10,7 @@ mod frozen;
 mod leadership;
 mod replica;
 mod scene;
+mod settled;
 mod stopping;
 mod unreadable;
 mod upgrade;

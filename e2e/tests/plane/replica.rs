@@ -24,6 +24,17 @@ pub(crate) struct Replica {
 impl Replica {
     /// Starts a replica of this name in a namespace; `server` is where it finds the API server.
     pub(crate) fn start(plane: &Plane, namespace: &str, name: &str, server: SocketAddr) -> Result<Self> {
+        Self::start_with(plane, namespace, name, server, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(
+        plane: &Plane,
+        namespace: &str,
+        name: &str,
+        server: SocketAddr,
+        more: &[&str],
+    ) -> Result<Self> {
         let program = std::env::var_os("HAWSER_OPERATOR")
             .context("HAWSER_OPERATOR is not set: it names the operator's program; `cargo xtask test` sets it")?;
         let [health, attestation] = free()?;
@@ -35,6 +46,7 @@ impl Replica {
             .arg(format!("--health-listen={health}"))
             .arg(format!("--attestation-listen={attestation}"))
             .arg(format!("--evidence-url=file://{}", evidence.display()))
+            .args(more)
             .env("KUBECONFIG", plane.kubeconfig(name, server)?)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())

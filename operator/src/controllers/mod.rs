@@ -16,6 +16,7 @@ mod look;
 pub(crate) mod networks;
 mod packed;
 mod run;
+mod settled;
 mod status;
 pub(crate) mod stock;
 pub(crate) mod unreadable;

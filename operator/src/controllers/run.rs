@@ -113,15 +113,8 @@ impl std::fmt::Debug for Warm {
 }
 
 impl Warm {
-    /// Begins to watch, until `cancel`. Reads alone: nothing is written. `keep` says for how long settled jobs are kept.
-    pub fn start(
-        client: Client,
-        keep: Duration,
-        fence: Fence,
-        work: Work,
-        metrics: &Metrics,
-        cancel: CancellationToken,
-    ) -> Self {
+    /// Begins to watch, until `cancel`. Reads alone: nothing is written.
+    pub fn start(client: Client, fence: Fence, work: Work, metrics: &Metrics, cancel: CancellationToken) -> Self {
         let watches = Watches {
             client: client.clone(),
             stock: SharedStock::default(),
@@ -133,7 +126,7 @@ impl Warm {
         let kept = Kept::default();
         let (of_jobs, of_offers) = (kept.clone(), kept.clone());
         Self {
-            jobs: watches.jobs(keep, move |job| of_jobs.forget_job(job)),
+            jobs: watches.jobs(move |job| of_jobs.forget_job(job)),
             offers: watches.offers(move |offer| of_offers.forget_offer(offer)),
             pods: watches.pods(),
             nodes: watches.nodes(),

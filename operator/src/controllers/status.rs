@@ -16,6 +16,20 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
     S: Serialize + PartialEq,
 {
+    Ok(write_and_see(api, object, stored, next).await?.and_then(|metadata| metadata.resource_version))
+}
+
+/// The same; gives the object's metadata as it is then.
+pub(crate) async fn write_and_see<K, S>(
+    api: &Api<K>,
+    object: &K,
+    stored: Option<&S>,
+    next: &S,
+) -> Result<Option<ObjectMeta>, Error>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    S: Serialize + PartialEq,
+{
     if stored == Some(next) {
         return Ok(None);
     }
@@ -26,7 +40,7 @@ where
         json!({"apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name}, "status": status});
     let params = PatchParams::apply(MANAGER).force();
     let written = api.patch_status(&name, &params, &Patch::Apply(&body)).await;
-    Ok(written.tried(|| format!("status of {} {name}", K::kind(&())))?.resource_version())
+    Ok(Some(written.tried(|| format!("status of {} {name}", K::kind(&())))?.meta().clone()))
 }
 
 /// How often a finalizer is written anew after somebody else was quicker.
@@ -37,7 +51,8 @@ pub(crate) async fn set_finalizer<K>(api: &Api<K>, object: &K, finalizer: &str, 
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
-    set(api, object.meta(), finalizer, present, &format!("{} {}", K::kind(&()), object.name_any())).await
+    let what = format!("{} {}", K::kind(&()), object.name_any());
+    set(api, object.meta(), present, &what, |meta| with_finalizer(meta, finalizer, present)).await
 }
 
 /// The same from metadata alone, for what has no type.
@@ -50,21 +65,53 @@ pub(crate) async fn set_finalizer_of<K>(
 where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
-    set(api, metadata, finalizer, present, metadata.name.as_deref().unwrap_or_default()).await
+    let what = metadata.name.as_deref().unwrap_or_default();
+    set(api, metadata, present, what, |meta| with_finalizer(meta, finalizer, present)).await
 }
 
-async fn set<K>(api: &Api<K>, metadata: &ObjectMeta, finalizer: &str, present: bool, what: &str) -> Result<(), Error>
+/// Removes a finalizer and writes an annotation, in one; nothing where it is so already.
+pub(crate) async fn let_go<K>(
+    api: &Api<K>,
+    metadata: &ObjectMeta,
+    finalizer: &str,
+    (key, value): (&str, &str),
+) -> Result<(), Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let change = |meta: &ObjectMeta| {
+        let annotated = meta.annotations.as_ref().and_then(|all| all.get(key)).is_some_and(|known| known == value);
+        let change = with_finalizer(meta, finalizer, false);
+        if annotated {
+            return change;
+        }
+        let mut change = change.unwrap_or_else(|| json!({}));
+        change["annotations"] = json!({key: value});
+        Some(change)
+    };
+    set(api, metadata, false, metadata.name.as_deref().unwrap_or_default(), change).await
+}
+
+/// Changes metadata until nothing is to be changed; `needed` says that it is no success where the object is gone.
+async fn set<K>(
+    api: &Api<K>,
+    metadata: &ObjectMeta,
+    needed: bool,
+    what: &str,
+    change: impl Fn(&ObjectMeta) -> Option<Value>,
+) -> Result<(), Error>
 where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
     let (name, mut tries) = (metadata.name.as_deref().unwrap_or_default(), 0);
     let mut seen = Cow::Borrowed(metadata);
-    while let Some(next) = finalizers(seen.finalizers.as_deref().unwrap_or_default(), finalizer, present) {
+    while let Some(mut change) = change(&seen) {
         tries += 1;
-        // The version makes it fail where somebody else has changed the list meanwhile.
-        let body = json!({"metadata": {"finalizers": next, "resourceVersion": seen.resource_version}});
+        // The version makes it fail where somebody else has changed the object meanwhile.
+        change["resourceVersion"] = json!(seen.resource_version);
+        let body = json!({"metadata": change});
         match api.patch(name, &PatchParams::default(), &Patch::Merge(&body)).await {
-            Err(kube::Error::Api(status)) if status.code == 404 && !present => return Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 && !needed => return Ok(()),
             // Something has changed since it was seen, perhaps by this operator's own write of the status.
             Err(kube::Error::Api(status)) if status.code == 409 && tries < TRIES => {}
             other => return other.map(|_| ()).tried(|| format!("finalizer of {what}")),
@@ -72,11 +119,17 @@ where
         match as_it_is(api, name, what).await?.filter(|fresh| fresh.uid == metadata.uid) {
             Some(fresh) => seen = Cow::Owned(fresh),
             // It is gone, and no other of its name is meant.
-            None if present => return Err(Error::Gone(what.to_owned())),
+            None if needed => return Err(Error::Gone(what.to_owned())),
             None => return Ok(()),
         }
     }
     Ok(())
+}
+
+/// What is to be changed of metadata so that a finalizer is there, or is not.
+fn with_finalizer(meta: &ObjectMeta, finalizer: &str, present: bool) -> Option<Value> {
+    let next = finalizers(meta.finalizers.as_deref().unwrap_or_default(), finalizer, present)?;
+    Some(json!({"finalizers": next}))
 }
 
 /// An object's metadata as the API server has it; none where it is gone. An empty patch changes nothing, and needs no

@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt};
 use hawser_crds::GpuOffer;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::core::DeserializeGuard;
-use kube::runtime::watcher::{Event, watcher};
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::watch;
@@ -83,8 +83,16 @@ impl Watches {
     where
         K: ReadLean + Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
     {
+        self.events_of(watching())
+    }
+
+    /// The same of some objects of a kind.
+    pub(crate) fn events_of<K>(&self, which: watcher::Config) -> impl Stream<Item = Event<Lean<K>>> + Send + use<K>
+    where
+        K: ReadLean + Resource<DynamicType = ()> + Clone + Debug + Send + 'static,
+    {
         let metrics = self.metrics.clone();
-        watcher(Api::<Lean<K>>::all(self.client.clone()), watching())
+        watcher(Api::<Lean<K>>::all(self.client.clone()), which)
             .backoff(again())
             .take_until(self.cancel.clone().cancelled_owned())
             .filter_map(move |event| {

@@ -1,46 +1,44 @@
-//! Watches jobs. Those that are settled rest until they may be deleted: they stay at the API server and not in memory.
+//! Watches jobs that are not settled. Those that are stay at the API server, and nothing of them in memory.
 
+use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use hawser_crds::ComputeJob;
-use jiff::{SignedDuration, Timestamp};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::Event;
 use kube::{Api, Resource};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
 use super::cache::{Cache, Listed};
-use super::compute_job::{Rest, rest};
 use super::lean::Lean;
 use super::packed::Packed;
+use super::settled;
 use super::stock::JobFacts;
 use super::watch::{Change, Roll, Watches, name_of};
-use super::work::{Name, Resting};
+use super::work::Name;
+use crate::kubernetes::watching;
 
 type Job = DeserializeGuard<ComputeJob>;
 
-/// So many of those that wake are fetched side by side.
+/// So many are asked about side by side.
 const FETCHES: usize = 16;
-/// When one that could not be fetched is fetched again.
-const AGAIN: SignedDuration = SignedDuration::from_secs(30);
-/// A clock that is set is noticed after so long.
-const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// When one is asked about again.
+const AGAIN: Duration = Duration::from_secs(15);
 
 impl Watches {
-    /// Jobs that are not settled, as they are; settled ones once `keep` is over. `gone` is told of those that rest or
-    /// are no more.
-    pub(crate) fn jobs(&self, keep: Duration, gone: impl Fn(&ComputeJob) + Send + Sync + 'static) -> Cache<Packed> {
+    /// Jobs that are not settled, as they are. `gone` is told of those that are settled or are no more.
+    pub(crate) fn jobs(&self, gone: impl Fn(&ComputeJob) + Send + Sync + 'static) -> Cache<Packed> {
         let (store, writer) = reflector::store();
         let (listed, later) = Listed::later();
-        let (resting, awake) = (Resting::default(), Resting::default());
-        let mut book = Book { watches: self.clone(), writer, resting, awake, keep, gone, filled: false };
+        let mut book = Book::new(self.clone(), writer, gone);
         book.writer.apply_watcher_event(&Event::Init);
         tokio::spawn(book.follow(listed));
         Cache { store, listed: later }
@@ -51,41 +49,35 @@ impl Watches {
 struct Book<F> {
     watches: Watches,
     writer: Writer<Packed>,
-    resting: Resting,
-    /// Settled ones in the store, which go on resting then.
-    awake: Resting,
-    keep: Duration,
+    /// Jobs in the store that the watch shows no more: settled, deleted, or of a phase that is not theirs. The API server
+    /// is asked which; until it has answered they stay as they were.
+    doubts: HashSet<Name>,
+    asked: FuturesUnordered<BoxFuture<'static, Answer>>,
+    slots: Arc<Semaphore>,
     gone: F,
     /// The store was filled once: before that it shows nothing.
     filled: bool,
 }
 
+type Answer = (Name, Result<Option<Lean<Job>>, kube::Error>);
+
 impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
+    fn new(watches: Watches, writer: Writer<Packed>, gone: F) -> Self {
+        let slots = Arc::new(Semaphore::new(FETCHES));
+        Self { watches, writer, doubts: HashSet::new(), asked: FuturesUnordered::new(), slots, gone, filled: false }
+    }
+
     async fn follow(mut self, listed: watch::Sender<bool>) {
         let watches = self.watches.clone();
-        let (mut events, mut roll) = (pin!(watches.events::<Job>()), Roll::default());
-        let mut fetches = FuturesUnordered::new();
+        let live = watching().fields(&settled::live());
+        let (mut events, mut roll) = (pin!(watches.events_of::<Job>(live)), Roll::default());
         loop {
-            while fetches.len() < FETCHES {
-                let Some(name) = self.resting.due(Timestamp::now()) else { break };
-                let api: Api<Lean<Job>> = Api::namespaced(watches.client.clone(), &name.0);
-                fetches.push(async move { (api.get_opt(&name.1).await, name) }.boxed());
-            }
-            while let Some(name) = self.awake.due(Timestamp::now()) {
-                self.awake.wake(&name);
-                if let Some(job) = self.writer.as_reader().get(&reference(&name)) {
-                    self.set(job.job());
-                }
-            }
-            let now = Timestamp::now();
-            let wake = sleep(self.resting.next(), now, fetches.len()).min(sleep(self.awake.next(), now, 0));
-            let sleep = tokio::time::sleep(wake);
             tokio::select! {
                 event = events.next() => {
                     let Some(event) = event else { return };
                     match roll.change(event, name_of) {
-                        Some(Change::Is(job)) => self.set(job),
-                        Some(Change::Gone(name)) => self.remove(&name),
+                        Some(Change::Is(job)) => self.set(&job),
+                        Some(Change::Gone(name)) => self.doubt(name),
                         Some(Change::All(names)) => {
                             self.keep_only(&names);
                             listed.send_replace(true);
@@ -93,52 +85,89 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
                         None => {}
                     }
                 }
-                Some((found, name)) = fetches.next() => self.woken(name, found),
-                () = sleep => {}
+                Some((name, found)) = self.asked.next() => self.told(name, found),
             }
         }
     }
 
-    /// A job as it is now.
-    fn set(&mut self, job: Job) {
-        self.set_at(job, Timestamp::now());
+    /// A job as the watch shows it.
+    fn set(&mut self, job: &Job) {
+        let name = name_of(job);
+        self.doubts.remove(&name);
+        if job.0.as_ref().is_ok_and(settled::is_at_rest) {
+            self.remove(&name);
+        } else {
+            self.keep(name, job);
+        }
     }
 
-    fn set_at(&mut self, job: Job, now: Timestamp) {
-        let name = name_of(&job);
-        let rest = job.0.as_ref().map_or(Rest::Not, |job| rest(job, self.keep, now));
-        self.awake.wake(&name);
-        match rest {
-            Rest::Until(until) => {
-                self.drop_from_store(&name);
-                self.resting.rest(name.clone(), until);
-                self.count(&name, None);
+    fn keep(&mut self, name: Name, job: &Job) {
+        if let Some(known) = self.writer.as_reader().get(&reference(&name)) {
+            let (known, now) = (known.meta(), job.meta());
+            if known.resource_version.is_some() && known.resource_version == now.resource_version {
+                return;
             }
-            Rest::From(_) | Rest::Not => {
-                if let Rest::From(then) = rest {
-                    self.awake.rest(name.clone(), then);
-                }
-                self.resting.wake(&name);
-                let known = self.writer.as_reader().get(&reference(&name));
-                let unchanged = known.is_some_and(|known| {
-                    known.meta().resource_version.is_some()
-                        && known.meta().resource_version == job.meta().resource_version
-                });
-                if !unchanged {
-                    let job = Packed::new(&job);
-                    let facts = job.facts.clone();
-                    let event = if self.filled { Event::Apply(job) } else { Event::InitApply(job) };
-                    self.writer.apply_watcher_event(&event);
-                    self.count(&name, facts);
-                    self.watches.jobs.add([name]);
-                }
+            if known.uid != now.uid {
+                // Another one in its place.
+                self.remove(&name);
+            }
+        }
+        let job = Packed::new(job);
+        let facts = job.facts.clone();
+        let event = if self.filled { Event::Apply(job) } else { Event::InitApply(job) };
+        self.writer.apply_watcher_event(&event);
+        self.count(&name, facts);
+        self.watches.jobs.add([name]);
+    }
+
+    /// The watch does not show it any more.
+    fn doubt(&mut self, name: Name) {
+        if self.writer.as_reader().get(&reference(&name)).is_none() {
+            self.remove(&name);
+        } else if self.doubts.insert(name.clone()) {
+            self.ask(name, Duration::ZERO);
+        }
+    }
+
+    fn ask(&self, name: Name, after: Duration) {
+        let api: Api<Lean<Job>> = Api::namespaced(self.watches.client.clone(), &name.0);
+        let slots = Arc::clone(&self.slots);
+        let fetch = async move {
+            tokio::time::sleep(after).await;
+            // It is never closed.
+            let _slot = slots.acquire().await;
+            let found = api.get_opt(&name.1).await;
+            (name, found)
+        };
+        self.asked.push(fetch.boxed());
+    }
+
+    /// What the API server says of a job that the watch shows no more.
+    fn told(&mut self, name: Name, found: Result<Option<Lean<Job>>, kube::Error>) {
+        if !self.doubts.contains(&name) {
+            // The watch has shown it meanwhile.
+            return;
+        }
+        match found {
+            Ok(Some(Lean(job))) if job.0.as_ref().is_ok_and(|job| !settled::is_at_rest(job)) => {
+                // To be deleted, or of a phase that somebody's hand has written: it is looked at, and asked about until
+                // it is gone, or the watch shows it.
+                self.keep(name.clone(), &job);
+                self.ask(name, AGAIN);
+            }
+            Ok(_) => {
+                self.doubts.remove(&name);
+                self.remove(&name);
+            }
+            Err(error) => {
+                self.watches.metrics.watch_errors("ComputeJob").inc();
+                warn!(job = name.1, namespace = name.0, %error, "what became of a job can't be read; it is tried again");
+                self.ask(name, AGAIN);
             }
         }
     }
 
     fn remove(&mut self, name: &Name) {
-        self.resting.wake(name);
-        self.awake.wake(name);
         self.drop_from_store(name);
         self.count(name, None);
     }
@@ -151,38 +180,8 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
         }
         for job in self.writer.as_reader().state() {
             let name = name_of(&*job);
-            if self.resting.rests(&name) {
-                // A list that broke off had it before it was settled.
-                self.drop_from_store(&name);
-            } else if !names.has(&name) {
-                self.remove(&name);
-            }
-        }
-        let gone: Vec<Name> = self.resting.names().filter(|name| !names.has(*name)).cloned().collect();
-        for name in &gone {
-            self.remove(name);
-        }
-        let gone: Vec<Name> =
-            self.watches.stock.read(|s| s.job_names().filter(|name| !names.has(*name)).cloned().collect());
-        for name in &gone {
-            self.remove(name);
-        }
-    }
-
-    /// A job whose rest is over, as the API server has it.
-    fn woken(&mut self, name: Name, fetched: Result<Option<Lean<Job>>, kube::Error>) {
-        if !self.resting.rests(&name) {
-            // It has come back, or gone, meanwhile.
-            return;
-        }
-        match fetched {
-            Ok(Some(Lean(job))) => self.set(job),
-            Ok(None) => self.remove(&name),
-            Err(error) => {
-                self.watches.metrics.watch_errors("ComputeJob").inc();
-                warn!(job = name.1, namespace = name.0, %error, "a settled job can't be read; it is tried again");
-                let again = Timestamp::now().checked_add(AGAIN).unwrap_or(Timestamp::MAX);
-                self.resting.rest(name, again);
+            if !names.has(&name) {
+                self.doubt(name);
             }
         }
     }
@@ -205,16 +204,6 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
     }
 }
 
-/// How long to wait for the next that wakes, while so many are being fetched.
-fn sleep(next: Option<Timestamp>, now: Timestamp, fetching: usize) -> Duration {
-    match next {
-        Some(next) if fetching < FETCHES => {
-            Duration::try_from(next.duration_since(now)).unwrap_or_default().min(LONGEST_SLEEP)
-        }
-        _ => LONGEST_SLEEP,
-    }
-}
-
 fn reference(name: &Name) -> ObjectRef<Packed> {
     ObjectRef::new(&name.1).within(&name.0)
 }
@@ -223,6 +212,7 @@ fn reference(name: &Name) -> ObjectRef<Packed> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use jiff::Timestamp;
     use kube::{Client, Config};
     use serde_json::{Value, json};
     use tokio_util::sync::CancellationToken;
@@ -231,16 +221,6 @@ mod tests {
     use crate::controllers::stock::{Sells, SharedStock};
     use crate::controllers::work::Due;
     use crate::metrics::Metrics;
-
-    #[test]
-    fn the_next_that_wakes_is_waited_for_unless_the_fetches_are_all_taken() {
-        let at = |second| Timestamp::from_second(second).unwrap();
-        for (next, fetching, seconds) in
-            [(None, 0, 60), (Some(110), 0, 10), (Some(90), 0, 0), (Some(90), FETCHES, 60), (Some(1000), 0, 60)]
-        {
-            assert_eq!(sleep(next.map(at), at(100), fetching), Duration::from_secs(seconds), "{next:?} {fetching}");
-        }
-    }
 
     fn job(name: &str, version: u64, more: &[(&str, Value)]) -> Job {
         let mut value = json!({
@@ -254,10 +234,14 @@ mod tests {
         job
     }
 
-    fn settled() -> (&'static str, Value) {
-        let condition = json!({"type": "Settled", "status": "True", "reason": "R", "message": "",
+    fn status(phase: &str, settled: &str) -> (&'static str, Value) {
+        let condition = json!({"type": "Settled", "status": settled, "reason": "R", "message": "",
             "lastTransitionTime": Timestamp::now().to_string()});
-        ("status", json!({"conditions": [condition]}))
+        ("status", json!({"phase": phase, "conditions": [condition]}))
+    }
+
+    fn settled() -> (&'static str, Value) {
+        status("Succeeded", "True")
     }
 
     fn name(text: &str) -> Name {
@@ -280,8 +264,7 @@ mod tests {
         let gone = move |_: &ComputeJob| {
             gone.fetch_add(1, Ordering::Relaxed);
         };
-        let (resting, awake) = (Resting::default(), Resting::default());
-        Book { watches, writer, resting, awake, keep: Duration::from_hours(1), gone, filled: false }
+        Book::new(watches, writer, gone)
     }
 
     impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
@@ -299,60 +282,91 @@ mod tests {
         fn unsettled(&self) -> u32 {
             self.watches.stock.read(|stock| stock.unsettled(&name("o")))
         }
+
+        fn asks(&self) -> usize {
+            self.asked.len()
+        }
     }
 
     #[tokio::test]
-    async fn a_settled_job_leaves_memory_and_is_looked_at_when_its_rest_is_over() {
+    async fn a_job_that_left_the_watch_stays_until_the_api_server_says_that_it_is_settled() {
         let gone = Arc::<AtomicUsize>::default();
         let mut book = book(Arc::clone(&gone));
-        book.set(job("live", 1, &[]));
-        book.set(job("old", 1, &[settled()]));
-        book.keep_only(&[name("live"), name("old")].into_iter().collect());
+        book.set(&job("live", 1, &[]));
+        book.keep_only(&[name("live")].into_iter().collect());
         assert_eq!(
             (book.stored(), book.due(), book.unsettled()),
             (vec!["live".to_owned()], vec!["live".to_owned()], 1)
         );
-
-        book.set(job("live", 1, &[]));
+        book.set(&job("live", 1, &[]));
         assert_eq!(book.due(), [""; 0], "nothing has changed");
-        book.set(job("live", 2, &[settled()]));
+
+        book.doubt(name("live"));
+        book.doubt(name("live"));
+        assert_eq!((book.stored().len(), book.unsettled(), book.asks()), (1, 1, 1), "it is asked about once");
+        book.told(name("live"), Err(kube::Error::LinesCodecMaxLineLengthExceeded));
+        assert_eq!((book.stored().len(), book.unsettled(), book.asks()), (1, 1, 2), "nobody knows: it is asked again");
+        book.told(name("live"), Ok(Some(Lean(job("live", 2, &[settled()])))));
         assert_eq!((book.stored().len(), book.due().len(), book.unsettled()), (0, 0, 0));
         assert_eq!(gone.load(Ordering::Relaxed), 1, "what was kept of it is forgotten");
-
-        let deleted = json!({"name": "old", "namespace": "t", "uid": "old", "resourceVersion": "3",
-            "deletionTimestamp": "2026-01-01T00:00:00Z"});
-        book.woken(name("old"), Ok(Some(Lean(job("old", 3, &[settled(), ("metadata", deleted)])))));
-        assert_eq!((book.stored(), book.due()), (vec!["old".to_owned()], vec!["old".to_owned()]));
-        book.woken(name("stranger"), Ok(Some(Lean(job("stranger", 1, &[])))));
-        assert_eq!(book.stored(), ["old"], "it has gone while it was fetched");
-
-        book.keep_only(&Roll::default());
-        assert_eq!((book.stored().len(), book.resting.names().count()), (0, 0));
+        book.told(name("live"), Ok(Some(Lean(job("live", 1, &[])))));
+        assert_eq!(book.stored(), [""; 0], "an answer that is not waited for");
     }
 
     #[tokio::test]
-    async fn a_settled_job_is_looked_at_when_its_pod_is_to_go_and_rests_again() {
+    async fn a_phase_that_somebody_wrote_makes_no_live_job_forgotten() {
+        let gone = Arc::<AtomicUsize>::default();
+        let mut book = book(Arc::clone(&gone));
+        book.set(&job("live", 1, &[status("Running", "False")]));
+        book.keep_only(&[name("live")].into_iter().collect());
+        book.due();
+        book.doubt(name("live"));
+        book.told(name("live"), Ok(Some(Lean(job("live", 2, &[status("Succeeded", "False")])))));
+        assert_eq!(
+            (book.stored(), book.due(), book.unsettled()),
+            (vec!["live".to_owned()], vec!["live".to_owned()], 1)
+        );
+        assert_eq!(gone.load(Ordering::Relaxed), 0);
+        // Its look writes the phase as it is, and the watch shows it again.
+        book.set(&job("live", 3, &[status("Running", "False")]));
+        assert!(book.doubts.is_empty());
+        book.told(name("live"), Ok(None));
+        assert_eq!((book.stored().len(), book.unsettled()), (1, 1), "what was asked before that says nothing");
+    }
+
+    #[tokio::test]
+    async fn a_settled_job_that_is_to_be_deleted_is_looked_at_until_it_is_gone() {
         let mut book = book(Arc::default());
+        book.set(&job("j", 1, &[]));
         book.keep_only(&Roll::default());
-        let (settled, minute) = (Timestamp::now(), SignedDuration::from_mins(1));
-        let at = |minutes: i32| settled.checked_add(minute * minutes).unwrap();
-        let the_job = || job("j", 1, &[self::settled()]);
-        book.set_at(the_job(), at(9));
-        assert_eq!((book.stored().len(), book.due().len()), (0, 0));
-        book.set_at(the_job(), at(11));
-        assert_eq!((book.stored(), book.due()), (vec!["j".to_owned()], vec!["j".to_owned()]));
-        assert!(book.awake.rests(&name("j")) && !book.resting.rests(&name("j")));
-        assert_eq!(book.unsettled(), 0);
-        book.set_at(the_job(), at(16));
-        assert_eq!((book.stored().len(), book.due().len()), (0, 0));
-        assert!(!book.awake.rests(&name("j")) && book.resting.rests(&name("j")));
+        book.due();
+        assert_eq!(book.asks(), 1, "the list has it no more");
+        let metadata = json!({"name": "j", "namespace": "t", "uid": "j", "resourceVersion": "3",
+            "finalizers": ["hawser.dev/settlement"], "deletionTimestamp": "2026-01-01T00:00:00Z"});
+        book.told(name("j"), Ok(Some(Lean(job("j", 3, &[settled(), ("metadata", metadata)])))));
+        assert_eq!((book.stored(), book.due(), book.unsettled()), (vec!["j".to_owned()], vec!["j".to_owned()], 0));
+        assert_eq!(book.asks(), 2);
+        book.told(name("j"), Ok(None));
+        assert_eq!((book.stored().len(), book.doubts.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn of_another_job_in_its_place_nothing_is_taken_for_the_first_ones() {
+        let gone = Arc::<AtomicUsize>::default();
+        let mut book = book(Arc::clone(&gone));
+        book.set(&job("j", 1, &[]));
+        book.keep_only(&[name("j")].into_iter().collect());
+        book.doubt(name("j"));
+        let metadata = json!({"name": "j", "namespace": "t", "uid": "another", "resourceVersion": "4"});
+        book.set(&job("j", 4, &[("metadata", metadata)]));
+        assert_eq!((gone.load(Ordering::Relaxed), book.stored().len(), book.unsettled()), (1, 1, 1));
     }
 
     #[tokio::test]
     async fn a_job_that_can_not_be_read_stays_visible_and_counts_for_its_offer() {
         let mut book = book(Arc::default());
         let metadata = json!({"name": "j", "namespace": "t", "uid": "j", "labels": {"hawser.dev/offer": "o"}});
-        book.set(job("j", 1, &[("spec", json!({"offerRef": 7})), ("metadata", metadata)]));
+        book.set(&job("j", 1, &[("spec", json!({"offerRef": 7})), ("metadata", metadata)]));
         book.keep_only(&[name("j")].into_iter().collect());
         assert_eq!((book.stored(), book.due(), book.unsettled()), (vec!["j".to_owned()], vec!["j".to_owned()], 1));
     }
@@ -364,7 +378,7 @@ mod tests {
             "price": {"perGpuHour": "1", "token": "0x"}}));
         let sells = Sells::from(&spec.unwrap());
         book.watches.stock.write(|stock| stock.set_offer(&name("other"), Some(&sells)));
-        book.set(job("j", 1, &[("spec", json!({"offerRef": 7}))]));
+        book.set(&job("j", 1, &[("spec", json!({"offerRef": 7}))]));
         book.keep_only(&[name("j")].into_iter().collect());
         let mut due = book.watches.offers.taken().boxed();
         while due.next().now_or_never().flatten().is_some_and(|(_, offer)| offer.is_empty()) {}

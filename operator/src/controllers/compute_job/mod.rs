@@ -26,17 +26,17 @@ use hawser_contracts::JobId;
 use hawser_crds::condition::SETTLED;
 use hawser_crds::{ComputeJob, Phase};
 use jiff::Timestamp;
+use kube::api::ObjectMeta;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
-use super::conditions::find;
 use super::context::Memory;
 use super::packed::Packed;
 use super::stock::JobFacts;
 use super::watch::name_of;
 use super::work::{Backoffs, Lane};
-use super::{Context, Error, JOB_FINALIZER, Tried, abandon, status, unreadable};
+use super::{Context, Error, JOB_FINALIZER, Tried, abandon, settled, status, unreadable};
 use crate::attestation::{Attestations, JobRef};
 pub(crate) use build::{
     CA_CONFIG_MAP, CanaryInput, POD_FINALIZER, SERVICE_ACCOUNT, UNDER_ANNOTATION, canary, canary_name,
@@ -51,6 +51,9 @@ pub(crate) const KIND: &str = "ComputeJob";
 /// How long the watch has to show what this operator wrote last: a look at what was before would undo it. The job is
 /// looked at when it does; afterwards the API server itself is asked.
 const CATCH_UP: Duration = Duration::from_secs(2);
+
+/// When a settled job that is watched nevertheless is looked at again: its phase is not that of a settled one.
+const UNWATCHED: Duration = Duration::from_mins(10);
 
 /// Waits for a slot of the job's network, and looks at the job as it is then.
 pub(crate) async fn reconcile_in_turn(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action, Error> {
@@ -88,9 +91,10 @@ async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action,
         },
         Shown::SoonAsItIs(wait) => return Ok(Action::requeue(wait)),
     };
-    if let Some(settled) = settled_since(&job) {
+    if let Some(since) = settled_since(&job) {
         if job.metadata.deletion_timestamp.is_none() {
-            return retire(&api, &job, settled, &context).await;
+            retire(&api, &job.metadata, since).await;
+            return Ok(Action::requeue(UNWATCHED));
         }
         // Whatever the chain says of its order now is not this job's any more.
         finish(&context, &api, dereference::job_id(&job)?, &job).await?;
@@ -123,12 +127,17 @@ async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action,
     }
 
     let applied = apply::apply(&context, &seen, &decision).await;
-    let written = status::write(&api, &job, job.status.as_ref(), &decision.status).await?;
-    context.memory.wrote(&job, written);
+    let written = status::write_and_see(&api, &job, job.status.as_ref(), &decision.status).await?;
+    context.memory.wrote(&job, written.as_ref().and_then(|metadata| metadata.resource_version.clone()));
     apply::tell(&context, &seen, &decision).await;
     applied?;
     if decision.done {
         finish(&context, &api, seen.id, &job).await?;
+        if let Some(since) = settled::since(&decision.status.conditions)
+            && job.metadata.deletion_timestamp.is_none()
+        {
+            retire(&api, written.as_ref().unwrap_or(&job.metadata), since).await;
+        }
     }
     Ok(Action::requeue(decision.again))
 }
@@ -187,36 +196,7 @@ async fn fresh(api: &Api<ComputeJob>, job: &ComputeJob) -> Result<Option<Compute
     Ok(fresh.filter(|fresh| fresh.metadata.uid == job.metadata.uid))
 }
 
-/// Until when nothing is to be done for a settled job, which is kept for those who want to read of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rest {
-    /// Nothing is to be done until then.
-    Until(Timestamp),
-    /// Its pod is to be deleted; from then on nothing is to be done.
-    From(Timestamp),
-    /// It is not settled, or is to be deleted.
-    Not,
-}
-
-/// How long a job rests, that is kept for so long after it was settled.
-pub(crate) fn rest(job: &ComputeJob, keep: Duration, now: Timestamp) -> Rest {
-    let Some(settled) = settled_since(job).filter(|_| job.metadata.deletion_timestamp.is_none()) else {
-        return Rest::Not;
-    };
-    let after = |while_: Duration| settled.checked_add(while_).unwrap_or(Timestamp::MAX);
-    let (pod, pod_gone, end) = (after(sweep::POD_KEPT), after(sweep::POD_KEPT + sweep::OWN_LOOK), after(keep));
-    if now >= end {
-        Rest::Not
-    } else if now < pod {
-        Rest::Until(pod.min(end))
-    } else if now < pod_gone {
-        Rest::From(pod_gone.min(end))
-    } else {
-        Rest::Until(end)
-    }
-}
-
-/// The job is at rest, or gone: what was kept of it is forgotten.
+/// The job is settled, or gone: what was kept of it is forgotten.
 pub(crate) fn forget(memory: &Memory, backoffs: &Backoffs, attestations: Option<&Attestations>, job: &ComputeJob) {
     backoffs.forget(KIND, name_of(job));
     if let Some(attestations) = attestations {
@@ -229,29 +209,15 @@ pub(crate) fn forget(memory: &Memory, backoffs: &Backoffs, attestations: Option<
 
 /// Everything is settled: chain and pod need not be looked at.
 fn settled_since(job: &ComputeJob) -> Option<Timestamp> {
-    let settled = find(&job.status.as_ref()?.conditions, SETTLED).filter(|c| c.status == "True")?;
-    Some(settled.last_transition_time.0)
+    settled::since(&job.status.as_ref()?.conditions)
 }
 
-/// Deletes a settled job, with its pod and what else belongs to it, once it was kept for long enough.
-async fn retire(
-    api: &Api<ComputeJob>,
-    job: &ComputeJob,
-    settled: Timestamp,
-    context: &Context,
-) -> Result<Action, Error> {
-    let kept = Duration::try_from(Timestamp::now().duration_since(settled)).unwrap_or_default();
-    let keep = Duration::from_secs(context.config.job_retention_seconds);
-    let pod_left = sweep::POD_KEPT.saturating_sub(kept);
-    if pod_left.is_zero() && kept < sweep::POD_KEPT + sweep::OWN_LOOK {
-        sweep::delete_pod_of(context, job).await?;
+/// Lets a settled job go: from then on it is not watched, and who deletes it waits for nobody. The sweep sees to what fails
+/// here, and deletes the job once it was kept for long enough.
+async fn retire(api: &Api<ComputeJob>, metadata: &ObjectMeta, since: Timestamp) {
+    if let Err(error) = settled::let_go(api, metadata, since).await {
+        tracing::warn!(job = metadata.name, namespace = metadata.namespace, %error, "a settled job can't be let go; it is later");
     }
-    if kept < keep {
-        // The watch has it looked at when its rest is over: for its pod, and for itself.
-        return Ok(Action::await_change());
-    }
-    status::delete(api, &job.name_any()).await?;
-    Ok(Action::await_change())
 }
 
 async fn finish(context: &Context, api: &Api<ComputeJob>, id: JobId, job: &Arc<ComputeJob>) -> Result<(), Error> {
@@ -308,37 +274,6 @@ mod tests {
             assert_eq!(counts.iter().map(|(_, jobs)| jobs).sum::<usize>(), 3, "{counts:?}");
         }
         assert_eq!(phases(&[job(json!({}))])[0], ("Pending", 1), "it has no status yet");
-    }
-
-    #[test]
-    fn a_job_rests_when_it_is_settled_and_not_to_be_deleted() {
-        let job = |settled: &str, deleted: serde_json::Value| -> ComputeJob {
-            serde_json::from_value(json!({
-                "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob",
-                "metadata": {"name": "j", "deletionTimestamp": deleted},
-                "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}},
-                "status": {"conditions": [{"type": SETTLED, "status": settled, "reason": "R", "message": "",
-                    "lastTransitionTime": "2026-01-01T00:00:00Z"}]}
-            }))
-            .unwrap()
-        };
-        let at = |time: &str| -> Timestamp { format!("2026-01-01T{time}Z").parse().unwrap() };
-        let (hour, minute, deleted) = (Duration::from_hours(1), Duration::from_mins(1), json!("2026-01-01T00:00:00Z"));
-        for (settled, deleted, keep, now, expected) in [
-            ("True", json!(null), hour, "00:00:00", Rest::Until(at("00:10:00"))),
-            // Its pod goes ten minutes after it was settled.
-            ("True", json!(null), hour, "00:10:00", Rest::From(at("00:15:00"))),
-            ("True", json!(null), hour, "00:14:59", Rest::From(at("00:15:00"))),
-            ("True", json!(null), hour, "00:15:00", Rest::Until(at("01:00:00"))),
-            ("True", json!(null), hour, "01:00:00", Rest::Not),
-            ("True", json!(null), minute, "00:00:30", Rest::Until(at("00:01:00"))),
-            ("True", json!(null), minute * 12, "00:11:00", Rest::From(at("00:12:00"))),
-            ("True", json!(null), Duration::MAX, "00:20:00", Rest::Until(Timestamp::MAX)),
-            ("False", json!(null), hour, "00:00:00", Rest::Not),
-            ("True", deleted, hour, "00:00:00", Rest::Not),
-        ] {
-            assert_eq!(rest(&job(settled, deleted), keep, at(now)), expected, "{settled} {keep:?} {now}");
-        }
     }
 
     #[test]

@@ -111,10 +111,6 @@ impl Stock {
         sum
     }
 
-    pub(crate) fn job_names(&self) -> impl Iterator<Item = &Name> {
-        self.jobs.keys()
-    }
-
     /// Offers that sell cards of a product.
     pub(super) fn sellers_of(&self, product: &str) -> impl Iterator<Item = (&Name, &Sells)> {
         let names = self.sellers.get(product).into_iter().flatten();

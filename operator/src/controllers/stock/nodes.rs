@@ -116,6 +116,11 @@ impl Stock {
         names.filter_map(|name| Some((name, self.nodes.get(name)?))).filter(|(_, node)| matches(gpu, node))
     }
 
+    /// Pods of jobs.
+    pub(crate) fn job_pods(&self) -> impl Iterator<Item = (&Name, &Arc<JobPod>)> {
+        self.pods.iter().filter_map(|(name, pod)| Some((name, pod.job.as_ref()?)))
+    }
+
     pub(crate) fn job_pod(&self, name: &Name) -> Option<Arc<JobPod>> {
         self.pods.get(name)?.job.clone()
     }

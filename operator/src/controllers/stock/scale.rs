@@ -4,10 +4,8 @@ use kube::core::DeserializeGuard;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::controllers::compute_job::{Rest, rest};
 use crate::controllers::lean::{Lean, ReadLean};
 use crate::controllers::packed::Packed;
-use crate::controllers::work::Resting;
 
 /// Resident memory of this process, in MiB.
 fn resident() -> f64 {
@@ -116,17 +114,9 @@ fn a_large_cluster() {
         writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(job));
     }
     tell("10,000 live jobs", since);
-    let (since, mut resting) = (resident(), Resting::default());
-    for number in 10_000..60_000 {
-        let job: DeserializeGuard<hawser_crds::ComputeJob> = read(&job(number, true));
-        let keep = std::time::Duration::from_hours(168);
-        let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let Rest::Until(until) = rest(job.0.as_ref().unwrap(), keep, now) else { panic!("it is settled") };
-        resting.rest(crate::controllers::watch::name_of(&job), until);
-    }
-    tell("50,000 settled jobs", since);
     tell("all of it", before);
-    assert_eq!((store.len(), resting.names().count(), stock.nodes.len()), (10_000, 50_000, 5_000));
+    // Of settled jobs nothing is kept.
+    assert_eq!((store.len(), stock.nodes.len()), (10_000, 5_000));
 
     // As the kinds of k8s-openapi and of the CRDs, all of them: what a store holds without any of this.
     let since = resident();

@@ -24,6 +24,7 @@ use super::{compute_job, depin_network, gpu_offer};
 use crate::metrics::Counted;
 use crate::network::{Act, JobStatus};
 use facts::Job;
+pub(crate) use raw::conditions;
 use raw::{api, fetch, names, reference, say, say_ready};
 
 /// How often it is looked at again: chain and jobs go on.

@@ -64,7 +64,7 @@ async fn write<K: Resource<DynamicType = ()>>(
 }
 
 /// Those of the stored conditions that can be read.
-fn conditions(raw: &Value) -> Vec<Condition> {
+pub(crate) fn conditions(raw: &Value) -> Vec<Condition> {
     let list = raw.pointer("/status/conditions").and_then(Value::as_array);
     list.into_iter().flatten().filter_map(|c| serde_json::from_value(c.clone()).ok()).collect()
 }

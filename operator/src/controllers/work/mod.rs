@@ -7,13 +7,11 @@ use std::sync::LazyLock;
 mod backoff;
 mod due;
 mod pace;
-mod resting;
 mod slots;
 
 pub(crate) use backoff::Backoffs;
 pub(crate) use due::Due;
 pub(crate) use pace::paced;
-pub(crate) use resting::Resting;
 pub(crate) use slots::{Lane, Slots};
 
 /// Namespace and name of an object.

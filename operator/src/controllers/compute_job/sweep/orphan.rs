@@ -10,7 +10,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
-use super::{delete, is_deleted};
+use super::pods::{delete, is_deleted};
 use crate::controllers::compute_job::build::{METER, NETWORK_ANNOTATION, POD_FINALIZER};
 use crate::controllers::compute_job::lasting::Fact;
 use crate::controllers::compute_job::pod_state::{self, PodState};

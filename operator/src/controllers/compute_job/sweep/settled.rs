@@ -1,0 +1,96 @@
+//! Settled jobs, by lists of their metadata: nobody watches them. They are deleted once they were kept for long enough, and
+//! those that are not as this operator leaves them are brought to that: an earlier release left its finalizer on them, and
+//! a phase that somebody's hand wrote is taken back.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use hawser_crds::{ComputeJob, Phase};
+use jiff::Timestamp;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
+use kube::core::PartialObjectMeta;
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::list;
+use crate::controllers::settled::{self, Step};
+use crate::controllers::unreadable::conditions;
+use crate::controllers::{Context, Error, Tried};
+
+/// How often all of them are listed, at most.
+const EVERY: Duration = Duration::from_mins(10);
+const LEAST: Duration = Duration::from_secs(10);
+/// After the start, when everybody else lists.
+const FIRST: Duration = Duration::from_secs(45);
+/// Between two that are looked at: there may be tens of thousands after an upgrade, and nobody waits for it.
+const PACE: Duration = Duration::from_millis(40);
+
+pub(super) async fn run(context: &Arc<Context>, cancel: CancellationToken) {
+    let keep = Duration::from_secs(context.config.job_retention_seconds);
+    let every = EVERY.min(keep).max(LEAST);
+    let mut wait = FIRST.min(every);
+    while cancel.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
+        match cancel.run_until_cancelled(Box::pin(sweep(context, keep))).await {
+            None => return,
+            Some(Ok(())) => {}
+            // After an upgrade a list may take so long that the API server forgets where it was: the next one is shorter.
+            Some(Err(error)) => warn!(%error, "settled jobs can't be listed; they are later"),
+        }
+        wait = every;
+    }
+}
+
+/// Lists all of them, page by page, and looks at those of which the metadata says so.
+async fn sweep(context: &Context, keep: Duration) -> Result<(), Error> {
+    for phase in settled::by_phase() {
+        let mut all = pin!(list::<ComputeJob>(&context.client, ListParams::default().fields(&phase)));
+        while let Some(job) = all.try_next().await? {
+            if !settled::is_to_be_seen(&job, keep, Timestamp::now()) {
+                continue;
+            }
+            if let Err(error) = attend(context, &job, keep).await {
+                warn!(job = job.name_any(), namespace = job.namespace(), %error, "a settled job can't be seen to; it is later");
+            }
+            tokio::time::sleep(PACE).await;
+        }
+    }
+    Ok(())
+}
+
+/// Takes the next step with one, as the API server has it now.
+async fn attend(context: &Context, seen: &PartialObjectMeta<ComputeJob>, keep: Duration) -> Result<(), Error> {
+    let (namespace, name) = (seen.namespace().ok_or(Error::Unnamed("namespace"))?, seen.name_any());
+    let kind = ApiResource::erase::<ComputeJob>(&());
+    // Without a type: it may be one that this operator can't read.
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &kind);
+    let what = || format!("ComputeJob {namespace}/{name}");
+    let Some(job) = api.get_opt(&name).await.tried(what)?.filter(|job| job.uid() == seen.uid()) else { return Ok(()) };
+    if !settled::is_of_their_phase(&job.data) {
+        // It was taken back, and is watched.
+        return Ok(());
+    }
+    match settled::step(&job.metadata, settled::since(&conditions(&job.data)), keep, Timestamp::now()) {
+        Step::LetGo(since) => settled::let_go(&api, &job.metadata, since).await,
+        Step::Delete(since) => {
+            settled::let_go(&api, &job.metadata, since).await?;
+            let uid = Some(Preconditions { uid: job.uid(), resource_version: None });
+            let params = DeleteParams { preconditions: uid, ..DeleteParams::default() };
+            match api.delete(&name, &params).await {
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+                other => other.map(drop).tried(|| format!("delete {}", what())),
+            }
+        }
+        Step::Wake => {
+            let phase = json!({"metadata": {"uid": job.uid()}, "status": {"phase": Phase::Pending}});
+            api.patch_status(&name, &PatchParams::default(), &Patch::Merge(&phase)).await.tried(what)?;
+            let note = "status.phase says that the job is settled and its condition Settled does not: the phase is taken \
+                        back, and the job is looked at";
+            context.events.say(&job.object_ref(&kind), true, "NotSettled", "Sweep", note).await;
+            Ok(())
+        }
+    }
+}
