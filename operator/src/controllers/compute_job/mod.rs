@@ -44,7 +44,7 @@ pub(crate) use build::{
 pub(crate) use lasting::Timers;
 pub(crate) use observed::PodRefused;
 pub(crate) use outcome::REORGED;
-pub(crate) use surround::{attestation_address, surround};
+pub(crate) use surround::{attestation_address, put_ca, surround};
 
 pub(crate) const KIND: &str = "ComputeJob";
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod around;
 pub(crate) mod budget;
+mod ca;
 mod canary;
 pub(crate) mod capacity;
 mod dereference;
@@ -64,6 +65,7 @@ pub(crate) async fn reconcile(
     }
 
     let seen = dereference::dereference(offer, &context).await;
+    ca::look(offer, seen.jobs, &context).await;
     let told = told(offer, &seen, &context);
     let mut acts = acts(offer, &seen, &told, &context);
     let mut stays = None;
