@@ -33,7 +33,6 @@ use kube::{Api, Resource, ResourceExt};
 use super::conditions::find;
 use super::context::Memory;
 use super::packed::Packed;
-use super::stock::JobFacts;
 use super::watch::name_of;
 use super::work::{Backoffs, Lane};
 use super::{Context, Error, JOB_FINALIZER, Tried, abandon, status, unreadable};
@@ -54,7 +53,7 @@ const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// Waits for a slot of the job's network, and looks at the job as it is then.
 pub(crate) async fn reconcile_in_turn(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action, Error> {
-    let slot = context.slots.enter(packed.facts.as_deref().map_or_else(Lane::default, lane)).await;
+    let slot = context.slots.enter(lane(&packed)).await;
     let now = context.jobs.store.get(&ObjectRef::from_obj(&*packed)).unwrap_or(packed);
     // Thousands may wait: only what looks is as large as a look.
     let looked = Box::pin(reconcile(now, context)).await;
@@ -63,8 +62,9 @@ pub(crate) async fn reconcile_in_turn(packed: Arc<Packed>, context: Arc<Context>
 }
 
 /// With whom a job waits for its look.
-fn lane(job: &JobFacts) -> Lane {
-    Lane { network: job.network.clone().unwrap_or_default(), new: job.claim.is_some_and(|claim| claim.waiting) }
+fn lane(job: &Packed) -> Lane {
+    let Some(job) = job.facts.as_deref().filter(|job| !job.unread) else { return Lane::Rest };
+    Lane::Live { network: job.network.clone(), new: job.claim.is_some_and(|claim| claim.waiting) }
 }
 
 /// Looks at a job and takes its next step.
@@ -277,9 +277,37 @@ fn job_ref(job: &ComputeJob) -> JobRef {
 
 #[cfg(test)]
 mod tests {
+    use hawser_crds::condition::ACCEPTED;
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_settled_or_cant_be_read_takes_no_slot_of_a_job_that_runs() {
+        let condition = |kind: &str| {
+            json!([{"type": kind, "status": "True", "reason": "R", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"}])
+        };
+        let source = json!({"network": "n", "jobId": format!("0x{}", "07".repeat(32)), "customer": "0x", "seconds": 1,
+            "deposit": "1", "price": "1", "block": 1});
+        let live = |network: Option<&str>, new| Lane::Live { network: network.map(str::to_owned), new };
+        for (source, gpus, conditions, expected) in [
+            (json!(null), json!(1), json!([]), live(None, true)),
+            (json!(null), json!(1), condition(ACCEPTED), live(None, false)),
+            (source.clone(), json!(1), json!([]), live(Some("n"), true)),
+            (source.clone(), json!(1), condition(ACCEPTED), live(Some("n"), false)),
+            (source.clone(), json!(1), condition(SETTLED), Lane::Rest),
+            (json!(null), json!(1), condition(SETTLED), Lane::Rest),
+            (source, json!("many"), condition(ACCEPTED), Lane::Rest),
+        ] {
+            let job = json!({
+                "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "metadata": {"name": "j"},
+                "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": gpus}, "source": source},
+                "status": {"conditions": conditions}
+            });
+            assert_eq!(lane(&Packed::new(&serde_json::from_value(job.clone()).unwrap())), expected, "{job}");
+        }
+    }
 
     #[test]
     fn jobs_are_counted_by_phase_and_those_that_cant_be_read_apart() {
