@@ -121,6 +121,7 @@ async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action,
     if job.metadata.deletion_timestamp.is_some() && !seen.chain_is_seen() {
         abandon::advise(&mut decision.status.conditions, SETTLED);
     }
+    abandon::warn_of(&job.metadata, &mut decision.status.conditions, SETTLED);
 
     let applied = apply::apply(&context, &seen, &decision).await;
     let written = status::write(&api, &job, job.status.as_ref(), &decision.status).await?;

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hawser_crds::GpuOffer;
+use hawser_crds::condition::READY;
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
@@ -84,7 +85,8 @@ pub(crate) async fn reconcile(
         }
     }
     request(&context, offer, &seen, &acts);
-    let next = report::status(offer, &seen, &told, acts.is_empty(), stays.as_deref());
+    let mut next = report::status(offer, &seen, &told, acts.is_empty(), stays.as_deref());
+    abandon::warn_of(&offer.metadata, &mut next.conditions, READY);
     context.metrics.offer_says(offer, &next);
     status::write(&api, offer, offer.status.as_ref(), &next).await?;
     measure(offer, &seen, &context);
