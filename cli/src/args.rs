@@ -10,8 +10,9 @@ use crate::{earnings::By, failure::Failure, job::Milestone, output::Format, pars
 
 /// Buys GPU time on a Hawser market, follows the job and checks the evidence; shows providers what they earned.
 ///
-/// Exit codes: 0 done; 1 refused by the market, the token or the node, the job failed, or the evidence is wrong or not
-/// there; 2 bad input; 3 the evidence is right, with warnings.
+/// Exit codes: 0 done; 1 refused by the market, the token or the node, nobody answered, a transaction may still be mined, the
+/// job failed, or the evidence is wrong or not there; 2 bad input; 3 the evidence is right, with warnings; 130 Ctrl-C while a
+/// job was watched, which goes on.
 #[derive(Debug, Parser)]
 #[command(name = "hawser", version)]
 pub(crate) struct Args {
@@ -251,6 +252,32 @@ mod tests {
     #[test]
     fn the_options_do_not_contradict_each_other() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn help_and_the_page_on_the_cli_name_every_exit_code_and_what_has_it() {
+        let help = Args::command().render_long_help().to_string();
+        let page = include_str!("../../docs/cli.md");
+        for (failure, words) in [
+            (Failure::refused("x"), "refused by the market"),
+            (Failure::Unreachable("x".to_owned()), "nobody answered"),
+            (Failure::unsettled("x"), "may still be mined"),
+            (Failure::input("x"), "bad input"),
+            (Failure::Warned("x".to_owned()), "with warnings"),
+            (Failure::Stopped("x".to_owned()), "Ctrl-C while a job was watched"),
+        ] {
+            let code = failure.exit_code();
+            for (text, what) in [(&*help, "hawser --help"), (page, "docs/cli.md")] {
+                let (_, codes) = text.split_once("Exit code").unwrap_or_else(|| panic!("{what} has no exit codes"));
+                let codes = codes.split_whitespace().collect::<Vec<_>>().join(" ");
+                // From the code on, up to the next sentence or part.
+                let part = codes
+                    .split(['.', ';'])
+                    .map(str::trim)
+                    .find(|part| part.strip_prefix(&code.to_string()).is_some_and(|rest| rest.starts_with([' ', ':'])));
+                assert!(part.is_some_and(|part| part.contains(words)), "{what}: {code}, {words:?}: {codes}");
+            }
+        }
     }
 
     #[test]

@@ -134,7 +134,8 @@ pub struct ComputeJobStatus {
     pub phase: Phase,
     /// Why the phase is what it is, as one CamelCase word.
     pub reason: Option<String>,
-    /// `Accepted`, `Scheduled`, `Started`, `Running`, `Attested`, `Settled`, `Complete`, `Failed`.
+    /// `Accepted`, `Scheduled`, `Started`, `Running`, `Attested`, `Settled`, `Complete`, `Failed`; of a job that
+    /// can't be read `Readable` and `Ready`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The job's pod.

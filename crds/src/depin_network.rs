@@ -164,7 +164,7 @@ pub struct DepinNetworkStatus {
     /// `metadata.generation` that this status was made from.
     pub observed_generation: Option<i64>,
     /// `Connected`, `ChainMatches`, `WalletFunded`, `SignerAvailable`, `OrdersWatched`, `TransactionsMoving`,
-    /// `ClockInSync`, `EvidenceStored`, `Ready`.
+    /// `ClockInSync`, `EvidenceStored`, `Readable`, `Ready`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The chain's head.

@@ -119,6 +119,12 @@ pub struct Price {
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "self.minSeconds <= self.maxSeconds",
     "message": "limits.minSeconds is greater than limits.maxSeconds"
+}, {
+    "rule": "self.startWindowSeconds <= 86400",
+    "message": "limits.startWindowSeconds is longer than the market takes: write at most 86400 (a day)"
+}, {
+    "rule": "self.claimWindowSeconds <= 2592000",
+    "message": "limits.claimWindowSeconds is longer than the market takes: write at most 2592000 (thirty days)"
 }]))]
 pub struct Limits {
     /// Shortest time that can be bought, in seconds.
@@ -139,10 +145,12 @@ pub struct Limits {
     /// Ephemeral storage that a job may ask for per GPU (also what it gets when it asks for nothing).
     #[schemars(schema_with = "quantity")]
     pub storage_per_gpu: Quantity,
-    /// Seconds after an order's block within which the job must start, or everything goes back.
+    /// Seconds after an order's block within which the job must start, or everything goes back: the market takes 86,400, a
+    /// day, and less.
     #[schemars(range(min = 10))]
     pub start_window_seconds: u32,
-    /// Seconds after a job's end within which its use can be claimed: the market takes 300 or more.
+    /// Seconds after a job's end within which its use can be claimed: the market takes 300, five minutes, to
+    /// 2,592,000, thirty days.
     #[schemars(range(min = 300))]
     pub claim_window_seconds: u32,
 }
@@ -260,7 +268,8 @@ impl Default for Pull {
 pub struct GpuOfferStatus {
     /// `metadata.generation` that this status was made from.
     pub observed_generation: Option<i64>,
-    /// `Published`, `CapacityAvailable`, `DeviceIsolation`, `NamespaceIsolated`, `NetworkIsolated`, `Readable`, `Ready`.
+    /// `Published`, `CapacityAvailable`, `DeviceIsolation`, `NamespaceIsolated`, `NetworkIsolated`, `StorageBounded`,
+    /// `Readable`, `Ready`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// GPUs counted from nodes and pods.

@@ -1,5 +1,8 @@
 //! The committed definitions are the generated ones, and Kubernetes takes their schemas.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use hawser_crds::{definitions, to_yaml};
@@ -76,5 +79,64 @@ fn unbounded(node: &serde_json::Value, path: &str, open: &mut Vec<String>) {
         }
         serde_json::Value::Array(items) => items.iter().for_each(|item| unbounded(item, path, open)),
         _ => {}
+    }
+}
+
+/// The schema of a part of the definition with this kind.
+fn schema_of(kind: &str, pointer: &str) -> serde_json::Value {
+    let found = definitions().into_iter().find(|(_, definition)| definition.spec.names.kind == kind).unwrap().1;
+    let written: serde_json::Value = serde_yaml_ng::from_str(&to_yaml(&found).unwrap()).unwrap();
+    let pointer = format!("/spec/versions/0/schema/openAPIV3Schema/properties/{pointer}");
+    written.pointer(&pointer).unwrap_or_else(|| panic!("{kind} has no {pointer}")).clone()
+}
+
+#[test]
+fn kubectl_explain_names_the_conditions_that_each_kind_has() {
+    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/condition.rs")).unwrap();
+    for kind in ["DepinNetwork", "GpuOffer", "ComputeJob"] {
+        let (mut expected, mut about) = (BTreeSet::new(), String::new());
+        for line in source.lines() {
+            if let Some(words) = line.strip_prefix("/// ") {
+                about.push_str(words);
+            } else if let Some((_, value)) = line.split_once(": &str = ") {
+                let of = about.strip_prefix('`').and_then(|rest| rest.split_once("`:"));
+                if about.contains("(all kinds)") || of.is_some_and(|(of, _)| of == kind) {
+                    expected.insert(format!("`{}`", value.trim_matches(['"', ';'])));
+                }
+                about.clear();
+            }
+        }
+        let said = schema_of(kind, "status/properties/conditions")["description"].as_str().unwrap().to_owned();
+        let said: BTreeSet<String> =
+            said.split([' ', ',', '.', ';', '\n']).filter(|word| word.starts_with('`')).map(str::to_owned).collect();
+        assert!(!expected.is_empty());
+        assert_eq!(said, expected, "the comment on `conditions` of {kind}'s status");
+    }
+}
+
+#[test]
+fn windows_are_bounded_as_the_market_bounds_them_with_words_that_name_the_limit() {
+    let market = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/src/base/Offers.sol");
+    let market = std::fs::read_to_string(market).unwrap();
+    let constant = |name: &str| -> u64 {
+        let value = market.split_once(&format!(" {name} = ")).unwrap().1.split_once(';').unwrap().0;
+        let (count, unit) = value.split_once(' ').unwrap();
+        let seconds = match unit {
+            "minutes" => 60,
+            "days" => 24 * 3600,
+            other => panic!("{other}"),
+        };
+        count.parse::<u64>().unwrap() * seconds
+    };
+    let limits = schema_of("GpuOffer", "spec/properties/limits");
+    let minimum = limits["properties"]["claimWindowSeconds"]["minimum"].as_f64();
+    assert_eq!(minimum, u32::try_from(constant("MIN_CLAIM_WINDOW")).ok().map(f64::from));
+    let rules = limits["x-kubernetes-validations"].as_array().unwrap();
+    for (field, name) in [("startWindowSeconds", "MAX_START_WINDOW"), ("claimWindowSeconds", "MAX_CLAIM_WINDOW")] {
+        let most = constant(name);
+        let rule = rules.iter().find(|rule| rule["rule"] == format!("self.{field} <= {most}"));
+        let message = rule.unwrap_or_else(|| panic!("no rule keeps {field} up to {most}"))["message"].as_str().unwrap();
+        assert!(message.contains(field) && message.contains(&most.to_string()), "{message}");
+        assert_eq!(limits["properties"][field]["default"].as_u64().map(|default| default <= most), Some(true));
     }
 }

@@ -4,6 +4,9 @@ use clap::Parser;
 use ipnet::IpNet;
 
 /// Hawser's operator: offers this cluster's GPUs on compute networks, runs what is ordered and settles its attested use.
+///
+/// Exit codes: 0 after SIGTERM or SIGINT, the lease handed over; 1 where it can't begin or go on (the log's last line says why),
+/// and where it lost its lease; 2 for arguments that it can't read.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "hawser-operator", version)]
 pub struct Config {
@@ -95,6 +98,15 @@ mod tests {
         assert_eq!(config(&[]).attestation_url(), "https://hawser-attestation.ns.svc:9443");
         assert_eq!(config(&[]).attestation_host(), "hawser-attestation.ns.svc");
         assert_eq!(config(&["--attestation-url", "https://10.0.0.1:9443/"]).attestation_host(), "10.0.0.1");
+    }
+
+    #[test]
+    fn help_names_the_exit_codes() {
+        let help = <Config as clap::CommandFactory>::command().render_long_help().to_string();
+        let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for code in ["0 after SIGTERM", "1 where it can't begin", "lost its lease", "2 for arguments"] {
+            assert!(words.contains(code), "{code}: {words}");
+        }
     }
 
     #[test]

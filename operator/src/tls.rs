@@ -16,6 +16,8 @@ use rcgen::{
 use time::OffsetDateTime;
 use tracing::info;
 
+use crate::controllers::compute_job::CA_CONFIG_MAP;
+
 /// Name of the Secret.
 pub const SECRET: &str = "hawser-attestation-tls";
 /// When the serving certificate ends.
@@ -38,7 +40,11 @@ pub enum TlsError {
     #[error("the attestation service's certificate: {0}")]
     Certificate(#[from] rcgen::Error),
     /// The Secret is not one of these.
-    #[error("Secret {SECRET} has no {0}: delete it, it is made again (running jobs must enrol again)")]
+    #[error(
+        "Secret {SECRET} has no {0}: delete it. The operator makes it anew when it starts, with another CA, and writes that into \
+         the ConfigMap {CA_CONFIG_MAP} of each namespace with jobs; meters of running jobs connect again once kubelet shows \
+         it to them, after a minute or two"
+    )]
     Incomplete(&'static str),
     /// The jobs' pods were given another CA.
     #[error("Secret {SECRET} holds another CA than the one that is served by")]
@@ -201,6 +207,14 @@ mod tests {
         let second = issue(&ca.certificate, &ca.key, "hawser-attestation.ns.svc", Timestamp::now()).unwrap();
         assert_eq!(first.ca, second.ca);
         assert_ne!(first.certificate, second.certificate);
+    }
+
+    #[test]
+    fn a_secret_that_lacks_something_is_told_with_the_way_out_and_what_follows() {
+        let said = TlsError::Incomplete("ca.key").to_string();
+        for word in [SECRET, "ca.key", "delete it", "ConfigMap hawser-attestation-ca", "connect again"] {
+            assert!(said.contains(word), "{said} doesn't say {word:?}");
+        }
     }
 
     #[test]

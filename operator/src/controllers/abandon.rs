@@ -21,8 +21,25 @@ pub(crate) const ADVICE: &str =
 
 /// Whether the object is being deleted, and its owner gives up what is owed.
 pub(crate) fn is_asked(metadata: &ObjectMeta) -> bool {
-    let set = metadata.annotations.iter().flatten().any(|(key, value)| key == ANNOTATION && value == "true");
-    set && metadata.deletion_timestamp.is_some()
+    is_set(metadata) && metadata.deletion_timestamp.is_some()
+}
+
+fn is_set(metadata: &ObjectMeta) -> bool {
+    metadata.annotations.iter().flatten().any(|(key, value)| key == ANNOTATION && value == "true")
+}
+
+/// What an annotation does that stands on an object which nobody has deleted yet.
+const ARMED: &str = "It has the annotation hawser.dev/abandon=true: once it is deleted, all that is owed for it is given up. \
+                     Take that away (hawser.dev/abandon-) if it is not meant";
+
+/// Says in a condition that the object is to be given up on the day on which it is deleted.
+pub(crate) fn warn_of(metadata: &ObjectMeta, conditions: &mut [Condition], kind: &str) {
+    if is_set(metadata)
+        && metadata.deletion_timestamp.is_none()
+        && let Some(condition) = conditions.iter_mut().find(|c| c.type_ == kind)
+    {
+        condition.message = format!("{}. {ARMED}", condition.message);
+    }
 }
 
 /// Names the way out in a condition that waits for what may never come.
@@ -124,6 +141,17 @@ mod tests {
             }))
             .unwrap();
             assert_eq!(is_asked(&metadata), asked, "{annotation:?} {deleted}");
+            let mut conditions: Vec<Condition> = ["Ready", "Other"]
+                .map(|kind| {
+                    json!({"type": kind, "status": "True", "reason": "R", "message": "m",
+                    "lastTransitionTime": "2026-01-01T00:00:00Z"})
+                })
+                .map(|condition| serde_json::from_value(condition).unwrap())
+                .into();
+            warn_of(&metadata, &mut conditions, "Ready");
+            let armed = annotation == Some("true") && !deleted;
+            let says = |c: &Condition| c.message.starts_with("m. It has the annotation hawser.dev/abandon=true");
+            assert_eq!([says(&conditions[0]), says(&conditions[1])], [armed, false], "{annotation:?} {deleted}");
         }
     }
 

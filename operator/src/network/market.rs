@@ -1,3 +1,5 @@
+use std::fmt;
+
 use alloy::{
     primitives::{Address, B256, FixedBytes, U256, keccak256},
     sol_types::SolValue,
@@ -46,6 +48,18 @@ pub enum JobStatus {
     Ended,
     /// Nothing of its deposit is held any more.
     Closed,
+}
+
+impl fmt::Display for JobStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "not ordered",
+            Self::Open => "ordered and not started",
+            Self::Running => "running",
+            Self::Ended => "past its end",
+            Self::Closed => "closed",
+        })
+    }
 }
 
 /// A job as the market holds it. Price and GPUs stand in its id.

@@ -1,13 +1,14 @@
 //! A chain whose numbers have holes, as Filecoin's have: the node's own blocks, the later ones under higher numbers.
 
-use std::sync::PoisonError;
+use std::sync::{PoisonError, atomic::Ordering};
 
-use hawser_operator::network::Connection;
+use alloy::primitives::B256;
+use hawser_operator::network::{Connection, Cursor, Past};
 use serde_json::{Value, json};
 
 use crate::{
     line::Seen,
-    node::{Node, start},
+    node::{Node, start, start_again},
     proxy::{Proxy, number},
 };
 
@@ -152,4 +153,27 @@ async fn a_block_that_an_endpoint_gives_by_its_hash_only_is_read() {
     let job = node.order(offer, 1).await;
     node.mine(2).await;
     node.until("its order is read", async || (seen.jobs() == [job]).then_some(())).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_lags_is_asked_little_for_blocks_that_it_does_not_have() {
+    // It says of itself that it has come to block 50, or speaks for other nodes that have come further.
+    for counts_to in [50, 0] {
+        let node = Node::start().await;
+        node.mine(200).await;
+        let (url, proxy) = Proxy::before(&node).await;
+        proxy.lacks_after.store(50, Ordering::SeqCst);
+        proxy.counts_to.store(counts_to, Ordering::SeqCst);
+        let mut spec = node.spec();
+        spec.rpc_urls = vec![url.parse().unwrap()];
+        let cursor = Cursor { number: 60, hash: Some(B256::repeat_byte(1)) };
+        let (network, _stop) = start_again(spec, &Past { cursor: Some(cursor), ..Past::default() });
+        Seen::watch(&network, Some(cursor));
+        // That is so after five looks.
+        node.until("the trouble is told", async || network.observed().borrow().orders_trouble.clone()).await;
+        let by_number = proxy.counts.lock().unwrap().get("eth_getBlockByNumber").copied().unwrap_or_default();
+        // Five before the head, then one at each look, and six once where later blocks may be there.
+        let most = if counts_to > 0 { 5 + 6 } else { 5 + 6 + 6 };
+        assert!((6..=most).contains(&by_number), "{by_number} blocks were asked for, {counts_to}");
+    }
 }

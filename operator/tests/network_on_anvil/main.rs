@@ -15,6 +15,7 @@ mod endpoints;
 mod faults;
 mod fenced;
 mod holes;
+mod lagging;
 mod latency;
 mod limits;
 mod line;

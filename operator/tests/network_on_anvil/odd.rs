@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use alloy::primitives::Address;
+use alloy::primitives::{Address, U256};
 use hawser_crds::{Confirmations, Finality};
 use hawser_operator::network::{Act, Connection, JobStatus, NetworkError};
 use serde_json::json;
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::{
     line::{Seen, open},
     node::{Node, assert_mined, start},
-    proxy::Proxy,
+    proxy::{Proxy, number},
 };
 
 #[tokio::test]
@@ -138,4 +138,20 @@ async fn an_address_that_is_no_token_is_told_from_an_endpoint_that_is_away() {
     proxy.dead.store(false, Ordering::SeqCst);
     let token = node.until("the token is read", async || network.token(node.token).await.ok()).await;
     assert_eq!(token.symbol, "tUSD", "an endpoint that was away did not take its name");
+}
+
+#[tokio::test]
+async fn gas_is_counted_by_the_transactions_own_price_where_receipts_tell_none() {
+    let node = Node::start().await;
+    let (url, proxy) = Proxy::before(&node).await;
+    proxy.priceless.store(true, Ordering::SeqCst);
+    let mut spec = node.spec();
+    spec.rpc_urls = vec![url.parse().unwrap()];
+    let (network, _stop) = start(spec);
+    let tx = assert_mined(&node.done(&network, Act::SetOffer(node.post())).await);
+    let receipt = node.rpc("eth_getTransactionReceipt", json!([tx])).await;
+    let field = |name: &str| U256::from(number(&receipt[name]).unwrap());
+    let paid = field("gasUsed") * field("effectiveGasPrice");
+    assert!(paid > U256::ZERO);
+    assert_eq!(network.observed().borrow().gas_spent, paid);
 }

@@ -18,7 +18,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{holes::Holes, node::Node};
+use crate::{holes::Holes, lagging::Lagging, node::Node};
 
 /// What the endpoint does to requests and answers.
 #[derive(Default)]
@@ -42,6 +42,14 @@ pub struct Proxy {
     pub floor: Mutex<Option<String>>,
     /// Numbers that no block has.
     pub holes: Mutex<Option<Holes>>,
+    /// Tells no price in receipts.
+    pub priceless: AtomicBool,
+    /// Has no block after this one, but shows the newest; 0: has all.
+    pub lacks_after: AtomicU64,
+    /// Says that this block is its newest, when it is asked for the number alone; 0: as the node has it.
+    pub counts_to: AtomicU64,
+    /// One of the nodes behind it lags.
+    pub lagging: Mutex<Option<Lagging>>,
     /// Answers only who sends this as `Authorization`.
     pub key: Mutex<Option<&'static str>>,
     /// Somebody sent an `Authorization`.
@@ -101,6 +109,20 @@ impl Proxy {
             *tokens -= 1.0;
         }
         passes
+    }
+
+    fn lack(&self, method: &str, request: &Value, answer: &mut Value) {
+        if method == "eth_getTransactionReceipt" && self.priceless.load(Ordering::SeqCst) {
+            answer["result"].as_object_mut().and_then(|receipt| receipt.remove("effectiveGasPrice"));
+        }
+        let [last, newest] = [&self.lacks_after, &self.counts_to].map(|number| number.load(Ordering::SeqCst));
+        let asked = number(&request["params"][0]);
+        if last > 0 && method == "eth_getBlockByNumber" && asked.is_some_and(|number| number > last) {
+            answer["result"] = Value::Null;
+        }
+        if newest > 0 && method == "eth_blockNumber" {
+            answer["result"] = json!(format!("{newest:#x}"));
+        }
     }
 
     async fn forward(&self, request: &Value) -> Value {
@@ -172,9 +194,13 @@ async fn answer(State(proxy): State<Arc<Proxy>>, headers: HeaderMap, body: Strin
     if let Some(holes) = holes {
         holes.answer(&method, &mut answer);
     }
+    if let Some(lagging) = proxy.lagging.lock().unwrap().as_mut() {
+        lagging.answer(&request, &mut answer);
+    }
     if let Some(number) = answer.pointer("/result/number").and_then(number).filter(|_| newest) {
         proxy.shown.lock().unwrap().push(number);
     }
+    proxy.lack(&method, &request, &mut answer);
     let ahead = proxy.ahead.load(Ordering::SeqCst);
     if let Some(time) = answer.pointer_mut("/result/timestamp").filter(|_| ahead != 0) {
         *time = json!(format!("{:#x}", number(time).unwrap().saturating_add_signed(ahead)));

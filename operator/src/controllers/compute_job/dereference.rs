@@ -189,7 +189,7 @@ async fn chain(
     if gone && since < patience {
         let seconds = patience.as_secs();
         let why = format!(
-            "the market shows the job as it was before ({:?}): a node that lags, or a reorganisation; believed after {seconds} s",
+            "the market shows the job as it was before ({}): a node that lags, or a reorganisation; believed after {seconds} s",
             job.status
         );
         return (ChainView::Unknown(why), unstarted);

@@ -7,11 +7,14 @@ use hawser_contracts::JobId;
 use hawser_crds::condition::{ACCEPTED, FAILED, SETTLED};
 use hawser_crds::{ComputeJob, ComputeJobStatus, Phase};
 use jiff::Timestamp;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Resource, ResourceExt};
 
 use crate::controllers::conditions::{Conditions, Truth, is_true, news};
 use crate::controllers::depin_network::{ids_of, name_of_job};
 use crate::controllers::packed::Packed;
+use crate::controllers::stock::SharedStock;
+use crate::controllers::watch::name_of;
 use crate::controllers::{Context, Error, status};
 
 /// The reason of a job whose order belongs to another one.
@@ -22,7 +25,7 @@ pub(super) fn belongs(job: &ComputeJob, id: JobId, context: &Context) -> Option<
     if job.spec.source.is_none() || is_accepted(job) {
         return None;
     }
-    if let Some(first) = first(job, id, context) {
+    if let Some(first) = first(job, id, &context.jobs.store, &context.stock) {
         return Some(format!("ComputeJob {}/{}", first.namespace().unwrap_or_default(), first.name_any()));
     }
     let offer = context.offer(&job.namespace().unwrap_or_default(), &job.spec.offer_ref)?;
@@ -31,14 +34,21 @@ pub(super) fn belongs(job: &ComputeJob, id: JobId, context: &Context) -> Option<
     (!is_its).then(|| format!("offer {} and not to GpuOffer {}", id.offer_id(), job.spec.offer_ref))
 }
 
-/// The job to which the order of this one belongs, where that is another one.
-fn first(job: &ComputeJob, id: JobId, context: &Context) -> Option<Arc<Packed>> {
+/// The job to which the order of this one belongs, where that is another one. All jobs are gone through only where another
+/// one may name the order: a burst of orders must not cost as many times what the cluster runs.
+fn first(job: &ComputeJob, id: JobId, jobs: &Store<Packed>, stock: &SharedStock) -> Option<Arc<Packed>> {
     let is_before = |other: &Arc<Packed>| {
         other.is_of(id)
             && other.meta().uid != job.metadata.uid
             && other.job().0.is_ok_and(|other| is_of(&other, id) && comes_before(&other, job, id))
     };
-    context.jobs.store.state().into_iter().find(is_before)
+    // The operator's own is found by its name, though it be settled and not be counted any more.
+    let own = ObjectRef::new(&name_of_job(id)).within(&job.namespace().unwrap_or_default());
+    let own = jobs.get(&own).filter(is_before);
+    if own.is_some() || !stock.read(|stock| stock.shares_order(&name_of(job), id)) {
+        return own;
+    }
+    jobs.state().into_iter().find(is_before)
 }
 
 /// Says so in its status. Nothing is owed for it, so it is kept and deleted like any job that is settled.
@@ -95,6 +105,9 @@ fn refused(job: &ComputeJob, whose: &str, now: Timestamp) -> ComputeJobStatus {
 #[cfg(test)]
 mod tests {
     use alloy::primitives::B256;
+    use kube::core::DeserializeGuard;
+    use kube::runtime::reflector;
+    use kube::runtime::watcher::Event;
     use serde_json::json;
 
     use super::*;
@@ -129,6 +142,34 @@ mod tests {
         ] {
             assert!(comes_before(&first, &second, ID) && !comes_before(&second, &first, ID), "{first:?} {second:?}");
         }
+    }
+
+    #[test]
+    fn the_first_of_two_jobs_is_found_wherever_it_is_and_though_it_be_settled() {
+        let (jobs, mut writer) = reflector::store();
+        let stock = SharedStock::default();
+        let mut put = |job: &ComputeJob| {
+            let packed = Packed::new(&DeserializeGuard(Ok(job.clone())));
+            let facts = packed.facts.clone();
+            writer.apply_watcher_event(&Event::Apply(packed));
+            stock.write(|stock| stock.set_job(&name_of(job), facts));
+        };
+        let settled = json!([{"type": SETTLED, "status": "True", "reason": "R", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+        let own = name_of_job(ID);
+        let mut over = job("b", &own, "09", false);
+        over.status = serde_json::from_value(json!({"conditions": settled})).unwrap();
+        let (running, late, beside) =
+            (job("a", "x", "09", true), job("c", "y", "01", false), job("b", "z", "01", false));
+        let found = |job: &ComputeJob| first(job, ID, &jobs, &stock).map(|job| job.meta().namespace.clone().unwrap());
+        put(&late);
+        assert_eq!(found(&late), None, "it is alone");
+        put(&running);
+        assert_eq!(found(&late).as_deref(), Some("a"));
+        put(&over);
+        put(&beside);
+        assert_eq!(found(&beside).as_deref(), Some("b"), "the settled one of the order's own name");
+        assert_eq!(found(&running), None, "it is the first itself");
     }
 
     #[test]

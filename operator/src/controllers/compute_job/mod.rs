@@ -33,7 +33,6 @@ use kube::{Api, Resource, ResourceExt};
 
 use super::context::Memory;
 use super::packed::Packed;
-use super::stock::JobFacts;
 use super::watch::name_of;
 use super::work::{Backoffs, Lane};
 use super::{Context, Error, JOB_FINALIZER, Tried, abandon, settled, status, unreadable};
@@ -44,7 +43,7 @@ pub(crate) use build::{
 pub(crate) use lasting::Timers;
 pub(crate) use observed::PodRefused;
 pub(crate) use outcome::REORGED;
-pub(crate) use surround::{attestation_address, surround};
+pub(crate) use surround::{attestation_address, put_ca, surround};
 
 pub(crate) const KIND: &str = "ComputeJob";
 
@@ -57,7 +56,7 @@ const UNWATCHED: Duration = Duration::from_mins(10);
 
 /// Waits for a slot of the job's network, and looks at the job as it is then.
 pub(crate) async fn reconcile_in_turn(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action, Error> {
-    let slot = context.slots.enter(packed.facts.as_deref().map_or_else(Lane::default, lane)).await;
+    let slot = context.slots.enter(lane(&packed)).await;
     let now = context.jobs.store.get(&ObjectRef::from_obj(&*packed)).unwrap_or(packed);
     // Thousands may wait: only what looks is as large as a look.
     let looked = Box::pin(reconcile(now, context)).await;
@@ -66,8 +65,9 @@ pub(crate) async fn reconcile_in_turn(packed: Arc<Packed>, context: Arc<Context>
 }
 
 /// With whom a job waits for its look.
-fn lane(job: &JobFacts) -> Lane {
-    Lane { network: job.network.clone().unwrap_or_default(), new: job.claim.is_some_and(|claim| claim.waiting) }
+fn lane(job: &Packed) -> Lane {
+    let Some(job) = job.facts.as_deref().filter(|job| !job.unread) else { return Lane::Rest };
+    Lane::Live { network: job.network.clone(), new: job.claim.is_some_and(|claim| claim.waiting) }
 }
 
 /// Looks at a job and takes its next step.
@@ -125,6 +125,7 @@ async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action,
     if job.metadata.deletion_timestamp.is_some() && !seen.chain_is_seen() {
         abandon::advise(&mut decision.status.conditions, SETTLED);
     }
+    abandon::warn_of(&job.metadata, &mut decision.status.conditions, SETTLED);
 
     let applied = apply::apply(&context, &seen, &decision).await;
     let written = status::write_and_see(&api, &job, job.status.as_ref(), &decision.status).await?;
@@ -243,9 +244,37 @@ fn job_ref(job: &ComputeJob) -> JobRef {
 
 #[cfg(test)]
 mod tests {
+    use hawser_crds::condition::ACCEPTED;
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_settled_or_cant_be_read_takes_no_slot_of_a_job_that_runs() {
+        let condition = |kind: &str| {
+            json!([{"type": kind, "status": "True", "reason": "R", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"}])
+        };
+        let source = json!({"network": "n", "jobId": format!("0x{}", "07".repeat(32)), "customer": "0x", "seconds": 1,
+            "deposit": "1", "price": "1", "block": 1});
+        let live = |network: Option<&str>, new| Lane::Live { network: network.map(str::to_owned), new };
+        for (source, gpus, conditions, expected) in [
+            (json!(null), json!(1), json!([]), live(None, true)),
+            (json!(null), json!(1), condition(ACCEPTED), live(None, false)),
+            (source.clone(), json!(1), json!([]), live(Some("n"), true)),
+            (source.clone(), json!(1), condition(ACCEPTED), live(Some("n"), false)),
+            (source.clone(), json!(1), condition(SETTLED), Lane::Rest),
+            (json!(null), json!(1), condition(SETTLED), Lane::Rest),
+            (source, json!("many"), condition(ACCEPTED), Lane::Rest),
+        ] {
+            let job = json!({
+                "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "metadata": {"name": "j"},
+                "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": gpus}, "source": source},
+                "status": {"conditions": conditions}
+            });
+            assert_eq!(lane(&Packed::new(&serde_json::from_value(job.clone()).unwrap())), expected, "{job}");
+        }
+    }
 
     #[test]
     fn jobs_are_counted_by_phase_and_those_that_cant_be_read_apart() {

@@ -8,7 +8,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -37,12 +37,17 @@ pub(crate) async fn surround(context: &Context, offer: &GpuOffer, attestation: O
         own: &own,
     };
     let policy = build::network_policy(offer, &around)?;
-    put::<ServiceAccount>(context, &namespace, &build::service_account(&namespace)?).await?;
-    put::<ConfigMap>(context, &namespace, &build::ca_config_map(&namespace, &context.attestation_ca)?).await?;
-    put::<NetworkPolicy>(context, &namespace, &policy).await
+    put::<ServiceAccount>(&context.client, &namespace, &build::service_account(&namespace)?).await?;
+    put_ca(&context.client, &namespace, &context.attestation_ca).await?;
+    put::<NetworkPolicy>(&context.client, &namespace, &policy).await
 }
 
-async fn put<K>(context: &Context, namespace: &str, object: &K) -> Result<(), Error>
+/// The CA by which meters know the attestation service: kubelet shows it to running ones, too.
+pub(crate) async fn put_ca(client: &Client, namespace: &str, ca: &str) -> Result<(), Error> {
+    put::<ConfigMap>(client, namespace, &build::ca_config_map(namespace, ca)?).await
+}
+
+async fn put<K>(client: &Client, namespace: &str, object: &K) -> Result<(), Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -50,7 +55,7 @@ where
         + DeserializeOwned
         + std::fmt::Debug,
 {
-    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
     let name = object.name_any();
     api.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object))
         .await

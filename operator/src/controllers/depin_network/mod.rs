@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use hawser_contracts::{JobId, OfferId};
 use hawser_crds::DepinNetwork;
-use hawser_crds::condition::CHAIN_MATCHES;
+use hawser_crds::condition::{CHAIN_MATCHES, READY};
 use jiff::{Timestamp, Unit};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
@@ -81,6 +81,7 @@ pub(crate) async fn reconcile(
     let needed_by = needed_by.map(|why| format!("{why}. {}", abandon::ADVICE));
     let mut next = report::status(resource, &start, seen.as_ref(), now, needed_by.as_deref());
     next.conditions = evidence::told(resource, &next.conditions, &context.attestations.evidence_health(), now);
+    abandon::warn_of(&resource.metadata, &mut next.conditions, READY);
     // Whatever else is wrong with it: what was earned is told and withdrawn as long as the chain is the right one.
     if let Some(network) = network.filter(|_| is_true(&next.conditions, CHAIN_MATCHES)) {
         let (earned, due) = earnings::read(resource, &network, &context, now).await;

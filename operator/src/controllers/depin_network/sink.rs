@@ -1,9 +1,10 @@
 //! Where the watcher's orders go: each becomes a `ComputeJob` beside its offer, once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use hawser_contracts::OfferId;
@@ -28,6 +29,9 @@ type Taken = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// So many orders are looked up, and so many jobs written, side by side.
 const SIDE_BY_SIDE: usize = 32;
+/// When a job is written again that the API server forbids in words that may pass: it has just started, and has not read its
+/// roles yet.
+const PASSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(4)];
 
 /// Takes orders of one network.
 pub(crate) fn sink(
@@ -48,13 +52,15 @@ struct Batch<'a> {
     handle: &'a Network,
     /// Offers by their ids: an order names its offer by what it was when it was ordered.
     offers: HashMap<OfferId, Name>,
+    /// Namespaces in which it went on forbidding: the next order there is not waited for.
+    forbidden: Mutex<HashSet<String>>,
 }
 
 impl<'a> Batch<'a> {
     async fn new(context: &'a Context, network: &'a str, handle: &'a Network) -> Result<Self, Error> {
         context.ready().await?;
         let offers = ids(&context.offers.store.state(), network, handle, context);
-        Ok(Self { context, network, handle, offers })
+        Ok(Self { context, network, handle, offers, forbidden: Mutex::default() })
     }
 
     /// The chain is asked for all of them side by side. Their jobs are written block by block: of two orders for the last
@@ -99,14 +105,19 @@ impl<'a> Batch<'a> {
         let name = order::job_name(order);
         let what = || format!("create ComputeJob {namespace}/{name}");
         let job = order::compute_job(self.network, namespace, offer, order);
-        let created = match create(&api, &job).await {
+        let known = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).contains(namespace);
+        let pauses = if known { &[][..] } else { &PASSES };
+        let created = match insist(pauses, || create(&api, &job)).await {
             // The API server's own check of the workload: as good a reason as ours.
             Err(kube::Error::Api(status)) if status.code == 422 => {
                 let job = order::malformed_job(self.network, namespace, offer, order, &status.message);
-                create(&api, &job).await
+                insist(pauses, || create(&api, &job)).await
             }
             other => other,
         };
+        if created.as_ref().is_err_and(may_pass) {
+            self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace.clone());
+        }
         match created {
             // Seen twice.
             Err(kube::Error::Api(status)) if status.code == 409 => {
@@ -156,6 +167,32 @@ fn refused(status: &Status) -> Option<&'static str> {
         400 | 403 | 413 | 422 => Some("NotAdmitted: the provider's cluster does not admit the order's job"),
         _ => None,
     }
+}
+
+/// Whether a 403 may be that of an API server that does not know its roles yet. Quotas and what else admits objects are asked
+/// after the roles, and name what they refuse.
+fn may_pass(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let by_role = status.message.contains("cannot create resource");
+    let says_nothing = status.details.is_none() && !status.message.contains("denied");
+    status.code == 403 && (by_role || says_nothing)
+}
+
+/// Asks again what may pass, after each of these pauses.
+async fn insist<F, O>(pauses: &[Duration], mut ask: F) -> Result<(), kube::Error>
+where
+    F: FnMut() -> O + Send,
+    O: Future<Output = Result<(), kube::Error>> + Send,
+{
+    let mut answer = ask().await;
+    for pause in pauses {
+        if !answer.as_ref().is_err_and(may_pass) {
+            break;
+        }
+        tokio::time::sleep(*pause).await;
+        answer = ask().await;
+    }
+    answer
 }
 
 async fn create(api: &Api<ComputeJob>, job: &ComputeJob) -> Result<(), kube::Error> {
@@ -220,6 +257,50 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    fn answer(status: Value) -> kube::Error {
+        kube::Error::Api(serde_json::from_value::<Status>(status).unwrap().boxed())
+    }
+
+    #[test]
+    fn what_an_api_server_without_its_roles_says_may_pass_and_what_admits_objects_says_does_not() {
+        let details = json!({"name": "job-1", "group": "hawser.dev", "kind": "computejobs"});
+        for (status, expected) in [
+            (json!({"code": 403}), true),
+            (json!({"code": 403, "message": "forbidden: User \"u\" cannot get path \"/\""}), true),
+            (
+                json!({"code": 403, "details": details, "message": "computejobs.hawser.dev is forbidden: User \"u\" cannot \
+                    create resource \"computejobs\" in API group \"hawser.dev\" in the namespace \"t\""}),
+                true,
+            ),
+            (json!({"code": 403, "details": details, "message": "is forbidden: exceeded quota: jobs"}), false),
+            (json!({"code": 403, "message": "admission webhook \"w\" denied the request: no"}), false),
+            (json!({"code": 403, "details": {"causes": [{"reason": "NamespaceTerminating"}]}}), false),
+            (json!({"code": 422}), false),
+            (json!({"code": 404}), false),
+        ] {
+            assert_eq!(may_pass(&answer(status.clone())), expected, "{status}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_may_pass_is_asked_for_again_a_few_times_and_nothing_else_is() {
+        let (passing, quota) = (json!({"code": 403}), json!({"code": 403, "message": "exceeded quota", "details": {}}));
+        for (answers, asked, good) in [
+            (vec![None], 1, true),
+            (vec![Some(passing.clone()), None], 2, true),
+            (vec![Some(passing.clone()); 9], 3, false),
+            (vec![Some(passing), Some(quota.clone()), None], 2, false),
+            (vec![Some(quota); 9], 1, false),
+        ] {
+            let mut at = 0;
+            let said = insist(&[Duration::ZERO; 2], || {
+                at += 1;
+                std::future::ready(answers[at - 1].clone().map_or(Ok(()), |status| Err(answer(status))))
+            });
+            assert_eq!((said.await.is_ok(), at), (good, asked), "{answers:?}");
+        }
+    }
 
     #[test]
     fn an_order_is_given_back_for_what_the_api_server_says_and_waits_for_what_may_pass() {

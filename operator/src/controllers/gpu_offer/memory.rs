@@ -25,6 +25,8 @@ pub(crate) struct Remembered {
     closed: HashSet<OfferId>,
     /// A canary's pod may be there: an earlier process may have sent one.
     pub canary: bool,
+    /// This process has written the attestation service's CA into the namespace.
+    pub ca: bool,
 }
 
 /// What the market is to be told.
@@ -38,7 +40,14 @@ pub(crate) struct Told {
 
 impl Remembered {
     fn new(now: Instant) -> Self {
-        Self { pace: Pace::new(now), budget: Budget::new(now), since: None, closed: HashSet::new(), canary: true }
+        Self {
+            pace: Pace::new(now),
+            budget: Budget::new(now),
+            since: None,
+            closed: HashSet::new(),
+            canary: true,
+            ca: false,
+        }
     }
 
     /// What the market is to be told, where it says `standing` (none: nothing of the offer) and `could` be served but for

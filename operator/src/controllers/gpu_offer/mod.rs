@@ -2,6 +2,7 @@
 
 pub(crate) mod around;
 pub(crate) mod budget;
+mod ca;
 mod canary;
 pub(crate) mod capacity;
 mod dereference;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hawser_crds::GpuOffer;
+use hawser_crds::condition::READY;
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
@@ -64,6 +66,7 @@ pub(crate) async fn reconcile(
     }
 
     let seen = dereference::dereference(offer, &context).await;
+    ca::look(offer, seen.jobs, &context).await;
     let told = told(offer, &seen, &context);
     let mut acts = acts(offer, &seen, &told, &context);
     let mut stays = None;
@@ -82,7 +85,8 @@ pub(crate) async fn reconcile(
         }
     }
     request(&context, offer, &seen, &acts);
-    let next = report::status(offer, &seen, &told, acts.is_empty(), stays.as_deref());
+    let mut next = report::status(offer, &seen, &told, acts.is_empty(), stays.as_deref());
+    abandon::warn_of(&offer.metadata, &mut next.conditions, READY);
     context.metrics.offer_says(offer, &next);
     status::write(&api, offer, offer.status.as_ref(), &next).await?;
     measure(offer, &seen, &context);

@@ -1,9 +1,12 @@
 //! Jobs and the offers that they belong to.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use hawser_contracts::JobId;
 use hawser_crds::GpuSelector;
 
+use super::facts::order_key;
 use super::{Concerned, JobFacts, Line, Sells, Stock};
 use crate::controllers::compute_job::vacancy::{Claimant, Turn};
 use crate::controllers::work::Name;
@@ -26,11 +29,35 @@ impl Stock {
             // report: the offer's regular look sums it up.
             concerned.extend([before.as_ref().map(own), now.as_ref().map(own)].into_iter().flatten());
         }
+        self.count_order(before.as_deref(), now.as_deref());
         concerned.extend(self.around_job(name, |stock| match now {
             Some(job) => drop(stock.jobs.insert(name.clone(), job)),
             None => drop(stock.jobs.remove(name)),
         }));
         concerned
+    }
+
+    fn count_order(&mut self, before: Option<&JobFacts>, now: Option<&JobFacts>) {
+        let order = |facts: Option<&JobFacts>| facts.and_then(|facts| facts.order);
+        if let Some(order) = order(now) {
+            *self.orders.entry(order).or_default() += 1;
+        }
+        if let Some(order) = order(before)
+            && let Entry::Occupied(mut count) = self.orders.entry(order)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    /// Whether a job that is not settled may be another one of the order that this one names. True now and then where none
+    /// is.
+    pub(crate) fn shares_order(&self, job: &Name, order: JobId) -> bool {
+        let order = order_key(order);
+        let own = u32::from(self.jobs.get(job).is_some_and(|job| job.order == Some(order)));
+        self.orders.get(&order).is_some_and(|count| *count > own)
     }
 
     /// What an offer sells; none where it is gone, or can't be read.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use hawser_contracts::JobId;
 use hawser_crds::{ComputeJob, GpuOfferSpec, GpuSelector};
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
@@ -236,6 +237,8 @@ pub(crate) struct JobFacts {
     pub offer: String,
     /// The network that it was ordered on; none for a job that was written by hand.
     pub network: Option<String>,
+    /// What its order's id ends in: 64 bits of a hash.
+    pub order: Option<u64>,
     /// What it wants or holds; none for a job that is over.
     pub claim: Option<Claim>,
     pub pending: Pending,
@@ -252,6 +255,11 @@ pub(crate) struct Claim {
     pub gpus: u32,
 }
 
+/// By which jobs of one order are counted.
+pub(super) fn order_key(id: JobId) -> u64 {
+    u64::from_be_bytes(id.order_hash().0)
+}
+
 impl JobFacts {
     /// None for a job that is settled: nobody needs anything of it.
     pub(crate) fn of(job: &ComputeJob) -> Option<Self> {
@@ -266,7 +274,8 @@ impl JobFacts {
         let mut pending = Pending::default();
         pending.add(job);
         let network = job.spec.source.as_ref().map(|source| source.network.clone());
-        Some(Self { offer: job.spec.offer_ref.clone(), network, claim, pending, unread: false })
+        let order = job.spec.source.as_ref().and_then(|source| source.job_id.parse().ok()).map(order_key);
+        Some(Self { offer: job.spec.offer_ref.clone(), network, order, claim, pending, unread: false })
     }
 
     /// Of a job that can't be read: it may not be settled. The label holds the offer's name, unless that is long.

@@ -36,6 +36,8 @@ pub(crate) struct Stock {
     refused: HashMap<Arc<str>, BTreeMap<Name, Arc<str>>>,
     /// Jobs that are not settled.
     jobs: HashMap<Name, Arc<JobFacts>>,
+    /// How many of them name an order.
+    orders: HashMap<u64, u32>,
     /// Their sums, by offer.
     lines: HashMap<Name, Line>,
     offers: HashMap<Name, Sells>,

@@ -1,9 +1,11 @@
+use alloy::primitives::B256;
+use hawser_contracts::JobId;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-use super::facts::Claim;
+use super::facts::{Claim, order_key};
 use super::*;
 use crate::settlement::Pending;
 
@@ -63,6 +65,26 @@ fn stock() -> Stock {
 
 fn concerns(concerned: &Concerned) -> Vec<&str> {
     concerned.iter().map(|(_, name)| name.as_str()).collect()
+}
+
+#[test]
+fn an_order_that_two_jobs_name_is_told_from_one_that_a_single_job_names() {
+    let (mut stock, id) = (Stock::default(), JobId(B256::repeat_byte(7)));
+    let of = |id: JobId| Some(JobFacts { order: Some(order_key(id)), ..job("all", true, 1) });
+    let shares = |stock: &Stock, job: &str| stock.shares_order(&name(job), id);
+    assert!(!shares(&stock, "a"));
+    stock.set_job(&name("a"), of(id));
+    stock.set_job(&name("c"), of(JobId(B256::repeat_byte(8))));
+    assert!(!shares(&stock, "a"), "it is alone");
+    assert!(shares(&stock, "new") && shares(&stock, "c"), "of a job that is not counted yet, or names another order");
+    stock.set_job(&name("b"), of(id));
+    assert!(shares(&stock, "a") && shares(&stock, "b"));
+    stock.set_job(&name("b"), Some(JobFacts { claim: None, ..of(id).unwrap() }));
+    assert!(shares(&stock, "a"), "a change counts nobody twice");
+    for name in ["b", "a", "c"].map(name) {
+        stock.set_job(&name, None::<JobFacts>);
+    }
+    assert!(stock.orders.is_empty());
 }
 
 #[test]

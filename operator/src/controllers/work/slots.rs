@@ -14,11 +14,12 @@ pub(crate) struct Slots {
 }
 
 /// Jobs that wait for each other.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Lane {
-    pub network: String,
-    /// Orders that were not accepted yet.
-    pub new: bool,
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Lane {
+    /// Orders of one network, or what was written by hand; `new`: not accepted yet.
+    Live { network: Option<String>, new: bool },
+    /// Settled, or not to be read: for these nothing runs out.
+    Rest,
 }
 
 impl Slots {
@@ -48,7 +49,7 @@ mod tests {
     use super::*;
 
     fn lane(network: &str, new: bool) -> Lane {
-        Lane { network: network.to_owned(), new }
+        Lane::Live { network: Some(network.to_owned()), new }
     }
 
     #[tokio::test]

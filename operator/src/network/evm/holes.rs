@@ -2,10 +2,16 @@
 //! asked for one refuses, or says null, as it does for a block that it does not have yet. What tells the two apart is a later
 //! block whose parent lies before the number.
 
-use alloy::{primitives::B256, rpc::types::Block as RpcBlock};
+use std::time::{Duration, Instant};
+
+use alloy::{
+    primitives::{B256, U64},
+    rpc::types::Block as RpcBlock,
+};
 
 use super::{
     Inner,
+    budget::Class,
     connect::Chain,
     headers::Header,
     lock,
@@ -15,6 +21,9 @@ use crate::network::{Block, NetworkError};
 
 /// So many numbers after one are tried to find the next block, where none was seen.
 const TRIED: u64 = 6;
+/// After a try that found none so long passes before another one: what lacks them all is an endpoint that lags, and each is a
+/// request.
+const TRY_AGAIN: Duration = Duration::from_secs(15);
 /// A next block that was seen may lie so far on.
 const FAR: u64 = 64;
 
@@ -73,12 +82,29 @@ impl Inner {
         if let Some(seen) = seen.filter(|seen| seen.head.block.number - number <= FAR) {
             return Ok(Some(seen));
         }
+        if !self.may_try(number).await? {
+            return Ok(None);
+        }
         for next in number.saturating_add(1)..=head.min(number.saturating_add(TRIED)) {
             if let Some(header) = given(&self.chain, next).await? {
                 return Ok(Some(header));
             }
         }
+        *lock(&self.tried_in_vain) = Some(Instant::now());
         Ok(None)
+    }
+
+    /// Whether numbers after one that the endpoint does not give are tried: not soon after that was in vain, and not where it
+    /// says itself that it has not come so far.
+    async fn may_try(&self, number: u64) -> Result<bool, NetworkError> {
+        if lock(&self.tried_in_vain).is_some_and(|at| at.elapsed() < TRY_AGAIN) {
+            return Ok(false);
+        }
+        let newest: U64 = match self.chain.ask_as(Class::First, "eth_blockNumber", ()).await {
+            Err(NetworkError::Answer { .. }) => return Ok(false),
+            answer => answer?,
+        };
+        Ok(newest.to::<u64>() > number)
     }
 
     async fn parent(&self, of: &Header) -> Result<Option<Header>, NetworkError> {

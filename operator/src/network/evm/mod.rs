@@ -6,6 +6,7 @@ mod beat;
 mod budget;
 mod confirmed;
 mod connect;
+mod doubtful;
 mod endpoint;
 mod examine;
 mod facts;
@@ -15,6 +16,7 @@ mod headers;
 mod hints;
 mod holes;
 mod landed;
+mod logs;
 mod nonce;
 mod orders;
 mod ours;
@@ -75,6 +77,8 @@ struct Inner {
     credits: Mutex<HashMap<Address, (Instant, U256)>>,
     ledger: Mutex<Ledger>,
     headers: Mutex<Headers>,
+    /// When numbers after one that the endpoint did not give were tried last, and none of them was given.
+    tried_in_vain: Mutex<Option<Instant>>,
     ours: Mutex<Ours>,
     facts: Facts,
     /// Wakes the sender.
@@ -181,6 +185,7 @@ impl Network {
             credits: Mutex::default(),
             ledger: Mutex::default(),
             headers: Mutex::default(),
+            tried_in_vain: Mutex::default(),
             ours: Mutex::new(ours),
             facts: Facts::default(),
             requested: Notify::new(),

@@ -4,33 +4,29 @@
 use std::{
     collections::BTreeSet,
     fmt,
+    ops::RangeInclusive,
     time::{Duration, Instant},
 };
 
 use alloy::{
     eips::BlockNumberOrTag,
-    primitives::{Address, U256},
     rpc::types::{Filter, Log},
-    sol_types::SolEvent,
-};
-use hawser_contracts::{
-    ComputeMarket::{JobOpened, Withdrawn},
-    JobId, OfferId,
 };
 use hawser_crds::{Confirmations, Finality};
 
 use super::{
     Inner,
     confirmed::{Confirmed, Lag},
+    doubtful::Doubtful,
     headers::Hint,
     hints::{Hints, Unread},
     holes::{At, given, header_by_hash},
     lock,
+    logs::{Withdrawal, order, withdrawal},
     pulse::header,
     ranges::{Span, Track, is_near},
-    read,
 };
-use crate::network::{Block, Cursor, Head, NetworkError, NetworkSpec, Order};
+use crate::network::{Block, Cursor, Head, NetworkError, Order};
 
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
@@ -52,18 +48,19 @@ enum Look {
     UpToDate(Option<Duration>),
 }
 
-/// What concerns the provider up to a block.
+/// What concerns the provider in what was read.
 struct News {
     orders: Vec<Order>,
     withdrawals: Vec<Withdrawal>,
-    to: Block,
+    read: Extent,
 }
 
-/// Units of a token that left the market for the provider's payout address.
-struct Withdrawal {
-    token: Address,
-    units: U256,
-    block: u64,
+/// What was read.
+enum Extent {
+    /// All after the cursor, up to a block.
+    To(Block),
+    /// Blocks before the cursor, once more.
+    Again(RangeInclusive<u64>),
 }
 
 pub(super) async fn run<S, F, E>(network: &Inner, from: Option<Cursor>, sink: S)
@@ -81,6 +78,7 @@ where
         hints: Hints::default(),
         looked_up: None,
         by_range: false,
+        doubtful: Doubtful::default(),
         read: None,
         confirmed: None,
         lag: Lag::default(),
@@ -155,6 +153,7 @@ struct Watcher<'a> {
     looked_up: Option<u64>,
     /// The endpoint does not know how to give the logs of a block by its hash.
     by_range: bool,
+    doubtful: Doubtful,
     /// When logs were last read.
     read: Option<Instant>,
     /// The last answer to what is safe or final.
@@ -165,6 +164,9 @@ struct Watcher<'a> {
 impl Watcher<'_> {
     async fn look(&mut self, head: Option<Head>) -> Result<Look, NetworkError> {
         let Some(head) = head else { return Ok(Look::UpToDate(None)) };
+        if let Some(range) = self.doubtful.due(head.block.number) {
+            return self.read_again(&range, head.block.number).await;
+        }
         let confirmed = self.confirmed(head).await?;
         let at = self.track.at();
         let unread = self.unread(at.number, confirmed);
@@ -205,6 +207,7 @@ impl Watcher<'_> {
                 if self.span.refused(&range) {
                     return Ok(Look::Again);
                 }
+                // A node that lags refuses too; it must not pass for an endpoint that knows ranges only.
                 if alone && !self.by_range && self.lacks(to).await? {
                     return Ok(Look::Again);
                 }
@@ -217,12 +220,37 @@ impl Watcher<'_> {
         if alone && logs.iter().any(|log| log.block_hash != Some(to.hash)) {
             return Ok(Look::Again);
         }
-        if alone && self.by_range && logs.is_empty() && self.lacks(to).await? {
-            return Ok(Look::Again);
+        // Never asked twice in one look: what was refused above was asked for by its hash.
+        if alone && self.by_range && logs.is_empty() {
+            if self.lacks(to).await? {
+                return Ok(Look::Again);
+            }
+            // The node that has the block may be another one than that which told nothing of it.
+            self.doubtful.add(to.number);
         }
         self.span.answered();
         self.read = Some(Instant::now());
-        self.learn(&logs, to).await
+        self.learn(&logs, Extent::To(to)).await
+    }
+
+    /// Reads doubtful blocks once more.
+    async fn read_again(&mut self, due: &RangeInclusive<u64>, head: u64) -> Result<Look, NetworkError> {
+        let Some(range) = self.span.next(due.start().saturating_sub(1), *due.end(), head, 0) else {
+            self.doubtful.settle(due);
+            return Ok(Look::Otherwise);
+        };
+        let filter = lock(&self.network.ours).filter().from_block(*range.start()).to_block(*range.end());
+        match self.network.chain.ask::<_, Vec<Log>>("eth_getLogs", (filter,)).await {
+            Ok(logs) => self.learn(&logs, Extent::Again(range)).await,
+            Err(NetworkError::Answer { .. }) if self.span.refused(&range) => Ok(Look::Again),
+            // New orders are not held up by what may be in an old block.
+            Err(error @ NetworkError::Answer { .. }) => {
+                tracing::warn!(block = range.start(), %error, "logs of a block that may have been missed can't be read");
+                self.doubtful.settle(&range);
+                Ok(Look::Otherwise)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads the header of a block that nobody saw when it was the newest: that is one request, its logs by its hash are two.
@@ -250,7 +278,7 @@ impl Watcher<'_> {
         self.network.chain.ask("eth_getLogs", (filter,)).await
     }
 
-    async fn learn(&mut self, logs: &[Log], to: Block) -> Result<Look, NetworkError> {
+    async fn learn(&mut self, logs: &[Log], read: Extent) -> Result<Look, NetworkError> {
         let market = self.network.spec.market;
         let numbers: BTreeSet<u64> =
             logs.iter().filter(|log| log.address() == market).filter_map(|log| log.block_number).collect();
@@ -279,7 +307,7 @@ impl Watcher<'_> {
             self.network.read_ahead(&jobs).await?;
         }
         let withdrawals = logs.iter().filter_map(|log| withdrawal(log, &self.network.spec)).collect();
-        Ok(Look::Read(News { orders, withdrawals, to }))
+        Ok(Look::Read(News { orders, withdrawals, read }))
     }
 
     /// What the headers say of the confirmed blocks that were not read yet.
@@ -308,20 +336,32 @@ impl Watcher<'_> {
         F: Future<Output = Result<(), E>>,
         E: fmt::Display,
     {
-        let News { orders, withdrawals, to } = news;
+        let News { orders, withdrawals, read } = news;
         if !orders.is_empty() {
-            tracing::info!(orders = orders.len(), block = to.number, "orders seen");
+            let first = orders.first().map(|order| order.block.number);
+            tracing::info!(orders = orders.len(), block = first, "orders seen");
             sink(orders).await.map_err(|error| format!("orders were not taken over: {error}"))?;
         }
-        self.track.advance(to);
+        let fresh = |block| match &read {
+            Extent::To(_) => block > self.counted,
+            Extent::Again(_) => self.doubtful.has(block),
+        };
         self.network.observed.send_modify(|observed| {
-            observed.cursor = Some(to);
-            for withdrawal in withdrawals.iter().filter(|withdrawal| withdrawal.block > self.counted) {
+            if let Extent::To(to) = &read {
+                observed.cursor = Some(*to);
+            }
+            for withdrawal in withdrawals.iter().filter(|withdrawal| fresh(withdrawal.block)) {
                 let sum = observed.withdrawn.entry(withdrawal.token).or_default();
                 *sum = sum.saturating_add(withdrawal.units);
             }
         });
-        self.counted = self.counted.max(to.number);
+        match read {
+            Extent::To(to) => {
+                self.track.advance(to);
+                self.counted = self.counted.max(to.number);
+            }
+            Extent::Again(range) => self.doubtful.settle(&range),
+        }
         Ok(())
     }
 
@@ -352,34 +392,4 @@ impl Watcher<'_> {
         self.confirmed = Some(confirmed);
         Ok(confirmed.number)
     }
-}
-
-/// The provider's withdrawal in a log; none where the log is of something or somebody else.
-fn withdrawal(log: &Log, spec: &NetworkSpec) -> Option<Withdrawal> {
-    let withdrawn = Withdrawn::decode_log(&log.inner).ok()?;
-    let ours = withdrawn.address == spec.market && withdrawn.account == spec.provider && !log.removed;
-    let block = log.block_number.filter(|_| ours)?;
-    Some(Withdrawal { token: withdrawn.token, units: withdrawn.amount, block })
-}
-
-/// The order in a log; none where the log is not what the market writes.
-fn order(log: &Log, market: Address) -> Option<Order> {
-    let opened = JobOpened::decode_log(&log.inner).ok().filter(|opened| opened.address == market)?;
-    let order = Order {
-        job: JobId(opened.id),
-        offer: OfferId(opened.offerId),
-        customer: opened.customer,
-        duration_seconds: opened.duration,
-        start_deadline: read::timestamp(opened.startDeadline),
-        deposit: opened.deposit,
-        salt: opened.salt,
-        spec: opened.spec.clone(),
-        block: Block { number: log.block_number?, hash: log.block_hash? },
-        tx: log.transaction_hash?,
-    };
-    if log.removed || !order.is_what_its_id_says() {
-        tracing::warn!(job = %order.job, tx = %order.tx, "a log of an order that its id denies is left out");
-        return None;
-    }
-    Some(order)
 }

@@ -33,6 +33,8 @@ pub(crate) struct CanaryInput<'a> {
     pub attestation: SocketAddr,
     /// What surely answers and what it must not reach.
     pub forbidden: &'a [SocketAddr],
+    /// Nodes that it should run on, the most wanted first.
+    pub nodes: &'a [String],
 }
 
 /// The name of an offer's canary.
@@ -51,6 +53,7 @@ pub(crate) fn canary(offer: &GpuOffer, input: &CanaryInput<'_>) -> Result<Pod, s
     labels.insert("app.kubernetes.io/managed-by".to_owned(), json!("hawser"));
     let mut annotations = BTreeMap::from(NO_SIDECARS);
     annotations.insert(UNDER_ANNOTATION, input.under);
+    let affinity = (!input.nodes.is_empty()).then(|| json!({"nodeAffinity": preferred(input.nodes)}));
     let forbidden: Vec<String> = input.forbidden.iter().map(ToString::to_string).collect();
     serde_json::from_value(json!({
         "apiVersion": "v1",
@@ -73,6 +76,7 @@ pub(crate) fn canary(offer: &GpuOffer, input: &CanaryInput<'_>) -> Result<Pod, s
             "runtimeClassName": input.runtime_class,
             "nodeSelector": node_selector(&offer.spec.gpu),
             "tolerations": tolerations(&offer.spec),
+            "affinity": affinity,
             "securityContext": {
                 "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER, "fsGroup": USER,
                 "seccompProfile": {"type": "RuntimeDefault"}
@@ -96,6 +100,18 @@ pub(crate) fn canary(offer: &GpuOffer, input: &CanaryInput<'_>) -> Result<Pod, s
     }))
 }
 
+/// Where none of them has room it runs elsewhere.
+fn preferred(nodes: &[String]) -> serde_json::Value {
+    // 100 is the most that the scheduler takes.
+    let weighed = nodes.iter().zip((1..=100).rev());
+    let terms = weighed.map(|(node, weight)| {
+        // By the field and not by the label of the host's name, which may be another one.
+        let field = json!({"key": "metadata.name", "operator": "In", "values": [node]});
+        json!({"weight": weight, "preference": {"matchFields": [field]}})
+    });
+    json!({"preferredDuringSchedulingIgnoredDuringExecution": terms.collect::<Vec<_>>()})
+}
+
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::PodSpec;
@@ -103,6 +119,11 @@ mod tests {
     use super::*;
 
     fn built() -> (Pod, PodSpec) {
+        built_for(&[])
+    }
+
+    fn built_for(nodes: &[&str]) -> (Pod, PodSpec) {
+        let nodes: Vec<_> = nodes.iter().map(ToString::to_string).collect();
         let offer = serde_json::from_value(json!({
             "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer",
             "metadata": {"name": "h100", "namespace": "tenants", "uid": "u"},
@@ -118,6 +139,7 @@ mod tests {
             runtime_class: Some("nvidia"),
             attestation: "10.96.0.7:9443".parse().unwrap(),
             forbidden: &["10.1.2.3:8080".parse().unwrap(), "[fd00::1]:443".parse().unwrap()],
+            nodes: &nodes,
         };
         let pod = canary(&offer, &input).unwrap();
         let spec = pod.spec.clone().unwrap();
@@ -152,6 +174,20 @@ mod tests {
             assert!(["cpu", "memory", "ephemeral-storage"].iter().all(|what| list.contains_key(*what)));
             assert!(list.keys().all(|name| !name.contains('/')), "{list:?}");
         }
+    }
+
+    #[test]
+    fn a_canary_prefers_nodes_in_their_order_and_needs_none_of_them() {
+        assert_eq!(built().1.affinity, None);
+        let affinity = built_for(&["b", "a"]).1.affinity.unwrap().node_affinity.unwrap();
+        assert_eq!(affinity.required_during_scheduling_ignored_during_execution, None);
+        let terms = affinity.preferred_during_scheduling_ignored_during_execution.unwrap();
+        let read = terms.into_iter().map(|term| {
+            let field = term.preference.match_fields.unwrap().remove(0);
+            (term.weight, field.key, field.values.unwrap().remove(0))
+        });
+        let expected = [(100, "b"), (99, "a")].map(|(w, node)| (w, "metadata.name".to_owned(), node.to_owned()));
+        assert_eq!(read.collect::<Vec<_>>(), expected);
     }
 
     #[test]

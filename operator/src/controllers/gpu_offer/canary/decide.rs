@@ -12,6 +12,8 @@ use crate::controllers::gpu_offer::serves::Obstacle;
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
 /// What was reached is tried again so soon, and so is a try without a result: somebody is at work on it.
 const SOON: SignedDuration = SignedDuration::from_mins(5);
+/// As long as nodes mount volumes of images: one of them is looked at each time.
+const TURN: SignedDuration = SignedDuration::from_mins(15);
 /// A good result counts for so long without a newer one.
 const COUNTS: SignedDuration = SignedDuration::from_hours(24);
 /// A canary that has not ended after so long never will: its node is full, its image does not come.
@@ -90,7 +92,13 @@ pub(crate) fn is_due(check: Option<&NetworkCheck>, under: &Under, now: Timestamp
 }
 
 fn pause(check: &NetworkCheck) -> SignedDuration {
-    if check.cluster.is_empty() && check.node.is_empty() { FRESH } else { SOON }
+    if !check.cluster.is_empty() || !check.node.is_empty() {
+        SOON
+    } else if check.volumes_mounted_on.is_empty() {
+        FRESH
+    } else {
+        TURN
+    }
 }
 
 /// The next step, where `pod` is the offer's canary.

@@ -31,6 +31,7 @@ fn failed_at(minute: i64, check: NetworkCheck) -> NetworkCheck {
 fn a_canary_is_sent_where_nothing_is_known_every_hour_and_sooner_where_something_is_wrong() {
     let (good, reached) = (|| check(&[], &[]), || check(&["a"], &[]));
     let never = || NetworkCheck::default();
+    let mounts = || NetworkCheck { volumes_mounted_on: words(&["n"]), ..good() };
     for (known, minute, due) in [
         (None, 0, true),
         (Some(good()), 59, false),
@@ -38,6 +39,8 @@ fn a_canary_is_sent_where_nothing_is_known_every_hour_and_sooner_where_something
         (Some(reached()), 4, false),
         (Some(reached()), 5, true),
         (Some(check(&[], &["n"])), 5, true),
+        (Some(mounts()), 14, false),
+        (Some(mounts()), 15, true),
         (Some(failed_at(0, never())), 4, false),
         (Some(failed_at(0, never())), 5, true),
         // It failed after the hour: the next try comes after five minutes, not at each look.

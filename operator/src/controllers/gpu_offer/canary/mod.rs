@@ -46,9 +46,7 @@ pub(crate) async fn look(offer: &GpuOffer, around: &Around, now: Timestamp, cont
         Ok((Step::Send | Step::Wait | Step::Replace, ..)) => (check, true),
         Ok((Step::Found(reach), made, node)) => {
             let next = found(&under, &reach, made);
-            let nodes: BTreeSet<String> =
-                context.stock.read(|stock| stock.nodes_of(&offer.spec.gpu).map(|(name, _)| name.clone()).collect());
-            (Some(volumes::looked_for(next, check.as_ref(), &reach, node, &nodes)), false)
+            (Some(volumes::looked_for(next, check.as_ref(), &reach, node, &nodes(offer, context))), false)
         }
         Ok((Step::Failed(why), ..)) => (Some(failed(check, &under, why, now)), false),
         Err(error) if due => (Some(failed(check, &under, words(&error), now)), false),
@@ -60,6 +58,11 @@ pub(crate) async fn look(offer: &GpuOffer, around: &Around, now: Timestamp, cont
     };
     context.memory_of_offers.with(&namespace, &name, |offer| offer.canary = under_way);
     Looked { check: next, under_way }
+}
+
+/// Names of the nodes that the offer sells from.
+fn nodes(offer: &GpuOffer, context: &Context) -> BTreeSet<String> {
+    context.stock.read(|stock| stock.nodes_of(&offer.spec.gpu).map(|(name, _)| name.clone()).collect())
 }
 
 /// The API server's own words, where it said no.
@@ -103,13 +106,23 @@ async fn take(
     let next = step(seen, under, due, now);
     match &next {
         Step::Rest | Step::Wait => {}
-        Step::Send => send(offer, under, &api, context).await?,
+        Step::Send => {
+            let check = offer.status.as_ref().and_then(|status| status.network.as_ref());
+            let nodes = check.map(|check| volumes::next(check, &nodes(offer, context))).unwrap_or_default();
+            send(offer, under, &nodes, &api, context).await?;
+        }
         Step::Replace | Step::Found(_) | Step::Failed(_) => status::delete(&api, &name).await?,
     }
     Ok((next, made, node))
 }
 
-async fn send(offer: &GpuOffer, under: &Under, api: &Api<Pod>, context: &Context) -> Result<(), Error> {
+async fn send(
+    offer: &GpuOffer,
+    under: &Under,
+    nodes: &[String],
+    api: &Api<Pod>,
+    context: &Context,
+) -> Result<(), Error> {
     let config = &context.config;
     let address = attestation_address(context).await;
     // Its policy is what it tries.
@@ -125,6 +138,7 @@ async fn send(offer: &GpuOffer, under: &Under, api: &Api<Pod>, context: &Context
         runtime_class: under.runtime_class.as_deref(),
         attestation,
         forbidden: &forbidden,
+        nodes,
     };
     let pod = canary(offer, &input)?;
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };

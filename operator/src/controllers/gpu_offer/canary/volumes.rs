@@ -8,8 +8,10 @@ use hawser_crds::NetworkCheck;
 
 use crate::controllers::conditions::Truth;
 
-/// Nodes that are named, at most.
+/// Nodes that are named in the condition, at most.
 const NAMED: usize = 32;
+/// Nodes that a canary is asked to run on, at most: where the first is full, one of the others may have room.
+const WANTED: usize = 8;
 
 /// A check with what its canary found on a node. What was found on other nodes counts until a canary runs there again, or they
 /// are not the offer's any more.
@@ -31,8 +33,20 @@ pub(crate) fn looked_for(
         }
         tried = Some(node.clone());
     }
-    let volumes_mounted_on = mounted.into_iter().take(NAMED).cloned().collect();
+    let volumes_mounted_on = mounted.into_iter().cloned().collect();
     NetworkCheck { volumes_tried_on: tried, volumes_mounted_on, ..check }
+}
+
+/// Where the next canary should run: on the nodes that failed, in turn, since only there it can be seen that one was mended.
+/// After the last of them one canary goes where the scheduler likes: other nodes are looked at, too.
+pub(crate) fn next(check: &NetworkCheck, nodes: &BTreeSet<String>) -> Vec<String> {
+    let failed: BTreeSet<&String> = check.volumes_mounted_on.iter().filter(|name| nodes.contains(*name)).collect();
+    let last = check.volumes_tried_on.as_ref().filter(|last| failed.contains(last));
+    if last.is_some() && last == failed.last().copied() {
+        return Vec::new();
+    }
+    let (before, after): (Vec<&String>, Vec<&String>) = failed.into_iter().partition(|name| Some(*name) <= last);
+    after.into_iter().chain(before).take(WANTED).cloned().collect()
 }
 
 /// `StorageBounded`: its word, its reason, its message.
@@ -45,11 +59,14 @@ pub(crate) fn verdict(check: Option<&NetworkCheck>) -> (Truth, &'static str, Str
         let message = format!("node {tried}, which was looked at last, mounts no volumes that images declare");
         return (Truth::Yes, "NoImageVolumes", message);
     }
+    let names: Vec<&str> = check.volumes_mounted_on.iter().take(NAMED).map(String::as_str).collect();
+    let more = check.volumes_mounted_on.len() - names.len();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more nodes") };
     let message = format!(
-        "{}: what an image declares as VOLUME is mounted from the node's disk, and what a job writes there is counted against \
+        "{}{more}: what an image declares as VOLUME is mounted from the node's disk, and what a job writes there is counted against \
          no limit. Set ignore_image_defined_volumes = true in containerd's configuration of the node, or take \
          image_volumes = bind out of CRI-O's",
-        check.volumes_mounted_on.join(", ")
+        names.join(", ")
     );
     (Truth::No, "ImageVolumes", message)
 }
@@ -87,6 +104,42 @@ mod tests {
         let other = found(Some(&bad), "a", Some(false));
         assert_eq!(other.volumes_mounted_on, ["b"], "another node's good result mends nothing there");
         assert_eq!(says(Some(&found(Some(&other), "b", Some(false)))), (Truth::Yes, "NoImageVolumes"));
+    }
+
+    #[test]
+    fn canaries_go_to_the_nodes_that_failed_in_turn_and_then_once_anywhere() {
+        let nodes = ["a", "b", "c", "d", "e"].map(str::to_owned).into();
+        for (failed, last, wanted) in [
+            (&[][..], Some("a"), &[][..]),
+            (&[], None, &[]),
+            (&["b", "d"], Some("c"), &["b", "d"]),
+            (&["b", "d"], None, &["b", "d"]),
+            (&["b", "d"], Some("b"), &["d", "b"]),
+            (&["b", "d"], Some("d"), &[]),
+            (&["b"], Some("b"), &[]),
+            (&["b"], Some("e"), &["b"]),
+            (&["b", "gone"], Some("c"), &["b"]),
+        ] {
+            let texts = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let check = NetworkCheck {
+                volumes_mounted_on: texts(failed),
+                volumes_tried_on: last.map(str::to_owned),
+                ..NetworkCheck::default()
+            };
+            assert_eq!(next(&check, &nodes), texts(wanted), "{failed:?} {last:?}");
+        }
+    }
+
+    #[test]
+    fn all_nodes_that_failed_are_remembered_and_a_few_are_named() {
+        let names: Vec<String> = (0..40).map(|number| format!("node-{number:02}")).collect();
+        let stored = NetworkCheck { volumes_mounted_on: names.clone(), ..NetworkCheck::default() };
+        let reach = Reach { attestation: true, image_volumes: Some(false), ..Reach::default() };
+        let nodes = names.iter().cloned().collect();
+        let check = looked_for(NetworkCheck::default(), Some(&stored), &reach, names.first().cloned(), &nodes);
+        assert_eq!(check.volumes_mounted_on, names[1..]);
+        let (_, _, message) = verdict(Some(&check));
+        assert!(message.contains("node-32 and 7 more nodes: ") && !message.contains("node-33"), "{message}");
     }
 
     #[test]

@@ -2,14 +2,27 @@
 
 use std::collections::VecDeque;
 
-use alloy::{eips::BlockNumberOrTag, primitives::U256, rpc::types::TransactionReceipt, sol_types::SolEvent};
+use alloy::{
+    eips::BlockNumberOrTag,
+    primitives::{B256, U128, U256},
+    rpc::types::TransactionReceipt,
+    sol_types::SolEvent,
+};
 use hawser_contracts::{ComputeMarket::JobSkipped, JobId};
+use serde::Deserialize;
 
 use super::{
     super::{landed::Landed, refusal::Skip},
     Flight, Sender,
 };
 use crate::network::{ActState, Block, Head, NetworkError};
+
+/// A transaction's price.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Priced {
+    gas_price: Option<U128>,
+}
 
 impl Sender {
     /// Settles what was mined.
@@ -26,7 +39,10 @@ impl Sender {
                 continue;
             }
             match self.receipt(&flight).await {
-                Ok(Some(receipt)) => self.settle(flight, &receipt),
+                Ok(Some(receipt)) => {
+                    let spent = self.spent(&receipt).await;
+                    self.settle(flight, &receipt, spent);
+                }
                 // The node that has the receipt may be another one than the node that counted: one block's patience.
                 Ok(None) if flight.lost.is_none_or(|lost| lost >= head.block.number) => {
                     flight.lost.get_or_insert(head.block.number);
@@ -59,9 +75,23 @@ impl Sender {
         Ok(None)
     }
 
-    fn settle(&mut self, flight: Flight, receipt: &TransactionReceipt) {
+    /// Wei paid for a transaction's gas. Receipts of old clients tell no price: there it is the one that the transaction has.
+    async fn spent(&self, receipt: &TransactionReceipt) -> U256 {
+        let price = match receipt.effective_gas_price {
+            0 => self.price(receipt.transaction_hash).await,
+            told => told,
+        };
+        U256::from(u128::from(receipt.gas_used).saturating_mul(price))
+    }
+
+    async fn price(&self, tx: B256) -> u128 {
+        let told: Result<Option<Priced>, _> = self.network.chain.ask("eth_getTransactionByHash", (tx,)).await;
+        let told = told.inspect_err(|error| tracing::debug!(%tx, %error, "what its gas cost is not known"));
+        told.ok().flatten().and_then(|priced| priced.gas_price).map_or(0, |price| price.to())
+    }
+
+    fn settle(&mut self, flight: Flight, receipt: &TransactionReceipt, spent: U256) {
         let (tx, block) = (receipt.transaction_hash, receipt.block_number.unwrap_or_default());
-        let spent = U256::from(u128::from(receipt.gas_used).saturating_mul(receipt.effective_gas_price));
         self.network.observed.send_modify(|observed| {
             observed.gas_spent = observed.gas_spent.saturating_add(spent);
         });

@@ -1,0 +1,150 @@
+//! An address with two nodes behind it: one knows the newest blocks, the other one stands some blocks behind. They answer in
+//! turn.
+
+use std::sync::{Arc, PoisonError, atomic::Ordering};
+
+use hawser_contracts::{JobId, OfferId};
+use hawser_operator::network::Network;
+use serde_json::{Value, json};
+use tokio_util::sync::DropGuard;
+
+use crate::{
+    line::Seen,
+    node::{Node, start},
+    proxy::{Proxy, number},
+};
+
+/// Which requests the late node answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turns {
+    /// Two, then the other node two, and so on.
+    Pairs,
+    /// Requests for logs have the late node and the other one in turn, those for a block always the other one.
+    Logs,
+}
+
+#[derive(Debug)]
+pub struct Lagging {
+    /// The first block that the late node does not have, and its hash.
+    pub number: u64,
+    pub hash: Option<Value>,
+    pub turns: Turns,
+    /// Requests that concerned the block, and those of them that the late node answered with nothing.
+    pub asked: u64,
+    pub nothing: u64,
+    /// Requests for the logs of one block by its number.
+    pub by_number: u64,
+}
+
+impl Lagging {
+    const fn from(number: u64, turns: Turns) -> Self {
+        Self { number, hash: None, turns, asked: 0, nothing: 0, by_number: 0 }
+    }
+
+    /// What the node whose turn it is says, in place of the right answer.
+    pub fn answer(&mut self, request: &Value, answer: &mut Value) {
+        let method = request["method"].as_str().unwrap_or_default();
+        let first = &request["params"][0];
+        if answer.pointer("/result/number").and_then(number) == Some(self.number) {
+            self.hash = answer.pointer("/result/hash").cloned();
+        }
+        let is_ours = |hash: &Value| self.hash.as_ref() == Some(hash);
+        let (logs, by_hash) = (method == "eth_getLogs", is_ours(&first["blockHash"]));
+        let by_number = logs && first["fromBlock"].is_string() && first["fromBlock"] == first["toBlock"];
+        self.by_number += u64::from(by_number);
+        let by_number = by_number && number(&first["fromBlock"]) == Some(self.number);
+        if !(logs && by_hash || by_number || method == "eth_getBlockByHash" && is_ours(first)) {
+            return;
+        }
+        let is_late = match self.turns {
+            Turns::Pairs => self.asked.is_multiple_of(4) || self.asked % 4 == 1,
+            Turns::Logs if logs => self.asked.is_multiple_of(2),
+            Turns::Logs => return,
+        };
+        self.asked += 1;
+        if !is_late {
+            return;
+        }
+        self.nothing += 1;
+        let id = &request["id"];
+        *answer = match (logs, by_hash) {
+            (true, true) => json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32000, "message": "unknown block"}}),
+            (true, false) => json!({"jsonrpc": "2.0", "id": id, "result": []}),
+            (false, _) => json!({"jsonrpc": "2.0", "id": id, "result": null}),
+        };
+    }
+}
+
+/// A node with an order in its newest block, watched through an endpoint whose late node does not have that block.
+struct Scene {
+    node: Node,
+    proxy: Arc<Proxy>,
+    network: Network,
+    seen: Seen,
+    job: JobId,
+    offer: OfferId,
+    _stops: [DropGuard; 2],
+}
+
+impl Scene {
+    async fn start(hashless: bool, turns: Turns) -> Self {
+        let node = Node::start().await;
+        let (poster, posts) = node.network();
+        let offer = node.offer(&poster).await;
+        let (url, proxy) = Proxy::before(&node).await;
+        proxy.hashless.store(hashless, Ordering::SeqCst);
+        let mut spec = node.spec();
+        spec.rpc_urls = vec![url.parse().unwrap()];
+        let (network, stop) = start(spec);
+        let seen = Seen::watch(&network, None);
+        // The watcher knows by then how this endpoint is asked.
+        let first = node.order(offer, 1).await;
+        node.mine(2).await;
+        node.until("an order before is read", async || (seen.jobs() == [first]).then_some(())).await;
+        let block = node.block().await + 1;
+        *proxy.lagging.lock().unwrap_or_else(PoisonError::into_inner) = Some(Lagging::from(block, turns));
+        let job = node.order(offer, 2).await;
+        node.mine(2).await;
+        Self { node, proxy, network, seen, job, offer, _stops: [posts.drop_guard(), stop.drop_guard()] }
+    }
+
+    fn count(&self, of: impl FnOnce(&Lagging) -> u64) -> u64 {
+        self.proxy.lagging.lock().unwrap().as_ref().map_or(0, of)
+    }
+
+    fn nothing(&self) -> u64 {
+        self.count(|lagging| lagging.nothing)
+    }
+
+    async fn is_read(&self, what: &str) {
+        self.node.until(what, async || self.seen.jobs().contains(&self.job).then_some(())).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_lags_and_says_nothing_of_a_range_has_no_order_passed_over() {
+    let scene = Scene::start(true, Turns::Pairs).await;
+    scene.is_read("the order is read though the late node was asked first").await;
+    assert_eq!(scene.nothing(), 2, "the late node told nothing of the logs, and then of the block");
+    assert_eq!(scene.network.observed().borrow().orders_trouble, None);
+}
+
+#[tokio::test]
+async fn a_node_that_lags_is_not_taken_for_an_endpoint_that_knows_ranges_only() {
+    let scene = Scene::start(false, Turns::Pairs).await;
+    scene.is_read("the order is read though the late node was asked first").await;
+    let next = scene.node.order(scene.offer, 3).await;
+    scene.node.mine(2).await;
+    scene.node.until("the order after it is read", async || scene.seen.jobs().contains(&next).then_some(())).await;
+    assert_eq!(scene.nothing(), 2, "the late node refused the logs, and then had no such block");
+    assert_eq!(scene.count(|lagging| lagging.by_number), 0, "logs are still asked for by their block's hash");
+}
+
+#[tokio::test]
+async fn an_order_that_only_the_late_node_was_asked_for_is_read_once_its_block_is_deep() {
+    let scene = Scene::start(true, Turns::Logs).await;
+    scene.node.until("the late node told nothing", async || (scene.nothing() > 0).then_some(())).await;
+    scene.node.mine(40).await;
+    scene.is_read("the order is read with the blocks around it").await;
+    assert_eq!(scene.seen.jobs().len(), 2, "each once");
+}
