@@ -110,12 +110,22 @@ impl Market {
         Filter::new().address(self.address()).event_signature(E::SIGNATURE_HASH)
     }
 
-    /// Receipts of transactions that are mined, asked for side by side.
+    /// Receipts of transactions that are mined, asked for side by side. Those of old clients tell no price of gas: there it is
+    /// the transaction's own.
     pub(crate) async fn receipts(&self, txs: &[B256]) -> Result<Vec<TransactionReceipt>, Failure> {
         let mut asked = JoinSet::new();
         for tx in txs.iter().copied() {
             let node = self.provider.clone();
-            asked.spawn(async move { (tx, node.get_transaction_receipt(tx).await) });
+            asked.spawn(async move {
+                let mut receipt = node.get_transaction_receipt(tx).await;
+                if let Ok(Some(receipt)) = &mut receipt
+                    && receipt.effective_gas_price == 0
+                    && let Ok(Some(transaction)) = node.get_transaction_by_hash(tx).await
+                {
+                    receipt.effective_gas_price = transaction.effective_gas_price.unwrap_or(0);
+                }
+                (tx, receipt)
+            });
         }
         let mut receipts = Vec::with_capacity(txs.len());
         while let Some(answer) = asked.join_next().await {

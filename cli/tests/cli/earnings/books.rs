@@ -4,7 +4,7 @@ use alloy::primitives::{B256, U256};
 use serde_json::{Value, json};
 
 use super::story::{Line, SINK, Story, claim, mined, order};
-use crate::stage::{Hawser, Ran, Stage};
+use crate::stage::{Hawser, Ran, Stage, Trouble};
 
 fn units(value: &Value) -> U256 {
     value.as_str().unwrap().parse().unwrap()
@@ -160,6 +160,18 @@ async fn credit_of_another_kind_is_named_where_the_balance_differs() {
     let ran = earnings(stage.stranger(), &provider, &[]);
     let why = "also receives the market's fee and ordered jobs";
     assert!(ran.stderr.contains(why), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn where_receipts_tell_no_price_of_gas_it_is_the_transactions_own() {
+    let Story { stage, .. } = Story::tell().await;
+    let provider = stage.provider.to_string();
+    let told = earnings(stage.stranger(), &provider, &[]).json();
+    let node = stage.behind(|request| match request["method"].as_str() {
+        Some("eth_getTransactionReceipt") => Trouble::Without("effectiveGasPrice"),
+        _ => Trouble::None,
+    });
+    assert_eq!(earnings(node.hawser(&stage), &provider, &[]).json()["gas"], told["gas"]);
 }
 
 #[tokio::test]

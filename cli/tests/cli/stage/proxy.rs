@@ -22,6 +22,8 @@ pub(crate) enum Trouble {
     None,
     /// The node answers another one.
     Instead(Value),
+    /// The node answers it, and this field is not in its result.
+    Without(&'static str),
     /// It doesn't reach the node.
     Status(u16),
     /// It doesn't reach the node: HTTP status 429 with `Retry-After`.
@@ -85,8 +87,13 @@ async fn answer(State(proxy): State<Proxy>, body: String) -> Response {
     proxy.asked.lock().unwrap().push(request["method"].as_str().unwrap().to_owned());
     let trouble = (proxy.rule.lock().unwrap())(&request);
     match trouble {
-        Trouble::None => forward(&proxy.node, &request).await,
-        Trouble::Instead(other) => forward(&proxy.node, &other).await,
+        Trouble::None => forward(&proxy.node, &request).await.into_response(),
+        Trouble::Instead(other) => forward(&proxy.node, &other).await.into_response(),
+        Trouble::Without(field) => {
+            let mut answer: Value = serde_json::from_str(&forward(&proxy.node, &request).await).unwrap();
+            answer["result"].as_object_mut().unwrap().remove(field);
+            answer.to_string().into_response()
+        }
         Trouble::Status(status) => (StatusCode::from_u16(status).unwrap(), "a page of a proxy").into_response(),
         Trouble::RateLimit => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")], "slowly").into_response(),
         Trouble::Refuse(message) => {
@@ -101,8 +108,8 @@ async fn answer(State(proxy): State<Proxy>, body: String) -> Response {
     }
 }
 
-async fn forward(node: &str, request: &Value) -> Response {
+async fn forward(node: &str, request: &Value) -> String {
     let client = reqwest::Client::new();
     let sent = client.post(node).header("content-type", "application/json").body(request.to_string());
-    sent.send().await.unwrap().text().await.unwrap().into_response()
+    sent.send().await.unwrap().text().await.unwrap()
 }
