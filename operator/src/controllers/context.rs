@@ -23,7 +23,7 @@ use super::networks::Networks;
 use super::packed::Packed;
 use super::stock::SharedStock;
 use super::unreadable::Unreadable;
-use super::work::{Backoffs, Due, Name, Slots};
+use super::work::{Backoffs, Due, Name};
 use crate::attestation::Attestations;
 use crate::config::Config;
 use crate::health::Work;
@@ -53,8 +53,6 @@ pub(crate) struct Context {
     pub memory: Arc<Memory>,
     pub granted: Granted,
     pub backoffs: Arc<Backoffs>,
-    /// How many jobs of one network are looked at side by side.
-    pub slots: Slots,
     /// Looks that run.
     pub work: Work,
     /// What offers rest on outside of themselves.
@@ -77,6 +75,12 @@ impl Context {
             && self.nodes.wait().await
             && self.around.listed().await;
         if all { Ok(()) } else { Err(Error::Stopping) }
+    }
+}
+
+impl AsRef<Backoffs> for Context {
+    fn as_ref(&self) -> &Backoffs {
+        &self.backoffs
     }
 }
 

@@ -20,7 +20,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use futures::{FutureExt, Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, TryFutureExt, stream};
 use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::DeserializeGuard;
@@ -43,7 +43,7 @@ use super::packed::Packed;
 use super::stock::SharedStock;
 use super::unreadable::Unreadable;
 use super::watch::{Watches, name_of};
-use super::work::{Backoffs, Due, Name, Slots, paced};
+use super::work::{Backoffs, Due, Lane, Name, paced};
 use super::{Context, compute_job, depin_network, gpu_offer, unreadable};
 use crate::attestation::Attestations;
 use crate::config::Config;
@@ -66,6 +66,8 @@ pub enum StartError {
 
 /// Several jobs of many are looked at side by side, of each network so many.
 const CONCURRENT_JOBS: usize = 64;
+/// Of offers all that change at a time, in any cluster.
+const CONCURRENT_OFFERS: usize = 256;
 /// A burst of changes is one look at the offer and another one at its end.
 const GAP: Duration = Duration::from_millis(500);
 
@@ -182,7 +184,6 @@ pub async fn run(
         cluster_network: ClusterNetwork::new(client.clone()),
         memory: kept.memory,
         backoffs: kept.backoffs,
-        slots: Slots::new(CONCURRENT_JOBS),
         work,
         granted: Granted::default(),
         around,
@@ -219,8 +220,14 @@ async fn run_jobs(watches: &Watches, context: &Arc<Context>) {
     pass_on(attested, &watches.jobs, &watches.cancel);
     pass_on(acts, &watches.jobs, &watches.cancel);
     let due = watches.jobs.taken().take_until(watches.cancel.clone().cancelled_owned());
-    let look = Look { kind: compute_job::KIND, reconcile: compute_job::reconcile_in_turn, failed: compute_job::failed };
-    look_at(look, context.jobs.store.clone(), due, Arc::clone(context)).await;
+    let look = Look {
+        kind: compute_job::KIND,
+        reconcile: compute_job::reconcile,
+        failed: compute_job::failed,
+        lane: compute_job::lane,
+        each: CONCURRENT_JOBS,
+    };
+    look_at(look, context.jobs.clone(), due, Arc::clone(context)).await;
 }
 
 async fn run_offers(watches: &Watches, context: &Arc<Context>) {
@@ -238,8 +245,14 @@ async fn run_offers(watches: &Watches, context: &Arc<Context>) {
     pass_on(acts, &watches.offers, &watches.cancel);
     pass_on(around, &watches.offers, &watches.cancel);
     let due = paced(watches.offers.taken(), GAP).take_until(watches.cancel.clone().cancelled_owned());
-    let look = Look { kind: gpu_offer::KIND, reconcile: gpu_offer::reconcile, failed: gpu_offer::failed };
-    look_at(look, context.offers.store.clone(), due, Arc::clone(context)).await;
+    let look = Look {
+        kind: gpu_offer::KIND,
+        reconcile: gpu_offer::reconcile,
+        failed: gpu_offer::failed,
+        lane: |_| Lane::default(),
+        each: CONCURRENT_OFFERS,
+    };
+    look_at(look, context.offers.clone(), due, Arc::clone(context)).await;
 }
 
 async fn run_networks(
@@ -254,13 +267,13 @@ async fn run_networks(
             move |network, context| {
                 let (name, worked) = (name_of(&*network), Arc::clone(&worked));
                 let look = depin_network::reconcile(network, context);
-                look.inspect(move |looked| {
+                look.map_ok(Into::into).inspect(move |looked| {
                     if looked.is_ok() {
                         worked.backoffs.forget(depin_network::KIND, name);
                     }
                 })
             },
-            depin_network::failed,
+            |network, error, context| depin_network::failed(network, error, context).into(),
             Arc::clone(context),
         )
         .for_each(|looked| async move { tell(depin_network::KIND, looked.err()) })

@@ -27,11 +27,10 @@ use hawser_crds::condition::SETTLED;
 use hawser_crds::{ComputeJob, Phase};
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
-use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use super::context::Memory;
+use super::look::Action;
 use super::packed::Packed;
 use super::watch::name_of;
 use super::work::{Backoffs, Lane};
@@ -54,24 +53,14 @@ const CATCH_UP: Duration = Duration::from_secs(2);
 /// When a settled job that is watched nevertheless is looked at again: its phase is not that of a settled one.
 const UNWATCHED: Duration = Duration::from_mins(10);
 
-/// Waits for a slot of the job's network, and looks at the job as it is then.
-pub(crate) async fn reconcile_in_turn(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action, Error> {
-    let slot = context.slots.enter(lane(&packed)).await;
-    let now = context.jobs.store.get(&ObjectRef::from_obj(&*packed)).unwrap_or(packed);
-    // Thousands may wait: only what looks is as large as a look.
-    let looked = Box::pin(reconcile(now, context)).await;
-    drop(slot);
-    looked
-}
-
 /// With whom a job waits for its look.
-fn lane(job: &Packed) -> Lane {
+pub(crate) fn lane(job: &Packed) -> Lane {
     let Some(job) = job.facts.as_deref().filter(|job| !job.unread) else { return Lane::Rest };
     Lane::Live { network: job.network.clone(), new: job.claim.is_some_and(|claim| claim.waiting) }
 }
 
 /// Looks at a job and takes its next step.
-async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action, Error> {
+pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action, Error> {
     context.metrics.reconciles(KIND).inc();
     context.ready().await?;
     let (_busy, _timed) = (context.work.begin(KIND), context.metrics.timed(KIND));

@@ -16,12 +16,12 @@ use hawser_crds::DepinNetwork;
 use hawser_crds::condition::{CHAIN_MATCHES, READY};
 use jiff::{Timestamp, Unit};
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 
 use super::cache::readable;
 use super::conditions::{is_true, news};
 use super::gpu_offer::terms;
+use super::look::Action;
 use super::packed::Packed;
 use super::watch::name_of;
 use super::{Context, Error, NETWORK_FINALIZER, abandon, status, unreadable};

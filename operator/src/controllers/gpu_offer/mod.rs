@@ -24,10 +24,10 @@ use hawser_crds::GpuOffer;
 use hawser_crds::condition::READY;
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
 
 use super::conditions::news;
+use super::look::Action;
 use super::watch::name_of;
 use super::{Context, Error, OFFER_FINALIZER, abandon, status, unreadable};
 use crate::network::Act;

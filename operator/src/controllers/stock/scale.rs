@@ -4,8 +4,11 @@ use kube::core::DeserializeGuard;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::controllers::cache::{Cache, Listed};
 use crate::controllers::lean::{Lean, ReadLean};
+use crate::controllers::look::{Action, Look, look_at};
 use crate::controllers::packed::Packed;
+use crate::controllers::work::{Backoffs, Due, Lane};
 
 /// Resident memory of this process, in MiB.
 fn resident() -> f64 {
@@ -131,4 +134,47 @@ fn a_large_cluster() {
     let jobs: Vec<hawser_crds::ComputeJob> = (0..1000).map(|n| serde_json::from_value(job(n, true)).unwrap()).collect();
     tell("1,000 jobs as they are, of which there were two", since);
     drop((nodes, pods, jobs));
+}
+
+/// Processor time of this process so far, in milliseconds.
+fn processor() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = text.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    fields[11..13].iter().map(|ticks| f64::from(ticks.parse::<u32>().unwrap())).sum::<f64>() * 10.0
+}
+
+#[tokio::test]
+#[ignore = "a measurement: prints what it takes that ten thousand jobs wait for their looks"]
+async fn ten_thousand_looks() {
+    let (store, mut writer) = kube::runtime::reflector::store();
+    let (due, (said, listed)) = (Due::default(), Listed::later());
+    for number in 0..10_000 {
+        let job = Packed::new(&read(&job(number, false)));
+        due.add([crate::controllers::watch::name_of(&job)]);
+        writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(job));
+    }
+    let looked = Arc::new(tokio::sync::Semaphore::new(0));
+    let told = Arc::clone(&looked);
+    let look = Look {
+        kind: "ComputeJob",
+        reconcile: move |_: Arc<Packed>, _: Arc<Backoffs>| {
+            let told = Arc::clone(&told);
+            async move {
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+                told.add_permits(1);
+                Ok(Action::await_change())
+            }
+        },
+        failed: |_: Arc<Packed>, _: &crate::controllers::Error, _: Arc<Backoffs>| Action::await_change(),
+        lane: |_: &Packed| Lane::default(),
+        each: 64,
+    };
+    said.send_replace(true);
+    let (before, since) = (processor(), resident());
+    let looks = tokio::spawn(look_at(look, Cache { store, listed }, due.taken(), Arc::<Backoffs>::default()));
+    let _half = looked.acquire_many(5_000).await.unwrap();
+    println!("while half of them wait: {:.1} MiB more", resident() - since);
+    let _all = looked.acquire_many(5_000).await.unwrap();
+    println!("a look: {:.3} ms of processor time beside its own", (processor() - before) / 10_000.0);
+    looks.abort();
 }

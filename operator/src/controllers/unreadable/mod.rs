@@ -12,12 +12,12 @@ use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
 use jiff::Timestamp;
 use kube::api::{DynamicObject, ObjectMeta};
 use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
-use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
 use super::compute_job::vacancy::{Claimant, Turn};
 use super::gpu_offer::leave::{self, Leaving, Stake, Stand, Step};
+use super::look::Action;
 use super::packed::Packed;
 use super::{Context, Error, JOB_FINALIZER, NETWORK_FINALIZER, OFFER_FINALIZER, abandon, status};
 use super::{compute_job, depin_network, gpu_offer};

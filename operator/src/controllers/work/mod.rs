@@ -7,12 +7,12 @@ use std::sync::LazyLock;
 mod backoff;
 mod due;
 mod pace;
-mod slots;
+mod turns;
 
 pub(crate) use backoff::Backoffs;
 pub(crate) use due::Due;
 pub(crate) use pace::paced;
-pub(crate) use slots::{Lane, Slots};
+pub(crate) use turns::{Lane, Turns};
 
 /// Namespace and name of an object.
 pub(crate) type Name = (String, String);
