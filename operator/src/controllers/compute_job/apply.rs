@@ -12,6 +12,7 @@ use super::observed::{Observed, PodRefused};
 use super::policy;
 use super::surround::{self, surround};
 use crate::controllers::conditions::{is_false, news};
+use crate::controllers::gpu_offer::memory;
 use crate::controllers::{Context, Error, MANAGER, Tried, status};
 use crate::network::Act;
 
@@ -39,7 +40,7 @@ pub(crate) async fn apply(context: &Context, seen: &Observed, decision: &Decisio
 fn is_affordable(context: &Context, seen: &Observed, act: &Act) -> bool {
     let (namespace, offer) = (seen.job.namespace().unwrap_or_default(), &seen.job.spec.offer_ref);
     match act {
-        Act::Decline { job, .. } => context.memory_of_offers.may_decline(&namespace, offer, *job),
+        Act::Decline { job, .. } => memory::may_decline(context, &namespace, offer, *job),
         // Turned down and left to its deadline: the customer can close it too.
         Act::Refund { .. } if is_false(&seen.stored().conditions, ACCEPTED) => {
             context.memory_of_offers.may_sweep(&namespace, offer)
