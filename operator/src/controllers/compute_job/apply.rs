@@ -101,9 +101,15 @@ async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
     };
     let made = objects.await;
     match made.as_ref().err().map(refusal) {
-        None => context.memory.refuse_pod(seen.id, None),
+        None => {
+            memory::heard_of_pod(context, &namespace, &seen.job.spec.offer_ref, false);
+            context.memory.refuse_pod(seen.id, None);
+        }
         // Said in the job's status, and asked again at the next look.
         Some(Some(refused)) => {
+            if !refused.for_good {
+                memory::heard_of_pod(context, &namespace, &seen.job.spec.offer_ref, true);
+            }
             context.memory.refuse_pod(seen.id, Some(refused));
             return Ok(());
         }
@@ -113,7 +119,7 @@ async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
 }
 
 /// The API server's word against the pod or what it needs: its own, a quota's, a webhook's, or that a webhook is away.
-fn refusal(error: &Error) -> Option<PodRefused> {
+pub(super) fn refusal(error: &Error) -> Option<PodRefused> {
     let Error::Kubernetes { what, error } = error else { return None };
     let kube::Error::Api(status) = error.as_ref() else { return None };
     // A webhook may say otherwise tomorrow, with whatever code it says no.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
+use super::admission::Admission;
 use super::allowance::Now;
 use super::budget::Budget;
 use super::pace::Pace;
@@ -31,6 +32,8 @@ pub(crate) struct Remembered {
     closed: HashSet<OfferId>,
     /// What an earlier process had spent was read.
     learnt: bool,
+    /// Whether the API server would take an order.
+    pub admission: Admission,
     /// A canary's pod may be there: an earlier process may have sent one.
     pub canary: bool,
 }
@@ -47,7 +50,15 @@ pub(crate) struct Told {
 impl Remembered {
     fn new() -> Self {
         let (pace, budget) = (Pace::new(), Budget::new());
-        Self { pace, budget, since: None, closed: HashSet::new(), learnt: false, canary: true }
+        Self {
+            pace,
+            budget,
+            since: None,
+            closed: HashSet::new(),
+            learnt: false,
+            admission: Admission::default(),
+            canary: true,
+        }
     }
 
     /// Takes over what an earlier process had spent, once.
@@ -152,6 +163,13 @@ pub(crate) fn may_decline(context: &Context, namespace: &str, name: &str, job: J
     may
 }
 
+/// The API server has made a pod of an offer's job, or refused one.
+pub(crate) fn heard_of_pod(context: &Context, namespace: &str, name: &str, refused: bool) {
+    if context.memory_of_offers.with(namespace, name, |offer| offer.admission.heard(refused)) {
+        context.offers_due.add([(namespace.to_owned(), name.to_owned())]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -219,7 +237,7 @@ mod tests {
         assert_eq!(declined, 32);
         let mut offer = Remembered::new();
         offer.learn(&stored, now.wall);
-        let updates_back = now.wall + Duration::from_mins(24 * 5);
+        let updates_back = now.wall + Duration::from_hours(2);
         let spending = offer.spending(now.wall).unwrap();
         assert_eq!(spending.updates_full_at.unwrap().0.as_second(), updates_back.as_second());
         assert_eq!(offer.spending(now.wall + Duration::from_hours(8)), None, "what is back stands in no status");

@@ -1,5 +1,6 @@
 //! An offer: counts the GPUs that are free, and keeps the market's record of the offer true.
 
+mod admission;
 mod allowance;
 pub(crate) mod around;
 pub(crate) mod budget;

@@ -218,11 +218,10 @@ mod tests {
     #[test]
     fn whoever_begins_anew_with_few_updates_left_keeps_them_for_falls_and_posts_no_card_of_the_nodes() {
         let begin = Now::read();
-        let kept = REFILL * (BURST - KEPT);
-        for (full_at, posted) in [(kept, false), (kept - REFILL, true)] {
+        for (left, posted) in [(KEPT, false), (KEPT + 1, true)] {
             let mut pace = Pace::new();
-            pace.learn(Some(begin.after(full_at).wall), begin.wall);
-            assert_eq!(pace.may_post("a", false, begin), posted, "{full_at:?}");
+            pace.learn(Some(begin.after(REFILL * (BURST - left)).wall), begin.wall);
+            assert_eq!(pace.may_post("a", false, begin), posted, "{left}");
             assert!(pace.may_post("b", true, begin), "the owner's");
         }
     }
