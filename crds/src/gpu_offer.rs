@@ -286,6 +286,19 @@ pub struct GpuOfferStatus {
     pub earned: Option<String>,
     /// What a pod of this offer was seen to reach: its canary.
     pub network: Option<NetworkCheck>,
+    /// What was spent on transactions that others cause, where it is not back yet: a restart of the operator gives nothing
+    /// back.
+    pub spending: Option<Spending>,
+}
+
+/// What was spent of the two daily measures of an offer, each as the moment at which all of it is back.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Spending {
+    /// Updates of what is available, 40 in a row: each takes 24 minutes to come back. Absent: all are there.
+    pub updates_full_at: Option<Time>,
+    /// Declines of strangers' orders, 32 in a row: each takes 15 minutes to come back. Absent: all are there.
+    pub declines_full_at: Option<Time>,
 }
 
 /// What an offer's canary has found, a pod without GPUs that tries what jobs may not reach.

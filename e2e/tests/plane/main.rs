@@ -1,6 +1,7 @@
 //! The operator's own program before an API server that hangs, goes away and comes back, on a busy cluster, and among its replicas. Each test
-//! has a control plane of its own, without nodes. Run by `cargo xtask test`; the program is named by `HAWSER_OPERATOR`.
+//! has a control plane of its own, without nodes that run anything. Run by `cargo xtask test`; the program is named by `HAWSER_OPERATOR`.
 
+mod admission;
 mod busy;
 mod definitions;
 mod deletion;

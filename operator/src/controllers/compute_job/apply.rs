@@ -12,6 +12,7 @@ use super::observed::{Observed, PodRefused};
 use super::policy;
 use super::surround::{self, surround};
 use crate::controllers::conditions::{is_false, news};
+use crate::controllers::gpu_offer::memory;
 use crate::controllers::{Context, Error, MANAGER, Tried, status};
 use crate::network::Act;
 
@@ -39,7 +40,7 @@ pub(crate) async fn apply(context: &Context, seen: &Observed, decision: &Decisio
 fn is_affordable(context: &Context, seen: &Observed, act: &Act) -> bool {
     let (namespace, offer) = (seen.job.namespace().unwrap_or_default(), &seen.job.spec.offer_ref);
     match act {
-        Act::Decline { job, .. } => context.memory_of_offers.may_decline(&namespace, offer, *job),
+        Act::Decline { job, .. } => memory::may_decline(context, &namespace, offer, *job),
         // Turned down and left to its deadline: the customer can close it too.
         Act::Refund { .. } if is_false(&seen.stored().conditions, ACCEPTED) => {
             context.memory_of_offers.may_sweep(&namespace, offer)
@@ -100,9 +101,15 @@ async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
     };
     let made = objects.await;
     match made.as_ref().err().map(refusal) {
-        None => context.memory.refuse_pod(seen.id, None),
+        None => {
+            memory::heard_of_pod(context, &namespace, &seen.job.spec.offer_ref, false);
+            context.memory.refuse_pod(seen.id, None);
+        }
         // Said in the job's status, and asked again at the next look.
         Some(Some(refused)) => {
+            if !refused.for_good {
+                memory::heard_of_pod(context, &namespace, &seen.job.spec.offer_ref, true);
+            }
             context.memory.refuse_pod(seen.id, Some(refused));
             return Ok(());
         }
@@ -112,7 +119,7 @@ async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
 }
 
 /// The API server's word against the pod or what it needs: its own, a quota's, a webhook's, or that a webhook is away.
-fn refusal(error: &Error) -> Option<PodRefused> {
+pub(super) fn refusal(error: &Error) -> Option<PodRefused> {
     let Error::Kubernetes { what, error } = error else { return None };
     let kube::Error::Api(status) = error.as_ref() else { return None };
     // A webhook may say otherwise tomorrow, with whatever code it says no.

@@ -12,6 +12,7 @@ mod outcome;
 pub(crate) mod pod_state;
 mod policy;
 mod pull;
+mod rehearse;
 mod report;
 mod steady;
 mod surround;
@@ -42,6 +43,7 @@ pub(crate) use build::{
 pub(crate) use lasting::Timers;
 pub(crate) use observed::PodRefused;
 pub(crate) use outcome::REORGED;
+pub(crate) use rehearse::{NotTaken, rehearse};
 pub(crate) use surround::{attestation_address, put_ca, surround};
 
 pub(crate) const KIND: &str = "ComputeJob";

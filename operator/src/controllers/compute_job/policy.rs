@@ -3,7 +3,7 @@
 use hawser_crds::rules::environment::steers_the_node;
 use hawser_crds::rules::image;
 use hawser_crds::rules::quantity::{Amount, LEAST_BYTES, parse};
-use hawser_crds::{ComputeJob, GpuOffer, Workload};
+use hawser_crds::{ComputeJob, GpuOffer, Limits, Workload};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::build::is_env_name;
@@ -56,6 +56,11 @@ pub(crate) fn check(job: &ComputeJob, offer: &GpuOffer) -> Result<Resources, Ref
     }
     image::check(&workload.image, &offer.spec.images).map_err(|why| refused("ImageNotAllowed", why))?;
     environment(workload)?;
+    resources(workload, limits)
+}
+
+/// What the customer's container gets.
+pub(super) fn resources(workload: &Workload, limits: &Limits) -> Result<Resources, Refused> {
     Ok(Resources {
         cpu: within("cpu", workload.cpu.as_ref(), &limits.cpu_per_gpu, workload.gpus)?,
         memory: within("memory", workload.memory.as_ref(), &limits.memory_per_gpu, workload.gpus)?,

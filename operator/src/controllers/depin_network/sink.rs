@@ -19,7 +19,7 @@ use super::order;
 use crate::controllers::cache::readable;
 use crate::controllers::compute_job::REORGED;
 use crate::controllers::conditions::is_settled;
-use crate::controllers::gpu_offer::terms;
+use crate::controllers::gpu_offer::{memory, terms};
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Name;
 use crate::controllers::{Context, Error, MANAGER, Tried, status};
@@ -143,7 +143,7 @@ impl<'a> Batch<'a> {
     /// Gives an order back, and says on its offer what the API server said.
     async fn decline(&self, (namespace, offer): (&str, &str), order: &Order, reason: &str, said: &str) {
         warn!(job = %order.job, namespace, error = said, "an order can't be taken and is declined");
-        if self.context.memory_of_offers.may_decline(namespace, offer, order.job) {
+        if memory::may_decline(self.context, namespace, offer, order.job) {
             self.handle.request(Act::Decline { job: order.job, reason: reason.to_owned() });
         }
         let known = self.context.offer(namespace, offer);

@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hawser_contracts::JobId;
+use jiff::Timestamp;
+
+use super::allowance::{Allowance, Measure, Now};
 
 /// Declines that can go out in a row.
 const BURST: u32 = 32;
-/// Another one can go out after each of these: with the burst, at most 128 a day and offer.
+/// Another one can go out after each of these: with the burst, at most 128 a day and offer, whatever the operator's restarts.
 const REFILL: Duration = Duration::from_mins(15);
+const DECLINES: Measure = Measure { burst: BURST, refill: REFILL };
 /// Orders that were left to their deadline are closed together: in one transaction for many.
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
 const SWEEP_FOR: Duration = Duration::from_secs(30);
@@ -23,29 +27,37 @@ pub(crate) const MOST_A_DAY: u32 = 128;
 /// Of one offer.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
-    left: u32,
-    refilled: Instant,
+    declines: Allowance,
     granted: BTreeMap<JobId, Instant>,
     swept: Option<Instant>,
 }
 
 impl Budget {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { left: BURST, refilled: now, granted: BTreeMap::new(), swept: None }
+    pub(crate) fn new() -> Self {
+        Self { declines: Allowance::full(DECLINES), granted: BTreeMap::new(), swept: None }
+    }
+
+    /// Takes over what an earlier process had spent.
+    pub(crate) fn learn(&mut self, full_at: Option<Timestamp>, now: Timestamp) {
+        self.declines.learn(full_at, now);
+    }
+
+    /// When all declines are back; none where they are.
+    pub(crate) fn full_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.declines.full_at(now)
     }
 
     /// Whether this order may be declined now.
-    pub(crate) fn may_decline(&mut self, job: JobId, now: Instant) -> bool {
-        self.refill(now);
-        self.granted.retain(|_, at| now.duration_since(*at) < GRANTED);
+    pub(crate) fn may_decline(&mut self, job: JobId, now: Now) -> bool {
+        self.granted.retain(|_, at| now.steady.duration_since(*at) < GRANTED);
         if self.granted.contains_key(&job) {
             return true;
         }
-        if self.left == 0 {
+        if self.declines.left(now.wall) == 0 {
             return false;
         }
-        self.left -= 1;
-        self.granted.insert(job, now);
+        self.declines.spend(now.wall);
+        self.granted.insert(job, now.steady);
         true
     }
 
@@ -60,13 +72,6 @@ impl Budget {
                 true
             }
         }
-    }
-
-    fn refill(&mut self, now: Instant) {
-        let passed = now.duration_since(self.refilled).as_secs() / REFILL.as_secs();
-        let Ok(more) = u32::try_from(passed) else { return };
-        self.refilled += REFILL * more;
-        self.left = self.left.saturating_add(more).min(BURST);
     }
 }
 
@@ -99,32 +104,40 @@ mod tests {
 
     #[test]
     fn a_flood_of_orders_is_declined_no_more_than_a_stated_number_of_times_a_day() {
-        let begin = Instant::now();
-        let mut budget = Budget::new(begin);
-        let mut declined = 0;
-        for minute in 0..24 * 60_u32 {
-            let now = begin + Duration::from_mins(minute.into());
-            for order in 0..10 {
-                declined += u32::from(budget.may_decline(job(minute * 10 + order), now));
+        let begin = Now::read();
+        // The operator begins anew after so many minutes, and has what stands in the status.
+        for lives in [u32::MAX, 60, 1] {
+            let (mut budget, mut declined) = (Budget::new(), 0);
+            for minute in 0..24 * 60_u32 {
+                let now = begin.after(Duration::from_mins(minute.into()));
+                if minute % lives == 0 {
+                    let status = budget.full_at(now.wall);
+                    budget = Budget::new();
+                    budget.learn(status, now.wall);
+                }
+                for order in 0..10 {
+                    declined += u32::from(budget.may_decline(job(minute * 10 + order), now));
+                }
             }
+            assert!(declined > BURST && declined <= MOST_A_DAY, "{lives}: {declined}");
         }
-        assert!(declined > BURST && declined <= MOST_A_DAY, "{declined}");
     }
 
     #[test]
     fn a_decline_is_asked_for_again_at_no_cost_until_it_is_mined() {
-        let begin = Instant::now();
-        let mut budget = Budget { left: 1, ..Budget::new(begin) };
+        let begin = Now::read();
+        let mut budget = Budget::new();
+        budget.learn(Some(begin.after(REFILL * (BURST - 1)).wall), begin.wall);
         assert!(budget.may_decline(job(1), begin));
         assert!(!budget.may_decline(job(2), begin));
-        assert!(budget.may_decline(job(1), begin + Duration::from_secs(2)));
-        assert!(budget.may_decline(job(2), begin + REFILL));
+        assert!(budget.may_decline(job(1), begin.after(Duration::from_secs(2))));
+        assert!(budget.may_decline(job(2), begin.after(REFILL)));
     }
 
     #[test]
     fn what_was_left_to_its_deadline_is_closed_together_once_an_hour() {
         let begin = Instant::now();
-        let mut budget = Budget::new(begin);
+        let mut budget = Budget::new();
         for (second, may) in [(0, true), (29, true), (31, false), (3599, false), (3600, true), (3620, true)] {
             assert_eq!(budget.may_sweep(begin + Duration::from_secs(second)), may, "{second}");
         }

@@ -11,8 +11,8 @@ use super::leave::Stake;
 use super::publish::{Wanted, card_hash};
 use super::serves::{self, Obstacle, Worth};
 use super::terms::{self, OfferSpecError};
-use super::{canary, node, worth};
-use crate::controllers::compute_job::vacancy;
+use super::{admission, canary, node, worth};
+use crate::controllers::compute_job::{NotTaken, vacancy};
 use crate::controllers::stock::Sells;
 use crate::controllers::watch::name_of;
 use crate::controllers::{Context, unreadable};
@@ -72,6 +72,9 @@ pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Observed
     let around = context.around.of(offer);
     let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
     let checked = canary::look(offer, &around, now, context).await;
+    // The canary holds a part of the namespace's quota for a moment.
+    let sells = offered.largest_order > 0 && !checked.under_way;
+    let refused = admission::look(offer, &around, sells, active, context).await;
     let market = market(offer, context).await;
     let worth = match &market {
         Market::Read(read) => worth_of(offer, read, offered.largest_order, context),
@@ -87,7 +90,7 @@ pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Observed
         unreadable: unreadable::jobs_of(offer, context),
         pending,
         posted_card: posted_card(offer, &market, context),
-        obstacle: in_the_way(offer, &around, checked.check.as_ref(), &market, worth),
+        obstacle: in_the_way(offer, &around, checked.check.as_ref(), refused.as_ref(), &market, worth),
         market,
         around,
         network: checked,
@@ -100,10 +103,11 @@ fn in_the_way(
     offer: &GpuOffer,
     around: &Around,
     check: Option<&NetworkCheck>,
+    refused: Option<&NotTaken>,
     market: &Market,
     worth: Option<Worth>,
 ) -> Option<Obstacle> {
-    serves::obstacle(offer, around, check, worth).or_else(|| match market {
+    serves::obstacle(offer, around, check, refused, worth).or_else(|| match market {
         Market::Unknown(reason, message) => Some(Obstacle::passing(reason, message.clone())),
         Market::Invalid(error) => Some(error.clone().into()),
         Market::Read(read) => read.asked.as_ref().err().cloned(),

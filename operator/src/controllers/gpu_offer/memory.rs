@@ -1,15 +1,22 @@
-//! What is remembered of each offer while this process runs. Cheap to lose: a new process begins with a full measure of
-//! updates and declines, and looks at earlier terms once more.
+//! What is remembered of each offer while this process runs. Cheap to lose: what was spent on updates and declines stands in
+//! the offer's status, and earlier terms are looked at once more.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use hawser_contracts::{JobId, OfferId};
+use hawser_crds::{GpuOffer, Spending};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
 
+use super::admission::Admission;
+use super::allowance::Now;
 use super::budget::Budget;
 use super::pace::Pace;
 use super::serves::Obstacle;
+use crate::controllers::Context;
 
 /// By namespace and name of the `GpuOffer`.
 #[derive(Default)]
@@ -23,6 +30,10 @@ pub(crate) struct Remembered {
     since: Option<(String, Instant)>,
     /// Earlier terms that were seen to take no orders: they never will again.
     closed: HashSet<OfferId>,
+    /// What an earlier process had spent was read.
+    learnt: bool,
+    /// Whether the API server would take an order.
+    pub admission: Admission,
     /// A canary's pod may be there: an earlier process may have sent one.
     pub canary: bool,
     /// This process has written the attestation service's CA into the namespace.
@@ -39,31 +50,54 @@ pub(crate) struct Told {
 }
 
 impl Remembered {
-    fn new(now: Instant) -> Self {
+    fn new() -> Self {
+        let (pace, budget) = (Pace::new(), Budget::new());
         Self {
-            pace: Pace::new(now),
-            budget: Budget::new(now),
+            pace,
+            budget,
             since: None,
             closed: HashSet::new(),
+            learnt: false,
+            admission: Admission::default(),
             canary: true,
             ca: false,
         }
     }
 
+    /// Takes over what an earlier process had spent, once.
+    fn learn(&mut self, offer: &GpuOffer, now: Timestamp) {
+        if self.learnt {
+            return;
+        }
+        self.learnt = true;
+        let spent = offer.status.as_ref().and_then(|status| status.spending.clone()).unwrap_or_default();
+        self.pace.learn(spent.updates_full_at.map(|at| at.0), now);
+        self.budget.learn(spent.declines_full_at.map(|at| at.0), now);
+    }
+
+    /// What was spent and is not back yet, for the offer's status; none where nothing is missing.
+    pub(crate) fn spending(&self, now: Timestamp) -> Option<Spending> {
+        let spending = Spending {
+            updates_full_at: self.pace.full_at(now).map(Time),
+            declines_full_at: self.budget.full_at(now).map(Time),
+        };
+        Some(spending).filter(|spending| *spending != Spending::default())
+    }
+
     /// What the market is to be told, where it says `standing` (none: nothing of the offer) and `could` be served but for
     /// an obstacle.
-    pub(crate) fn tell(&mut self, standing: Option<u16>, could: u16, obstacle: Option<Obstacle>, now: Instant) -> Told {
+    pub(crate) fn tell(&mut self, standing: Option<u16>, could: u16, obstacle: Option<Obstacle>, now: Now) -> Told {
         let Some(obstacle) = obstacle else {
             self.since = None;
             return Told { obstacle: None, available: self.pace.say(standing, could, now) };
         };
         let began = match &self.since {
             Some((reason, began)) if *reason == obstacle.reason => *began,
-            _ => now,
+            _ => now.steady,
         };
         self.since = Some((obstacle.reason.clone(), began));
         let sells = standing.filter(|standing| *standing > 0);
-        if let Some(sells) = sells.filter(|_| now.duration_since(began) < obstacle.patience) {
+        if let Some(sells) = sells.filter(|_| now.steady.duration_since(began) < obstacle.patience) {
             // It may be gone in a moment. No more is offered meanwhile.
             return Told { obstacle: None, available: self.pace.say(standing, could.min(sells), now) };
         }
@@ -89,7 +123,7 @@ impl Offers {
     pub(crate) fn with<T>(&self, namespace: &str, name: &str, look: impl FnOnce(&mut Remembered) -> T) -> T {
         let mut offers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (namespace.to_owned(), name.to_owned());
-        look(offers.entry(key).or_insert_with(|| Remembered::new(Instant::now())))
+        look(offers.entry(key).or_insert_with(Remembered::new))
     }
 
     pub(crate) fn forget(&self, namespace: &str, name: &str) {
@@ -97,9 +131,19 @@ impl Offers {
         offers.remove(&(namespace.to_owned(), name.to_owned()));
     }
 
-    /// Whether the budget lets an order of the offer be declined now.
-    pub(crate) fn may_decline(&self, namespace: &str, name: &str, job: JobId) -> bool {
-        self.with(namespace, name, |offer| offer.budget.may_decline(job, Instant::now()))
+    /// Takes over what an earlier process had spent for an offer, where this one has not done so yet.
+    pub(crate) fn learn(&self, offer: &GpuOffer) {
+        let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
+        self.with(&namespace, &name, |remembered| remembered.learn(offer, Timestamp::now()));
+    }
+
+    /// Whether it may be, and whether that has spent anything.
+    fn may_decline(&self, namespace: &str, name: &str, job: JobId) -> (bool, bool) {
+        let now = Now::read();
+        self.with(namespace, name, |offer| {
+            let before = offer.budget.full_at(now.wall);
+            (offer.budget.may_decline(job, now), offer.budget.full_at(now.wall) != before)
+        })
     }
 
     /// Whether orders that were turned down and left to their deadline may be closed now.
@@ -108,18 +152,41 @@ impl Offers {
     }
 }
 
+/// Whether the budget lets an order of an offer be declined now. What that spends is written down at once, with the offer's
+/// status: the process may not live for long.
+pub(crate) fn may_decline(context: &Context, namespace: &str, name: &str, job: JobId) -> bool {
+    let known = context.offer(namespace, name);
+    if let Some(offer) = known.as_ref().and_then(|offer| offer.0.as_ref().ok()) {
+        context.memory_of_offers.learn(offer);
+    }
+    let (may, spent) = context.memory_of_offers.may_decline(namespace, name, job);
+    if spent {
+        context.offers_due.add([(namespace.to_owned(), name.to_owned())]);
+    }
+    may
+}
+
+/// The API server has made a pod of an offer's job, or refused one.
+pub(crate) fn heard_of_pod(context: &Context, namespace: &str, name: &str, refused: bool) {
+    if context.memory_of_offers.with(namespace, name, |offer| offer.admission.heard(refused)) {
+        context.offers_due.add([(namespace.to_owned(), name.to_owned())]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use alloy::primitives::FixedBytes;
+    use alloy::primitives::{B256, FixedBytes};
+    use hawser_crds::GpuOfferStatus;
+    use serde_json::json;
 
     use super::*;
 
     #[test]
     fn a_network_that_is_away_for_a_moment_takes_nothing_from_the_market_and_one_that_stays_away_does() {
-        let begin = Instant::now();
-        let mut offer = Remembered::new(begin);
+        let begin = Now::read();
+        let mut offer = Remembered::new();
         let away = || Some(Obstacle::passing("NetworkNotReady", "m"));
         let wrong = || Some(Obstacle::new("NotRestricted", "m"));
         // After so many seconds: what stands, what could be served, what is in the way; what is said, and whether it counts.
@@ -134,17 +201,48 @@ mod tests {
             (70, Some(0), 8, None, 8, false),
             (75, Some(8), 8, wrong(), 0, true),
         ] {
-            let told = offer.tell(standing, could, obstacle, begin + Duration::from_secs(second));
+            let told = offer.tell(standing, could, obstacle, begin.after(Duration::from_secs(second)));
             assert_eq!((told.available, told.obstacle.is_some()), (available, counts), "after {second} s");
         }
     }
 
     #[test]
     fn every_earlier_offer_is_looked_at_until_it_is_closed() {
-        let mut offer = Remembered::new(Instant::now());
+        let mut offer = Remembered::new();
         let [a, b] = [1, 2].map(|n| OfferId(FixedBytes([n; 12])));
         assert_eq!(offer.open([b, a, b]), [a, b]);
         offer.close(a);
         assert_eq!(offer.open([a, b]), [b]);
+    }
+
+    #[test]
+    fn what_was_spent_outlasts_the_process_in_the_offers_status() {
+        let mut stored: GpuOffer = serde_json::from_value(json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "o", "namespace": "t"},
+            "spec": {"networkRef": "n", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}}
+        }))
+        .unwrap();
+        let now = Now::read();
+        let mut declined = 0;
+        for process in 0..5_u8 {
+            let mut offer = Remembered::new();
+            offer.learn(&stored, now.wall);
+            for order in 0..10 {
+                let id = JobId(B256::repeat_byte(process * 10 + order));
+                declined += u32::from(offer.budget.may_decline(id, now));
+            }
+            offer.pace.stop(Some(8), now);
+            let status = GpuOfferStatus { spending: offer.spending(now.wall), ..GpuOfferStatus::default() };
+            // As the API server keeps it.
+            stored.status = Some(serde_json::from_value(serde_json::to_value(&status).unwrap()).unwrap());
+            assert_eq!(stored.status, Some(status), "a status that is read otherwise is written with each look");
+        }
+        assert_eq!(declined, 32);
+        let mut offer = Remembered::new();
+        offer.learn(&stored, now.wall);
+        let updates_back = now.wall + Duration::from_hours(2);
+        let spending = offer.spending(now.wall).unwrap();
+        assert_eq!(spending.updates_full_at.unwrap().0.as_second(), updates_back.as_second());
+        assert_eq!(offer.spending(now.wall + Duration::from_hours(8)), None, "what is back stands in no status");
     }
 }

@@ -1,5 +1,7 @@
 //! An offer: counts the GPUs that are free, and keeps the market's record of the offer true.
 
+mod admission;
+mod allowance;
 pub(crate) mod around;
 pub(crate) mod budget;
 mod ca;
@@ -18,10 +20,10 @@ pub(crate) mod terms;
 pub(crate) mod worth;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hawser_crds::GpuOffer;
 use hawser_crds::condition::READY;
+use hawser_crds::{GpuOffer, GpuOfferStatus};
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::{Api, Resource, ResourceExt};
@@ -31,6 +33,7 @@ use super::look::Action;
 use super::watch::name_of;
 use super::{Context, Error, OFFER_FINALIZER, abandon, status, unreadable};
 use crate::network::Act;
+use allowance::Now;
 use dereference::{Market, Observed, Read};
 use leave::{Leaving, Stake, Stand, Step};
 use memory::{Remembered, Told};
@@ -65,6 +68,7 @@ pub(crate) async fn reconcile(
         status::set_finalizer(&api, offer, OFFER_FINALIZER, true).await?;
     }
 
+    context.memory_of_offers.learn(offer);
     let seen = dereference::dereference(offer, &context).await;
     ca::look(offer, seen.jobs, &context).await;
     let told = told(offer, &seen, &context);
@@ -85,7 +89,9 @@ pub(crate) async fn reconcile(
         }
     }
     request(&context, offer, &seen, &acts);
-    let mut next = report::status(offer, &seen, &told, acts.is_empty(), stays.as_deref());
+    let spending = remembered(offer, &context, |offer| offer.spending(seen.now));
+    let next = report::status(offer, &seen, &told, acts.is_empty(), stays.as_deref());
+    let mut next = GpuOfferStatus { spending, ..next };
     abandon::warn_of(&offer.metadata, &mut next.conditions, READY);
     context.metrics.offer_says(offer, &next);
     status::write(&api, offer, offer.status.as_ref(), &next).await?;
@@ -103,7 +109,7 @@ fn told(offer: &GpuOffer, seen: &Observed, context: &Context) -> Told {
         _ => stored_available(offer),
     };
     let could = seen.offered.largest_order;
-    remembered(offer, context, |offer| offer.tell(standing, could, seen.obstacle.clone(), Instant::now()))
+    remembered(offer, context, |offer| offer.tell(standing, could, seen.obstacle.clone(), Now::read()))
 }
 
 fn stored_available(offer: &GpuOffer) -> Option<u16> {
@@ -143,7 +149,7 @@ fn may_post(offer: &GpuOffer, read: &Read, wanted: &publish::Wanted, posted: Opt
     }
     let observed = offer.status.as_ref().and_then(|status| status.observed_generation);
     let by_owner = observed != offer.metadata.generation;
-    remembered(offer, context, |offer| offer.pace.may_post(&hash, by_owner, Instant::now()))
+    remembered(offer, context, |offer| offer.pace.may_post(&hash, by_owner, Now::read()))
 }
 
 fn lower(read: &Read, available: u16, now: Timestamp) -> Option<Act> {

@@ -4,10 +4,15 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
+use super::allowance::{Allowance, Measure, Now};
+
 /// Updates that can go out in a row.
 const BURST: u32 = 40;
-/// Another one can go out after each of these: with the burst, at most 100 a day and offer.
+/// Another one can go out after each of these: with the burst, at most 100 a day and offer, whatever the operator's restarts.
 const REFILL: Duration = Duration::from_mins(24);
+const UPDATES: Measure = Measure { burst: BURST, refill: REFILL };
 /// What rises leave for falls.
 const KEPT: u32 = 6;
 /// Rises wait the longer, the more was told lately: so much of the burst is spent, so long since the last change.
@@ -27,8 +32,7 @@ pub(crate) const MOST_A_DAY: u32 = 100;
 /// Of one offer: what was told when.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
-    left: u32,
-    refilled: Instant,
+    updates: Allowance,
     changed: Option<Instant>,
     /// Asked for and not seen on chain yet.
     asked: Option<u16>,
@@ -36,13 +40,22 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { left: BURST, refilled: now, changed: None, asked: None, card: None }
+    pub(crate) fn new() -> Self {
+        Self { updates: Allowance::full(UPDATES), changed: None, asked: None, card: None }
+    }
+
+    /// Takes over what an earlier process had spent.
+    pub(crate) fn learn(&mut self, full_at: Option<Timestamp>, now: Timestamp) {
+        self.updates.learn(full_at, now);
+    }
+
+    /// When all updates are back; none where they are.
+    pub(crate) fn full_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.updates.full_at(now)
     }
 
     /// What the market should say, where it says `standing` and `could` be served.
-    pub(crate) fn say(&mut self, standing: Option<u16>, could: u16, now: Instant) -> u16 {
-        self.refill(now);
+    pub(crate) fn say(&mut self, standing: Option<u16>, could: u16, now: Now) -> u16 {
         let Some(standing) = standing else {
             // The first post, which says all there is.
             self.asked = Some(could);
@@ -64,23 +77,23 @@ impl Pace {
     }
 
     /// Nothing can be served: said at once, whatever was said before. Not more often than it rises again.
-    pub(crate) fn stop(&mut self, standing: Option<u16>, now: Instant) {
-        self.refill(now);
+    pub(crate) fn stop(&mut self, standing: Option<u16>, now: Now) {
         if standing.is_some_and(|standing| standing > 0) && self.asked != Some(0) {
             self.tell(0, now);
         }
     }
 
     /// Whether a card that differs from the one on chain is posted now. One that the owner changed is.
-    pub(crate) fn may_post(&mut self, hash: &str, by_owner: bool, now: Instant) -> bool {
-        self.refill(now);
-        match &self.card {
-            Some((asked, _)) if asked == hash => return true,
-            Some((_, at)) if !by_owner && (now.duration_since(*at) < CARD || self.left <= KEPT) => return false,
-            _ => {}
+    pub(crate) fn may_post(&mut self, hash: &str, by_owner: bool, now: Now) -> bool {
+        if self.is_asked(hash) {
+            return true;
         }
-        self.left = self.left.saturating_sub(1);
-        self.card = Some((hash.to_owned(), now));
+        let lately = self.card.as_ref().is_some_and(|(_, at)| now.steady.duration_since(*at) < CARD);
+        if !by_owner && (lately || self.updates.left(now.wall) <= KEPT) {
+            return false;
+        }
+        self.updates.spend(now.wall);
+        self.card = Some((hash.to_owned(), now.steady));
         true
     }
 
@@ -90,29 +103,23 @@ impl Pace {
     }
 
     /// The last one says that nothing is free, so that what follows can't be less.
-    fn fall(&mut self, could: u16, now: Instant) -> u16 {
-        let could = if self.left <= 1 { 0 } else { could };
+    fn fall(&mut self, could: u16, now: Now) -> u16 {
+        let could = if self.updates.left(now.wall) <= 1 { 0 } else { could };
         self.tell(could, now)
     }
 
-    fn tell(&mut self, could: u16, now: Instant) -> u16 {
-        self.left = self.left.saturating_sub(1);
-        self.changed = Some(now);
+    fn tell(&mut self, could: u16, now: Now) -> u16 {
+        self.updates.spend(now.wall);
+        self.changed = Some(now.steady);
         self.asked = Some(could);
         could
     }
 
-    fn may_rise(&self, now: Instant) -> bool {
-        let spent = BURST - self.left;
+    fn may_rise(&mut self, now: Now) -> bool {
+        let left = self.updates.left(now.wall);
+        let spent = BURST - left;
         let wait = WAITS.iter().find(|(most, _)| spent < *most).map_or(REFILL, |(_, wait)| *wait);
-        self.left > KEPT && self.changed.is_none_or(|changed| now.duration_since(changed) >= wait)
-    }
-
-    fn refill(&mut self, now: Instant) {
-        let passed = now.duration_since(self.refilled).as_secs() / REFILL.as_secs();
-        let Ok(more) = u32::try_from(passed) else { return };
-        self.refilled += REFILL * more;
-        self.left = self.left.saturating_add(more).min(BURST);
+        left > KEPT && self.changed.is_none_or(|changed| now.steady.duration_since(changed) >= wait)
     }
 }
 
@@ -124,8 +131,8 @@ mod tests {
 
     #[test]
     fn what_is_available_falls_at_once_and_rises_after_a_while() {
-        let begin = Instant::now();
-        let mut pace = Pace::new(begin);
+        let begin = Now::read();
+        let mut pace = Pace::new();
         // After so many seconds: what the chain says, what could be served, what it should say.
         for (second, standing, could, expected) in [
             (0, None, 8, 8),
@@ -141,19 +148,25 @@ mod tests {
             (46, Some(0), 1, 1),
             (48, Some(1), 1, 1),
         ] {
-            let got = pace.say(standing, could, begin + SECOND * second);
+            let got = pace.say(standing, could, begin.after(SECOND * second));
             assert_eq!(got, expected, "at {second}: {standing:?} {could}");
         }
     }
 
-    /// The most and the least favourable day: what is free changes each second; gives how often the market was told.
-    fn told_in_a_day(free: impl Fn(u32) -> u16) -> u32 {
-        let begin = Instant::now();
-        let mut pace = Pace::new(begin);
+    /// The most and the least favourable day: what is free changes each second; gives how often the market was told. The
+    /// operator begins anew after each `lives` seconds, and has what stands in the status.
+    fn told_in_a_day(lives: u32, free: impl Fn(u32) -> u16) -> u32 {
+        let begin = Now::read();
+        let mut pace = Pace::new();
         let (mut standing, mut told) = (8, 0);
         for second in 0..24 * 3600 {
-            let could = free(second);
-            let say = pace.say(Some(standing), could, begin + SECOND * second);
+            let (could, now) = (free(second), begin.after(SECOND * second));
+            if second % lives == 0 {
+                let status = pace.full_at(now.wall);
+                pace = Pace::new();
+                pace.learn(status, now.wall);
+            }
+            let say = pace.say(Some(standing), could, now);
             assert!(say <= could || say == standing, "more is said than can be served");
             if say != standing {
                 told += 1;
@@ -165,42 +178,58 @@ mod tests {
 
     #[test]
     fn however_much_changes_the_market_is_told_no_more_than_a_stated_number_of_times_a_day() {
-        for told in [
-            told_in_a_day(|second| u16::try_from(second % 9).unwrap()),
-            told_in_a_day(|second| if second / 60 % 2 == 0 { 8 } else { 3 }),
-            told_in_a_day(|second| u16::try_from(8 - (second / 10_000) % 9).unwrap()),
-        ] {
-            assert!(told > 3 && told <= MOST_A_DAY, "{told}");
+        for lives in [u32::MAX, 3600, 60, 1] {
+            for told in [
+                told_in_a_day(lives, |second| u16::try_from(second % 9).unwrap()),
+                told_in_a_day(lives, |second| if second / 60 % 2 == 0 { 8 } else { 3 }),
+                told_in_a_day(lives, |second| u16::try_from(8 - (second / 10_000) % 9).unwrap()),
+            ] {
+                assert!(told > 3 && told <= MOST_A_DAY, "{lives}: {told}");
+            }
         }
     }
 
     #[test]
     fn when_nothing_is_left_the_market_says_that_nothing_is_free() {
-        let begin = Instant::now();
-        let mut pace = Pace::new(begin);
+        let begin = Now::read();
+        let mut pace = Pace::new();
         let mut standing = u16::MAX;
         for could in (0..60).rev() {
             standing = pace.say(Some(standing), could, begin);
             assert!(standing <= could);
         }
         assert_eq!(standing, 0);
-        assert_eq!(pace.say(Some(0), 5, begin + REFILL), 0, "rises leave some for falls");
-        assert_eq!(pace.say(Some(0), 5, begin + REFILL * (KEPT + 1)), 5);
+        assert_eq!(pace.say(Some(0), 5, begin.after(REFILL)), 0, "rises leave some for falls");
+        assert_eq!(pace.say(Some(0), 5, begin.after(REFILL * (KEPT + 1))), 5);
     }
 
     #[test]
     fn what_cannot_be_served_is_taken_back_even_when_nothing_is_left() {
-        let begin = Instant::now();
-        let mut pace = Pace { left: 0, ..Pace::new(begin) };
+        let begin = Now::read();
+        let mut pace = Pace::new();
+        for _ in 0..BURST {
+            pace.updates.spend(begin.wall);
+        }
         pace.stop(Some(4), begin);
         assert_eq!(pace.asked, Some(0));
         assert_eq!(pace.say(Some(4), 4, begin), 0, "it is on its way");
     }
 
     #[test]
+    fn whoever_begins_anew_with_few_updates_left_keeps_them_for_falls_and_posts_no_card_of_the_nodes() {
+        let begin = Now::read();
+        for (left, posted) in [(KEPT, false), (KEPT + 1, true)] {
+            let mut pace = Pace::new();
+            pace.learn(Some(begin.after(REFILL * (BURST - left)).wall), begin.wall);
+            assert_eq!(pace.may_post("a", false, begin), posted, "{left}");
+            assert!(pace.may_post("b", true, begin), "the owner's");
+        }
+    }
+
+    #[test]
     fn a_card_of_the_owners_is_posted_at_once_and_one_that_nodes_changed_once_an_hour() {
-        let begin = Instant::now();
-        let mut pace = Pace::new(begin);
+        let begin = Now::read();
+        let mut pace = Pace::new();
         for (card, by_owner, minute, posted) in [
             ("a", false, 0, true),
             ("a", false, 1, true),
@@ -209,7 +238,7 @@ mod tests {
             ("c", false, 62, false),
             ("c", false, 64, true),
         ] {
-            let at = begin + Duration::from_mins(minute);
+            let at = begin.after(Duration::from_mins(minute));
             assert_eq!(pace.may_post(card, by_owner, at), posted, "{card} after {minute} min");
         }
     }

@@ -19,7 +19,7 @@ const ALL_IN_USE: &str = "AllInUse";
 /// Ids of earlier terms that are remembered.
 const EARLIER: usize = 8;
 
-/// Builds the next status. `as_wanted`: the chain holds what it should. `stays`: why it stays though it is deleted.
+/// Builds the next status, but for what was spent. `as_wanted`: the chain holds what it should. `stays`: why it stays though it is deleted.
 pub(crate) fn status(
     offer: &GpuOffer,
     seen: &Observed,
@@ -63,6 +63,7 @@ pub(crate) fn status(
         pending,
         earned,
         network: seen.network.check.clone(),
+        spending: None,
     }
 }
 

@@ -10,6 +10,7 @@ use kube::ResourceExt;
 use super::around::{Around, Said};
 use super::canary;
 use super::terms::{self, OfferSpecError};
+use crate::controllers::compute_job::NotTaken;
 
 /// A network that is away for a moment takes no offer from the market: that costs a transaction, and another one when
 /// it is back.
@@ -58,12 +59,14 @@ pub(crate) fn obstacle(
     offer: &GpuOffer,
     around: &Around,
     check: Option<&NetworkCheck>,
+    refused: Option<&NotTaken>,
     worth: Option<Worth>,
 ) -> Option<Obstacle> {
     provider(offer)
         .or_else(|| network(offer, around))
         .or_else(|| pods(offer, around))
         .or_else(|| canary::obstacle(check, &offer.spec.isolation.accept_reachable))
+        .or_else(|| Some(not_taken(refused?)))
         .or_else(|| pays(worth?))
 }
 
@@ -115,8 +118,8 @@ fn missing(name: &str, names: &[String]) -> String {
     )
 }
 
-/// The jobs' pods would be refused.
-fn pods(offer: &GpuOffer, around: &Around) -> Option<Obstacle> {
+/// The jobs' pods would be refused, for what can be known without asking.
+pub(super) fn pods(offer: &GpuOffer, around: &Around) -> Option<Obstacle> {
     if let Some(denied) = &around.denied {
         return Some(Obstacle::new("NoRights", denied.to_string()));
     }
@@ -134,6 +137,15 @@ pub(super) fn label_it(namespace: &str) -> String {
 
 pub(super) fn no_class(name: &str) -> String {
     format!("RuntimeClass {name} does not exist: create it or change isolation.runtimeClassName")
+}
+
+/// The API server was asked, and would not take what most orders need. An order that is there already may be taken later.
+fn not_taken(NotTaken { reason, message }: &NotTaken) -> Obstacle {
+    let what = if *reason == "NotAdmitted" { "the job of an order" } else { "the pod of an order" };
+    let message = format!(
+        "the API server would not take {what} for one GPU: {message}. Mend what it names: raise a quota, or sell no more than          it allows with capacity.max and limits; correct a policy, or bring back a webhook that is away. It is asked again          within 10 minutes, and at once when this offer's spec changes"
+    );
+    Obstacle::passing(reason, message)
 }
 
 /// Not even the biggest order pays its own gas.
@@ -226,11 +238,40 @@ mod tests {
             (none(), around(), worth(9, 10), "PriceBelowGas", "brings 9 token units", true),
         ] {
             let offer = offer(spec.clone(), meta);
-            let got = obstacle(&offer, &around, None, worth);
+            let got = obstacle(&offer, &around, None, None, worth);
             let said = got.as_ref().map_or("", |o| o.reason.as_str());
             assert_eq!(said, reason, "{spec} {around:?}");
             assert!(got.as_ref().map_or("", |o| o.message.as_str()).contains(words), "{got:?}");
             assert_eq!(got.is_some_and(|o| !o.patience.is_zero()), lasts, "{reason}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_offered_while_the_api_server_would_not_take_an_order_and_what_is_known_without_asking_goes_first() {
+        let no = |reason: &'static str| NotTaken { reason, message: "exceeded quota: team".to_owned() };
+        let (plain, suspended) = (offer(json!({}), json!({})), offer(json!({"suspend": true}), json!({})));
+        let cheap = Some(Worth { brings: U256::from(9), gas: U256::from(10) });
+        let unlabelled = Around { restricted: false, ..around() };
+        for (offer, around, refused, worth, reason, words) in [
+            (&plain, around(), Some(no("PodRefused")), None, "PodRefused", "the pod of an order for one GPU: exceeded"),
+            (
+                &plain,
+                around(),
+                Some(no("NotAdmitted")),
+                None,
+                "NotAdmitted",
+                "the job of an order for one GPU: exceeded",
+            ),
+            (&plain, around(), Some(no("PodRefused")), cheap, "PodRefused", "exceeded quota: team. Mend"),
+            (&plain, around(), None, cheap, "PriceBelowGas", ""),
+            (&plain, unlabelled, Some(no("PodRefused")), None, "NotRestricted", ""),
+            (&suspended, around(), Some(no("PodRefused")), None, SUSPENDED, ""),
+        ] {
+            let got = obstacle(offer, &around, None, refused.as_ref(), worth).unwrap();
+            assert_eq!(got.reason, reason, "{refused:?}");
+            assert!(got.message.contains(words), "{}", got.message);
+            let lasts = ["PodRefused", "NotAdmitted", "PriceBelowGas"].contains(&reason);
+            assert_eq!(!got.patience.is_zero(), lasts, "a webhook may be away for a moment: {reason}");
         }
     }
 

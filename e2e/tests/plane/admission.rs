@@ -1,0 +1,118 @@
+//! Offers in namespaces whose administrators bound what may be in them, before any order has come.
+
+use anyhow::{Context, Result, ensure};
+use hawser_crds::GpuOffer;
+use hawser_e2e::wait;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, ResourceQuota, ServiceAccount};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::replica::Replica;
+use crate::scene::{OFFERS, START, SYSTEM, Scene};
+
+const BOUND: &str = "bound";
+const PRODUCT: &str = "fine";
+
+#[tokio::test]
+async fn an_offer_says_what_the_api_server_would_refuse_of_an_order_before_one_has_come() -> Result<()> {
+    let scene = Scene::new().await?;
+    let class = json!({"metadata": {"name": "hawser-job"}, "value": -1000, "preemptionPolicy": "Never"});
+    let classes: Api<PriorityClass> = Api::all(scene.client.clone());
+    classes.create(&PostParams::default(), &serde_json::from_value(class)?).await?;
+    node(&scene).await?;
+    scene.namespace(BOUND).await?;
+    quota(&scene, BOUND, "0").await?;
+    quota(&scene, OFFERS, "1").await?;
+    for namespace in [OFFERS, BOUND] {
+        enforce(&scene, namespace).await?;
+        offer(&scene, namespace).await?;
+    }
+
+    let mut replica = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    replica.says("leading", START).await?;
+    let told = wait::until("the offer's event quotes the quota", START, async || {
+        let told = refusals(&scene, BOUND).await?;
+        Ok(if told.is_empty() { Err("no event") } else { Ok(told) })
+    });
+    let told = told.await.with_context(|| replica.tail())?;
+    ensure!(told.len() == 1 && told[0].contains("exceeded quota"), "{told:?}");
+    ensure!(told[0].contains("requests.nvidia.com/gpu=1"), "it says how much an order asks for: {told:?}");
+    wait::until("the other offer was looked at, to its end", START, async || {
+        let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), OFFERS);
+        Ok(if offers.get("offer").await?.status.is_some() { Ok(()) } else { Err("no status") })
+    })
+    .await
+    .with_context(|| replica.tail())?;
+    let made: Api<ServiceAccount> = Api::namespaced(scene.client.clone(), OFFERS);
+    ensure!(made.get_opt("hawser-job").await?.is_some(), "without its account no pod would be taken");
+    replica.stops(START).await?;
+    let others = refusals(&scene, OFFERS).await?;
+    ensure!(others.is_empty(), "an order for one GPU fits into that quota: {others:?}");
+    for namespace in [OFFERS, BOUND] {
+        let pods: Api<Pod> = Api::namespaced(scene.client.clone(), namespace);
+        let made = pods.list(&ListParams::default()).await?;
+        ensure!(made.iter().all(|pod| pod.metadata.name.as_deref() == Some("hawser-canary-offer")), "{made:?}");
+    }
+    Ok(())
+}
+
+/// Reasons and notes of warnings that an order's pod would be refused.
+async fn refusals(scene: &Scene, namespace: &str) -> Result<Vec<String>> {
+    let events: Api<Event> = Api::namespaced(scene.client.clone(), namespace);
+    let all = events.list(&ListParams::default()).await?;
+    let refused = all.into_iter().filter(|event| event.reason.as_deref() == Some("PodRefused"));
+    Ok(refused.filter_map(|event| event.note).collect())
+}
+
+/// Two GPUs.
+async fn node(scene: &Scene) -> Result<()> {
+    let nodes: Api<Node> = Api::all(scene.client.clone());
+    let amounts = json!({"cpu": "8", "memory": "64Gi", "pods": "10", "nvidia.com/gpu": "2"});
+    let node = json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": "node", "labels": {"nvidia.com/gpu.product": PRODUCT}},
+    });
+    nodes.create(&PostParams::default(), &serde_json::from_value(node)?).await?;
+    let status = json!({"status": {
+        "capacity": amounts, "allocatable": amounts, "conditions": [{"type": "Ready", "status": "True"}],
+    }});
+    nodes.patch_status("node", &PatchParams::default(), &Patch::Merge(&status)).await?;
+    // Nobody takes away what the API server puts on a new node.
+    let untainted = json!({"spec": {"taints": Value::Null}});
+    nodes.patch("node", &PatchParams::default(), &Patch::Merge(&untainted)).await?;
+    Ok(())
+}
+
+/// A quota as it is once it was counted, which nobody does here.
+async fn quota(scene: &Scene, namespace: &str, gpus: &str) -> Result<()> {
+    let quotas: Api<ResourceQuota> = Api::namespaced(scene.client.clone(), namespace);
+    let hard = json!({"requests.nvidia.com/gpu": gpus});
+    let quota = json!({"metadata": {"name": "bounds"}, "spec": {"hard": hard}});
+    quotas.create(&PostParams::default(), &serde_json::from_value(quota)?).await?;
+    let counted = json!({"status": {"hard": hard, "used": {"requests.nvidia.com/gpu": "0"}}});
+    quotas.patch_status("bounds", &PatchParams::default(), &Patch::Merge(&counted)).await?;
+    Ok(())
+}
+
+async fn enforce(scene: &Scene, namespace: &str) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(scene.client.clone());
+    let label = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
+    namespaces.patch(namespace, &PatchParams::default(), &Patch::Merge(&label)).await?;
+    Ok(())
+}
+
+async fn offer(scene: &Scene, namespace: &str) -> Result<()> {
+    let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), namespace);
+    let offer = json!({
+        "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "offer"},
+        "spec": {
+            "networkRef": "none",
+            "gpu": {"product": PRODUCT},
+            "price": {"perGpuHour": "1", "token": format!("0x{}", "11".repeat(20))},
+        },
+    });
+    offers.patch("offer", &PatchParams::apply("tests").force(), &Patch::Apply(&offer)).await?;
+    Ok(())
+}
