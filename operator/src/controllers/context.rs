@@ -24,6 +24,7 @@ use super::packed::Packed;
 use super::stock::SharedStock;
 use super::unreadable::Unreadable;
 use super::work::{Backoffs, Due, Name};
+use super::written::Written;
 use crate::attestation::Attestations;
 use crate::config::Config;
 use crate::health::Work;
@@ -94,7 +95,7 @@ fn reference(job: &ComputeJob) -> ObjectRef<Packed> {
 pub(crate) struct Memory {
     jobs: Mutex<HashMap<JobId, ObjectRef<Packed>>>,
     offers: Mutex<HashMap<OfferId, ObjectRef<DeserializeGuard<GpuOffer>>>>,
-    written: Mutex<HashMap<String, (u64, Instant)>>,
+    written: Mutex<Written>,
     gone: Mutex<HashMap<JobId, Instant>>,
     closed: Mutex<HashMap<JobId, u64>>,
     pods_refused: Mutex<HashMap<JobId, PodRefused>>,
@@ -124,23 +125,21 @@ impl Memory {
 
     /// The version of a job at which its status was written last.
     pub(crate) fn wrote(&self, job: &ComputeJob, version: Option<String>) {
-        if let (Some(uid), Some(version)) = (job.uid(), version.and_then(|v| v.parse().ok())) {
-            locked(&self.written).insert(uid, (version, Instant::now()));
-        }
+        locked(&self.written).write(job, version, Instant::now());
     }
 
-    /// For how long a cache has shown a job as it was before what was written last; none where it shows that. Versions
-    /// are numbers that grow (KEP-5504); where they can't be read, nothing is held back.
+    /// For how long a cache has shown a job as it was before what was written last; none where it shows that.
     pub(crate) fn behind(&self, job: &ComputeJob) -> Option<Duration> {
-        let shown: u64 = job.resource_version()?.parse().ok()?;
-        let (written, at) = *locked(&self.written).get(&job.uid()?)?;
-        (shown < written).then(|| at.elapsed())
+        locked(&self.written).behind(job)
     }
 
+    /// The cache shows a job no more.
+    pub(crate) fn left(&self, job: &ComputeJob) {
+        locked(&self.written).leave(job, Instant::now());
+    }
+
+    /// What was kept of a job but for what was written last: a look at it as it was before it ended may follow.
     pub(crate) fn forget_job(&self, id: JobId, job: &ComputeJob) {
-        if let Some(uid) = job.uid() {
-            locked(&self.written).remove(&uid);
-        }
         let mut jobs = locked(&self.jobs);
         if jobs.get(&id).is_some_and(|holder| *holder != reference(job)) {
             // What is kept under the id is another one's.
@@ -244,26 +243,18 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_the_cache_shows_as_it_was_before_the_last_write_is_behind() {
-        let job = |version: &str| -> ComputeJob {
-            serde_json::from_value(json!({
-                "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob",
-                "metadata": {"name": "j", "uid": "u", "resourceVersion": version},
-                "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}}
-            }))
-            .unwrap()
-        };
+    fn a_job_that_has_ended_is_behind_where_the_cache_shows_it_as_it_was_before() {
+        let job: ComputeJob = serde_json::from_value(json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob",
+            "metadata": {"name": "j", "uid": "u", "resourceVersion": "7"},
+            "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}}
+        }))
+        .unwrap();
         let memory = Memory::default();
-        let is_behind = |job: &ComputeJob| memory.behind(job).is_some();
-        assert!(!is_behind(&job("7")), "nothing was written");
-        memory.wrote(&job("7"), Some("9".to_owned()));
-        assert!(is_behind(&job("7")) && is_behind(&job("8")));
-        assert!(!is_behind(&job("9")) && !is_behind(&job("10")));
-        assert!(!is_behind(&job("x")));
-        memory.wrote(&job("9"), None);
-        assert!(is_behind(&job("8")), "nothing new was written");
-        memory.forget_job(JobId(alloy::primitives::B256::ZERO), &job("9"));
-        assert!(!is_behind(&job("7")));
+        memory.wrote(&job, Some("9".to_owned()));
+        memory.forget_job(JobId(alloy::primitives::B256::ZERO), &job);
+        memory.left(&job);
+        assert!(memory.behind(&job).is_some());
     }
 
     #[test]

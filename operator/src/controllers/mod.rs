@@ -23,6 +23,7 @@ pub(crate) mod unreadable;
 mod watch;
 mod watch_jobs;
 pub(crate) mod work;
+mod written;
 
 pub(crate) use context::Context;
 pub(crate) use error::{Error, Tried};
