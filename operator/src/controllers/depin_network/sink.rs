@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use hawser_contracts::OfferId;
+use hawser_contracts::{JobId, OfferId};
 use hawser_crds::{ComputeJob, GpuOffer};
 use kube::api::PostParams;
 use kube::core::{DeserializeGuard, Status};
@@ -19,6 +19,7 @@ use super::order;
 use crate::controllers::cache::readable;
 use crate::controllers::compute_job::REORGED;
 use crate::controllers::conditions::is_settled;
+use crate::controllers::context::Memory;
 use crate::controllers::gpu_offer::{memory, terms};
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Name;
@@ -85,7 +86,7 @@ impl<'a> Batch<'a> {
             return Ok(false);
         };
         let known = self.context.jobs.store.get(&ObjectRef::new(&order::job_name(order)).within(namespace));
-        if known.and_then(|job| job.job().0.ok()).is_some_and(|job| is_of(&job, order) && !is_settled(&job)) {
+        if known.and_then(|job| job.job().0.ok()).is_some_and(|job| goes_on(&job, order.job, &self.context.memory)) {
             return Ok(false);
         }
         match self.handle.job(order.job).await?.status {
@@ -202,8 +203,13 @@ async fn create(api: &Api<ComputeJob>, job: &ComputeJob) -> Result<(), kube::Err
     Ok(())
 }
 
-fn is_of(job: &ComputeJob, order: &Order) -> bool {
-    job.spec.source.as_ref().is_some_and(|source| source.job_id == order.job.to_string())
+fn is_of(job: &ComputeJob, order: JobId) -> bool {
+    job.spec.source.as_ref().is_some_and(|source| source.job_id == order.to_string())
+}
+
+/// The order's job is there and not settled, and the cache does not merely show it as it was.
+fn goes_on(job: &ComputeJob, order: JobId, memory: &Memory) -> bool {
+    is_of(job, order) && !is_settled(job) && memory.behind(job).is_none()
 }
 
 fn warn_of_another(existing: &ComputeJob, order: &Order) {
@@ -217,7 +223,7 @@ fn warn_of_another(existing: &ComputeJob, order: &Order) {
 /// The order was given up because a reorganisation had taken it away, and the chain holds it again.
 fn came_back(existing: &ComputeJob, order: &Order) -> bool {
     let reason = existing.status.as_ref().and_then(|status| status.reason.as_deref());
-    is_of(existing, order) && is_settled(existing) && reason == Some(REORGED)
+    is_of(existing, order.job) && is_settled(existing) && reason == Some(REORGED)
 }
 
 /// Deletes what is over; the order comes again until that is gone, and is then taken.
@@ -260,6 +266,25 @@ mod tests {
 
     fn answer(status: Value) -> kube::Error {
         kube::Error::Api(serde_json::from_value::<Status>(status).unwrap().boxed())
+    }
+
+    #[test]
+    fn an_order_that_comes_back_is_not_left_to_a_job_that_the_cache_shows_as_it_was_before_it_ended() {
+        let (order, memory) = (JobId(alloy::primitives::B256::repeat_byte(7)), Memory::default());
+        let job = |order: JobId, version: u64| -> ComputeJob {
+            let source = json!({"network": "n", "jobId": order.to_string(), "customer": "0x", "seconds": 1,
+                "deposit": "1", "price": "1", "block": 1});
+            serde_json::from_value(json!({
+                "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob",
+                "metadata": {"name": "j", "uid": "u", "resourceVersion": version.to_string()},
+                "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}, "source": source}
+            }))
+            .unwrap()
+        };
+        assert!(goes_on(&job(order, 7), order, &memory));
+        assert!(!goes_on(&job(JobId(alloy::primitives::B256::ZERO), 7), order, &memory));
+        memory.wrote(&job(order, 7), Some("9".to_owned()));
+        assert!(!goes_on(&job(order, 7), order, &memory) && goes_on(&job(order, 9), order, &memory));
     }
 
     #[test]
