@@ -21,11 +21,12 @@ impl Doubtful {
         self.0.contains(&number)
     }
 
-    /// What to read again now: from the first such block, once it and those after it lie far enough behind the head.
-    pub(super) fn due(&self, head: u64) -> Option<RangeInclusive<u64>> {
+    /// What to read again now: from the first such block, once it and those after it lie far enough behind the head, and all of
+    /// them were read before: later ones are not believed yet.
+    pub(super) fn due(&self, read: u64, head: u64) -> Option<RangeInclusive<u64>> {
         let first = *self.0.first()?;
         let last = first.saturating_add(TOGETHER - 1);
-        (!is_near(last, head)).then_some(first..=last)
+        (last <= read && !is_near(last, head)).then_some(first..=last)
     }
 
     /// These were read again.
@@ -41,17 +42,18 @@ mod tests {
     #[test]
     fn doubtful_blocks_are_read_again_together_once_the_last_of_them_is_deep() {
         let mut doubtful = Doubtful::default();
-        assert_eq!(doubtful.due(1_000), None);
+        assert_eq!(doubtful.due(u64::MAX, 1_000), None);
         for number in [100, 103, 107, 108] {
             doubtful.add(number);
         }
-        assert_eq!(doubtful.due(122), None, "107 is near the head");
-        assert_eq!(doubtful.due(123), Some(100..=107));
+        assert_eq!(doubtful.due(u64::MAX, 122), None, "107 is near the head");
+        assert_eq!(doubtful.due(106, 1_000), None, "107 is not believed yet");
+        assert_eq!(doubtful.due(107, 123), Some(100..=107));
         doubtful.settle(&(100..=103));
-        assert_eq!(doubtful.due(123), None);
-        assert_eq!(doubtful.due(130), Some(107..=114));
+        assert_eq!(doubtful.due(u64::MAX, 123), None);
+        assert_eq!(doubtful.due(u64::MAX, 130), Some(107..=114));
         assert!(doubtful.has(108) && !doubtful.has(103));
         doubtful.settle(&(107..=114));
-        assert_eq!(doubtful.due(u64::MAX), None);
+        assert_eq!(doubtful.due(u64::MAX, u64::MAX), None);
     }
 }

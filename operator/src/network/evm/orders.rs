@@ -164,7 +164,7 @@ struct Watcher<'a> {
 impl Watcher<'_> {
     async fn look(&mut self, head: Option<Head>) -> Result<Look, NetworkError> {
         let Some(head) = head else { return Ok(Look::UpToDate(None)) };
-        if let Some(range) = self.doubtful.due(head.block.number) {
+        if let Some(range) = self.doubtful.due(self.track.at().number, head.block.number) {
             return self.read_again(&range, head.block.number).await;
         }
         let confirmed = self.confirmed(head).await?;
