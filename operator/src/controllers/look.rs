@@ -18,6 +18,9 @@ use super::Error;
 use super::cache::Cache;
 use super::work::{Backoffs, Lane, Name, Turns};
 
+/// Nothing is looked at later than that: a time beyond all clocks is none.
+const LATEST: Duration = Duration::from_hours(24);
+
 /// What a look came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Action(Option<Duration>);
@@ -110,7 +113,7 @@ pub(crate) async fn look_at<K, R, F, C, Done>(
                     }
                     Err(error) => failed(object, &error, Arc::clone(&context)),
                 };
-                let again = action.0.map(|after| Instant::now() + after);
+                let again = action.0.map(|after| Instant::now() + after.min(LATEST));
                 if turns.done(name.clone(), again) {
                     enter(&mut turns, name);
                 }
