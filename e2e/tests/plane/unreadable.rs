@@ -6,7 +6,7 @@ use hawser_e2e::{conditions, wait};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::replica::Replica;
 use crate::scene::{OFFERS, START, SYSTEM, Scene};
@@ -30,11 +30,7 @@ async fn an_offer_that_was_stored_under_older_definitions_and_can_not_be_read_sa
             "price": {"perGpuHour": "1", "token": format!("0x{}", "11".repeat(20))},
         },
     });
-    wait::until("the older definition is served", START, async || {
-        let stored = offers.patch("older", &PatchParams::apply("tests").force(), &Patch::Apply(&offer)).await;
-        Ok(stored.map(drop))
-    })
-    .await?;
+    stored(&offers, &offer).await?;
     for (_, definition) in definitions() {
         scene.define(&definition).await?;
     }
@@ -80,10 +76,7 @@ async fn a_job_and_a_network_that_can_not_be_read_say_so_and_go_when_deleted() -
     for (kind, finalizer, spec, api) in &older {
         let metadata = json!({"name": "older", "finalizers": [format!("hawser.dev/{finalizer}")]});
         let object = json!({"apiVersion": "hawser.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
-        wait::until(&format!("the older definition of {kind} is served"), START, async || {
-            Ok(api.patch("older", &PatchParams::apply("tests").force(), &Patch::Apply(&object)).await)
-        })
-        .await?;
+        stored(api, &object).await?;
     }
     for (_, definition) in definitions() {
         scene.define(&definition).await?;
@@ -103,6 +96,15 @@ async fn a_job_and_a_network_that_can_not_be_read_say_so_and_go_when_deleted() -
     }
     one.stops(Duration::from_secs(10)).await?;
     Ok(())
+}
+
+/// Stores what the older definition takes, once that is served.
+async fn stored(api: &Api<DynamicObject>, object: &Value) -> Result<()> {
+    wait::until("the older definition is served", START, async || {
+        let stored = api.patch("older", &PatchParams::apply("tests").force(), &Patch::Apply(object)).await;
+        Ok(stored.map(drop))
+    })
+    .await
 }
 
 /// Waits until it says so itself, and gives its words.
