@@ -177,6 +177,9 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// In the order in which a job goes through them.
+    pub const ALL: [Self; 7] =
+        [Self::Pending, Self::Starting, Self::Running, Self::Settling, Self::Succeeded, Self::Failed, Self::Declined];
     /// Those of a job that is settled: it is kept to be read of, and nothing is done for it any more.
     pub const SETTLED: [Self; 3] = [Self::Succeeded, Self::Failed, Self::Declined];
 

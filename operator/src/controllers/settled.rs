@@ -122,15 +122,7 @@ mod tests {
 
     #[test]
     fn the_phases_of_settled_jobs_are_selected_by_the_words_that_stand_in_their_status() {
-        for phase in [
-            Phase::Pending,
-            Phase::Starting,
-            Phase::Running,
-            Phase::Settling,
-            Phase::Succeeded,
-            Phase::Failed,
-            Phase::Declined,
-        ] {
+        for phase in Phase::ALL {
             assert_eq!(json!(phase), phase.word());
             let selects = by_phase().contains(&format!("status.phase={}", phase.word()));
             assert_eq!(is_of_their_phase(&json!({"status": {"phase": phase}})), Phase::SETTLED.contains(&phase));

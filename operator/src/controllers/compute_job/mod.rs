@@ -136,30 +136,9 @@ pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Res
 
 /// How many jobs there are in each phase.
 pub(crate) fn phases(jobs: &[Arc<Packed>]) -> Vec<(&'static str, usize)> {
-    let mut counts = [
-        ("Pending", 0),
-        ("Starting", 0),
-        ("Running", 0),
-        ("Settling", 0),
-        ("Succeeded", 0),
-        ("Failed", 0),
-        ("Declined", 0),
-        ("Unreadable", 0),
-    ];
-    for job in jobs {
-        let place = match job.phase() {
-            Some(Phase::Pending) => 0,
-            Some(Phase::Starting) => 1,
-            Some(Phase::Running) => 2,
-            Some(Phase::Settling) => 3,
-            Some(Phase::Succeeded) => 4,
-            Some(Phase::Failed) => 5,
-            Some(Phase::Declined) => 6,
-            None => 7,
-        };
-        counts[place].1 += 1;
-    }
-    counts.to_vec()
+    let kinds = Phase::ALL.map(Some).into_iter().chain([None]);
+    let count = |phase| jobs.iter().filter(|job| job.phase() == phase).count();
+    kinds.map(|phase| (phase.map_or("Unreadable", Phase::word), count(phase))).collect()
 }
 
 /// How the cache shows a job.
@@ -279,16 +258,7 @@ mod tests {
             Arc::new(Packed::new(&serde_json::from_value(job).unwrap()))
         };
         let in_phase = |phase: Phase| job(json!({"status": {"phase": phase}}));
-        let all = [
-            Phase::Pending,
-            Phase::Starting,
-            Phase::Running,
-            Phase::Settling,
-            Phase::Succeeded,
-            Phase::Failed,
-            Phase::Declined,
-        ];
-        for (index, phase) in all.into_iter().enumerate() {
+        for (index, phase) in Phase::ALL.into_iter().enumerate() {
             let counts = phases(&[in_phase(phase), in_phase(phase), job(json!({"spec": {}}))]);
             assert_eq!(counts[index], (format!("{phase:?}").as_str(), 2));
             assert_eq!(counts.last(), Some(&("Unreadable", 1)));
