@@ -20,6 +20,7 @@ const DEEP: u64 = 10;
 async fn an_order_is_run_and_paid_once_though_its_open_start_and_claim_are_taken_back_at_every_depth() -> Result<()> {
     Scene::with_gpus("reorgs", 2, async |scene| {
         network::confirm(&scene.client, scene.world.network(), Confirmations::Blocks(DEEPEST)).await?;
+        offer_is_out_of_reach(scene, DEEPEST).await?;
         let before = scene.world.chain.wealth().await?;
         let placed = scene.order(&scene.wish(2, 600, &sleep(60))).await?;
         let ordered = scene.world.chain.order_transaction(placed.order.id).await?;
@@ -33,6 +34,18 @@ async fn an_order_is_run_and_paid_once_though_its_open_start_and_claim_are_taken
         taken_back_at_every_depth(scene, &placed, None, |job| job.used > 0).await?;
         all_succeed(scene, &before, &[&placed.order]).await?;
         Ok(())
+    })
+    .await
+}
+
+/// Waits until no reorganisation of this depth takes the offer itself back: an order that comes again before the offer does
+/// reverts, and its customer would have to place another one.
+async fn offer_is_out_of_reach(scene: &Scene, depth: u64) -> Result<()> {
+    let chain = &scene.world.chain;
+    let posted = chain.head().await?;
+    wait::until("the offer lies deep", wait::SOON, async || {
+        let head = chain.head().await?;
+        Ok(if head > posted + depth { Ok(()) } else { Err(format!("block {head}, and it was posted up to {posted}")) })
     })
     .await
 }
