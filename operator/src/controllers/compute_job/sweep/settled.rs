@@ -9,8 +9,9 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use hawser_crds::{ComputeJob, Phase};
 use jiff::Timestamp;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -37,28 +38,30 @@ pub(super) async fn run(context: &Arc<Context>, cancel: CancellationToken) {
         match cancel.run_until_cancelled(Box::pin(sweep(context, keep))).await {
             None => return,
             Some(Ok(())) => {}
-            // After an upgrade a list may take so long that the API server forgets where it was: the next one is shorter.
             Some(Err(error)) => warn!(%error, "settled jobs can't be listed; they are later"),
         }
         wait = every;
     }
 }
 
-/// Lists all of them, page by page, and looks at those of which the metadata says so.
+/// Lists all jobs, page by page, and looks at those that nobody watches and of which the metadata says so.
 async fn sweep(context: &Context, keep: Duration) -> Result<(), Error> {
-    for phase in settled::by_phase() {
-        let mut all = pin!(list::<ComputeJob>(&context.client, ListParams::default().fields(&phase)));
-        while let Some(job) = all.try_next().await? {
-            if !settled::is_to_be_seen(&job, keep, Timestamp::now()) {
-                continue;
-            }
-            if let Err(error) = attend(context, &job, keep).await {
-                warn!(job = job.name_any(), namespace = job.namespace(), %error, "a settled job can't be seen to; it is later");
-            }
-            tokio::time::sleep(PACE).await;
+    let mut all = pin!(list::<ComputeJob>(&context.client));
+    while let Some(job) = all.try_next().await? {
+        if is_watched(context, &job) || !settled::is_to_be_seen(&job, keep, Timestamp::now()) {
+            continue;
         }
+        if let Err(error) = attend(context, &job, keep).await {
+            warn!(job = job.name_any(), namespace = job.namespace(), %error, "a settled job can't be seen to; it is later");
+        }
+        tokio::time::sleep(PACE).await;
     }
     Ok(())
+}
+
+fn is_watched(context: &Context, job: &PartialObjectMeta<ComputeJob>) -> bool {
+    let name = ObjectRef::new(&job.name_any()).within(&job.namespace().unwrap_or_default());
+    context.jobs.store.get(&name).is_some_and(|watched| watched.meta().uid == job.metadata.uid)
 }
 
 /// Takes the next step with one, as the API server has it now.
