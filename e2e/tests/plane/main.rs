@@ -13,5 +13,6 @@ mod replica;
 mod scene;
 mod settled;
 mod stopping;
+mod torn;
 mod unreadable;
 mod upgrade;
