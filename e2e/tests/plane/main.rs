@@ -9,6 +9,7 @@ mod duplicates;
 mod endpoints;
 mod frozen;
 mod leadership;
+mod looks;
 mod replica;
 mod scene;
 mod settled;
