@@ -10,46 +10,60 @@ use nix::sys::signal::Signal;
 use crate::replica::Replica;
 use crate::scene::{START, SYSTEM, Scene};
 
-const HAND_OVER: Duration = Duration::from_secs(10);
+/// What is promised, of a leader that is asked to stop and of one that dies. The quickest of so many tries counts: the machine
+/// may be busy with other tests.
+const HAND_OVER: Duration = Duration::from_secs(2);
 const TAKE_OVER: Duration = Duration::from_secs(20);
+const TRIES: u32 = 4;
+/// On a loaded machine.
+const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn a_leader_that_stops_hands_over_and_one_that_dies_is_replaced() -> Result<()> {
     let scene = Scene::new().await?;
-    let server = scene.plane.address();
-    for pod in ["one", "two", "three"] {
-        scene.pod(pod).await?;
+    scene.pod("first").await?;
+    let mut leader = Replica::start(&scene.plane, SYSTEM, "first", scene.plane.address())?;
+    leader.says("leading", START).await?;
+    is_marked(&scene, "first").await?;
+    scene.work_is_done("offer", 1, START).await.with_context(|| leader.tail())?;
+    let mut price = 1;
+    for (signal, promised) in [(Signal::SIGTERM, HAND_OVER), (Signal::SIGKILL, TAKE_OVER)] {
+        let mut took = Vec::new();
+        while took.iter().all(|took| *took > promised) {
+            ensure!(
+                took.len() < TRIES as usize,
+                "{signal}: promised within {promised:?}, took {took:?}\n{}",
+                leader.tail()
+            );
+            price += 1;
+            took.push(replaced(&scene, &mut leader, signal, price).await?);
+        }
+        println!("after {signal} another one led within {took:.1?}");
     }
-    let mut one = Replica::start(&scene.plane, SYSTEM, "one", server)?;
-    one.says("leading", START).await?;
-    is_marked(&scene, "one").await?;
-    let two = Replica::start(&scene.plane, SYSTEM, "two", server)?;
-    two.says("standing by", START).await?;
-    scene.work_is_done("offer", 1, START).await.with_context(|| one.tail())?;
-
-    let began = Instant::now();
-    one.signal(Signal::SIGTERM)?;
-    two.says("leading", HAND_OVER).await?;
-    is_marked(&scene, "two").await?;
-    println!("handed over within {:.1?}", began.elapsed());
-    let (status, _) = one.ended(HAND_OVER).await?;
-    ensure!(status.success(), "it ended with {status}\n{}", one.tail());
-    scene.work_is_done("offer", 2, HAND_OVER).await.with_context(|| two.tail())?;
-
-    let three = Replica::start(&scene.plane, SYSTEM, "three", server)?;
-    three.says("standing by", START).await?;
-    let began = Instant::now();
-    two.signal(Signal::SIGKILL)?;
-    three.says("leading", TAKE_OVER).await?;
-    is_marked(&scene, "three").await?;
-    println!("taken over within {:.1?} of a crash", began.elapsed());
-    scene.work_is_done("offer", 3, HAND_OVER).await.with_context(|| three.tail())?;
     Ok(())
+}
+
+/// Puts another replica in the leader's place; gives how long nobody led.
+async fn replaced(scene: &Scene, leader: &mut Replica, signal: Signal, price: u32) -> Result<Duration> {
+    let name = format!("replica-{price}");
+    scene.pod(&name).await?;
+    let next = Replica::start(&scene.plane, SYSTEM, &name, scene.plane.address())?;
+    next.says("standing by", START).await?;
+    let began = Instant::now();
+    leader.signal(signal)?;
+    next.says("leading", START).await?;
+    is_marked(scene, &name).await?;
+    let took = began.elapsed();
+    let (status, _) = leader.ended(SOON).await?;
+    ensure!(status.success() || signal == Signal::SIGKILL, "it ended with {status}\n{}", leader.tail());
+    scene.work_is_done("offer", price, START).await.with_context(|| next.tail())?;
+    *leader = next;
+    Ok(took)
 }
 
 /// The Service leads to this pod, and to no other.
 async fn is_marked(scene: &Scene, pod: &str) -> Result<()> {
-    wait::until("the leader's pod is marked", HAND_OVER, async || {
+    wait::until("the leader's pod is marked", SOON, async || {
         let marked = scene.marked().await?;
         Ok(if marked == [pod] { Ok(()) } else { Err(format!("{marked:?}")) })
     })
@@ -83,18 +97,18 @@ async fn a_leader_that_slept_through_its_lease_writes_nothing_when_it_wakes_up()
     for _ in 0..5 {
         busy().await?;
     }
-    scene.work_is_done("e", 1, HAND_OVER).await.with_context(|| two.tail())?;
+    scene.work_is_done("e", 1, SOON).await.with_context(|| two.tail())?;
 
     let woken = Timestamp::now();
     one.signal(Signal::SIGCONT)?;
     for _ in 0..5 {
         busy().await?;
     }
-    let (status, took) = one.ended(HAND_OVER).await?;
+    let (status, took) = one.ended(SOON).await?;
     println!("the old leader ended {took:.1?} after it woke up");
     ensure!(status.code() == Some(1), "it ended with {status}\n{}", one.tail());
     // The new leader's work is in the log by now, so what the old one asked for is too.
-    scene.work_is_done("e", 2, HAND_OVER).await.with_context(|| two.tail())?;
+    scene.work_is_done("e", 2, SOON).await.with_context(|| two.tail())?;
     let requests = scene.plane.requests()?;
     let of = |name: &str, since: Timestamp| {
         let requests = requests.iter().filter(move |request| request.user == name);

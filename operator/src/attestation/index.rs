@@ -12,27 +12,68 @@ use super::expected::{ExpectedJob, JobRef};
 /// Finds expected jobs by what a connection says or comes from, without a walk through all of them.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    ids: HashMap<JobId, Vec<Arc<JobRef>>>,
+    /// More than one where somebody has written another job with the id by hand. The first has a pod, if any has, and had it
+    /// first: what runs goes on.
+    ids: HashMap<JobId, Vec<Seat>>,
     addresses: HashMap<IpAddr, Vec<Arc<JobRef>>>,
+}
+
+#[derive(Debug)]
+struct Seat {
+    job: Arc<JobRef>,
+    has_pod: bool,
+}
+
+impl AsRef<JobRef> for Seat {
+    fn as_ref(&self) -> &JobRef {
+        &self.job
+    }
 }
 
 impl Index {
     pub(super) fn add(&mut self, job: &Arc<JobRef>, expected: &ExpectedJob) {
-        self.ids.entry(expected.id).or_default().push(Arc::clone(job));
-        for address in addresses(expected) {
-            self.addresses.entry(address).or_default().push(Arc::clone(job));
+        self.seat(job, expected);
+        self.settle(job, expected);
+    }
+
+    /// What is expected of a job has changed.
+    pub(super) fn change(&mut self, job: &Arc<JobRef>, before: &ExpectedJob, now: &ExpectedJob) {
+        if (before.id, before.pod.is_some()) != (now.id, now.pod.is_some()) {
+            remove(&mut self.ids, before.id, job);
+            self.seat(job, now);
+        }
+        if !addresses(before).eq(addresses(now)) {
+            self.unsettle(job, before);
+            self.settle(job, now);
         }
     }
 
     pub(super) fn remove(&mut self, job: &JobRef, expected: &ExpectedJob) {
         remove(&mut self.ids, expected.id, job);
-        for address in addresses(expected) {
-            remove(&mut self.addresses, address, job);
-        }
+        self.unsettle(job, expected);
     }
 
     pub(super) fn job(&self, id: JobId) -> Option<&JobRef> {
-        Some(self.ids.get(&id)?.first()?)
+        Some(&self.ids.get(&id)?.first()?.job)
+    }
+
+    fn seat(&mut self, job: &Arc<JobRef>, expected: &ExpectedJob) {
+        let seats = self.ids.entry(expected.id).or_insert_with(|| Vec::with_capacity(1));
+        let has_pod = expected.pod.is_some();
+        let at = if has_pod { seats.partition_point(|seat| seat.has_pod) } else { seats.len() };
+        seats.insert(at, Seat { job: Arc::clone(job), has_pod });
+    }
+
+    fn settle(&mut self, job: &Arc<JobRef>, expected: &ExpectedJob) {
+        for address in addresses(expected) {
+            self.addresses.entry(address).or_default().push(Arc::clone(job));
+        }
+    }
+
+    fn unsettle(&mut self, job: &JobRef, expected: &ExpectedJob) {
+        for address in addresses(expected) {
+            remove(&mut self.addresses, address, job);
+        }
     }
 
     /// Whether it is the address of an expected job's pod.
@@ -45,10 +86,10 @@ fn addresses(job: &ExpectedJob) -> impl Iterator<Item = IpAddr> {
     job.pod.iter().flat_map(|pod| &pod.addresses).map(IpAddr::to_canonical)
 }
 
-fn remove<K: Hash + Eq>(jobs: &mut HashMap<K, Vec<Arc<JobRef>>>, key: K, job: &JobRef) {
+fn remove<K: Hash + Eq, J: AsRef<JobRef>>(jobs: &mut HashMap<K, Vec<J>>, key: K, job: &JobRef) {
     if let Entry::Occupied(mut entry) = jobs.entry(key) {
         // One at a time: a pod's list may name an address twice.
-        if let Some(at) = entry.get().iter().position(|listed| **listed == *job) {
+        if let Some(at) = entry.get().iter().position(|listed| listed.as_ref() == job) {
             entry.get_mut().remove(at);
         }
         if entry.get().is_empty() {
@@ -101,5 +142,43 @@ mod tests {
         assert!(is_pod(&index, "10.0.0.1") && !is_pod(&index, "fd00::1"));
         index.remove(&two.job, &two);
         assert!(index.job(one.id).is_none() && !is_pod(&index, "10.0.0.1"));
+    }
+    #[test]
+    fn of_two_jobs_with_one_id_that_which_has_a_pod_is_found_and_goes_on_to_be() {
+        let pods =
+            |job: &ExpectedJob, has_pod: bool| ExpectedJob { pod: job.pod.clone().filter(|_| has_pod), ..job.clone() };
+        let [own, other] = ["own", "other"].map(|name| job(name, 1, &["10.0.0.1"]));
+        let [own_ref, other_ref] = [&own, &other].map(|job| Arc::new(job.job.clone()));
+        let mut index = Index::default();
+        index.add(&other_ref, &pods(&other, false));
+        index.add(&own_ref, &pods(&own, false));
+        assert_eq!(index.job(own.id), Some(&other.job), "nobody knows better");
+        index.change(&own_ref, &pods(&own, false), &own);
+        assert_eq!(index.job(own.id), Some(&own.job));
+        // The other one gets a pod, too, and both are looked at again and again.
+        index.change(&other_ref, &pods(&other, false), &other);
+        for _ in 0..2 {
+            for (job, expected) in [(&other_ref, &other), (&own_ref, &own)] {
+                index.change(job, expected, expected);
+                assert_eq!(index.job(own.id), Some(&own.job));
+            }
+        }
+        index.change(&own_ref, &own, &pods(&own, false));
+        assert_eq!(index.job(own.id), Some(&other.job), "its pod is gone");
+        index.remove(&other.job, &other);
+        assert_eq!(index.job(own.id), Some(&own.job));
+        index.remove(&own.job, &pods(&own, false));
+        assert!(index.ids.is_empty() && index.addresses.is_empty());
+    }
+
+    #[test]
+    fn a_pods_addresses_are_those_that_it_has_now() {
+        let (before, now) = (job("one", 1, &["10.0.0.1"]), job("one", 1, &["10.0.0.2", "10.0.0.3"]));
+        let one = Arc::new(now.job.clone());
+        let mut index = Index::default();
+        index.add(&one, &before);
+        index.change(&one, &before, &now);
+        let found = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(|address| index.is_pod(address.parse().unwrap()));
+        assert_eq!((found, index.job(now.id)), ([false, true, true], Some(&now.job)));
     }
 }

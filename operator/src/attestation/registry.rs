@@ -95,14 +95,14 @@ impl Attestations {
     pub fn expect(&self, expected: ExpectedJob) {
         let mut jobs = self.jobs();
         let Jobs { entries, index } = &mut *jobs;
-        let job = match entries.get_key_value(&expected.job) {
-            Some((job, before)) => {
-                index.remove(job, &before.expected);
-                Arc::clone(job)
-            }
-            None => Arc::new(expected.job.clone()),
+        let job = if let Some((job, before)) = entries.get_key_value(&expected.job) {
+            index.change(job, &before.expected, &expected);
+            Arc::clone(job)
+        } else {
+            let job = Arc::new(expected.job.clone());
+            index.add(&job, &expected);
+            job
         };
-        index.add(&job, &expected);
         let entry = entries.entry(job).or_insert_with(|| {
             Box::new(Entry {
                 keys: None,

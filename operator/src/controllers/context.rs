@@ -133,11 +133,6 @@ impl Memory {
         locked(&self.written).behind(job)
     }
 
-    /// The cache shows a job no more.
-    pub(crate) fn left(&self, job: &ComputeJob) {
-        locked(&self.written).leave(job, Instant::now());
-    }
-
     /// What was kept of a job but for what was written last: a look at it as it was before it ended may follow.
     pub(crate) fn forget_job(&self, id: JobId, job: &ComputeJob) {
         let mut jobs = locked(&self.jobs);
@@ -253,7 +248,6 @@ mod tests {
         let memory = Memory::default();
         memory.wrote(&job, Some("9".to_owned()));
         memory.forget_job(JobId(alloy::primitives::B256::ZERO), &job);
-        memory.left(&job);
         assert!(memory.behind(&job).is_some());
     }
 

@@ -9,12 +9,13 @@ use hawser_crds::{ComputeJob, Phase};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
-use kube::api::ObjectMeta;
+use kube::api::{DynamicObject, ObjectMeta};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::conditions::{find, is_settled};
+use super::unreadable::conditions;
 use super::{Error, JOB_FINALIZER, status};
 
 /// When a job was settled, once nothing of this operator's holds it any more.
@@ -30,6 +31,12 @@ pub(crate) fn is_at_rest(job: &ComputeJob) -> bool {
     let phase = job.status.as_ref().map(|status| status.phase);
     let waits_for_us = job.metadata.deletion_timestamp.is_some() && is_held(job);
     is_settled(job) && phase.is_some_and(|phase| Phase::SETTLED.contains(&phase)) && !waits_for_us
+}
+
+/// The same of an object that may be one which can't be read.
+pub(crate) fn is_at_rest_unread(job: &DynamicObject) -> bool {
+    let waits_for_us = job.metadata.deletion_timestamp.is_some() && is_held(job);
+    since(&conditions(&job.data)).is_some() && is_of_their_phase(&job.data) && !waits_for_us
 }
 
 fn is_held<K: ResourceExt>(job: &K) -> bool {
@@ -142,6 +149,10 @@ mod tests {
             let metadata = json!({"name": "j", "deletionTimestamp": deleted, "finalizers": [finalizer]});
             let job = job(&metadata, &json!({"phase": phase, "conditions": [condition]}));
             assert_eq!(is_at_rest(&job), expected, "{settled} {phase} {deleted} {finalizer}");
+            let mut unread = serde_json::to_value(&job).unwrap();
+            unread["spec"] = json!("of a newer operator");
+            let unread = serde_json::from_value(unread).unwrap();
+            assert_eq!(is_at_rest_unread(&unread), expected, "{settled} {phase} {deleted} {finalizer}");
         }
     }
 

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use hawser_crds::ComputeJob;
+use kube::api::{ApiResource, DynamicObject};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef};
@@ -59,7 +60,22 @@ struct Book<F> {
     filled: bool,
 }
 
-type Answer = (Name, Result<Option<Lean<Job>>, kube::Error>);
+type Answer = (Name, Result<Option<Found>, kube::Error>);
+
+/// A job as the API server has it.
+struct Found {
+    job: Job,
+    /// Nothing is to be done for it: that is told of one that can't be read, too.
+    at_rest: bool,
+}
+
+impl Found {
+    fn read(object: &DynamicObject) -> Result<Self, kube::Error> {
+        let read = serde_json::to_value(object).and_then(serde_json::from_value);
+        let Lean(job) = read.map_err(kube::Error::SerdeError)?;
+        Ok(Self { job, at_rest: settled::is_at_rest_unread(object) })
+    }
+}
 
 impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
     fn new(watches: Watches, writer: Writer<Packed>, gone: F) -> Self {
@@ -130,26 +146,27 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
     }
 
     fn ask(&self, name: Name, after: Duration) {
-        let api: Api<Lean<Job>> = Api::namespaced(self.watches.client.clone(), &name.0);
+        let kind = ApiResource::erase::<ComputeJob>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.watches.client.clone(), &name.0, &kind);
         let slots = Arc::clone(&self.slots);
         let fetch = async move {
             tokio::time::sleep(after).await;
             // It is never closed.
             let _slot = slots.acquire().await;
-            let found = api.get_opt(&name.1).await;
+            let found = api.get_opt(&name.1).await.and_then(|object| object.as_ref().map(Found::read).transpose());
             (name, found)
         };
         self.asked.push(fetch.boxed());
     }
 
     /// What the API server says of a job that the watch shows no more.
-    fn told(&mut self, name: Name, found: Result<Option<Lean<Job>>, kube::Error>) {
+    fn told(&mut self, name: Name, found: Result<Option<Found>, kube::Error>) {
         if !self.doubts.contains(&name) {
             // The watch has shown it meanwhile.
             return;
         }
         match found {
-            Ok(Some(Lean(job))) if job.0.as_ref().is_ok_and(|job| !settled::is_at_rest(job)) => {
+            Ok(Some(Found { job, at_rest: false })) => {
                 // To be deleted, or of a phase that somebody's hand has written: it is looked at, and asked about until
                 // it is gone, or the watch shows it.
                 self.keep(name.clone(), &job);
@@ -222,16 +239,26 @@ mod tests {
     use crate::controllers::work::Due;
     use crate::metrics::Metrics;
 
-    fn job(name: &str, version: u64, more: &[(&str, Value)]) -> Job {
+    fn value(name: &str, version: u64, more: &[(&str, Value)]) -> Value {
         let mut value = json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob",
             "metadata": {"name": name, "namespace": "t", "uid": name, "resourceVersion": version.to_string()},
             "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}}
         });
         for (pointer, change) in more {
             value[*pointer] = change.clone();
         }
-        let Lean(job) = serde_json::from_value(value).unwrap();
+        value
+    }
+
+    fn job(name: &str, version: u64, more: &[(&str, Value)]) -> Job {
+        let Lean(job) = serde_json::from_value(value(name, version, more)).unwrap();
         job
+    }
+
+    /// The API server's answer.
+    fn found(name: &str, version: u64, more: &[(&str, Value)]) -> Result<Option<Found>, kube::Error> {
+        Found::read(&serde_json::from_value(value(name, version, more)).unwrap()).map(Some)
     }
 
     fn status(phase: &str, settled: &str) -> (&'static str, Value) {
@@ -306,10 +333,10 @@ mod tests {
         assert_eq!((book.stored().len(), book.unsettled(), book.asks()), (1, 1, 1), "it is asked about once");
         book.told(name("live"), Err(kube::Error::LinesCodecMaxLineLengthExceeded));
         assert_eq!((book.stored().len(), book.unsettled(), book.asks()), (1, 1, 2), "nobody knows: it is asked again");
-        book.told(name("live"), Ok(Some(Lean(job("live", 2, &[settled()])))));
+        book.told(name("live"), found("live", 2, &[settled()]));
         assert_eq!((book.stored().len(), book.due().len(), book.unsettled()), (0, 0, 0));
         assert_eq!(gone.load(Ordering::Relaxed), 1, "what was kept of it is forgotten");
-        book.told(name("live"), Ok(Some(Lean(job("live", 1, &[])))));
+        book.told(name("live"), found("live", 1, &[]));
         assert_eq!(book.stored(), [""; 0], "an answer that is not waited for");
     }
 
@@ -321,7 +348,7 @@ mod tests {
         book.keep_only(&[name("live")].into_iter().collect());
         book.due();
         book.doubt(name("live"));
-        book.told(name("live"), Ok(Some(Lean(job("live", 2, &[status("Succeeded", "False")])))));
+        book.told(name("live"), found("live", 2, &[status("Succeeded", "False")]));
         assert_eq!(
             (book.stored(), book.due(), book.unsettled()),
             (vec!["live".to_owned()], vec!["live".to_owned()], 1)
@@ -335,6 +362,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_job_that_can_not_be_read_leaves_only_where_its_condition_says_that_it_is_settled() {
+        let (mut book, unread) = (book(Arc::default()), ("spec", json!({"offerRef": 7})));
+        book.keep_only(&Roll::default());
+        for (name, phase, settled, stays) in [
+            ("live", "Succeeded", "False", true),
+            ("over", "Succeeded", "True", false),
+            // Of a phase that this operator does not know.
+            ("newer", "Paused", "True", true),
+        ] {
+            let of = self::name(name);
+            book.set(&job(name, 1, std::slice::from_ref(&unread)));
+            book.doubt(of.clone());
+            book.told(of.clone(), found(name, 2, &[unread.clone(), status(phase, settled)]));
+            assert_eq!(book.doubts.contains(&of), stays, "{name}: it is asked about until the watch shows it");
+        }
+        assert_eq!(book.stored(), ["live", "newer"]);
+    }
+
+    #[tokio::test]
     async fn a_settled_job_that_is_to_be_deleted_is_looked_at_until_it_is_gone() {
         let mut book = book(Arc::default());
         book.set(&job("j", 1, &[]));
@@ -343,7 +389,7 @@ mod tests {
         assert_eq!(book.asks(), 1, "the list has it no more");
         let metadata = json!({"name": "j", "namespace": "t", "uid": "j", "resourceVersion": "3",
             "finalizers": ["hawser.dev/settlement"], "deletionTimestamp": "2026-01-01T00:00:00Z"});
-        book.told(name("j"), Ok(Some(Lean(job("j", 3, &[settled(), ("metadata", metadata)])))));
+        book.told(name("j"), found("j", 3, &[settled(), ("metadata", metadata)]));
         assert_eq!((book.stored(), book.due(), book.unsettled()), (vec!["j".to_owned()], vec!["j".to_owned()], 0));
         assert_eq!(book.asks(), 2);
         book.told(name("j"), Ok(None));

@@ -1,25 +1,33 @@
 //! At which version each job's status was written last: a look at a job as it was before would undo that.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use hawser_crds::ComputeJob;
 use kube::ResourceExt;
 
-/// Of a job that has left the cache it is kept for so long: a look may have begun with the job as it was.
-const KEPT: Duration = Duration::from_mins(2);
+/// So long after a write no look begins any more with the job as it was before: a watch that says nothing is begun anew within
+/// minutes. It outlasts the job in the cache, too, since a look may have begun with it.
+const KEPT: Duration = Duration::from_mins(30);
+/// How often older writes are dropped.
+const TRIM: Duration = Duration::from_mins(5);
 
 #[derive(Debug, Default)]
 pub(super) struct Written {
     /// By uid, with the time of the write.
     versions: HashMap<String, (u64, Instant)>,
-    left: VecDeque<(Instant, String)>,
+    trimmed: Option<Instant>,
 }
 
 impl Written {
     pub(super) fn write(&mut self, job: &ComputeJob, version: Option<String>, now: Instant) {
         if let (Some(uid), Some(version)) = (job.uid(), version.and_then(|v| v.parse().ok())) {
             self.versions.insert(uid, (version, now));
+        }
+        if now.duration_since(*self.trimmed.get_or_insert(now)) >= TRIM {
+            self.trimmed = Some(now);
+            self.versions.retain(|_, (_, at)| now.duration_since(*at) < KEPT);
+            self.versions.shrink_to_fit();
         }
     }
 
@@ -29,17 +37,6 @@ impl Written {
         let shown: u64 = job.resource_version()?.parse().ok()?;
         let (written, at) = *self.versions.get(&job.uid()?)?;
         (shown < written).then(|| at.elapsed())
-    }
-
-    /// The cache shows a job no more.
-    pub(super) fn leave(&mut self, job: &ComputeJob, now: Instant) {
-        self.left.extend(job.uid().map(|uid| (now, uid)));
-        while let Some((at, uid)) = self.left.pop_front_if(|(at, _)| now.duration_since(*at) >= KEPT) {
-            // Else it is back, and was written since.
-            if self.versions.get(&uid).is_some_and(|(_, written)| *written <= at) {
-                self.versions.remove(&uid);
-            }
-        }
     }
 }
 
@@ -71,18 +68,19 @@ mod tests {
         assert!(is_behind(&written, "8"), "nothing new was written");
     }
 
+    /// Nobody says that they are gone: their last write may have come after they were.
     #[test]
-    fn a_job_that_left_the_cache_is_behind_for_as_long_as_a_look_at_it_may_go_on() {
+    fn however_many_jobs_come_and_go_no_more_are_kept_than_were_written_lately() {
         let (mut written, begin) = (Written::default(), Instant::now());
-        let is_known = |written: &Written, uid: &str| written.behind(&job(uid, "7")).is_some();
-        written.write(&job("over", "7"), Some("9".to_owned()), begin);
-        written.write(&job("back", "7"), Some("9".to_owned()), begin);
-        written.leave(&job("over", "9"), begin);
-        written.leave(&job("back", "9"), begin);
-        written.write(&job("back", "9"), Some("11".to_owned()), begin + KEPT / 2);
-        written.leave(&job("other", "9"), begin + Duration::from_secs(119));
-        assert!(is_known(&written, "over"));
-        written.leave(&job("other", "9"), begin + KEPT);
-        assert!(!is_known(&written, "over") && is_known(&written, "back"));
+        let version = || Some("9".to_owned());
+        written.write(&job("lasts", "7"), version(), begin);
+        for minute in 0..600_u64 {
+            let now = begin + Duration::from_mins(minute);
+            written.write(&job(&minute.to_string(), "7"), version(), now);
+            written.write(&job("lasts", "7"), version(), now);
+            assert!(written.behind(&job(&minute.saturating_sub(29).to_string(), "7")).is_some(), "{minute}");
+            assert!(written.versions.len() <= 37, "{} after {minute} min", written.versions.len());
+        }
+        assert!(written.behind(&job("lasts", "7")).is_some());
     }
 }

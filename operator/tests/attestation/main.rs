@@ -115,6 +115,25 @@ async fn a_pod_that_is_not_the_jobs_cannot_enrol() {
 }
 
 #[tokio::test]
+async fn another_job_with_the_id_takes_no_meter_from_the_job_that_has_the_pod() {
+    let world = World::new().await;
+    let another = ExpectedPod { name: "job-2".to_owned(), uid: "other".to_owned(), ..world::pod() };
+    world.expect_another(None);
+    world.expect(|job| job.pod = Some(world::pod()));
+    let mut sidecar = Sidecar::new(&world);
+    // Both are looked at again and again, in any order; later somebody makes a pod for the other one, too.
+    for pod in [None, Some(another.clone()), Some(another)] {
+        world.expect_another(pod);
+        assert_eq!(sidecar.enroll(&world, "token of job-1").await.acked(), 0);
+        world.expect_all();
+        assert_eq!(sidecar.resume(&world).await.acked(), 0);
+    }
+    assert_eq!(world.attested().attestor, sidecar.address());
+    let wrong = RejectReason::WrongPod;
+    Sidecar::new(&world).enroll(&world, "token of job-2").await.refused(wrong, "the job's pod is tenants/job-1");
+}
+
+#[tokio::test]
 async fn silence_can_be_told_from_use() {
     let world = World::new().await;
     let heard = || world.attestations.heard(&world::job());

@@ -147,6 +147,13 @@ impl World {
         (job, id)
     }
 
+    /// Another job with the same id, that somebody has written by hand.
+    pub(crate) fn expect_another(&self, pod: Option<ExpectedPod>) {
+        let job = JobRef { name: "job-2".to_owned(), ..job() };
+        let usual = self.expected.lock().unwrap().clone();
+        self.attestations.expect(ExpectedJob { job, pod, ..usual });
+    }
+
     /// Makes every write of the sidecar's evidence fail until the evidence is given back.
     pub(crate) fn lose_evidence_of(&self, sidecar: &Sidecar) -> LostEvidence {
         let at = self.directory.path().join(hawser_attestation::evidence_prefix(id(), sidecar.address()));

@@ -46,6 +46,9 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
     let pod = pod(job, may_be_started(&chain), context).await?;
     let heard = context.attestations.heard(&job_ref(job));
     let failing = failing(pod.as_ref(), &context.attestations.dead_cards(&job_ref(job)));
+    let vacancy = offer.as_ref().and_then(|offer| vacancy::of(job, offer, context));
+    let away = matches!(&vacancy, Some(Err(no_room)) if no_room.passing);
+    let node_away = context.memory.timers.lasting(id, Fact::NodeAway, away.then_some(()));
     let lasting = lasting(id, &chain, pod.as_ref(), heard.as_ref(), failing.as_deref(), context);
     Ok(Observed {
         id,
@@ -57,7 +60,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         token,
         pod,
         attested: context.attestations.attested(&job_ref(job)),
-        vacancy: offer.as_ref().and_then(|offer| vacancy::of(job, offer, context)),
+        vacancy,
         offer,
         policy,
         obstacle: network.as_ref().and_then(|n| obstacle(n, id)),
@@ -67,7 +70,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         pod_refused: context.memory.pod_refused(id),
         job: Arc::clone(job),
         chain_time: network.as_ref().and_then(|network| network.observed().borrow().time_now(Instant::now())),
-        lasting,
+        lasting: Lasting { node_away, ..lasting },
         failing,
         now,
     })
@@ -107,6 +110,7 @@ fn lasting(
         image_missing: when(Fact::ImageMissing, missing),
         lingering: when(Fact::Lingering, lingers),
         failing: when(Fact::Failing, failing.is_some()),
+        ..Lasting::default()
     }
 }
 

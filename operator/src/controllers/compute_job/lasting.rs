@@ -27,6 +27,8 @@ pub(crate) enum Fact {
     Lingering,
     /// Its cards fail.
     Failing,
+    /// A node that would have room for it is not ready.
+    NodeAway,
 }
 
 /// For how long each fact has held; zero where it does not.
@@ -40,6 +42,7 @@ pub(crate) struct Lasting {
     pub image_missing: Duration,
     pub lingering: Duration,
     pub failing: Duration,
+    pub node_away: Duration,
 }
 
 /// Since when the facts of all jobs hold. Lost with the process: after a restart patience begins anew.

@@ -170,7 +170,6 @@ async fn fresh(api: &Api<ComputeJob>, job: &ComputeJob) -> Result<Option<Compute
 /// The job is settled, or gone: what was kept of it is forgotten.
 pub(crate) fn forget(memory: &Memory, backoffs: &Backoffs, attestations: Option<&Attestations>, job: &ComputeJob) {
     backoffs.forget(KIND, name_of(job));
-    memory.left(job);
     if let Some(attestations) = attestations {
         attestations.forget(&job_ref(job));
     }

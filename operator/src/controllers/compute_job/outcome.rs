@@ -7,6 +7,7 @@ use hawser_crds::condition::{ACCEPTED, COMPLETE, FAILED};
 use jiff::{SignedDuration, Timestamp};
 
 use super::observed::{ChainView, Observed};
+use super::vacancy::NoRoom;
 use super::{expectation, policy, pull};
 use crate::controllers::conditions::{find, is_false, is_true};
 use crate::controllers::gpu_offer::worth;
@@ -39,6 +40,11 @@ pub(crate) const REORGED: &str = "Reorged";
 /// An order that isn't started so shortly before its deadline is declined: the customer gets everything back without
 /// a transaction of its own.
 const DECLINE_AHEAD: SignedDuration = SignedDuration::from_secs(10);
+
+/// So long an order waits for a node that is not ready: kubelet was started again, or lost its API server for a moment.
+const NODE_BACK: Duration = Duration::from_mins(1);
+/// So much is left of its start window then, for its pod to be made and started.
+const START_AHEAD: SignedDuration = SignedDuration::from_secs(30);
 
 /// A chain that makes no block for a job's end is not waited for: so long after it the end is taken as come, by the time
 /// that has passed since the newest block. Busy chains make theirs before.
@@ -118,9 +124,20 @@ fn not_accepted(seen: &Observed) -> Option<Outcome> {
     }
     match &seen.vacancy {
         // A local job waits for room; nobody has paid for it.
-        Some(Err(why)) if !seen.is_local() => over(Kind::Declined, "NoCapacity", why),
+        Some(Err(no_room)) if !seen.is_local() && !may_come(seen, no_room) => {
+            over(Kind::Declined, "NoCapacity", &no_room.why)
+        }
         _ => None,
     }
+}
+
+/// A node that is back in a moment can still run the order.
+fn may_come(seen: &Observed, no_room: &NoRoom) -> bool {
+    let late = match &seen.chain {
+        ChainView::Known { job, time, .. } => seen.chain_time.unwrap_or(*time) + START_AHEAD >= job.start_deadline,
+        ChainView::Local | ChainView::Unknown(_) => false,
+    };
+    no_room.passing && seen.lasting.node_away < NODE_BACK && !late
 }
 
 fn unwanted(seen: &Observed) -> Option<Outcome> {

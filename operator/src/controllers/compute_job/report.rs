@@ -110,7 +110,7 @@ fn accepted(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
     match (&verdict.outcome, &seen.chain, &seen.vacancy) {
         (Some(outcome), _, _) => list.set(ACCEPTED, Truth::No, &outcome.reason, outcome.message.clone()),
         (None, ChainView::Unknown(why), _) => list.set(ACCEPTED, Truth::Unknown, "NetworkUnavailable", why.clone()),
-        (None, _, Some(Err(why))) => list.set(ACCEPTED, Truth::Unknown, "NoCapacity", why.clone()),
+        (None, _, Some(Err(no_room))) => list.set(ACCEPTED, Truth::Unknown, "NoCapacity", no_room.why.clone()),
         (None, _, _) if seen.offer.is_none() => {
             let message = format!("there is no GpuOffer {:?} in this namespace: create it", seen.job.spec.offer_ref);
             list.set(ACCEPTED, Truth::Unknown, "NoOffer", message);

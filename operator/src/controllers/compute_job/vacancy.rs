@@ -12,8 +12,9 @@ use kube::runtime::reflector::ObjectRef;
 use crate::controllers::Context;
 use crate::controllers::conditions::{is_over, is_true};
 use crate::controllers::gpu_offer::capacity::{Capacity, Offered, offered};
+use crate::controllers::gpu_offer::node::{Unusable, unusable};
 use crate::controllers::gpu_offer::serves;
-use crate::controllers::stock::Sells;
+use crate::controllers::stock::{NodeFacts, Sells};
 use crate::controllers::unreadable;
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Name;
@@ -48,6 +49,34 @@ impl Granted {
             granted.remove(&me.turn.name);
         }
         answer
+    }
+}
+
+/// Why the GPUs of an order are not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NoRoom {
+    /// For a person.
+    pub why: String,
+    /// A node that has them is not ready, and may be again in a moment.
+    pub passing: bool,
+}
+
+impl NoRoom {
+    fn new(why: String) -> Self {
+        Self { why, passing: false }
+    }
+
+    /// No room for so many GPUs, where these are an offer's nodes.
+    fn among<'a>(why: String, sells: &Sells, gpus: u32, nodes: impl IntoIterator<Item = &'a NodeFacts>) -> Self {
+        let away = |node: &&NodeFacts| {
+            node.amounts(&sells.gpu.resource_name).1 >= gpus && unusable(sells, node) == Some(Unusable::NotReady)
+        };
+        let away = nodes.into_iter().filter(away).count();
+        match away {
+            0 => Self::new(why),
+            1 => Self { why: format!("{why}; a node that has so many is not ready"), passing: true },
+            _ => Self { why: format!("{why}; {away} nodes that have so many are not ready"), passing: true },
+        }
     }
 }
 
@@ -126,12 +155,12 @@ pub(crate) fn room(
 }
 
 /// Whether there is room for a job now. None before the cache shows the job: those ordered earlier might be missing too.
-pub(crate) fn of(job: &ComputeJob, offer: &GpuOffer, context: &Context) -> Option<Result<(), String>> {
+pub(crate) fn of(job: &ComputeJob, offer: &GpuOffer, context: &Context) -> Option<Result<(), NoRoom>> {
     let Some(me) = Claimant::new(job, false, true).filter(|me| me.turn.waiting) else { return Some(Ok(())) };
     // Nobody's order waits for what won't come.
     let sold = job.spec.source.is_some();
     if let Some(why) = serves::declines(offer, &context.around.of(offer)).filter(|_| sold) {
-        return Some(Err(why));
+        return Some(Err(NoRoom::new(why)));
     }
     let cached = |name: &Name| {
         let job = context.jobs.store.get(&ObjectRef::new(&name.1).within(&name.0))?;
@@ -143,7 +172,11 @@ pub(crate) fn of(job: &ComputeJob, offer: &GpuOffer, context: &Context) -> Optio
     let sells = Sells::from(&offer.spec);
     let room =
         |me: &Claimant, others: &[Claimant]| room(me, others, context.stock.read(|s| s.capacity(&sells)), max, reserve);
-    Some(context.granted.ask(me, waits, || claimants(offer, context), room))
+    let gpus = me.gpus;
+    let answer = context.granted.ask(me, waits, || claimants(offer, context), room);
+    Some(answer.map_err(|why| {
+        context.stock.read(|stock| NoRoom::among(why, &sells, gpus, stock.nodes_of(&sells.gpu).map(|(_, node)| node)))
+    }))
 }
 
 /// What an offer can say to be available now, and how many of its jobs are not over.
@@ -177,21 +210,29 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::controllers::stock::{NodeFacts, Words};
+    use crate::controllers::stock::Words;
 
-    fn capacity(free: u32) -> Capacity {
+    fn sells() -> Sells {
         let offer: hawser_crds::GpuOfferSpec = serde_json::from_value(json!({
             "networkRef": "n", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}
         }))
         .unwrap();
+        Sells::from(&offer)
+    }
+
+    fn node(free: u32, ready: &str, cordoned: bool) -> NodeFacts {
         let node = serde_json::from_value(json!({
-            "metadata": {"name": "a", "labels": {"nvidia.com/gpu.product": "p"}},
+            "metadata": {"name": "a", "labels": {"nvidia.com/gpu.product": "p"}}, "spec": {"unschedulable": cordoned},
             "status": {"capacity": {"nvidia.com/gpu": "8"}, "allocatable": {"nvidia.com/gpu": free.to_string()},
-                "conditions": [{"type": "Ready", "status": "True"}]}
+                "conditions": [{"type": "Ready", "status": ready}]}
         }))
         .unwrap();
+        NodeFacts::of(&node, &mut Words::default())
+    }
+
+    fn capacity(free: u32) -> Capacity {
         let mut counted = Capacity::default();
-        counted.add(&Sells::from(&offer), &NodeFacts::of(&node, &mut Words::default()), 0);
+        counted.add(&sells(), &node(free, "True", false), 0);
         counted
     }
 
@@ -277,6 +318,23 @@ mod tests {
         assert!(room(&me, std::slice::from_ref(&other), capacity(8), Some(3), 0).unwrap_err().contains("sells 3"));
         assert_eq!(room(&me, &[other], capacity(8), Some(4), 6), Ok(()));
         assert!(room(&me, &[], capacity(8), None, 7).unwrap_err().contains("kept for local work"));
+    }
+
+    #[test]
+    fn a_node_that_is_not_ready_may_be_back_in_a_moment_with_the_gpus_that_it_has() {
+        for (nodes, passing) in [
+            (vec![], false),
+            (vec![node(8, "True", false)], false),
+            (vec![node(8, "True", false), node(2, "Unknown", false)], true),
+            (vec![node(2, "False", false)], true),
+            // It was drained, or has too few, or none that is healthy.
+            (vec![node(2, "False", true)], false),
+            (vec![node(1, "False", false)], false),
+        ] {
+            let no_room = NoRoom::among("0 are free".to_owned(), &sells(), 2, &nodes);
+            assert_eq!(no_room.passing, passing, "{nodes:?}");
+            assert_eq!(no_room.why.ends_with("is not ready"), passing, "{}", no_room.why);
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::*;
 use crate::attestation::{Attested, Heard};
 use crate::controllers::compute_job::lasting::Lasting;
 use crate::controllers::compute_job::pod_state::{Container, Ended, PodState};
+use crate::controllers::compute_job::vacancy::NoRoom;
 use crate::controllers::compute_job::voucher::record;
 use crate::controllers::conditions::{find, is_false};
 use crate::network::{ActKey, ChainJob, Token};
@@ -98,6 +99,10 @@ fn seen(chain: ChainView) -> Observed {
         failing: None,
         now: at(0),
     }
+}
+
+fn no_room(why: &str, passing: bool) -> NoRoom {
+    NoRoom { why: why.to_owned(), passing }
 }
 
 /// The same look so many seconds later, by the chain's time; the operator's own clock is a week off.
@@ -190,7 +195,7 @@ fn an_order_that_cannot_be_taken_is_declined_with_the_reason_and_gets_no_pod() {
         seen.job = Arc::new(job);
         seen
     };
-    let no_room = Observed { vacancy: Some(Err("0 are free".to_owned())), ..seen(known(chain(JobStatus::Open))) };
+    let no_room = Observed { vacancy: Some(Err(no_room("0 are free", false))), ..seen(known(chain(JobStatus::Open))) };
     let no_offer = Observed { offer: None, ..seen(known(chain(JobStatus::Open))) };
     for (seen, word) in [
         (change_job(&|j| j.spec.source.as_mut().unwrap().malformed = Some("not JSON".to_owned())), "Malformed"),
@@ -211,7 +216,7 @@ fn an_order_that_cannot_be_taken_is_declined_with_the_reason_and_gets_no_pod() {
 #[test]
 fn a_declined_order_is_settled_once_the_chain_has_closed_it() {
     let mut look = seen(known(chain(JobStatus::Open)));
-    look.vacancy = Some(Err("full".to_owned()));
+    look.vacancy = Some(Err(no_room("full", false)));
     let mut look = written(look);
     look.chain = known(chain(JobStatus::Closed));
     let decision = decide(&look);

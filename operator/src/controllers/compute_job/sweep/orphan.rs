@@ -55,7 +55,12 @@ enum Chain {
 /// What to do with it.
 #[derive(Clone, Debug, PartialEq)]
 enum Next {
+    /// It is ended, and what it used is claimed then: somebody took its job away.
     Delete,
+    /// It has nothing to tell any more.
+    Clear,
+    /// Puts the finalizer back.
+    Hold,
     Wait,
     Ask(Act),
     /// Lets it go; says so where something is lost.
@@ -63,10 +68,13 @@ enum Next {
 }
 
 fn next(orphan: &Orphan, id: JobId) -> Next {
+    if !orphan.held {
+        return let_go(orphan);
+    }
     if !orphan.deleted {
         return Next::Delete;
     }
-    if !orphan.held || !orphan.quiet {
+    if !orphan.quiet {
         return Next::Wait;
     }
     let counted = orphan.voucher.as_ref().map_or(0, |v| v.gpu_seconds.0);
@@ -97,6 +105,21 @@ fn next(orphan: &Orphan, id: JobId) -> Next {
     }
 }
 
+/// Its job's own look let it go once the last voucher stood in the job's status. As a rule the job was settled then, and is
+/// deleted since. Where the market says that it was not, the pod holds the only copy again.
+fn let_go(orphan: &Orphan) -> Next {
+    if orphan.deleted {
+        // No finalizer can be put on it any more.
+        return Next::Wait;
+    }
+    match &orphan.chain {
+        Chain::Unseen => Next::Wait,
+        Chain::Known { job, .. } if !matches!(job.status, JobStatus::None | JobStatus::Closed) => Next::Hold,
+        // Without its network nobody can tell, and a network stays for as long as a job on it is not settled.
+        Chain::Known { .. } | Chain::None | Chain::Lost(_) => Next::Clear,
+    }
+}
+
 const POLICY: Policy = Policy { interval: Duration::from_hours(1), least: U256::ZERO, gas_cost: U256::ZERO };
 
 /// Takes the next step with a pod that has no job; gives whether nothing is left to be done.
@@ -112,7 +135,8 @@ pub(super) async fn attend(context: &Context, meta: &PartialObjectMeta<Pod>) -> 
     if context.memory.job(id).filter(is_its).is_some_and(|known| context.jobs.store.get(&known).is_some()) {
         return Ok(!state.held);
     }
-    let leaving = context.memory.timers.lasting(id, Fact::Leaving, is_deleted(&pod).then_some(()));
+    let leaving = (state.held && is_deleted(&pod)).then_some(());
+    let leaving = context.memory.timers.lasting(id, Fact::Leaving, leaving);
     let network = pod.annotations().get(NETWORK_ANNOTATION);
     let orphan = Orphan {
         deleted: state.deleted.is_some(),
@@ -129,7 +153,15 @@ pub(super) async fn attend(context: &Context, meta: &PartialObjectMeta<Pod>) -> 
                 "its ComputeJob is gone, its finalizer was removed by hand: the pod is ended, and what it used claimed";
             context.events.say(&about, true, "OrphanedPod", "Sweep", note).await;
             delete(context, meta).await?;
-            Ok(!orphan.held)
+            Ok(false)
+        }
+        Next::Clear => {
+            delete(context, meta).await?;
+            Ok(true)
+        }
+        Next::Hold => {
+            status::set_finalizer(&api, &pod, POD_FINALIZER, true).await?;
+            Ok(false)
         }
         Next::Ask(act) => {
             if let Some(network) = network.and_then(|name| context.networks.get(name)) {
@@ -243,6 +275,29 @@ mod tests {
         assert_eq!(next(&orphan(known(JobStatus::Closed, 60, None)), id()), Next::Release(None));
         assert_eq!(next(&orphan(Chain::Unseen), id()), Next::Wait, "the pod keeps it");
         assert_eq!(next(&orphan(Chain::None), id()), Next::Release(None), "a local job");
+    }
+
+    #[test]
+    fn a_pod_that_its_settled_job_has_let_go_is_no_orphan_and_one_of_an_unsettled_job_is_held_again() {
+        let let_go = |chain, deleted| Orphan { held: false, deleted, ..orphan(chain) };
+        let lost = || Chain::Lost("no DepinNetwork".to_owned());
+        for (chain, expected) in [
+            (known(JobStatus::Closed, 60, None), Next::Clear),
+            // Paid less than was counted: its job has said so.
+            (known(JobStatus::Closed, 20, Some("another attestor")), Next::Clear),
+            (known(JobStatus::None, 0, None), Next::Clear),
+            (Chain::None, Next::Clear),
+            (lost(), Next::Clear),
+            (Chain::Unseen, Next::Wait),
+            (known(JobStatus::Open, 0, None), Next::Hold),
+            (known(JobStatus::Running, 20, None), Next::Hold),
+            (known(JobStatus::Ended, 60, None), Next::Hold),
+        ] {
+            assert_eq!(next(&let_go(chain.clone(), false), id()), expected, "{chain:?}");
+            assert_eq!(next(&let_go(chain.clone(), true), id()), Next::Wait, "{chain:?}: it goes by itself");
+            let held = Orphan { deleted: false, ..orphan(chain.clone()) };
+            assert_eq!(next(&held, id()), Next::Delete, "{chain:?}: its job has not let it go");
+        }
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn who_took_the_pod_away_is_named_and_not_the_signals_exit_code() {
 /// Its `ComputeJob` was torn away, and the order came back as another one, which knows of nothing.
 #[test]
 fn a_job_that_finds_its_pod_was_accepted_and_claims_what_the_pods_voucher_says() {
-    let held = Some(Err("1 GPUs asked for, the offer sells 1 and 1 are held by other jobs".to_owned()));
+    let held = Some(Err(no_room("1 GPUs asked for, the offer sells 1 and 1 are held by other jobs", false)));
     let look = Observed { vacancy: held, ..seen(known(chain(JobStatus::Running))) };
     assert_eq!(reason(&decide(&look)), "NoCapacity");
     let leaving = PodState { deleted: Some(at(10)), ..ended_pod(143) };
@@ -204,4 +204,28 @@ fn a_status_in_which_nothing_has_changed_is_the_stored_one() {
     assert_ne!(told.stored(), look.stored());
     let again = Observed { job: Arc::clone(&told.job), ..refused(9, 2) };
     assert_eq!(decide(&again).status, told.stored());
+}
+
+#[test]
+fn an_order_waits_for_a_node_that_may_be_back_in_a_moment_and_not_past_its_start_window() {
+    let look = |passing: bool, away: u64, now: i64| {
+        let lasting = Lasting { node_away: Duration::from_secs(away), ..Lasting::default() };
+        let full = Some(Err(no_room("0 are free", passing)));
+        let look = Observed { vacancy: full, lasting, ..seen(known(chain(JobStatus::Open))) };
+        let decision = decide(&later(look, now));
+        (decision.status.phase, reason(&decision), decision.acts.len())
+    };
+    let (waits, declined) =
+        ((Phase::Pending, "NoCapacity".to_owned(), 0), (Phase::Settling, "NoCapacity".to_owned(), 1));
+    // Its start deadline is at 300.
+    for (passing, away, now, expected) in [
+        (true, 0, 0, &waits),
+        (true, 59, 100, &waits),
+        (true, 60, 100, &declined),
+        (true, 59, 269, &waits),
+        (true, 59, 270, &declined),
+        (false, 0, 0, &declined),
+    ] {
+        assert_eq!(look(passing, away, now), *expected, "{passing} {away} {now}");
+    }
 }
