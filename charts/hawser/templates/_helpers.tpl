@@ -41,8 +41,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ .Values.evidence.url | default "file:///var/lib/hawser/evidence" }}
 {{- end }}
 
-{{- /* Evidence in a directory: the container's root can't be written, so a volume has to be there. */ -}}
+{{- /* Evidence is what claims are proved by: it goes with the pod only where somebody has said so. In a directory it needs a
+       volume, as the container's root can't be written, and one pod alone finds it there. */ -}}
 {{- define "hawser.checkEvidence" -}}
+{{- if not (or .Values.evidence.url .Values.evidence.ephemeral) }}
+{{- fail "evidence.url names no store of evidence, and without one all evidence is gone with the operator's pod: jobs that run then are paid no further, and nobody can verify those that ended. Set evidence.url to s3://bucket/prefix, or to file:///path on a volume of extraVolumes; or evidence.ephemeral=true for a demo in which nothing is sold" }}
+{{- end }}
+{{- if and (gt (int .Values.replicas) 1) (not (hasPrefix "s3://" .Values.evidence.url)) }}
+{{- fail (printf "replicas is %d, but evidence lies in a directory of one pod, where the next leader would not find it: set evidence.url to s3://bucket/prefix, or replicas to 1" (int .Values.replicas)) }}
+{{- end }}
 {{- if hasPrefix "file://" .Values.evidence.url }}
 {{- $path := trimSuffix "/" (trimPrefix "file://" .Values.evidence.url) }}
 {{- $found := false }}

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail, ensure};
 use hawser_local::output;
 
-use super::charts::{IMAGES, KUBERNETES, conforms};
+use super::charts::{KUBERNETES, NEEDED, conforms};
 use super::tally::Tally;
 use crate::workspace;
 
@@ -24,6 +24,8 @@ const RENDERED: [Case; 12] = [
         set: &[],
         has: &[
             "--attestation-listen=[::]:9443",
+            "--evidence-url=file:///var/lib/hawser/evidence",
+            "name: evidence\n          emptyDir: {}",
             "--health-listen=[::]:8080",
             "--log-format=json",
             "runAsUser: 65532",
@@ -153,7 +155,10 @@ const RENDERED: [Case; 12] = [
 ];
 
 /// What is set, and a word of the refusal.
-const REFUSED: [(&[&str], &str); 14] = [
+const REFUSED: [(&[&str], &str); 16] = [
+    // An upgrade from a chart that did not know the value, with the values that were set then.
+    (&["evidence.ephemeral=null"], "evidence.ephemeral=true"),
+    (&["evidence.ephemeral=yes"], "ephemeral"),
     (&["evidence.url=file:///data"], "extraVolumeMounts"),
     (
         &["evidence.url=file:///database", "extraVolumeMounts[0].name=d", "extraVolumeMounts[0].mountPath=/data"],
@@ -199,7 +204,7 @@ pub(crate) fn run(helm: &Path, kubeconform: &Path, schemas: &Path, tally: &mut T
 
 fn template(helm: &Path, set: &[&str]) -> Result<String> {
     let mut helm = Command::new(helm);
-    helm.args(["template", "hawser", "--kube-version", KUBERNETES]).args(IMAGES);
+    helm.args(["template", "hawser", "--kube-version", KUBERNETES]).args(NEEDED);
     helm.args(set.iter().map(|set| format!("--set={set}")));
     output(helm.arg(workspace::root().join("charts/hawser")))
 }
