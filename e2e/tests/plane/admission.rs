@@ -67,7 +67,7 @@ async fn refusals(scene: &Scene, namespace: &str) -> Result<Vec<String>> {
 }
 
 /// Two GPUs.
-async fn node(scene: &Scene) -> Result<()> {
+pub(crate) async fn node(scene: &Scene) -> Result<()> {
     let nodes: Api<Node> = Api::all(scene.client.clone());
     let amounts = json!({"cpu": "8", "memory": "64Gi", "pods": "10", "nvidia.com/gpu": "2"});
     let node = json!({
@@ -103,7 +103,7 @@ async fn enforce(scene: &Scene, namespace: &str) -> Result<()> {
     Ok(())
 }
 
-async fn offer(scene: &Scene, namespace: &str) -> Result<()> {
+pub(crate) async fn offer(scene: &Scene, namespace: &str) -> Result<()> {
     let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), namespace);
     let offer = json!({
         "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "offer"},

@@ -7,6 +7,7 @@ pub(crate) mod budget;
 mod ca;
 mod canary;
 pub(crate) mod capacity;
+pub(crate) mod claims;
 mod dereference;
 pub(crate) mod leave;
 pub(crate) mod memory;
