@@ -18,7 +18,7 @@ struct Case {
     lacks: &'static [&'static str],
 }
 
-const RENDERED: [Case; 12] = [
+const RENDERED: [Case; 13] = [
     Case {
         name: "as it is",
         set: &[],
@@ -111,6 +111,12 @@ const RENDERED: [Case; 12] = [
         lacks: &[],
     },
     Case {
+        name: "ranges of the cluster",
+        set: &["clusterCidrs={10.1.2.3/8,fd00::/8,::1/128,1:2:3:4:5:6:7:8/64,1:2:3:4:5:6:7::/112}"],
+        has: &["--cluster-cidrs=10.1.2.3/8,fd00::/8,::1/128,1:2:3:4:5:6:7:8/64,1:2:3:4:5:6:7::/112"],
+        lacks: &[],
+    },
+    Case {
         name: "labels and annotations",
         set: &["commonLabels.team=gpu", "deploymentAnnotations.note=x", "revisionHistoryLimit=2", "logFormat=text"],
         has: &["team: gpu", "annotations:\n    note: x", "revisionHistoryLimit: 2", "--log-format=text"],
@@ -155,7 +161,17 @@ const RENDERED: [Case; 12] = [
 ];
 
 /// What is set, and a word of the refusal.
-const REFUSED: [(&[&str], &str); 16] = [
+const REFUSED: [(&[&str], &str); 25] = [
+    // What the operator would refuse at its start.
+    (&["clusterCidrs=null"], "clusterCidrs is empty"),
+    (&["clusterCidrs={10.0.0.0/8,0.0.0.0/0}"], "clusterCidrs: 0.0.0.0/0 is every address"),
+    (&["clusterCidrs={::/0}"], "clusterCidrs: ::/0 is every address"),
+    (&["clusterCidrs={999.1.1.1/9}"], "clusterCidrs: \"999.1.1.1/9\" is no address range"),
+    (&["clusterCidrs={10.0.0.0/33}"], "\"10.0.0.0/33\" is no"),
+    (&["clusterCidrs={10.0.0.1}"], "\"10.0.0.1\" is no"),
+    (&["clusterCidrs={fd00::/129}"], "\"fd00::/129\" is no"),
+    (&["clusterCidrs={fd00::1::/64}"], "\"fd00::1::/64\" is no"),
+    (&["clusterCidrs={1:2:3:4:5:6:7/64}"], "\"1:2:3:4:5:6:7/64\" is no"),
     // An upgrade from a chart that did not know the value, with the values that were set then.
     (&["evidence.ephemeral=null"], "evidence.ephemeral=true"),
     (&["evidence.ephemeral=yes"], "ephemeral"),
