@@ -1,5 +1,8 @@
 //! The values of the chart `hawser`: what each of them renders, and what is refused, with which words.
 
+#[cfg(test)]
+mod page;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -18,7 +21,7 @@ struct Case {
     lacks: &'static [&'static str],
 }
 
-const RENDERED: [Case; 13] = [
+const RENDERED: [Case; 17] = [
     Case {
         name: "as it is",
         set: &[],
@@ -31,6 +34,9 @@ const RENDERED: [Case; 13] = [
             "runAsUser: 65532",
             "readOnlyRootFilesystem: true",
             "revisionHistoryLimit: 10",
+            "kind: ServiceAccount",
+            "port: metrics\n            failureThreshold: 6\n            periodSeconds: 10\n            timeoutSeconds: 5",
+            "port: metrics\n            periodSeconds: 2\n            timeoutSeconds: 2",
             "rbac.authorization.k8s.io/aggregate-to-view: \"true\"",
         ],
         lacks: &[
@@ -41,7 +47,69 @@ const RENDERED: [Case; 13] = [
             "kind: ServiceMonitor",
             "name: hawser-edit",
             "hawser-jobs-scc",
+            "imagePullSecrets",
+            "hostAliases",
         ],
+    },
+    Case {
+        name: "values of a chart that did not know what is new",
+        set: &[
+            "strategy=null",
+            "livenessProbe=null",
+            "readinessProbe=null",
+            "global=null",
+            "serviceAccount.create=null",
+        ],
+        has: &["kind: ServiceAccount", "path: /readyz\n              port: metrics\n          resources:"],
+        lacks: &["strategy:", "null"],
+    },
+    Case {
+        name: "pods that are replaced and probed otherwise",
+        set: &[
+            "strategy.type=Recreate",
+            "livenessProbe.failureThreshold=9",
+            "readinessProbe.initialDelaySeconds=3",
+            "hostAliases[0].ip=10.1.2.3",
+            "hostAliases[0].hostnames={rpc.example.com}",
+        ],
+        has: &[
+            "type: Recreate\n  selector:",
+            "failureThreshold: 9",
+            "initialDelaySeconds: 3",
+            "- rpc.example.com\n          ip: 10.1.2.3",
+        ],
+        lacks: &["maxSurge"],
+    },
+    Case {
+        name: "secrets to pull with, an account that is there, objects beside",
+        set: &[
+            "imagePullSecrets[0].name=own",
+            "global.imagePullSecrets[0].name=everybodys",
+            "serviceAccount.create=false",
+            "serviceAccount.name=gpus",
+            "extraObjects[0].apiVersion=v1",
+            "extraObjects[0].kind=ConfigMap",
+            "extraObjects[0].metadata.name=beside-{{ .Release.Name }}",
+        ],
+        has: &[
+            "imagePullSecrets:\n        - name: own\n        - name: everybodys",
+            "serviceAccountName: gpus",
+            "kind: ServiceAccount\n    name: gpus",
+            "name: beside-hawser",
+        ],
+        lacks: &["kind: ServiceAccount\nmetadata"],
+    },
+    Case {
+        name: "labels of what is measured",
+        set: &[
+            "serviceMonitor.enabled=true",
+            "serviceMonitor.relabelings[0].targetLabel=node",
+            "serviceMonitor.metricRelabelings[0].action=drop",
+            "networkPolicy.enabled=true",
+            "networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus",
+        ],
+        has: &["relabelings:\n        - targetLabel: node", "metricRelabelings:\n        - action: drop"],
+        lacks: &[],
     },
     Case {
         name: "two replicas",
@@ -161,7 +229,14 @@ const RENDERED: [Case; 13] = [
 ];
 
 /// What is set, and a word of the refusal.
-const REFUSED: [(&[&str], &str); 25] = [
+const REFUSED: [(&[&str], &str); 31] = [
+    (&["strategy.type=Rolling"], "strategy.type"),
+    (&["livenessProbe.httpGet.path=/x"], "httpGet"),
+    (&["hostAliases[0].ip=10.1.2.3"], "hostnames"),
+    (&["extraObjects[0].kind=ConfigMap"], "extraObjects"),
+    (&["global.imagePullSecrets={x}"], "global.imagePullSecrets"),
+    // Prometheus would find nothing, and no alert would ever fire.
+    (&["serviceMonitor.enabled=true", "networkPolicy.enabled=true"], "networkPolicy.metricsFrom"),
     // What the operator would refuse at its start.
     (&["clusterCidrs=null"], "clusterCidrs is empty"),
     (&["clusterCidrs={10.0.0.0/8,0.0.0.0/0}"], "clusterCidrs: 0.0.0.0/0 is every address"),
