@@ -34,7 +34,7 @@ const RENDERED: [Case; 17] = [
             "runAsUser: 65532",
             "readOnlyRootFilesystem: true",
             "revisionHistoryLimit: 10",
-            "kind: ServiceAccount",
+            "kind: ServiceAccount\nmetadata",
             "port: metrics\n            failureThreshold: 6\n            periodSeconds: 10\n            timeoutSeconds: 5",
             "port: metrics\n            periodSeconds: 2\n            timeoutSeconds: 2",
             "rbac.authorization.k8s.io/aggregate-to-view: \"true\"",
@@ -60,7 +60,7 @@ const RENDERED: [Case; 17] = [
             "global=null",
             "serviceAccount.create=null",
         ],
-        has: &["kind: ServiceAccount", "path: /readyz\n              port: metrics\n          resources:"],
+        has: &["kind: ServiceAccount\nmetadata", "path: /readyz\n              port: metrics\n          resources:"],
         lacks: &["strategy:", "null"],
     },
     Case {
