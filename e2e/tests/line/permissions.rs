@@ -31,13 +31,15 @@ const FORBIDDEN: [&[&str]; 14] = [
 ];
 
 /// What a run of a few minutes need not show, and when it is used.
-const RARE: [(&str, &str); 7] = [
+const RARE: [(&str, &str); 9] = [
     // Server-side apply is a patch; where it makes the object, the API server asks for create too.
     ("create serviceaccounts", "by the first job of a namespace, in its apply"),
     ("create configmaps", "by the first job of a namespace, in its apply"),
     ("create networkpolicies.networking.k8s.io", "by each job, in its apply"),
     ("update secrets hawser-attestation-tls", "when the certificate is about to expire"),
     ("get computejobs.hawser.dev", "when an order is told twice, and when a cache may be behind"),
+    ("delete serviceaccounts hawser-job", "when the last offer of a namespace goes"),
+    ("delete configmaps hawser-attestation-ca", "when the last offer of a namespace goes"),
     ("delete computejobs.hawser.dev", "when a settled job was kept for jobRetentionSeconds"),
     ("patch events.events.k8s.io", "when the same event comes again within minutes"),
 ];

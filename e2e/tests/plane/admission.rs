@@ -3,10 +3,10 @@
 use anyhow::{Context, Result, ensure};
 use hawser_crds::GpuOffer;
 use hawser_e2e::wait;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, ResourceQuota, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, ResourceQuota, ServiceAccount};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::replica::Replica;
@@ -47,6 +47,16 @@ async fn an_offer_says_what_the_api_server_would_refuse_of_an_order_before_one_h
     .with_context(|| replica.tail())?;
     let made: Api<ServiceAccount> = Api::namespaced(scene.client.clone(), OFFERS);
     ensure!(made.get_opt("hawser-job").await?.is_some(), "without its account no pod would be taken");
+    let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), OFFERS);
+    offers.delete("offer", &DeleteParams::default()).await?;
+    let cas: Api<ConfigMap> = Api::namespaced(scene.client.clone(), OFFERS);
+    wait::until("the account and the CA go with the namespace's last offer", START, async || {
+        let stays =
+            made.get_opt("hawser-job").await?.is_some() || cas.get_opt("hawser-attestation-ca").await?.is_some();
+        Ok(if stays { Err("one of them stays") } else { Ok(()) })
+    })
+    .await
+    .with_context(|| replica.tail())?;
     replica.stops(START).await?;
     let others = refusals(&scene, OFFERS).await?;
     ensure!(others.is_empty(), "an order for one GPU fits into that quota: {others:?}");
@@ -67,7 +77,7 @@ async fn refusals(scene: &Scene, namespace: &str) -> Result<Vec<String>> {
 }
 
 /// Two GPUs.
-async fn node(scene: &Scene) -> Result<()> {
+pub(crate) async fn node(scene: &Scene) -> Result<()> {
     let nodes: Api<Node> = Api::all(scene.client.clone());
     let amounts = json!({"cpu": "8", "memory": "64Gi", "pods": "10", "nvidia.com/gpu": "2"});
     let node = json!({
@@ -103,7 +113,7 @@ async fn enforce(scene: &Scene, namespace: &str) -> Result<()> {
     Ok(())
 }
 
-async fn offer(scene: &Scene, namespace: &str) -> Result<()> {
+pub(crate) async fn offer(scene: &Scene, namespace: &str) -> Result<()> {
     let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), namespace);
     let offer = json!({
         "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "offer"},

@@ -3,6 +3,7 @@
 
 mod admission;
 mod busy;
+mod claims;
 mod definitions;
 mod deletion;
 mod duplicates;

@@ -48,7 +48,8 @@ async fn chart(scene: &Scene, values: &[&str]) -> Result<()> {
     let kubeconfig = scene.plane.kubeconfig("helm", scene.plane.address())?;
     let mut command = Command::new(helm);
     command.args(["upgrade", "--install", "hawser"]).arg(chart).args(["--namespace", SYSTEM]);
-    command.arg("--kubeconfig").arg(kubeconfig).arg("--set=image.reference=none,sidecar.image.reference=none");
+    let needed = "--set=image.reference=none,sidecar.image.reference=none,evidence.ephemeral=true";
+    command.arg("--kubeconfig").arg(kubeconfig).arg(needed);
     command.args(values.iter().map(|value| format!("--set={value}")));
     // Nothing of the person's own who runs the tests.
     let home = scene.plane.directory().join("helm");

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::cache::{Cache, Listed};
+use super::gpu_offer::claims;
 use super::lean::{Lean, ReadLean};
 use super::stock::{NodeFacts, PodFacts, Sells, SharedStock};
 use super::work::{Due, Name, mark};
@@ -104,10 +105,17 @@ impl Watches {
             })
     }
 
-    /// Nodes: what they have.
+    /// Nodes: what they have, and whether anything but the device plugin hands it out.
     pub(crate) fn nodes(&self) -> Listed {
         let (listed, later) = Listed::later();
-        tokio::spawn(self.clone().follow_nodes(listed));
+        let ((nodes, all_nodes), (slices, all_slices)) = (Listed::later(), Listed::later());
+        tokio::spawn(self.clone().follow_nodes(nodes));
+        tokio::spawn(claims::follow(self.clone(), slices));
+        tokio::spawn(async move {
+            if all_nodes.wait().await && all_slices.wait().await {
+                listed.send_replace(true);
+            }
+        });
         later
     }
 

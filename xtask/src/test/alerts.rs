@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use hawser_local::{debian, output};
 use serde::{Deserialize, Serialize};
 
-use super::charts::{IMAGES, KUBERNETES};
+use super::charts::{KUBERNETES, NEEDED};
 use super::tally::Tally;
 use crate::workspace::{self, show};
 
@@ -95,7 +95,7 @@ pub(crate) fn run(helm: &Path, tally: &mut Tally) {
 fn rendered(helm: &Path, more: &[&str]) -> Result<Rules> {
     let mut helm = Command::new(helm);
     helm.args(["template", "hawser", "--kube-version", KUBERNETES, "--set=prometheusRule.enabled=true"]);
-    helm.args(["--show-only", "templates/prometheusrule.yaml"]).args(IMAGES).args(more);
+    helm.args(["--show-only", "templates/prometheusrule.yaml"]).args(NEEDED).args(more);
     let text = output(helm.arg(workspace::root().join("charts/hawser")))?;
     let rendered: Rendered = serde_yaml_ng::from_str(&text).context("the PrometheusRule is not one")?;
     Ok(rendered.spec)

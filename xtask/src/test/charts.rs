@@ -11,10 +11,13 @@ use crate::workspace::{self, show};
 
 /// Without a cluster helm can't know which version the charts will meet.
 pub(super) const KUBERNETES: &str = "1.34.0";
-const CHARTS: [(&str, &[&str]); 2] = [("hawser-crds", &[]), ("hawser", &IMAGES)];
+const CHARTS: [(&str, &[&str]); 2] = [("hawser-crds", &[]), ("hawser", &NEEDED)];
 /// What the chart has no default for.
-pub(super) const IMAGES: [&str; 2] =
-    ["--set=image.repository=example.com/operator", "--set=sidecar.image.repository=example.com/sidecar"];
+pub(super) const NEEDED: [&str; 3] = [
+    "--set=image.repository=example.com/operator",
+    "--set=sidecar.image.repository=example.com/sidecar",
+    "--set=evidence.ephemeral=true",
+];
 
 pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
     let mut prepared = None;
@@ -38,16 +41,21 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
             conforms(&mut Command::new(&kubeconform), &rendered, schemas.path())
         });
     }
-    tally.check("helm template hawser without images is refused", || {
+    tally.check("helm template hawser is refused without images or a store of evidence", || {
         let chart = workspace::root().join("charts/hawser");
-        for (given, missing) in [(1, "image.reference"), (0, "sidecar.image.reference")] {
-            let rendered = output(
-                Command::new(&helm)
-                    .args(["template", "hawser", "--kube-version", KUBERNETES, IMAGES[given]])
-                    .arg(&chart),
-            );
-            let Err(refused) = rendered else { bail!("the chart takes an image from nowhere: {missing}") };
-            ensure!(refused.to_string().contains(&format!("set {missing}")), "{refused}");
+        let words: [&[&str]; 3] = [
+            &["set image.reference"],
+            &["set sidecar.image.reference"],
+            &["evidence.url to s3://bucket/prefix", "evidence.ephemeral=true"],
+        ];
+        for (missing, words) in words.into_iter().enumerate() {
+            let given = NEEDED.iter().enumerate().filter(|(number, _)| *number != missing).map(|(_, value)| value);
+            let mut helm = Command::new(&helm);
+            helm.args(["template", "hawser", "--kube-version", KUBERNETES]).args(given);
+            let Err(refused) = output(helm.arg(&chart)) else { bail!("the chart goes without {}", NEEDED[missing]) };
+            for word in words {
+                ensure!(refused.to_string().contains(word), "{word:?} is not said: {refused}");
+            }
         }
         Ok(())
     });
@@ -61,7 +69,7 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
 /// Evidence that lies in one pod's own folder is lost to the replica that takes over.
 fn replicas_share_a_store(helm: &mut Command) -> Result<()> {
     let chart = workspace::root().join("charts/hawser");
-    helm.args(["template", "hawser", "--kube-version", KUBERNETES, "--set=replicas=2"]).args(IMAGES).arg(&chart);
+    helm.args(["template", "hawser", "--kube-version", KUBERNETES, "--set=replicas=2"]).args(NEEDED).arg(&chart);
     match output(helm) {
         Ok(_) => bail!("two replicas are rendered that store evidence where only one of them looks"),
         Err(refused) => ensure!(refused.to_string().contains("evidence.url"), "{refused}"),

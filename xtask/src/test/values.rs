@@ -1,12 +1,15 @@
 //! The values of the chart `hawser`: what each of them renders, and what is refused, with which words.
 
+#[cfg(test)]
+mod page;
+
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
 use hawser_local::output;
 
-use super::charts::{IMAGES, KUBERNETES, conforms};
+use super::charts::{KUBERNETES, NEEDED, conforms};
 use super::tally::Tally;
 use crate::workspace;
 
@@ -18,17 +21,22 @@ struct Case {
     lacks: &'static [&'static str],
 }
 
-const RENDERED: [Case; 12] = [
+const RENDERED: [Case; 17] = [
     Case {
         name: "as it is",
         set: &[],
         has: &[
             "--attestation-listen=[::]:9443",
+            "--evidence-url=file:///var/lib/hawser/evidence",
+            "name: evidence\n          emptyDir: {}",
             "--health-listen=[::]:8080",
             "--log-format=json",
             "runAsUser: 65532",
             "readOnlyRootFilesystem: true",
             "revisionHistoryLimit: 10",
+            "kind: ServiceAccount\nmetadata",
+            "port: metrics\n            failureThreshold: 6\n            periodSeconds: 10\n            timeoutSeconds: 5",
+            "port: metrics\n            periodSeconds: 2\n            timeoutSeconds: 2",
             "rbac.authorization.k8s.io/aggregate-to-view: \"true\"",
         ],
         lacks: &[
@@ -39,7 +47,69 @@ const RENDERED: [Case; 12] = [
             "kind: ServiceMonitor",
             "name: hawser-edit",
             "hawser-jobs-scc",
+            "imagePullSecrets",
+            "hostAliases",
         ],
+    },
+    Case {
+        name: "values of a chart that did not know what is new",
+        set: &[
+            "strategy=null",
+            "livenessProbe=null",
+            "readinessProbe=null",
+            "global=null",
+            "serviceAccount.create=null",
+        ],
+        has: &["kind: ServiceAccount\nmetadata", "path: /readyz\n              port: metrics\n          resources:"],
+        lacks: &["strategy:", "null"],
+    },
+    Case {
+        name: "pods that are replaced and probed otherwise",
+        set: &[
+            "strategy.type=Recreate",
+            "livenessProbe.failureThreshold=9",
+            "readinessProbe.initialDelaySeconds=3",
+            "hostAliases[0].ip=10.1.2.3",
+            "hostAliases[0].hostnames={rpc.example.com}",
+        ],
+        has: &[
+            "type: Recreate\n  selector:",
+            "failureThreshold: 9",
+            "initialDelaySeconds: 3",
+            "- rpc.example.com\n          ip: 10.1.2.3",
+        ],
+        lacks: &["maxSurge"],
+    },
+    Case {
+        name: "secrets to pull with, an account that is there, objects beside",
+        set: &[
+            "imagePullSecrets[0].name=own",
+            "global.imagePullSecrets[0].name=everybodys",
+            "serviceAccount.create=false",
+            "serviceAccount.name=gpus",
+            "extraObjects[0].apiVersion=v1",
+            "extraObjects[0].kind=ConfigMap",
+            "extraObjects[0].metadata.name=beside-{{ .Release.Name }}",
+        ],
+        has: &[
+            "imagePullSecrets:\n        - name: own\n        - name: everybodys",
+            "serviceAccountName: gpus",
+            "kind: ServiceAccount\n    name: gpus",
+            "name: beside-hawser",
+        ],
+        lacks: &["kind: ServiceAccount\nmetadata"],
+    },
+    Case {
+        name: "labels of what is measured",
+        set: &[
+            "serviceMonitor.enabled=true",
+            "serviceMonitor.relabelings[0].targetLabel=node",
+            "serviceMonitor.metricRelabelings[0].action=drop",
+            "networkPolicy.enabled=true",
+            "networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus",
+        ],
+        has: &["relabelings:\n        - targetLabel: node", "metricRelabelings:\n        - action: drop"],
+        lacks: &[],
     },
     Case {
         name: "two replicas",
@@ -109,6 +179,12 @@ const RENDERED: [Case; 12] = [
         lacks: &[],
     },
     Case {
+        name: "ranges of the cluster",
+        set: &["clusterCidrs={10.1.2.3/8,fd00::/8,::1/128,1:2:3:4:5:6:7:8/64,1:2:3:4:5:6:7::/112}"],
+        has: &["--cluster-cidrs=10.1.2.3/8,fd00::/8,::1/128,1:2:3:4:5:6:7:8/64,1:2:3:4:5:6:7::/112"],
+        lacks: &[],
+    },
+    Case {
         name: "labels and annotations",
         set: &["commonLabels.team=gpu", "deploymentAnnotations.note=x", "revisionHistoryLimit=2", "logFormat=text"],
         has: &["team: gpu", "annotations:\n    note: x", "revisionHistoryLimit: 2", "--log-format=text"],
@@ -153,7 +229,27 @@ const RENDERED: [Case; 12] = [
 ];
 
 /// What is set, and a word of the refusal.
-const REFUSED: [(&[&str], &str); 14] = [
+const REFUSED: [(&[&str], &str); 31] = [
+    (&["strategy.type=Rolling"], "strategy.type"),
+    (&["livenessProbe.httpGet.path=/x"], "httpGet"),
+    (&["hostAliases[0].ip=10.1.2.3"], "hostnames"),
+    (&["extraObjects[0].kind=ConfigMap"], "extraObjects"),
+    (&["global.imagePullSecrets={x}"], "global.imagePullSecrets"),
+    // Prometheus would find nothing, and no alert would ever fire.
+    (&["serviceMonitor.enabled=true", "networkPolicy.enabled=true"], "networkPolicy.metricsFrom"),
+    // What the operator would refuse at its start.
+    (&["clusterCidrs=null"], "clusterCidrs is empty"),
+    (&["clusterCidrs={10.0.0.0/8,0.0.0.0/0}"], "clusterCidrs: 0.0.0.0/0 is every address"),
+    (&["clusterCidrs={::/0}"], "clusterCidrs: ::/0 is every address"),
+    (&["clusterCidrs={999.1.1.1/9}"], "clusterCidrs: \"999.1.1.1/9\" is no address range"),
+    (&["clusterCidrs={10.0.0.0/33}"], "\"10.0.0.0/33\" is no"),
+    (&["clusterCidrs={10.0.0.1}"], "\"10.0.0.1\" is no"),
+    (&["clusterCidrs={fd00::/129}"], "\"fd00::/129\" is no"),
+    (&["clusterCidrs={fd00::1::/64}"], "\"fd00::1::/64\" is no"),
+    (&["clusterCidrs={1:2:3:4:5:6:7/64}"], "\"1:2:3:4:5:6:7/64\" is no"),
+    // An upgrade from a chart that did not know the value, with the values that were set then.
+    (&["evidence.ephemeral=null"], "evidence.ephemeral=true"),
+    (&["evidence.ephemeral=yes"], "ephemeral"),
     (&["evidence.url=file:///data"], "extraVolumeMounts"),
     (
         &["evidence.url=file:///database", "extraVolumeMounts[0].name=d", "extraVolumeMounts[0].mountPath=/data"],
@@ -199,7 +295,7 @@ pub(crate) fn run(helm: &Path, kubeconform: &Path, schemas: &Path, tally: &mut T
 
 fn template(helm: &Path, set: &[&str]) -> Result<String> {
     let mut helm = Command::new(helm);
-    helm.args(["template", "hawser", "--kube-version", KUBERNETES]).args(IMAGES);
+    helm.args(["template", "hawser", "--kube-version", KUBERNETES]).args(NEEDED);
     helm.args(set.iter().map(|set| format!("--set={set}")));
     output(helm.arg(workspace::root().join("charts/hawser")))
 }

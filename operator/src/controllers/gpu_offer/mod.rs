@@ -7,7 +7,9 @@ pub(crate) mod budget;
 mod ca;
 mod canary;
 pub(crate) mod capacity;
+pub(crate) mod claims;
 mod dereference;
+mod last;
 pub(crate) mod leave;
 pub(crate) mod memory;
 pub(crate) mod node;
@@ -76,11 +78,11 @@ pub(crate) async fn reconcile(
     let mut stays = None;
     if leaving {
         match leave(offer, &seen, &context).await {
-            (Step::Go, _) => return go(&api, offer, &context).await,
+            (Step::Go, _) => return go(&api, offer, &seen, &context).await,
             (Step::GiveUp, _) => {
                 abandon::write_down(&context, "GpuOffer", &offer.object_ref(&()), &abandon::of_offer(offer, seen.jobs))
                     .await;
-                return go(&api, offer, &context).await;
+                return go(&api, offer, &seen, &context).await;
             }
             (Step::Stay(why), open) => {
                 acts = open;
@@ -173,7 +175,8 @@ async fn leave(offer: &GpuOffer, seen: &Observed, context: &Context) -> (Step, V
 }
 
 /// Lets the object go.
-async fn go(api: &Api<GpuOffer>, offer: &GpuOffer, context: &Context) -> Result<Action, Error> {
+async fn go(api: &Api<GpuOffer>, offer: &GpuOffer, seen: &Observed, context: &Context) -> Result<Action, Error> {
+    last::tidy(&name_of(offer), &seen.around, context).await;
     status::set_finalizer(api, offer, OFFER_FINALIZER, false).await?;
     context.metrics.forget_offer(offer);
     context.memory_of_offers.forget(&offer.namespace().unwrap_or_default(), &offer.name_any());

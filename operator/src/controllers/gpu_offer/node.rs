@@ -23,6 +23,8 @@ const NAMED: usize = 3;
 pub(crate) enum Unusable {
     /// Several pods use one card: neither time nor memory would be the customer's own.
     Shared(String),
+    /// Claims hand out its cards too, and what they hold is not counted.
+    Claimable,
     /// The jobs' pods do not tolerate a taint.
     Tainted(String),
     /// `kubectl cordon`.
@@ -39,6 +41,10 @@ impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Shared(how) => write!(f, "its cards are shared ({how}), and an order is for whole cards"),
+            Self::Claimable => f.write_str(
+                "its cards are handed out by ResourceClaims too (ResourceSlices of driver gpu.nvidia.com), and what these hold is \
+                 in no count: let the node have either NVIDIA's DRA driver for GPUs or its device plugin",
+            ),
             Self::Tainted(taint) => write!(f, "no toleration of its taint {taint}: add it to spec.tolerations"),
             Self::Cordoned => f.write_str("it is cordoned"),
             Self::NotReady => f.write_str("it is not ready"),
@@ -56,6 +62,9 @@ impl fmt::Display for Unusable {
 pub(crate) fn unusable(sells: &Sells, node: &NodeFacts) -> Option<Unusable> {
     if let Some(how) = shared(node) {
         return Some(Unusable::Shared(how));
+    }
+    if node.claimable {
+        return Some(Unusable::Claimable);
     }
     let repels = |taint: &&Taint| {
         matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
@@ -180,6 +189,15 @@ mod tests {
             let expected = shared.map(|how| Unusable::Shared(how.to_owned()));
             assert_eq!(unusable(&offer(json!([])), &node), expected, "{labels}");
         }
+    }
+
+    #[test]
+    fn cards_that_claims_hand_out_too_are_never_for_sale() {
+        let mut node = node(json!({}), json!({}), "True");
+        node.claimable = true;
+        assert_eq!(unusable(&offer(json!([{"operator": "Exists"}])), &node), Some(Unusable::Claimable));
+        let why = why_none(&offer(json!([])), [(&"a".to_owned(), &node)]);
+        assert!(why.starts_with("node a (4 GPUs): its cards are handed out by ResourceClaims too"), "{why}");
     }
 
     #[test]

@@ -99,6 +99,8 @@ pub(crate) struct NodeFacts {
     pub ranges: Box<[IpNet]>,
     /// What its kubelet said against a job's pod that was bound to it.
     pub refuses: Option<Arc<str>>,
+    /// Claims hand out its GPUs too.
+    pub claimable: bool,
 }
 
 impl NodeFacts {
@@ -128,6 +130,7 @@ impl NodeFacts {
             cordoned: spec.and_then(|s| s.unschedulable).unwrap_or(false),
             ranges: ranges_of(node).into(),
             refuses: None,
+            claimable: false,
         }
     }
 

@@ -34,6 +34,8 @@ pub(crate) struct Stock {
     held: HashMap<Arc<str>, BTreeMap<Arc<str>, u64>>,
     /// What kubelets said against pods of jobs, by node and pod.
     refused: HashMap<Arc<str>, BTreeMap<Name, Arc<str>>>,
+    /// Nodes whose GPUs claims hand out too.
+    claimable: HashSet<String>,
     /// Jobs that are not settled.
     jobs: HashMap<Name, Arc<JobFacts>>,
     /// How many of them name an order.

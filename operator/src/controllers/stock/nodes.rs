@@ -14,6 +14,7 @@ impl Stock {
     pub(crate) fn set_node(&mut self, name: &str, mut now: Option<NodeFacts>) -> Concerned {
         if let Some(node) = &mut now {
             node.refuses = self.refused.get(name).and_then(|pods| pods.values().next()).cloned();
+            node.claimable = self.claimable.contains(name);
         }
         let before = self.nodes.get(name);
         let product = |node: Option<&NodeFacts>| node.and_then(|node| node.label(PRODUCT_LABEL)).cloned();
@@ -98,6 +99,13 @@ impl Stock {
         let node = was.or(is).map(|(node, _)| Arc::clone(node));
         let facts = node.and_then(|node| Some((self.nodes.get(&*node)?.clone(), node)));
         facts.map_or_else(Concerned::new, |(facts, node)| self.set_node(&node, Some(facts)))
+    }
+
+    /// Whether claims hand out a node's GPUs too. The node may not be known yet.
+    pub(crate) fn set_claimable(&mut self, name: &str, now: bool) -> Concerned {
+        let changed = if now { self.claimable.insert(name.to_owned()) } else { self.claimable.remove(name) };
+        let facts = self.nodes.get(name).filter(|_| changed).cloned();
+        facts.map_or_else(Concerned::new, |facts| self.set_node(name, Some(facts)))
     }
 
     /// What an offer's nodes have, and what is free of it.

@@ -68,6 +68,25 @@ fn concerns(concerned: &Concerned) -> Vec<&str> {
 }
 
 #[test]
+fn whether_claims_hand_out_a_nodes_gpus_too_concerns_the_offers_that_see_it() {
+    let mut stock = stock();
+    let sold = |stock: &Stock| stock.capacity(&gpu("h100", json!({}))).healthy;
+    assert_eq!(sold(&stock), 8);
+    assert_eq!(concerns(&stock.set_claimable("n", true)), ["all", "pool"]);
+    assert_eq!(sold(&stock), 0);
+    assert!(stock.set_claimable("n", true).is_empty(), "no news");
+    // The node is told of anew, and another one only after its slices.
+    let again = node(&mut stock, |_| ());
+    assert!(stock.set_node("n", Some(again)).is_empty());
+    stock.set_claimable("later", true);
+    let later = node(&mut stock, |_| ());
+    stock.set_node("later", Some(later));
+    assert_eq!(sold(&stock), 0);
+    assert_eq!(concerns(&stock.set_claimable("n", false)), ["all", "pool"]);
+    assert_eq!(sold(&stock), 8);
+}
+
+#[test]
 fn an_order_that_two_jobs_name_is_told_from_one_that_a_single_job_names() {
     let (mut stock, id) = (Stock::default(), JobId(B256::repeat_byte(7)));
     let of = |id: JobId| Some(JobFacts { order: Some(order_key(id)), ..job("all", true, 1) });
