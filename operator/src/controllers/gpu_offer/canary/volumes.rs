@@ -10,6 +10,9 @@ use crate::controllers::conditions::Truth;
 
 /// Nodes that are named in the condition, at most.
 const NAMED: usize = 32;
+/// Nodes that are remembered, at most: a status has room for so much. Where more failed, they are found again once of these
+/// some are mended.
+const KEPT: usize = 256;
 /// Nodes that a canary is asked to run on, at most: where the first is full, one of the others may have room.
 const WANTED: usize = 8;
 
@@ -33,7 +36,7 @@ pub(crate) fn looked_for(
         }
         tried = Some(node.clone());
     }
-    let volumes_mounted_on = mounted.into_iter().cloned().collect();
+    let volumes_mounted_on = mounted.into_iter().take(KEPT).cloned().collect();
     NetworkCheck { volumes_tried_on: tried, volumes_mounted_on, ..check }
 }
 
@@ -140,6 +143,19 @@ mod tests {
         assert_eq!(check.volumes_mounted_on, names[1..]);
         let (_, _, message) = verdict(Some(&check));
         assert!(message.contains("node-32 and 7 more nodes: ") && !message.contains("node-33"), "{message}");
+    }
+
+    #[test]
+    fn however_many_nodes_fail_no_more_are_remembered_than_a_status_has_room_for() {
+        let names: BTreeSet<String> = (0..1000).map(|number| format!("node-{number:03}")).collect();
+        let reach = Reach { attestation: true, image_volumes: Some(true), ..Reach::default() };
+        let mut check = NetworkCheck::default();
+        for node in names.iter().rev() {
+            check = looked_for(NetworkCheck::default(), Some(&check), &reach, Some(node.clone()), &names);
+            assert!(check.volumes_mounted_on.len() <= KEPT);
+        }
+        assert_eq!(check.volumes_mounted_on.len(), KEPT);
+        assert!(!next(&check, &names).is_empty(), "they are tried again");
     }
 
     #[test]
