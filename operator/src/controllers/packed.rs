@@ -1,8 +1,8 @@
-//! A job that is not settled, as its text. There may be ten thousand of them, a handful is looked at at a time, and read
-//! a job takes three times the room. What all of them are asked for stands beside the text.
+//! A job that is not settled, as its text, compressed. There may be ten thousand of them, a handful is looked at at a time,
+//! and read a job takes ten times the room. What all of them are asked for stands beside the text.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hawser_contracts::JobId;
 use hawser_crds::{ComputeJob, Phase};
@@ -23,7 +23,32 @@ pub(crate) struct Packed {
     /// None for a job that is settled.
     pub facts: Option<Arc<JobFacts>>,
     /// Its JSON; or why it can't be read.
-    text: Result<Box<[u8]>, Box<str>>,
+    text: Result<Text, Box<str>>,
+}
+
+/// What most jobs have in common: the text of the first one. The others are kept as what they differ in.
+static SAMPLE: OnceLock<Box<[u8]>> = OnceLock::new();
+
+/// A text, compressed.
+#[derive(Clone, Debug)]
+struct Text {
+    size: usize,
+    bytes: Box<[u8]>,
+}
+
+impl Text {
+    fn new(text: &[u8]) -> Self {
+        Self::after(SAMPLE.get_or_init(|| text.into()), text)
+    }
+
+    fn after(sample: &[u8], text: &[u8]) -> Self {
+        Self { size: text.len(), bytes: lz4_flex::block::compress_with_dict(text, sample).into() }
+    }
+
+    fn read(&self) -> Result<Vec<u8>, String> {
+        let sample = SAMPLE.get().map_or(&[][..], |sample| sample);
+        lz4_flex::block::decompress_with_dict(&self.bytes, self.size, sample).map_err(|error| error.to_string())
+    }
 }
 
 impl Packed {
@@ -40,7 +65,7 @@ impl Packed {
                 phase: Some(job.status.as_ref().map_or(Phase::Pending, |status| status.phase)),
                 order: job.spec.source.as_ref().and_then(|source| source.job_id.parse().ok()),
                 facts: JobFacts::of(job).map(Arc::new),
-                text: Ok(text.into()),
+                text: Ok(Text::new(&text)),
             },
             Ok((job, Err(error))) => Self::unreadable(job.metadata.clone(), &error.to_string()),
             Err(invalid) => Self::unreadable(invalid.metadata.clone(), &invalid.error),
@@ -54,8 +79,8 @@ impl Packed {
 
     /// The job.
     pub(crate) fn job(&self) -> DeserializeGuard<ComputeJob> {
-        let read = self.text.as_ref().map_err(ToString::to_string);
-        let read = read.and_then(|text| serde_json::from_slice(text).map_err(|error| error.to_string()));
+        let text = self.text.as_ref().map_err(ToString::to_string).and_then(Text::read);
+        let read = text.and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string()));
         DeserializeGuard(read.map_err(|error| InvalidObject { error, metadata: self.meta.clone() }))
     }
 
@@ -137,6 +162,20 @@ mod tests {
         assert_eq!((packed.phase(), packed.invalid().is_none()), (Some(Phase::Running), true));
         assert_eq!(packed.unsettled().map(|facts| facts.offer.as_str()), Some("o"));
         assert_eq!((packed.meta().uid.as_deref(), packed.meta().resource_version.as_deref()), (Some("u"), Some("7")));
+    }
+
+    #[test]
+    fn what_jobs_have_in_common_is_kept_once() {
+        let text = |n: u64| {
+            let words = (0..20).map(|word| format!("word {} ", word * 7919 % 97)).collect::<String>();
+            json!({"message": words, "id": n}).to_string()
+        };
+        let (one, other) = (text(1), text(2));
+        let (alone, after) = (Text::after(b"", other.as_bytes()), Text::after(one.as_bytes(), other.as_bytes()));
+        assert!(4 * after.bytes.len() < alone.bytes.len(), "{} of {}", after.bytes.len(), alone.bytes.len());
+        for text in [one, other, "no word of it".to_owned()] {
+            assert_eq!(Text::new(text.as_bytes()).read().unwrap(), text.as_bytes());
+        }
     }
 
     #[test]
