@@ -16,7 +16,9 @@ use hawser_e2e::world::jobs;
 use hawser_e2e::{network, operator};
 use hawser_local::nvidia::{Double, Gpu};
 use hawser_local::{Cluster, Layout};
-use kube::api::ListParams;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, ResourceExt};
 use serde_json::json;
 use tokio::sync::Mutex;
 
@@ -190,6 +192,7 @@ async fn bad_day(
     let mut faults = BTreeMap::<String, usize>::new();
     while !over.load(Ordering::Relaxed) {
         tokio::time::sleep(chance.seconds(2, 12)).await;
+        forget_refusals(scene).await?;
         let fault = match chance.below(12) {
             0..=2 => {
                 let depth = 1 + chance.below(DEEPEST);
@@ -241,6 +244,19 @@ async fn bad_day(
     }
     endpoint.set(Trouble::None).await?;
     Ok(faults)
+}
+
+/// What an administrator does once a card is back: the offer's condition says that a pod which kubelet refused keeps its node
+/// from being sold until it is gone.
+async fn forget_refusals(scene: &Scene) -> Result<()> {
+    let pods: Api<Pod> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    for pod in pods.list(&ListParams::default()).await? {
+        let reason = pod.status.as_ref().and_then(|status| status.reason.as_deref());
+        if reason == Some("UnexpectedAdmissionError") && pod.metadata.deletion_timestamp.is_none() {
+            pods.delete(&pod.name_any(), &DeleteParams::default()).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn trouble(scene: &Scene, endpoint: &mut Endpoint, chance: &mut Chance) -> Result<String> {
