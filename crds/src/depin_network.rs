@@ -232,6 +232,9 @@ pub struct WalletStatus {
     pub gas_spent: String,
 }
 
+/// Most blocks up to the cursor that are to be read once more.
+pub const MAX_DOUBTFUL: usize = 64;
+
 /// A block up to which logs were read.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -240,6 +243,10 @@ pub struct Cursor {
     pub block: u64,
     /// The block's hash when it was read.
     pub hash: String,
+    /// Blocks up to this one that are to be read once more: a node of the endpoint that lags may have told nothing of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_DOUBTFUL))]
+    pub doubtful: Vec<u64>,
     /// What the provider has withdrawn up to this block. Removed together with the block it is counted anew.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["token"]))]

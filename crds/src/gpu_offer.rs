@@ -276,7 +276,8 @@ pub struct GpuOfferStatus {
     pub gpus: Option<GpuCount>,
     /// The offer as it stands on chain.
     pub on_chain: Option<OnChainOffer>,
-    /// Ids of earlier terms, the newest last: orders for them may still come out of the chain's log.
+    /// Ids of earlier terms and of those that are being posted, the newest last: orders for them may come out of the chain's
+    /// log.
     pub earlier: Vec<String>,
     /// Jobs of this offer that are not over.
     pub jobs_active: u32,

@@ -152,6 +152,7 @@ mod tests {
             gas_spent: U256::ZERO,
             orders_trouble: None,
             cursor: None,
+            doubtful: std::collections::BTreeSet::new(),
             withdrawn: crate::network::Withdrawn::default(),
             unread: None,
             confirmation_lag: None,

@@ -75,6 +75,7 @@ fn observed() -> Observed {
         gas_spent: U256::ZERO,
         orders_trouble: None,
         cursor: None,
+        doubtful: BTreeSet::new(),
         withdrawn: Withdrawn::default(),
         unread: None,
         confirmation_lag: None,

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, B256, U256};
@@ -103,6 +104,8 @@ pub struct Observed {
     pub orders_trouble: Option<String>,
     /// Up to here every order was seen and taken over; keep it for [`watch_orders`](super::Network::watch_orders).
     pub cursor: Option<Block>,
+    /// Blocks up to the cursor that are to be read once more: a node that lags may have told nothing of them.
+    pub doubtful: BTreeSet<u64>,
     /// What was withdrawn up to the cursor, whoever asked for it.
     pub withdrawn: Withdrawn,
     /// Confirmed blocks that were not read yet; none before the chain was looked at.

@@ -17,6 +17,8 @@ pub type Withdrawn = BTreeMap<Address, U256>;
 pub struct Past {
     /// Up to here every order was taken over and every withdrawal counted.
     pub cursor: Option<Cursor>,
+    /// But for what may be in these blocks: they are to be read once more.
+    pub doubtful: BTreeSet<u64>,
     /// What was withdrawn up to there.
     pub withdrawn: Withdrawn,
     /// Gas that this wallet paid, in wei.
@@ -43,21 +45,28 @@ impl Past {
             let parse = |sum: &crd::Withdrawn| Some((sum.token.parse().ok()?, sum.units.parse().ok()?));
             Some((at, stored.withdrawn.iter().map(parse).collect::<Option<Withdrawn>>()?))
         });
+        let doubtful = status.cursor.as_ref().filter(|_| cursor.is_some()).map(|stored| &stored.doubtful);
+        let doubtful = doubtful.into_iter().flatten().copied().collect();
         let (cursor, withdrawn) = cursor.map_or_else(Default::default, |(at, sums)| (Some(at), sums));
         let paid = status.wallet.as_ref().filter(|stored| stored.address.parse() == Ok(wallet));
         let gas_spent = paid.and_then(|stored| amount::units(&stored.gas_spent, COIN_DECIMALS).ok());
         let earned = status.earnings.iter().filter_map(|earnings| earnings.token.parse().ok());
         let tokens = withdrawn.keys().copied().chain(earned).collect();
         let known = Known { offers: BTreeSet::new(), tokens };
-        Self { cursor, withdrawn, gas_spent: gas_spent.unwrap_or_default(), known }
+        Self { cursor, doubtful, withdrawn, gas_spent: gas_spent.unwrap_or_default(), known }
     }
 }
 
 /// What [`Past::read`] reads back.
-pub(crate) fn stored(at: Block, withdrawn: &Withdrawn) -> crd::Cursor {
+pub(crate) fn stored(at: Block, doubtful: &BTreeSet<u64>, withdrawn: &Withdrawn) -> crd::Cursor {
     let sum =
         |(token, units): (&Address, &U256)| crd::Withdrawn { token: token.to_checksum(None), units: units.to_string() };
-    crd::Cursor { block: at.number, hash: at.hash.to_string(), withdrawn: withdrawn.iter().map(sum).collect() }
+    crd::Cursor {
+        block: at.number,
+        hash: at.hash.to_string(),
+        doubtful: doubtful.iter().copied().collect(),
+        withdrawn: withdrawn.iter().map(sum).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -78,13 +87,18 @@ mod tests {
             balance: "1".to_owned(),
             gas_spent: "0.000000000000000003".to_owned(),
         };
-        DepinNetworkStatus { cursor: Some(stored(at, &withdrawn)), wallet: Some(wallet), ..Default::default() }
+        DepinNetworkStatus {
+            cursor: Some(stored(at, &BTreeSet::from([1, 3]), &withdrawn)),
+            wallet: Some(wallet),
+            ..Default::default()
+        }
     }
 
     #[test]
     fn what_was_stored_is_read_back() {
         let past = Past::read(&status(), WALLET);
         assert_eq!(past.cursor, Some(Cursor { number: 4, hash: Some(B256::repeat_byte(4)) }));
+        assert_eq!(past.doubtful, BTreeSet::from([1, 3]));
         let sums: Vec<U256> = past.withdrawn.into_values().collect();
         assert_eq!((sums.as_slice(), past.gas_spent), (&[U256::MAX, U256::from(5)][..], U256::from(3)));
     }
@@ -97,7 +111,7 @@ mod tests {
         strange.cursor.as_mut().unwrap().withdrawn[1].units = "many".to_owned();
         for status in [unread, strange] {
             let past = Past::read(&status, WALLET);
-            assert_eq!((past.cursor, past.withdrawn.len()), (None, 0));
+            assert_eq!((past.cursor, past.doubtful.len(), past.withdrawn.len()), (None, 0, 0));
         }
     }
 

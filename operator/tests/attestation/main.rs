@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test")]
 
 mod crowd;
+mod fenced;
 mod last_words;
 mod renewal;
 mod sidecar;

@@ -16,6 +16,7 @@ use hawser_operator::attestation::{
     Attestations, Attested, EvidenceStore, ExpectedJob, ExpectedPod, JobRef, ReviewError, Reviewed, StartedJob, TlsPem,
     TokenReviewer, serve_on,
 };
+use hawser_operator::fence::Fence;
 use jiff::{SignedDuration, Timestamp};
 use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -101,12 +102,17 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::behind(Fence::always()).await
+    }
+
+    /// The service of a leader that stores evidence for as long as the fence is open.
+    pub(crate) async fn behind(fence: Fence) -> Self {
         let rcgen::CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let tls = TlsPem { certificate: cert.pem(), key: signing_key.serialize_pem() };
         let directory = tempfile::tempdir().unwrap();
         let reviewer = FakeTokenReviewer::default();
-        let (attestations, url, cancel, serving) = start(&directory, tls.clone(), reviewer.clone()).await;
+        let (attestations, url, cancel, serving) = start(&directory, fence, tls.clone(), reviewer.clone()).await;
         let expected = Mutex::new(ExpectedJob {
             job: job(),
             id: id(),
@@ -127,7 +133,7 @@ impl World {
         self.cancel.cancel();
         (&mut self.serving).await.unwrap();
         let (attestations, url, cancel, serving) =
-            start(&self.directory, self.tls.clone(), self.reviewer.clone()).await;
+            start(&self.directory, Fence::always(), self.tls.clone(), self.reviewer.clone()).await;
         (self.attestations, self.url, self.cancel, self.serving) = (attestations, url, cancel, serving);
     }
 
@@ -227,12 +233,13 @@ impl LostEvidence {
 
 async fn start(
     directory: &tempfile::TempDir,
+    fence: Fence,
     tls: TlsPem,
     reviewer: FakeTokenReviewer,
 ) -> (Attestations, String, CancellationToken, JoinHandle<()>) {
     let store = LocalFileSystem::new_with_prefix(directory.path()).unwrap();
     let evidence = EvidenceStore::new(Arc::new(store), Path::default(), "http://evidence.example");
-    let attestations = Attestations::new(evidence);
+    let attestations = Attestations::new(evidence.fenced(fence));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     let cancel = CancellationToken::new();

@@ -10,25 +10,26 @@ use tokio_util::sync::CancellationToken;
 
 use crate::line::open;
 use crate::node::{Node, assert_mined, wallet};
+use crate::proxy::Proxy;
 
 #[tokio::test]
 async fn a_leader_whose_lease_is_over_sends_nothing_though_it_goes_on_to_look() {
     let node = Node::start().await;
     let (fence, cancel) = (Fence::default(), CancellationToken::new());
     assert!(fence.extend(Moment::now().plus(Duration::from_hours(1))));
-    let old = Network::start_fenced(
-        node.spec(),
-        wallet(),
-        &Past::default(),
-        cancel.clone(),
-        fence.clone(),
-        RpcCalls::default(),
-    );
+    let (url, proxy) = Proxy::before(&node).await;
+    let mut spec = node.spec();
+    spec.rpc_urls = vec![url.parse().unwrap()];
+    let old =
+        Network::start_fenced(spec, wallet(), &Past::default(), cancel.clone(), fence.clone(), RpcCalls::default());
     let old = old.unwrap();
     let job = open(&node, &old, 1).await;
     let sender = old.observed().borrow().wallet;
     let nonce = node.nonce(sender).await;
 
+    let sent = || proxy.counts.lock().unwrap().get("eth_sendRawTransaction").copied().unwrap_or_default();
+    assert!(sent() > 0, "while it leads it sends by this endpoint");
+    proxy.forget_counts();
     fence.close();
     let start = Act::Start { job, attestor: Address::repeat_byte(5) };
     old.request(start.clone());
@@ -41,6 +42,7 @@ async fn a_leader_whose_lease_is_over_sends_nothing_though_it_goes_on_to_look() 
         .await;
         assert!(matches!(old.act(&start.key()), Some(ActState::Queued { .. })), "{:?}", old.act(&start.key()));
     }
+    assert_eq!(sent(), 0, "nothing was even given to the endpoint");
     assert_eq!(node.nonce(sender).await, nonce, "nothing of its wallet's was mined");
     assert_eq!(old.job(job).await.unwrap().status, JobStatus::Open);
 

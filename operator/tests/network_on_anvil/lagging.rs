@@ -3,14 +3,15 @@
 
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
+use alloy::primitives::U256;
 use hawser_contracts::{JobId, OfferId};
-use hawser_operator::network::Network;
+use hawser_operator::network::{Act, ActState, Cursor, Known, Network, Observed, Past};
 use serde_json::{Value, json};
 use tokio_util::sync::DropGuard;
 
 use crate::{
-    line::Seen,
-    node::{Node, start},
+    line::{Seen, earn},
+    node::{Node, start, start_again},
     proxy::{Proxy, number},
 };
 
@@ -21,6 +22,8 @@ pub enum Turns {
     Pairs,
     /// Requests for logs have the late node and the other one in turn, those for a block always the other one.
     Logs,
+    /// Requests for logs always have the late node, those for a block always the other one.
+    AllLogs,
 }
 
 #[derive(Debug)]
@@ -59,7 +62,8 @@ impl Lagging {
         let is_late = match self.turns {
             Turns::Pairs => self.asked.is_multiple_of(4) || self.asked % 4 == 1,
             Turns::Logs if logs => self.asked.is_multiple_of(2),
-            Turns::Logs => return,
+            Turns::AllLogs if logs => true,
+            Turns::Logs | Turns::AllLogs => return,
         };
         self.asked += 1;
         if !is_late {
@@ -83,7 +87,7 @@ struct Scene {
     seen: Seen,
     job: JobId,
     offer: OfferId,
-    _stops: [DropGuard; 2],
+    stops: Vec<DropGuard>,
 }
 
 impl Scene {
@@ -105,7 +109,7 @@ impl Scene {
         *proxy.lagging.lock().unwrap_or_else(PoisonError::into_inner) = Some(Lagging::from(block, turns));
         let job = node.order(offer, 2).await;
         node.mine(2).await;
-        Self { node, proxy, network, seen, job, offer, _stops: [posts.drop_guard(), stop.drop_guard()] }
+        Self { node, proxy, network, seen, job, offer, stops: vec![posts.drop_guard(), stop.drop_guard()] }
     }
 
     fn count(&self, of: impl FnOnce(&Lagging) -> u64) -> u64 {
@@ -114,6 +118,18 @@ impl Scene {
 
     fn nothing(&self) -> u64 {
         self.count(|lagging| lagging.nothing)
+    }
+
+    /// The late node was asked for the order's block alone, and the cursor went on past it.
+    async fn is_passed_over(&self) -> (u64, Observed) {
+        let block = self.count(|lagging| lagging.number);
+        let passed = async || {
+            let observed = self.network.observed().borrow().clone();
+            (observed.cursor?.number >= block).then_some(observed)
+        };
+        let observed = self.node.until("the cursor is past the order's block", passed).await;
+        assert!(!self.seen.jobs().contains(&self.job) && observed.doubtful.contains(&block), "{observed:?}");
+        (block, observed)
     }
 
     async fn is_read(&self, what: &str) {
@@ -147,4 +163,72 @@ async fn an_order_that_only_the_late_node_was_asked_for_is_read_once_its_block_i
     scene.node.mine(40).await;
     scene.is_read("the order is read with the blocks around it").await;
     assert_eq!(scene.seen.jobs().len(), 2, "each once");
+}
+
+#[tokio::test]
+async fn an_order_that_only_the_late_node_was_asked_for_is_read_by_the_process_that_comes_after() {
+    let mut scene = Scene::start(true, Turns::Logs).await;
+    let (block, observed) = scene.is_passed_over().await;
+    scene.stops.clear();
+    scene.network.stopped().await;
+    let past = Past {
+        cursor: observed.cursor.map(Cursor::from),
+        doubtful: observed.doubtful,
+        known: Known { offers: [scene.offer].into(), ..Known::default() },
+        ..Past::default()
+    };
+    let (after, _stop) = start_again(scene.network.spec().clone(), &past);
+    scene.seen = Seen::watch(&after, past.cursor);
+    let has_seen = after.observed();
+    scene.node.until("it has looked", async || has_seen.borrow().unread.map(drop)).await;
+    assert!(has_seen.borrow().doubtful.contains(&block), "what is stored meanwhile still names the block");
+    scene.node.mine(40).await;
+    scene.is_read("the order is read with the blocks around it").await;
+    let settled = async || (!has_seen.borrow().doubtful.contains(&block)).then_some(());
+    scene.node.until("the block is not doubted any more", settled).await;
+    assert_eq!(scene.seen.jobs(), [scene.job], "once");
+}
+
+#[tokio::test]
+async fn a_withdrawal_that_a_reorganisation_moves_to_a_block_of_which_the_late_node_says_nothing_counts_once() {
+    let node = Node::start().await;
+    let (poster, stop) = node.network();
+    let earned = earn(&node, &poster, 1).await;
+    let (url, proxy) = Proxy::before(&node).await;
+    proxy.hashless.store(true, Ordering::SeqCst);
+    let mut spec = node.spec();
+    spec.rpc_urls = vec![url.parse().unwrap()];
+    let (network, _stop) = start(spec);
+    Seen::watch(&network, None);
+    let sum = || network.observed().borrow().withdrawn.get(&node.token).copied().unwrap_or_default();
+
+    let before = node.rpc("evm_snapshot", json!([])).await;
+    let withdraw = Act::Withdraw { provider: network.spec().provider, token: node.token };
+    poster.request(withdraw.clone());
+    // The node mines it by itself: the block is to be near the head when it is read anew.
+    let mined = async || match poster.act(&withdraw.key())? {
+        ActState::Mined { tx, block } => Some((tx, block)),
+        _ => None,
+    };
+    let (tx, block) = node.until("it is mined", mined).await;
+    node.mine(2).await;
+    node.until("it is counted", async || (sum() == earned).then_some(())).await;
+    stop.cancel();
+    poster.stopped().await;
+    let raw = node.rpc("eth_getRawTransactionByHash", json!([tx])).await;
+
+    *proxy.lagging.lock().unwrap() = Some(Lagging::from(block, Turns::AllLogs));
+    node.rpc("evm_revert", json!([before])).await;
+    node.rpc("evm_increaseTime", json!([5])).await;
+    node.mine(u32::try_from(block - 1 - node.block().await).unwrap()).await;
+    node.rpc("eth_sendRawTransaction", json!([raw])).await;
+    node.until("it is mined again", async || (node.block().await == block).then_some(())).await;
+    node.mine(8).await;
+    let doubted = async || network.observed().borrow().doubtful.contains(&block).then_some(());
+    node.until("the block is read anew, and the late node says nothing of it", doubted).await;
+    assert_eq!(sum(), U256::ZERO, "what the chain had before is not the chain's any more");
+    node.mine(40).await;
+    let settled = async || (!network.observed().borrow().doubtful.contains(&block)).then_some(());
+    node.until("the block is read again with those around it", settled).await;
+    assert_eq!(sum(), earned);
 }

@@ -198,7 +198,7 @@ async fn a_job_is_started_paid_for_what_was_attested_and_ended() {
 }
 
 /// Earns 97,500 units: 100,000, less the fee of 2.5 %.
-async fn earn(node: &Node, network: &Network, salt: u8) -> U256 {
+pub async fn earn(node: &Node, network: &Network, salt: u8) -> U256 {
     let job = open(node, network, salt).await;
     let attestor = PrivateKeySigner::random();
     assert_mined(&node.done(network, Act::Start { job, attestor: attestor.address() }).await);
@@ -245,6 +245,7 @@ async fn what_was_withdrawn_and_paid_for_gas_is_added_up_over_restarts() {
     assert!(first.gas_spent > U256::ZERO);
     let past = Past {
         cursor: first.cursor.map(Cursor::from),
+        doubtful: first.doubtful,
         withdrawn: first.withdrawn.clone(),
         gas_spent: first.gas_spent,
         known: Known::default(),

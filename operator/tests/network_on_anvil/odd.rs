@@ -8,25 +8,27 @@ use hawser_operator::network::{Act, Connection, JobStatus, NetworkError};
 use serde_json::json;
 
 use crate::{
-    line::{Seen, open},
-    node::{Node, assert_mined, start},
+    line::{Seen, earn, open},
+    node::{Node, PAYOUT, assert_mined, start},
     proxy::{Proxy, number},
 };
 
 #[tokio::test]
-async fn final_blocks_that_lie_a_quarter_of_an_hour_behind_are_all_read_and_the_lag_is_measured() {
+async fn where_final_blocks_lie_twenty_minutes_behind_all_of_them_are_read_and_what_was_earned_is_withdrawn() {
     let node = Node::start().await;
-    let (poster, _stop) = node.network();
-    let job = open(&node, &poster, 1).await;
-    node.rpc("anvil_mine", json!(["0x258", "0x2"])).await;
+    let (poster, stop) = node.network();
+    let earned = earn(&node, &poster, 1).await;
+    stop.cancel();
+    poster.stopped().await;
+    node.rpc("anvil_mine", json!(["0x2bc", "0x2"])).await;
     let (url, proxy) = Proxy::before(&node).await;
-    proxy.final_behind.store(450, Ordering::SeqCst);
+    proxy.final_behind.store(600, Ordering::SeqCst);
     let mut spec = node.spec();
     spec.rpc_urls = vec![url.parse().unwrap()];
     spec.confirmations = Confirmations::Tag(Finality::Finalized);
     let (network, _stop) = start(spec);
     let seen = Seen::watch(&network, None);
-    node.until("the order is read", async || (seen.jobs() == [job]).then_some(())).await;
+    node.until("the order is read", async || (seen.jobs().len() == 1).then_some(())).await;
     let observed = node
         .until("all that is final is read", async || {
             let observed = network.observed().borrow().clone();
@@ -34,9 +36,13 @@ async fn final_blocks_that_lie_a_quarter_of_an_hour_behind_are_all_read_and_the_
         })
         .await;
     let lag = observed.confirmation_lag.unwrap();
-    assert!((Duration::from_mins(15)..Duration::from_mins(16)).contains(&lag), "{lag:?}");
+    assert!((Duration::from_mins(20)..Duration::from_mins(21)).contains(&lag), "{lag:?}");
     let behind = observed.head.unwrap().block.number - observed.cursor.unwrap().number;
-    assert!(behind >= 450, "the cursor stands at what is final");
+    assert!(behind >= 600, "the cursor stands at what is final");
+
+    let withdraw = Act::Withdraw { provider: network.spec().provider, token: node.token };
+    assert_mined(&node.done(&network, withdraw).await);
+    assert_eq!(node.balance(PAYOUT).await, earned, "nobody waits for the withdrawal to be final");
 }
 
 #[tokio::test]

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use hawser_contracts::{JobId, OfferId};
 use hawser_crds::DepinNetwork;
-use hawser_crds::condition::{CHAIN_MATCHES, READY};
+use hawser_crds::condition::READY;
 use jiff::{Timestamp, Unit};
 use kube::core::DeserializeGuard;
 use kube::{Api, Resource, ResourceExt};
 
 use super::cache::readable;
-use super::conditions::{is_true, news};
+use super::conditions::news;
 use super::gpu_offer::terms;
 use super::look::Action;
 use super::packed::Packed;
@@ -82,8 +82,7 @@ pub(crate) async fn reconcile(
     let mut next = report::status(resource, &start, seen.as_ref(), now, needed_by.as_deref());
     next.conditions = evidence::told(resource, &next.conditions, &context.attestations.evidence_health(), now);
     abandon::warn_of(&resource.metadata, &mut next.conditions, READY);
-    // Whatever else is wrong with it: what was earned is told and withdrawn as long as the chain is the right one.
-    if let Some(network) = network.filter(|_| is_true(&next.conditions, CHAIN_MATCHES)) {
+    if let Some(network) = network.filter(|_| report::withdraws(&next)) {
         let (earned, due) = earnings::read(resource, &network, &context, now).await;
         next.earnings = earned;
         for act in due {

@@ -92,7 +92,7 @@ pub(crate) fn status(
             })
         }),
         earnings: stored.earnings,
-        cursor: observed.and_then(|o| Some(network::stored(o.cursor?, &o.withdrawn))).or(stored.cursor),
+        cursor: observed.and_then(|o| Some(network::stored(o.cursor?, &o.doubtful, &o.withdrawn))).or(stored.cursor),
         confirmation_lag_seconds: observed
             .and_then(|o| Some(o.confirmation_lag?.as_secs().div_ceil(LAG_STEP) * LAG_STEP))
             .or(stored.confirmation_lag_seconds),
@@ -272,6 +272,12 @@ fn ready(list: &mut Conditions) {
         None => list.set(READY, Truth::Yes, "Ready", "orders are watched and transactions can be sent"),
         Some(c) => list.set(READY, Truth::No, &c.reason, c.message.clone()),
     }
+}
+
+/// Whether what was earned is told and withdrawn: whatever else is wrong with the network, as long as the chain is the right
+/// one. Least of all it waits for final blocks.
+pub(super) fn withdraws(status: &DepinNetworkStatus) -> bool {
+    is_true(&status.conditions, CHAIN_MATCHES)
 }
 
 /// Whether a status says that all is well.

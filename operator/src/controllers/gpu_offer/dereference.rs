@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use super::around::Around;
 use super::capacity::{Capacity, Offered};
-use super::leave::Stake;
+use super::leave::{self, Stake};
 use super::publish::{Wanted, card_hash};
 use super::serves::{self, Obstacle, Worth};
 use super::terms::{self, OfferSpecError};
@@ -59,6 +59,8 @@ pub(crate) struct Read {
     pub chain: Option<ChainOffer>,
     /// Offers of earlier terms that may still take orders.
     pub earlier: Vec<ChainOffer>,
+    /// Ids of those, and of earlier terms that may come to stand on chain yet.
+    pub open: Vec<OfferId>,
     /// How it should stand, but for what is available.
     pub asked: Result<(Wanted, Token), Obstacle>,
     /// What the market or the wallet said against the last act.
@@ -150,7 +152,7 @@ async fn read(
 ) -> Result<Read, NetworkError> {
     let id = terms.id();
     let chain = network.offer(id).await?;
-    let earlier = earlier(offer, id, &network, context).await?;
+    let (earlier, open) = earlier(offer, id, &network, context).await?;
     Ok(Read {
         asked: asked(offer, terms, context, &network).await,
         refused: refused(&network, id),
@@ -158,29 +160,41 @@ async fn read(
         id,
         chain,
         earlier,
+        open,
     })
 }
 
-/// Offers of earlier terms that may take orders. One that takes none is not looked at again: nobody opens it.
+/// Offers of earlier terms that may take orders, and the ids of all that may come to. One that takes none is not looked at
+/// again: nobody opens it.
 async fn earlier(
     offer: &GpuOffer,
     id: OfferId,
     network: &Network,
     context: &Context,
-) -> Result<Vec<ChainOffer>, NetworkError> {
+) -> Result<(Vec<ChainOffer>, Vec<OfferId>), NetworkError> {
     let stake = Stake::of(&offer.spec.network_ref, None, offer.status.as_ref());
     let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
-    let open = context
-        .memory_of_offers
-        .with(&namespace, &name, |offer| offer.open(stake.seen.into_iter().filter(|seen| *seen != id)));
+    let remembered = &context.memory_of_offers;
+    let mut open = remembered.with(&namespace, &name, |offer| offer.open(stake.seen, id));
     let mut earlier = Vec::new();
-    for id in open {
-        match network.offer(id).await? {
-            Some(chain) if chain.available > 0 && chain.valid_until > Timestamp::now() => earlier.push(chain),
-            _ => context.memory_of_offers.with(&namespace, &name, |offer| offer.close(id)),
+    for id in open.clone() {
+        let may_come = match network.offer(id).await? {
+            Some(chain) if chain.available > 0 && chain.valid_until > Timestamp::now() => {
+                earlier.push(chain);
+                continue;
+            }
+            Some(_) => false,
+            None => {
+                let head = network.observed().borrow().head.map_or(0, |head| head.block.number);
+                remembered.with(&namespace, &name, |offer| offer.may_come(id, leave::is_on_its_way(network, id), head))
+            }
+        };
+        if !may_come {
+            remembered.with(&namespace, &name, |offer| offer.close(id));
+            open.retain(|known| *known != id);
         }
     }
-    Ok(earlier)
+    Ok((earlier, open))
 }
 
 async fn asked(

@@ -17,7 +17,7 @@ pub(crate) struct Stake {
     pub network: String,
     /// Under its present terms, where these can be computed. It may not be posted.
     pub computed: Option<OfferId>,
-    /// That were seen on chain.
+    /// That were seen on chain, or were to be posted.
     pub seen: Vec<OfferId>,
 }
 
@@ -109,9 +109,7 @@ pub(crate) async fn stand(stake: &Stake, context: &Context, now: Timestamp) -> S
             Stand::Unknown(format!("it stands on chain, and DepinNetwork {name:?} does not run: see its conditions"))
         };
     };
-    let on_its_way = stake
-        .ids()
-        .any(|id| matches!(network.act(&ActKey::Offer(id)), Some(ActState::Queued { .. } | ActState::Sent { .. })));
+    let on_its_way = stake.ids().any(|id| is_on_its_way(&network, id));
     match read(stake, &network, now).await {
         Ok(open) if open.is_empty() && on_its_way => Stand::Unknown("a transaction about it is on its way".to_owned()),
         Ok(open) if open.is_empty() => Stand::Closed { orders_read: orders_are_read(stake, &network, context) },
@@ -121,6 +119,11 @@ pub(crate) async fn stand(stake: &Stake, context: &Context, now: Timestamp) -> S
         }
         Err(error) => Stand::Unknown(error.to_string()),
     }
+}
+
+/// Whether something was asked for about an offer that is not mined yet.
+pub(super) fn is_on_its_way(network: &Network, id: OfferId) -> bool {
+    matches!(network.act(&ActKey::Offer(id)), Some(ActState::Queued { .. } | ActState::Sent { .. }))
 }
 
 async fn read(stake: &Stake, network: &Network, now: Timestamp) -> Result<Vec<Act>, NetworkError> {

@@ -18,6 +18,10 @@ use super::pace::Pace;
 use super::serves::Obstacle;
 use crate::controllers::Context;
 
+/// A post that is not mined after so many blocks, though nobody sends it any more, is not mined at all: the wallet's other
+/// transactions have taken its nonce.
+const MISSED: u64 = 256;
+
 /// By namespace and name of the `GpuOffer`.
 #[derive(Default)]
 pub(crate) struct Offers(Mutex<HashMap<(String, String), Remembered>>);
@@ -28,8 +32,10 @@ pub(crate) struct Remembered {
     budget: Budget,
     /// The reason that is in the way, and since when.
     since: Option<(String, Instant)>,
-    /// Earlier terms that were seen to take no orders: they never will again.
+    /// Earlier terms that were seen to take no orders: they never will again while they are not the present ones.
     closed: HashSet<OfferId>,
+    /// Those that were to be posted and do not stand on chain, and the block at which they were first missed.
+    missed: HashMap<OfferId, u64>,
     /// What an earlier process had spent was read.
     learnt: bool,
     /// Whether the API server would take an order.
@@ -57,6 +63,7 @@ impl Remembered {
             budget,
             since: None,
             closed: HashSet::new(),
+            missed: HashMap::new(),
             learnt: false,
             admission: Admission::default(),
             canary: true,
@@ -105,16 +112,30 @@ impl Remembered {
         Told { obstacle: Some(obstacle), available: 0 }
     }
 
-    /// Of earlier terms, those that may still take orders.
-    pub(crate) fn open(&self, earlier: impl IntoIterator<Item = OfferId>) -> Vec<OfferId> {
-        let mut open: Vec<_> = earlier.into_iter().filter(|id| !self.closed.contains(id)).collect();
+    /// Of earlier terms, those that may still take orders. The present ones are posted, even if they were left before: once
+    /// they are left again they have to be closed again.
+    pub(crate) fn open(&mut self, known: impl IntoIterator<Item = OfferId>, now: OfferId) -> Vec<OfferId> {
+        self.closed.remove(&now);
+        self.missed.remove(&now);
+        let mut open: Vec<_> = known.into_iter().filter(|id| *id != now && !self.closed.contains(id)).collect();
         open.sort();
         open.dedup();
         open
     }
 
     pub(crate) fn close(&mut self, id: OfferId) {
+        self.missed.remove(&id);
         self.closed.insert(id);
+    }
+
+    /// Of earlier terms one that does not stand on chain at this block. Its post may be mined yet, also one of an earlier
+    /// process, of which nothing is known: false once that is out of the question.
+    pub(crate) fn may_come(&mut self, id: OfferId, on_its_way: bool, head: u64) -> bool {
+        let since = self.missed.entry(id).or_insert(head);
+        if on_its_way {
+            *since = head;
+        }
+        head.saturating_sub(*since) < MISSED
     }
 }
 
@@ -209,10 +230,30 @@ mod tests {
     #[test]
     fn every_earlier_offer_is_looked_at_until_it_is_closed() {
         let mut offer = Remembered::new();
-        let [a, b] = [1, 2].map(|n| OfferId(FixedBytes([n; 12])));
-        assert_eq!(offer.open([b, a, b]), [a, b]);
+        let [a, b, c] = [1, 2, 3].map(|n| OfferId(FixedBytes([n; 12])));
+        assert_eq!(offer.open([b, a, b, c], c), [a, b]);
         offer.close(a);
-        assert_eq!(offer.open([a, b]), [b]);
+        assert_eq!(offer.open([a, b, c], c), [b]);
+        assert_eq!(offer.open([a, b, c], a), [b, c], "the terms are again what they were");
+        assert_eq!(offer.open([a, b, c], c), [a, b], "and are left again");
+    }
+
+    #[test]
+    fn a_post_that_is_not_mined_is_waited_for_as_long_as_it_may_be() {
+        let mut offer = Remembered::new();
+        let [a, b] = [1, 2].map(|n| OfferId(FixedBytes([n; 12])));
+        for (id, on_its_way, head, may) in [
+            (a, true, 100, true),
+            (a, true, 900, true),
+            (a, false, 1_000, true),
+            (a, false, 1_155, true),
+            (b, false, 1_155, true),
+            (a, false, 1_156, false),
+            (b, false, 1_156, true),
+            (b, false, 100, true),
+        ] {
+            assert_eq!(offer.may_come(id, on_its_way, head), may, "{id} {on_its_way} {head}");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub(crate) mod worth;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hawser_contracts::OfferId;
 use hawser_crds::condition::READY;
 use hawser_crds::{GpuOffer, GpuOfferStatus};
 use jiff::Timestamp;
@@ -90,17 +91,21 @@ pub(crate) async fn reconcile(
             }
         }
     }
-    request(&context, offer, &seen, &acts);
+    let (posts, others): (Vec<Act>, Vec<Act>) = acts.into_iter().partition(|act| matches!(act, Act::SetOffer(_)));
+    let as_wanted = posts.is_empty() && others.is_empty();
+    request(&context, offer, &seen, &others);
     let spending = remembered(offer, &context, |offer| offer.spending(seen.now));
-    let next = report::status(offer, &seen, &told, acts.is_empty(), stays.as_deref());
+    let next = report::status(offer, &seen, &told, as_wanted, posting(&posts), stays.as_deref());
     let mut next = GpuOfferStatus { spending, ..next };
     abandon::warn_of(&offer.metadata, &mut next.conditions, READY);
     context.metrics.offer_says(offer, &next);
     status::write(&api, offer, offer.status.as_ref(), &next).await?;
+    // Its id is written down by now: whatever becomes of this process and the offer's terms, somebody knows what is sold.
+    request(&context, offer, &seen, &posts);
     measure(offer, &seen, &context);
     let stored = offer.status.clone().unwrap_or_default();
     context.events.conditions(&offer.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
-    Ok(Action::requeue(again(&seen, &told, acts.is_empty() && !leaving)))
+    Ok(Action::requeue(again(&seen, &told, as_wanted && !leaving)))
 }
 
 /// What the market is to be told of the offer's GPUs.
@@ -142,6 +147,11 @@ fn acts(offer: &GpuOffer, seen: &Observed, told: &Told, context: &Context) -> Ve
         (Some(_), _) => publish::withdraw(read.chain.as_ref(), seen.now).into_iter().collect(),
     });
     acts
+}
+
+/// The id under which an offer is to be posted.
+fn posting(posts: &[Act]) -> Option<OfferId> {
+    posts.iter().find_map(|act| if let Act::SetOffer(post) = act { Some(post.terms.id()) } else { None })
 }
 
 fn may_post(offer: &GpuOffer, read: &Read, wanted: &publish::Wanted, posted: Option<&str>, context: &Context) -> bool {

@@ -1,6 +1,7 @@
 //! The status of an offer, from what was seen.
 
 use alloy::primitives::U256;
+use hawser_contracts::OfferId;
 use hawser_crds::condition::{
     CAPACITY_AVAILABLE, DEVICE_ISOLATION, NAMESPACE_ISOLATED, NETWORK_ISOLATED, PUBLISHED, READY, STORAGE_BOUNDED,
 };
@@ -16,15 +17,17 @@ use crate::controllers::conditions::{Conditions, Truth, is_true};
 use crate::network::ChainOffer;
 
 const ALL_IN_USE: &str = "AllInUse";
-/// Ids of earlier terms that are remembered.
+/// Ids of earlier terms that are remembered though they take no orders any more.
 const EARLIER: usize = 8;
 
-/// Builds the next status, but for what was spent. `as_wanted`: the chain holds what it should. `stays`: why it stays though it is deleted.
+/// Builds the next status, but for what was spent. `as_wanted`: the chain holds what it should. `posting`: the id that it is
+/// about to be posted under. `stays`: why it stays though it is deleted.
 pub(crate) fn status(
     offer: &GpuOffer,
     seen: &Observed,
     told: &Told,
     as_wanted: bool,
+    posting: Option<OfferId>,
     stays: Option<&str>,
 ) -> GpuOfferStatus {
     let stored = offer.status.clone().unwrap_or_default();
@@ -47,7 +50,14 @@ pub(crate) fn status(
         }
         _ => (stored.on_chain, stored.pending, stored.earned),
     };
-    let earlier = earlier(stored.earlier, before.as_deref(), on_chain.as_ref().map(|c| c.offer_id.as_str()));
+    let now = on_chain.as_ref().map(|c| c.offer_id.as_str());
+    // While the market can't be read nothing is known to be closed.
+    let is_closed = |id: &str| match &seen.market {
+        Market::Read(read) => id.parse().is_ok_and(|id| !read.open.contains(&id)),
+        Market::Unknown(..) | Market::Invalid(_) => false,
+    };
+    let other = [before, posting.map(|id| id.to_string())].into_iter().flatten();
+    let earlier = earlier(stored.earlier, other, now, is_closed);
     GpuOfferStatus {
         observed_generation: offer.metadata.generation,
         conditions: list.into_list(),
@@ -88,13 +98,26 @@ fn sells(offer: &GpuOffer, seen: &Observed) -> u32 {
     stored.filter(|stored| holds(stored.valid_until)).map_or(0, |stored| stored.available)
 }
 
-/// Ids that the offer had before.
-fn earlier(mut ids: Vec<String>, before: Option<&str>, now: Option<&str>) -> Vec<String> {
-    if let Some(before) = before.filter(|before| Some(*before) != now && !ids.iter().any(|id| id == before)) {
-        ids.push(before.to_owned());
+/// Ids that the offer had before, or is about to get: all under which it may be sold, and the newest of the others.
+fn earlier(
+    mut ids: Vec<String>,
+    other: impl Iterator<Item = String>,
+    now: Option<&str>,
+    is_closed: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    for id in other {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
     }
-    let surplus = ids.len().saturating_sub(EARLIER);
-    ids.split_off(surplus)
+    ids.retain(|id| Some(id.as_str()) != now);
+    let mut surplus = ids.iter().filter(|id| is_closed(id)).count().saturating_sub(EARLIER);
+    ids.retain(|id| {
+        let goes = surplus > 0 && is_closed(id);
+        surplus -= usize::from(goes);
+        !goes
+    });
+    ids
 }
 
 fn published(seen: &Observed, told: &Told, as_wanted: bool, list: &mut Conditions) {
@@ -217,12 +240,29 @@ mod tests {
     use crate::controllers::conditions::find;
 
     #[test]
-    fn earlier_ids_are_remembered_and_the_oldest_is_forgotten_first() {
+    fn ids_under_which_it_may_be_sold_are_remembered_and_of_the_others_the_oldest_is_forgotten_first() {
         let ids = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
-        assert_eq!(earlier(ids(""), Some("a"), Some("a")), ids(""));
-        assert_eq!(earlier(ids(""), Some("a"), Some("b")), ids("a"));
-        assert_eq!(earlier(ids("a"), Some("a"), Some("b")), ids("a"));
-        assert_eq!(earlier(ids("12345678"), Some("9"), Some("b")), ids("23456789"));
+        // Stored, before, to be posted, now on chain, closed; then.
+        for (stored, before, posting, now, closed, expected) in [
+            ("", "a", "", "a", "", ""),
+            ("", "a", "", "b", "", "a"),
+            ("a", "a", "", "b", "", "a"),
+            ("", "", "a", "", "", "a"),
+            ("a", "", "b", "", "", "ab"),
+            ("ab", "", "b", "b", "", "a"),
+            ("", "a", "b", "a", "", "b"),
+            ("b", "a", "a", "a", "", "b"),
+            ("12345678", "9", "", "b", "12345678", "123456789"),
+            ("123456789", "9", "", "b", "123456789", "23456789"),
+            ("123456789", "9", "", "b", "23456789", "123456789"),
+            ("1234567890", "c", "d", "b", "234567890", "134567890cd"),
+            ("1234567890", "c", "d", "b", "", "1234567890cd"),
+        ] {
+            let other = ids(before).into_iter().chain(ids(posting));
+            let now_ = (!now.is_empty()).then_some(now);
+            let then = earlier(ids(stored), other, now_, |id| closed.contains(id));
+            assert_eq!(then, ids(expected), "{stored} {before} {posting} {now} {closed}");
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod read;
 mod refusal;
 mod simulate;
 mod submit;
+mod tally;
 mod wallet;
 mod watchdog;
 mod wire;
@@ -168,6 +169,7 @@ impl Network {
             gas_spent: past.gas_spent,
             orders_trouble: None,
             cursor: past.cursor.and_then(|at| Some(Block { number: at.number, hash: at.hash? })),
+            doubtful: past.doubtful.clone(),
             withdrawn: past.withdrawn.clone(),
             unread: None,
             confirmation_lag: None,

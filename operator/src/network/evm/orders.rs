@@ -25,6 +25,7 @@ use super::{
     logs::{Withdrawal, order, withdrawal},
     pulse::header,
     ranges::{Span, Track, is_near},
+    tally::Tally,
 };
 use crate::network::{Block, Cursor, Head, NetworkError, Order};
 
@@ -70,15 +71,20 @@ where
     E: fmt::Display,
 {
     let track = Track::new(from, network.spec.start_block);
+    let at = track.at().number;
+    let (doubtful, withdrawn) = {
+        let observed = network.observed.borrow();
+        (Doubtful::of_past(&observed.doubtful, at), observed.withdrawn.clone())
+    };
     let mut watcher = Watcher {
         network,
-        counted: track.at().number,
+        tally: Tally::new(withdrawn, at, doubtful.numbers().clone()),
         track,
         span: Span::default(),
         hints: Hints::default(),
         looked_up: None,
         by_range: false,
-        doubtful: Doubtful::default(),
+        doubtful,
         read: None,
         confirmed: None,
         lag: Lag::default(),
@@ -91,7 +97,7 @@ where
             Ok(Look::Read(news)) => watcher.hand_over(news, &sink).await.err(),
             Ok(Look::Reorg) => {
                 let left = watcher.track.at();
-                watcher.track.step_back();
+                watcher.step_back();
                 network.facts.touch_all();
                 tracing::warn!(block = left.number, "reorg: orders are read again from an earlier block");
                 None
@@ -144,9 +150,7 @@ fn trouble(network: &Inner, why: Option<&str>) {
 struct Watcher<'a> {
     network: &'a Inner,
     track: Track,
-    /// Withdrawals up to this block are in the sums. It never falls: blocks are read again after a reorg, and what was
-    /// counted is not counted again.
-    counted: u64,
+    tally: Tally,
     span: Span,
     hints: Hints,
     /// The last block whose header was asked for.
@@ -226,7 +230,9 @@ impl Watcher<'_> {
                 return Ok(Look::Again);
             }
             // The node that has the block may be another one than that which told nothing of it.
-            self.doubtful.add(to.number);
+            if !self.doubtful.add(to.number) {
+                return Ok(Look::Again);
+            }
         }
         self.span.answered();
         self.read = Some(Instant::now());
@@ -342,27 +348,33 @@ impl Watcher<'_> {
             tracing::info!(orders = orders.len(), block = first, "orders seen");
             sink(orders).await.map_err(|error| format!("orders were not taken over: {error}"))?;
         }
-        let fresh = |block| match &read {
-            Extent::To(_) => block > self.counted,
-            Extent::Again(_) => self.doubtful.has(block),
-        };
+        match &read {
+            Extent::To(to) => {
+                let after = self.track.at().number;
+                self.tally.read(|number| after < number && number <= to.number, &withdrawals);
+                self.track.advance(*to);
+            }
+            Extent::Again(range) => {
+                self.tally.read(|number| range.contains(&number) && self.doubtful.has(number), &withdrawals);
+                self.doubtful.settle(range);
+            }
+        }
+        // Together: one without the other would be stored as what never was.
         self.network.observed.send_modify(|observed| {
             if let Extent::To(to) = &read {
                 observed.cursor = Some(*to);
             }
-            for withdrawal in withdrawals.iter().filter(|withdrawal| fresh(withdrawal.block)) {
-                let sum = observed.withdrawn.entry(withdrawal.token).or_default();
-                *sum = sum.saturating_add(withdrawal.units);
-            }
+            observed.doubtful.clone_from(self.doubtful.numbers());
+            observed.withdrawn = self.tally.sums();
         });
-        match read {
-            Extent::To(to) => {
-                self.track.advance(to);
-                self.counted = self.counted.max(to.number);
-            }
-            Extent::Again(range) => self.doubtful.settle(&range),
-        }
         Ok(())
+    }
+
+    fn step_back(&mut self) {
+        self.track.step_back();
+        let at = self.track.at().number;
+        self.tally.step_back(at);
+        self.doubtful.step_back(at);
     }
 
     /// The last block whose orders are believed.

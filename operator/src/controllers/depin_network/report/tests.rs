@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use alloy::primitives::{Address, B256};
 
 use super::*;
@@ -16,6 +18,7 @@ fn observed(connection: Connection, balance: Option<u64>) -> Observed {
         gas_spent: U256::ZERO,
         orders_trouble: None,
         cursor: Some(Block { number: 4, hash: B256::ZERO }),
+        doubtful: BTreeSet::new(),
         withdrawn: Withdrawn::default(),
         unread: Some(0),
         confirmation_lag: None,
@@ -205,4 +208,52 @@ fn the_head_in_the_status_moves_in_steps() {
     assert_eq!(newer(None, head(8, 16)), head(8, 16));
     assert_eq!(newer(head(9, 30), head(8, 16)), head(8, 16), "after a reorganisation");
     assert_eq!(newer(head(9, 30), None), head(9, 30));
+}
+
+#[test]
+fn where_final_blocks_lie_twenty_minutes_behind_a_network_is_ready_and_withdraws() {
+    let behind = Observed {
+        head: Some(network::Head {
+            block: Block { number: 10_000, hash: B256::ZERO },
+            time: Timestamp::UNIX_EPOCH,
+            seen: std::time::Instant::now(),
+            base_fee: None,
+            gas_limit: 1,
+        }),
+        cursor: Some(Block { number: 9_400, hash: B256::ZERO }),
+        confirmation_lag: Some(Duration::from_mins(20)),
+        ..good()
+    };
+    let stuck = Backlog { queued: 1, unsent: NOTHING_SENT, ..Backlog::default() };
+    let trouble = Some("it has no finalized block".to_owned());
+    for (what, seen, backlog, ready, withdraws) in [
+        ("all that is final was read", behind.clone(), Backlog::default(), true, true),
+        (
+            "a start block far behind",
+            Observed { unread: Some(9_000), ..behind.clone() },
+            Backlog::default(),
+            false,
+            true,
+        ),
+        (
+            "nothing is called final",
+            Observed { orders_trouble: trouble, ..behind.clone() },
+            Backlog::default(),
+            false,
+            true,
+        ),
+        ("something waits", behind.clone(), stuck, false, true),
+        ("no gas", Observed { balance: Some(U256::ZERO), ..behind.clone() }, Backlog::default(), false, true),
+        (
+            "another chain",
+            Observed { connection: disconnected(Disconnected::WrongChain), ..behind },
+            Backlog::default(),
+            false,
+            false,
+        ),
+    ] {
+        let status = look(&resource(), seen, backlog);
+        assert_eq!((is_ready(&status), super::withdraws(&status)), (ready, withdraws), "{what}");
+        assert_eq!(status.confirmation_lag_seconds, Some(1200));
+    }
 }
