@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use alloy::primitives::TxHash;
+use alloy::primitives::{FixedBytes, TxHash};
 use anyhow::{Context, Result, ensure};
 use hawser_contracts::{JobId, OfferId};
 use hawser_crds::Confirmations;
@@ -23,10 +23,14 @@ use serde_json::json;
 use tokio::sync::Mutex;
 
 use crate::faults::behind_an_endpoint;
-use crate::scene::{Scene, sleep};
+use crate::scene::{OFFER, Scene, sleep};
 
 const ORDERS: usize = 200;
-const GPUS: u32 = 8;
+/// Several, so that what each may tell the market in a day lasts for its share of the orders.
+const OFFERS: u32 = 4;
+/// GPUs of each.
+const EACH: u32 = 2;
+const GPUS: u32 = OFFERS * EACH;
 /// GPUs of orders that are not closed: those that ended and are not settled need none any more.
 const WANTED: u32 = 2 * GPUS;
 /// As deep as orders must lie before they are believed, and as chains are reorganised here.
@@ -63,10 +67,11 @@ async fn two_hundred_orders_on_a_bad_day_leave_no_token_unaccounted_for() -> Res
         for customer in [&scene.world.chain.actors.customer, &scene.world.chain.actors.rival] {
             scene.world.chain.allow(customer).await?;
         }
+        let offers = offers(scene).await?;
         let before = scene.world.chain.wealth().await?;
         let (over, quiet) = (AtomicBool::new(false), Mutex::new(()));
         let customers = async {
-            let orders = customers(scene, &quiet, &mut Chance(seed)).await;
+            let orders = customers(scene, &offers, &quiet, &mut Chance(seed)).await;
             over.store(true, Ordering::Relaxed);
             orders
         };
@@ -119,10 +124,29 @@ impl Sent {
     }
 }
 
+/// The scene's own offer and others beside it; gives their ids on chain.
+async fn offers(scene: &Scene) -> Result<Vec<FixedBytes<12>>> {
+    let mut ids = Vec::new();
+    for number in 0..OFFERS {
+        let name = if number == 0 { OFFER.to_owned() } else { format!("{OFFER}-{number}") };
+        let mut spec = scene.world.offer_spec();
+        (spec.capacity.max, spec.pull.timeout_seconds) = (Some(EACH), 180);
+        let offer = scene.world.publish(&scene.client, &scene.namespace, &name, spec).await?;
+        let on_chain = offer.status.and_then(|status| status.on_chain).context("the offer does not stand on chain")?;
+        ids.push(on_chain.offer_id.parse::<OfferId>()?.0);
+    }
+    Ok(ids)
+}
+
 /// Two customers who order again and again, and want more than there is; returns when every order is closed.
-async fn customers(scene: &Scene, quiet: &Mutex<()>, chance: &mut Chance) -> Result<Vec<JobId>> {
+async fn customers(
+    scene: &Scene,
+    offers: &[FixedBytes<12>],
+    quiet: &Mutex<()>,
+    chance: &mut Chance,
+) -> Result<Vec<JobId>> {
     let chain = &scene.world.chain;
-    let offer = scene.offer.parse::<OfferId>()?.0;
+    let mut offers = offers.iter().copied().cycle();
     let (mut closed, mut reverted) = (Vec::new(), 0);
     let mut open: Vec<Sent> = Vec::new();
     let begun = Instant::now();
@@ -147,12 +171,13 @@ async fn customers(scene: &Scene, quiet: &Mutex<()>, chance: &mut Chance) -> Res
         }
         let customer = if chance.below(2) == 0 { &chain.actors.customer } else { &chain.actors.rival };
         let spec = spec(scene, gpus, chance);
+        let offer = offers.next().context("there is no offer")?;
         let order = RawOrder { offer, gpus, seconds: 120, spec: spec.as_bytes() };
         let sent = {
             let _quiet = quiet.lock().await;
             chain.send_order(customer, &order).await
         };
-        // Where the offer says that it has nothing, it is tried again.
+        // Where the offer says that it has nothing, the next one is tried.
         if let Ok((id, sent)) = sent {
             open.push(Sent { id, gpus, tx: *sent.tx_hash() });
             let count = closed.len() + open.len();
