@@ -4,7 +4,7 @@ use alloy::primitives::Address;
 use hawser_attestation::{GpuSeconds, JobId, Market, SignedVoucher};
 use jiff::Timestamp;
 
-use super::refusal::Refusal;
+use super::{holders::SharedCard, refusal::Refusal};
 
 /// A `ComputeJob` in this cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,6 +106,8 @@ pub struct Heard {
     pub last_report: Option<Timestamp>,
     /// What was refused last.
     pub rejection: Option<Rejection>,
+    /// Another job has one of its cards, and had it first: no report is taken any more.
+    pub shared: Option<SharedCard>,
 }
 
 /// A refusal that concerns a job.

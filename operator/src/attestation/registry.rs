@@ -6,7 +6,7 @@ use std::{
 
 use alloy::primitives::{Address, B256, keccak256};
 use hawser_attestation::{Chain, JobId, Knock, Pass, SignedVoucher};
-use hawser_proto::attestation::{Directive, OperatorMessage, operator_message};
+use hawser_proto::attestation::{Directive, OperatorMessage, RejectReason, operator_message};
 use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc};
 
@@ -15,6 +15,7 @@ use super::{
     directives::Told,
     evidence::{EvidenceStore, StoreHealth},
     expected::{Attested, ExpectedJob, Heard, JobRef, Rejection},
+    holders::{Holders, SharedCard, Shown},
     index::Index,
     keys::Keys,
     ledger::Ledger,
@@ -41,6 +42,7 @@ struct Jobs {
     // A map has up to twice the room that its entries need.
     entries: HashMap<Arc<JobRef>, Box<Entry>>,
     index: Index,
+    holders: Holders,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,8 @@ struct Entry {
     since: Timestamp,
     keys: Option<Keys>,
     dead: Vec<DeadCard>,
+    /// Stays for as long as the job is known: a count that goes on holds the time in which the card was another job's.
+    shared: Option<Box<SharedCard>>,
     /// The termination message that was read last, of a meter that was started again since.
     earlier_words: Option<B256>,
 }
@@ -94,7 +98,7 @@ impl Attestations {
     /// What is known of a job now. Tells the job's sidecar what it has to know of it.
     pub fn expect(&self, expected: ExpectedJob) {
         let mut jobs = self.jobs();
-        let Jobs { entries, index } = &mut *jobs;
+        let Jobs { entries, index, .. } = &mut *jobs;
         let job = match entries.get_key_value(&expected.job) {
             Some((job, before)) => {
                 index.remove(job, &before.expected);
@@ -107,6 +111,7 @@ impl Attestations {
             Box::new(Entry {
                 keys: None,
                 dead: Vec::new(),
+                shared: None,
                 earlier_words: None,
                 attested: None,
                 ledger: Ledger::default(),
@@ -129,6 +134,7 @@ impl Attestations {
         let mut jobs = self.jobs();
         if let Some((job, entry)) = jobs.entries.remove_entry(job) {
             jobs.index.remove(&job, &entry.expected);
+            jobs.holders.forget(&job);
         }
     }
 
@@ -152,6 +158,7 @@ impl Attestations {
             connected: entry.stream.as_ref().is_some_and(|stream| !stream.sender.is_closed()),
             last_report: entry.attested.as_ref().and_then(|attested| attested.last_report),
             rejection: entry.refused.clone(),
+            shared: entry.shared.as_deref().cloned(),
         })
     }
 
@@ -255,6 +262,37 @@ impl Attestations {
         }
         if notable {
             self.notify(job);
+        }
+    }
+
+    /// Reports came that are right, and show these cards. Other jobs that have one of them, and began later, are not attested
+    /// any more.
+    pub(super) fn showed(&self, job: &JobRef, mut shown: Shown) {
+        let mut second = Vec::new();
+        {
+            let mut jobs = self.jobs();
+            let Jobs { entries, holders, .. } = &mut *jobs;
+            let Some(entry) = entries.get(job) else { return };
+            // After its end a job uses no card.
+            shown.at = entry.expected.ended.map_or(shown.at, |ended| shown.at.min(ended));
+            for shared in holders.show(job, &shown) {
+                let Some(other) = entries.get_mut(&shared.second).filter(|other| other.shared.is_none()) else {
+                    continue;
+                };
+                tracing::error!(job = %shared.second, first = %shared.first, card = %shared.card, "a card is sold twice: {shared}");
+                other.shared = Some(Box::new(shared.clone()));
+                second.push(shared.second);
+            }
+        }
+        second.iter().for_each(|job| self.notify(job));
+    }
+
+    /// Why no report of this job is taken any more, if another one has its card.
+    pub(super) fn shared(&self, job: &JobRef) -> Result<(), Refusal> {
+        let jobs = self.jobs();
+        match jobs.entries.get(job).and_then(|entry| entry.shared.as_ref()) {
+            Some(shared) => Err(Refusal::new(RejectReason::CardShared, shared.to_string())),
+            None => Ok(()),
         }
     }
 

@@ -5,6 +5,7 @@
 mod crowd;
 mod last_words;
 mod renewal;
+mod shared;
 mod sidecar;
 mod until;
 mod world;
