@@ -95,6 +95,33 @@ pub struct Attested {
     pub evidence_url: String,
 }
 
+impl Attested {
+    /// This attestor enrolled, and reported nothing yet.
+    pub(super) fn nothing_yet(attestor: Address) -> Self {
+        Self {
+            attestor,
+            gpu_uuids: Vec::new(),
+            voucher: None,
+            voucher_attestor: None,
+            accepted: 0,
+            rejected: 0,
+            last_rejection: None,
+            last_report: None,
+            finished: false,
+            // Said when it is asked for.
+            evidence_url: String::new(),
+        }
+    }
+
+    /// Takes a voucher that was checked, if it is the newest.
+    pub(super) fn offer(&mut self, attestor: Address, voucher: SignedVoucher) {
+        if self.voucher.is_none_or(|had| had.gpu_seconds <= voucher.gpu_seconds) {
+            self.voucher = Some(voucher);
+            self.voucher_attestor = Some(attestor);
+        }
+    }
+}
+
 /// What was heard of a job at all, from before an attestor enrolled on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {

@@ -144,8 +144,11 @@ mod tests {
         Shown { since: at(since), at: at(second), cards: cards.iter().map(|card| (*card).to_owned()).collect() }
     }
 
+    /// Job, begin of its evidence, time of the report, cards.
+    type Reports<'a> = &'a [(&'a str, i64, i64, &'a [&'a str])];
+
     /// Reports in the order in which they come; who is the second on a card by the last of them.
-    fn second(reports: &[(&str, i64, i64, &[&str])]) -> Vec<String> {
+    fn second(reports: Reports<'_>) -> Vec<String> {
         let mut holders = Holders::default();
         let mut shared = Vec::new();
         for (name, since, second, cards) in reports {
@@ -159,7 +162,7 @@ mod tests {
 
     #[test]
     fn of_two_jobs_that_show_a_card_at_the_same_time_the_later_one_is_named() {
-        let cases: [(&str, &[(&str, i64, i64, &[&str])], &[&str]); 10] = [
+        let cases: [(&str, Reports<'_>, &[&str]); 10] = [
             ("one alone", &[("a", 0, 0, &["G"]), ("a", 0, 60, &["G"])], &[]),
             ("each its own", &[("b", 10, 10, &["H"]), ("a", 0, 60, &["G"])], &[]),
             ("both at once", &[("a", 0, 5, &["G"]), ("b", 10, 10, &["G"]), ("a", 0, 20, &["G"])], &["b G a"]),

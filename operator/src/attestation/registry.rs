@@ -238,7 +238,7 @@ impl Attestations {
         let mut new = false;
         if let Some(entry) = self.jobs().entries.get_mut(job) {
             new = entry.attested.as_ref().is_none_or(|attested| attested.attestor != stream.attestor);
-            let attested = entry.attested.get_or_insert_with(|| nothing_yet(stream.attestor));
+            let attested = entry.attested.get_or_insert_with(|| Attested::nothing_yet(stream.attestor));
             if new {
                 attested.finished = false;
             }
@@ -284,7 +284,9 @@ impl Attestations {
                 second.push(shared.second);
             }
         }
-        second.iter().for_each(|job| self.notify(job));
+        for job in &second {
+            self.notify(job);
+        }
     }
 
     /// Why no report of this job is taken any more, if another one has its card.
@@ -320,7 +322,7 @@ impl Attestations {
     pub(super) fn advanced(&self, job: &JobRef, attestor: Address, chain: &Chain, reports: u64, now: Timestamp) {
         let mut notable = false;
         if let Some(entry) = self.jobs().entries.get_mut(job) {
-            let attested = entry.attested.get_or_insert_with(|| nothing_yet(attestor));
+            let attested = entry.attested.get_or_insert_with(|| Attested::nothing_yet(attestor));
             if attested.attestor == attestor {
                 attested.gpu_uuids.clone_from(&chain.header().gpu_uuids);
                 notable |= chain.finished() && !attested.finished;
@@ -342,14 +344,14 @@ impl Attestations {
     /// A termination message's voucher was checked; its evidence is not stored yet.
     pub(super) fn offer(&self, job: &JobRef, attestor: Address, voucher: SignedVoucher) {
         if let Some(entry) = self.jobs().entries.get_mut(job) {
-            entry.attested.get_or_insert_with(|| nothing_yet(attestor)).offer(attestor, voucher);
+            entry.attested.get_or_insert_with(|| Attested::nothing_yet(attestor)).offer(attestor, voucher);
         }
     }
 
     /// A termination message's voucher was taken; no more comes from this attestor.
     pub(super) fn terminated(&self, job: &JobRef, attestor: Address, voucher: SignedVoucher) {
         if let Some(entry) = self.jobs().entries.get_mut(job) {
-            let attested = entry.attested.get_or_insert_with(|| nothing_yet(attestor));
+            let attested = entry.attested.get_or_insert_with(|| Attested::nothing_yet(attestor));
             attested.finished |= attested.attestor == attestor;
             attested.offer(attestor, voucher);
         }
@@ -396,36 +398,11 @@ impl Entry {
     /// After a restart: the market knows the attestor, and the job's status its newest voucher.
     fn recall(&mut self) {
         let Some(started) = self.expected.started else { return };
-        let attested = self.attested.get_or_insert_with(|| nothing_yet(started.attestor));
+        let attested = self.attested.get_or_insert_with(|| Attested::nothing_yet(started.attestor));
         if let Some(voucher) = self.expected.voucher
             && let Ok(signer) = voucher.attestor(self.expected.market)
         {
             attested.offer(signer, voucher);
         }
-    }
-}
-
-impl Attested {
-    fn offer(&mut self, attestor: Address, voucher: SignedVoucher) {
-        if self.voucher.is_none_or(|had| had.gpu_seconds <= voucher.gpu_seconds) {
-            self.voucher = Some(voucher);
-            self.voucher_attestor = Some(attestor);
-        }
-    }
-}
-
-fn nothing_yet(attestor: Address) -> Attested {
-    Attested {
-        attestor,
-        gpu_uuids: Vec::new(),
-        voucher: None,
-        voucher_attestor: None,
-        accepted: 0,
-        rejected: 0,
-        last_rejection: None,
-        last_report: None,
-        finished: false,
-        // Said when it is asked for.
-        evidence_url: String::new(),
     }
 }

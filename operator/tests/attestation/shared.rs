@@ -22,7 +22,7 @@ async fn a_card_that_is_sold_twice_is_paid_for_once_and_both_jobs_are_named() {
 
     let mut changed = world.attestations.changed();
     before.report(20).await.acked();
-    assert_eq!(changed.recv().await.unwrap(), second, "somebody has to look at it");
+    assert_eq!(changed.try_recv().ok().as_ref(), Some(&second), "somebody has to look at it");
     let found = shared(&second).unwrap();
     assert_eq!((&found.first, &found.second, &found.card), (&first, &second, &gpu_uuids()[0]));
     assert_eq!(shared(&first), None);

@@ -148,11 +148,11 @@ impl World {
     }
 
     /// One of many jobs whose meter is enrolled and may report: its evidence and its count begin so many seconds ago.
-    pub(crate) async fn running_one_of_many(&self, n: u8, began: i64) -> (JobRef, Sidecar) {
+    pub(crate) async fn running_one_of_many(&self, n: u8, seconds_ago: i64) -> (JobRef, Sidecar) {
         let (job, id) = self.expect_one_of_many(n);
         let mut sidecar = Sidecar::of(id, self);
         sidecar.enroll(self, &job.name).await.acked();
-        let begin = now() - seconds(began);
+        let begin = now() - seconds(seconds_ago);
         let pod = Some(ExpectedPod { name: job.name.clone(), ..pod() });
         let started = Some(StartedJob { at: begin, attestor: sidecar.address() });
         let usual = self.expected.lock().unwrap().clone();
