@@ -8,6 +8,7 @@ use hawser_contracts::{ComputeMarket, JobId, OfferId};
 use serde::{Serialize, Serializer};
 
 use crate::{
+    card::Card,
     chain::{Closing, History},
     output::{Report, columns, pairs},
     text::time,
@@ -133,6 +134,8 @@ pub(crate) struct JobView {
     pub(crate) ending: bool,
     /// When anyone can close the job by time.
     pub(crate) refundable_from: u64,
+    /// URL of its evidence, by the offer's newest card; `null` where that names none, or is not in the blocks looked at.
+    pub(crate) evidence: Option<String>,
 }
 
 /// JSON numbers lose digits beyond 2^53, so amounts are decimal strings.
@@ -141,7 +144,7 @@ pub(crate) fn decimal<S: Serializer>(amount: &U256, serializer: S) -> Result<S::
 }
 
 impl JobView {
-    pub(crate) fn new(id: JobId, job: &ComputeMarket::Job, history: &History, token: Token) -> Self {
+    pub(crate) fn new(id: JobId, job: &ComputeMarket::Job, history: &History, token: Token, card: &Card) -> Self {
         let (outcome, said) = match &history.closing {
             Some(Closing::Declined(reason)) => (Some(Outcome::Declined), Some(reason)),
             Some(Closing::Ended(reason)) => (Some(Outcome::Ended), Some(reason)),
@@ -170,6 +173,7 @@ impl JobView {
             end: job.end,
             ending: job.ending,
             refundable_from: job.refundableFrom,
+            evidence: card.evidence_of(id),
         }
     }
 
@@ -203,6 +207,7 @@ impl Report for JobView {
             ("Started", time(self.started)),
             ("Ends", time(self.end)),
             ("Refundable", time(self.refundable_from)),
+            ("Evidence", self.evidence.clone().unwrap_or_else(dash)),
         ])
     }
 }

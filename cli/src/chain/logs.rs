@@ -97,11 +97,16 @@ impl Market {
 
     /// Logs up to the newest block.
     pub(super) async fn logs(&self, filter: Filter) -> Result<Vec<Log>, Failure> {
+        self.logs_from(filter, self.from_block).await
+    }
+
+    /// The same from this block on.
+    pub(super) async fn logs_from(&self, filter: Filter, from: u64) -> Result<Vec<Log>, Failure> {
         let to = self.head().await?;
-        if to < self.from_block {
+        if to < from {
             return Ok(Vec::new());
         }
-        self.logs_in(filter, Period { from: self.from_block, to }).await
+        self.logs_in(filter, Period { from, to }).await
     }
 }
 

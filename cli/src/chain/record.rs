@@ -66,10 +66,13 @@ impl Market {
             return Err(Failure::refused(format!("job {id} was never started, so there is no evidence of it")));
         }
         let offer = self.offer(id.offer_id()).await?;
-        let mut attestors = Vec::new();
+        let (mut attestors, mut first) = (Vec::new(), self.from_block);
         for log in self.logs(Filter::new().address(self.address()).topic1(id.0)).await? {
             let attestor = match Event::decode_log(&log.inner).map(|event| event.data) {
-                Ok(Event::JobStarted(started)) => started.attestor,
+                Ok(Event::JobStarted(started)) => {
+                    first = log.block_number.unwrap_or(first);
+                    started.attestor
+                }
                 Ok(Event::AttestorRotated(rotated)) => rotated.attestor,
                 _ => continue,
             };
@@ -93,19 +96,20 @@ impl Market {
             started: job.started,
             used: job.used,
             attestors,
-            claims: self.paid_claims(id).await?,
+            claims: self.paid_claims(id, first).await?,
             now,
             latest: now.max(here),
         })
     }
 
-    async fn paid_claims(&self, id: JobId) -> Result<Vec<Claimed>, Failure> {
+    /// A claim names its jobs in its data, so all of the offer are read, from the block of the job's start on: none is older.
+    async fn paid_claims(&self, id: JobId, from: u64) -> Result<Vec<Claimed>, Failure> {
         let claimed = Filter::new()
             .address(self.address())
             .event_signature(UsageClaimed::SIGNATURE_HASH)
             .topic1(topic(id.offer_id()));
         let mut claims = Vec::new();
-        for log in self.logs(claimed).await? {
+        for log in self.logs_from(claimed, from).await? {
             let Ok(claim) = UsageClaimed::decode_log(&log.inner) else { continue };
             let of_job: Vec<_> = claim.settlements.iter().filter(|settled| settled.jobId == id.0).collect();
             if of_job.is_empty() {

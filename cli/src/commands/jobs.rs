@@ -1,11 +1,12 @@
 //! `hawser jobs`: the jobs of one customer, from the market's events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use alloy::primitives::Address;
 use hawser_contracts::{JobId, OfferId};
 
 use crate::{
+    card::Card,
     chain::Market,
     failure::Failure,
     job::{JobView, Status},
@@ -23,16 +24,16 @@ pub(crate) async fn run(market: &Market, customer: Address, all: bool) -> Result
         ));
     }
     let histories = market.histories(&ids).await?;
-    let mut tokens = BTreeMap::new();
+    let mut offers = BTreeMap::new();
     let mut views = Vec::with_capacity(ids.len());
     for id in ids {
         let job = market.job(id).await?;
         if !all && Status::from(job.status) == Status::Closed {
             continue;
         }
-        let token = token_of(market, id, &mut tokens).await?;
+        let (token, card) = offer_of(market, id, &mut offers).await?;
         let history = histories.get(&id).cloned().unwrap_or_default();
-        views.push(JobView::new(id, &job, &history, token));
+        views.push(JobView::new(id, &job, &history, token.clone(), card));
     }
     Ok(views)
 }
@@ -40,17 +41,25 @@ pub(crate) async fn run(market: &Market, customer: Address, all: bool) -> Result
 /// One job with its history.
 pub(crate) async fn one(market: &Market, id: JobId) -> Result<JobView, Failure> {
     let job = market.job(id).await?;
-    let token = token_of(market, id, &mut BTreeMap::new()).await?;
+    let mut offers = BTreeMap::new();
+    let (token, card) = offer_of(market, id, &mut offers).await?;
     let history = market.histories(&[id]).await?.remove(&id).unwrap_or_default();
-    Ok(JobView::new(id, &job, &history, token))
+    Ok(JobView::new(id, &job, &history, token.clone(), card))
 }
 
-async fn token_of(market: &Market, job: JobId, known: &mut BTreeMap<OfferId, Token>) -> Result<Token, Failure> {
-    let offer = job.offer_id();
-    if let Some(token) = known.get(&offer) {
-        return Ok(token.clone());
+/// What a job's offer is paid with, and its card; each offer is asked for once.
+async fn offer_of<'a>(
+    market: &Market,
+    job: JobId,
+    known: &'a mut BTreeMap<OfferId, (Token, Card)>,
+) -> Result<&'a (Token, Card), Failure> {
+    match known.entry(job.offer_id()) {
+        Entry::Occupied(offer) => Ok(offer.into_mut()),
+        Entry::Vacant(place) => {
+            let offer = *place.key();
+            let token = market.token(market.offer(offer).await?.terms.token).await?;
+            let card = market.card_of(offer).await?.map_or_else(Card::default, |card| Card::read(&card));
+            Ok(place.insert((token, card)))
+        }
     }
-    let token = market.token(market.offer(offer).await?.terms.token).await?;
-    known.insert(offer, token.clone());
-    Ok(token)
 }

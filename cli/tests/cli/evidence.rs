@@ -1,13 +1,21 @@
 //! `hawser verify`: evidence by itself and against the chain.
 
-use std::{fs, io::Write, path::Path};
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
-use alloy::primitives::{Address, B256};
+use alloy::{
+    primitives::{Address, B256},
+    sol_types::SolEvent,
+};
 use hawser_attestation::evidence_prefix;
-use hawser_contracts::JobId;
+use hawser_contracts::{ComputeMarket::UsageClaimed, JobId};
 use serde_json::json;
 
-use crate::stage::{Bucket, Meter, Stage, respond};
+use crate::stage::{Bucket, Meter, Stage, Trouble, respond};
 
 /// A job that ran for 60 seconds on two GPUs, was claimed half-way and at its end, and is closed.
 async fn settled(stage: &Stage) -> (JobId, Vec<String>) {
@@ -72,6 +80,12 @@ async fn true_evidence_is_ok_from_a_file_a_folder_a_url_and_by_its_job_alone() {
     for part in ["ok", "120 GPU-seconds in 2 claims", "97 to 97 % busy", "the GPUs are real", "NVML can be faked"] {
         assert!(table.contains(part), "{part} is missing:\n{table}");
     }
+    // Every view of the job says where it is, without the slash at the end of the card's URL.
+    let url = format!("{}/{id}", bucket.url);
+    let jobs = stage.hawser().run(&["jobs", "--all", "-o", "json"]).json();
+    // "completed" is no reason of the operator's for a good end, so this exits with 1.
+    let watched = stage.stranger().run(&["watch", &id, "-o", "json"]).json_anyway();
+    assert_eq!((jobs[0]["evidence"].as_str(), watched["evidence"].as_str()), (Some(url.as_str()), Some(url.as_str())));
     let offline = stage.stranger().without("HAWSER_RPC_URL").run(&["verify", &file, "--offline", "-o", "json"]).json();
     assert_eq!((offline["ok"].as_bool(), offline["offline"].as_bool()), (Some(true), Some(true)));
     stage.stranger().without("HAWSER_RPC_URL").run(&["verify", &file, "--job", &id]).failed(2, &["--rpc-url"]);
@@ -79,6 +93,32 @@ async fn true_evidence_is_ok_from_a_file_a_folder_a_url_and_by_its_job_alone() {
     let other = JobId(B256::repeat_byte(1)).to_string();
     stage.stranger().run(&["verify", &id, "--job", &other]).failed(2, &["--job says"]);
     stage.stranger().run(&["verify", "ftp://x"]).failed(2, &["http:// or https://"]);
+}
+
+#[tokio::test]
+async fn claims_are_sought_from_the_start_of_the_job_on() {
+    let stage = Stage::set().await;
+    settled(&stage).await;
+    stage.ask("anvil_mine", json!([100])).await;
+    let ordered = stage.head().await;
+    let (job, lines) = settled(&stage).await;
+    let file = stage.file("evidence.jsonl", &lines.concat());
+    let asked: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let node = stage.behind({
+        let asked = Arc::clone(&asked);
+        move |request| {
+            let filter = &request["params"][0];
+            if filter["topics"].to_string().contains(&UsageClaimed::SIGNATURE_HASH.to_string()) {
+                let from = filter["fromBlock"].as_str().unwrap().trim_start_matches("0x");
+                asked.lock().unwrap().push(u64::from_str_radix(from, 16).unwrap());
+            }
+            Trouble::None
+        }
+    });
+    let verdict = node.hawser(&stage).run(&["verify", &file, "--job", &job.to_string(), "-o", "json"]).json();
+    assert_eq!((verdict["result"].as_str(), verdict["claims"].as_array().map(Vec::len)), (Some("ok"), Some(2)));
+    let asked = asked.lock().unwrap();
+    assert!(!asked.is_empty() && asked.iter().all(|from| *from > ordered), "{asked:?}, ordered after {ordered}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use alloy::primitives::Address;
 use hawser_attestation::{GpuSeconds, JobId, Market, SignedVoucher};
 use jiff::Timestamp;
 
-use super::refusal::Refusal;
+use super::{holders::SharedCard, refusal::Refusal};
 
 /// A `ComputeJob` in this cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,6 +95,33 @@ pub struct Attested {
     pub evidence_url: String,
 }
 
+impl Attested {
+    /// This attestor enrolled, and reported nothing yet.
+    pub(super) fn nothing_yet(attestor: Address) -> Self {
+        Self {
+            attestor,
+            gpu_uuids: Vec::new(),
+            voucher: None,
+            voucher_attestor: None,
+            accepted: 0,
+            rejected: 0,
+            last_rejection: None,
+            last_report: None,
+            finished: false,
+            // Said when it is asked for.
+            evidence_url: String::new(),
+        }
+    }
+
+    /// Takes a voucher that was checked, if it is the newest.
+    pub(super) fn offer(&mut self, attestor: Address, voucher: SignedVoucher) {
+        if self.voucher.is_none_or(|had| had.gpu_seconds <= voucher.gpu_seconds) {
+            self.voucher = Some(voucher);
+            self.voucher_attestor = Some(attestor);
+        }
+    }
+}
+
 /// What was heard of a job at all, from before an attestor enrolled on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
@@ -106,6 +133,8 @@ pub struct Heard {
     pub last_report: Option<Timestamp>,
     /// What was refused last.
     pub rejection: Option<Rejection>,
+    /// Another job has one of its cards, and had it first: no report is taken any more.
+    pub shared: Option<SharedCard>,
 }
 
 /// A refusal that concerns a job.

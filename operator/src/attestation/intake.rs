@@ -10,6 +10,7 @@ use super::{
     check::{Checked, check_last_voucher, check_report, follow},
     enrol::Proven,
     expected::{ExpectedJob, JobRef},
+    holders::Shown,
     ledger::Open,
     refusal::Refusal,
     registry::Attestations,
@@ -50,16 +51,20 @@ impl Attestations {
             held_until: None,
         };
         let Some((expected, ledger)) = self.expected(&proven.job) else { return refuse(0, over(&proven.job)) };
+        if let Err(refusal) = self.shared(&proven.job) {
+            return refuse(0, refusal);
+        }
         let mut ledger = ledger.lock().await;
         let open = match self.open(&mut ledger, proven).await {
             Ok(open) => open,
             Err(refusal) => return refuse(0, refusal),
         };
-        let (mut newest, mut refused) = (None, None);
+        let (mut newest, mut shown, mut refused) = (None, None, None);
         for report in reports {
             match check_report(&expected, proven.attestor, gpu_uuids, open.head(), report, now) {
                 Ok(Checked { chain, line }) => {
                     newest = Some(line.clone());
+                    shown = Shown::by(&chain, &line);
                     open.hold(chain, line);
                 }
                 Err(refusal) => {
@@ -70,6 +75,9 @@ impl Attestations {
         }
         if let Some(newest) = newest {
             self.reported(&proven.job, proven.attestor, cards::dead(&newest), now);
+        }
+        if let Some(shown) = shown {
+            self.showed(&proven.job, shown);
         }
         let next = open.stored.next_sequence();
         let (due, held_until) = (open.is_due(Instant::now()), open.due());
@@ -122,6 +130,7 @@ impl Attestations {
     async fn read_message(&self, job: &JobRef, message: TerminationMessage) -> Result<SignedVoucher, Refusal> {
         let now = Timestamp::now();
         let Some((expected, ledger)) = self.expected(job) else { return Err(over(job)) };
+        self.shared(job)?;
         let proven = Proven { job: job.clone(), id: expected.id, attestor: message.attestor, gpu_uuids: None };
         let mut ledger = ledger.lock().await;
         let opened = match self.write_held(&mut ledger, job, &proven).await {

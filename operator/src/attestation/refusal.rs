@@ -33,6 +33,7 @@ impl Refusal {
             RejectReason::OutOfBounds => "OutOfBounds",
             RejectReason::UnknownJob => "UnknownJob",
             RejectReason::Unavailable => "Unavailable",
+            RejectReason::CardShared => "CardShared",
         }
     }
 }

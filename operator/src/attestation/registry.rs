@@ -6,7 +6,7 @@ use std::{
 
 use alloy::primitives::{Address, B256, keccak256};
 use hawser_attestation::{Chain, JobId, Knock, Pass, SignedVoucher};
-use hawser_proto::attestation::{Directive, OperatorMessage, operator_message};
+use hawser_proto::attestation::{Directive, OperatorMessage, RejectReason, operator_message};
 use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc};
 
@@ -15,6 +15,7 @@ use super::{
     directives::Told,
     evidence::{EvidenceStore, StoreHealth},
     expected::{Attested, ExpectedJob, Heard, JobRef, Rejection},
+    holders::{Holders, SharedCard, Shown},
     index::Index,
     keys::Keys,
     ledger::Ledger,
@@ -41,6 +42,7 @@ struct Jobs {
     // A map has up to twice the room that its entries need.
     entries: HashMap<Arc<JobRef>, Box<Entry>>,
     index: Index,
+    holders: Holders,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,8 @@ struct Entry {
     since: Timestamp,
     keys: Option<Keys>,
     dead: Vec<DeadCard>,
+    /// Stays for as long as the job is known: a count that goes on holds the time in which the card was another job's.
+    shared: Option<Box<SharedCard>>,
     /// The termination message that was read last, of a meter that was started again since.
     earlier_words: Option<B256>,
 }
@@ -94,7 +98,7 @@ impl Attestations {
     /// What is known of a job now. Tells the job's sidecar what it has to know of it.
     pub fn expect(&self, expected: ExpectedJob) {
         let mut jobs = self.jobs();
-        let Jobs { entries, index } = &mut *jobs;
+        let Jobs { entries, index, .. } = &mut *jobs;
         let job = if let Some((job, before)) = entries.get_key_value(&expected.job) {
             index.change(job, &before.expected, &expected);
             Arc::clone(job)
@@ -107,6 +111,7 @@ impl Attestations {
             Box::new(Entry {
                 keys: None,
                 dead: Vec::new(),
+                shared: None,
                 earlier_words: None,
                 attested: None,
                 ledger: Ledger::default(),
@@ -129,6 +134,7 @@ impl Attestations {
         let mut jobs = self.jobs();
         if let Some((job, entry)) = jobs.entries.remove_entry(job) {
             jobs.index.remove(&job, &entry.expected);
+            jobs.holders.forget(&job);
         }
     }
 
@@ -152,6 +158,7 @@ impl Attestations {
             connected: entry.stream.as_ref().is_some_and(|stream| !stream.sender.is_closed()),
             last_report: entry.attested.as_ref().and_then(|attested| attested.last_report),
             rejection: entry.refused.clone(),
+            shared: entry.shared.as_deref().cloned(),
         })
     }
 
@@ -231,7 +238,7 @@ impl Attestations {
         let mut new = false;
         if let Some(entry) = self.jobs().entries.get_mut(job) {
             new = entry.attested.as_ref().is_none_or(|attested| attested.attestor != stream.attestor);
-            let attested = entry.attested.get_or_insert_with(|| nothing_yet(stream.attestor));
+            let attested = entry.attested.get_or_insert_with(|| Attested::nothing_yet(stream.attestor));
             if new {
                 attested.finished = false;
             }
@@ -255,6 +262,39 @@ impl Attestations {
         }
         if notable {
             self.notify(job);
+        }
+    }
+
+    /// Reports came that are right, and show these cards. Other jobs that have one of them, and began later, are not attested
+    /// any more.
+    pub(super) fn showed(&self, job: &JobRef, mut shown: Shown) {
+        let mut second = Vec::new();
+        {
+            let mut jobs = self.jobs();
+            let Jobs { entries, holders, .. } = &mut *jobs;
+            let Some(entry) = entries.get(job) else { return };
+            // After its end a job uses no card.
+            shown.at = entry.expected.ended.map_or(shown.at, |ended| shown.at.min(ended));
+            for shared in holders.show(job, &shown) {
+                let Some(other) = entries.get_mut(&shared.second).filter(|other| other.shared.is_none()) else {
+                    continue;
+                };
+                tracing::error!(job = %shared.second, first = %shared.first, card = %shared.card, "a card is sold twice: {shared}");
+                other.shared = Some(Box::new(shared.clone()));
+                second.push(shared.second);
+            }
+        }
+        for job in &second {
+            self.notify(job);
+        }
+    }
+
+    /// Why no report of this job is taken any more, if another one has its card.
+    pub(super) fn shared(&self, job: &JobRef) -> Result<(), Refusal> {
+        let jobs = self.jobs();
+        match jobs.entries.get(job).and_then(|entry| entry.shared.as_ref()) {
+            Some(shared) => Err(Refusal::new(RejectReason::CardShared, shared.to_string())),
+            None => Ok(()),
         }
     }
 
@@ -282,7 +322,7 @@ impl Attestations {
     pub(super) fn advanced(&self, job: &JobRef, attestor: Address, chain: &Chain, reports: u64, now: Timestamp) {
         let mut notable = false;
         if let Some(entry) = self.jobs().entries.get_mut(job) {
-            let attested = entry.attested.get_or_insert_with(|| nothing_yet(attestor));
+            let attested = entry.attested.get_or_insert_with(|| Attested::nothing_yet(attestor));
             if attested.attestor == attestor {
                 attested.gpu_uuids.clone_from(&chain.header().gpu_uuids);
                 notable |= chain.finished() && !attested.finished;
@@ -304,14 +344,14 @@ impl Attestations {
     /// A termination message's voucher was checked; its evidence is not stored yet.
     pub(super) fn offer(&self, job: &JobRef, attestor: Address, voucher: SignedVoucher) {
         if let Some(entry) = self.jobs().entries.get_mut(job) {
-            entry.attested.get_or_insert_with(|| nothing_yet(attestor)).offer(attestor, voucher);
+            entry.attested.get_or_insert_with(|| Attested::nothing_yet(attestor)).offer(attestor, voucher);
         }
     }
 
     /// A termination message's voucher was taken; no more comes from this attestor.
     pub(super) fn terminated(&self, job: &JobRef, attestor: Address, voucher: SignedVoucher) {
         if let Some(entry) = self.jobs().entries.get_mut(job) {
-            let attested = entry.attested.get_or_insert_with(|| nothing_yet(attestor));
+            let attested = entry.attested.get_or_insert_with(|| Attested::nothing_yet(attestor));
             attested.finished |= attested.attestor == attestor;
             attested.offer(attestor, voucher);
         }
@@ -358,36 +398,11 @@ impl Entry {
     /// After a restart: the market knows the attestor, and the job's status its newest voucher.
     fn recall(&mut self) {
         let Some(started) = self.expected.started else { return };
-        let attested = self.attested.get_or_insert_with(|| nothing_yet(started.attestor));
+        let attested = self.attested.get_or_insert_with(|| Attested::nothing_yet(started.attestor));
         if let Some(voucher) = self.expected.voucher
             && let Ok(signer) = voucher.attestor(self.expected.market)
         {
             attested.offer(signer, voucher);
         }
-    }
-}
-
-impl Attested {
-    fn offer(&mut self, attestor: Address, voucher: SignedVoucher) {
-        if self.voucher.is_none_or(|had| had.gpu_seconds <= voucher.gpu_seconds) {
-            self.voucher = Some(voucher);
-            self.voucher_attestor = Some(attestor);
-        }
-    }
-}
-
-fn nothing_yet(attestor: Address) -> Attested {
-    Attested {
-        attestor,
-        gpu_uuids: Vec::new(),
-        voucher: None,
-        voucher_attestor: None,
-        accepted: 0,
-        rejected: 0,
-        last_rejection: None,
-        last_report: None,
-        finished: false,
-        // Said when it is asked for.
-        evidence_url: String::new(),
     }
 }

@@ -98,7 +98,8 @@ pub(crate) fn is_settled(job: &ComputeJob) -> bool {
 }
 
 /// Reasons for which somebody has to act, whatever the condition.
-const TROUBLE: [&str; 19] = [
+const TROUBLE: [&str; 20] = [
+    "CardShared",
     "EnrolmentRefused",
     "ErrImagePull",
     "ImagePullBackOff",

@@ -6,6 +6,7 @@ mod crowd;
 mod fenced;
 mod last_words;
 mod renewal;
+mod shared;
 mod sidecar;
 mod until;
 mod world;

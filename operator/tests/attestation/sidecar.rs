@@ -37,7 +37,7 @@ pub(crate) struct Sidecar {
     key: PrivateKeySigner,
     job: JobId,
     pub(crate) began: Option<Timestamp>,
-    created: Timestamp,
+    pub(crate) created: Timestamp,
     root: EvidenceRoot,
     next: u64,
     pub(crate) sent: Vec<Report>,
@@ -208,7 +208,7 @@ impl Sidecar {
     /// Makes the header, and goes on from it.
     pub(crate) fn made_header(&mut self, base: u64) -> Report {
         let body = Body::Header(Header {
-            job_id: id(),
+            job_id: self.job,
             attestor: self.address(),
             chain_id: market().chain_id,
             market: market().address,
@@ -220,7 +220,7 @@ impl Sidecar {
             sidecar: "0.1.0".to_owned(),
             time: self.created,
         });
-        let report = sign(&self.key, self.root, 0, &body, base);
+        let report = sign(&self.key, self.job, self.root, 0, &body, base);
         self.accept(&report);
         report
     }
@@ -249,7 +249,7 @@ impl Sidecar {
             last,
             gpus: gpu_uuids().into_iter().map(|uuid| self.sample(uuid)).collect(),
         });
-        sign(key, self.root, self.next, &body, count)
+        sign(key, self.job, self.root, self.next, &body, count)
     }
 
     fn sample(&self, uuid: String) -> GpuSample {
@@ -285,7 +285,7 @@ impl Sidecar {
 
     pub(crate) fn termination_message(&self, count: u64, line: &Line) -> String {
         let root = self.root.then(line.body.as_bytes());
-        let voucher = SignedVoucher::sign(&self.key, market(), id(), GpuSeconds(count), root).unwrap();
+        let voucher = SignedVoucher::sign(&self.key, market(), self.job, GpuSeconds(count), root).unwrap();
         let message = TerminationMessage {
             attestor: self.address(),
             voucher,
@@ -364,10 +364,10 @@ pub(crate) async fn dial(from: IpAddr, port: u16) -> io::Result<TcpStream> {
     socket.connect(([127, 0, 0, 1], port).into()).await
 }
 
-fn sign(key: &PrivateKeySigner, before: EvidenceRoot, sequence: u64, body: &Body, count: u64) -> Report {
+fn sign(key: &PrivateKeySigner, job: JobId, before: EvidenceRoot, sequence: u64, body: &Body, count: u64) -> Report {
     let body = serde_json::to_vec(body).unwrap();
     let root = before.then(&body);
-    let voucher = SignedVoucher::sign(key, market(), id(), GpuSeconds(count), root).unwrap();
+    let voucher = SignedVoucher::sign(key, market(), job, GpuSeconds(count), root).unwrap();
     Report {
         sequence,
         body,

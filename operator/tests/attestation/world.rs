@@ -160,6 +160,22 @@ impl World {
         self.attestations.expect(ExpectedJob { job, pod, ..usual });
     }
 
+    /// One of many jobs whose meter is enrolled and may report: its evidence and its count begin so many seconds ago.
+    pub(crate) async fn running_one_of_many(&self, n: u8, seconds_ago: i64) -> (JobRef, Sidecar) {
+        let (job, id) = self.expect_one_of_many(n);
+        let mut sidecar = Sidecar::of(id, self);
+        sidecar.enroll(self, &job.name).await.acked();
+        let begin = now() - seconds(seconds_ago);
+        let pod = Some(ExpectedPod { name: job.name.clone(), ..pod() });
+        let started = Some(StartedJob { at: begin, attestor: sidecar.address() });
+        let usual = self.expected.lock().unwrap().clone();
+        let expected = ExpectedJob { job: job.clone(), id, pod, started, begin: Some(begin), ..usual };
+        self.attestations.expect(expected);
+        sidecar.directives(2).await;
+        (sidecar.began, sidecar.created) = (Some(begin), begin);
+        (job, sidecar)
+    }
+
     /// Makes every write of the sidecar's evidence fail until the evidence is given back.
     pub(crate) fn lose_evidence_of(&self, sidecar: &Sidecar) -> LostEvidence {
         let at = self.directory.path().join(hawser_attestation::evidence_prefix(id(), sidecar.address()));

@@ -225,6 +225,10 @@ fn silence(seen: &Observed) -> Option<String> {
 
 fn attested(seen: &Observed, list: &mut Conditions) {
     let vouched = voucher::newest(seen).is_some();
+    if let Some(shared) = seen.heard.as_ref().and_then(|heard| heard.shared.as_ref()) {
+        list.set(ATTESTED, Truth::No, "CardShared", shared.to_string());
+        return;
+    }
     match seen.attested.as_ref().and_then(|a| a.last_rejection.as_ref()) {
         Some(why) if !vouched => list.set(ATTESTED, Truth::No, "Refused", why.clone()),
         _ if vouched && let Some(silence) = silence(seen) => {

@@ -5,8 +5,9 @@ use hawser_crds::condition::{ATTESTED, SCHEDULED};
 use hawser_proto::attestation::RejectReason;
 
 use super::*;
-use crate::attestation::{Refusal, Rejection};
+use crate::attestation::{JobRef, Refusal, Rejection, SharedCard};
 use crate::controllers::compute_job::observed::PodRefused;
+use crate::controllers::conditions::is_trouble;
 
 #[test]
 fn a_pod_that_the_api_server_refuses_for_good_ends_the_order_and_its_words_stay_here() {
@@ -79,6 +80,22 @@ fn reports_that_stopped_and_a_meter_that_may_not_attest_are_told() {
     let started = find(&conditions, STARTED).unwrap();
     let expected = ("EnrolmentRefused", "WrongPod: the token is of another pod");
     assert_eq!((started.reason.as_str(), started.message.as_str()), expected);
+}
+
+#[test]
+fn a_card_that_another_job_has_is_told_with_both_jobs_whatever_was_vouched_for() {
+    let job = |name: &str| JobRef { namespace: "tenants".to_owned(), name: name.to_owned() };
+    let (first, second) = (job("other"), job("this"));
+    let shared = SharedCard { card: "GPU-1".to_owned(), first, at: at(-10), second, since: at(-40) };
+    let mut look = written_running();
+    look.heard = Some(Heard { shared: Some(shared), ..heard(-60, Some(-5), true) });
+    let conditions = decide(&look).status.conditions;
+    let told = find(&conditions, ATTESTED).unwrap();
+    assert_eq!((told.status.as_str(), told.reason.as_str()), ("False", "CardShared"));
+    assert!(is_trouble(told));
+    for part in ["GPU-1", "tenants/other", "tenants/this", "spec.terminate"] {
+        assert!(told.message.contains(part), "{part}: {}", told.message);
+    }
 }
 
 #[test]

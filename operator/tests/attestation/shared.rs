@@ -1,0 +1,71 @@
+//! One card in two jobs at the same time.
+
+use hawser_attestation::GpuSeconds;
+use hawser_proto::attestation::RejectReason;
+
+use crate::{
+    until::until,
+    world::{World, gpu_uuids},
+};
+
+#[tokio::test]
+async fn a_card_that_is_sold_twice_is_paid_for_once_and_both_jobs_are_named() {
+    let mut world = World::new().await;
+    let (first, mut before) = world.running_one_of_many(1, 100).await;
+    let (second, mut after) = world.running_one_of_many(2, 50).await;
+    before.header(0).await.acked();
+    before.report(10).await.acked();
+    after.header(0).await.acked();
+    after.report(10).await.acked();
+    let shared = |job| world.attestations.heard(job).unwrap().shared;
+    assert_eq!((shared(&first), shared(&second)), (None, None), "the first one may be over");
+
+    let mut changed = world.attestations.changed();
+    before.report(20).await.acked();
+    assert_eq!(changed.try_recv().ok().as_ref(), Some(&second), "somebody has to look at it");
+    let found = shared(&second).unwrap();
+    assert_eq!((&found.first, &found.second, &found.card), (&first, &second, &gpu_uuids()[0]));
+    assert_eq!(shared(&first), None);
+    after
+        .report(20)
+        .await
+        .refused(RejectReason::CardShared, "GPU GPU-a is that of two jobs: the meter of tenants/many-2");
+    before.report(30).await.acked();
+    let counted = |world: &World, job| world.attestations.attested(job).unwrap().voucher.unwrap().gpu_seconds;
+    assert_eq!((counted(&world, &first), counted(&world, &second)), (GpuSeconds(30), GpuSeconds(10)));
+
+    // Its last words count as little, also when the other one is over: its count holds the time of both.
+    world.attestations.forget(&first);
+    after.resume(&world).await.acked();
+    after.report(40).await.refused(RejectReason::CardShared, "tenants/many-1");
+    let words = after.termination_message(50, &after.made_line(50, true));
+    let refusal = world.attestations.read_termination_message(&second, &words).await.unwrap_err();
+    assert_eq!(refusal.word(), "CardShared");
+    assert_eq!(counted(&world, &second), GpuSeconds(10));
+
+    // A new operator finds it out anew.
+    world.restart().await;
+    let (_, mut before) = world.running_one_of_many(3, 100).await;
+    let (second, mut after) = world.running_one_of_many(4, 50).await;
+    after.header(0).await.acked();
+    before.header(0).await.acked();
+    before.report(10).await.acked();
+    until("the second one is found", async || world.attestations.heard(&second).unwrap().shared).await;
+}
+
+#[tokio::test]
+async fn a_card_goes_from_job_to_job_though_last_reports_come_late() {
+    let world = World::new().await;
+    let (first, mut before) = world.running_one_of_many(1, 100).await;
+    before.header(0).await.acked();
+    before.report(10).await.acked();
+    // Made before its pod was gone; the network held it back.
+    let late = before.made_and_kept(20);
+    let (second, mut after) = world.running_one_of_many(2, 0).await;
+    after.header(0).await.acked();
+    before.send_report(late).await.acked();
+    after.report(0).await.acked();
+    for job in [&first, &second] {
+        assert_eq!(world.attestations.heard(job).unwrap().shared, None);
+    }
+}
