@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn what_jobs_have_in_common_is_kept_once() {
         let text = |n: u64| {
-            let words = (0..20).map(|word| format!("word {} ", word * 7919 % 97)).collect::<String>();
+            let words: Vec<_> = (0..20).map(|word| (word * 7919 % 97).to_string()).collect();
             json!({"message": words, "id": n}).to_string()
         };
         let (one, other) = (text(1), text(2));
