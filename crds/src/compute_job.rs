@@ -215,6 +215,8 @@ pub struct Usage {
     pub voucher: Option<VoucherRecord>,
     /// Where the evidence lies.
     pub evidence: Option<String>,
+    /// Why no report is taken any more: another job has one of its cards, and had it first.
+    pub card_shared: Option<String>,
 }
 
 /// A signed EIP-712 `UsageVoucher`.

@@ -35,6 +35,7 @@ fn expected() -> ExpectedJob {
         begin: Some(at(NOW - 100)),
         ended: None,
         voucher: None,
+        card_shared: None,
     }
 }
 

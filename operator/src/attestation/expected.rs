@@ -4,7 +4,7 @@ use alloy::primitives::Address;
 use hawser_attestation::{GpuSeconds, JobId, Market, SignedVoucher};
 use jiff::Timestamp;
 
-use super::{holders::SharedCard, refusal::Refusal};
+use super::refusal::Refusal;
 
 /// A `ComputeJob` in this cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +45,8 @@ pub struct ExpectedJob {
     pub ended: Option<Timestamp>,
     /// The newest voucher that the job's status holds.
     pub voucher: Option<SignedVoucher>,
+    /// Another job had one of its cards first, as the job's status holds it: no report is taken any more.
+    pub card_shared: Option<String>,
 }
 
 /// The pod that may enrol an attestor for a job.
@@ -134,7 +136,7 @@ pub struct Heard {
     /// What was refused last.
     pub rejection: Option<Rejection>,
     /// Another job has one of its cards, and had it first: no report is taken any more.
-    pub shared: Option<SharedCard>,
+    pub card_shared: Option<String>,
 }
 
 /// A refusal that concerns a job.

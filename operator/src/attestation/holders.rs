@@ -11,17 +11,17 @@ use super::expected::JobRef;
 
 /// A card that two live jobs have at the same time, as the meters of both say. The second of them is not attested any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SharedCard {
+pub(super) struct SharedCard {
     /// `nvmlDeviceGetUUID`
-    pub card: String,
+    pub(super) card: String,
     /// Whose meter began first.
-    pub first: JobRef,
+    pub(super) first: JobRef,
     /// When that one showed the card, after the second had begun.
-    pub at: Timestamp,
+    pub(super) at: Timestamp,
     /// Whose meter began later.
-    pub second: JobRef,
+    pub(super) second: JobRef,
     /// When.
-    pub since: Timestamp,
+    pub(super) since: Timestamp,
 }
 
 impl fmt::Display for SharedCard {

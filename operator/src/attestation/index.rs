@@ -124,6 +124,7 @@ mod tests {
             begin: None,
             ended: None,
             voucher: None,
+            card_shared: None,
         }
     }
 

@@ -32,7 +32,6 @@ mod serve;
 pub use cards::DeadCard;
 pub use evidence::{EvidenceStore, EvidenceStoreError, StoreFailure, StoreHealth};
 pub use expected::{Attested, ExpectedJob, ExpectedPod, Heard, JobRef, Rejection, StartedJob};
-pub use holders::SharedCard;
 pub use measure::Measures;
 pub use refusal::Refusal;
 pub use registry::Attestations;

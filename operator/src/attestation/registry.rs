@@ -15,7 +15,7 @@ use super::{
     directives::Told,
     evidence::{EvidenceStore, StoreHealth},
     expected::{Attested, ExpectedJob, Heard, JobRef, Rejection},
-    holders::{Holders, SharedCard, Shown},
+    holders::{Holders, Shown},
     index::Index,
     keys::Keys,
     ledger::Ledger,
@@ -56,7 +56,7 @@ struct Entry {
     keys: Option<Keys>,
     dead: Vec<DeadCard>,
     /// Stays for as long as the job is known: a count that goes on holds the time in which the card was another job's.
-    shared: Option<Box<SharedCard>>,
+    card_shared: Option<Box<str>>,
     /// The termination message that was read last, of a meter that was started again since.
     earlier_words: Option<B256>,
 }
@@ -111,7 +111,7 @@ impl Attestations {
             Box::new(Entry {
                 keys: None,
                 dead: Vec::new(),
-                shared: None,
+                card_shared: None,
                 earlier_words: None,
                 attested: None,
                 ledger: Ledger::default(),
@@ -158,7 +158,7 @@ impl Attestations {
             connected: entry.stream.as_ref().is_some_and(|stream| !stream.sender.is_closed()),
             last_report: entry.attested.as_ref().and_then(|attested| attested.last_report),
             rejection: entry.refused.clone(),
-            shared: entry.shared.as_deref().cloned(),
+            card_shared: entry.card_shared.as_deref().map(str::to_owned),
         })
     }
 
@@ -276,11 +276,11 @@ impl Attestations {
             // After its end a job uses no card.
             shown.at = entry.expected.ended.map_or(shown.at, |ended| shown.at.min(ended));
             for shared in holders.show(job, &shown) {
-                let Some(other) = entries.get_mut(&shared.second).filter(|other| other.shared.is_none()) else {
+                let Some(other) = entries.get_mut(&shared.second).filter(|other| other.card_shared.is_none()) else {
                     continue;
                 };
                 tracing::error!(job = %shared.second, first = %shared.first, card = %shared.card, "a card is sold twice: {shared}");
-                other.shared = Some(Box::new(shared.clone()));
+                other.card_shared = Some(shared.to_string().into());
                 second.push(shared.second);
             }
         }
@@ -292,8 +292,8 @@ impl Attestations {
     /// Why no report of this job is taken any more, if another one has its card.
     pub(super) fn shared(&self, job: &JobRef) -> Result<(), Refusal> {
         let jobs = self.jobs();
-        match jobs.entries.get(job).and_then(|entry| entry.shared.as_ref()) {
-            Some(shared) => Err(Refusal::new(RejectReason::CardShared, shared.to_string())),
+        match jobs.entries.get(job).and_then(|entry| entry.card_shared.as_deref()) {
+            Some(shared) => Err(Refusal::new(RejectReason::CardShared, shared)),
             None => Ok(()),
         }
     }
@@ -395,8 +395,11 @@ impl Entry {
         news
     }
 
-    /// After a restart: the market knows the attestor, and the job's status its newest voucher.
+    /// After a restart: the market knows the attestor, and the job's status its newest voucher and whose its card is.
     fn recall(&mut self) {
+        if self.card_shared.is_none() {
+            self.card_shared = self.expected.card_shared.as_deref().map(Into::into);
+        }
         let Some(started) = self.expected.started else { return };
         let attested = self.attested.get_or_insert_with(|| Attested::nothing_yet(started.attestor));
         if let Some(voucher) = self.expected.voucher

@@ -124,6 +124,7 @@ impl World {
             begin: None,
             ended: None,
             voucher: None,
+            card_shared: None,
         });
         Self { attestations, url, ca: tls.certificate.clone(), reviewer, tls, directory, expected, cancel, serving }
     }
@@ -151,6 +152,24 @@ impl World {
         let usual = self.expected.lock().unwrap().clone();
         self.attestations.expect(ExpectedJob { job: job.clone(), id, pod, ..usual });
         (job, id)
+    }
+
+    /// One of many jobs, as its status says that another one had its card first.
+    pub(crate) fn expect_card_shared(&self, n: u8, attestor: Address, why: &str) {
+        let (job, id) = self.expect_one_of_many(n);
+        let begin = now() - seconds(50);
+        let started = Some(StartedJob { at: begin, attestor });
+        let usual = self.expected.lock().unwrap().clone();
+        let pod = Some(ExpectedPod { name: job.name.clone(), ..pod() });
+        self.attestations.expect(ExpectedJob {
+            job,
+            id,
+            pod,
+            started,
+            begin: Some(begin),
+            card_shared: Some(why.to_owned()),
+            ..usual
+        });
     }
 
     /// Another job with the same id, that somebody has written by hand.

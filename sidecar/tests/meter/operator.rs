@@ -178,5 +178,6 @@ fn expected() -> ExpectedJob {
         begin: None,
         ended: None,
         voucher: None,
+        card_shared: None,
     }
 }

@@ -31,6 +31,7 @@ pub(crate) fn expected(seen: &Observed, job: JobRef) -> ExpectedJob {
         // One pod a job: no attestor has vouched before this one.
         base_gpu_seconds: GpuSeconds::ZERO,
         voucher: voucher::stored(seen),
+        card_shared: seen.job.status.as_ref().and_then(|status| status.usage.as_ref()?.card_shared.clone()),
     }
 }
 

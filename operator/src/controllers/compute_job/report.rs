@@ -225,8 +225,8 @@ fn silence(seen: &Observed) -> Option<String> {
 
 fn attested(seen: &Observed, list: &mut Conditions) {
     let vouched = voucher::newest(seen).is_some();
-    if let Some(shared) = seen.heard.as_ref().and_then(|heard| heard.shared.as_ref()) {
-        list.set(ATTESTED, Truth::No, "CardShared", shared.to_string());
+    if let Some(shared) = seen.heard.as_ref().and_then(|heard| heard.card_shared.as_ref()) {
+        list.set(ATTESTED, Truth::No, "CardShared", shared.clone());
         return;
     }
     match seen.attested.as_ref().and_then(|a| a.last_rejection.as_ref()) {
@@ -281,10 +281,12 @@ fn usage(seen: &Observed, stored: &ComputeJobStatus, phase: Phase) -> Option<Usa
     // As precise as it is stored: otherwise no stored status would ever be like the next one.
     let last_report = attested.last_report.and_then(|at| Timestamp::from_second(at.as_second()).ok());
     let last_report = last_report.or_else(|| old.last_report.as_ref().map(|t| t.0));
+    let card_shared = seen.heard.as_ref().and_then(|heard| heard.card_shared.clone());
     let due = phase != stored.phase
         || matches!(phase, Phase::Settling | Phase::Succeeded | Phase::Failed | Phase::Declined)
         || old.voucher.is_none()
         || old.last_rejection != attested.last_rejection && attested.last_rejection.is_some()
+        || old.card_shared.is_none() && card_shared.is_some()
         || is_old(old.last_report.as_ref().map(|t| t.0), last_report);
     if !due {
         return Some(old);
@@ -306,6 +308,7 @@ fn usage(seen: &Observed, stored: &ComputeJobStatus, phase: Phase) -> Option<Usa
             (None, kept) => kept,
         },
         evidence: Some(attested.evidence_url.clone()).filter(|url| !url.is_empty()).or(old.evidence),
+        card_shared: card_shared.or(old.card_shared),
     })
 }
 

@@ -162,7 +162,7 @@ fn attested(voucher: Option<SignedVoucher>, finished: bool) -> Attested {
 }
 
 fn heard(since: i64, last_report: Option<i64>, connected: bool) -> Heard {
-    Heard { since: at(since), connected, last_report: last_report.map(at), rejection: None, shared: None }
+    Heard { since: at(since), connected, last_report: last_report.map(at), rejection: None, card_shared: None }
 }
 
 /// Takes the status of a decision for the stored one, as the next look has it.
