@@ -164,8 +164,8 @@ async fn read(
     })
 }
 
-/// Offers of earlier terms that may take orders, and the ids of all that may come to. One that takes none is not looked at
-/// again: nobody opens it.
+/// Offers of earlier terms that may take orders, and the ids of all that may come to. One that takes none for long is not
+/// looked at again: nobody opens it.
 async fn earlier(
     offer: &GpuOffer,
     id: OfferId,
@@ -178,18 +178,16 @@ async fn earlier(
     let mut open = remembered.with(&namespace, &name, |offer| offer.open(stake.seen, id));
     let mut earlier = Vec::new();
     for id in open.clone() {
-        let may_come = match network.offer(id).await? {
-            Some(chain) if chain.available > 0 && chain.valid_until > Timestamp::now() => {
-                earlier.push(chain);
-                continue;
-            }
-            Some(_) => false,
-            None => {
-                let head = network.observed().borrow().head.map_or(0, |head| head.block.number);
-                remembered.with(&namespace, &name, |offer| offer.may_come(id, leave::is_on_its_way(network, id), head))
-            }
-        };
-        if !may_come {
+        if let Some(chain) = network.offer(id).await?
+            && chain.available > 0
+            && chain.valid_until > Timestamp::now()
+        {
+            earlier.push(chain);
+            continue;
+        }
+        let Some(head) = network.observed().borrow().head.map(|head| head.block.number) else { continue };
+        let on_its_way = leave::is_on_its_way(network, id);
+        if !remembered.with(&namespace, &name, |offer| offer.may_come(id, on_its_way, head)) {
             remembered.with(&namespace, &name, |offer| offer.close(id));
             open.retain(|known| *known != id);
         }

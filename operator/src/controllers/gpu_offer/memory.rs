@@ -128,8 +128,8 @@ impl Remembered {
         self.closed.insert(id);
     }
 
-    /// Of earlier terms one that does not stand on chain at this block. Its post may be mined yet, also one of an earlier
-    /// process, of which nothing is known: false once that is out of the question.
+    /// Of earlier terms one that takes no orders at this block. Its post, or an update that gives it GPUs, may be mined yet,
+    /// also one of an earlier process, of which nothing is known: false once that is out of the question.
     pub(crate) fn may_come(&mut self, id: OfferId, on_its_way: bool, head: u64) -> bool {
         let since = self.missed.entry(id).or_insert(head);
         if on_its_way {
