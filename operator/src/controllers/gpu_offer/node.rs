@@ -11,6 +11,8 @@ use crate::controllers::stock::{NodeFacts, Sells};
 
 /// Labels of GPU Feature Discovery and NVIDIA's device plugin that tell of cards which several pods share.
 const REPLICAS_LABEL: &str = "nvidia.com/gpu.replicas";
+/// Kubernetes' own, of a node whose kubelet does not say that it is ready.
+const NOT_READY: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
 const STRATEGY_LABEL: &str = "nvidia.com/gpu.sharing-strategy";
 const PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
 const SHARED_SUFFIX: &str = "-SHARED";
@@ -73,7 +75,8 @@ pub(crate) fn unusable(sells: &Sells, node: &NodeFacts) -> Option<Unusable> {
     if node.cordoned {
         return Some(Unusable::Cordoned);
     }
-    if !node.ready {
+    // Kubernetes takes these taints away some seconds after kubelet has said that the node is ready again.
+    if !node.ready || node.taints.iter().any(|taint| NOT_READY.contains(&taint.key.as_str()) && repels(&taint)) {
         return Some(Unusable::NotReady);
     }
     let Some(taint) = node.taints.iter().find(repels) else {
@@ -238,6 +241,9 @@ mod tests {
             "node a (4 GPUs): it is cordoned; node b (4 GPUs): it is not ready; node c (4 GPUs): no toleration of its \
              taint sku=gpu:NoSchedule: add it to spec.tolerations; and 1 more nodes"
         );
+        // Its kubelet is back, and Kubernetes' controller has not seen it yet.
+        let taints = json!({"taints": [{"key": "node.kubernetes.io/unreachable", "effect": "NoSchedule"}]});
+        assert_eq!(unusable(&offer(json!([])), &node(json!({}), taints, "True")), Some(Unusable::NotReady));
         let (name, dead) = ("e".to_owned(), node(json!({}), json!({}), "True"));
         assert!(why_none(&offer(json!([])), [(&name, &dead)]).ends_with("calls none of its GPUs healthy"));
     }
