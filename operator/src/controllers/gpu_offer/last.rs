@@ -10,12 +10,13 @@ use tracing::warn;
 use super::around::Around;
 use crate::controllers::Context;
 use crate::controllers::compute_job::{CA_CONFIG_MAP, SERVICE_ACCOUNT};
+use crate::controllers::watch::name_of;
 use crate::controllers::work::Name;
 
 /// Who may still need it.
 #[derive(Clone, Debug, Default)]
 struct Left {
-    /// Offers that the cache shows.
+    /// Offers that stay.
     offers: Vec<Name>,
     /// Namespaces of jobs that are not settled, and of jobs' pods in which something runs.
     jobs: Vec<String>,
@@ -35,8 +36,11 @@ pub(super) async fn tidy(offer: &Name, around: &Around, context: &Context) {
     if around.going || around.denied.is_some() {
         return;
     }
+    let offers = context.offers.store.state();
+    // Of several that go at the same time each would leave it to the others.
+    let stay = offers.iter().filter(|offer| offer.meta().deletion_timestamp.is_none());
     let mut left = Left {
-        offers: context.stock.read(|stock| stock.offer_names().cloned().collect()),
+        offers: stay.map(|offer| name_of(&**offer)).collect(),
         jobs: context.jobs.store.state().iter().filter_map(|job| job.namespace()).collect(),
     };
     left.jobs.extend(context.stock.read(|stock| {
