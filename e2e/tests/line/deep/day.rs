@@ -278,7 +278,10 @@ async fn forget_refusals(scene: &Scene) -> Result<()> {
     for pod in pods.list(&ListParams::default()).await? {
         let reason = pod.status.as_ref().and_then(|status| status.reason.as_deref());
         if reason == Some("UnexpectedAdmissionError") && pod.metadata.deletion_timestamp.is_none() {
-            pods.delete(&pod.name_any(), &DeleteParams::default()).await?;
+            match pods.delete(&pod.name_any(), &DeleteParams::default()).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                other => drop(other?),
+            }
         }
     }
     Ok(())
