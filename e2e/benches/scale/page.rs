@@ -152,7 +152,7 @@ kubelet says of a running pod, are the pattern of all others.
 * Live jobs are orders on chain for {} days, placed and started by the thousand before the operator begins; each has its
   `ComputeJob` and its pod on a node of its offer. Their meters do not report: what reports cost is not in these figures.
 * Settled jobs are objects alone, settled between two hours and six days ago, and left as the operator leaves them: it does not
-  watch them, and lists their metadata every ten minutes.
+  watch them, and lists the metadata of all jobs, slowly, every ten minutes.
 * *Steady* begins two minutes after the first start. All the while fifty changes a second come: a heartbeat of each node in
   five minutes, and changes of pods. Processor time is the process's own (`/proc/PID/stat`), memory is `VmRSS` and `VmHWM`.
 * *First step*: an order is mined, the operator is started, and the order's job is accepted and has its status. That includes
