@@ -144,6 +144,7 @@ mod tests {
         index.remove(&two.job, &two);
         assert!(index.job(one.id).is_none() && !is_pod(&index, "10.0.0.1"));
     }
+
     #[test]
     fn of_two_jobs_with_one_id_that_which_has_a_pod_is_found_and_goes_on_to_be() {
         let pods =

@@ -59,12 +59,11 @@ impl Attestations {
             Ok(open) => open,
             Err(refusal) => return refuse(0, refusal),
         };
-        let (mut newest, mut shown, mut refused) = (None, None, None);
+        let (mut newest, mut refused) = (None, None);
         for report in reports {
             match check_report(&expected, proven.attestor, gpu_uuids, open.head(), report, now) {
                 Ok(Checked { chain, line }) => {
                     newest = Some(line.clone());
-                    shown = Shown::by(&chain, &line);
                     open.hold(chain, line);
                 }
                 Err(refusal) => {
@@ -75,9 +74,9 @@ impl Attestations {
         }
         if let Some(newest) = newest {
             self.reported(&proven.job, proven.attestor, cards::dead(&newest), now);
-        }
-        if let Some(shown) = shown {
-            self.showed(&proven.job, shown);
+            if let Some(shown) = open.head().and_then(|chain| Shown::by(chain, &newest)) {
+                self.showed(&proven.job, shown);
+            }
         }
         let next = open.stored.next_sequence();
         let (due, held_until) = (open.is_due(Instant::now()), open.due());

@@ -68,6 +68,11 @@ impl Context {
         self.offers.store.get(&ObjectRef::new(name).within(namespace))
     }
 
+    /// A job that is not settled, as the cache has it.
+    pub(crate) fn job(&self, namespace: &str, name: &str) -> Option<Arc<Packed>> {
+        self.jobs.store.get(&ObjectRef::new(name).within(namespace))
+    }
+
     /// Waits until everything was listed once. What is not in a cache before that is not missing.
     pub(crate) async fn ready(&self) -> Result<(), Error> {
         let all = self.jobs.listed.wait().await

@@ -29,14 +29,16 @@ pub(crate) fn live() -> String {
 /// Whether nothing is to be done for a job until its time is over: it is not among those that are watched.
 pub(crate) fn is_at_rest(job: &ComputeJob) -> bool {
     let phase = job.status.as_ref().map(|status| status.phase);
-    let waits_for_us = job.metadata.deletion_timestamp.is_some() && is_held(job);
-    is_settled(job) && phase.is_some_and(|phase| Phase::SETTLED.contains(&phase)) && !waits_for_us
+    is_settled(job) && phase.is_some_and(|phase| Phase::SETTLED.contains(&phase)) && !waits_for_us(job)
 }
 
 /// The same of an object that may be one which can't be read.
 pub(crate) fn is_at_rest_unread(job: &DynamicObject) -> bool {
-    let waits_for_us = job.metadata.deletion_timestamp.is_some() && is_held(job);
-    since(&conditions(&job.data)).is_some() && is_of_their_phase(&job.data) && !waits_for_us
+    since(&conditions(&job.data)).is_some() && is_of_their_phase(&job.data) && !waits_for_us(job)
+}
+
+fn waits_for_us<K: ResourceExt>(job: &K) -> bool {
+    job.meta().deletion_timestamp.is_some() && is_held(job)
 }
 
 fn is_held<K: ResourceExt>(job: &K) -> bool {

@@ -48,8 +48,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
     let failing = failing(pod.as_ref(), &context.attestations.dead_cards(&job_ref(job)));
     let vacancy = offer.as_ref().and_then(|offer| vacancy::of(job, offer, context));
     let away = matches!(&vacancy, Some(Err(no_room)) if no_room.passing);
-    let node_away = context.memory.timers.lasting(id, Fact::NodeAway, away.then_some(()));
-    let lasting = lasting(id, &chain, pod.as_ref(), heard.as_ref(), failing.as_deref(), context);
+    let lasting = lasting(id, &chain, pod.as_ref(), heard.as_ref(), failing.as_deref(), away, context);
     Ok(Observed {
         id,
         market: network
@@ -70,7 +69,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         pod_refused: context.memory.pod_refused(id),
         job: Arc::clone(job),
         chain_time: network.as_ref().and_then(|network| network.observed().borrow().time_now(Instant::now())),
-        lasting: Lasting { node_away, ..lasting },
+        lasting,
         failing,
         now,
     })
@@ -92,6 +91,7 @@ fn lasting(
     pod: Option<&PodState>,
     heard: Option<&Heard>,
     failing: Option<&str>,
+    node_away: bool,
     context: &Context,
 ) -> Lasting {
     let customer = pod.map(|pod| &pod.customer);
@@ -110,7 +110,7 @@ fn lasting(
         image_missing: when(Fact::ImageMissing, missing),
         lingering: when(Fact::Lingering, lingers),
         failing: when(Fact::Failing, failing.is_some()),
-        ..Lasting::default()
+        node_away: when(Fact::NodeAway, node_away),
     }
 }
 

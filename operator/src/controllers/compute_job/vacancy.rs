@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 use hawser_crds::condition::ACCEPTED;
 use hawser_crds::{ComputeJob, GpuOffer};
 use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
 
 use crate::controllers::Context;
 use crate::controllers::conditions::{is_over, is_true};
@@ -163,7 +162,7 @@ pub(crate) fn of(job: &ComputeJob, offer: &GpuOffer, context: &Context) -> Optio
         return Some(Err(NoRoom::new(why)));
     }
     let cached = |name: &Name| {
-        let job = context.jobs.store.get(&ObjectRef::new(&name.1).within(&name.0))?;
+        let job = context.job(&name.0, &name.1)?;
         Some(job.unsettled().and_then(|job| job.claim).is_some_and(|claim| claim.waiting))
     };
     cached(&me.turn.name)?;

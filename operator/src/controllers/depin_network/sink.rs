@@ -11,7 +11,6 @@ use hawser_contracts::{JobId, OfferId};
 use hawser_crds::{ComputeJob, GpuOffer};
 use kube::api::PostParams;
 use kube::core::{DeserializeGuard, Status};
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 use tracing::{info, warn};
 
@@ -85,7 +84,7 @@ impl<'a> Batch<'a> {
             info!(job = %order.job, offer = %order.offer, "an order for an offer that is not of this cluster");
             return Ok(false);
         };
-        let known = self.context.jobs.store.get(&ObjectRef::new(&order::job_name(order)).within(namespace));
+        let known = self.context.job(namespace, &order::job_name(order));
         if known.and_then(|job| job.job().0.ok()).is_some_and(|job| goes_on(&job, order.job, &self.context.memory)) {
             return Ok(false);
         }

@@ -80,6 +80,7 @@ mod tests {
         doubtful.settle(&(107..=114));
         assert_eq!(doubtful.due(u64::MAX, u64::MAX), None);
     }
+
     #[test]
     fn what_an_earlier_process_doubted_and_passed_is_doubted_still() {
         let mut doubtful = Doubtful::of_past(&BTreeSet::from([90, 100, 101]), 100);

@@ -11,7 +11,6 @@ use hawser_crds::{ComputeJob, Phase};
 use jiff::Timestamp;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -60,8 +59,8 @@ async fn sweep(context: &Context, keep: Duration) -> Result<(), Error> {
 }
 
 fn is_watched(context: &Context, job: &PartialObjectMeta<ComputeJob>) -> bool {
-    let name = ObjectRef::new(&job.name_any()).within(&job.namespace().unwrap_or_default());
-    context.jobs.store.get(&name).is_some_and(|watched| watched.meta().uid == job.metadata.uid)
+    let watched = context.job(&job.namespace().unwrap_or_default(), &job.name_any());
+    watched.is_some_and(|watched| watched.meta().uid == job.metadata.uid)
 }
 
 /// Takes the next step with one, as the API server has it now.
