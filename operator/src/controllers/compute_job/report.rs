@@ -223,6 +223,16 @@ fn silence(seen: &Observed) -> Option<String> {
     Some(format!("no report since {since}, {why}"))
 }
 
+/// What an operator before this one said of it: this one has heard no report yet, and has not listened for long enough to
+/// know better.
+fn earlier_silence(seen: &Observed, reason: &str) -> Option<String> {
+    let customer = &seen.pod.as_ref()?.customer;
+    let runs = customer.started.is_some() && customer.ended.is_none();
+    let heard = seen.heard.as_ref().is_some_and(|heard| heard.last_report.is_some());
+    let status = seen.job.status.as_ref().filter(|_| runs && !heard)?;
+    find(&status.conditions, ATTESTED).filter(|said| said.reason == reason).map(|said| said.message.clone())
+}
+
 fn attested(seen: &Observed, list: &mut Conditions) {
     let vouched = voucher::newest(seen).is_some();
     if let Some(shared) = seen.heard.as_ref().and_then(|heard| heard.card_shared.as_ref()) {
@@ -231,15 +241,16 @@ fn attested(seen: &Observed, list: &mut Conditions) {
     }
     match seen.attested.as_ref().and_then(|a| a.last_rejection.as_ref()) {
         Some(why) if !vouched => list.set(ATTESTED, Truth::No, "Refused", why.clone()),
-        _ if vouched && let Some(silence) = silence(seen) => {
+        _ if vouched && let Some(silence) = silence(seen).or_else(|| earlier_silence(seen, "ReportsStopped")) => {
             list.set(ATTESTED, Truth::No, "ReportsStopped", silence);
         }
         _ if vouched => {
             list.set(ATTESTED, Truth::Yes, "VoucherAccepted", "vouchers of the job's attestor are accepted");
         }
         _ => {
-            let silence = silence(seen).map_or_else(String::new, |silence| format!(": {silence}"));
-            list.set(ATTESTED, Truth::No, "NoVoucher", format!("no voucher came yet{silence}"));
+            let silence = silence(seen).map(|silence| format!("no voucher came yet: {silence}"));
+            let message = silence.or_else(|| earlier_silence(seen, "NoVoucher"));
+            list.set(ATTESTED, Truth::No, "NoVoucher", message.unwrap_or_else(|| "no voucher came yet".to_owned()));
         }
     }
 }

@@ -134,6 +134,40 @@ fn a_meter_that_is_silent_and_one_that_is_not_connected_are_different_findings()
 }
 
 #[test]
+fn a_silence_that_was_told_is_told_by_the_next_operator_until_it_knows_better() {
+    let look = |job: &Observed, heard: Option<Heard>, now: i64| {
+        let chain = known(ChainJob { end: Some(at(3000)), ..chain(JobStatus::Running) });
+        Observed { heard, now: at(now), chain, ..job.clone() }
+    };
+    let told = |look: &Observed| {
+        let conditions = decide(look).status.conditions;
+        let told = find(&conditions, ATTESTED).unwrap();
+        (told.reason.clone(), told.message.clone())
+    };
+    let vouched = written_running();
+    let mut job = (*vouched.job).clone();
+    job.status.as_mut().unwrap().usage = None;
+    let no_voucher = Observed { attested: Some(attested(None, false)), job: Arc::new(job), ..written_running() };
+    for (job, reason, otherwise) in
+        [(vouched, "ReportsStopped", "VoucherAccepted"), (no_voucher, "NoVoucher", "NoVoucher")]
+    {
+        let silent = written(look(&job, Some(heard(-60, Some(-5), false)), 200));
+        let (stopped, words) = told(&silent);
+        assert!(stopped == reason && words.contains(&format!("no report since {}", at(-5))), "{stopped}: {words}");
+        for (heard, now, why) in [
+            (None, 210, "nothing is known yet"),
+            (Some(heard(205, None, true)), 210, "it listens since five seconds"),
+            (Some(heard(205, None, false)), 325, "it is still patient"),
+            (Some(heard(205, None, false)), 326, "it has missed a report itself: nothing new"),
+        ] {
+            assert_eq!(told(&look(&silent, heard, now)), (reason.to_owned(), words.clone()), "{why}");
+        }
+        let (reported, words) = told(&look(&silent, Some(heard(205, Some(208), true)), 210));
+        assert!(reported == otherwise && !words.contains("no report"), "{reported}: {words}");
+    }
+}
+
+#[test]
 fn a_start_that_the_chain_has_lost_is_sent_again_before_anything_else() {
     let lost = |look: Observed| Observed { unstarted: true, chain: ChainView::Unknown("gone".to_owned()), ..look };
     let attestor = Address::repeat_byte(9);
