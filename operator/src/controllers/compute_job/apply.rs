@@ -2,7 +2,6 @@
 
 use hawser_crds::condition::ACCEPTED;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::node::v1::RuntimeClass;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
 
@@ -15,9 +14,6 @@ use crate::controllers::conditions::{is_false, news};
 use crate::controllers::gpu_offer::memory;
 use crate::controllers::{Context, Error, MANAGER, Tried, status};
 use crate::network::Act;
-
-/// Name of the `RuntimeClass` by which meter sees the cards.
-pub(crate) const NVIDIA: &str = "nvidia";
 
 /// Takes the steps.
 pub(crate) async fn apply(context: &Context, seen: &Observed, decision: &Decision) -> Result<(), Error> {
@@ -71,7 +67,7 @@ async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
     let Some(offer) = &seen.offer else { return Ok(()) };
     let Ok(resources) = policy::check(&seen.job, offer) else { return Ok(()) };
     let namespace = seen.job.namespace().ok_or(Error::Unnamed("namespace"))?;
-    let runtime_class = runtime_class(context, offer.spec.isolation.runtime_class_name.as_deref()).await?;
+    let runtime_class = context.around.runtime_class(offer);
     let url = context.config.attestation_url();
     let input = PodInput {
         job_id: seen.id.to_string(),
@@ -128,16 +124,6 @@ pub(super) fn refusal(error: &Error) -> Option<PodRefused> {
     let message = if what.starts_with("Pod ") { status.message.clone() } else { format!("{what}: {}", status.message) };
     // 429 and 5xx of the API server itself are no word on the pod, but somebody has to know why it does not come.
     Some(PodRefused { for_good, message })
-}
-
-/// The class that the offer names, or NVIDIA's where the cluster has it.
-async fn runtime_class(context: &Context, named: Option<&str>) -> Result<Option<String>, Error> {
-    if let Some(name) = named {
-        return Ok(Some(name.to_owned()));
-    }
-    let api: Api<RuntimeClass> = Api::all(context.client.clone());
-    let found = api.get_opt(NVIDIA).await.tried(|| format!("RuntimeClass {NVIDIA}"))?;
-    Ok(found.map(|class| class.name_any()))
 }
 
 async fn delete(context: &Context, seen: &Observed) -> Result<(), Error> {

@@ -92,6 +92,15 @@ impl Surroundings {
         select(labels, news)
     }
 
+    /// The class that the offer names, or NVIDIA's where the cluster has it.
+    pub(crate) fn runtime_class(&self, offer: &GpuOffer) -> Option<String> {
+        offer.spec.isolation.runtime_class_name.clone().or_else(|| self.class(NVIDIA))
+    }
+
+    fn class(&self, name: &str) -> Option<String> {
+        self.classes.store.get(&ObjectRef::new(name)).map(|class| class.name_any())
+    }
+
     /// What surrounds an offer now.
     pub(crate) fn of(&self, offer: &GpuOffer) -> Around {
         let namespace = offer.namespace().unwrap_or_default();
@@ -101,7 +110,7 @@ impl Surroundings {
         Around {
             restricted,
             going: of.is_none_or(|ns| ns.metadata.deletion_timestamp.is_some()),
-            class: self.classes.store.get(&ObjectRef::new(class)).map(|class| class.name_any()),
+            class: self.class(class),
             network: said(&offer.spec.network_ref, &self.networks.store),
             denied: self.rights.denied(&namespace),
         }
