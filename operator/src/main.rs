@@ -30,10 +30,6 @@ use tracing_subscriber::EnvFilter;
 /// the next leader: every act is safe twice.
 const WIND_UP: Duration = Duration::from_secs(1);
 
-/// Gives back what a list of tens of thousands of objects has taken; glibc's own keeps it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let config = Config::parse();

@@ -31,6 +31,8 @@ pub use contact::Contact;
 const WATCH_SECONDS: u32 = 18;
 /// A watch that is silent for so long is dead.
 const WATCH_SILENCE: Duration = Duration::from_secs(22);
+/// Objects in a page of a list: what a page takes is held twice, as text and as objects.
+const PAGE: u32 = 200;
 /// Longest pause before a watch is tried again.
 const WATCH_PAUSE: Duration = Duration::from_secs(4);
 
@@ -70,7 +72,7 @@ struct Unanswered {
 
 /// How everything is watched.
 pub(crate) fn watching() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH_SECONDS)
+    watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE)
 }
 
 /// Pauses before a watch that failed is tried again: short enough that work goes on soon after the server is back.
