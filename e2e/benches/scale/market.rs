@@ -7,6 +7,7 @@ use alloy::sol_types::{SolCall, SolEvent};
 use anyhow::{Context, Result, ensure};
 use hawser_contracts::{ComputeMarket, JobId};
 use hawser_e2e::chain::{self, Chain};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// Orders in one transaction: less than 2^24 gas, which is the most that one may take.
@@ -91,19 +92,27 @@ impl Market {
         Ok(placed)
     }
 
-    /// Starts them as the operator's wallet would, with these attestors.
-    pub(crate) async fn start(&self, orders: &[Placed], attestor: impl Fn(&Placed) -> Address) -> Result<()> {
+    /// Starts them as the operator's wallet would, with these attestors; gives when the market saw each start.
+    pub(crate) async fn start(
+        &self,
+        orders: &[Placed],
+        attestor: impl Fn(&Placed) -> Address,
+    ) -> Result<Vec<Timestamp>> {
         let market = self.chain.market_as(&self.chain.actors.operator)?;
         let mut sent = Vec::new();
         for some in orders.chunks(TOGETHER) {
             let ids: Vec<B256> = some.iter().map(|order| order.id.0).collect();
             let attestors = some.iter().map(&attestor).collect();
-            sent.push(market.startJobs(ids, attestors).send().await.map_err(chain::refusal)?);
+            sent.push((some.len(), market.startJobs(ids, attestors).send().await.map_err(chain::refusal)?));
         }
-        for sent in sent {
-            chain::mined(sent).await?;
+        let mut started = Vec::with_capacity(orders.len());
+        for (count, sent) in sent {
+            let number = chain::mined(sent).await?.block_number.context("mined in no block")?;
+            let block = market.provider().get_block_by_number(number.into()).await?.context("no such block")?;
+            let time = Timestamp::from_second(block.header.timestamp.try_into()?)?;
+            started.extend(std::iter::repeat_n(time, count));
         }
-        Ok(())
+        Ok(started)
     }
 
     /// The newest block.

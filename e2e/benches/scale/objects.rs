@@ -30,6 +30,11 @@ pub(crate) fn node_name(number: usize) -> String {
     format!("gpu-node-{number:04}.cluster.example")
 }
 
+/// A node that has the cards of an offer.
+pub(crate) fn node_of(offer: usize, number: usize) -> String {
+    node_name(offer % PRODUCTS + PRODUCTS * number)
+}
+
 fn uid(kind: u32, number: usize) -> String {
     format!("3f2504e0-{kind:04x}-41d3-9a0c-{number:012x}")
 }
@@ -106,6 +111,11 @@ pub(crate) fn node(number: usize) -> Keyed {
     (format!("/registry/minions/{}", node_name(number)), object)
 }
 
+/// Of a pod.
+fn address(number: usize) -> String {
+    format!("10.{}.{}.{}", 64 + number % 64, number / 256 % 256, number % 256)
+}
+
 /// Namespace of a pod of somebody else's.
 pub(crate) fn team(number: usize) -> String {
     format!("team-{}", number % TEAMS)
@@ -136,7 +146,7 @@ pub(crate) fn pod(number: usize, nodes: usize) -> Keyed {
         .iter()
         .map(|kind| json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": ago(500_000)}))
         .collect();
-    let address = format!("10.{}.{}.{}", 64 + number % 64, number / 256 % 256, number % 256);
+    let address = address(number);
     let object = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": namespace, "uid": uid(2, number), "creationTimestamp": ago(500_000),
@@ -170,7 +180,7 @@ pub(crate) fn running(number: usize) -> Value {
         .iter()
         .map(|kind| json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": ago(40)}))
         .collect();
-    let address = format!("10.{}.{}.{}", 64 + number % 64, number / 256 % 256, number % 256);
+    let address = address(number);
     json!({"phase": "Running", "conditions": conditions, "hostIP": "172.16.0.1", "podIP": address, "podIPs": [{"ip": address}],
         "startTime": ago(45), "qosClass": "Burstable", 
         "initContainerStatuses": [state("probe", ended), state("meter", runs())], "containerStatuses": [state("job", runs())]})
@@ -182,6 +192,8 @@ pub(crate) struct Pattern {
     pub(crate) job: Value,
     pub(crate) pod: Value,
     pub(crate) id: String,
+    /// When the market saw it start.
+    pub(crate) started: Timestamp,
 }
 
 /// Another job after a pattern.
@@ -211,15 +223,21 @@ impl Pattern {
         object
     }
 
-    /// A job that runs, and its pod, on a node that has the cards of its offer.
-    pub(crate) fn live(&self, like: &Like<'_>, nodes: usize) -> [Keyed; 2] {
-        let job = self.named(&self.job, 4, like);
+    /// A job that the market saw start then, and its pod, on a node that has the cards of its offer.
+    pub(crate) fn live(&self, like: &Like<'_>, started: Timestamp, attestor: &str, nodes: usize) -> [Keyed; 2] {
         let of_product = (nodes / PRODUCTS).max(1);
-        let node = node_name(like.offer % PRODUCTS + PRODUCTS * (like.number / OFFERS % of_product));
-        let mut pod = self.named(&self.pod, 5, like);
-        pod["spec"]["nodeName"] = json!(node);
+        let node = node_of(like.offer, like.number / OFFERS % of_product);
+        let patterns = self.pod["spec"]["nodeName"].as_str().unwrap_or_default();
+        let [mut job, mut pod] = [(&self.job, 4), (&self.pod, 5)]
+            .map(|(object, kind)| with(&self.named(object, kind, like), patterns, &node));
+        job["status"]["attestor"] = json!(attestor);
+        for time in ["paidUntil", "claimableUntil"] {
+            later(&mut job["status"]["settlement"][time], started.duration_since(self.started));
+        }
         pod["spec"]["nodeSelector"]["nvidia.com/gpu.product"] = json!(product(like.offer % PRODUCTS));
-        pod["status"] = running(like.number);
+        let address = address(like.number);
+        pod["status"]["podIPs"] = json!([{"ip": address}]);
+        pod["status"]["podIP"] = json!(address);
         [(key_of_job(like), job), (format!("/registry/pods/{}/{}", tenant(like.offer), like.name), pod)]
     }
 
@@ -239,6 +257,18 @@ impl Pattern {
             conditions.push(condition(SETTLED, "Settled", "everything is claimed, and the rest is with the customer"));
         }
         (key_of_job(like), job)
+    }
+}
+
+/// An object with other words in place of these.
+fn with(object: &Value, these: &str, others: &str) -> Value {
+    serde_json::from_str(&object.to_string().replace(these, others)).unwrap_or_default()
+}
+
+fn later(time: &mut Value, by: SignedDuration) {
+    let then = time.as_str().and_then(|time| time.parse::<Timestamp>().ok()).and_then(|time| time.checked_add(by).ok());
+    if let Some(then) = then {
+        *time = json!(then.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
     }
 }
 

@@ -50,6 +50,8 @@ impl Operator {
             .arg(format!("--attestation-listen={attestation}"))
             .arg("--attestation-url=https://127.0.0.1:9443")
             .arg(format!("--evidence-url=file://{}", evidence.display()))
+            // As its image says it.
+            .env("MALLOC_ARENA_MAX", "2")
             .env("KUBECONFIG", plane.kubeconfig("one", plane.address())?)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -7,11 +7,12 @@ use std::time::Duration;
 use alloy::primitives::{Address, FixedBytes, keccak256};
 use anyhow::{Context, Result};
 use hawser_contracts::OfferId;
+use hawser_crds::condition::ATTESTED;
 use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer, Phase, definitions};
 use hawser_e2e::anvil::Anvil;
 use hawser_e2e::chain::Chain;
 use hawser_e2e::order::Order;
-use hawser_e2e::{network, wait};
+use hawser_e2e::{conditions, network, wait};
 use hawser_local::Plane;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use k8s_openapi::api::node::v1::RuntimeClass;
@@ -72,7 +73,7 @@ impl Scene {
 
         step("orders are placed and started");
         let placed = market.order(size.live).await?;
-        market.start(&placed, attestor).await?;
+        let started = market.start(&placed, attestor).await?;
         let (number, hash) = market.head().await?;
         let read = json!({"status": {"cursor": {"block": number, "hash": hash.to_string()}}});
         Api::<DepinNetwork>::all(client.clone())
@@ -81,9 +82,10 @@ impl Scene {
 
         step("objects are written");
         bytes += store.write((0..size.others).map(|number| objects::pod(number, size.nodes))).await?;
-        let live = placed.iter().enumerate().flat_map(|(number, placed)| {
+        let live = placed.iter().zip(started).enumerate().flat_map(|(number, (placed, started))| {
             let (name, id) = (placed.name(), placed.id.to_string());
-            pattern.live(&Like { number, offer: placed.offer, name: &name, id: &id }, size.nodes)
+            let like = Like { number, offer: placed.offer, name: &name, id: &id };
+            pattern.live(&like, started, &attestor(placed).to_checksum(None), size.nodes)
         });
         bytes += store.write(live).await?;
         let settled = (0..size.settled).map(|number| {
@@ -189,26 +191,32 @@ async fn pattern(client: &Client, market: &Market, operator: &Operator, first: &
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     let name = order.name();
     wait::until("the job has a pod", SOON, async || Ok(pods.get_opt(&name).await?.ok_or("none"))).await?;
-    market.start(first, attestor).await?;
+    let started = market.start(first, attestor).await?[0];
+    let target =
+        json!({"metadata": {"name": name}, "target": {"kind": "Node", "name": objects::node_of(placed.offer, 0)}});
+    pods.create_subresource::<Value, Value>("binding", &name, &PostParams::default(), &target).await?;
     let status = json!({"status": objects::running(0)});
     pods.patch_status(&name, &PatchParams::default(), &Patch::Strategic(&status)).await?;
     let jobs: Api<ComputeJob> = Api::namespaced(client.clone(), &namespace);
     order.when(client, "runs", SOON, |job| job.status.as_ref().is_some_and(|s| s.phase == Phase::Running)).await?;
     let mut before = (None, 0.0);
-    wait::until("the job is looked at twice and nothing is written", SOON, async || {
+    // A meter that never comes is told after two minutes.
+    wait::until("its meter is missed, and it is looked at twice and nothing is written", SOON, async || {
         let (job, looks) = (jobs.get(&name).await?, operator.metric(LOOKS).await?);
         let version = job.resource_version();
         if version != before.0 {
             before = (version, looks);
         }
-        Ok(if looks >= before.1 + 2.0 {
+        let conditions = job.status.unwrap_or_default().conditions;
+        let missed = conditions.iter().any(|c| c.type_ == ATTESTED && c.message.contains("no report since"));
+        Ok(if missed && looks >= before.1 + 2.0 {
             Ok(())
         } else {
-            Err(format!("{} looks since it was written", looks - before.1))
+            Err(format!("{} looks since it was written, {}", looks - before.1, conditions::text(&conditions)))
         })
     })
     .await?;
     let job = serde_json::to_value(jobs.get(&name).await?)?;
     let pod = serde_json::to_value(pods.get(&name).await?)?;
-    Ok(Pattern { job, pod, id: placed.id.to_string() })
+    Ok(Pattern { job, pod, id: placed.id.to_string(), started })
 }
