@@ -150,7 +150,8 @@ kubelet says of a running pod, are the pattern of all others.
 * Nodes, pods and jobs are written straight into etcd as the API server keeps them: with `managedFields`, labels, images,
   volumes, environment and statuses. Pods without GPUs lie in {TEAMS} namespaces.
 * Live jobs are orders on chain for {} days, placed and started by the thousand before the operator begins; each has its
-  `ComputeJob` and its pod on a node of its offer. Their meters do not report: what reports cost is not in these figures.
+  `ComputeJob` and its pod on a node of its offer. Their meters do not report, and their statuses say so: what reports cost is
+  not in these figures.
 * Settled jobs are objects alone, settled between two hours and six days ago, and left as the operator leaves them: it does not
   watch them, and lists the metadata of all jobs, slowly, every ten minutes.
 * *Steady* begins two minutes after the first start. All the while fifty changes a second come: a heartbeat of each node in
