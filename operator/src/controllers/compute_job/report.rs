@@ -194,24 +194,30 @@ fn running(seen: &Observed, list: &mut Conditions) {
     }
 }
 
+/// How a silence begins that is told.
+const NO_REPORT: &str = "no report since ";
+
 /// Since when nothing was reported of a program that runs, where a report should have come, and what is known of why. What
-/// was reported before this operator listened, or before the program ran, is not missed.
+/// was reported before this operator listened, or before the program ran, is not missed; but a silence that the operator
+/// before it told goes on until a report is heard.
 fn silence(seen: &Observed) -> Option<String> {
-    let heard = seen.heard.as_ref()?;
     let customer = &seen.pod.as_ref()?.customer;
     let runs_since = customer.started.filter(|_| customer.ended.is_none())?;
-    let since = heard.last_report.unwrap_or(heard.since.max(runs_since));
+    let heard = seen.heard.as_ref();
+    let last_report = heard.and_then(|heard| heard.last_report);
+    let told = told_silence(seen).filter(|_| last_report.is_none());
+    let since = told.or(last_report).or_else(|| Some(heard?.since.max(runs_since)))?;
     let interval = seen.offer.as_ref().map_or(0, |offer| offer.spec.attestation.interval_seconds);
     let patience = i64::from(interval.saturating_mul(3)).max(SILENCE);
     let since = Timestamp::from_second(since.as_second()).unwrap_or(since);
-    if seen.now.as_second() - since.as_second() <= patience {
+    if told.is_none() && seen.now.as_second() - since.as_second() <= patience {
         return None;
     }
     let why = match seen.pod.as_ref().and_then(|pod| pod.meter_down.as_ref()) {
         Some(down) => format!(
             "the pod's container meter has ended ({down}) and nothing counts meanwhile: it is started again, or the job ends"
         ),
-        None if heard.connected => {
+        None if heard.is_some_and(|heard| heard.connected) => {
             "meter is connected but silent: see the log of the pod's container meter; it counts on meanwhile".to_owned()
         }
         None => {
@@ -220,17 +226,14 @@ fn silence(seen: &Observed) -> Option<String> {
                 .to_owned()
         }
     };
-    Some(format!("no report since {since}, {why}"))
+    Some(format!("{NO_REPORT}{since}, {why}"))
 }
 
-/// What an operator before this one said of it: this one has heard no report yet, and has not listened for long enough to
-/// know better.
-fn earlier_silence(seen: &Observed, reason: &str) -> Option<String> {
-    let customer = &seen.pod.as_ref()?.customer;
-    let runs = customer.started.is_some() && customer.ended.is_none();
-    let heard = seen.heard.as_ref().is_some_and(|heard| heard.last_report.is_some());
-    let status = seen.job.status.as_ref().filter(|_| runs && !heard)?;
-    find(&status.conditions, ATTESTED).filter(|said| said.reason == reason).map(|said| said.message.clone())
+/// Since when nothing was reported, as it stands in the status.
+fn told_silence(seen: &Observed) -> Option<Timestamp> {
+    let told = find(&seen.job.status.as_ref()?.conditions, ATTESTED)?;
+    let (since, _) = told.message.split_once(NO_REPORT)?.1.split_once(',')?;
+    since.parse().ok()
 }
 
 fn attested(seen: &Observed, list: &mut Conditions) {
@@ -241,16 +244,15 @@ fn attested(seen: &Observed, list: &mut Conditions) {
     }
     match seen.attested.as_ref().and_then(|a| a.last_rejection.as_ref()) {
         Some(why) if !vouched => list.set(ATTESTED, Truth::No, "Refused", why.clone()),
-        _ if vouched && let Some(silence) = silence(seen).or_else(|| earlier_silence(seen, "ReportsStopped")) => {
+        _ if vouched && let Some(silence) = silence(seen) => {
             list.set(ATTESTED, Truth::No, "ReportsStopped", silence);
         }
         _ if vouched => {
             list.set(ATTESTED, Truth::Yes, "VoucherAccepted", "vouchers of the job's attestor are accepted");
         }
         _ => {
-            let silence = silence(seen).map(|silence| format!("no voucher came yet: {silence}"));
-            let message = silence.or_else(|| earlier_silence(seen, "NoVoucher"));
-            list.set(ATTESTED, Truth::No, "NoVoucher", message.unwrap_or_else(|| "no voucher came yet".to_owned()));
+            let silence = silence(seen).map_or_else(String::new, |silence| format!(": {silence}"));
+            list.set(ATTESTED, Truth::No, "NoVoucher", format!("no voucher came yet{silence}"));
         }
     }
 }

@@ -134,7 +134,7 @@ fn a_meter_that_is_silent_and_one_that_is_not_connected_are_different_findings()
 }
 
 #[test]
-fn a_silence_that_was_told_is_told_by_the_next_operator_until_it_knows_better() {
+fn a_silence_that_was_told_goes_on_under_the_next_operator_until_a_report_is_heard() {
     let look = |job: &Observed, heard: Option<Heard>, now: i64| {
         let chain = known(ChainJob { end: Some(at(3000)), ..chain(JobStatus::Running) });
         Observed { heard, now: at(now), chain, ..job.clone() }
@@ -152,15 +152,16 @@ fn a_silence_that_was_told_is_told_by_the_next_operator_until_it_knows_better() 
         [(vouched, "ReportsStopped", "VoucherAccepted"), (no_voucher, "NoVoucher", "NoVoucher")]
     {
         let silent = written(look(&job, Some(heard(-60, Some(-5), false)), 200));
-        let (stopped, words) = told(&silent);
-        assert!(stopped == reason && words.contains(&format!("no report since {}", at(-5))), "{stopped}: {words}");
-        for (heard, now, why) in [
-            (None, 210, "nothing is known yet"),
-            (Some(heard(205, None, true)), 210, "it listens since five seconds"),
-            (Some(heard(205, None, false)), 325, "it is still patient"),
-            (Some(heard(205, None, false)), 326, "it has missed a report itself: nothing new"),
+        let since = format!("no report since {}, meter is", at(-5));
+        for (heard, now, finding, why) in [
+            (Some(heard(-60, Some(-5), false)), 200, "not connected", "the operator that found it"),
+            (None, 210, "not connected", "nothing is known yet"),
+            (Some(heard(205, None, false)), 210, "not connected", "it listens since five seconds"),
+            (Some(heard(205, None, true)), 210, "connected but silent", "its meter is back, and has reported nothing"),
+            (Some(heard(205, None, false)), 326, "not connected", "it has missed a report itself"),
         ] {
-            assert_eq!(told(&look(&silent, heard, now)), (reason.to_owned(), words.clone()), "{why}");
+            let (said, words) = told(&look(&silent, heard, now));
+            assert!(said == reason && words.contains(&format!("{since} {finding}")), "{why}: {said}: {words}");
         }
         let (reported, words) = told(&look(&silent, Some(heard(205, Some(208), true)), 210));
         assert!(reported == otherwise && !words.contains("no report"), "{reported}: {words}");
