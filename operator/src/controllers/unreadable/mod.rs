@@ -169,7 +169,7 @@ pub(crate) async fn offer(object: &InvalidObject, context: &Context) -> Result<A
         step => {
             if step == Step::GiveUp {
                 let what = format!(
-                    "given up: offers {:?} on DepinNetwork {:?}, {jobs} jobs are not settled",
+                    "given up: offers {} on DepinNetwork {}, {jobs} jobs are not settled",
                     ids(&stake),
                     stake.network
                 );
@@ -180,8 +180,8 @@ pub(crate) async fn offer(object: &InvalidObject, context: &Context) -> Result<A
     }
 }
 
-fn ids(stake: &Stake) -> Vec<String> {
-    stake.seen.iter().map(ToString::to_string).collect()
+fn ids(stake: &Stake) -> String {
+    stake.seen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A job that can't be read keeps its pod and its GPUs; it goes once the market holds nothing of it any more.
