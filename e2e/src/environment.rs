@@ -24,6 +24,8 @@ pub struct Environment {
     pub sidecar_image: String,
     /// Digest reference of the POV-Ray customer image.
     pub povray_image: String,
+    /// Digest reference of a customer image whose own variables try to steer loaders and NVIDIA's runtime.
+    pub steering_image: String,
     /// The customer's `hawser` program.
     pub hawser: PathBuf,
     /// Root of the checkout (charts, manifests).
@@ -45,6 +47,7 @@ impl Environment {
             operator_image: variable("HAWSER_OPERATOR_IMAGE")?,
             sidecar_image: variable("HAWSER_SIDECAR_IMAGE")?,
             povray_image: variable("HAWSER_POVRAY_IMAGE")?,
+            steering_image: variable("HAWSER_STEERING_IMAGE")?,
             hawser: variable("HAWSER_CLI")?.into(),
             root: variable("HAWSER_ROOT")?.into(),
         })

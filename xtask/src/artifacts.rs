@@ -45,10 +45,12 @@ pub(crate) fn publish(layout: &Layout, endpoints: &Endpoints) -> Result<Variable
     let hawser = hawser(layout, Registry::unverified(&format!("{}/hawser", endpoints.registry)), Profile::Dev)?;
     let registry = Registry::unverified(&endpoints.registry);
     let povray = image(layout, registry, "customer/povray", "e2e/images/povray/Containerfile", povray)?;
+    let steering = image(layout, registry, "customer/steering", "e2e/images/steering/Containerfile", shell)?;
     let variables = [
         ("HAWSER_OPERATOR_IMAGE", hawser.operator),
         ("HAWSER_SIDECAR_IMAGE", hawser.sidecar),
         ("HAWSER_POVRAY_IMAGE", povray),
+        ("HAWSER_STEERING_IMAGE", steering),
         ("HAWSER_OPERATOR", workspace::program(layout, Profile::Dev, "hawser-operator").display().to_string()),
         ("HAWSER_CLI", workspace::program(layout, Profile::Dev, "hawser").display().to_string()),
         ("HAWSER_ROOT", workspace::root().display().to_string()),
@@ -79,16 +81,21 @@ fn image(
 /// POV-Ray from Debian with its own scenes, and a shell to run it from.
 fn povray(rootfs: &Rootfs) -> Result<()> {
     rootfs.program(Path::new("/usr/bin/povray"), "/usr/bin/povray")?;
-    // Static: it has no libraries to bring.
-    rootfs.copy(Path::new("/bin/busybox"), Path::new("/bin/busybox"))?;
-    for applet in ["cat", "echo", "env", "false", "grep", "ls", "nc", "nslookup", "sh", "sha256sum", "sleep", "true"] {
-        rootfs.link("/bin/busybox", Path::new("/bin").join(applet))?;
-    }
+    shell(rootfs)?;
     for folder in ["/etc/povray", "/usr/share/povray-3.7", "/usr/share/doc/povray/examples/advanced"] {
         rootfs.folder(Path::new(folder))?;
     }
     let script = workspace::root().join("e2e/images/povray/render.sh");
     rootfs.copy(&script, Path::new("/render.sh"))
+}
+
+fn shell(rootfs: &Rootfs) -> Result<()> {
+    // Static: it has no libraries to bring.
+    rootfs.copy(Path::new("/bin/busybox"), Path::new("/bin/busybox"))?;
+    for applet in ["cat", "echo", "env", "false", "grep", "ls", "nc", "nslookup", "sh", "sha256sum", "sleep", "true"] {
+        rootfs.link("/bin/busybox", Path::new("/bin").join(applet))?;
+    }
+    Ok(())
 }
 
 fn path_with(first: Option<&Path>) -> Result<String> {

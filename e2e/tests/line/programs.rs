@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use hawser_crds::{ComputeJobStatus, Phase};
-use hawser_e2e::customer::Customer;
+use hawser_e2e::customer::{Customer, Wish};
 
 use crate::scene::{Placed, Scene, sleep};
 
@@ -30,6 +30,24 @@ async fn a_program_that_fills_the_disk_is_evicted_and_pays_for_what_it_used() ->
         let status = settled(scene, &placed, Phase::Failed).await?;
         ensure!(status.reason.as_deref() == Some("Evicted"), "{status:?}");
         Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_images_environment_steers_neither_loaders_nor_nvidias_runtime() -> Result<()> {
+    Scene::with_gpus("steering", 1, async |scene| {
+        let script = [
+            "[ \"$OF_THE_IMAGE\" = yes ] || exit 2",
+            "[ -z \"$LD_PRELOAD$LD_AUDIT$NVIDIA_IMEX_CHANNELS\" ] || exit 3",
+            "[ \"$NVIDIA_DRIVER_CAPABILITIES\" = compute,utility,video ] || exit 4",
+            "[ \"$NVIDIA_MOFED$NVIDIA_NVSWITCH$NVIDIA_GDS$NVIDIA_GDRCOPY\" = disableddisableddisableddisabled ] || exit 5",
+            "[ \"$NVIDIA_VISIBLE_DEVICES\" != all ] || exit 6",
+            &sleep(10),
+        ];
+        let wish = scene.wish(1, 120, &script.join("; "));
+        let placed = scene.order(&Wish { image: scene.world.environment.steering_image.clone(), ..wish }).await?;
+        settled(scene, &placed, Phase::Succeeded).await.map(drop)
     })
     .await
 }
