@@ -109,8 +109,20 @@ async fn main() -> Result<()> {
         figures.cores, figures.looks, figures.changes
     ));
 
-    step("the operator starts again");
+    step("another replica stands by");
+    let other = Operator::start(&options.operator, &scene.plane, options.logs.as_deref(), "other")?;
+    figures.stands_by = other.stands_by().await?;
+    figures.peak = figures.peak.max(operator.memory()?.peak);
+    step(&format!("{:?}, {:?}; the leader stops", figures.stands_by, other.memory()?));
+    let at = Instant::now();
     operator.stop().await?;
+    let order = order(&mut scene).await?;
+    accepted(&scene, &order).await.with_context(|| other.tail())?;
+    figures.hand_over = at.elapsed();
+
+    step(&format!("{:?}; it stops too, and the operator starts again", figures.hand_over));
+    figures.peak = figures.peak.max(other.memory()?.peak);
+    other.stop().await?;
     let operator = first_step(&mut scene, &options, "again", &mut figures.restart).await?;
     figures.memory_at_restart = operator.memory()?;
     step(&format!("{:?}, {:?}", figures.restart, figures.memory_at_restart));
@@ -127,7 +139,7 @@ async fn main() -> Result<()> {
     .with_context(|| operator.tail())?;
     figures.burst = at.elapsed();
     step(&format!("{:?}, {:?}", figures.burst, operator.memory()?));
-    figures.peak = operator.memory()?.peak.max(figures.memory.peak);
+    figures.peak = figures.peak.max(operator.memory()?.peak);
     drop(churn);
 
     let page = figures.page();
@@ -144,17 +156,27 @@ async fn main() -> Result<()> {
 
 /// Starts the operator with an order waiting, and measures until it leads and until it has taken the order up.
 async fn first_step(scene: &mut Scene, options: &Options, run: &str, took: &mut page::Start) -> Result<Operator> {
-    let placed = scene.order(1).await?;
-    let fresh: &Placed = placed.first().context("no order was placed")?;
-    let order = Order::new(fresh.id, &objects::tenant(fresh.offer));
+    let order = order(scene).await?;
     let operator = Operator::start(&options.operator, &scene.plane, options.logs.as_deref(), run)?;
     took.leads = operator.leads().await?;
+    accepted(scene, &order).await.with_context(|| operator.tail())?;
+    took.first_step = operator.began.elapsed();
+    Ok(operator)
+}
+
+/// An order that is mined.
+async fn order(scene: &mut Scene) -> Result<Order> {
+    let placed = scene.order(1).await?;
+    let fresh: &Placed = placed.first().context("no order was placed")?;
+    Ok(Order::new(fresh.id, &objects::tenant(fresh.offer)))
+}
+
+/// Waits until an order is accepted and its job's status written.
+async fn accepted(scene: &Scene, order: &Order) -> Result<()> {
     let written = order.when(&scene.client, "is accepted", FIRST_STEP, |job| {
         job.status.as_ref().is_some_and(|status| status.pod.is_some() || status.phase == hawser_crds::Phase::Starting)
     });
-    written.await.with_context(|| operator.tail())?;
-    took.first_step = operator.began.elapsed();
-    Ok(operator)
+    written.await.map(drop)
 }
 
 /// Lets time pass, and says now and then how it stands.

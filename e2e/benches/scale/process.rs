@@ -37,7 +37,7 @@ pub(crate) struct Memory {
 }
 
 impl Operator {
-    /// `run` names its log, which is kept where `logs` says, or goes with the control plane.
+    /// `run` names its pod and its log, which is kept where `logs` says, or goes with the control plane.
     pub(crate) fn start(program: &Path, plane: &Plane, logs: Option<&Path>, run: &str) -> Result<Self> {
         let [health, attestation] = free()?;
         let log = logs.unwrap_or(plane.directory()).join(format!("operator-{run}.log"));
@@ -45,14 +45,14 @@ impl Operator {
         std::fs::create_dir_all(&evidence)?;
         let began = Instant::now();
         let child = Command::new(program)
-            .args(["--namespace", SYSTEM, "--pod-name", "one", "--sidecar-image", "registry.example/sidecar:1"])
+            .args(["--namespace", SYSTEM, "--pod-name", run, "--sidecar-image", "registry.example/sidecar:1"])
             .arg(format!("--health-listen={health}"))
             .arg(format!("--attestation-listen={attestation}"))
             .arg("--attestation-url=https://127.0.0.1:9443")
             .arg(format!("--evidence-url=file://{}", evidence.display()))
             // As its image says it.
             .env("MALLOC_ARENA_MAX", "2")
-            .env("KUBECONFIG", plane.kubeconfig("one", plane.address())?)
+            .env("KUBECONFIG", plane.kubeconfig(run, plane.address())?)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log)?)
@@ -66,14 +66,23 @@ impl Operator {
 
     /// Waits until it leads and is Ready; gives the time since its start.
     pub(crate) async fn leads(&self) -> Result<Duration> {
-        let leads = wait::until("the operator leads", wait::SOON, async || {
+        self.says("leading").await
+    }
+
+    /// Waits until it could lead at once; gives the time since its start.
+    pub(crate) async fn stands_by(&self) -> Result<Duration> {
+        self.says("standing by").await
+    }
+
+    async fn says(&self, words: &str) -> Result<Duration> {
+        let says = wait::until("the operator is Ready", wait::SOON, async || {
             let answer = self.http.get(format!("http://{}/readyz", self.health)).send().await;
             let Ok(answer) = answer else { return Ok(Err("no answer".to_owned())) };
             let ready = answer.status().is_success();
             let said = answer.text().await.unwrap_or_default();
-            Ok(if ready && said == "leading" { Ok(()) } else { Err(said) })
+            Ok(if ready && said == words { Ok(()) } else { Err(said) })
         });
-        leads.await.with_context(|| self.tail())?;
+        says.await.with_context(|| self.tail())?;
         Ok(self.began.elapsed())
     }
 

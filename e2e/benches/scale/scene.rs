@@ -201,7 +201,7 @@ async fn pattern(client: &Client, market: &Market, operator: &Operator, first: &
     order.when(client, "runs", SOON, |job| job.status.as_ref().is_some_and(|s| s.phase == Phase::Running)).await?;
     let mut before = (None, 0.0);
     // A meter that never comes is told after two minutes.
-    wait::until("its meter is missed, and it is looked at twice and nothing is written", SOON, async || {
+    wait::until("its meter is missed, and it is looked at twice and nothing is written", 2 * SOON, async || {
         let (job, looks) = (jobs.get(&name).await?, operator.metric(LOOKS).await?);
         let version = job.resource_version();
         if version != before.0 {
