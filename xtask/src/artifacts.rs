@@ -89,6 +89,7 @@ fn povray(rootfs: &Rootfs) -> Result<()> {
     rootfs.copy(&script, Path::new("/render.sh"))
 }
 
+/// A shell, and what scripts call.
 fn shell(rootfs: &Rootfs) -> Result<()> {
     // Static: it has no libraries to bring.
     rootfs.copy(Path::new("/bin/busybox"), Path::new("/bin/busybox"))?;

@@ -29,7 +29,7 @@ pub(crate) struct Figures {
     pub(crate) profile: String,
     /// Of all objects, as they are stored.
     pub(crate) bytes: u64,
-    /// The first start, after which each job's status is written once.
+    /// The first start, while nothing else changes.
     pub(crate) start: Start,
     pub(crate) memory_at_start: Memory,
     pub(crate) memory: Memory,
