@@ -121,10 +121,10 @@ impl Prepared {
         each_names_a_test(&tests, which)?;
         // Those that only our own cluster can pass are ignored by themselves, and each says why.
         let usual = if self.cluster.is_ours() { &["--exact", "--include-ignored"][..] } else { &["--exact"] };
+        // What a long test says of its progress is shown as it comes.
+        let shown = matches!(which, Which::Deep(_)).then_some("--nocapture");
         let options = |(at_a_time, round): Round<'_>| {
             let threads = format!("--test-threads={at_a_time}");
-            // What one test alone says of its progress is shown as it comes.
-            let shown = (at_a_time == 1).then_some("--nocapture");
             usual.iter().copied().chain([threads.as_str()]).chain(shown).chain(round).map(str::to_owned).collect()
         };
         Ok(which.rounds(&tests).into_iter().map(options).collect())
@@ -156,7 +156,7 @@ pub(crate) fn run(layout: &Layout, prepared: &Prepared, which: Which<'_>, keep: 
     });
     if which.is_all_quick() && ours {
         prepared.tests(PLANE, &[], Expected::Some, tally);
-        let options = ["--ignored", "--test-threads=1", "--nocapture"].map(str::to_owned);
+        let options = ["--ignored", "--test-threads=1"].map(str::to_owned);
         prepared.tests(CARDS, &options, Expected::Some, tally);
         if !keep {
             prepared.tests(LIFE_CYCLE, &options, Expected::Some, tally);
