@@ -163,7 +163,7 @@ struct PodParts {
     #[serde(default)]
     spec: PodSpecParts,
     #[serde(default)]
-    status: Option<PodStatus>,
+    status: PodStatus,
 }
 
 #[derive(Default, Deserialize)]
@@ -200,7 +200,18 @@ impl ReadLean for Pod {
             init_containers: spec.init_containers.map(slim),
             ..PodSpec::default()
         };
-        Ok(Self { metadata: metadata.into(), spec: Some(spec), status })
+        // Lists, in protobuf, have these alone: a watch is to say no more.
+        let status = PodStatus {
+            phase: status.phase,
+            conditions: status.conditions,
+            message: status.message,
+            reason: status.reason,
+            container_statuses: status.container_statuses,
+            init_container_statuses: status.init_container_statuses,
+            pod_ips: status.pod_ips,
+            ..PodStatus::default()
+        };
+        Ok(Self { metadata: metadata.into(), spec: Some(spec), status: Some(status) })
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) mod depin_network;
 mod error;
 pub(crate) mod events;
 pub(crate) mod gpu_offer;
-mod lean;
+pub(crate) mod lean;
 mod look;
 pub(crate) mod networks;
 mod packed;

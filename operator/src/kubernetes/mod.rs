@@ -5,6 +5,7 @@
 //! lie idle beside the dead one are likely as dead, and what comes next is asked on new ones.
 
 mod contact;
+mod protobuf;
 mod transport;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,15 +32,19 @@ pub use contact::Contact;
 const WATCH_SECONDS: u32 = 18;
 /// A watch that is silent for so long is dead.
 const WATCH_SILENCE: Duration = Duration::from_secs(22);
-/// Objects in a page of a list: what a page takes is held twice, as text and as objects.
-const PAGE: u32 = 200;
+/// Objects in a page of a list. A page is in memory as it came and as objects; and for each one the API server goes through all
+/// objects of its cache that are left.
+const PAGE: u32 = 500;
+/// In which a page of a list has to begin, and to go on: an API server of a large cluster that has much to do takes seconds for one,
+/// and a list that breaks off begins anew. After a connection's death it is asked for again within 19 s.
+const PAGE_SILENCE: Duration = Duration::from_secs(15);
 /// Longest pause before a watch is tried again.
 const WATCH_PAUSE: Duration = Duration::from_secs(4);
 
 /// How a set of connections is used.
 #[derive(Clone, Debug)]
 pub struct Use {
-    /// In which an answer has to begin, and to go on.
+    /// In which an answer has to begin, and to go on; a page of a list may take longer.
     pub answer: Duration,
     /// Without it nothing is written.
     pub fence: Option<Fence>,
@@ -107,7 +112,8 @@ pub fn connect(config: Config, how: Use) -> Result<Client, kube::Error> {
     let namespace = config.default_namespace.clone();
     let first = transport::open(&config, how.fence.as_ref())?;
     let server = Arc::new(Server { config, how, current: Mutex::new((0, first)) });
-    Ok(Client::new(service_fn(move |request| Arc::clone(&server).send(request)), namespace))
+    let send = move |request| Arc::clone(&server).send(request);
+    Ok(Client::new(service_fn(move |request| protobuf::exchange(request, send.clone())), namespace))
 }
 
 struct Server {
@@ -127,10 +133,11 @@ impl Server {
         }
         let (generation, client) = self.current();
         let (calls, verb, began) = (self.how.calls.clone(), asked.verb(), Instant::now());
-        let Ok(answer) = tokio::time::timeout(self.how.answer, client.send(request)).await else {
+        let within = if asked.lists { PAGE_SILENCE } else { self.how.answer };
+        let Ok(answer) = tokio::time::timeout(within, client.send(request)).await else {
             calls.made(verb, ServerOutcome::Silent, began.elapsed());
             self.leave(generation, &asked);
-            return Err(Box::new(Unanswered { method: asked.method, path: asked.path, within: self.how.answer }));
+            return Err(Box::new(Unanswered { method: asked.method, path: asked.path, within }));
         };
         let answer = answer.inspect_err(|_| {
             calls.made(verb, ServerOutcome::Unreachable, began.elapsed());
@@ -142,7 +149,7 @@ impl Server {
         } else {
             self.how.contact.answered(asked.watched().filter(|_| answer.status().is_success()));
         }
-        let silence = if asked.watches { WATCH_SILENCE } else { self.how.answer };
+        let silence = if asked.watches { WATCH_SILENCE } else { within };
         let watched = asked.watched().filter(|_| answer.status().is_success()).map(str::to_owned);
         if let Some(path) = &watched {
             calls.heard(path);
@@ -191,15 +198,20 @@ struct Asked {
     method: Method,
     path: String,
     watches: bool,
+    /// A page of a list.
+    lists: bool,
 }
 
 impl Asked {
     fn of(request: &Request<Body>) -> Self {
         let query = request.uri().query().unwrap_or_default();
+        let has = |wanted: &dyn Fn(&str) -> bool| query.split('&').any(wanted);
+        let watches = has(&|pair| matches!(pair, "watch=true" | "watch=1"));
         Self {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
-            watches: query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1")),
+            watches,
+            lists: !watches && has(&|pair| pair.starts_with("limit=")),
         }
     }
 
@@ -232,18 +244,19 @@ mod tests {
 
     #[test]
     fn what_a_request_is_about_is_read_from_its_method_and_query() {
-        for (method, uri, watches, writes, verb) in [
-            (Method::GET, "/api/v1/pods?limit=500", false, false, "GET"),
-            (Method::GET, "/api/v1/pods?&watch=true&timeoutSeconds=18", true, false, "WATCH"),
-            (Method::GET, "/api/v1/pods?fieldSelector=watch%3Dtrue", false, false, "GET"),
-            (Method::PATCH, "/apis/hawser.dev/v1alpha1/gpuoffers/a/status", false, true, "PATCH"),
-            (Method::POST, "/api/v1/pods", false, true, "POST"),
-            (Method::DELETE, "/api/v1/pods/a", false, true, "DELETE"),
-            (Method::OPTIONS, "/", false, false, "OTHER"),
+        for (method, uri, watches, lists, writes, verb) in [
+            (Method::GET, "/api/v1/pods?limit=500", false, true, false, "GET"),
+            (Method::GET, "/api/v1/pods?&watch=true&timeoutSeconds=18", true, false, false, "WATCH"),
+            (Method::GET, "/api/v1/pods?fieldSelector=watch%3Dtrue", false, false, false, "GET"),
+            (Method::PATCH, "/apis/hawser.dev/v1alpha1/gpuoffers/a/status", false, false, true, "PATCH"),
+            (Method::POST, "/api/v1/pods", false, false, true, "POST"),
+            (Method::DELETE, "/api/v1/pods/a", false, false, true, "DELETE"),
+            (Method::OPTIONS, "/", false, false, false, "OTHER"),
         ] {
             let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
             let asked = Asked::of(&request);
-            assert_eq!((asked.watches, asked.writes(), asked.verb()), (watches, writes, verb), "{asked:?}");
+            let read = (asked.watches, asked.lists, asked.writes(), asked.verb());
+            assert_eq!(read, (watches, lists, writes, verb), "{asked:?}");
         }
     }
 
