@@ -108,7 +108,7 @@ pub(crate) fn node(number: usize) -> Keyed {
                 "containerRuntimeVersion": "containerd://2.1.4", "machineID": "m", "systemUUID": uid(9, number), "bootID": uid(8, number),
                 "kubeProxyVersion": "", "operatingSystem": "linux"}}
     });
-    (format!("/registry/minions/{}", node_name(number)), object)
+    (format!("{NODES}{}", node_name(number)), object)
 }
 
 /// Of a pod.
@@ -165,7 +165,7 @@ pub(crate) fn pod(number: usize, nodes: usize) -> Keyed {
         "status": {"phase": "Running", "conditions": conditions, "hostIP": "172.16.0.1", "podIP": address, "podIPs": [{"ip": address}],
             "startTime": ago(500_000), "qosClass": "Burstable", "containerStatuses": [state("program"), state("proxy")]}
     });
-    (format!("/registry/pods/{namespace}/{name}"), object)
+    (format!("{PODS}{namespace}/{name}"), object)
 }
 
 /// What kubelet says of a job's pod whose program runs.
@@ -238,7 +238,7 @@ impl Pattern {
         let address = address(like.number);
         pod["status"]["podIPs"] = json!([{"ip": address}]);
         pod["status"]["podIP"] = json!(address);
-        [(key_of_job(like), job), (format!("/registry/pods/{}/{}", tenant(like.offer), like.name), pod)]
+        [(key_of_job(like), job), (format!("{PODS}{}/{}", tenant(like.offer), like.name), pod)]
     }
 
     /// A job that was settled between two hours and six days ago, as the operator leaves it.
@@ -276,5 +276,7 @@ fn key_of_job(like: &Like<'_>) -> String {
     format!("{}{}/{}", JOBS, tenant(like.offer), like.name)
 }
 
-/// Where the API server keeps `ComputeJobs`.
+/// Where the API server keeps nodes, pods and `ComputeJobs`.
+pub(crate) const NODES: &str = "/registry/minions/";
+pub(crate) const PODS: &str = "/registry/pods/";
 pub(crate) const JOBS: &str = "/registry/hawser.dev/computejobs/";

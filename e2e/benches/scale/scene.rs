@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, FixedBytes, keccak256};
 use anyhow::{Context, Result};
@@ -14,11 +14,11 @@ use hawser_e2e::chain::Chain;
 use hawser_e2e::order::Order;
 use hawser_e2e::{conditions, network, wait};
 use hawser_local::Plane;
-use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret};
 use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -29,7 +29,7 @@ use crate::market::{Market, Placed};
 use crate::objects::{self, Like, OFFERS, PRODUCTS, Pattern};
 use crate::process::Operator;
 use crate::store::Store;
-use crate::{SYSTEM, Size};
+use crate::{SYSTEM, Size, stored};
 
 const NETWORK: &str = "market";
 const SOON: Duration = Duration::from_mins(3);
@@ -40,7 +40,7 @@ const LOOKS: &str = "hawser_reconciles_total{kind=\"ComputeJob\"}";
 pub(crate) struct Scene {
     pub(crate) plane: Plane,
     pub(crate) client: Client,
-    /// What was written, in bytes.
+    /// What was written, in bytes of JSON.
     pub(crate) bytes: u64,
     store: Store,
     market: Market,
@@ -94,6 +94,13 @@ impl Scene {
             pattern.settled(&Like { number, offer: number % OFFERS, name: &name, id: &id })
         });
         bytes += store.write(settled).await?;
+
+        step("the API server takes them in");
+        taken_in(&client).await?;
+        for (kind, list, under) in [("Node", "/api/v1/nodes", objects::NODES), ("Pod", "/api/v1/pods", objects::PODS)] {
+            stored::in_protobuf(&client, &store, kind, list, under).await?;
+        }
+        taken_in(&client).await?;
         Ok(Self { plane, client, bytes, store, market, _anvil: anvil })
     }
 
@@ -106,6 +113,21 @@ impl Scene {
     pub(crate) async fn jobs(&self) -> Result<usize> {
         self.store.count(objects::JOBS).await
     }
+}
+
+/// Waits until the API server answers without delay what the newest state of each kind is: it hears of what was written from
+/// etcd, and is behind.
+async fn taken_in(client: &Client) -> Result<()> {
+    let (nodes, pods, jobs) =
+        (Api::<Node>::all(client.clone()), Api::<Pod>::all(client.clone()), Api::<ComputeJob>::all(client.clone()));
+    let one = ListParams::default().limit(1);
+    wait::until("the API server knows all that was written", SOON, async || {
+        let asked = Instant::now();
+        futures::try_join!(nodes.list_metadata(&one), pods.list_metadata(&one), jobs.list_metadata(&one))?;
+        let took = asked.elapsed();
+        Ok(if took < Duration::from_secs(1) { Ok(()) } else { Err(format!("it took {took:.1?}")) })
+    })
+    .await
 }
 
 fn attestor(placed: &Placed) -> Address {
