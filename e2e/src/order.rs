@@ -152,7 +152,8 @@ pub struct Split {
     pub fee: U256,
 }
 
-/// GPU-seconds by kubelet's own clock: from the container's start to its end, in whole seconds.
+/// GPU-seconds by kubelet's own clock: from the container's start to its end, in whole seconds, and no more than the market sold.
+/// A customer who ends a job pays up to that block, however long the machine takes to stop the container.
 ///
 /// # Errors
 /// When the container has not run and ended.
@@ -163,5 +164,7 @@ pub fn kubelet_gpu_seconds(job: &ComputeJob) -> Result<i64> {
     };
     let started = time(&status.container_started_at, "containerStartedAt")?;
     let finished = time(&status.container_finished_at, "containerFinishedAt")?;
+    let sold = status.settlement.as_ref().and_then(|settlement| settlement.paid_until.as_ref());
+    let finished = sold.map_or(finished, |until| finished.min(until.0.as_second()));
     Ok((finished - started) * i64::from(job.spec.workload.gpus))
 }
