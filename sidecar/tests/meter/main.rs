@@ -75,8 +75,8 @@ async fn a_killed_meter_goes_on_where_it_was() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_ends_while_the_operator_is_away_leaves_its_voucher_and_evidence_behind() {
     let (driver, mut operator) = (Driver::new(), Operator::start());
-    // A termination message holds a few lines: on a slow machine, too, no more are to come before the end.
-    let mut pod = Pod::reporting_every(3, &driver, &operator);
+    // A termination message holds one line of two GPUs: on a slow machine, too, only the last is to come after the operator's end.
+    let mut pod = Pod::reporting_every(11, &driver, &operator);
     pod.probe().unwrap();
     pod.run(&operator).await;
     eventually("use is attested", || operator.vouched() >= GpuSeconds(2)).await;
