@@ -19,7 +19,7 @@ use tower::BoxError;
 use tracing::warn;
 
 use self::messages::{NodeList, PodList, Status, Typed, Unknown};
-use super::Answer;
+use super::{Answer, Asked};
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -62,11 +62,11 @@ fn is_protobuf(answer: &Answer) -> bool {
 
 /// Whether all pods or all nodes are listed.
 fn lists(request: &Request<Body>) -> bool {
-    let query = request.uri().query().unwrap_or_default();
-    request.method() == Method::GET
-        && matches!(request.uri().path(), "/api/v1/pods" | "/api/v1/nodes")
+    let Asked { method, path, watches, .. } = Asked::of(request);
+    method == Method::GET
+        && matches!(path.as_str(), "/api/v1/pods" | "/api/v1/nodes")
         && request.headers().get(ACCEPT).is_none_or(|accept| accept == JSON)
-        && !query.split('&').any(|pair| pair.starts_with("watch="))
+        && !watches
 }
 
 /// A request without a body, as it was but for what it accepts.
