@@ -10,33 +10,17 @@ use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::listed::Listed;
 use crate::kubernetes;
 use crate::metrics::Metrics;
 
 /// Changes that a slow listener may miss; it hears that it has.
 const CHANGES: usize = 4096;
-
-/// Whether everything of a kind was listed once. Not asked of a store itself: it wakes only the last of several that wait.
-#[derive(Clone, Debug)]
-pub(crate) struct Listed(watch::Receiver<bool>);
-
-impl Listed {
-    /// Not yet; the sender says when.
-    pub(crate) fn later() -> (watch::Sender<bool>, Self) {
-        let (sender, receiver) = watch::channel(false);
-        (sender, Self(receiver))
-    }
-
-    /// Waits for it; false where the watch has ended before.
-    pub(crate) async fn wait(&self) -> bool {
-        self.0.clone().wait_for(|listed| *listed).await.is_ok()
-    }
-}
 
 /// Objects of one kind, kept up to date.
 #[derive(Clone)]
@@ -67,7 +51,7 @@ where
     ) -> Self {
         let (reader, writer) = store();
         let changed = broadcast::Sender::new(CHANGES);
-        let (all_listed, listed) = Listed::later();
+        let (listing, listed) = Listed::later(kind);
         let news = changed.clone();
         let stream = watcher(Api::<K>::all(client), kubernetes::watching())
             .backoff(kubernetes::again())
@@ -78,7 +62,7 @@ where
             .reflect(writer)
             .inspect_ok(move |event| {
                 if matches!(event, watcher::Event::InitDone) {
-                    all_listed.send_replace(true);
+                    listing.done();
                 }
             })
             .touched_objects();

@@ -10,7 +10,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
 
 use super::Error;
-use super::cache::{Cache, Listed};
+use super::cache::Cache;
 use super::cluster_network::ClusterNetwork;
 use super::compute_job::vacancy::Granted;
 use super::compute_job::{PodRefused, Timers};
@@ -19,6 +19,7 @@ use super::events::Events;
 use super::gpu_offer::around::Surroundings;
 use super::gpu_offer::memory::Offers;
 use super::gpu_offer::terms::ClusterId;
+use super::listed::Lists;
 use super::networks::Networks;
 use super::packed::Packed;
 use super::stock::SharedStock;
@@ -46,8 +47,7 @@ pub(crate) struct Context {
     pub offers: Cache<DeserializeGuard<GpuOffer>>,
     /// What the cluster has, who holds it, and who wants it.
     pub stock: SharedStock,
-    pub pods: Listed,
-    pub nodes: Listed,
+    pub lists: Lists,
     /// Offers that are due for a look.
     pub offers_due: Due<Name>,
     pub cluster_network: ClusterNetwork,
@@ -73,14 +73,14 @@ impl Context {
         self.jobs.store.get(&ObjectRef::new(name).within(namespace))
     }
 
-    /// Waits until everything was listed once. What is not in a cache before that is not missing.
+    /// Waits until everything was listed once.
     pub(crate) async fn ready(&self) -> Result<(), Error> {
-        let all = self.jobs.listed.wait().await
-            && self.offers.listed.wait().await
-            && self.pods.wait().await
-            && self.nodes.wait().await
-            && self.around.listed().await;
-        if all { Ok(()) } else { Err(Error::Stopping) }
+        if self.lists.all().await { Ok(()) } else { Err(Error::Stopping) }
+    }
+
+    /// Waits until as much was listed as a network and its orders need.
+    pub(crate) async fn ready_for_orders(&self) -> Result<(), Error> {
+        if self.lists.market().await { Ok(()) } else { Err(Error::Stopping) }
     }
 }
 

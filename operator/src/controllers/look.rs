@@ -157,7 +157,7 @@ mod tests {
     use tokio_stream::wrappers::UnboundedReceiverStream;
 
     use super::*;
-    use crate::controllers::cache::Listed;
+    use crate::controllers::listed::Listed;
 
     impl AsRef<Backoffs> for Backoffs {
         fn as_ref(&self) -> &Self {
@@ -173,10 +173,10 @@ mod tests {
             let object = serde_json::from_value(json!({"metadata": {"name": name, "namespace": "t"}})).unwrap();
             writer.apply_watcher_event(&watcher::Event::InitApply(object));
         }
-        let (said, listed) = Listed::later();
+        let (listing, listed) = Listed::later("ConfigMap");
         let list = move || {
             writer.apply_watcher_event(&watcher::Event::InitDone);
-            said.send_replace(true);
+            listing.done();
         };
         (Cache { store, listed }, list)
     }

@@ -12,6 +12,7 @@ mod error;
 pub(crate) mod events;
 pub(crate) mod gpu_offer;
 pub(crate) mod lean;
+pub(crate) mod listed;
 mod look;
 pub(crate) mod networks;
 mod packed;

@@ -29,7 +29,7 @@ use kube::{Api, Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::cache::{Cache, Heard, Listed, received};
+use super::cache::{Cache, Heard, received};
 use super::cluster_network::ClusterNetwork;
 use super::compute_job::vacancy::Granted;
 use super::context::Memory;
@@ -37,6 +37,7 @@ use super::events::Events;
 use super::gpu_offer::around::Surroundings;
 use super::gpu_offer::memory::Offers;
 use super::gpu_offer::terms::ClusterId;
+use super::listed::Lists;
 use super::look::{Look, look_at, tell};
 use super::networks::Networks;
 use super::packed::Packed;
@@ -80,8 +81,7 @@ pub struct Warm {
     watches: Watches,
     jobs: Cache<Packed>,
     offers: Cache<DeserializeGuard<GpuOffer>>,
-    pods: Listed,
-    nodes: Listed,
+    lists: Lists,
     around: Surroundings,
     kept: Kept,
 }
@@ -127,28 +127,17 @@ impl Warm {
         };
         let kept = Kept::default();
         let (of_jobs, of_offers) = (kept.clone(), kept.clone());
-        Self {
-            jobs: watches.jobs(move |job| of_jobs.forget_job(job)),
-            offers: watches.offers(move |offer| of_offers.forget_offer(offer)),
-            pods: watches.pods(),
-            nodes: watches.nodes(),
-            around: Surroundings::start(&client, metrics, &cancel),
-            kept,
-            watches,
-            client,
-            fence,
-            work,
-            cancel,
-        }
+        let jobs = watches.jobs(move |job| of_jobs.forget_job(job));
+        let offers = watches.offers(move |offer| of_offers.forget_offer(offer));
+        let around = Surroundings::start(&client, metrics, &cancel);
+        let market = [jobs.listed.clone(), offers.listed.clone()].into_iter().chain(around.lists()).collect();
+        let lists = Lists { market, capacity: vec![watches.pods(), watches.nodes(), watches.slices()] };
+        Self { client, fence, work, cancel, watches, jobs, offers, lists, around, kept }
     }
 
     /// Waits until everything was listed once; false where `cancel` came first.
     pub async fn listed(&self) -> bool {
-        self.jobs.listed.wait().await
-            && self.offers.listed.wait().await
-            && self.pods.wait().await
-            && self.nodes.wait().await
-            && self.around.listed().await
+        self.lists.all().await
     }
 }
 
@@ -164,8 +153,7 @@ pub async fn run(
     attestations: Attestations,
     metrics: Metrics,
 ) -> Result<(), StartError> {
-    let Warm { client, fence, work, cancel, watches, jobs: all_jobs, offers: all_offers, pods, nodes, around, kept } =
-        warm;
+    let Warm { client, fence, work, cancel, watches, jobs: all_jobs, offers: all_offers, lists, around, kept } = warm;
     let cluster = cluster_id(&client).await?;
     let networks: Controller<DeserializeGuard<DepinNetwork>> = Controller::new(Api::all(client.clone()), watching());
     let (jobs, offers, other) = (all_jobs.store.clone(), all_offers.store.clone(), around.networks.store.clone());
@@ -177,8 +165,7 @@ pub async fn run(
         networks: Networks::new(metrics.clone(), fence, cancel.clone()),
         jobs: all_jobs,
         offers: all_offers,
-        pods,
-        nodes,
+        lists,
         stock: watches.stock.clone(),
         offers_due: watches.offers.clone(),
         cluster_network: ClusterNetwork::new(client.clone()),

@@ -12,13 +12,13 @@ use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
 use kube::{Api, Client, Resource, ResourceExt};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::cache::{Cache, Listed};
+use super::cache::Cache;
 use super::gpu_offer::claims;
 use super::lean::{Lean, ReadLean};
+use super::listed::{Listed, Listing};
 use super::stock::{NodeFacts, PodFacts, Sells, SharedStock};
 use super::work::{Due, Name, mark};
 use crate::kubernetes::{again, watching};
@@ -105,21 +105,21 @@ impl Watches {
             })
     }
 
-    /// Nodes: what they have, and whether anything but the device plugin hands it out.
+    /// Nodes: what they have.
     pub(crate) fn nodes(&self) -> Listed {
-        let (listed, later) = Listed::later();
-        let ((nodes, all_nodes), (slices, all_slices)) = (Listed::later(), Listed::later());
-        tokio::spawn(self.clone().follow_nodes(nodes));
-        tokio::spawn(claims::follow(self.clone(), slices));
-        tokio::spawn(async move {
-            if all_nodes.wait().await && all_slices.wait().await {
-                listed.send_replace(true);
-            }
-        });
-        later
+        let (listing, listed) = Listed::later(kind::<Node>());
+        tokio::spawn(self.clone().follow_nodes(listing));
+        listed
     }
 
-    async fn follow_nodes(self, listed: watch::Sender<bool>) {
+    /// Whether anything but the device plugin hands out a node's GPUs.
+    pub(crate) fn slices(&self) -> Listed {
+        let (listing, listed) = Listed::later("ResourceSlice");
+        tokio::spawn(claims::follow(self.clone(), listing));
+        listed
+    }
+
+    async fn follow_nodes(self, listing: Listing) {
         let (mut events, mut roll) = (pin!(self.events::<Node>()), Roll::default());
         while let Some(event) = events.next().await {
             let concerned = match roll.change(event, ResourceExt::name_any) {
@@ -134,7 +134,7 @@ impl Watches {
                         stock.words.trim();
                         gone.iter().flat_map(|name| stock.set_node(name, None)).collect()
                     });
-                    listed.send_replace(true);
+                    listing.done();
                     concerned
                 }
                 None => continue,
@@ -145,12 +145,12 @@ impl Watches {
 
     /// Pods: what they hold of nodes, and how those of jobs are.
     pub(crate) fn pods(&self) -> Listed {
-        let (listed, later) = Listed::later();
-        tokio::spawn(self.clone().follow_pods(listed));
-        later
+        let (listing, listed) = Listed::later(kind::<Pod>());
+        tokio::spawn(self.clone().follow_pods(listing));
+        listed
     }
 
-    async fn follow_pods(self, listed: watch::Sender<bool>) {
+    async fn follow_pods(self, listing: Listing) {
         let (mut events, mut roll) = (pin!(self.events::<Pod>()), Roll::default());
         while let Some(event) = events.next().await {
             match roll.change(event, name_of) {
@@ -170,7 +170,7 @@ impl Watches {
                     let gone: Vec<_> = self.stock.read(|s| s.pod_names().filter(known).cloned().collect());
                     self.pods_gone(gone);
                     self.stock.write(|stock| stock.words.trim());
-                    listed.send_replace(true);
+                    listing.done();
                 }
                 None => {}
             }
@@ -188,15 +188,15 @@ impl Watches {
     /// Offers: all of them as they are.
     pub(crate) fn offers(&self, gone: impl Fn(&Name) + Send + Sync + 'static) -> Cache<DeserializeGuard<GpuOffer>> {
         let (store, writer) = reflector::store();
-        let (listed, later) = Listed::later();
-        tokio::spawn(self.clone().follow_offers(writer, listed, gone));
-        Cache { store, listed: later }
+        let (listing, listed) = Listed::later(kind::<GpuOffer>());
+        tokio::spawn(self.clone().follow_offers(writer, listing, gone));
+        Cache { store, listed }
     }
 
     async fn follow_offers(
         self,
         mut writer: reflector::store::Writer<DeserializeGuard<GpuOffer>>,
-        listed: watch::Sender<bool>,
+        listing: Listing,
         gone: impl Fn(&Name) + Send + Sync + 'static,
     ) {
         let mut events = pin!(self.events::<DeserializeGuard<GpuOffer>>());
@@ -231,7 +231,7 @@ impl Watches {
                         remove(name);
                     }
                     self.offers.add(names);
-                    listed.send_replace(true);
+                    listing.done();
                 }
                 Event::Init | Event::InitApply(_) => {}
             }

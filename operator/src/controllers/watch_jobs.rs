@@ -15,11 +15,12 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::Event;
 use kube::{Api, Resource};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tracing::warn;
 
-use super::cache::{Cache, Listed};
+use super::cache::Cache;
 use super::lean::Lean;
+use super::listed::{Listed, Listing};
 use super::packed::Packed;
 use super::settled;
 use super::stock::JobFacts;
@@ -38,11 +39,11 @@ impl Watches {
     /// Jobs that are not settled, as they are. `gone` is told of those that are settled or are no more.
     pub(crate) fn jobs(&self, gone: impl Fn(&ComputeJob) + Send + Sync + 'static) -> Cache<Packed> {
         let (store, writer) = reflector::store();
-        let (listed, later) = Listed::later();
+        let (listing, listed) = Listed::later("ComputeJob");
         let mut book = Book::new(self.clone(), writer, gone);
         book.writer.apply_watcher_event(&Event::Init);
-        tokio::spawn(book.follow(listed));
-        Cache { store, listed: later }
+        tokio::spawn(book.follow(listing));
+        Cache { store, listed }
     }
 }
 
@@ -83,7 +84,7 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
         Self { watches, writer, doubts: HashSet::new(), asked: FuturesUnordered::new(), slots, gone, filled: false }
     }
 
-    async fn follow(mut self, listed: watch::Sender<bool>) {
+    async fn follow(mut self, listing: Listing) {
         let watches = self.watches.clone();
         let live = watching().fields(&settled::live());
         let (mut events, mut roll) = (pin!(watches.events_of::<Job>(live)), Roll::default());
@@ -96,7 +97,7 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
                         Some(Change::Gone(name)) => self.doubt(name),
                         Some(Change::All(names)) => {
                             self.keep_only(&names);
-                            listed.send_replace(true);
+                            listing.done();
                         }
                         None => {}
                     }

@@ -45,7 +45,7 @@ pub(crate) async fn reconcile(
     context: Arc<Context>,
 ) -> Result<Action, Error> {
     context.metrics.reconciles(KIND).inc();
-    context.ready().await?;
+    context.ready_for_orders().await?;
     let (_busy, _timed) = (context.work.begin(KIND), context.metrics.timed(KIND));
     let api: Api<DepinNetwork> = Api::all(context.client.clone());
     let needed_by = needed_by(&guarded.name_any(), &context);

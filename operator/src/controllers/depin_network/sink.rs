@@ -58,7 +58,7 @@ struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     async fn new(context: &'a Context, network: &'a str, handle: &'a Network) -> Result<Self, Error> {
-        context.ready().await?;
+        context.ready_for_orders().await?;
         let offers = ids(&context.offers.store.state(), network, handle, context);
         Ok(Self { context, network, handle, offers, forbidden: Mutex::default() })
     }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::rights::{Denied, Rights};
 use crate::controllers::cache::{Followed, Heard};
 use crate::controllers::conditions::find;
+use crate::controllers::listed::Listed;
 use crate::metrics::Metrics;
 
 /// Label by which a namespace enforces Pod Security.
@@ -72,9 +73,9 @@ impl Surroundings {
         Self { namespaces, classes, networks, rights: Arc::new(Rights::new(client.clone())) }
     }
 
-    /// Waits until everything was listed once; false where a watch has ended before.
-    pub(crate) async fn listed(&self) -> bool {
-        self.namespaces.listed.wait().await && self.classes.listed.wait().await && self.networks.listed.wait().await
+    /// Whether all of each kind was listed.
+    pub(crate) fn lists(&self) -> [Listed; 3] {
+        [&self.namespaces.listed, &self.classes.listed, &self.networks.listed].map(Clone::clone)
     }
 
     /// A namespace's label, a class or a network's `Ready` has changed. A network's head moves all the time and is no

@@ -13,10 +13,10 @@ use kube::error::DiscoveryError;
 use kube::{Client, Resource, ResourceExt, discovery};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
-use tokio::sync::watch;
 use tracing::warn;
 
 use crate::controllers::lean::ReadLean;
+use crate::controllers::listed::Listing;
 use crate::controllers::watch::{Change, Roll, Watches};
 use crate::kubernetes::watching;
 
@@ -116,8 +116,8 @@ impl Slices {
 }
 
 /// Follows them until the operator stops. Where the API server has none, no node is named.
-pub(crate) async fn follow(watches: Watches, listed: watch::Sender<bool>) {
-    if watches.cancel.run_until_cancelled(until_served(&watches, &listed)).await.is_none() {
+pub(crate) async fn follow(watches: Watches, listing: Listing) {
+    if watches.cancel.run_until_cancelled(until_served(&watches, &listing)).await.is_none() {
         return;
     }
     let of_cards = watching().fields(&format!("spec.driver={DRIVER}"));
@@ -131,18 +131,18 @@ pub(crate) async fn follow(watches: Watches, listed: watch::Sender<bool>) {
             watches.offers.add(concerned);
         }
         if complete {
-            listed.send_replace(true);
+            listing.done();
         }
     }
 }
 
 /// Until the API server has such slices. That it has none is known as well as a list of them.
-async fn until_served(watches: &Watches, listed: &watch::Sender<bool>) {
+async fn until_served(watches: &Watches, listing: &Listing) {
     loop {
         match is_served(&watches.client).await {
             Ok(true) => return,
             Ok(false) => {
-                listed.send_replace(true);
+                listing.done();
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
             Err(error) => {

@@ -4,8 +4,9 @@ use kube::core::DeserializeGuard;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::controllers::cache::{Cache, Listed};
+use crate::controllers::cache::Cache;
 use crate::controllers::lean::{Lean, ReadLean};
+use crate::controllers::listed::Listed;
 use crate::controllers::look::{Action, Look, look_at};
 use crate::controllers::packed::Packed;
 use crate::controllers::work::{Backoffs, Due, Lane};
@@ -147,7 +148,7 @@ fn processor() -> f64 {
 #[ignore = "a measurement: prints what it takes that ten thousand jobs wait for their looks"]
 async fn ten_thousand_looks() {
     let (store, mut writer) = kube::runtime::reflector::store();
-    let (due, (said, listed)) = (Due::default(), Listed::later());
+    let (due, (listing, listed)) = (Due::default(), Listed::later("ComputeJob"));
     for number in 0..10_000 {
         let job = Packed::new(&read(&job(number, false)));
         due.add([crate::controllers::watch::name_of(&job)]);
@@ -169,7 +170,7 @@ async fn ten_thousand_looks() {
         lane: |_: &Packed| Lane::default(),
         each: 64,
     };
-    said.send_replace(true);
+    listing.done();
     let (before, since) = (processor(), resident());
     let looks = tokio::spawn(look_at(look, Cache { store, listed }, due.taken(), Arc::<Backoffs>::default()));
     let _half = looked.acquire_many(5_000).await.unwrap();
