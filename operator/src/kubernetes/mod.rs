@@ -4,6 +4,7 @@
 //! a time in which something must be heard on it. Where that passes, all connections are left behind at once, as those that
 //! lie idle beside the dead one are likely as dead, and what comes next is asked on new ones.
 
+mod ahead;
 mod contact;
 mod protobuf;
 mod transport;
@@ -26,6 +27,7 @@ use tracing::warn;
 use crate::fence::{Fence, NotLeading};
 use crate::metrics::{ServerCalls, ServerOutcome};
 
+use ahead::Ahead;
 pub use contact::Contact;
 
 /// The server ends a watch after so long, and has said something shortly before: so one that is silent for longer is dead.
@@ -113,7 +115,13 @@ pub fn connect(config: Config, how: Use) -> Result<Client, kube::Error> {
     let first = transport::open(&config, how.fence.as_ref())?;
     let server = Arc::new(Server { config, how, current: Mutex::new((0, first)) });
     let send = move |request| Arc::clone(&server).send(request);
-    Ok(Client::new(service_fn(move |request| protobuf::exchange(request, send.clone())), namespace))
+    let read = move |request| protobuf::exchange(request, send.clone());
+    let ahead = Arc::new(Ahead::default());
+    let answer = move |request| {
+        let (ahead, read) = (Arc::clone(&ahead), read.clone());
+        async move { ahead.exchange(request, read).await }
+    };
+    Ok(Client::new(service_fn(answer), namespace))
 }
 
 struct Server {
