@@ -4,12 +4,12 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use hawser_local::{Cluster, Layout, debian, geth, output};
+use hawser_local::{Cluster, Layout, geth, output};
 
 use super::second::Second;
 use super::tally::{Expected, Tally, rust_harness};
 use crate::artifacts::{self, Variables};
-use crate::workspace::{self, TestProgram};
+use crate::workspace::TestProgram;
 
 /// The main job and everything that can go wrong with it.
 const LINE: &str = "e2e line";
@@ -79,8 +79,13 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// `None` where something is missing: that is counted, and unless it is to be kept nothing of the cluster is left.
-    pub(crate) fn new(layout: &Layout, keep: bool, tally: &mut Tally) -> Option<Self> {
+    /// `programs` waits until the tests are compiled. `None` where something is missing: that is counted, and unless it is to be kept nothing of the cluster is left.
+    pub(crate) fn new(
+        layout: &Layout,
+        programs: impl FnOnce() -> Result<Vec<TestProgram>>,
+        keep: bool,
+        tally: &mut Tally,
+    ) -> Option<Self> {
         let mut up = None;
         tally.check("cluster up", || {
             // A fresh one: what an earlier run left must neither help nor hinder. An existing cluster is not touched by this.
@@ -88,11 +93,11 @@ impl Prepared {
             up = Some(Cluster::up()?);
             Ok(())
         });
+        let programs = programs();
         let mut prepared = None;
         if let Some(cluster) = up {
             tally.check("tests and images", || {
-                debian::require_for_images(artifacts::DEBIAN_PACKAGES)?;
-                let programs = workspace::test_programs(layout)?;
+                let programs = programs?;
                 let mut variables = artifacts::publish(layout, cluster.endpoints())?;
                 if cluster.is_ours() {
                     variables.push(("HAWSER_GETH".to_owned(), geth(layout)?.display().to_string()));

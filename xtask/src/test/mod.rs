@@ -13,10 +13,11 @@ mod second;
 mod tally;
 mod values;
 
+use std::thread;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
-use hawser_local::Layout;
+use anyhow::{Result, anyhow, bail};
+use hawser_local::{Layout, debian};
 
 use clap::ValueEnum as _;
 
@@ -24,6 +25,8 @@ use beside::Beside;
 use end_to_end::{Prepared, Which};
 pub(crate) use second::run as errand;
 use tally::Tally;
+
+use crate::{artifacts, workspace};
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -121,10 +124,24 @@ fn without_cluster(layout: &Layout, parts: &[Part], deep: bool, tally: &mut Tall
     }
 }
 
-/// The others are begun when everything that both need is compiled: cargo lets only one of them compile at a time.
+/// Everything is compiled while the cluster comes up: where nothing is cached, Go compiles that for a quarter of an hour. The
+/// others are begun then, as cargo lets only one compile at a time.
 fn with_cluster(layout: &Layout, which: Which<'_>, keep: bool, beside: &[Part], tally: &mut Tally) {
-    let prepared = Prepared::new(layout, keep, tally);
-    let others = (!beside.is_empty()).then(|| Beside::start(beside));
+    // First of all: apt-get runs alone.
+    tally.check("packages of Debian", || debian::require_for_images(artifacts::DEBIAN_PACKAGES));
+    let (prepared, others) = thread::scope(|scope| {
+        let compiling = scope.spawn(|| {
+            let programs = workspace::test_programs(layout);
+            (programs, (!beside.is_empty()).then(|| Beside::start(beside)))
+        });
+        let mut others = None;
+        let programs = || {
+            let (programs, begun) = compiling.join().map_err(|_| anyhow!("whoever compiles the tests panicked"))?;
+            others = begun;
+            programs
+        };
+        (Prepared::new(layout, programs, keep, tally), others)
+    });
     if let Some(prepared) = &prepared {
         end_to_end::run(layout, prepared, which, keep, tally);
     }
