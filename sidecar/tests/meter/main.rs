@@ -148,7 +148,8 @@ async fn a_card_that_fell_off_the_bus_is_said_in_the_evidence_and_its_time_does_
     let dead = || operator.attestations.dead_cards(&job());
     eventually("the card is known to be dead", || !dead().is_empty()).await;
     assert_eq!(dead()[0].uuid, driver.uuids(&[5])[0]);
-    assert!(verified(&operator, &pod).gpu_samples.iter().any(|gpu| gpu.errors > 0));
+    let said = || verified(&operator, &pod).gpu_samples.iter().any(|gpu| gpu.errors > 0);
+    eventually("the evidence says so", said).await;
     let before = operator.vouched();
     eventually("the other card counts on", || operator.vouched() > before).await;
     // The other one too: nothing counts from its last answer on.
