@@ -43,7 +43,8 @@ pub(super) async fn enroll(
         let message = format!("the list of GPUs is too long: at most {MAX_GPUS} of {MAX_UUID_BYTES} bytes");
         return Err(blame(Refusal::new(RejectReason::Unauthenticated, message)));
     }
-    let pod = expected_pod(&expected).map_err(blame)?;
+    // A pod may start before its job is looked at again.
+    let pod = expected_pod(&expected).map_err(|refusal| (None, refusal))?;
     let owner = reviewer.review(&enroll.token).await.map_err(|error| match error {
         // Anybody who reaches the port can send a wrong token: that is no news of this job.
         ReviewError::Refused(_) | ReviewError::NotBound(_) => {

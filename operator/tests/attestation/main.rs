@@ -162,6 +162,17 @@ async fn a_key_that_never_enrolled_cannot_resume_and_a_proof_serves_one_stream()
 }
 
 #[tokio::test]
+async fn a_pod_that_is_quicker_than_the_look_at_its_job_waits_and_is_to_blame_for_nothing() {
+    let world = World::new().await;
+    world.expect(|job| job.pod = None);
+    Sidecar::new(&world).enroll(&world, "token of job-1").await.refused(RejectReason::UnknownJob, "has no pod now");
+    assert!(world.attestations.heard(&world::job()).unwrap().rejection.is_none());
+    world.expect(|job| job.pod = Some(world::pod()));
+    Sidecar::new(&world).enroll(&world, "token of job-1").await.acked();
+    assert_eq!(world.attestations.attested(&world::job()).unwrap().rejected, 0);
+}
+
+#[tokio::test]
 async fn nothing_is_taken_before_the_market_names_the_attestor() {
     let world = World::new().await;
     world.expect(|job| job.pod = Some(world::pod()));
