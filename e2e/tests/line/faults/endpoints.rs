@@ -2,11 +2,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use hawser_crds::condition;
-use hawser_e2e::endpoint::Trouble;
+use hawser_e2e::endpoint::{Endpoint, Trouble};
 use hawser_e2e::{network, wait};
 
 use super::{all_succeed, behind_an_endpoint};
-use crate::scene::sleep;
+use crate::scene::{Scene, sleep};
 
 /// How long the endpoint is away.
 const AWAY: Duration = Duration::from_mins(1);
@@ -57,12 +57,9 @@ async fn an_endpoint_that_is_not_to_be_trusted_is_named_and_orders_wait_until_it
             (Trouble::HalfAnswers, "Unreachable", ""),
             (Trouble::OldHead(head), "HeadStalled", "newest block"),
         ] {
-            // The offer is open again once the network is well, and says nothing new while it is not.
-            scene.offers(1).await?;
             // It comes back otherwise than it went.
-            endpoint.set(Trouble::Away).await?;
+            goes_away(scene, endpoint).await?;
             let order = scene.order(&scene.wish(1, 300, &sleep(5))).await?.order;
-            network::says(&scene.client, scene.world.network(), condition::CONNECTED, "Unreachable").await?;
             let spoiled = endpoint.spoiled();
             endpoint.set(trouble).await?;
             wait::until("the operator has met the trouble", AWAY, async || {
@@ -81,4 +78,20 @@ async fn an_endpoint_that_is_not_to_be_trusted_is_named_and_orders_wait_until_it
         Ok(())
     })
     .await
+}
+
+/// Leaves the offer open: it is so once the network is well, and nothing new is said on chain while that is away. What was
+/// decided in the trouble before may still have been on its way.
+async fn goes_away(scene: &Scene, endpoint: &mut Endpoint) -> Result<()> {
+    loop {
+        // Or what it says below is still of the trouble before.
+        network::says(&scene.client, scene.world.network(), condition::CONNECTED, "Connected").await?;
+        scene.offers(1).await?;
+        endpoint.set(Trouble::Away).await?;
+        network::says(&scene.client, scene.world.network(), condition::CONNECTED, "Unreachable").await?;
+        if scene.world.chain.available(&scene.offer).await? > 0 {
+            return Ok(());
+        }
+        endpoint.set(Trouble::None).await?;
+    }
 }
