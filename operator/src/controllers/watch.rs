@@ -114,7 +114,7 @@ impl Watches {
 
     /// Whether anything but the device plugin hands out a node's GPUs.
     pub(crate) fn slices(&self) -> Listed {
-        let (listing, listed) = Listed::later("ResourceSlice");
+        let (listing, listed) = Listed::later(claims::KIND);
         tokio::spawn(claims::follow(self.clone(), listing));
         listed
     }

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use axum::http::header::ACCEPT;
 use axum::http::{Method, Request, Response, Uri};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -104,9 +103,8 @@ struct Place {
 impl Place {
     /// None of what is no list, and of a list of metadata: those are read slowly on purpose.
     fn of(request: &Request<Body>) -> Option<Self> {
-        let asked = Asked::of(request);
-        let whole = request.headers().get(ACCEPT).is_none_or(|accept| accept == "application/json");
-        if asked.method != Method::GET || !asked.lists || !whole {
+        let Asked { method, path, lists, whole, .. } = Asked::of(request);
+        if method != Method::GET || !lists || !whole {
             return None;
         }
         let (mut of_list, mut token) = (Vec::new(), None);
@@ -116,7 +114,7 @@ impl Place {
                 None => of_list.push(pair),
             }
         }
-        Some(Self { list: format!("{}?{}", asked.path, of_list.join("&")), token })
+        Some(Self { list: format!("{path}?{}", of_list.join("&")), token })
     }
 
     /// Of another page. Tokens are made of letters and digits; one that has to be written in another way is not guessed at.
@@ -135,6 +133,7 @@ mod tests {
 
     use axum::Router;
     use axum::http::StatusCode;
+    use axum::http::header::ACCEPT;
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::api::{Api, ListParams};
     use kube::core::ObjectList;

@@ -12,6 +12,7 @@ mod transport;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::http::header::{ACCEPT, HeaderValue};
 use axum::http::{Method, Request, Response};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -42,6 +43,8 @@ const PAGE: u32 = 500;
 const PAGE_SILENCE: Duration = Duration::from_secs(15);
 /// Longest pause before a watch is tried again.
 const WATCH_PAUSE: Duration = Duration::from_secs(4);
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// How a set of connections is used.
 #[derive(Clone, Debug)]
@@ -208,6 +211,8 @@ struct Asked {
     watches: bool,
     /// A page of a list.
     lists: bool,
+    /// Of objects as they are, and not of their metadata alone.
+    whole: bool,
 }
 
 impl Asked {
@@ -220,6 +225,7 @@ impl Asked {
             path: request.uri().path().to_owned(),
             watches,
             lists: !watches && has(&|pair| pair.starts_with("limit=")),
+            whole: request.headers().get(ACCEPT).is_none_or(|accept| accept == JSON),
         }
     }
 

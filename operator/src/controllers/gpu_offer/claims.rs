@@ -23,7 +23,7 @@ use crate::kubernetes::watching;
 const GROUP: &str = "resource.k8s.io";
 /// That of Kubernetes 1.34, from which on claims are there unless somebody has turned them off.
 const VERSION: &str = "v1";
-const KIND: &str = "ResourceSlice";
+pub(crate) const KIND: &str = "ResourceSlice";
 /// NVIDIA's, of cards; that of compute domains has another name and hands out none.
 const DRIVER: &str = "gpu.nvidia.com";
 /// After so long it is looked again whether the API server has such slices: it may have been upgraded.

@@ -19,10 +19,9 @@ use tower::BoxError;
 use tracing::warn;
 
 use self::messages::{NodeList, PodList, Status, Typed, Unknown};
-use super::{Answer, Asked};
+use super::{Answer, Asked, JSON};
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// A refusal of something before the API server itself may come as JSON.
 const BOTH: HeaderValue = HeaderValue::from_static("application/vnd.kubernetes.protobuf, application/json;q=0.5");
 /// Stands before each message that the API server sends.
@@ -62,11 +61,8 @@ fn is_protobuf(answer: &Answer) -> bool {
 
 /// Whether all pods or all nodes are listed.
 fn lists(request: &Request<Body>) -> bool {
-    let Asked { method, path, watches, .. } = Asked::of(request);
-    method == Method::GET
-        && matches!(path.as_str(), "/api/v1/pods" | "/api/v1/nodes")
-        && request.headers().get(ACCEPT).is_none_or(|accept| accept == JSON)
-        && !watches
+    let Asked { method, path, watches, whole, .. } = Asked::of(request);
+    method == Method::GET && matches!(path.as_str(), "/api/v1/pods" | "/api/v1/nodes") && whole && !watches
 }
 
 /// A request without a body, as it was but for what it accepts.
