@@ -79,7 +79,8 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// `programs` waits until the tests are compiled. `None` where something is missing: that is counted, and unless it is to be kept nothing of the cluster is left.
+    /// `programs` waits until the tests are compiled. `None` where something is missing: that is counted, and unless it is
+    /// to be kept nothing of the cluster is left.
     pub(crate) fn new(
         layout: &Layout,
         programs: impl FnOnce() -> Result<Vec<TestProgram>>,
