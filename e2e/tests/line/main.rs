@@ -11,6 +11,7 @@ mod evidence;
 mod faults;
 mod forgery;
 mod geth;
+mod injected;
 mod isolation;
 mod line;
 mod node;

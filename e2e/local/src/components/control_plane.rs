@@ -27,6 +27,9 @@ pub(crate) fn api_server(layout: &Layout, pki: &Pki, built: &Built) -> Spec {
         .arg(format!("--client-ca-file={}", file("ca.crt")))
         .arg("--enable-admission-plugins=NodeRestriction")
         .arg(format!("--etcd-servers={ETCD_URL}"))
+        // Off by default in 1.34 (KEP-3962): adds containers to pods as the webhooks of service meshes do.
+        .arg("--feature-gates=MutatingAdmissionPolicy=true")
+        .arg("--runtime-config=admissionregistration.k8s.io/v1beta1=true")
         .arg(format!("--kubelet-client-certificate={}", file("kube-apiserver-kubelet-client.crt")))
         .arg(format!("--kubelet-client-key={}", file("kube-apiserver-kubelet-client.key")))
         .arg("--kubelet-preferred-address-types=InternalIP")

@@ -38,7 +38,7 @@ use super::work::{Backoffs, Lane};
 use super::{Context, Error, JOB_FINALIZER, Tried, abandon, settled, status, unreadable};
 use crate::attestation::{Attestations, JobRef};
 pub(crate) use build::{
-    CA_CONFIG_MAP, CanaryInput, POD_FINALIZER, SERVICE_ACCOUNT, UNDER_ANNOTATION, canary, canary_name,
+    CA_CONFIG_MAP, CANARY_CONTAINER, CanaryInput, POD_FINALIZER, SERVICE_ACCOUNT, UNDER_ANNOTATION, canary, canary_name,
 };
 pub(crate) use lasting::Timers;
 pub(crate) use observed::PodRefused;

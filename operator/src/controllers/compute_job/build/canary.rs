@@ -17,6 +17,8 @@ use crate::controllers::{OFFER_LABEL, label_value};
 
 /// Annotation of a canary: what it runs under.
 pub(crate) const UNDER_ANNOTATION: &str = "hawser.dev/canary-under";
+/// The container that looks; a cluster may add others to the pod.
+pub(crate) const CANARY_CONTAINER: &str = "canary";
 /// Kubelet ends it after so many seconds, whatever it does.
 const MOST_SECONDS: u32 = 240;
 
@@ -82,7 +84,7 @@ pub(crate) fn canary(offer: &GpuOffer, input: &CanaryInput<'_>) -> Result<Pod, s
                 "seccompProfile": {"type": "RuntimeDefault"}
             },
             "containers": [{
-                "name": "canary",
+                "name": CANARY_CONTAINER,
                 "image": input.sidecar_image,
                 "args": [
                     "reach", format!("--attestation={}", input.attestation),

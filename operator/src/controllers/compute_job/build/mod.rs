@@ -6,7 +6,7 @@ mod env;
 mod isolation;
 mod pod;
 
-pub(crate) use canary::{CanaryInput, UNDER_ANNOTATION, canary, canary_name};
+pub(crate) use canary::{CANARY_CONTAINER, CanaryInput, UNDER_ANNOTATION, canary, canary_name};
 pub(crate) use env::is_env_name;
 pub(crate) use isolation::{Surroundings, ca_config_map, network_policy, service_account};
 pub(crate) use pod::knowing;

@@ -6,13 +6,14 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod, PodStatus};
 use kube::ResourceExt;
 
 use super::decide::Canary;
-use crate::controllers::compute_job::UNDER_ANNOTATION;
+use crate::controllers::compute_job::{CANARY_CONTAINER, UNDER_ANNOTATION};
 
 pub(super) fn read(pod: &Pod, now: Timestamp) -> Canary {
     let none = PodStatus::default();
     let status = pod.status.as_ref().unwrap_or(&none);
-    let state = status.container_statuses.iter().flatten().find_map(|container| container.state.as_ref());
-    let ended = state.and_then(|state| state.terminated.as_ref());
+    let mut containers = status.container_statuses.iter().flatten();
+    let canary = containers.find(|container| container.name == CANARY_CONTAINER);
+    let ended = canary.and_then(|canary| canary.state.as_ref()?.terminated.as_ref());
     let is_over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
     Canary {
         under: pod.annotations().get(UNDER_ANNOTATION).cloned(),
@@ -103,6 +104,21 @@ mod tests {
             let why = canary.end.unwrap().unwrap_err();
             assert!(why.contains(says), "{why}");
         }
+    }
+
+    #[test]
+    fn a_canary_has_ended_though_a_container_that_the_cluster_added_runs_on() {
+        let container = |name: &str, state: Value| {
+            json!({
+                "name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state
+            })
+        };
+        let message = serde_json::to_string(&Reach::default()).unwrap();
+        let ended = json!({"terminated": {"exitCode": 0, "message": message}});
+        let canary = canary(json!({"phase": "Running", "containerStatuses": [
+            container("a-proxy", json!({"running": {}})), container("canary", ended)
+        ]}));
+        assert_eq!(canary.end, Some(Ok(Reach::default())));
     }
 
     #[test]
