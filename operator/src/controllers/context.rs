@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use alloy::primitives::B256;
 use hawser_contracts::{JobId, OfferId};
 use hawser_crds::{ComputeJob, GpuOffer};
+use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
@@ -71,6 +72,13 @@ impl Context {
     /// A job that is not settled, as the cache has it.
     pub(crate) fn job(&self, namespace: &str, name: &str) -> Option<Arc<Packed>> {
         self.jobs.store.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// A network's time: its chain's, or this machine's where no block was seen.
+    pub(crate) fn time_on(&self, network: &str) -> Timestamp {
+        let network = self.networks.get(network);
+        let time = network.and_then(|network| network.observed().borrow().time_now(Instant::now()));
+        time.unwrap_or_else(Timestamp::now)
     }
 
     /// Waits until everything was listed once.

@@ -39,6 +39,9 @@ pub(crate) struct Observed {
     pub network: canary::Looked,
     /// In the way of all orders, for the moment.
     pub obstacle: Option<Obstacle>,
+    /// By the chain's clock: until when an offer holds is told and judged by it.
+    pub chain_time: Timestamp,
+    /// By the operator's own: for what people read.
     pub now: Timestamp,
 }
 
@@ -96,6 +99,7 @@ pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Observed
         market,
         around,
         network: checked,
+        chain_time: context.time_on(&offer.spec.network_ref),
         now,
     }
 }
@@ -134,6 +138,10 @@ async fn market(offer: &GpuOffer, context: &Context) -> Market {
     let Some(network) = context.networks.get(name) else {
         return Market::Unknown("NetworkNotReady", format!("DepinNetwork {name:?} is not ready: see its conditions"));
     };
+    if network.observed().borrow().head.is_none() {
+        // Its time is not known either.
+        return Market::Unknown("NetworkUnavailable", format!("no block of DepinNetwork {name:?} was seen yet"));
+    }
     let wanted = match terms::terms(offer, network.spec(), &context.cluster) {
         Ok(terms) => terms,
         Err(error) => return Market::Invalid(error),
@@ -180,7 +188,7 @@ async fn earlier(
     for id in open.clone() {
         if let Some(chain) = network.offer(id).await?
             && chain.available > 0
-            && chain.valid_until > Timestamp::now()
+            && chain.valid_until > context.time_on(&offer.spec.network_ref)
         {
             earlier.push(chain);
             continue;

@@ -100,7 +100,7 @@ pub(crate) fn step(leaving: &Leaving) -> Step {
 }
 
 /// Looks at the chain.
-pub(crate) async fn stand(stake: &Stake, context: &Context, now: Timestamp) -> Stand {
+pub(crate) async fn stand(stake: &Stake, context: &Context) -> Stand {
     let name = &stake.network;
     let Some(network) = context.networks.get(name) else {
         return if stake.seen.is_empty() {
@@ -109,8 +109,12 @@ pub(crate) async fn stand(stake: &Stake, context: &Context, now: Timestamp) -> S
             Stand::Unknown(format!("it stands on chain, and DepinNetwork {name:?} does not run: see its conditions"))
         };
     };
+    if network.observed().borrow().head.is_none() && !stake.seen.is_empty() {
+        // By no block nothing is closed, and no order read.
+        return Stand::Unknown(format!("no block of DepinNetwork {name:?} was seen yet"));
+    }
     let on_its_way = stake.ids().any(|id| is_on_its_way(&network, id));
-    match read(stake, &network, now).await {
+    match read(stake, &network, context.time_on(name)).await {
         Ok(open) if open.is_empty() && on_its_way => Stand::Unknown("a transaction about it is on its way".to_owned()),
         Ok(open) if open.is_empty() => Stand::Closed { orders_read: orders_are_read(stake, &network, context) },
         Ok(open) => Stand::Open(open),

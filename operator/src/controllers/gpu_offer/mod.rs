@@ -132,19 +132,19 @@ fn remembered<T>(offer: &GpuOffer, context: &Context, look: impl FnOnce(&mut Rem
 fn acts(offer: &GpuOffer, seen: &Observed, told: &Told, context: &Context) -> Vec<Act> {
     let Market::Read(read) = &seen.market else { return Vec::new() };
     let mut acts: Vec<Act> =
-        read.earlier.iter().filter_map(|earlier| publish::withdraw(Some(earlier), seen.now)).collect();
+        read.earlier.iter().filter_map(|earlier| publish::withdraw(Some(earlier), seen.chain_time)).collect();
     acts.extend(match (&told.obstacle, &read.asked) {
         (None, Ok((wanted, _))) => {
             let wanted = publish::Wanted { available: told.available, ..wanted.clone() };
             let posted = offer.status.as_ref().and_then(|s| s.on_chain.as_ref()?.card_hash.clone());
             let posted = seen.posted_card.as_deref().or(posted.as_deref());
             let may_post = may_post(offer, read, &wanted, posted, context);
-            publish::acts(&wanted, read.chain.as_ref(), posted, may_post, seen.now)
+            publish::acts(&wanted, read.chain.as_ref(), posted, may_post, seen.chain_time)
         }
         // Something passing, that does not count yet: only less is said.
-        (None, Err(_)) => lower(read, told.available, seen.now).into_iter().collect(),
+        (None, Err(_)) => lower(read, told.available, seen.chain_time).into_iter().collect(),
         // What can't be served is not posted, and what stands is taken back.
-        (Some(_), _) => publish::withdraw(read.chain.as_ref(), seen.now).into_iter().collect(),
+        (Some(_), _) => publish::withdraw(read.chain.as_ref(), seen.chain_time).into_iter().collect(),
     });
     acts
 }
@@ -177,7 +177,7 @@ async fn leave(offer: &GpuOffer, seen: &Observed, context: &Context) -> (Step, V
         terms.ok().map(|terms| terms.id())
     });
     let stake = Stake::of(network, computed, offer.status.as_ref());
-    let stand = leave::stand(&stake, context, seen.now).await;
+    let stand = leave::stand(&stake, context).await;
     let open = if let Stand::Open(acts) = &stand { acts.clone() } else { Vec::new() };
     let abandoned = abandon::is_asked(&offer.metadata);
     let leaving = Leaving { stand, jobs: seen.jobs, unreadable: seen.unreadable, abandoned };

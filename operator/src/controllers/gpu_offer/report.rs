@@ -90,11 +90,15 @@ fn on_chain(chain: &ChainOffer, seen: &Observed) -> OnChainOffer {
 /// GPUs that customers can order now, as the market says.
 fn sells(offer: &GpuOffer, seen: &Observed) -> u32 {
     if let Market::Read(read) = &seen.market {
-        return read.chain.as_ref().filter(|chain| chain.valid_until > seen.now).map_or(0, |c| c.available.into());
+        return read
+            .chain
+            .as_ref()
+            .filter(|chain| chain.valid_until > seen.chain_time)
+            .map_or(0, |c| c.available.into());
     }
     // As it was when the market could be read last.
     let stored = offer.status.as_ref().and_then(|status| status.on_chain.as_ref());
-    let holds = |until: u64| i64::try_from(until).is_ok_and(|until| until > seen.now.as_second());
+    let holds = |until: u64| i64::try_from(until).is_ok_and(|until| until > seen.chain_time.as_second());
     stored.filter(|stored| holds(stored.valid_until)).map_or(0, |stored| stored.available)
 }
 

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
-use jiff::Timestamp;
 use kube::api::{DynamicObject, ObjectMeta};
 use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use kube::{Resource, ResourceExt};
@@ -148,7 +147,7 @@ pub(crate) async fn offer(object: &InvalidObject, context: &Context) -> Result<A
     let Some(raw) = tell::<GpuOffer>(object, context).await? else { return Ok(Action::await_change()) };
     let (namespace, name) = names(&object.metadata);
     let stake = Stake::of_json(&raw.data);
-    let stand = leave::stand(&stake, context, Timestamp::now()).await;
+    let stand = leave::stand(&stake, context).await;
     if let (Stand::Open(acts), Some(network)) = (&stand, context.networks.get(&stake.network)) {
         for act in acts {
             network.request(act.clone());
