@@ -166,10 +166,10 @@ impl Memory {
         let mut offers = locked(&self.offers);
         let is_it = |offer: &ObjectRef<_>| offer.name == *name && offer.namespace.as_ref() == Some(namespace);
         let ids: Vec<OfferId> = offers.iter().filter(|(_, offer)| is_it(offer)).map(|(id, _)| *id).collect();
-        for id in ids {
-            offers.remove(&id);
-            locked(&self.withdrawn).remove(&id);
+        for id in &ids {
+            offers.remove(id);
         }
+        self.forget_withdrawn(ids.into_iter());
     }
 
     pub(crate) fn forget_wallet(&self, network: &str) {
@@ -209,13 +209,16 @@ impl Memory {
     }
 
     /// The block at which an offer was first seen to take no orders.
-    pub(crate) fn withdrawn(&self, offer: OfferId, withdrawn: bool, head: u64) -> Option<u64> {
+    pub(crate) fn withdrawn(&self, offer: OfferId, head: u64) -> u64 {
+        *locked(&self.withdrawn).entry(offer).or_insert(head)
+    }
+
+    /// They take orders again, or their object is gone: one that is made anew may be sold under the same ids.
+    pub(crate) fn forget_withdrawn(&self, offers: impl Iterator<Item = OfferId>) {
         let mut since = locked(&self.withdrawn);
-        if !withdrawn {
+        for offer in offers {
             since.remove(&offer);
-            return None;
         }
-        Some(*since.entry(offer).or_insert(head))
     }
 
     /// For how long the market has shown without a break that a job is gone.
@@ -296,12 +299,16 @@ mod tests {
         let id = |byte| OfferId(alloy::primitives::FixedBytes::repeat_byte(byte));
         for (byte, name) in [(1, "o"), (2, "o"), (3, "other")] {
             memory.learn_offer(id(byte), &offer(name));
-            memory.withdrawn(id(byte), true, 7);
+            memory.withdrawn(id(byte), 7);
         }
         memory.forget_offer(&("t".to_owned(), "o".to_owned()));
         assert_eq!((memory.offer(id(1)), memory.offer(id(2))), (None, None));
         assert!(memory.offer(id(3)).is_some());
         assert_eq!(locked(&memory.withdrawn).len(), 1);
+        // Under its earlier terms it is known by its status alone.
+        assert_eq!((memory.withdrawn(id(4), 8), memory.withdrawn(id(4), 9)), (8, 8));
+        memory.forget_withdrawn([id(4)].into_iter());
+        assert_eq!(memory.withdrawn(id(4), 10), 10);
         let why = Start::Refused { reason: "WrongPassword", message: "no".to_owned() };
         memory.refuse_wallet("net", B256::ZERO, why);
         memory.forget_wallet("net");

@@ -117,7 +117,10 @@ pub(crate) async fn stand(stake: &Stake, context: &Context) -> Stand {
     match read(stake, &network, context.time_on(name)).await {
         Ok(open) if open.is_empty() && on_its_way => Stand::Unknown("a transaction about it is on its way".to_owned()),
         Ok(open) if open.is_empty() => Stand::Closed { orders_read: orders_are_read(stake, &network, context) },
-        Ok(open) => Stand::Open(open),
+        Ok(open) => {
+            context.memory.forget_withdrawn(stake.ids());
+            Stand::Open(open)
+        }
         Err(_) if stake.seen.is_empty() && stake.ids().all(|id| network.act(&ActKey::Offer(id)).is_none()) => {
             Stand::Never
         }
@@ -151,7 +154,7 @@ fn orders_are_read(stake: &Stake, network: &Network, context: &Context) -> bool 
         (observed.head.map_or(0, |h| h.block.number), observed.cursor.map_or(0, |c| c.number))
     };
     // What was never seen on chain took no orders; asked for and mined this moment, it is seen at the next look.
-    stake.seen.iter().all(|id| context.memory.withdrawn(*id, true, head).is_none_or(|block| cursor >= block))
+    stake.seen.iter().all(|id| cursor >= context.memory.withdrawn(*id, head))
 }
 
 #[cfg(test)]

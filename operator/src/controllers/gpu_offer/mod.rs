@@ -69,6 +69,8 @@ pub(crate) async fn reconcile(
     if !leaving {
         // Before it stands on chain: it can't be deleted without being withdrawn.
         status::set_finalizer(&api, offer, OFFER_FINALIZER, true).await?;
+        // It may take orders again.
+        context.memory.forget_withdrawn(stake(offer).seen.into_iter());
     }
 
     context.memory_of_offers.learn(offer);
@@ -190,7 +192,13 @@ async fn go(api: &Api<GpuOffer>, offer: &GpuOffer, seen: &Observed, context: &Co
     status::set_finalizer(api, offer, OFFER_FINALIZER, false).await?;
     context.metrics.forget_offer(offer);
     context.memory_of_offers.forget(&offer.namespace().unwrap_or_default(), &offer.name_any());
+    context.memory.forget_withdrawn(stake(offer).seen.into_iter());
     Ok(Action::await_change())
+}
+
+/// What may stand on chain of it, by its status.
+fn stake(offer: &GpuOffer) -> Stake {
+    Stake::of(&offer.spec.network_ref, None, offer.status.as_ref())
 }
 
 fn request(context: &Context, offer: &GpuOffer, seen: &Observed, acts: &[Act]) {

@@ -174,6 +174,7 @@ pub(crate) async fn offer(object: &InvalidObject, context: &Context) -> Result<A
                 );
                 abandon::write_down(context, "GpuOffer", &reference::<GpuOffer>(&raw), &what).await;
             }
+            context.memory.forget_withdrawn(stake.seen.into_iter());
             let_go::<GpuOffer>(&raw, context, OFFER_FINALIZER).await
         }
     }
