@@ -98,7 +98,7 @@ pub(crate) fn is_settled(job: &ComputeJob) -> bool {
 }
 
 /// Reasons for which somebody has to act, whatever the condition.
-const TROUBLE: [&str; 20] = [
+const TROUBLE: [&str; 22] = [
     "CardShared",
     "EnrolmentRefused",
     "ErrImagePull",
@@ -110,7 +110,9 @@ const TROUBLE: [&str; 20] = [
     "NoMatchingNode",
     "NoNetwork",
     "NoRights",
+    "NotAToken",
     "Obstructed",
+    "OfferUnreadable",
     "PodRefused",
     "Refused",
     "ReportsStopped",

@@ -37,7 +37,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
     let source = job.spec.source.as_ref();
     let network = source.and_then(|s| context.networks.get(&s.network));
     let id = job_id(job)?;
-    let offer = offer(job, context);
+    let (offer, offer_unreadable) = offer(job, context);
     context.memory.learn_job(id, job);
     let token = token(offer.as_deref(), network.as_ref()).await;
     let policy = policy(source, token.as_ref(), network.as_ref(), context);
@@ -61,6 +61,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         attested: context.attestations.attested(&job_ref(job)),
         vacancy,
         offer,
+        offer_unreadable,
         policy,
         obstacle: network.as_ref().and_then(|n| obstacle(n, id)),
         tx: network.as_ref().and_then(|n| newest_tx(n, id)),
@@ -153,9 +154,14 @@ pub(super) fn job_id(job: &ComputeJob) -> Result<JobId, Error> {
     }
 }
 
-fn offer(job: &ComputeJob, context: &Context) -> Option<Arc<GpuOffer>> {
-    let offer = context.offer(&job.namespace().unwrap_or_default(), &job.spec.offer_ref)?;
-    offer.0.as_ref().ok().map(|offer| Arc::new(offer.clone()))
+/// The offer, and whether there is one that can't be read.
+fn offer(job: &ComputeJob, context: &Context) -> (Option<Arc<GpuOffer>>, bool) {
+    let guarded = context.offer(&job.namespace().unwrap_or_default(), &job.spec.offer_ref);
+    match guarded.as_ref().map(|offer| &offer.0) {
+        Some(Ok(offer)) => (Some(Arc::new(offer.clone())), false),
+        Some(Err(_)) => (None, true),
+        None => (None, false),
+    }
 }
 
 /// The market's word on a job, and whether it has lost the job's start.

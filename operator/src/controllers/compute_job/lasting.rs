@@ -27,7 +27,7 @@ pub(crate) enum Fact {
     Lingering,
     /// Its cards fail.
     Failing,
-    /// A node that would have room for it is not ready.
+    /// What would have room for it is away for the moment.
     NodeAway,
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Observed {
     pub id: JobId,
     pub market: Market,
     pub offer: Option<Arc<GpuOffer>>,
+    /// The offer is there and can't be read.
+    pub offer_unreadable: bool,
     pub chain: ChainView,
     /// The market shows the started job as open. A node that lags or a reorganisation: too early to believe it, but
     /// starting the job again does no harm.

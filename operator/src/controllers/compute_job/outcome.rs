@@ -41,7 +41,8 @@ pub(crate) const REORGED: &str = "Reorged";
 /// a transaction of its own.
 const DECLINE_AHEAD: SignedDuration = SignedDuration::from_secs(10);
 
-/// So long an order waits for a node that is not ready: kubelet was started again, or lost its API server for a moment.
+/// So long an order waits for a node that is not ready (kubelet was started again, or lost its API server for a moment), or for
+/// news of the nodes.
 const NODE_BACK: Duration = Duration::from_mins(1);
 /// So much is left of its start window then, for its pod to be made and started.
 const START_AHEAD: SignedDuration = SignedDuration::from_secs(30);
@@ -108,6 +109,14 @@ fn not_accepted(seen: &Observed) -> Option<Outcome> {
     if accepted(seen) {
         return None;
     }
+    if let Some(reason) = seen.unwanted() {
+        return over(Kind::Declined, reason, "ended by the provider before it was accepted");
+    }
+    if seen.offer_unreadable {
+        // Its field may be corrected in time.
+        let message = format!("GpuOffer {:?} can't be read: see its conditions", seen.job.spec.offer_ref);
+        return if is_late(seen) { over(Kind::Declined, "OfferUnreadable", message) } else { None };
+    }
     let Some(offer) = &seen.offer else {
         let message = format!("there is no GpuOffer {:?} in this namespace", seen.job.spec.offer_ref);
         return if seen.is_local() { None } else { over(Kind::Declined, "NoOffer", message) };
@@ -119,9 +128,6 @@ fn not_accepted(seen: &Observed) -> Option<Outcome> {
     if let Some(why) = deposit.and_then(|deposit| worth::too_small(deposit, seen.policy.gas_cost)) {
         return over(Kind::Declined, "DepositTooSmall", why);
     }
-    if let Some(reason) = seen.unwanted() {
-        return over(Kind::Declined, reason, "ended by the provider before it was accepted");
-    }
     match &seen.vacancy {
         // A local job waits for room; nobody has paid for it.
         Some(Err(no_room)) if !seen.is_local() && !may_come(seen, no_room) => {
@@ -131,13 +137,19 @@ fn not_accepted(seen: &Observed) -> Option<Outcome> {
     }
 }
 
-/// A node that is back in a moment can still run the order.
+/// What is back in a moment can still run the order.
 fn may_come(seen: &Observed, no_room: &NoRoom) -> bool {
-    let late = match &seen.chain {
-        ChainView::Known { job, time, .. } => seen.chain_time.unwrap_or(*time) + START_AHEAD >= job.start_deadline,
-        ChainView::Local | ChainView::Unknown(_) => false,
-    };
-    no_room.passing && seen.lasting.node_away < NODE_BACK && !late
+    no_room.passing && seen.lasting.node_away < NODE_BACK && !is_late(seen)
+}
+
+/// Whether the order's start window is too short for anything that is still to come.
+fn is_late(seen: &Observed) -> bool {
+    match &seen.chain {
+        ChainView::Known { job, time, .. } if job.status == JobStatus::Open => {
+            seen.chain_time.unwrap_or(*time) + START_AHEAD >= job.start_deadline
+        }
+        ChainView::Known { .. } | ChainView::Local | ChainView::Unknown(_) => false,
+    }
 }
 
 fn unwanted(seen: &Observed) -> Option<Outcome> {

@@ -52,7 +52,12 @@ fn reason(seen: &Observed, verdict: &Verdict) -> String {
         return "NetworkUnavailable".to_owned();
     }
     if !verdict.accepted {
-        return if matches!(seen.vacancy, Some(Err(_))) { "NoCapacity" } else { "Waiting" }.to_owned();
+        let word = match seen.vacancy {
+            _ if seen.offer_unreadable => "OfferUnreadable",
+            Some(Err(_)) => "NoCapacity",
+            _ => "Waiting",
+        };
+        return word.to_owned();
     }
     let Some(pod) = &seen.pod else {
         return if seen.pod_refused.is_some() { "PodRefused" } else { "CreatingPod" }.to_owned();
@@ -111,6 +116,10 @@ fn accepted(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
         (Some(outcome), _, _) => list.set(ACCEPTED, Truth::No, &outcome.reason, outcome.message.clone()),
         (None, ChainView::Unknown(why), _) => list.set(ACCEPTED, Truth::Unknown, "NetworkUnavailable", why.clone()),
         (None, _, Some(Err(no_room))) => list.set(ACCEPTED, Truth::Unknown, "NoCapacity", no_room.why.clone()),
+        (None, _, _) if seen.offer_unreadable => {
+            let message = format!("GpuOffer {:?} can't be read: see its conditions", seen.job.spec.offer_ref);
+            list.set(ACCEPTED, Truth::Unknown, "OfferUnreadable", message);
+        }
         (None, _, _) if seen.offer.is_none() => {
             let message = format!("there is no GpuOffer {:?} in this namespace: create it", seen.job.spec.offer_ref);
             list.set(ACCEPTED, Truth::Unknown, "NoOffer", message);

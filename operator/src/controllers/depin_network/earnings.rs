@@ -9,10 +9,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use crate::amount;
-use crate::controllers::Context;
 use crate::controllers::cache::readable;
 use crate::controllers::packed::Packed;
 use crate::controllers::stock::JobFacts;
+use crate::controllers::{Context, unreadable};
 use crate::network::{Act, ActKey, ActState, Network, NetworkError, Token};
 use crate::settlement::Pending;
 
@@ -101,16 +101,19 @@ fn by_token(name: &str, stored: &[Earnings], context: &Context) -> BTreeMap<Addr
     }
     for job in context.jobs.store.state() {
         if let Some(facts) = job.unsettled().filter(|facts| facts.network.as_deref() == Some(name))
-            && let Some(pending) = token_of(&job, facts, context).and_then(|token| tokens.get_mut(&token))
+            && let Some(token) = token_of(&job, facts, context)
         {
-            pending.join(facts.pending);
+            tokens.entry(token).or_default().join(facts.pending);
         }
     }
     tokens
 }
 
 fn token_of(job: &Packed, facts: &JobFacts, context: &Context) -> Option<Address> {
-    context.offer(&job.namespace()?, &facts.offer)?.0.as_ref().ok()?.spec.price.token.parse().ok()
+    match &context.offer(&job.namespace()?, &facts.offer)?.0 {
+        Ok(offer) => offer.spec.price.token.parse().ok(),
+        Err(offer) => unreadable::token_of(offer, context),
+    }
 }
 
 /// One token, as it was read.

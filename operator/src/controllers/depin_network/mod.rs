@@ -69,7 +69,11 @@ pub(crate) async fn reconcile(
     }
 
     let source = wallet::read(resource, &context).await?;
-    let start = start(resource, source, &context).await;
+    let name = resource.name_any();
+    let runs = source.as_ref().is_ok_and(|source| context.networks.is_made_from(&name, source.identity(resource)));
+    let sold = if runs { Vec::new() } else { unreadable::sold(&name, &context).await? };
+    let sold = sold.into_iter().map(|(id, _)| id).collect();
+    let start = start(resource, source, sold, &context).await;
     let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
     let network = context.networks.get(&resource.name_any());
     let seen = network.as_ref().map(|network| (network.observed().borrow().clone(), network.backlog()));
@@ -111,16 +115,23 @@ fn needed_by(name: &str, context: &Context) -> Option<String> {
 }
 
 /// Starts the network where it doesn't run as it is written now.
-async fn start(resource: &DepinNetwork, source: Result<Source<'_>, Start>, context: &Arc<Context>) -> Start {
-    match try_start(resource, source, context).await {
+async fn start(
+    resource: &DepinNetwork,
+    source: Result<Source<'_>, Start>,
+    sold: Vec<OfferId>,
+    context: &Arc<Context>,
+) -> Start {
+    match try_start(resource, source, sold, context).await {
         Ok(()) => Start::Runs,
         Err(refused) => refused,
     }
 }
 
+/// `sold`: what offers that can't be read sell on it.
 async fn try_start(
     resource: &DepinNetwork,
     source: Result<Source<'_>, Start>,
+    sold: Vec<OfferId>,
     context: &Arc<Context>,
 ) -> Result<(), Start> {
     let name = resource.name_any();
@@ -159,6 +170,7 @@ async fn try_start(
     }
     let mut past = resource.status.as_ref().map(|status| Past::read(status, wallet.address())).unwrap_or_default();
     know(&mut past.known, &name, &spec, context);
+    past.known.offers.extend(sold);
     let (context_, name_) = (Arc::clone(context), name.clone());
     let sink = |network| sink::sink(context_, name_, network);
     context.networks.start(&name, made_from, (spec, evm.settlement.clone()), wallet, past, sink).await?;

@@ -22,7 +22,7 @@ use crate::controllers::context::Memory;
 use crate::controllers::gpu_offer::{memory, terms};
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Name;
-use crate::controllers::{Context, Error, MANAGER, Tried, status};
+use crate::controllers::{Context, Error, MANAGER, Tried, status, unreadable};
 use crate::network::{Act, JobStatus, Network, Order};
 
 type Taken = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
@@ -59,7 +59,10 @@ struct Batch<'a> {
 impl<'a> Batch<'a> {
     async fn new(context: &'a Context, network: &'a str, handle: &'a Network) -> Result<Self, Error> {
         context.ready_for_orders().await?;
-        let offers = ids(&context.offers.store.state(), network, handle, context);
+        let mut offers = ids(&context.offers.store.state(), network, handle, context);
+        for (id, offer) in unreadable::sold(network, context).await? {
+            offers.entry(id).or_insert(offer);
+        }
         Ok(Self { context, network, handle, offers, forbidden: Mutex::default() })
     }
 

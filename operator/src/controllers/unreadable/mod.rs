@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use alloy::primitives::Address;
+use hawser_contracts::OfferId;
 use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
 use kube::api::{DynamicObject, ObjectMeta};
 use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
@@ -18,6 +20,7 @@ use super::compute_job::vacancy::{Claimant, Turn};
 use super::gpu_offer::leave::{self, Leaving, Stake, Stand, Step};
 use super::look::Action;
 use super::packed::Packed;
+use super::work::Name;
 use super::{Context, Error, JOB_FINALIZER, NETWORK_FINALIZER, OFFER_FINALIZER, abandon, status};
 use super::{compute_job, depin_network, gpu_offer};
 use crate::metrics::Counted;
@@ -122,6 +125,38 @@ pub(crate) fn claimants(offer: &GpuOffer, context: &Context) -> Vec<Claimant> {
             Some(Claimant { turn, gpus: job.gpus, bound, same_offer })
         })
         .collect()
+}
+
+/// What offers that can't be read sell on a network, or sold: their orders are not passed over.
+pub(crate) async fn sold(network: &str, context: &Context) -> Result<Vec<(OfferId, Name)>, Error> {
+    let cached = context.offers.store.state();
+    let mut ids = Vec::new();
+    for offer in invalid(&cached) {
+        let raw = match context.unreadable.json(&offer.metadata) {
+            Some(raw) => raw,
+            // Nobody has looked at it yet.
+            None => match fetch::<GpuOffer>(&offer.metadata, context).await? {
+                Some(raw) => {
+                    context.unreadable.learn(&offer.metadata, raw.data.clone());
+                    raw.data
+                }
+                None => continue,
+            },
+        };
+        ids.extend(ids_on(network, &raw).into_iter().map(|id| (id, names(&offer.metadata))));
+    }
+    Ok(ids)
+}
+
+/// Under which an offer of this JSON may be sold on a network.
+fn ids_on(network: &str, raw: &Value) -> Vec<OfferId> {
+    let may_be = facts::network_of(Some(raw)).is_none_or(|named| named == network);
+    if may_be { Stake::of_json(raw).seen } else { Vec::new() }
+}
+
+/// The token in which an offer that can't be read is paid.
+pub(crate) fn token_of(offer: &InvalidObject, context: &Context) -> Option<Address> {
+    context.unreadable.json(&offer.metadata)?.pointer("/spec/price/token")?.as_str()?.parse().ok()
 }
 
 /// What can't be read and may need a network of this name; none where nothing does.
@@ -308,6 +343,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn orders_of_an_offer_that_can_not_be_read_are_known_by_all_ids_that_it_may_be_sold_under() {
+        let [now, before] = ["0x010203040506070809101112", "0x020203040506070809101112"];
+        let mut raw = json!({
+            "spec": {"networkRef": "base", "limits": "of another kind"},
+            "status": {"onChain": {"offerId": now, "price": 3}, "earlier": [before, "nonsense"]}
+        });
+        let ids: Vec<OfferId> = [now, before].map(|id| id.parse().unwrap()).into();
+        assert_eq!(ids_on("base", &raw), ids);
+        assert!(ids_on("other", &raw).is_empty());
+        raw["spec"]["networkRef"] = json!({"of": "another kind"});
+        assert_eq!(ids_on("other", &raw), ids, "it may be sold there");
+        assert!(ids_on("base", &json!({"spec": {"networkRef": "base"}})).is_empty(), "it was never posted");
+    }
 
     #[test]
     fn what_is_learnt_is_news_where_it_changes_what_a_job_may_hold() {

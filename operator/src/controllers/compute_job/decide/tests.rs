@@ -87,6 +87,7 @@ fn seen(chain: ChainView) -> Observed {
         token: Some(Token { decimals: 2, symbol: "tUSD".to_owned() }),
         pod: None,
         attested: None,
+        offer_unreadable: false,
         vacancy: Some(Ok(())),
         policy: Policy { interval: Duration::from_hours(1), least: U256::ZERO, gas_cost: U256::ZERO },
         heard: None,

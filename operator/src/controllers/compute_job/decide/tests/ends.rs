@@ -229,3 +229,20 @@ fn an_order_waits_for_a_node_that_may_be_back_in_a_moment_and_not_past_its_start
         assert_eq!(look(passing, away, now), *expected, "{passing} {away} {now}");
     }
 }
+
+#[test]
+fn an_order_of_an_offer_that_cannot_be_read_waits_for_it_and_not_past_its_start_window() {
+    let look = |now: i64| {
+        let unread =
+            Observed { offer: None, offer_unreadable: true, vacancy: None, ..seen(known(chain(JobStatus::Open))) };
+        let decision = decide(&later(unread, now));
+        let accepted = find(&decision.status.conditions, ACCEPTED).unwrap();
+        (decision.status.phase, accepted.status.clone(), accepted.reason.clone(), decision.acts.len())
+    };
+    // Its start deadline is at 300.
+    for (now, phase, word, acts) in
+        [(0, Phase::Pending, "Unknown", 0), (269, Phase::Pending, "Unknown", 0), (270, Phase::Settling, "False", 1)]
+    {
+        assert_eq!(look(now), (phase, word.to_owned(), "OfferUnreadable".to_owned(), acts), "{now}");
+    }
+}
