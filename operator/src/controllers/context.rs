@@ -32,6 +32,9 @@ use crate::config::Config;
 use crate::health::Work;
 use crate::metrics::Metrics;
 
+/// A watch that was silent for so long is away, and opening it anew did not bring it back.
+const OLD: Duration = Duration::from_secs(45);
+
 /// What every reconcile has at hand.
 pub(crate) struct Context {
     pub client: Client,
@@ -89,6 +92,14 @@ impl Context {
     /// Waits until as much was listed as a network and its orders need.
     pub(crate) async fn ready_for_orders(&self) -> Result<(), Error> {
         if self.lists.market().await { Ok(()) } else { Err(Error::Stopping) }
+    }
+
+    /// Whether nothing was heard of nodes or pods for so long that nothing is decided by what is known of them. Where all is well
+    /// something is heard every 18 s.
+    pub(crate) fn capacity_is_old(&self) -> bool {
+        let calls = self.metrics.server_calls();
+        let old = |path: &&str| calls.silence(path).is_some_and(|silence| silence > OLD);
+        ["/api/v1/nodes", "/api/v1/pods"].iter().any(old)
     }
 }
 

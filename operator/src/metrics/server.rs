@@ -97,6 +97,11 @@ impl ServerCalls {
         }
     }
 
+    /// For how long nothing was heard on the watch of this path; none where it never was open.
+    pub(crate) fn silence(&self, path: &str) -> Option<Duration> {
+        self.all_heard().get(path).map(Instant::elapsed)
+    }
+
     pub(super) fn refresh(&self, now: Instant) {
         for (path, at) in self.all_heard().iter() {
             let label = Watched { resource: resource(path).to_owned() };
@@ -149,7 +154,10 @@ mod tests {
         let (label, old) = series(&metrics.text());
         assert_eq!(label, "hawser_watch_silence_seconds{resource=\"gpuoffers\"}");
         assert!((89.0..100.0).contains(&old), "{old}");
+        assert!(calls.silence(path).unwrap() >= Duration::from_secs(89));
         calls.heard(path);
+        assert!(calls.silence(path).unwrap() < Duration::from_secs(80));
+        assert_eq!(calls.silence("/api/v1/pods"), None);
         assert!(series(&metrics.text()).1 < 80.0);
     }
 }

@@ -51,12 +51,16 @@ impl Granted {
     }
 }
 
+/// What is said of an old cache.
+pub(crate) const OLD: &str =
+    "what is known of nodes and pods is old: the API server has said nothing of them for most of a minute";
+
 /// Why the GPUs of an order are not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NoRoom {
     /// For a person.
     pub why: String,
-    /// A node that has them is not ready, and may be again in a moment.
+    /// A node that has them is not ready, or nothing new is heard of nodes: it may be otherwise in a moment.
     pub passing: bool,
 }
 
@@ -160,6 +164,9 @@ pub(crate) fn of(job: &ComputeJob, offer: &GpuOffer, context: &Context) -> Optio
     let sold = job.spec.source.is_some();
     if let Some(why) = serves::declines(offer, &context.around.of(offer)).filter(|_| sold) {
         return Some(Err(NoRoom::new(why)));
+    }
+    if context.capacity_is_old() {
+        return Some(Err(NoRoom { why: OLD.to_owned(), passing: true }));
     }
     let cached = |name: &Name| {
         let job = context.job(&name.0, &name.1)?;

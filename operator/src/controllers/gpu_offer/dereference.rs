@@ -95,7 +95,8 @@ pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Observed
         unreadable: unreadable::jobs_of(offer, context),
         pending,
         posted_card: posted_card(offer, &market, context),
-        obstacle: in_the_way(offer, &around, checked.check.as_ref(), refused.as_ref(), &market, worth),
+        obstacle: in_the_way(offer, &around, checked.check.as_ref(), refused.as_ref(), &market, worth)
+            .or_else(|| context.capacity_is_old().then(|| Obstacle::passing("CacheOld", vacancy::OLD))),
         market,
         around,
         network: checked,
