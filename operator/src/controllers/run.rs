@@ -92,6 +92,7 @@ struct Kept {
     memory: Arc<Memory>,
     memory_of_offers: Arc<Offers>,
     backoffs: Arc<Backoffs>,
+    metrics: Metrics,
     /// None before it leads.
     attestations: Arc<OnceLock<Attestations>>,
 }
@@ -104,6 +105,7 @@ impl Kept {
     fn forget_offer(&self, offer: &Name) {
         self.memory.forget_offer(offer);
         self.memory_of_offers.forget(&offer.0, &offer.1);
+        self.metrics.forget_offer(&offer.0, &offer.1);
         self.backoffs.forget(gpu_offer::KIND, offer.clone());
     }
 }
@@ -125,7 +127,7 @@ impl Warm {
             metrics: metrics.clone(),
             cancel: cancel.clone(),
         };
-        let kept = Kept::default();
+        let kept = Kept { metrics: metrics.clone(), ..Kept::default() };
         let (of_jobs, of_offers) = (kept.clone(), kept.clone());
         let jobs = watches.jobs(move |job| of_jobs.forget_job(job));
         let offers = watches.offers(move |offer| of_offers.forget_offer(offer));

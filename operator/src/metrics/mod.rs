@@ -200,7 +200,7 @@ mod tests {
         metrics.offer(&offer, &token, pending, U256::ZERO);
         let text = metrics.text();
         assert!(text.contains("network=\"other\"") && !text.contains(labels), "under its new labels alone: {text}");
-        metrics.forget_offer(&offer);
+        metrics.forget_offer("t", "h100");
         assert!(!metrics.text().contains("h100"), "{}", metrics.text());
     }
 

@@ -16,6 +16,7 @@ pub(super) struct Networks {
     connected: Family<NetworkName, Number>,
     head: Family<NetworkName, Number>,
     head_age: Family<NetworkName, Decimal>,
+    unread: Family<NetworkName, Number>,
     balance: Family<NetworkName, Decimal>,
     gas_spent: Family<NetworkName, Decimal>,
     clock_skew: Family<NetworkName, Decimal>,
@@ -31,6 +32,7 @@ impl Networks {
             connected: book.metric("network_connected", "1 where the network can be seen"),
             head: book.metric("network_head_block", "Newest block"),
             head_age: book.metric("network_head_age_seconds", "Age of the newest block"),
+            unread: book.metric("network_unread_blocks", "Confirmed blocks of which no orders were read yet"),
             balance: book.metric("wallet_balance", "Coins of the operator's wallet, in whole coins"),
             gas_spent: book.metric("gas_spent", "Coins that the operator's wallet has paid for gas, in whole coins"),
             clock_skew: book.metric(
@@ -44,7 +46,7 @@ impl Networks {
 
     pub(super) fn forget(&self, name: &str) {
         let label = NetworkName { network: name.to_owned() };
-        for numbers in [&self.connected, &self.head, &self.acts_queued] {
+        for numbers in [&self.connected, &self.head, &self.unread, &self.acts_queued] {
             numbers.remove(&label);
         }
         for decimals in [&self.head_age, &self.balance, &self.gas_spent, &self.clock_skew, &self.acts_oldest] {
@@ -81,6 +83,9 @@ impl Metrics {
         if let Some(head) = observed.head {
             all.head.get_or_create(&label).set(i64::try_from(head.block.number).unwrap_or(i64::MAX));
             all.head_age.get_or_create(&label).set(now.duration_since(head.time).as_secs_f64());
+        }
+        if let Some(unread) = observed.unread {
+            all.unread.get_or_create(&label).set(i64::try_from(unread).unwrap_or(i64::MAX));
         }
         if let Some(balance) = observed.balance {
             all.balance.get_or_create(&label).set(f64::from(balance) / 1e18);

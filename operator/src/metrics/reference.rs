@@ -77,7 +77,7 @@ fn observed() -> Observed {
         cursor: None,
         doubtful: BTreeSet::new(),
         withdrawn: Withdrawn::default(),
-        unread: None,
+        unread: Some(0),
         confirmation_lag: None,
         block_time: None,
         clock_skew: Some(3),

@@ -109,14 +109,14 @@ impl Metrics {
     }
 
     /// The offer is gone.
-    pub(crate) fn forget_offer(&self, offer: &GpuOffer) {
-        let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
-        self.money.forget_offer(&namespace, &name);
-        self.conditions.forget("GpuOffer", &namespace, &name);
+    pub(crate) fn forget_offer(&self, namespace: &str, name: &str) {
+        self.money.forget_offer(namespace, name);
+        self.conditions.forget("GpuOffer", namespace, name);
+        let (namespace, offer) = (namespace.to_owned(), name.to_owned());
         for state in STATES {
-            self.offers.gpus.remove(&GpuLabels { namespace: namespace.clone(), offer: name.clone(), state });
+            self.offers.gpus.remove(&GpuLabels { namespace: namespace.clone(), offer: offer.clone(), state });
         }
-        self.offers.suspended.remove(&OfferName { namespace, offer: name });
+        self.offers.suspended.remove(&OfferName { namespace, offer });
     }
 }
 
@@ -193,7 +193,7 @@ mod tests {
             let line = format!("hawser_offer_suspended{{namespace=\"t\",offer=\"h100\"}} {suspended}");
             assert!(text.contains(&line), "{line}: {text}");
         }
-        metrics.forget_offer(&offer(json!({}), false));
+        metrics.forget_offer("t", "h100");
         assert!(!metrics.text().contains("h100"), "{}", metrics.text());
     }
 }

@@ -190,7 +190,7 @@ async fn leave(offer: &GpuOffer, seen: &Observed, context: &Context) -> (Step, V
 async fn go(api: &Api<GpuOffer>, offer: &GpuOffer, seen: &Observed, context: &Context) -> Result<Action, Error> {
     last::tidy(&name_of(offer), &seen.around, context).await;
     status::set_finalizer(api, offer, OFFER_FINALIZER, false).await?;
-    context.metrics.forget_offer(offer);
+    context.metrics.forget_offer(&offer.namespace().unwrap_or_default(), &offer.name_any());
     context.memory_of_offers.forget(&offer.namespace().unwrap_or_default(), &offer.name_any());
     context.memory.forget_withdrawn(stake(offer).seen.into_iter());
     Ok(Action::await_change())
