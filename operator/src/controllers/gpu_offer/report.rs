@@ -141,7 +141,7 @@ fn on_market<'a>(read: &'a Read, told: &'a Told, as_wanted: bool) -> (Truth, &'a
         return (Truth::No, "Refused", why.clone());
     }
     match &told.obstacle {
-        Some(wrong) if ["InvalidSpec", "TokenNotRead"].contains(&wrong.reason.as_str()) => {
+        Some(wrong) if ["InvalidSpec", "NotAToken", "TokenNotRead"].contains(&wrong.reason.as_str()) => {
             (Truth::No, &wrong.reason, wrong.message.clone())
         }
         Some(wrong) if !stands => (Truth::No, "NotPosted", format!("posted once it can be served: {}", wrong.message)),
