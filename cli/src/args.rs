@@ -176,7 +176,7 @@ pub(crate) enum ProviderCommand {
         /// Hot key of the cluster, which posts offers and runs jobs; the zero address revokes it
         #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
         operator: Address,
-        /// The only address to which earnings go
+        /// The only address to which earnings can be withdrawn
         #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
         payout: Address,
     },

@@ -105,10 +105,10 @@ impl Market {
             .ok_or_else(|| Failure::Unreachable("the node has no newest block".into()))
     }
 
-    /// Whether the market was there after a block, as far as the node knows.
-    async fn had_code(&self, block: u64) -> bool {
+    /// Whether the market was there after a block; none where the node can't tell.
+    async fn had_code(&self, block: u64) -> Option<bool> {
         let code = self.provider.get_code_at(self.address()).block_id(block.into()).await;
-        code.is_ok_and(|code| !code.is_empty())
+        code.ok().map(|code| !code.is_empty())
     }
 
     async fn head(&self) -> Result<u64, Failure> {

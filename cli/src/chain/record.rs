@@ -66,11 +66,11 @@ impl Market {
             return Err(Failure::refused(format!("job {id} was never started, so there is no evidence of it")));
         }
         let offer = self.offer(id.offer_id()).await?;
-        let (mut attestors, mut first) = (Vec::new(), self.from_block);
+        let (mut attestors, mut start) = (Vec::new(), None);
         for log in self.logs(Filter::new().address(self.address()).topic1(id.0)).await? {
             let attestor = match Event::decode_log(&log.inner).map(|event| event.data) {
                 Ok(Event::JobStarted(started)) => {
-                    first = log.block_number.unwrap_or(first);
+                    start = log.block_number;
                     started.attestor
                 }
                 Ok(Event::AttestorRotated(rotated)) => rotated.attestor,
@@ -78,14 +78,15 @@ impl Market {
             };
             attestors.push(Named { attestor, at: self.time_of(&log).await? });
         }
-        if attestors.is_empty() {
-            return Err(Failure::refused(format!(
+        // Without it the first attestor is not known either.
+        let start = start.ok_or_else(|| {
+            Failure::refused(format!(
                 "the start of job {id} is not in the events from block {} on: lower --from-block (HAWSER_FROM_BLOCK) to \
                  a block before {}",
                 self.first_block(),
                 crate::text::time(job.started)
-            )));
-        }
+            ))
+        })?;
         let now = self.now().await?;
         let here = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
         Ok(Record {
@@ -96,7 +97,7 @@ impl Market {
             started: job.started,
             used: job.used,
             attestors,
-            claims: self.paid_claims(id, first).await?,
+            claims: self.paid_claims(id, start).await?,
             now,
             latest: now.max(here),
         })
@@ -139,11 +140,11 @@ impl Market {
         self.from_block
     }
 
-    /// Whether the market has a past before the blocks that are looked at. A node that doesn't know says no.
-    pub(crate) async fn has_a_past(&self) -> bool {
+    /// Whether the market has a past before the blocks that are looked at; none where the node has forgotten.
+    pub(crate) async fn has_a_past(&self) -> Option<bool> {
         match self.from_block.checked_sub(1) {
             Some(before) => self.had_code(before).await,
-            None => false,
+            None => Some(false),
         }
     }
 }

@@ -48,12 +48,23 @@ pub(super) struct SignedPermit {
     pub(super) signature: Signature,
 }
 
+/// Whether nothing is at an address that was called, or a contract that knows no such function: what it is asked for reverts.
+fn is_no_answer(error: &contract::Error) -> bool {
+    match error {
+        contract::Error::ZeroData(..) => true,
+        contract::Error::TransportError(error) => {
+            error.as_error_resp().is_some_and(|response| response.message.contains("revert"))
+        }
+        _ => false,
+    }
+}
+
 impl Market {
     /// Name and decimals of a token, as the token says them.
     pub(crate) async fn token(&self, address: Address) -> Result<Token, Failure> {
         let token = self.erc20(address);
         let decimals = token.decimals().call().await.map_err(|error| match error {
-            contract::Error::ZeroData(..) => Failure::input(format!(
+            error if is_no_answer(&error) => Failure::input(format!(
                 "the token {address} has no decimals: it is no ERC-20 token of this chain, check its address"
             )),
             error => send::call_failure(&error, None),

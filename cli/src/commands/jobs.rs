@@ -16,9 +16,14 @@ use crate::{
 
 pub(crate) async fn run(market: &Market, customer: Address, all: bool) -> Result<Vec<JobView>, Failure> {
     let ids = market.jobs_of(customer).await?;
-    if market.has_a_past().await {
+    let older = match market.has_a_past().await {
+        Some(true) => "is",
+        Some(false) => "",
+        None => "may be",
+    };
+    if !older.is_empty() {
         progress(format!(
-            "the market is older than block {}: jobs that were ordered before it are not listed; lower --from-block \
+            "the market {older} older than block {}: jobs that were ordered before it are not listed; lower --from-block \
              (HAWSER_FROM_BLOCK) to see them",
             market.first_block()
         ));

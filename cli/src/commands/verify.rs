@@ -83,6 +83,7 @@ pub(crate) async fn run(connection: &Connection, format: Format, args: &VerifyAr
         roots,
         every_signature: args.every_signature,
         limit: Duration::from_secs(args.timeout),
+        claims: record.as_ref().map_or(0, |record| record.claims.len()),
     };
     let summary = evidence::read(&place, reading).await?;
     let mut judgement = evidence::judge(&summary, record.as_ref());

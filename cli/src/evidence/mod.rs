@@ -33,25 +33,27 @@ pub(crate) struct Reading {
     pub(crate) roots: BTreeSet<EvidenceRoot>,
     pub(crate) every_signature: bool,
     pub(crate) limit: Duration,
+    /// Claims that were paid on it.
+    pub(crate) claims: usize,
 }
 
 /// Reads all of it, and checks each line.
 pub(crate) async fn read(place: &Place, how: Reading) -> Result<Summary, Failure> {
-    let Reading { job, attestors, roots, every_signature, limit } = how;
+    let Reading { job, attestors, roots, every_signature, limit, claims } = how;
     let mut reader = Reader::new(Wanted { job, roots: Some(roots), every_signature });
     match place {
         Place::Local(path) => files::read(path, &mut reader)?,
         remote => web::Web::new(limit)?.read(remote, &attestors, &mut reader).await?,
     }
     if reader.is_empty() {
-        return Err(nothing(place, attestors.len()));
+        return Err(nothing(place, attestors.len(), claims));
     }
     reader.finish().map_err(|error| wrong(&error))
 }
 
-fn nothing(place: &Place, attestors: usize) -> Failure {
+fn nothing(place: &Place, attestors: usize, claims: usize) -> Failure {
     let bare = |url: &reqwest::Url| url.as_str().trim_end_matches('/').to_owned();
-    Failure::refused(match place {
+    let missing = match place {
         Place::OfJob(url) => format!(
             "there is no evidence of any of the {attestors} attestors that the chain names: expected {}/ATTESTOR/000000.jsonl",
             bare(url)
@@ -63,6 +65,10 @@ fn nothing(place: &Place, attestors: usize) -> Failure {
         ),
         Place::Remote(url) => format!("there is no evidence at {url}"),
         Place::Card | Place::Local(_) => "there is no evidence: all of it is empty".to_owned(),
+    };
+    Failure::refused(match claims {
+        0 => missing,
+        claims => format!("{missing}. Claims that the market has paid on it: {claims}"),
     })
 }
 

@@ -252,6 +252,10 @@ async fn a_place_without_evidence_says_what_was_expected_whatever_the_place() {
     let head = (stage.head().await + 1).to_string();
     let late = stage.stranger().run(&["verify", &format!("{}/{job}", bucket.url), "--from-block", &head]);
     late.failed(1, &["the start of job", "lower --from-block"]);
+    // A block after the start, from which on only the second attestor was named.
+    stage.start_with(job, Address::repeat_byte(7)).await;
+    let late = stage.stranger().run(&["verify", &format!("{}/{job}", bucket.url), "--from-block", &head]);
+    late.failed(1, &["the start of job", "lower --from-block"]);
 }
 
 #[tokio::test]

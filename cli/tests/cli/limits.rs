@@ -117,11 +117,12 @@ async fn a_node_of_another_chain_is_refused() {
 #[tokio::test]
 async fn a_token_that_is_none_is_named() {
     let stage = Stage::set().await;
-    let nobody = "0x0000000000000000000000000000000000000001";
-    stage
-        .hawser()
-        .run(&["withdraw", "--token", nobody])
-        .failed(2, &["the token 0x0000000000000000000000000000000000000001"]);
+    let nobody = "0x0000000000000000000000000000000000000001".to_owned();
+    let no_token = stage.market.address().to_string();
+    for address in [nobody, no_token] {
+        let words = format!("the token {address} has no decimals");
+        stage.hawser().run(&["withdraw", "--token", &address]).failed(2, &[&words]);
+    }
 }
 
 #[tokio::test]
