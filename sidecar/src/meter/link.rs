@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    error::Error,
     fs, io,
     path::{Path, PathBuf},
     time::Duration,
@@ -77,12 +78,24 @@ pub(crate) enum Event {
 enum LinkError {
     #[error("CA certificate {path}: {error}")]
     Ca { path: PathBuf, error: std::io::Error },
-    #[error("{0}")]
+    #[error("{}", causes(.0))]
     Transport(#[from] tonic::transport::Error),
     #[error("{0}")]
     Status(#[from] tonic::Status),
     #[error("the operator closed the stream")]
     Ended,
+}
+
+/// An error with what it came from: tonic's own words are "transport error" for a name that isn't found and for a port that
+/// doesn't answer.
+fn causes(error: &dyn Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
 }
 
 /// Runs until nobody listens to `events`. `ending` becomes true when the pod ends, `knock` is what announces meter.
@@ -148,4 +161,19 @@ async fn connect(operator: &mut Operator, knock: Option<Knock>) -> Result<Channe
         .keep_alive_while_idle(true);
     let resolver = operator.resolver.clone();
     Ok(endpoint.connect_with_connector(service_fn(move |uri: Uri| dial(resolver.clone(), knock, uri))).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_operator_that_is_not_reached_is_told_with_the_cause() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let error = Endpoint::from_shared(url).unwrap().connect().await.unwrap_err();
+        let told = LinkError::from(error).to_string();
+        assert!(told.starts_with("transport error: ") && told.contains("refused"), "{told}");
+    }
 }
