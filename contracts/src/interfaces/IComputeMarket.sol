@@ -19,8 +19,8 @@ import {IComputeMarketEvents} from "./IComputeMarketEvents.sol";
 /// GPU-seconds. "Operator" means the provider's hot key or the provider itself.
 /// Needs a chain with transient storage and `MCOPY` (Cancun). Elsewhere whatever moves tokens fails, so a market must not be
 /// deployed there.
-/// There is no way to close a market: to leave one, pause its offers (`available` 0), let its jobs end, claim, refund and
-/// withdraw. Deposits and credits stay reachable for ever.
+/// There is no way to close a market: to leave one, pause its offers (`available` 0; one below its floor at a price that is not,
+/// and in a token that is refused each lapses at `validUntil`), let its jobs end, claim, refund and withdraw. Deposits and credits stay reachable for ever.
 interface IComputeMarket is IComputeMarketEvents, IComputeMarketErrors {
     // ----------------------------------------------------------------------------------------------------- provider
 
@@ -37,7 +37,7 @@ interface IComputeMarket is IComputeMarketEvents, IComputeMarketErrors {
     /// another provider address or in another token.
     /// @dev Anybody for itself: an operator can't set it. It doesn't touch orders that were placed, nor their top-ups. An
     /// offer below a raised floor takes no orders; `offers` and `offer` show 0 available until it is posted at the floor or
-    /// above. No event names the offers that this concerns.
+    /// above, or the floor falls again while the offer is valid. No event names the offers that this concerns.
     /// Event: `FloorSet`.
     /// @param token ERC-20 token.
     /// @param price Token units per GPU-hour; 0 refuses the token.

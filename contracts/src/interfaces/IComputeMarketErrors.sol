@@ -59,7 +59,7 @@ interface IComputeMarketErrors {
     error TransferMismatch(address token, uint256 expected, uint256 received);
     /// @notice There is no credit to withdraw, or the market has nothing left of the token.
     error NothingToWithdraw(address account, address token);
-    /// @notice A provider's earnings go to its payout address only.
+    /// @notice A provider's credit can be withdrawn to its payout address only.
     error PayoutOnly(address provider, address payout, address asked);
     /// @notice The fee is above the cap.
     error FeeTooHigh(uint256 bps, uint256 limit);

@@ -14,7 +14,7 @@ interface IComputeMarketEvents {
     /// @notice A provider set its keys.
     /// @param provider The provider: address of its cold key.
     /// @param operator Hot key that runs its offers; zero where it was revoked.
-    /// @param payout The only address to which its earnings go.
+    /// @param payout The only address to which its earnings can be withdrawn.
     event ProviderSet(address indexed provider, address indexed operator, address payout);
 
     /// @notice A provider set the lowest price that its offers may have in a token; 0 means that the token is refused.
