@@ -9,7 +9,7 @@
 use std::{env, fmt::Write, fs, path::PathBuf};
 
 use alloy::{
-    primitives::{Address, B256},
+    primitives::{Address, B256, Signature, U256},
     signers::local::PrivateKeySigner,
 };
 use hawser_attestation::{EvidenceRoot, GpuSeconds, JobId, Line, Market, SignedVoucher, verify};
@@ -178,12 +178,50 @@ fn bad() -> Vec<(&'static str, String, &'static str)> {
         ("another-count-signed", with_count("GPU-a", "GPU-a", 11), "not by attestor"),
         ("no-begin", with_report(r#""beganAt":"2026-11-27T13:15:00Z","#, ""), "at most 0"),
         ("another-gpu", with_report("GPU-a", "GPU-b"), "its samples are of GPU-b"),
+        ("exponent-in-an-unknown-field", unknown("1e400"), "out of range"),
+        ("many-digits-in-an-unknown-field", unknown(&"1".repeat(1000)), "out of range"),
+        ("half-a-surrogate-in-an-unknown-field", unknown(r#""\ud800""#), "hex escape"),
+        ("nested-too-deep", unknown(&format!("{}{}", "[".repeat(200), "]".repeat(200))), "recursion limit"),
+        ("line-too-long", unknown(&format!("\"{}\"", "x".repeat(64 * 1024))), "at most 65536"),
+        ("market-without-0x", with_header(&format!("0x{}", &MARKET[2..]), &MARKET[2..]), "lower-case digits"),
+        ("signature-with-a-high-s", high_s(&honest), "upper half"),
+        ("count-going-back", followed_by(r#""gpuSeconds":9"#, 9), "less than the 10"),
+        ("attestor-that-skips", taken_over_from(11), "a part is missing"),
         (
             "a-gpu-twice",
             with_header(r#""gpus":1,"gpuUuids":["GPU-a"]"#, r#""gpus":2,"gpuUuids":["GPU-a","GPU-a"]"#),
             "twice",
         ),
     ]
+}
+
+/// With this value in a field of the report that nobody knows.
+fn unknown(value: &str) -> String {
+    with_report(r#""gpuSeconds":10"#, &format!(r#""a":{value},"gpuSeconds":10"#))
+}
+
+/// An honest attestor's word, and a second report with this count.
+fn followed_by(says: &str, count: u64) -> String {
+    let signer = honest();
+    let report = signer.report().replace(r#""sequence":1"#, r#""sequence":2"#);
+    let report = report.replace("10.25Z", "20.25Z").replace(r#""gpuSeconds":10"#, says);
+    signer.sign(&report, count).text
+}
+
+/// An honest attestor's ten GPU-seconds, and another one that goes on from so many.
+fn taken_over_from(base: u64) -> String {
+    let second = Signer::new(2);
+    let header = second.header().replace(r#""baseGpuSeconds":0"#, &format!(r#""baseGpuSeconds":{base}"#));
+    honest().text + &second.sign(&header, base).text
+}
+
+/// The other signature of the same key over the same word.
+fn high_s(text: &str) -> String {
+    let at = text.rfind("\"signature\":\"0x").unwrap() + 15;
+    let signature: Signature = text[at - 2..at + 130].parse().unwrap();
+    let order = U256::from_str_radix("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141", 16).unwrap();
+    let other = Signature::new(signature.r(), order - signature.s(), !signature.v());
+    format!("{}{}{}", &text[..at], alloy::hex::encode(other.as_bytes()), &text[at + 130..])
 }
 
 fn capital_signature(text: &str) -> String {
