@@ -75,7 +75,7 @@ impl Budget {
     }
 }
 
-/// What the market is told where a stranger chose the words of the reason: always the same, so that a hundred declines
+/// What the market is told where a stranger chose the words of the reason, or they serve the provider alone: always the same, so that a hundred declines
 /// share a transaction, and nobody has the operator log a text of theirs. None: the reason's own message can be said.
 pub(crate) fn fixed_words(reason: &str) -> Option<&'static str> {
     Some(match reason {
@@ -85,6 +85,7 @@ pub(crate) fn fixed_words(reason: &str) -> Option<&'static str> {
         "ForbiddenEnvironment" => "ForbiddenEnvironment: a variable's name is refused",
         "InvalidEnvironment" => "InvalidEnvironment: a variable's name is none",
         "InvalidResources" => "InvalidResources: cpu, memory or storage is not a quantity above 0",
+        "OfferUnreadable" => "OfferUnreadable: the provider can't serve this offer now",
         "DepositTooSmall" => "DepositTooSmall: the deposit does not pay the order's own gas",
         _ => return None,
     })
