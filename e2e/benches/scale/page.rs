@@ -171,7 +171,8 @@ kubelet says of a running pod, are the pattern of all others.
 
 * Nodes, pods and jobs are written straight into etcd as the API server keeps them, nodes and pods in protobuf: with
   `managedFields`, labels, images, volumes, environment and statuses. Pods without GPUs lie in {TEAMS} namespaces. The operator
-  starts once the API server knows all of it.
+  starts once the API server knows all of it. The API server's own comparison of its cache with etcd, every five minutes, is off
+  (`DetectCacheInconsistency`): on two cores it answers nobody meanwhile, for longer than a leader has to renew its lease.
 * Live jobs are orders on chain for {} days, placed and started by the thousand before the operator begins; each has its
   `ComputeJob` and its pod on a node of its offer. Their meters do not report, and their statuses say so: what reports cost is
   not in these figures.

@@ -71,16 +71,24 @@ impl Plane {
     /// # Errors
     /// When a component can't be built or does not come up; then with the end of its log.
     pub fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same with further arguments of kube-apiserver.
+    ///
+    /// # Errors
+    /// As those of [`Self::start`].
+    pub fn start_with(arguments: &[&str]) -> Result<Self> {
         let mut tries = 1;
         loop {
-            match Self::try_start() {
+            match Self::try_start(arguments) {
                 Err(_) if tries < TRIES => tries += 1,
                 started => return started,
             }
         }
     }
 
-    fn try_start() -> Result<Self> {
+    fn try_start(arguments: &[&str]) -> Result<Self> {
         let (etcd, kubernetes) = control_plane(&Layout::of_this_machine()?)?;
         let directory = tempfile::tempdir().context("there is no temporary folder")?;
         let state = Layout::new(directory.path(), directory.path());
@@ -100,7 +108,7 @@ impl Plane {
                 .args(["--unsafe-no-fsync", "--logger=zap", "--log-level=warn"]),
         )?;
         let mut plane = Self {
-            api_server: api_server(&state, &pki, &kubernetes.binary("kube-apiserver"), &etcd_url, secure)?,
+            api_server: api_server(&state, &pki, &kubernetes.binary("kube-apiserver"), &etcd_url, secure, arguments)?,
             state,
             address,
             etcd_url,
@@ -220,7 +228,14 @@ fn free_ports<const N: usize>() -> Result<[u16; N]> {
     Ok(ports)
 }
 
-fn api_server(state: &Layout, pki: &Pki, binary: &Path, etcd_url: &str, port: u16) -> Result<Process> {
+fn api_server(
+    state: &Layout,
+    pki: &Pki,
+    binary: &Path,
+    etcd_url: &str,
+    port: u16,
+    further: &[&str],
+) -> Result<Process> {
     let file = |name: &str| pki.file(name).display().to_string();
     let policy = state.state().join("audit-policy.json");
     let everything = json!({
@@ -248,7 +263,8 @@ fn api_server(state: &Layout, pki: &Pki, binary: &Path, etcd_url: &str, port: u1
             .arg("--service-account-issuer=https://kubernetes.default.svc.cluster.local")
             .arg(format!("--service-account-key-file={}", file("service-accounts.pub")))
             .arg(format!("--service-account-signing-key-file={}", file("service-accounts.key")))
-            .args(["--service-cluster-ip-range=10.96.0.0/16", "--profiling=false"]),
+            .args(["--service-cluster-ip-range=10.96.0.0/16", "--profiling=false"])
+            .args(further),
     )
 }
 
