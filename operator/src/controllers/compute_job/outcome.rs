@@ -114,8 +114,7 @@ fn not_accepted(seen: &Observed) -> Option<Outcome> {
     }
     if seen.offer_unreadable {
         // Its field may be corrected in time.
-        let message = format!("GpuOffer {:?} can't be read: see its conditions", seen.job.spec.offer_ref);
-        return if is_late(seen) { over(Kind::Declined, "OfferUnreadable", message) } else { None };
+        return if is_late(seen) { over(Kind::Declined, "OfferUnreadable", offer_unreadable(seen)) } else { None };
     }
     let Some(offer) = &seen.offer else {
         let message = format!("there is no GpuOffer {:?} in this namespace", seen.job.spec.offer_ref);
@@ -135,6 +134,11 @@ fn not_accepted(seen: &Observed) -> Option<Outcome> {
         }
         _ => None,
     }
+}
+
+/// What is said of an offer that is there and can't be read.
+pub(super) fn offer_unreadable(seen: &Observed) -> String {
+    format!("GpuOffer {:?} can't be read: see its conditions", seen.job.spec.offer_ref)
 }
 
 /// What is back in a moment can still run the order.

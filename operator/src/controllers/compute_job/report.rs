@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::decide::{Verdict, phase};
 use super::observed::{ChainView, Observed};
-use super::outcome::Kind;
+use super::outcome::{Kind, offer_unreadable};
 use super::steady::steady;
 use super::{expectation, voucher};
 use crate::amount;
@@ -117,8 +117,7 @@ fn accepted(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
         (None, ChainView::Unknown(why), _) => list.set(ACCEPTED, Truth::Unknown, "NetworkUnavailable", why.clone()),
         (None, _, Some(Err(no_room))) => list.set(ACCEPTED, Truth::Unknown, "NoCapacity", no_room.why.clone()),
         (None, _, _) if seen.offer_unreadable => {
-            let message = format!("GpuOffer {:?} can't be read: see its conditions", seen.job.spec.offer_ref);
-            list.set(ACCEPTED, Truth::Unknown, "OfferUnreadable", message);
+            list.set(ACCEPTED, Truth::Unknown, "OfferUnreadable", offer_unreadable(seen));
         }
         (None, _, _) if seen.offer.is_none() => {
             let message = format!("there is no GpuOffer {:?} in this namespace: create it", seen.job.spec.offer_ref);

@@ -178,7 +178,7 @@ async fn leave(offer: &GpuOffer, seen: &Observed, context: &Context) -> (Step, V
         let terms = terms::terms(offer, network.spec(), &context.cluster);
         terms.ok().map(|terms| terms.id())
     });
-    let stake = Stake::of(network, computed, offer.status.as_ref());
+    let stake = Stake { computed, ..stake(offer) };
     let stand = leave::stand(&stake, context).await;
     let open = if let Stand::Open(acts) = &stand { acts.clone() } else { Vec::new() };
     let abandoned = abandon::is_asked(&offer.metadata);
