@@ -11,8 +11,9 @@ use std::time::Instant;
 use alloy::primitives::{Address, B256};
 use alloy::signers::local::PrivateKeySigner;
 use hawser_attestation::{
-    Body, EvidenceRoot, GpuSample, GpuSeconds, Header, JobId, Line, Market, Nvml, Reader, Report, SignedVoucher, Wanted,
+    Body, EvidenceRoot, GpuSample, Header, Line, Market, Nvml, Reader, Report, SignedVoucher, Wanted,
 };
+use hawser_market::{GpuSeconds, JobId};
 use jiff::{SignedDuration, Timestamp};
 
 const REPORTS: u64 = 1_000_000;

@@ -3,9 +3,8 @@ use std::time::Duration;
 use alloy::primitives::Address;
 use jiff::Timestamp;
 
-use crate::{
-    Body, EvidenceRoot, GpuSeconds, Header, InvalidSignature, Line, Nvml, ParseLineError, Report, SignedVoucher,
-};
+use crate::{Body, EvidenceRoot, Header, InvalidSignature, Line, Nvml, ParseLineError, Report, SignedVoucher};
+use hawser_market::GpuSeconds;
 
 /// How far a count may be ahead of the clock: two clocks are compared, and kubelet tells whole seconds.
 pub const TOLERANCE: Duration = Duration::from_secs(2);

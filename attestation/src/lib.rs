@@ -13,7 +13,6 @@
 mod chain;
 mod finding;
 mod gaps;
-mod gpu_seconds;
 mod line;
 mod market;
 mod pass;
@@ -31,8 +30,6 @@ mod voucher;
 
 pub use chain::{Chain, ChainError, TOLERANCE};
 pub use finding::{Finding, FindingKind};
-pub use gpu_seconds::GpuSeconds;
-pub use hawser_contracts::{JobId, UsageVoucher};
 pub use line::{Body, GpuSample, Header, Line, MAX_LINE_BYTES, Nvml, ParseLineError, Report};
 pub use market::Market;
 pub use pass::{Knock, Pass};

@@ -1,9 +1,9 @@
 use alloy::primitives::Address;
-use hawser_contracts::JobId;
+use hawser_market::{GpuSeconds, JobId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{EvidenceRoot, GpuSeconds, Market, VoucherSignature, strict};
+use crate::{EvidenceRoot, Market, VoucherSignature, strict};
 
 /// Longest line of evidence, in bytes: room for the samples of 128 GPUs.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;

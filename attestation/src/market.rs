@@ -1,5 +1,5 @@
 use alloy::{primitives::Address, sol_types::Eip712Domain};
-use hawser_contracts::eip712_domain;
+use hawser_market::eip712_domain;
 use serde::{Deserialize, Serialize};
 
 /// The `ComputeMarket` that a voucher is made for. A local job has chain 0 and the zero address: its vouchers can be

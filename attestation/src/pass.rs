@@ -1,5 +1,5 @@
 use alloy::primitives::{Address, B256, keccak256};
-use hawser_contracts::JobId;
+use hawser_market::JobId;
 
 /// What lets an attestor in that proved itself before: the operator gives it on the stream, so nobody else in the pod
 /// knows it. It proves nothing but that its holder need not wait among strangers.

@@ -1,5 +1,5 @@
 use alloy::primitives::Address;
-use hawser_contracts::JobId;
+use hawser_market::JobId;
 
 /// Where an attestor's evidence lies below the evidence store's root or public URL: `<job id>/<attestor>`, both `0x`
 /// and lower-case hexadecimal digits.

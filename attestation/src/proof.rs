@@ -1,5 +1,5 @@
 use alloy::{primitives::B256, sol_types::SolStruct};
-use hawser_contracts::JobId;
+use hawser_market::JobId;
 
 use crate::Market;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use alloy::primitives::Address;
-use hawser_contracts::JobId;
+use hawser_market::JobId;
 
 use crate::{
     Body, Chain, ChainError, EvidenceError, EvidenceRoot, Header, Line, MAX_EVIDENCE_BYTES, MAX_LINE_BYTES,
@@ -145,7 +145,7 @@ impl Reading {
     fn begin(line: usize, chain: Chain) -> Result<Self, EvidenceError> {
         let base = chain.header().base_gpu_seconds;
         if base.0 != 0 {
-            return Err(EvidenceError::Missing { line, base, had: crate::GpuSeconds::ZERO });
+            return Err(EvidenceError::Missing { line, base, had: hawser_market::GpuSeconds::ZERO });
         }
         Ok(Self { summary: Summary::new(chain.header()), chain, gaps: Gaps::default() })
     }

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use alloy::primitives::Address;
-use hawser_contracts::JobId;
+use hawser_market::{GpuSeconds, JobId};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{Chain, EvidenceRoot, Finding, FindingKind, GpuSeconds, Header, Market, Nvml, Report, finding};
+use crate::{Chain, EvidenceRoot, Finding, FindingKind, Header, Market, Nvml, Report, finding};
 
 /// What verified evidence says. To be compared with the chain: the attestors that the market named, and for each claim
 /// the root in its log ([`Summary::vouched`]).

@@ -69,7 +69,8 @@ mod tests {
     use alloy::{primitives::B256, signers::local::PrivateKeySigner};
 
     use super::*;
-    use crate::{EvidenceRoot, GpuSeconds, JobId, Market};
+    use crate::{EvidenceRoot, Market};
+    use hawser_market::{GpuSeconds, JobId};
 
     fn message(lines: usize, bytes: usize) -> TerminationMessage {
         let key = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();

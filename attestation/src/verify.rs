@@ -1,7 +1,7 @@
 use alloy::primitives::Address;
-use hawser_contracts::JobId;
+use hawser_market::{GpuSeconds, JobId};
 
-use crate::{ChainError, GpuSeconds, ParseLineError, Reader, Summary, Wanted};
+use crate::{ChainError, ParseLineError, Reader, Summary, Wanted};
 
 /// Most evidence that is read, in bytes: a job of one GPU, a report each 10 seconds, for about a year.
 pub const MAX_EVIDENCE_BYTES: usize = 2 << 30;

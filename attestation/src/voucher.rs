@@ -3,10 +3,10 @@ use alloy::{
     signers::{SignerSync, local::PrivateKeySigner},
     sol_types::SolStruct,
 };
-use hawser_contracts::{JobId, UsageVoucher};
+use hawser_market::{GpuSeconds, JobId, UsageVoucher};
 use serde::{Deserialize, Serialize};
 
-use crate::{EvidenceRoot, GpuSeconds, InvalidSignature, Market, VoucherSignature};
+use crate::{EvidenceRoot, InvalidSignature, Market, VoucherSignature};
 
 /// An attestor's word on a job's use so far: cumulative, so only the newest matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

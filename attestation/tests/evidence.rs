@@ -7,9 +7,10 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use hawser_attestation::{
-    Body, ChainError, EvidenceError, EvidenceRoot, GpuSample, GpuSeconds, Header, JobId, Line, Market, Nvml, Reader,
-    Report, SignedVoucher, Summary, Wanted, verify,
+    Body, ChainError, EvidenceError, EvidenceRoot, GpuSample, Header, Line, Market, Nvml, Reader, Report,
+    SignedVoucher, Summary, Wanted, verify,
 };
+use hawser_market::{GpuSeconds, JobId};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 

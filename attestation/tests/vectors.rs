@@ -12,7 +12,8 @@ use alloy::{
     primitives::{Address, B256, Signature, U256},
     signers::local::PrivateKeySigner,
 };
-use hawser_attestation::{EvidenceRoot, GpuSeconds, JobId, Line, Market, SignedVoucher, verify};
+use hawser_attestation::{EvidenceRoot, Line, Market, SignedVoucher, verify};
+use hawser_market::{GpuSeconds, JobId};
 
 const JOB: &str = "0x0707070707070707070707070707070707070707070707070707070707070707";
 const MARKET: &str = "0x0909090909090909090909090909090909090909";

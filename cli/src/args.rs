@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use alloy::primitives::{Address, B256};
 use clap::{Parser, Subcommand};
-use hawser_contracts::{JobId, OfferId};
+use hawser_market::{JobId, OfferId};
 
 use crate::{earnings::By, failure::Failure, job::Milestone, output::Format, parse};
 

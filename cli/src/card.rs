@@ -1,19 +1,13 @@
 //! An offer's card: what its provider says of it. Never proof of anything, and whoever posts an offer can write what it
 //! likes: each field is taken where it is what it should be.
 
-use hawser_contracts::JobId;
-use hawser_crds::{
-    Images, Workload,
-    rules::{
-        image,
-        quantity::{Amount, parse},
-    },
+use hawser_market::{
+    JobId,
+    text::printable,
+    workload::{Images, Limits, Refusal, Workload, quantity::parse},
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-
-use crate::text::printable;
 
 /// What of a card is understood.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -23,9 +17,9 @@ pub(crate) struct Card {
     pub(crate) driver: Option<String>,
     #[serde(rename = "memoryMiB")]
     pub(crate) memory_mib: Option<String>,
-    pub(crate) cpu_per_gpu: Option<Quantity>,
-    pub(crate) memory_per_gpu: Option<Quantity>,
-    pub(crate) storage_per_gpu: Option<Quantity>,
+    pub(crate) cpu_per_gpu: Option<String>,
+    pub(crate) memory_per_gpu: Option<String>,
+    pub(crate) storage_per_gpu: Option<String>,
     pub(crate) gpus_per_job: Option<u32>,
     pub(crate) images: Option<Images>,
     pub(crate) free_pull_seconds: Option<u64>,
@@ -37,7 +31,7 @@ impl Card {
     pub(crate) fn read(text: &str) -> Self {
         let card: Value = serde_json::from_str(text).unwrap_or_default();
         let said = |field: &str| card.get(field).and_then(Value::as_str).filter(|text| !text.is_empty()).map(printable);
-        let quantity = |field: &str| said(field).map(Quantity).filter(|quantity| parse(quantity).is_some());
+        let quantity = |field: &str| said(field).filter(|quantity| parse(quantity).is_some());
         Self {
             product: said("product"),
             driver: said("driver"),
@@ -60,39 +54,20 @@ impl Card {
     }
 
     /// Why the operator would decline an order, as far as the card tells.
-    pub(crate) fn declines(&self, workload: &Workload) -> Option<String> {
-        if let Some(most) = self.gpus_per_job.filter(|most| workload.gpus > *most) {
-            return Some(format!("the order asks for {} GPUs, the offer allows {most} a job (--gpus)", workload.gpus));
-        }
-        if let Some(images) = &self.images
-            && let Err(why) = image::check(&workload.image, images)
-        {
-            return Some(format!("workload.image {}: {why}", workload.image));
-        }
-        [
-            ("cpu", &workload.cpu, &self.cpu_per_gpu),
-            ("memory", &workload.memory, &self.memory_per_gpu),
-            ("storage", &workload.storage, &self.storage_per_gpu),
-        ]
-        .into_iter()
-        .find_map(|(field, asked, per_gpu)| {
-            let limit = parse(per_gpu.as_ref()?)?.times(workload.gpus);
-            let asked = asked.as_ref()?;
-            (parse(asked)? > limit).then(|| {
-                format!(
-                    "workload.{field} is {}, the offer allows {} for {} GPUs: ask for less, or take another offer",
-                    asked.0,
-                    Amount::to_quantity(limit).0,
-                    workload.gpus
-                )
-            })
-        })
+    pub(crate) fn declines(&self, workload: &Workload) -> Option<Refusal> {
+        let limits = Limits {
+            gpus_per_job: self.gpus_per_job,
+            cpu_per_gpu: self.cpu_per_gpu.as_deref(),
+            memory_per_gpu: self.memory_per_gpu.as_deref(),
+            storage_per_gpu: self.storage_per_gpu.as_deref(),
+            images: self.images.as_ref(),
+        };
+        workload.check_against(&limits).err()
     }
 
     /// CPU, memory and storage of one GPU's share, on one line.
     pub(crate) fn share(&self) -> String {
-        let part =
-            |quantity: &Option<Quantity>| quantity.as_ref().map_or("-", |quantity| quantity.0.as_str()).to_owned();
+        let part = |quantity: &Option<String>| quantity.clone().unwrap_or_else(|| "-".to_owned());
         [&self.cpu_per_gpu, &self.memory_per_gpu, &self.storage_per_gpu].map(part).join(" / ")
     }
 
@@ -138,18 +113,18 @@ mod tests {
         let order = |workload: Value| {
             let mut order = json!({"image": "ghcr.io/a/b", "gpus": 2});
             order.as_object_mut().unwrap().extend(workload.as_object().unwrap().clone());
-            card.declines(&serde_json::from_value(order).unwrap())
+            card.declines(&serde_json::from_value(order).unwrap()).map(|refusal| refusal.to_string())
         };
         for fits in [json!({}), json!({"cpu": "16", "memory": "128Gi", "storage": "200Gi"}), json!({"gpus": 4})] {
             assert_eq!(order(fits.clone()), None, "{fits}");
         }
         for (workload, part) in [
-            (json!({"gpus": 5}), "5 GPUs, the offer allows 4 a job"),
+            (json!({"gpus": 5}), "gpus: 5 asked for, the offer allows 4 a job"),
             (json!({"image": "docker.io/a"}), "takes images in ghcr.io/ only"),
             (json!({"image": "ghcr.io/evil/a"}), "refuses images in \"ghcr.io/evil/\""),
-            (json!({"cpu": "16.5"}), "cpu is 16.5, the offer allows 16 for 2 GPUs"),
-            (json!({"memory": "1000Gi"}), "memory is 1000Gi, the offer allows 128Gi"),
-            (json!({"storage": "201Gi"}), "storage is 201Gi, the offer allows 200Gi"),
+            (json!({"cpu": "16.5"}), "cpu: 16.5 asked for, the offer allows 16 for 2 GPUs"),
+            (json!({"memory": "1000Gi"}), "memory: 1000Gi asked for, the offer allows 128Gi"),
+            (json!({"storage": "201Gi"}), "storage: 201Gi asked for, the offer allows 200Gi"),
         ] {
             let why = order(workload.clone()).unwrap_or_default();
             assert!(why.contains(part), "{workload}: {why}");

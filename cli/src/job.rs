@@ -4,55 +4,15 @@ use std::fmt;
 
 use alloy::primitives::{Address, U256};
 use clap::ValueEnum;
-use hawser_contracts::{ComputeMarket, JobId, OfferId};
+use hawser_market::{GpuSeconds, Job, JobId, JobStatus, OfferId, Token, text::time};
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::{
     card::Card,
     chain::{Closing, History},
     output::{Report, columns, pairs},
-    text::time,
-    token::Token,
 };
-
-/// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) enum Status {
-    /// Ordered and paid for, not started.
-    Open,
-    /// Started, its end lies ahead.
-    Running,
-    /// Its end has passed; use can still be claimed.
-    Ended,
-    /// Nothing of its deposit is held any more.
-    Closed,
-    /// A newer market knows more states.
-    Unknown,
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Open => "Open",
-            Self::Running => "Running",
-            Self::Ended => "Ended",
-            Self::Closed => "Closed",
-            Self::Unknown => "Unknown",
-        })
-    }
-}
-
-impl From<u8> for Status {
-    fn from(status: u8) -> Self {
-        match status {
-            1 => Self::Open,
-            2 => Self::Running,
-            3 => Self::Ended,
-            4 => Self::Closed,
-            _ => Self::Unknown,
-        }
-    }
-}
 
 /// How far a job is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -66,11 +26,11 @@ pub(crate) enum Milestone {
 }
 
 impl Milestone {
-    pub(crate) fn reached(self, status: Status) -> bool {
+    pub(crate) fn reached(self, status: JobStatus) -> bool {
         match self {
-            Self::Running => matches!(status, Status::Running | Status::Ended | Status::Closed),
-            Self::Ended => matches!(status, Status::Ended | Status::Closed),
-            Self::Closed => status == Status::Closed,
+            Self::Running => matches!(status, JobStatus::Running | JobStatus::Ended | JobStatus::Closed),
+            Self::Ended => matches!(status, JobStatus::Ended | JobStatus::Closed),
+            Self::Closed => status == JobStatus::Closed,
         }
     }
 }
@@ -104,7 +64,7 @@ pub(crate) struct JobView {
     pub(crate) job_id: JobId,
     pub(crate) offer_id: OfferId,
     pub(crate) customer: Address,
-    pub(crate) status: Status,
+    pub(crate) status: JobStatus,
     pub(crate) outcome: Option<Outcome>,
     /// What the provider said when it declined or ended the job.
     pub(crate) reason: Option<String>,
@@ -124,7 +84,7 @@ pub(crate) struct JobView {
     /// Credited back to the customer so far.
     #[serde(serialize_with = "decimal")]
     pub(crate) returned: U256,
-    pub(crate) used_gpu_seconds: u64,
+    pub(crate) used_gpu_seconds: GpuSeconds,
     pub(crate) attestor: Option<Address>,
     pub(crate) ordered: u64,
     pub(crate) start_deadline: u64,
@@ -138,13 +98,19 @@ pub(crate) struct JobView {
     pub(crate) evidence: Option<String>,
 }
 
+/// Unix seconds; 0 if there is no such time yet.
+pub(crate) fn second(time: Option<Timestamp>) -> u64 {
+    time.and_then(|time| u64::try_from(time.as_second()).ok()).unwrap_or(0)
+}
+
 /// JSON numbers lose digits beyond 2^53, so amounts are decimal strings.
 pub(crate) fn decimal<S: Serializer>(amount: &U256, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(amount)
 }
 
 impl JobView {
-    pub(crate) fn new(id: JobId, job: &ComputeMarket::Job, history: &History, token: Token, card: &Card) -> Self {
+    pub(crate) fn new(job: &Job, history: &History, token: Token, card: &Card) -> Self {
+        let id = job.id;
         let (outcome, said) = match &history.closing {
             Some(Closing::Declined(reason)) => (Some(Outcome::Declined), Some(reason)),
             Some(Closing::Ended(reason)) => (Some(Outcome::Ended), Some(reason)),
@@ -153,33 +119,33 @@ impl JobView {
         };
         Self {
             job_id: id,
-            offer_id: OfferId(job.offerId),
+            offer_id: id.offer_id(),
             customer: job.customer,
-            status: job.status.into(),
+            status: job.status,
             outcome,
             reason: said.filter(|reason| !reason.is_empty()).cloned(),
-            gpus: job.gpus,
-            seconds: job.duration,
-            price: U256::from(job.price),
+            gpus: id.gpus(),
+            seconds: job.duration_seconds,
+            price: U256::from(id.price()),
             token,
             deposited: history.deposited,
             paid: job.paid,
             returned: history.returned,
             used_gpu_seconds: job.used,
-            attestor: (job.attestor != Address::ZERO).then_some(job.attestor),
+            attestor: job.attestor,
             ordered: history.ordered_at,
-            start_deadline: job.startDeadline,
-            started: job.started,
-            end: job.end,
+            start_deadline: second(Some(job.start_deadline)),
+            started: second(job.started),
+            end: second(job.end),
             ending: job.ending,
-            refundable_from: job.refundableFrom,
+            refundable_from: second(job.refundable_from),
             evidence: card.evidence_of(id),
         }
     }
 
     fn state(&self) -> String {
         match (self.status, self.outcome) {
-            (Status::Closed, Some(outcome)) => outcome.to_string(),
+            (JobStatus::Closed, Some(outcome)) => outcome.to_string(),
             (status, _) => status.to_string(),
         }
     }
@@ -239,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_milestone_is_reached_by_every_later_state() {
-        let order = [Status::Open, Status::Running, Status::Ended, Status::Closed];
+        let order = [JobStatus::Open, JobStatus::Running, JobStatus::Ended, JobStatus::Closed];
         for (milestone, first) in [(Milestone::Running, 1), (Milestone::Ended, 2), (Milestone::Closed, 3)] {
             for (position, status) in order.into_iter().enumerate() {
                 assert_eq!(milestone.reached(status), position >= first, "{milestone:?} {status:?}");

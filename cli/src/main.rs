@@ -12,15 +12,12 @@ mod commands;
 mod csv;
 mod earnings;
 mod evidence;
-mod explain;
 mod failure;
 mod job;
 mod key;
 mod order;
 mod output;
 mod parse;
-mod text;
-mod token;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();

@@ -9,7 +9,6 @@ mod confirmations;
 mod definitions;
 mod depin_network;
 mod gpu_offer;
-pub mod rules;
 mod wallet;
 
 pub use compute_job::*;

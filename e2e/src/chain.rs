@@ -13,7 +13,8 @@ use alloy::rpc::types::TransactionReceipt;
 use alloy::signers::local::PrivateKeySigner;
 use alloy::sol_types::SolConstructor as _;
 use anyhow::{Context, Result, ensure};
-use hawser_contracts::{ComputeMarket, JobId, OfferId, TestToken};
+use hawser_contracts::{ComputeMarket, TestToken};
+use hawser_market::{JobId, OfferId};
 
 use crate::reorg;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use hawser_contracts::JobId;
+use hawser_market::JobId;
 use serde_json::{Value, json};
 use tokio::process::Command;
 

@@ -9,10 +9,9 @@ use alloy::signers::SignerSync as _;
 use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, Result, bail};
 use futures::StreamExt as _;
-use hawser_attestation::{
-    Body, Chain, EvidenceRoot, GpuSeconds, JobId, Line, Market, SignedVoucher, session_proof_hash,
-};
+use hawser_attestation::{Body, Chain, EvidenceRoot, Line, Market, SignedVoucher, session_proof_hash};
 use hawser_local::Layout;
+use hawser_market::{GpuSeconds, JobId};
 use hawser_proto::attestation::attestation_client::AttestationClient;
 use hawser_proto::attestation::operator_message::Message;
 use hawser_proto::attestation::{RejectReason, Rejected, Report, Resume, SidecarMessage, sidecar_message};

@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, Client, ResourceExt};
 
-use hawser_contracts::JobId;
 use hawser_crds::{ComputeJob, Phase};
+use hawser_market::JobId;
 
 use crate::chain::Books;
 use crate::world::{World, explained, jobs};
@@ -32,7 +32,7 @@ impl Order {
 
     /// Name of its `ComputeJob`.
     pub fn name(&self) -> String {
-        format!("job-{}", alloy::hex::encode(&alloy::primitives::keccak256(self.id.0)[..8]))
+        self.id.resource_name()
     }
 
     /// Waits until its `ComputeJob` is there.

@@ -8,7 +8,8 @@ use alloy::primitives::{Address, Bytes};
 use alloy::providers::{DynProvider, Provider as _};
 use alloy::rpc::types::TransactionRequest;
 use anyhow::{Context, Result, ensure};
-use hawser_contracts::{ComputeMarket, JobId};
+use hawser_contracts::ComputeMarket;
+use hawser_market::JobId;
 use serde_json::{Value, json};
 
 use crate::chain::{Account, Chain, connect};

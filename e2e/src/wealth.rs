@@ -3,7 +3,8 @@
 use alloy::primitives::{Address, U256};
 use alloy::providers::Provider as _;
 use anyhow::{Result, ensure};
-use hawser_contracts::{ComputeMarket, JobId};
+use hawser_contracts::ComputeMarket;
+use hawser_market::{JobId, JobStatus};
 
 use crate::chain::{Account, Chain};
 
@@ -65,7 +66,7 @@ impl Chain {
         let mut total = Total { orders: jobs.len(), ..Total::default() };
         for id in jobs {
             let job = self.job(*id).await?;
-            ensure!(is(&job, Status::Closed), "job {id} is not closed: status {}", job.status);
+            ensure!(is(&job, JobStatus::Closed), "job {id} is not closed: status {}", job.status);
             let paid = id.paid(job.used);
             ensure!(job.paid == paid, "the market paid {} for {} GPU-seconds of {id}, not {paid}", job.paid, job.used);
             total.gpu_seconds += job.used;
@@ -112,22 +113,7 @@ impl Chain {
     }
 }
 
-/// The market's `JobStatus`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Never ordered.
-    None,
-    /// Ordered and paid for, not started.
-    Open,
-    /// Started, its end lies ahead.
-    Running,
-    /// Over; its use can still be claimed.
-    Ended,
-    /// Nothing of it is left in the market.
-    Closed,
-}
-
 /// Is a job in this status?
-pub fn is(job: &ComputeMarket::Job, status: Status) -> bool {
-    job.status == status as u8
+pub fn is(job: &ComputeMarket::Job, status: JobStatus) -> bool {
+    JobStatus::try_from(job.status) == Ok(status)
 }

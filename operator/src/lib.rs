@@ -1,6 +1,5 @@
 //! The operator: turns offers into supply on a compute network, orders into pods, and attested use into payment.
 
-mod amount;
 pub mod attestation;
 pub mod config;
 pub mod controllers;

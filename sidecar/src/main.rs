@@ -59,3 +59,18 @@ fn run_meter(config: &meter::Config) -> anyhow::Result<()> {
     runtime.shutdown_background();
     done
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use hawser_proto::pod;
+
+    use super::*;
+
+    #[test]
+    fn what_the_operator_starts_in_a_pod_is_a_subcommand() {
+        for name in [pod::PROBE_CONTAINER, pod::METER_CONTAINER, pod::REACH_COMMAND, pod::STARTED_COMMAND] {
+            assert!(Cli::command().find_subcommand(name).is_some(), "{name}");
+        }
+    }
+}

@@ -4,6 +4,7 @@
 use std::{fs, io, path::PathBuf};
 
 use clap::Args;
+use hawser_proto::pod;
 use nvml_wrapper::{Nvml, error::NvmlError};
 
 use crate::cards::{self, Card};
@@ -12,10 +13,10 @@ use crate::cards::{self, Card};
 #[derive(Args)]
 pub(crate) struct Config {
     /// Number of GPUs that the job has
-    #[arg(long, env = "HAWSER_GPUS")]
+    #[arg(long, env = pod::env::GPUS)]
     gpus: u16,
     /// Directory shared with meter
-    #[arg(long, env = "HAWSER_GPU_DIR", default_value = "/run/hawser/gpus")]
+    #[arg(long, env = pod::env::GPU_DIR, default_value = pod::GPU_DIR)]
     gpu_dir: PathBuf,
 }
 

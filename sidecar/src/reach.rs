@@ -9,6 +9,7 @@ use std::{fs, io};
 
 use clap::Args;
 use hawser_attestation::Reach;
+use hawser_proto::pod;
 
 /// What the canary is told.
 #[derive(Args)]
@@ -20,19 +21,19 @@ pub(crate) struct Config {
     #[arg(long, value_delimiter = ',')]
     forbidden: Vec<SocketAddr>,
     /// Address of the pod's own node
-    #[arg(long, env = "HAWSER_NODE_IP")]
+    #[arg(long, env = pod::env::NODE_IP)]
     node: Option<IpAddr>,
     /// Port of kubelet there
     #[arg(long, default_value = "10250")]
     kubelet: u16,
     /// What the image declares as its volume
-    #[arg(long, env = "HAWSER_IMAGE_VOLUME")]
+    #[arg(long, env = pod::env::IMAGE_VOLUME)]
     image_volume: Option<String>,
     /// Seconds for which an address must go on answering before that counts
     #[arg(long, default_value = "30")]
     seconds: u64,
     /// The container's termination message
-    #[arg(long, env = "HAWSER_TERMINATION_LOG", default_value = "/dev/termination-log")]
+    #[arg(long, env = pod::env::TERMINATION_LOG, default_value = pod::TERMINATION_LOG)]
     termination_log: PathBuf,
 }
 

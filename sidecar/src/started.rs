@@ -1,6 +1,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
+use hawser_proto::pod;
 
 /// File in meter's directory that says that the job is started on chain.
 pub(crate) const MARKER: &str = "started";
@@ -9,7 +10,7 @@ pub(crate) const MARKER: &str = "started";
 #[derive(Args)]
 pub(crate) struct Config {
     /// Directory that only meter mounts
-    #[arg(long, env = "HAWSER_KEY_DIR", default_value = "/run/hawser/key")]
+    #[arg(long, env = pod::env::KEY_DIR, default_value = pod::KEY_DIR)]
     key_dir: PathBuf,
 }
 

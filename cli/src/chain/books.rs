@@ -7,10 +7,10 @@ use alloy::{
     rpc::types::{Filter, Log, TransactionReceipt},
     sol_types::SolEvent,
 };
-use hawser_contracts::{
-    ComputeMarket::{FeeRaiseAnnounced, FeeSet, FloorSet, OwnershipTransferred, UsageClaimed, Withdrawn},
-    JobId, OfferId,
+use hawser_contracts::ComputeMarket::{
+    FeeRaiseAnnounced, FeeSet, FloorSet, OwnershipTransferred, UsageClaimed, Withdrawn,
 };
+use hawser_market::{JobId, OfferId};
 use tokio::task::JoinSet;
 
 use super::{Market, Pages, Period, send};

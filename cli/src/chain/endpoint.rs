@@ -14,8 +14,9 @@ use alloy::{
         layers::{RetryBackoffLayer, RetryPolicy},
     },
 };
+use hawser_market::text::printable;
 
-use crate::{failure::Failure, text::printable};
+use crate::failure::Failure;
 
 /// A node that doesn't answer for so long is as good as gone.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

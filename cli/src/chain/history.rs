@@ -7,13 +7,11 @@ use alloy::{
     rpc::types::{Filter, Log},
     sol_types::{SolEvent, SolEventInterface},
 };
-use hawser_contracts::{
-    ComputeMarket::{ComputeMarketEvents as Event, JobOpened},
-    JobId, OfferId,
-};
+use hawser_contracts::ComputeMarket::{ComputeMarketEvents as Event, JobOpened};
+use hawser_market::{JobId, OfferId, text::printable};
 
 use super::Market;
-use crate::{failure::Failure, text::printable};
+use crate::failure::Failure;
 
 /// How a job came to its end on chain.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,7 +17,8 @@ use alloy::{
     providers::{DynProvider, Provider},
     signers::local::PrivateKeySigner,
 };
-use hawser_contracts::{ComputeMarket, ComputeMarket::ComputeMarketInstance, JobId, OfferId};
+use hawser_contracts::{ComputeMarket, ComputeMarket::ComputeMarketInstance};
+use hawser_market::{Job, JobId, JobStatus, OfferId};
 
 pub(crate) use books::{Fee, FeeSince, place, read};
 pub(crate) use history::{Closing, History};
@@ -135,9 +136,10 @@ impl Market {
     }
 
     /// A job that was ordered on this market.
-    pub(crate) async fn job(&self, id: JobId) -> Result<ComputeMarket::Job, Failure> {
+    pub(crate) async fn job(&self, id: JobId) -> Result<Job, Failure> {
         let job = self.contract.job(id.0).call().await.map_err(|error| send::call_failure(&error, None))?;
-        if job.status == 0 {
+        let job = Job::read(id, &job).map_err(|unknown| Failure::refused(format!("job {id}: {unknown}")))?;
+        if job.status == JobStatus::None {
             return Err(Failure::refused(format!(
                 "there is no job {id} on the market {} of chain {}: check the id, --market and --rpc-url",
                 self.address(),

@@ -9,7 +9,9 @@ use super::{
     Market,
     send::{self, Mined},
 };
-use crate::{failure::Failure, output::progress, token::Token};
+use hawser_market::Token;
+
+use crate::{failure::Failure, output::progress};
 
 /// How long a permit is good for, in seconds of the chain's clock.
 const PERMIT_SECONDS: u64 = 1200;

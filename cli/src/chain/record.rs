@@ -6,13 +6,11 @@ use alloy::{
     sol_types::{SolEvent, SolEventInterface},
 };
 use hawser_attestation::Market as VoucherMarket;
-use hawser_contracts::{
-    ComputeMarket::{ComputeMarketEvents as Event, OfferSet, UsageClaimed},
-    JobId, OfferId,
-};
+use hawser_contracts::ComputeMarket::{ComputeMarketEvents as Event, OfferSet, UsageClaimed};
+use hawser_market::{JobId, JobStatus, OfferId};
 
 use super::{Market, history::topic};
-use crate::{failure::Failure, job::Status};
+use crate::{failure::Failure, job::second};
 
 /// An attestor that the provider named, and the second in which the chain took it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +36,7 @@ pub(crate) struct Record {
     pub(crate) market: VoucherMarket,
     pub(crate) gpu_class: B256,
     pub(crate) gpus: u16,
-    pub(crate) status: Status,
+    pub(crate) status: JobStatus,
     /// Second of the start.
     pub(crate) started: u64,
     /// GPU-seconds claimed in all.
@@ -62,7 +60,8 @@ pub(crate) struct PostedCard {
 impl Market {
     pub(crate) async fn record(&self, id: JobId) -> Result<Record, Failure> {
         let job = self.job(id).await?;
-        if job.started == 0 {
+        let started = second(job.started);
+        if started == 0 {
             return Err(Failure::refused(format!("job {id} was never started, so there is no evidence of it")));
         }
         let offer = self.offer(id.offer_id()).await?;
@@ -84,7 +83,7 @@ impl Market {
                 "the start of job {id} is not in the events from block {} on: lower --from-block (HAWSER_FROM_BLOCK) to \
                  a block before {}",
                 self.first_block(),
-                crate::text::time(job.started)
+                hawser_market::text::time(started)
             ))
         })?;
         let now = self.now().await?;
@@ -92,10 +91,10 @@ impl Market {
         Ok(Record {
             market: VoucherMarket { chain_id: self.chain_id(), address: self.address() },
             gpu_class: offer.terms.gpuClass,
-            gpus: job.gpus,
-            status: job.status.into(),
-            started: job.started,
-            used: job.used,
+            gpus: id.gpus(),
+            status: job.status,
+            started,
+            used: job.used.0,
             attestors,
             claims: self.paid_claims(id, start).await?,
             now,

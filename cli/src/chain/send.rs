@@ -19,12 +19,13 @@ use super::{
     Market,
     endpoint::{cause, is_rate_limit},
 };
-use crate::{
-    explain::{is_of_market, refusal},
-    failure::Failure,
+use hawser_market::{
+    Token,
+    refusal::{Audience, in_words, is_of_market},
     text::printable,
-    token::Token,
 };
+
+use crate::failure::Failure;
 
 /// How long a transaction may wait for its block.
 const MINED_WITHIN: Duration = Duration::from_mins(3);
@@ -141,7 +142,9 @@ impl Market {
         let call = TransactionRequest::default().with_from(self.me()?).with_to(self.address()).with_input(data);
         match self.provider.call(call).await {
             Err(RpcError::ErrorResp(response)) => match response.as_revert_data() {
-                Some(data) if is_of_market(&data) => Err(Failure::refused(refusal(&data, Some(token)))),
+                Some(data) if is_of_market(&data) => {
+                    Err(Failure::refused(in_words(&data, Some(token), Audience::Customer)))
+                }
                 _ => Ok(()),
             },
             Err(error) => Err(failure(&error, Some(token))),
@@ -169,7 +172,7 @@ pub(super) fn failure(error: &TransportError, token: Option<&Token>) -> Failure 
     if let Some(response) = error.as_error_resp()
         && let Some(data) = response.as_revert_data()
     {
-        return Failure::refused(refusal(&data, token));
+        return Failure::refused(in_words(&data, token, Audience::Customer));
     }
     let cause = cause(error);
     if is_rate_limit(error) {

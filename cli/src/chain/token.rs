@@ -10,7 +10,9 @@ use alloy::{
 };
 
 use super::{Market, send};
-use crate::{failure::Failure, token::Token};
+use hawser_market::Token;
+
+use crate::failure::Failure;
 
 /// A token may call itself whatever it likes, on every line. An address fits.
 const LONGEST_SYMBOL: usize = 42;
@@ -72,7 +74,7 @@ impl Market {
         // Old tokens return bytes32 here; their address serves as well.
         let symbol = token.symbol().call().await.unwrap_or_else(|_| address.to_string());
         let symbol: String = symbol.chars().take(LONGEST_SYMBOL).collect();
-        Ok(Token { address, symbol: crate::text::printable(&symbol), decimals })
+        Ok(Token { address, symbol: hawser_market::text::printable(&symbol), decimals })
     }
 
     /// The same where a token that says nothing of itself must not hide the others: its amounts stay whole units.

@@ -4,7 +4,8 @@ use alloy::{
     primitives::{B256, U256},
     sol_types::SolEvent,
 };
-use hawser_contracts::{ComputeMarket::JobEndAnnounced, JobId};
+use hawser_contracts::ComputeMarket::JobEndAnnounced;
+use hawser_market::{JobId, Token, text::time};
 use serde::Serialize;
 
 use crate::{
@@ -12,8 +13,6 @@ use crate::{
     failure::Failure,
     job::decimal,
     output::{Report, pairs},
-    text::time,
-    token::Token,
 };
 
 /// An announced end.

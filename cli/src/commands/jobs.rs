@@ -3,16 +3,9 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use alloy::primitives::Address;
-use hawser_contracts::{JobId, OfferId};
+use hawser_market::{JobId, JobStatus, OfferId, Token};
 
-use crate::{
-    card::Card,
-    chain::Market,
-    failure::Failure,
-    job::{JobView, Status},
-    output::progress,
-    token::Token,
-};
+use crate::{card::Card, chain::Market, failure::Failure, job::JobView, output::progress};
 
 pub(crate) async fn run(market: &Market, customer: Address, all: bool) -> Result<Vec<JobView>, Failure> {
     let ids = market.jobs_of(customer).await?;
@@ -33,12 +26,12 @@ pub(crate) async fn run(market: &Market, customer: Address, all: bool) -> Result
     let mut views = Vec::with_capacity(ids.len());
     for id in ids {
         let job = market.job(id).await?;
-        if !all && Status::from(job.status) == Status::Closed {
+        if !all && job.status == JobStatus::Closed {
             continue;
         }
         let (token, card) = offer_of(market, id, &mut offers).await?;
         let history = histories.get(&id).cloned().unwrap_or_default();
-        views.push(JobView::new(id, &job, &history, token.clone(), card));
+        views.push(JobView::new(&job, &history, token.clone(), card));
     }
     Ok(views)
 }
@@ -49,7 +42,7 @@ pub(crate) async fn one(market: &Market, id: JobId) -> Result<JobView, Failure> 
     let mut offers = BTreeMap::new();
     let (token, card) = offer_of(market, id, &mut offers).await?;
     let history = market.histories(&[id]).await?.remove(&id).unwrap_or_default();
-    Ok(JobView::new(id, &job, &history, token.clone(), card))
+    Ok(JobView::new(&job, &history, token.clone(), card))
 }
 
 /// What a job's offer is paid with, and its card; each offer is asked for once.

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, U256};
-use hawser_contracts::{ComputeMarket, OfferId};
+use hawser_contracts::ComputeMarket;
+use hawser_market::{
+    OfferId, Token,
+    text::{gpu_class, time},
+};
 use serde::Serialize;
 
 use crate::{
@@ -12,8 +16,6 @@ use crate::{
     failure::Failure,
     job::decimal,
     output::{Report, columns},
-    text::{gpu_class, time},
-    token::Token,
 };
 
 /// One offer. Amounts are in the token's smallest unit, times are Unix seconds.

@@ -4,11 +4,12 @@ use alloy::{
     primitives::{Address, B256, U256},
     sol_types::SolEvent,
 };
-use hawser_contracts::{
-    ComputeMarket::{JobOpened, Offer},
-    JobId, OfferId,
+use hawser_contracts::ComputeMarket::{JobOpened, Offer};
+use hawser_market::{
+    JobId, OfferId, Token, deposit,
+    text::{gpu_class, time},
+    workload::Workload,
 };
-use hawser_crds::Workload;
 use serde::Serialize;
 
 use crate::{
@@ -18,8 +19,6 @@ use crate::{
     job::decimal,
     order::Order,
     output::{Report, pairs, progress},
-    text::{gpu_class, time},
-    token::Token,
 };
 
 /// An order that stands on chain.
@@ -127,9 +126,9 @@ async fn checked(market: &Market, order: &Order) -> Result<Checked, Failure> {
         }
     };
     if let Some(why) = card.as_ref().and_then(|card| card.declines(&order.workload)) {
-        return Err(Failure::refused(format!("the offer would decline the order: {why}")));
+        return Err(Failure::refused(format!("the offer would decline the order: workload.{why}")));
     }
-    let due = deposit(order, &offer);
+    let due = deposit(offer.price, order.gpus, order.seconds);
     Ok(Checked { offer, token, max_price, due, card })
 }
 
@@ -226,13 +225,8 @@ async fn check_not_sent(market: &Market, customer: Address, order: &Order) -> Re
 /// The limit that protects the customer when the provider raises its price just before the order is mined.
 fn max_price(order: &Order, offer: &Offer, token: &Token) -> Result<u128, Failure> {
     let Some(text) = &order.max_price else { return Ok(offer.price) };
-    let units = token.units(&text.0).map_err(|problem| Failure::input(format!("the highest price: {problem}")))?;
+    let units =
+        token.parse_units(&text.0).map_err(|problem| Failure::input(format!("the highest price: {problem}")))?;
     u128::try_from(units)
         .map_err(|_| Failure::input(format!("the highest price {} is beyond what a market holds", text.0)))
-}
-
-/// `ceil(price * gpus * seconds / 3600)`, as the market computes it.
-fn deposit(order: &Order, offer: &Offer) -> U256 {
-    let gpu_seconds = u64::from(order.gpus) * u64::from(order.seconds);
-    (U256::from(offer.price) * U256::from(gpu_seconds)).div_ceil(U256::from(3600))
 }

@@ -7,6 +7,7 @@ use alloy::{
     sol_types::SolEvent,
 };
 use hawser_contracts::ComputeMarket::{FloorSet, ProviderSet};
+use hawser_market::Token;
 use serde::Serialize;
 
 use crate::{
@@ -14,7 +15,6 @@ use crate::{
     failure::Failure,
     job::decimal,
     output::{Report, columns, pairs},
-    token::Token,
 };
 
 /// Keys that were set.
@@ -138,7 +138,7 @@ pub(crate) async fn floor(market: &Market, token: Address, price: &str) -> Resul
     // The market keeps a floor for whoever calls: one of the operator's key would change nothing for the provider.
     market.provider_keys(me).await?;
     let token = market.token(token).await?;
-    let units = token.units(price).map_err(|problem| Failure::input(format!("the floor: {problem}")))?;
+    let units = token.parse_units(price).map_err(|problem| Failure::input(format!("the floor: {problem}")))?;
     if units >> 80 != U256::ZERO {
         return Err(Failure::input(format!(
             "the floor {} is above every price that an offer can have: choose a lower one, or 0 to refuse the token",

@@ -6,16 +6,15 @@ use alloy::{
     primitives::{B256, U256},
     sol_types::SolEvent,
 };
-use hawser_contracts::{ComputeMarket::JobRefunded, JobId};
+use hawser_contracts::ComputeMarket::JobRefunded;
+use hawser_market::{JobId, JobStatus, Token, text::time};
 use serde::Serialize;
 
 use crate::{
     chain::Market,
     failure::Failure,
-    job::{Status, decimal},
+    job::{decimal, second},
     output::{Report, columns, progress},
-    text::time,
-    token::Token,
 };
 
 /// A job that was closed by time.
@@ -44,7 +43,7 @@ pub(crate) async fn run(market: &Market, ids: &[JobId]) -> Result<Vec<Refunded>,
     let mut due = BTreeMap::new();
     for id in ids {
         let job = market.job(*id).await?;
-        match why_not(*id, job.status.into(), job.refundableFrom, now) {
+        match why_not(*id, job.status, second(job.refundable_from), now) {
             Some(why) if ids.len() == 1 => return Err(Failure::refused(why)),
             Some(why) => progress(format!("left out: {why}")),
             None => _ = due.insert(*id, market.token(market.offer(id.offer_id()).await?.terms.token).await?),
@@ -74,14 +73,14 @@ pub(crate) async fn run(market: &Market, ids: &[JobId]) -> Result<Vec<Refunded>,
 }
 
 /// The market skips what is too early without a word to the caller; this is the word.
-fn why_not(id: JobId, status: Status, refundable_from: u64, now: u64) -> Option<String> {
+fn why_not(id: JobId, status: JobStatus, refundable_from: u64, now: u64) -> Option<String> {
     let meanwhile = match status {
-        Status::Closed => {
+        JobStatus::None | JobStatus::Closed => {
             return Some(format!("job {id} is closed already: all of it was paid or came back as credit"));
         }
-        Status::Open => "the provider may start it until then",
-        Status::Running => "it is running, and `hawser end` ends it earlier",
-        Status::Ended | Status::Unknown => "use can be claimed until then",
+        JobStatus::Open => "the provider may start it until then",
+        JobStatus::Running => "it is running, and `hawser end` ends it earlier",
+        JobStatus::Ended => "use can be claimed until then",
     };
     let wait = refundable_from.checked_sub(now).filter(|wait| *wait > 0)?;
     Some(format!("job {id} can be refunded from {} ({wait} s from now): {meanwhile}", time(refundable_from)))
@@ -94,13 +93,15 @@ mod tests {
     #[test]
     fn what_is_too_early_says_from_when() {
         let id = JobId(B256::ZERO);
-        for (status, says) in
-            [(Status::Open, "may start it"), (Status::Running, "`hawser end`"), (Status::Ended, "can be claimed")]
-        {
+        for (status, says) in [
+            (JobStatus::Open, "may start it"),
+            (JobStatus::Running, "`hawser end`"),
+            (JobStatus::Ended, "can be claimed"),
+        ] {
             let why = why_not(id, status, 1_700_000_010, 1_700_000_000).unwrap();
             assert!(why.contains("(10 s from now)") && why.contains(says), "{why}");
             assert_eq!(why_not(id, status, 1_700_000_010, 1_700_000_010), None);
         }
-        assert!(why_not(id, Status::Closed, 0, 1_700_000_000).unwrap().contains("closed already"));
+        assert!(why_not(id, JobStatus::Closed, 0, 1_700_000_000).unwrap().contains("closed already"));
     }
 }

@@ -4,7 +4,8 @@ use alloy::{
     primitives::{B256, U256},
     sol_types::SolEvent,
 };
-use hawser_contracts::{ComputeMarket::JobToppedUp, JobId};
+use hawser_contracts::ComputeMarket::JobToppedUp;
+use hawser_market::{JobId, Token};
 use serde::Serialize;
 
 use crate::{
@@ -12,7 +13,6 @@ use crate::{
     failure::Failure,
     job::decimal,
     output::{Report, pairs},
-    token::Token,
 };
 
 /// More time, paid for.
@@ -46,14 +46,15 @@ impl Report for ToppedUp {
 
 pub(crate) async fn run(market: &Market, id: JobId, seconds: u32) -> Result<ToppedUp, Failure> {
     let job = market.job(id).await?;
-    let token = market.token(market.offer(id.offer_id()).await?.terms.token).await?;
+    let terms = market.offer(id.offer_id()).await?.terms;
+    let token = market.token(terms.token).await?;
     let call = market.contract().topUp(id.0, seconds).calldata().clone();
-    let in_all = job.duration.saturating_add(seconds);
+    let in_all = job.duration_seconds.saturating_add(seconds);
     // Beyond the longest duration the market refuses whatever is paid: let it, before an allowance is given.
-    let due = if in_all > job.maxDuration { U256::ZERO } else { id.deposit(in_all).saturating_sub(job.deposit) };
+    let due = if in_all > terms.maxDuration { U256::ZERO } else { id.deposit(in_all).saturating_sub(job.deposit) };
     let mined = market.purchase(Purchase { call, due, token: &token }).await.map_err(|failure| {
         failure.advise(|| {
-            let before = job.duration;
+            let before = job.duration_seconds;
             format!("look at the job's seconds with `hawser jobs` first: {in_all} seconds if it is, {before} if it isn't yet")
         })
     });

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use alloy::primitives::Address;
 use hawser_attestation::{EvidenceRoot, Spread, Summary};
-use hawser_contracts::JobId;
+use hawser_market::{JobId, text::printable};
 use serde::Serialize;
 
 use crate::{
@@ -14,7 +14,6 @@ use crate::{
     evidence::{self, ClaimView, EvidenceView, Judgement, Memory, Place},
     failure::Failure,
     output::{self, Format, Report, pairs, progress},
-    text::printable,
 };
 
 /// What the signatures show, and what they can't: said with every result, so that nobody takes more from it.

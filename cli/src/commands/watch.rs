@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hawser_contracts::{ComputeMarket::Job, JobId};
+use hawser_market::{Job, JobId, JobStatus, Token, text::time};
 use tokio::time::{Instant, sleep};
 
 use super::jobs;
@@ -10,10 +10,8 @@ use crate::{
     args::Patience,
     chain::Market,
     failure::Failure,
-    job::{JobView, Milestone, Outcome, Status},
+    job::{JobView, Milestone, Outcome, second},
     output::progress,
-    text::time,
-    token::Token,
 };
 
 /// About a block of a fast chain: asking more often shows nothing more.
@@ -59,7 +57,7 @@ async fn follow(market: &Market, id: JobId, first: Job, patience: Patience) -> R
     let mut seen = first;
     let deadline = patience.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut failures = 0;
-    while !patience.until.reached(seen.status.into()) {
+    while !patience.until.reached(seen.status) {
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let view = jobs::one(market, id).await?;
             let verdict = Err(Failure::refused(format!(
@@ -100,7 +98,7 @@ async fn at_the_end(market: &Market, id: JobId, until: Milestone) -> Result<JobV
     if !until.reached(view.status) {
         return Err(Failure::Unreachable(format!("the node is behind, job {id} is {} again: try again", view.status)));
     }
-    if view.status == Status::Closed && view.outcome.is_none() {
+    if view.status == JobStatus::Closed && view.outcome.is_none() {
         return Err(Failure::refused(format!(
             "job {id} is closed, and the node has no event that says how: check --from-block (HAWSER_FROM_BLOCK)"
         )));
@@ -132,35 +130,39 @@ fn verdict(view: &JobView) -> Result<(), Failure> {
 /// What happened between two looks, in words.
 fn changes(before: Option<&Job>, now: &Job, token: &Token) -> Vec<String> {
     let mut lines = Vec::new();
-    let status = Status::from(now.status);
+    let (gpus, status) = (now.id.gpus(), now.status);
+    let attestor = now.attestor.map_or_else(|| "none".to_owned(), |attestor| attestor.to_string());
     if before.is_none_or(|before| before.status != now.status) {
         lines.push(match status {
-            Status::Open => format!("ordered: the provider has until {} to start it", time(now.startDeadline)),
-            Status::Running => format!(
-                "running since {} until {}: {} GPUs, attestor {}",
-                time(now.started),
-                time(now.end),
-                now.gpus,
-                now.attestor
-            ),
-            Status::Ended => {
-                format!("ended: use is claimed now, the rest can be refunded from {}", time(now.refundableFrom))
+            JobStatus::None => "not on this chain any more: a reorganisation took its order away".to_owned(),
+            JobStatus::Open => {
+                format!("ordered: the provider has until {} to start it", time(second(Some(now.start_deadline))))
             }
-            Status::Closed => format!("closed: {} GPU-seconds used, {} paid", now.used, token.show(now.paid)),
-            Status::Unknown => "in a state that this version of hawser doesn't know".to_owned(),
+            JobStatus::Running => format!(
+                "running since {} until {}: {gpus} GPUs, attestor {attestor}",
+                time(second(now.started)),
+                time(second(now.end)),
+            ),
+            JobStatus::Ended => {
+                format!(
+                    "ended: use is claimed now, the rest can be refunded from {}",
+                    time(second(now.refundable_from))
+                )
+            }
+            JobStatus::Closed => format!("closed: {} GPU-seconds used, {} paid", now.used, token.show(now.paid)),
         });
     }
-    let Some(before) = before.filter(|_| status != Status::Closed) else { return lines };
-    if before.attestor != now.attestor && Status::from(before.status) == Status::Running {
-        lines.push(format!("the provider replaced the attestor by {}", now.attestor));
+    let Some(before) = before.filter(|_| status != JobStatus::Closed) else { return lines };
+    if before.attestor != now.attestor && before.status == JobStatus::Running {
+        lines.push(format!("the provider replaced the attestor by {attestor}"));
     }
     if now.ending && !before.ending {
-        lines.push(format!("an end was announced for {}", time(now.end)));
-    } else if now.duration > before.duration {
-        lines.push(format!("topped up to {} seconds, until {}", now.duration, time(now.end)));
+        lines.push(format!("an end was announced for {}", time(second(now.end))));
+    } else if now.duration_seconds > before.duration_seconds {
+        lines.push(format!("topped up to {} seconds, until {}", now.duration_seconds, time(second(now.end))));
     }
     if now.used > before.used {
-        let bought = u64::from(now.duration) * u64::from(now.gpus);
+        let bought = u64::from(now.duration_seconds) * u64::from(gpus);
         lines.push(format!("{} of {bought} GPU-seconds claimed, {} paid", now.used, token.show(now.paid)));
     }
     lines
@@ -168,7 +170,9 @@ fn changes(before: Option<&Job>, now: &Job, token: &Token) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::{Address, U256};
+    use JobStatus::{Closed, Open, Running};
+    use alloy::primitives::{Address, FixedBytes, U256};
+    use hawser_market::{GpuSeconds, OfferId, timestamp};
 
     use super::*;
 
@@ -176,23 +180,20 @@ mod tests {
         Token { address: Address::ZERO, symbol: "USDC".to_owned(), decimals: 6 }
     }
 
-    fn job(status: u8) -> Job {
+    fn job(status: JobStatus) -> Job {
+        let offer = OfferId(FixedBytes::ZERO);
         Job {
+            id: JobId::from_parts(offer, 3_600_000_000, 2, FixedBytes::ZERO).unwrap(),
             status,
-            offerId: [0; 12].into(),
             customer: Address::ZERO,
-            attestor: Address::ZERO,
-            price: 3_600_000_000,
-            gpus: 2,
-            duration: 600,
-            minDuration: 60,
-            maxDuration: 6000,
-            startDeadline: 1_700_000_600,
-            started: 1_700_000_000,
-            end: 1_700_000_600,
+            attestor: None,
+            duration_seconds: 600,
+            start_deadline: timestamp(1_700_000_600),
+            started: Some(timestamp(1_700_000_000)),
+            end: Some(timestamp(1_700_000_600)),
             ending: false,
-            refundableFrom: 1_700_090_000,
-            used: 0,
+            refundable_from: Some(timestamp(1_700_090_000)),
+            used: GpuSeconds::ZERO,
             deposit: U256::from(1_200_000_000),
             paid: U256::ZERO,
         }
@@ -200,20 +201,25 @@ mod tests {
 
     #[test]
     fn nothing_new_says_nothing() {
-        assert_eq!(changes(Some(&job(2)), &job(2), &token()), Vec::<String>::new());
+        assert_eq!(changes(Some(&job(Running)), &job(Running), &token()), Vec::<String>::new());
     }
 
     #[test]
     fn every_step_of_a_job_is_said_once() {
-        let claimed = Job { used: 120, paid: U256::from(120_000_000), ..job(2) };
-        let ending = Job { ending: true, duration: 300, ..claimed.clone() };
-        let closed = Job { status: 4, duration: 0, attestor: Address::repeat_byte(9), ..ending.clone() };
+        let claimed = Job { used: GpuSeconds(120), paid: U256::from(120_000_000), ..job(Running) };
+        let ending = Job { ending: true, duration_seconds: 300, ..claimed.clone() };
+        let closed =
+            Job { status: Closed, duration_seconds: 0, attestor: Some(Address::repeat_byte(9)), ..ending.clone() };
         let steps = [
-            (None, job(1), "ordered: the provider has until 2023-11-14 22:23:20Z"),
-            (Some(job(1)), job(2), "running since 2023-11-14 22:13:20Z"),
-            (Some(job(2)), claimed.clone(), "120 of 1200 GPU-seconds claimed, 120 USDC paid"),
-            (Some(job(2)), Job { duration: 900, ..job(2) }, "topped up to 900 seconds"),
-            (Some(job(2)), Job { attestor: Address::repeat_byte(1), ..job(2) }, "replaced the attestor"),
+            (None, job(Open), "ordered: the provider has until 2023-11-14 22:23:20Z"),
+            (Some(job(Open)), job(Running), "running since 2023-11-14 22:13:20Z"),
+            (Some(job(Running)), claimed.clone(), "120 of 1200 GPU-seconds claimed, 120 USDC paid"),
+            (Some(job(Running)), Job { duration_seconds: 900, ..job(Running) }, "topped up to 900 seconds"),
+            (
+                Some(job(Running)),
+                Job { attestor: Some(Address::repeat_byte(1)), ..job(Running) },
+                "replaced the attestor",
+            ),
             (Some(claimed), ending.clone(), "an end was announced"),
             (Some(ending), closed, "closed: 120 GPU-seconds used, 120 USDC paid"),
         ];

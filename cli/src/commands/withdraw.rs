@@ -7,6 +7,7 @@ use alloy::{
     sol_types::SolEvent,
 };
 use hawser_contracts::ComputeMarket::Withdrawn;
+use hawser_market::Token;
 use serde::Serialize;
 
 use crate::{
@@ -14,7 +15,6 @@ use crate::{
     failure::Failure,
     job::decimal,
     output::{Report, columns, progress},
-    token::Token,
 };
 
 /// Credit that left the market.

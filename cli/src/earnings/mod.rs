@@ -8,14 +8,14 @@ mod tests;
 mod view;
 
 use alloy::primitives::{Address, B256, U256};
-use hawser_contracts::{JobId, OfferId};
+use hawser_market::{JobId, OfferId, Token};
 use serde::Serialize;
 
 pub(crate) use reader::Reader;
 pub(crate) use sums::{By, Group, Sum, Sums};
 pub(crate) use view::{Statement, group_csv};
 
-use crate::{job::decimal, token::Token};
+use crate::job::decimal;
 
 /// One job's line of a claim. Amounts are in the token's smallest unit, the gas is in wei.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

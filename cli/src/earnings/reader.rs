@@ -10,7 +10,8 @@ use alloy::{
     rpc::types::{Log, TransactionReceipt},
     sol_types::SolEvent,
 };
-use hawser_contracts::{ComputeMarket::UsageClaimed, JobId, OfferId};
+use hawser_contracts::ComputeMarket::UsageClaimed;
+use hawser_market::{JobId, OfferId, Token};
 
 use super::{
     Claim, Sum, Withdrawal,
@@ -19,7 +20,6 @@ use super::{
 use crate::{
     chain::{Fee, FeeSince, Market, Period, place, read},
     failure::Failure,
-    token::Token,
 };
 
 /// How many receipts are asked for side by side.

@@ -1,7 +1,8 @@
 //! What one claim of several jobs paid for each of them, and what of the gas falls to each.
 
 use alloy::primitives::U256;
-use hawser_contracts::{ComputeMarket::UsageClaimed, JobId};
+use hawser_contracts::ComputeMarket::UsageClaimed;
+use hawser_market::JobId;
 
 const BPS: u64 = 10_000;
 
@@ -77,7 +78,8 @@ pub(crate) fn gas_share(cost: U256, position: u64, parts: u64) -> U256 {
 #[cfg(test)]
 mod tests {
     use alloy::primitives::{Address, B256, FixedBytes};
-    use hawser_contracts::{ComputeMarket::Settlement, OfferId};
+    use hawser_contracts::ComputeMarket::Settlement;
+    use hawser_market::OfferId;
 
     use super::*;
 

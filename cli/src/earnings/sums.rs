@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, U256};
 use clap::ValueEnum;
-use hawser_contracts::{JobId, OfferId};
+use hawser_market::{JobId, OfferId, Token};
 use serde::Serialize;
 
 use super::{Claim, Withdrawal};
-use crate::{job::decimal, token::Token};
+use crate::job::decimal;
 
 /// What claims are added up by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,7 +1,7 @@
 //! What programs and spreadsheets read, to the byte: a field's place is part of it.
 
 use alloy::primitives::{Address, B256, FixedBytes, U256};
-use hawser_contracts::{JobId, OfferId};
+use hawser_market::{JobId, OfferId};
 
 use super::*;
 use crate::output::Report;

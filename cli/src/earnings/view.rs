@@ -7,11 +7,11 @@ use super::{
     Claim, Group, Withdrawal,
     sums::{Gas, Total},
 };
+use hawser_market::{Token, text::rfc3339};
+
 use crate::{
     csv,
     output::{Report, columns},
-    text::rfc3339,
-    token::Token,
 };
 
 /// What a provider earned in a period.
@@ -63,11 +63,11 @@ impl Statement {
                     token.symbol.clone(),
                     total.claims.to_string(),
                     total.sum.gpu_seconds.to_string(),
-                    token.whole(total.sum.paid),
-                    token.whole(total.sum.fee),
-                    token.whole(total.sum.net),
-                    token.whole(total.withdrawn),
-                    token.whole(total.credit),
+                    token.format_units(total.sum.paid),
+                    token.format_units(total.sum.fee),
+                    token.format_units(total.sum.net),
+                    token.format_units(total.withdrawn),
+                    token.format_units(total.credit),
                 ]
             }),
         );
@@ -92,8 +92,8 @@ fn claims(claims: &[Claim]) -> String {
                 claim.job_id.to_string(),
                 claim.sum.gpu_seconds.to_string(),
                 claim.token.show(claim.sum.paid),
-                claim.token.whole(claim.sum.fee),
-                claim.token.whole(claim.sum.net),
+                claim.token.format_units(claim.sum.fee),
+                claim.token.format_units(claim.sum.net),
                 coins(claim.gas),
                 claim.tx.to_string(),
             ]
@@ -112,8 +112,8 @@ fn groups(groups: &[Group]) -> String {
                 rfc3339(group.last),
                 group.sum.gpu_seconds.to_string(),
                 group.token.show(group.sum.paid),
-                group.token.whole(group.sum.fee),
-                group.token.whole(group.sum.net),
+                group.token.format_units(group.sum.fee),
+                group.token.format_units(group.sum.net),
                 coins(group.gas),
             ]
         }),
@@ -144,9 +144,9 @@ impl Claim {
             self.sum.gpu_seconds.to_string(),
             token.address.to_string(),
             token.symbol.clone(),
-            token.whole(self.sum.paid),
-            token.whole(self.sum.fee),
-            token.whole(self.sum.net),
+            token.format_units(self.sum.paid),
+            token.format_units(self.sum.fee),
+            token.format_units(self.sum.net),
             coins(self.gas),
             self.gas_paid_by.to_string(),
         ];
@@ -168,9 +168,9 @@ pub(crate) fn group_csv(groups: &[Group]) -> String {
             rfc3339(group.first),
             rfc3339(group.last),
             group.sum.gpu_seconds.to_string(),
-            token.whole(group.sum.paid),
-            token.whole(group.sum.fee),
-            token.whole(group.sum.net),
+            token.format_units(group.sum.paid),
+            token.format_units(group.sum.fee),
+            token.format_units(group.sum.net),
             coins(group.gas),
         ];
         csv::line(fields.iter().map(String::as_str))
@@ -180,5 +180,5 @@ pub(crate) fn group_csv(groups: &[Group]) -> String {
 
 /// Wei as whole coins of the chain, whatever their name is.
 fn coins(wei: U256) -> String {
-    Token { address: Address::ZERO, symbol: String::new(), decimals: 18 }.whole(wei)
+    Token { address: Address::ZERO, symbol: String::new(), decimals: 18 }.format_units(wei)
 }

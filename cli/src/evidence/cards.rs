@@ -4,7 +4,7 @@
 use alloy::primitives::{B256, keccak256};
 use hawser_attestation::{FindingKind, GpuSummary, Nvml, Summary};
 
-use crate::text::gpu_class;
+use hawser_market::text::gpu_class;
 
 /// What is odd about the cards by themselves.
 pub(super) fn warnings(evidence: &Summary) -> Vec<String> {

@@ -5,15 +5,13 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use hawser_attestation::{
-    Body, EvidenceRoot, GpuSample, GpuSeconds, Header, JobId, Line, Market, Nvml, Reader, Report, SignedVoucher, Wanted,
+    Body, EvidenceRoot, GpuSample, Header, Line, Market, Nvml, Reader, Report, SignedVoucher, Wanted,
 };
+use hawser_market::{GpuSeconds, JobId, JobStatus};
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::{
-    chain::{Claimed, Named},
-    job::Status,
-};
+use crate::chain::{Claimed, Named};
 
 /// Second of the start on chain.
 const START: i64 = 1_700_000_000;
@@ -109,7 +107,7 @@ fn chain(evidence: &Summary) -> Record {
         market: Market { chain_id: 1, address: Address::repeat_byte(9) },
         gpu_class: class,
         gpus: 2,
-        status: Status::Closed,
+        status: JobStatus::Closed,
         started: chain_second(0),
         used: claimed,
         attestors: vec![Named { attestor: key(1).address(), at: chain_second(0) }],
@@ -268,7 +266,7 @@ fn unseen(header: &mut Header, reports: &mut [Report]) {
 #[test]
 fn a_job_that_runs_without_a_word_and_one_that_ends_without_its_last_are_told() {
     let evidence = told(|_, r| drop(r.pop()));
-    let running = Record { status: Status::Running, ..chain(&evidence) };
+    let running = Record { status: JobStatus::Running, ..chain(&evidence) };
     assert_eq!(judge(&evidence, Some(&running)).warnings, Vec::<String>::new());
     let month = Record { now: chain_second(2_592_000), latest: chain_second(2_592_000), ..running };
     let warnings = judge(&evidence, Some(&month)).warnings;
@@ -276,7 +274,7 @@ fn a_job_that_runs_without_a_word_and_one_that_ends_without_its_last_are_told() 
     let warnings = judge(&evidence, Some(&chain(&evidence))).warnings;
     assert!(matches!(&warnings[..], [one] if one.contains("the job is over, and the last report")), "{warnings:?}");
     let nothing = told(|_, r| r.clear());
-    let warnings = judge(&nothing, Some(&Record { status: Status::Running, ..month })).warnings;
+    let warnings = judge(&nothing, Some(&Record { status: JobStatus::Running, ..month })).warnings;
     assert!(warnings.iter().any(|one| one.contains("the job runs, and its last report")), "{warnings:?}");
 }
 

@@ -4,7 +4,8 @@
 use std::{collections::BTreeMap, fs, io, path::Path};
 
 use alloy::primitives::Address;
-use hawser_attestation::{EvidenceRoot, GpuSeconds, Summary};
+use hawser_attestation::{EvidenceRoot, Summary};
+use hawser_market::GpuSeconds;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -14,7 +14,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use alloy::primitives::Address;
 use hawser_attestation::{EvidenceError, EvidenceRoot, Reader, Summary, Wanted};
-use hawser_contracts::JobId;
+use hawser_market::{JobId, text::printable};
 
 pub(crate) use compare::ClaimView;
 pub(crate) use judge::{Judgement, judge};
@@ -22,7 +22,7 @@ pub(crate) use memory::Memory;
 pub(crate) use place::{Place, asked};
 pub(crate) use view::EvidenceView;
 
-use crate::{failure::Failure, text::printable};
+use crate::failure::Failure;
 
 /// What is read, and how carefully.
 pub(crate) struct Reading {

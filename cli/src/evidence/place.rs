@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use alloy::primitives::Address;
-use hawser_contracts::JobId;
+use hawser_market::JobId;
 use reqwest::Url;
 
 /// Where the evidence of a job is read.

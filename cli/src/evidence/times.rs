@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use hawser_attestation::{FindingKind, GpuSeconds, Summary};
+use hawser_attestation::{FindingKind, Summary};
+use hawser_market::{GpuSeconds, JobStatus, text::time};
 use jiff::Timestamp;
 
-use crate::{chain::Record, job::Status, text::time};
+use crate::chain::Record;
 
 /// How far a node's clock may be from the chain's.
 const SKEW: Duration = Duration::from_mins(1);
@@ -78,7 +79,7 @@ pub(super) fn silences(evidence: &Summary) -> Vec<String> {
 /// A running job of which nothing was heard lately, a job that is over without its attestor's last report.
 pub(super) fn ends(evidence: &Summary, chain: &Record) -> Vec<String> {
     let silent = after(at(chain.now), evidence.last);
-    if chain.status == Status::Running {
+    if chain.status == JobStatus::Running {
         let long = silent > limit(evidence).saturating_add(SKEW);
         let say = || format!("the job runs, and its last report is {} s old, of {}", silent.as_secs(), evidence.last);
         return long.then(say).into_iter().collect();

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use hawser_contracts::OfferId;
+use hawser_market::OfferId;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{DecimalText, workload::WorkloadFile};

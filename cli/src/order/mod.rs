@@ -5,8 +5,7 @@ mod file;
 mod workload;
 
 use alloy::primitives::{B256, Bytes};
-use hawser_contracts::OfferId;
-use hawser_crds::Workload;
+use hawser_market::{OfferId, workload::Workload};
 
 pub(crate) use decimal::DecimalText;
 
@@ -56,8 +55,6 @@ impl Order {
 
     /// The spec as it goes on chain: everybody can read it.
     pub(crate) fn spec(&self) -> Result<Bytes, Failure> {
-        serde_json::to_vec(&self.workload)
-            .map(Bytes::from)
-            .map_err(|error| Failure::input(format!("the workload can't be written as JSON: {error}")))
+        self.workload.to_spec().map(Bytes::from).map_err(|error| Failure::input(error.to_string()))
     }
 }

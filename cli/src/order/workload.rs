@@ -1,22 +1,17 @@
-//! What is to run, as a person writes it, and the public spec that the operator reads (`hawser_crds::Workload`).
+//! What is to run, as a person writes it. What every operator refuses is refused here, by the same rules, before a deposit is
+//! paid.
 
 use std::collections::BTreeMap;
 
-use hawser_crds::{
-    EnvVar, Workload,
-    rules::{
-        environment::steers_the_node,
-        image::check_reference,
-        quantity::{Amount, LEAST_BYTES, parse},
-    },
-};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use hawser_market::workload::{EnvVar, Kind, Workload};
 use serde::Deserialize;
 
 /// `workload` in the order's file. The number of GPUs is not in it: it is what is paid for.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct WorkloadFile {
+    #[serde(default)]
+    kind: Kind,
     image: String,
     #[serde(default)]
     command: Vec<String>,
@@ -67,29 +62,27 @@ impl Scalar {
 }
 
 impl WorkloadFile {
-    /// The spec that goes on chain. What every operator refuses is refused here, before a deposit is paid.
+    /// The workload of an order for so many GPUs; otherwise the field, what is wrong with it, and the way out.
     pub(super) fn for_gpus(self, gpus: u16) -> Result<Workload, String> {
-        if self.image.is_empty() {
-            return Err("image is empty: name an image, best by digest (name@sha256:...)".to_owned());
-        }
-        check_reference(&self.image).map_err(|problem| format!("image: {problem}"))?;
         let env = match self.env {
             Environment::Map(map) => {
                 map.into_iter().map(|(name, value)| variable(name, value)).collect::<Result<_, _>>()?
             }
             Environment::List(list) => list,
         };
-        env.iter().try_for_each(check_name)?;
-        Ok(Workload {
+        let workload = Workload {
+            kind: self.kind,
             image: self.image,
             command: self.command,
             args: self.args,
             env,
             gpus: u32::from(gpus),
-            cpu: quantity("cpu", self.cpu)?,
-            memory: quantity("memory", self.memory)?,
-            storage: quantity("storage", self.storage)?,
-        })
+            cpu: self.cpu.map(Scalar::into_text),
+            memory: self.memory.map(Scalar::into_text),
+            storage: self.storage.map(Scalar::into_text),
+        };
+        workload.check().map_err(|refusal| refusal.to_string())?;
+        Ok(workload)
     }
 }
 
@@ -100,35 +93,6 @@ fn variable(name: String, value: Scalar) -> Result<EnvVar, String> {
             "env: {name} is the number {number}, which may be written otherwise in the file: put it in quotes"
         )),
         value => Ok(EnvVar { name, value: value.into_text() }),
-    }
-}
-
-fn check_name(variable: &EnvVar) -> Result<(), String> {
-    let name = &variable.name;
-    if steers_the_node(name) {
-        return Err(format!(
-            "env: {name} is refused by operators (it could steer programs of the node): set it in the program's own command, \
-             as in [env, {name}=..., program], or leave it out"
-        ));
-    }
-    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if !starts_well || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        return Err(format!("env: {name:?} is no name for a variable: use letters, digits and _"));
-    }
-    Ok(())
-}
-
-/// Kubernetes' resource quantities: a decimal number with an optional suffix.
-fn quantity(field: &str, value: Option<Scalar>) -> Result<Option<Quantity>, String> {
-    let Some(text) = value.map(Scalar::into_text) else { return Ok(None) };
-    let quantity = Quantity(text);
-    match parse(&quantity) {
-        None => Err(format!("{field} {:?} is no quantity: write for instance 4, 500m or 16Gi", quantity.0)),
-        Some(Amount(0)) => Err(format!("{field} is 0: leave it out for the offer's share of it")),
-        Some(amount) if field != "cpu" && amount < LEAST_BYTES => {
-            Err(format!("{field} {:?} is less than 1Mi: write for instance 512Mi or 16Gi", quantity.0))
-        }
-        Some(_) => Ok(Some(quantity)),
     }
 }
 
@@ -147,11 +111,11 @@ mod tests {
              cpu: 4\nmemory: 16Gi\nstorage: 500M\n",
         )
         .unwrap();
-        let spec = serde_json::to_string(&workload).unwrap();
-        let expected = r#"{"image":"a/b","command":["povray"],"args":["+W640"],"env":[{"name":"SCENE","value":"x"},{"name":"THREADS","value":"4"}],"gpus":2,"cpu":"4","memory":"16Gi","storage":"500M"}"#;
-        assert_eq!(spec, expected);
-        assert_eq!(serde_json::from_str::<Workload>(&spec).unwrap(), workload);
-        assert_eq!(serde_json::to_string(&read("image: a").unwrap()).unwrap(), r#"{"image":"a","gpus":2}"#);
+        let spec = workload.to_spec().unwrap();
+        assert_eq!(Workload::from_spec(&spec, 2), Ok(workload.clone()));
+        assert_eq!((workload.cpu.as_deref(), workload.storage.as_deref()), (Some("4"), Some("500M")));
+        let [scene, threads] = &workload.env[..] else { panic!("{workload:?}") };
+        assert_eq!((scene.value.as_str(), threads.value.as_str()), ("x", "4"));
     }
 
     #[test]
@@ -178,23 +142,17 @@ mod tests {
     #[test]
     fn what_every_operator_refuses_costs_no_deposit() {
         for (yaml, part) in [
-            ("image: ''", "image is empty"),
-            ("image: 'a b'", "is not an image reference"),
-            ("image: 'registry.example.com/render@sha256:...'", "@sha256:DIGEST with 64 digits"),
-            ("image: a\nenv: {NVIDIA_VISIBLE_DEVICES: all}", "NVIDIA_VISIBLE_DEVICES is refused"),
-            ("image: a\nenv: {nvidia_driver: all}", "is refused"),
-            ("image: a\nenv: {'A-B': c}", "\"A-B\" is no name"),
-            ("image: a\nenv: [{name: '', value: c}]", "\"\" is no name"),
-            ("image: a\ncpu: -1", "cpu \"-1\" is no quantity"),
-            ("image: a\nmemory: 16GB", "memory \"16GB\" is no quantity"),
-            ("image: a\nstorage: Gi", "storage \"Gi\" is no quantity"),
-            ("image: a\nmemory: 512m", "memory \"512m\" is less than 1Mi"),
-            ("image: a\nmemory: 16", "memory \"16\" is less than 1Mi"),
-            ("image: a\nstorage: 1023Ki", "storage \"1023Ki\" is less than 1Mi"),
-            ("image: a\ncpu: 0", "cpu is 0"),
+            ("image: ''", "image: \"\" is not an image reference"),
+            ("image: a\nenv: {NVIDIA_VISIBLE_DEVICES: all}", "env: NVIDIA_VISIBLE_DEVICES is refused"),
+            ("image: a\nenv: [{name: '', value: c}]", "env: \"\" is no name"),
+            ("image: a\nmemory: 16GB", "memory: \"16GB\" is not a quantity"),
+            ("image: a\nmemory: 16", "memory: \"16\" is less than 1Mi"),
+            ("image: a\ncpu: 0", "cpu: \"0\" is 0"),
+            ("image: a\nkind: Service", "unknown variant `Service`, expected `Batch`"),
         ] {
             let problem = read(yaml).unwrap_err();
             assert!(problem.contains(part), "{yaml:?}: {problem}");
         }
+        assert!(read("image: a\nenv: {'A-B': c, .hidden: d}").is_ok(), "operators take these names");
     }
 }

@@ -1,7 +1,8 @@
 //! What a customer does: orders, and what becomes of the money.
 
 use alloy::{primitives::U256, sol_types::SolEvent};
-use hawser_contracts::{ComputeMarket::JobOpened, JobId, TestToken};
+use hawser_contracts::{ComputeMarket::JobOpened, TestToken};
+use hawser_market::JobId;
 
 use crate::stage::Stage;
 

@@ -12,7 +12,8 @@ use alloy::{
     sol_types::SolEvent,
 };
 use hawser_attestation::evidence_prefix;
-use hawser_contracts::{ComputeMarket::UsageClaimed, JobId};
+use hawser_contracts::ComputeMarket::UsageClaimed;
+use hawser_market::JobId;
 use serde_json::json;
 
 use crate::stage::{Bucket, Meter, Stage, Trouble, respond};

@@ -1,13 +1,7 @@
-//! The market's ABI in Rust: calls, events and errors generated from the contract's own artifact, the ids that carry
-//! what an order locked, and the EIP-712 voucher that an attestor signs.
+//! The market's ABI in Rust: calls, events and errors generated from the contract's own artifact. What they mean, in types
+//! of their own, is the crate `hawser-market`.
 //!
 //! `abi/*.json` is written by `npm --prefix contracts run artifacts`, so building this crate needs no Solidity tools.
-
-mod ids;
-mod voucher;
-
-pub use ids::{JobId, OfferId, ParseIdError};
-pub use voucher::{UsageVoucher, eip712_domain, signed_voucher};
 
 /// `ComputeMarket`: `ComputeMarket::new(address, provider)` to call it, `ComputeMarket::deploy` to create it,
 /// `ComputeMarket::ComputeMarketErrors` and `ComputeMarket::ComputeMarketEvents` to decode what it answers.

@@ -5,8 +5,9 @@ use alloy::primitives::{Address, B256, Bytes, FixedBytes, keccak256};
 use alloy::providers::{DynProvider, Provider};
 use alloy::sol_types::{SolCall, SolEvent};
 use anyhow::{Context, Result, ensure};
-use hawser_contracts::{ComputeMarket, JobId};
+use hawser_contracts::ComputeMarket;
 use hawser_e2e::chain::{self, Chain};
+use hawser_market::JobId;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

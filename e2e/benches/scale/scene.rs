@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, FixedBytes, keccak256};
 use anyhow::{Context, Result};
-use hawser_contracts::OfferId;
 use hawser_crds::condition::ATTESTED;
 use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer, Phase, definitions};
 use hawser_e2e::anvil::Anvil;
@@ -14,6 +13,7 @@ use hawser_e2e::chain::Chain;
 use hawser_e2e::order::Order;
 use hawser_e2e::{conditions, network, wait};
 use hawser_local::Plane;
+use hawser_market::OfferId;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret};
 use k8s_openapi::api::node::v1::RuntimeClass;
 use k8s_openapi::api::scheduling::v1::PriorityClass;

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use alloy::primitives::U256;
 use anyhow::{Context, Result, ensure};
-use hawser_contracts::OfferId;
 use hawser_crds::{ComputeJob, GpuOffer};
 use hawser_e2e::customer::Customer;
 use hawser_e2e::wait;
-use hawser_e2e::wealth::{Status, is};
+use hawser_e2e::wealth::is;
 use hawser_e2e::world::jobs;
+use hawser_market::{JobStatus, OfferId};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt};
@@ -72,7 +72,7 @@ async fn offered(scene: &Scene) -> Result<hawser_contracts::ComputeMarket::Offer
 
 /// Its pod is over and what it used was claimed: nothing of its deposit is held any more.
 async fn has_ended(scene: &Scene, placed: &Placed) -> Result<bool> {
-    Ok(is(&scene.world.chain.job(placed.order.id).await?, Status::Closed))
+    Ok(is(&scene.world.chain.job(placed.order.id).await?, JobStatus::Closed))
 }
 
 /// Waits until something is so on chain, and says how long it took.

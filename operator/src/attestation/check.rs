@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use alloy::primitives::{Address, B256};
 use hawser_attestation::{
-    Chain, ChainError, EvidenceRoot, GpuSeconds, Header, Line, Market, SignedVoucher, TOLERANCE, VoucherSignature,
+    Chain, ChainError, EvidenceRoot, Header, Line, Market, SignedVoucher, TOLERANCE, VoucherSignature,
 };
+use hawser_market::GpuSeconds;
 use hawser_proto::attestation::{RejectReason, Report};
 use jiff::Timestamp;
 

@@ -1,5 +1,6 @@
 use alloy::signers::local::PrivateKeySigner;
-use hawser_attestation::{Body, GpuSample, JobId, Market, Nvml};
+use hawser_attestation::{Body, GpuSample, Market, Nvml};
+use hawser_market::JobId;
 
 use super::{
     super::expected::{JobRef, StartedJob},

@@ -1,7 +1,8 @@
 //! Who may attest a job: the pod that its token is bound to, or a key that is known already.
 
 use alloy::primitives::{Address, B256};
-use hawser_attestation::{JobId, VoucherSignature, session_proof_hash};
+use hawser_attestation::{VoucherSignature, session_proof_hash};
+use hawser_market::JobId;
 use hawser_proto::attestation::{Enroll, RejectReason, Resume};
 use jiff::Timestamp;
 

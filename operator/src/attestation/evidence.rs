@@ -2,7 +2,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy::primitives::Address;
 use futures::TryStreamExt;
-use hawser_attestation::{Chain, JobId, Line, ParseLineError, evidence_path, evidence_prefix};
+use hawser_attestation::{Chain, Line, ParseLineError, evidence_path, evidence_prefix};
+use hawser_market::JobId;
 use jiff::Timestamp;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 

@@ -1,7 +1,8 @@
 use std::{fmt::Write, time::Duration};
 
 use alloy::{primitives::B256, signers::local::PrivateKeySigner};
-use hawser_attestation::{Body, EvidenceRoot, GpuSeconds, Header, Nvml, Report, SignedVoucher, verify};
+use hawser_attestation::{Body, EvidenceRoot, Header, Nvml, Report, SignedVoucher, verify};
+use hawser_market::GpuSeconds;
 use jiff::Timestamp;
 use object_store::memory::InMemory;
 

@@ -1,7 +1,8 @@
 use std::{fmt, net::IpAddr};
 
 use alloy::primitives::Address;
-use hawser_attestation::{GpuSeconds, JobId, Market, SignedVoucher};
+use hawser_attestation::{Market, SignedVoucher};
+use hawser_market::{GpuSeconds, JobId};
 use jiff::Timestamp;
 
 use super::refusal::Refusal;

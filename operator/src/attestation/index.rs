@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use hawser_attestation::JobId;
+use hawser_market::JobId;
 
 use super::expected::{ExpectedJob, JobRef};
 
@@ -101,7 +101,8 @@ fn remove<K: Hash + Eq, J: AsRef<JobRef>>(jobs: &mut HashMap<K, Vec<J>>, key: K,
 #[cfg(test)]
 mod tests {
     use alloy::primitives::B256;
-    use hawser_attestation::{GpuSeconds, Market};
+    use hawser_attestation::Market;
+    use hawser_market::GpuSeconds;
 
     use super::*;
     use crate::attestation::ExpectedPod;

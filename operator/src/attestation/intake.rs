@@ -1,6 +1,7 @@
 //! Takes reports: checks them, stores their evidence, and only then lets them count.
 
-use hawser_attestation::{Chain, GpuSeconds, Line, SignedVoucher, TerminationMessage};
+use hawser_attestation::{Chain, Line, SignedVoucher, TerminationMessage};
+use hawser_market::GpuSeconds;
 use hawser_proto::attestation::{RejectReason, Report};
 use jiff::Timestamp;
 use tokio::{sync::MutexGuard, time::Instant};

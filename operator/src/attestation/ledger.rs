@@ -85,7 +85,8 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use alloy::{primitives::B256, signers::local::PrivateKeySigner};
-    use hawser_attestation::{Body, EvidenceRoot, GpuSeconds, Header, JobId, Market, Nvml, Report, SignedVoucher};
+    use hawser_attestation::{Body, EvidenceRoot, Header, Market, Nvml, Report, SignedVoucher};
+    use hawser_market::{GpuSeconds, JobId};
     use jiff::Timestamp;
 
     use super::*;

@@ -35,5 +35,5 @@ pub use expected::{Attested, ExpectedJob, ExpectedPod, Heard, JobRef, Rejection,
 pub use measure::Measures;
 pub use refusal::Refusal;
 pub use registry::Attestations;
-pub use review::{AUDIENCE, KubeTokenReviewer, ReviewError, Reviewed, TokenReviewer};
+pub use review::{KubeTokenReviewer, ReviewError, Reviewed, TokenReviewer};
 pub use serve::{ServeError, TlsPem, serve, serve_on, serve_renewed};

@@ -1,5 +1,6 @@
 use alloy::primitives::Address;
-use hawser_attestation::{JobId, Knock, Pass};
+use hawser_attestation::{Knock, Pass};
+use hawser_market::JobId;
 
 /// What passes are made of: the key of the service's certificate, which every replica has and no pod. Nothing else has
 /// to be kept for them.

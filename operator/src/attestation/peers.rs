@@ -12,7 +12,8 @@ use std::{
 };
 
 use alloy::primitives::Address;
-use hawser_attestation::{JobId, Knock};
+use hawser_attestation::Knock;
+use hawser_market::JobId;
 use tokio_util::sync::CancellationToken;
 
 use super::{

@@ -5,7 +5,8 @@ use std::{
 };
 
 use alloy::primitives::{Address, B256, keccak256};
-use hawser_attestation::{Chain, JobId, Knock, Pass, SignedVoucher};
+use hawser_attestation::{Chain, Knock, Pass, SignedVoucher};
+use hawser_market::JobId;
 use hawser_proto::attestation::{Directive, OperatorMessage, RejectReason, operator_message};
 use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc};

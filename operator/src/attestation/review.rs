@@ -1,11 +1,9 @@
 use std::future::Future;
 
+use hawser_proto::pod::TOKEN_AUDIENCE;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use kube::{Api, Client, api::PostParams};
 use tokio::sync::Semaphore;
-
-/// Audience of the tokens that a job's meter enrols with.
-pub const AUDIENCE: &str = "hawser-attestation";
 
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
@@ -30,7 +28,7 @@ pub enum ReviewError {
     #[error("the API server does not accept the token: {0}")]
     Refused(String),
     /// A valid token, but not one that kubelet projected into a pod.
-    #[error("the token of {0:?} is not bound to a pod: project it into the pod with audience {AUDIENCE:?}")]
+    #[error("the token of {0:?} is not bound to a pod: project it into the pod with audience {TOKEN_AUDIENCE:?}")]
     NotBound(String),
     /// The API server could not be asked.
     #[error("the API server can't review tokens now: {0}")]
@@ -63,7 +61,7 @@ impl std::fmt::Debug for KubeTokenReviewer {
 impl TokenReviewer for KubeTokenReviewer {
     async fn review(&self, token: &str) -> Result<Reviewed, ReviewError> {
         let review = TokenReview {
-            spec: TokenReviewSpec { audiences: Some(vec![AUDIENCE.to_owned()]), token: Some(token.to_owned()) },
+            spec: TokenReviewSpec { audiences: Some(vec![TOKEN_AUDIENCE.to_owned()]), token: Some(token.to_owned()) },
             ..TokenReview::default()
         };
         let answer = Api::<TokenReview>::all(self.0.clone()).create(&PostParams::default(), &review).await?;
@@ -100,8 +98,8 @@ fn read(status: TokenReviewStatus) -> Result<Reviewed, ReviewError> {
         return Err(ReviewError::Refused(why.unwrap_or_else(|| "no reason given".to_owned())));
     }
     // An API server that does not know audiences answers without one; its word is about another audience.
-    if !status.audiences.unwrap_or_default().iter().any(|a| a == AUDIENCE) {
-        return Err(ReviewError::Refused(format!("it is not for audience {AUDIENCE:?}")));
+    if !status.audiences.unwrap_or_default().iter().any(|a| a == TOKEN_AUDIENCE) {
+        return Err(ReviewError::Refused(format!("it is not for audience {TOKEN_AUDIENCE:?}")));
     }
     let user = status.user.unwrap_or_default();
     let username = user.username.unwrap_or_default();
@@ -129,7 +127,7 @@ mod tests {
     fn accepted() -> TokenReviewStatus {
         TokenReviewStatus {
             authenticated: Some(true),
-            audiences: Some(vec![AUDIENCE.to_owned()]),
+            audiences: Some(vec![TOKEN_AUDIENCE.to_owned()]),
             user: Some(UserInfo {
                 username: Some("system:serviceaccount:tenants:hawser-job".to_owned()),
                 extra: Some(BTreeMap::from([

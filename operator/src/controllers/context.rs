@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use alloy::primitives::B256;
-use hawser_contracts::{JobId, OfferId};
 use hawser_crds::{ComputeJob, GpuOffer};
+use hawser_market::{JobId, OfferId};
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use hawser_contracts::JobId;
 use hawser_crds::{ComputeJob, Phase};
+use hawser_market::JobId;
 use kube::Resource;
 use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, ObjectMeta};

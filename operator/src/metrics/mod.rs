@@ -161,7 +161,7 @@ mod tests {
             fee_obstacle: None,
         };
         let backlog = Backlog { queued: 2, sent: 1, ..Backlog::default() };
-        let token = Token { decimals: 6, symbol: "tUSD".to_owned() };
+        let token = Token { address: Address::ZERO, symbol: "tUSD".to_owned(), decimals: 6 };
         for name in ["one", "two"] {
             metrics.network(name, &observed, &backlog, Timestamp::UNIX_EPOCH);
             metrics.earnings(
@@ -188,7 +188,7 @@ mod tests {
             "spec": {"networkRef": "base", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}}
         }))
         .unwrap();
-        let token = Token { decimals: 6, symbol: "tUSD".to_owned() };
+        let token = Token { address: Address::ZERO, symbol: "tUSD".to_owned(), decimals: 6 };
         let pending = Pending { units: U256::from(1_500_000), lost_at: None };
         metrics.offer(&offer, &token, pending, U256::from(20_250_000));
         let labels = "{network=\"base\",namespace=\"t\",offer=\"h100\",token=\"0x\"}";
@@ -208,7 +208,7 @@ mod tests {
     fn two_tokens_of_one_symbol_are_two_series_and_a_symbol_that_was_not_read_takes_no_name_away() {
         let metrics = Metrics::default();
         let [a, b] = [1, 2].map(Address::repeat_byte);
-        let token = |symbol: &str| Token { decimals: 0, symbol: symbol.to_owned() };
+        let token = |symbol: &str| Token { address: Address::ZERO, symbol: symbol.to_owned(), decimals: 0 };
         let pending = |second| Pending { units: U256::from(9), lost_at: Some(Timestamp::from_second(second).unwrap()) };
         metrics.earnings("n", (a, &token("USDC")), pending(9_000), U256::ZERO, U256::ZERO);
         metrics.earnings("n", (b, &token("")), Pending::default(), U256::ZERO, U256::ZERO);

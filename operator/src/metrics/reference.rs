@@ -31,9 +31,9 @@ fn filled() -> Metrics {
     metrics.count_by(|| Counted { phases: vec![("Running", 1)], unreadable: [("GpuOffer", 1); 3] });
     metrics.order_runs("base", 6.0);
     metrics.orders("base").inc();
-    metrics.act("base", &ActKey::Start(hawser_contracts::JobId(B256::ZERO)), true);
+    metrics.act("base", &ActKey::Start(hawser_market::JobId(B256::ZERO)), true);
     metrics.network("base", &observed(), &Backlog::default(), Timestamp::UNIX_EPOCH);
-    let token = Token { decimals: 6, symbol: "USDC".to_owned() };
+    let token = Token { address: Address::ZERO, symbol: "USDC".to_owned(), decimals: 6 };
     metrics.earnings("base", (Address::ZERO, &token), Pending::default(), U256::ONE, U256::ONE);
     let offer: GpuOffer = serde_json::from_value(json!({
         "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "h100", "namespace": "t"},

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use alloy::primitives::{Address, B256, Signature};
-use hawser_contracts::{JobId, OfferId};
+use hawser_market::{JobId, OfferId};
 use jiff::Timestamp;
 
 use super::{GpuSeconds, OfferTerms};

@@ -174,7 +174,7 @@ pub(super) fn sent(tx: B256) -> ActState {
 #[cfg(test)]
 mod tests {
     use alloy::primitives::Address;
-    use hawser_contracts::JobId;
+    use hawser_market::JobId;
 
     use super::*;
 

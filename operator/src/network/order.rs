@@ -2,8 +2,8 @@ use alloy::{
     primitives::{Address, B256, Bytes, U256, keccak256},
     sol_types::SolValue,
 };
-use hawser_contracts::{JobId, OfferId};
 use hawser_crds as crd;
+use hawser_market::{JobId, OfferId};
 use jiff::Timestamp;
 
 use super::{Block, SpecError};

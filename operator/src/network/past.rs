@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, U256};
-use hawser_contracts::OfferId;
 use hawser_crds::{self as crd, DepinNetworkStatus};
+use hawser_market::OfferId;
 
 use super::{Block, Cursor};
-use crate::amount::{self, COIN_DECIMALS};
+use hawser_market::{COIN_DECIMALS, parse_units};
 
 /// Token units that left the market for the provider's payout address, by token.
 pub type Withdrawn = BTreeMap<Address, U256>;
@@ -49,7 +49,7 @@ impl Past {
         let doubtful = doubtful.into_iter().flatten().copied().collect();
         let (cursor, withdrawn) = cursor.map_or_else(Default::default, |(at, sums)| (Some(at), sums));
         let paid = status.wallet.as_ref().filter(|stored| stored.address.parse() == Ok(wallet));
-        let gas_spent = paid.and_then(|stored| amount::units(&stored.gas_spent, COIN_DECIMALS).ok());
+        let gas_spent = paid.and_then(|stored| parse_units(&stored.gas_spent, COIN_DECIMALS).ok());
         let earned = status.earnings.iter().filter_map(|earnings| earnings.token.parse().ok());
         let tokens = withdrawn.keys().copied().chain(earned).collect();
         let known = Known { offers: BTreeSet::new(), tokens };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use alloy::primitives::U256;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::network::{ChainJob, GpuSeconds, JobStatus, WeiPerGas};
+use crate::network::{GpuSeconds, Job, JobStatus, WeiPerGas};
 
 /// When claims are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ const LAST_SHARE: i32 = 8;
 ///
 /// `attested` is the newest voucher's count (0 without one), `over` whether the job has ended in the cluster for good
 /// and no newer voucher will come, `now` the chain's time.
-pub fn next(job: &ChainJob, attested: GpuSeconds, over: bool, now: Timestamp, policy: Policy) -> Step {
+pub fn next(job: &Job, attested: GpuSeconds, over: bool, now: Timestamp, policy: Policy) -> Step {
     match job.status {
         JobStatus::None | JobStatus::Closed => Step::Done,
         JobStatus::Open if now > job.start_deadline => Step::Refund,
@@ -88,12 +88,12 @@ pub fn next(job: &ChainJob, attested: GpuSeconds, over: bool, now: Timestamp, po
     }
 }
 
-fn started(job: &ChainJob, attested: GpuSeconds, over: bool, now: Timestamp, policy: Policy) -> Step {
+fn started(job: &Job, attested: GpuSeconds, over: bool, now: Timestamp, policy: Policy) -> Step {
     if job.refundable_from.is_some_and(|from| now >= from) {
         return Step::Refund;
     }
     // What the market would pay for now: a voucher beyond it is cut, and a claim of nothing is skipped.
-    let payable = attested.min(bound(job, now));
+    let payable = attested.min(job.bound(now));
     let unclaimed = payable.0.saturating_sub(job.used.0);
     if unclaimed > 0 && window_closes(job, now) {
         return Step::Claim(Due::WindowCloses);
@@ -114,15 +114,7 @@ fn started(job: &ChainJob, attested: GpuSeconds, over: bool, now: Timestamp, pol
     Step::End { expect_used: payable }
 }
 
-/// Most that the market pays for at a time: GPUs times the running time, up to the end.
-pub fn bound(job: &ChainJob, now: Timestamp) -> GpuSeconds {
-    let Some(started) = job.started else { return GpuSeconds(0) };
-    let until = job.end.map_or(now, |end| now.min(end));
-    let seconds = u64::try_from(until.as_second() - started.as_second()).unwrap_or(0);
-    GpuSeconds(seconds.saturating_mul(u64::from(job.id.gpus())))
-}
-
-fn window_closes(job: &ChainJob, now: Timestamp) -> bool {
+fn window_closes(job: &Job, now: Timestamp) -> bool {
     let (Some(end), Some(from)) = (job.end, job.refundable_from) else { return false };
     let window = from.duration_since(end).max(SignedDuration::ZERO);
     now.duration_since(end) >= window - window / LAST_SHARE
@@ -131,7 +123,7 @@ fn window_closes(job: &ChainJob, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use alloy::primitives::{Address, FixedBytes};
-    use hawser_contracts::{JobId, OfferId};
+    use hawser_market::{JobId, OfferId};
 
     use super::*;
 
@@ -142,9 +134,9 @@ mod tests {
     }
 
     /// 2 GPUs, ordered for 3600 s, startable until 100, started at 50, claims until 800 s after the end.
-    fn job(status: JobStatus, used: u64) -> ChainJob {
+    fn job(status: JobStatus, used: u64) -> Job {
         let started = matches!(status, JobStatus::Running | JobStatus::Ended);
-        ChainJob {
+        Job {
             id: JobId::from_parts(OfferId(FixedBytes::ZERO), 3600, 2, FixedBytes::ZERO).unwrap(),
             status,
             customer: Address::ZERO,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use hawser_attestation::{GpuSeconds, verify};
+use hawser_attestation::verify;
+use hawser_market::GpuSeconds;
 use hawser_operator::fence::{Fence, Moment};
 use hawser_proto::attestation::RejectReason;
 

@@ -1,6 +1,7 @@
 //! What a job's meter left in its termination message.
 
-use hawser_attestation::{GpuSeconds, SignedVoucher, TerminationMessage, verify};
+use hawser_attestation::{SignedVoucher, TerminationMessage, verify};
+use hawser_market::GpuSeconds;
 use hawser_operator::attestation::Refusal;
 use hawser_proto::attestation::RejectReason;
 

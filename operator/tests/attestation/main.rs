@@ -11,7 +11,8 @@ mod sidecar;
 mod until;
 mod world;
 
-use hawser_attestation::{GpuSeconds, verify};
+use hawser_attestation::verify;
+use hawser_market::GpuSeconds;
 use hawser_operator::attestation::{DeadCard, ExpectedPod};
 use hawser_proto::attestation::{Directive, RejectReason, directive};
 

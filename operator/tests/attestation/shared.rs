@@ -1,6 +1,6 @@
 //! One card in two jobs at the same time.
 
-use hawser_attestation::GpuSeconds;
+use hawser_market::GpuSeconds;
 use hawser_proto::attestation::RejectReason;
 
 use crate::{

@@ -7,9 +7,10 @@ use alloy::{
     signers::{SignerSync, local::PrivateKeySigner},
 };
 use hawser_attestation::{
-    Body, EvidenceRoot, GpuSample, GpuSeconds, Header, JobId, Knock, Line, Nvml, Pass, SignedVoucher,
-    TerminationMessage, session_proof_hash,
+    Body, EvidenceRoot, GpuSample, Header, Knock, Line, Nvml, Pass, SignedVoucher, TerminationMessage,
+    session_proof_hash,
 };
+use hawser_market::{GpuSeconds, JobId};
 use hawser_proto::attestation::{
     Directive, Enroll, OperatorMessage, RejectReason, Rejected, Report, Resume, SidecarMessage,
     attestation_client::AttestationClient, operator_message, sidecar_message,

@@ -11,7 +11,8 @@ use std::{
 
 use alloy::primitives::{Address, B256};
 use futures::StreamExt;
-use hawser_attestation::{GpuSeconds, JobId, Market, evidence_path};
+use hawser_attestation::{Market, evidence_path};
+use hawser_market::{GpuSeconds, JobId};
 use hawser_operator::attestation::{
     Attestations, Attested, EvidenceStore, ExpectedJob, ExpectedPod, JobRef, ReviewError, Reviewed, StartedJob, TlsPem,
     TokenReviewer, serve_on,

@@ -4,7 +4,7 @@
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use alloy::primitives::U256;
-use hawser_contracts::{JobId, OfferId};
+use hawser_market::{JobId, OfferId};
 use hawser_operator::network::{Act, ActState, Cursor, Known, Network, Observed, Past};
 use serde_json::{Value, json};
 use tokio_util::sync::DropGuard;

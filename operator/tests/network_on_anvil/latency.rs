@@ -7,8 +7,8 @@ use std::{
 };
 
 use alloy::primitives::Address;
-use hawser_contracts::OfferId;
 use hawser_crds::Confirmations;
+use hawser_market::OfferId;
 use hawser_operator::network::{Act, ActState, Cursor, Network};
 use tokio_util::sync::CancellationToken;
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use alloy::primitives::Address;
-use hawser_contracts::JobId;
+use hawser_market::JobId;
 use hawser_operator::network::{Act, JobStatus, Network};
 
 use crate::{

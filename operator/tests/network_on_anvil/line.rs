@@ -7,7 +7,7 @@ use alloy::{
     signers::{SignerSync, local::PrivateKeySigner},
     sol_types::SolStruct,
 };
-use hawser_contracts::{JobId, UsageVoucher};
+use hawser_market::{JobId, UsageVoucher};
 use hawser_operator::{
     network::{Act, ActState, Claim, Cursor, GpuSeconds, JobStatus, Known, Network, Order, Past},
     settlement::plan::{self, Step},

@@ -12,8 +12,9 @@ use alloy::{
     providers::{DynProvider, Provider, ProviderBuilder},
     signers::local::PrivateKeySigner,
 };
-use hawser_contracts::{ComputeMarket, JobId, OfferId, TestToken};
+use hawser_contracts::{ComputeMarket, TestToken};
 use hawser_crds::Confirmations;
+use hawser_market::{JobId, OfferId};
 use hawser_operator::network::{
     Act, ActKey, ActState, Network, NetworkSpec, OfferPost, OfferTerms, Past, RpcHeaders, StallLimit, Wallet, WalletKey,
 };

@@ -2,7 +2,9 @@ use std::{io, path::PathBuf};
 
 use alloy::primitives::Address;
 use clap::Args;
-use hawser_attestation::{JobId, Market};
+use hawser_attestation::Market;
+use hawser_market::JobId;
+use hawser_proto::pod;
 use jiff::SignedDuration;
 
 use super::link::Operator;
@@ -11,35 +13,35 @@ use super::link::Operator;
 #[derive(Args)]
 pub(crate) struct Config {
     /// The operator's attestation service, e.g. `https://hawser-attestation.hawser.svc:9443`
-    #[arg(long, env = "HAWSER_OPERATOR")]
+    #[arg(long, env = pod::env::OPERATOR)]
     operator: String,
     /// The market's job id, `0x` and 64 hexadecimal digits
-    #[arg(long, env = "HAWSER_JOB_ID")]
+    #[arg(long, env = pod::env::JOB_ID)]
     pub(super) job_id: JobId,
     /// Number of GPUs of the job
-    #[arg(long, env = "HAWSER_GPUS", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, env = pod::env::GPUS, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) gpus: u16,
     /// EIP-155 chain id of the market; 0 for a local job
-    #[arg(long, env = "HAWSER_CHAIN_ID")]
+    #[arg(long, env = pod::env::CHAIN_ID)]
     chain_id: u64,
     /// Address of the market; zero for a local job
-    #[arg(long, env = "HAWSER_MARKET")]
+    #[arg(long, env = pod::env::MARKET)]
     market: Address,
     /// Seconds between two reports
-    #[arg(long, env = "HAWSER_REPORT_INTERVAL_SECONDS", default_value_t = 10,
+    #[arg(long, env = pod::env::REPORT_INTERVAL_SECONDS, default_value_t = 10,
           value_parser = clap::value_parser!(u32).range(1..=300))]
     interval: u32,
     /// Directory shared with probe
-    #[arg(long, env = "HAWSER_GPU_DIR", default_value = "/run/hawser/gpus")]
+    #[arg(long, env = pod::env::GPU_DIR, default_value = pod::GPU_DIR)]
     pub(super) gpu_dir: PathBuf,
     /// Directory in memory that only meter mounts
-    #[arg(long, env = "HAWSER_KEY_DIR", default_value = "/run/hawser/key")]
+    #[arg(long, env = pod::env::KEY_DIR, default_value = pod::KEY_DIR)]
     pub(super) key_dir: PathBuf,
     /// Directory with `token` and `ca.crt`
-    #[arg(long, env = "HAWSER_IDENTITY_DIR", default_value = "/run/hawser/identity")]
+    #[arg(long, env = pod::env::IDENTITY_DIR, default_value = pod::IDENTITY_DIR)]
     identity_dir: PathBuf,
     /// The container's termination message
-    #[arg(long, env = "HAWSER_TERMINATION_LOG", default_value = "/dev/termination-log")]
+    #[arg(long, env = pod::env::TERMINATION_LOG, default_value = pod::TERMINATION_LOG)]
     pub(super) termination_log: PathBuf,
 }
 
@@ -49,11 +51,11 @@ impl Config {
     }
 
     pub(super) fn operator(&self) -> io::Result<Operator> {
-        Operator::new(&self.operator, &self.identity_dir.join("ca.crt"))
+        Operator::new(&self.operator, &self.identity_dir.join(pod::CA_FILE))
     }
 
     pub(super) fn token(&self) -> PathBuf {
-        self.identity_dir.join("token")
+        self.identity_dir.join(pod::TOKEN_FILE)
     }
 
     pub(super) fn interval(&self) -> SignedDuration {

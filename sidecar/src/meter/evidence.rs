@@ -2,9 +2,9 @@ use std::collections::VecDeque;
 
 use alloy::signers::local::PrivateKeySigner;
 use hawser_attestation::{
-    Body, Chain, ChainError, EvidenceRoot, GpuSeconds, Header, Line, Report, SignError, SignedVoucher,
-    TerminationMessage,
+    Body, Chain, ChainError, EvidenceRoot, Header, Line, Report, SignError, SignedVoucher, TerminationMessage,
 };
+use hawser_market::GpuSeconds;
 use hawser_proto::attestation as proto;
 use serde::{Deserialize, Serialize};
 

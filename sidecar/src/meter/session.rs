@@ -6,9 +6,8 @@ use alloy::{
     primitives::B256,
     signers::{SignerSync, local::PrivateKeySigner},
 };
-use hawser_attestation::{
-    GpuSeconds, Header, JobId, Knock, Market, Nvml, Pass, Report, TerminationMessage, session_proof_hash,
-};
+use hawser_attestation::{Header, Knock, Market, Nvml, Pass, Report, TerminationMessage, session_proof_hash};
+use hawser_market::{GpuSeconds, JobId};
 use hawser_proto::attestation::{
     Ack, Directive, Enroll, OperatorMessage, RejectReason, Rejected, Resume, SidecarMessage, directive,
     operator_message, sidecar_message,

@@ -7,7 +7,8 @@ mod cards;
 mod operator;
 mod pod;
 
-use hawser_attestation::{GpuSeconds, Nvml, Summary, TerminationMessage, verify};
+use hawser_attestation::{Nvml, Summary, TerminationMessage, verify};
+use hawser_market::GpuSeconds;
 use nvml_double_state::Gpu;
 
 use crate::{

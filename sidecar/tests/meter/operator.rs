@@ -3,7 +3,8 @@
 use std::{fs, net::SocketAddr, path::Path, sync::Mutex, time::Duration};
 
 use alloy::primitives::{Address, B256};
-use hawser_attestation::{GpuSeconds, JobId, Market, evidence_path, evidence_prefix};
+use hawser_attestation::{Market, evidence_path, evidence_prefix};
+use hawser_market::{GpuSeconds, JobId};
 use hawser_operator::attestation::{
     Attestations, Attested, EvidenceStore, ExpectedJob, ExpectedPod, JobRef, ReviewError, Reviewed, StartedJob, TlsPem,
     TokenReviewer, serve_on,

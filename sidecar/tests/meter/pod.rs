@@ -12,6 +12,7 @@ use alloy::{
     primitives::{Address, B256},
     signers::local::PrivateKeySigner,
 };
+use hawser_proto::pod::{METER_CONTAINER, PROBE_CONTAINER, env};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, getuid},
@@ -138,16 +139,16 @@ impl Pod {
         command
             .arg(subcommand)
             .env_clear()
-            .env("HAWSER_OPERATOR", &self.operator_url)
-            .env("HAWSER_JOB_ID", id().to_string())
-            .env("HAWSER_GPUS", "2")
-            .env("HAWSER_CHAIN_ID", market().chain_id.to_string())
-            .env("HAWSER_MARKET", market().address.to_string())
-            .env("HAWSER_REPORT_INTERVAL_SECONDS", self.interval.to_string())
-            .env("HAWSER_GPU_DIR", self.volume("gpus"))
-            .env("HAWSER_KEY_DIR", self.volume("key"))
-            .env("HAWSER_IDENTITY_DIR", self.volume("identity"))
-            .env("HAWSER_TERMINATION_LOG", self.volume("termination-log"));
+            .env(env::OPERATOR, &self.operator_url)
+            .env(env::JOB_ID, id().to_string())
+            .env(env::GPUS, "2")
+            .env(env::CHAIN_ID, market().chain_id.to_string())
+            .env(env::MARKET, market().address.to_string())
+            .env(env::REPORT_INTERVAL_SECONDS, self.interval.to_string())
+            .env(env::GPU_DIR, self.volume("gpus"))
+            .env(env::KEY_DIR, self.volume("key"))
+            .env(env::IDENTITY_DIR, self.volume("identity"))
+            .env(env::TERMINATION_LOG, self.volume("termination-log"));
         if let Some(View(libraries)) = sees {
             command.env("LD_LIBRARY_PATH", libraries);
         }
@@ -156,12 +157,12 @@ impl Pod {
 
     /// Runs probe; what it said where it failed.
     pub(crate) fn probe(&self) -> Result<(), String> {
-        let output = self.sidecar("probe", self.probe_sees.as_ref()).output().unwrap();
+        let output = self.sidecar(PROBE_CONTAINER, self.probe_sees.as_ref()).output().unwrap();
         if output.status.success() { Ok(()) } else { Err(String::from_utf8(output.stderr).unwrap()) }
     }
 
     pub(crate) fn start_meter(&mut self) {
-        let mut command = self.sidecar("meter", self.meter_sees.as_ref());
+        let mut command = self.sidecar(METER_CONTAINER, self.meter_sees.as_ref());
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }

@@ -180,11 +180,11 @@ async fn the_gas_of_a_transaction_is_shared_with_the_other_provider_in_it() {
     let (rival, market) = stage.rivals_market();
     mined(market.setProvider(rival, rival)).await;
     mined(market.setFloor(*stage.token.address(), U256::from(1))).await;
-    let mine = stage.market.offer(stage.offer.parse::<hawser_contracts::OfferId>().unwrap().0).call().await.unwrap();
+    let mine = stage.market.offer(stage.offer.parse::<hawser_market::OfferId>().unwrap().0).call().await.unwrap();
     let terms = hawser_contracts::ComputeMarket::OfferTerms { provider: rival, ..mine.terms.clone() };
     let id = stage.market.offerIdOf(terms.clone()).call().await.unwrap();
     mined(market.setOffer(terms, 2_000_000, 8, mine.validUntil, String::new())).await;
-    let jobs = [order(&stage, &hawser_contracts::OfferId(id).to_string()), order(&stage, &stage.offer)];
+    let jobs = [order(&stage, &hawser_market::OfferId(id).to_string()), order(&stage, &stage.offer)];
     mined(market.startJobs(vec![jobs[0].0], vec![stage.attestor.address()])).await;
     stage.start(jobs[1]).await;
     stage.pass(100).await;

@@ -9,10 +9,8 @@ use alloy::{
     rpc::types::TransactionReceipt,
     sol_types::SolEvent,
 };
-use hawser_contracts::{
-    ComputeMarket::{UsageClaimed, claimCall},
-    JobId, OfferId,
-};
+use hawser_contracts::ComputeMarket::{UsageClaimed, claimCall};
+use hawser_market::{JobId, OfferId};
 
 use crate::stage::Stage;
 

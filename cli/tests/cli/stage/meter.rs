@@ -1,9 +1,8 @@
 //! Evidence as a sidecar makes it.
 
 use alloy::primitives::B256;
-use hawser_attestation::{
-    Body, EvidenceRoot, GpuSample, GpuSeconds, Header, JobId, Line, Market, Nvml, Report, SignedVoucher,
-};
+use hawser_attestation::{Body, EvidenceRoot, GpuSample, Header, Line, Market, Nvml, Report, SignedVoucher};
+use hawser_market::{GpuSeconds, JobId};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Stage;

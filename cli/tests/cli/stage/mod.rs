@@ -15,9 +15,8 @@ use alloy::{
     signers::{SignerSync, local::PrivateKeySigner},
     sol_types::{SolEvent, SolStruct},
 };
-use hawser_contracts::{
-    ComputeMarket, ComputeMarket::JobOpened, JobId, TestToken, UsageVoucher, eip712_domain, signed_voucher,
-};
+use hawser_contracts::{ComputeMarket, ComputeMarket::JobOpened, TestToken};
+use hawser_market::{JobId, UsageVoucher, eip712_domain, signed_voucher};
 use serde_json::Value;
 use tempfile::TempDir;
 

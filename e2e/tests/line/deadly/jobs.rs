@@ -1,12 +1,10 @@
 use anyhow::{Result, ensure};
 use hawser_crds::{ComputeJob, Phase};
 use hawser_e2e::{operator, wait};
+use hawser_proto::pod::METER_CONTAINER;
 use kube::ResourceExt;
 
 use crate::scene::{Placed, Scene, sleep};
-
-/// The sidecar's container.
-const METER: &str = "meter";
 
 #[tokio::test]
 async fn an_operator_killed_while_the_job_runs_changes_no_sum() -> Result<()> {
@@ -72,7 +70,9 @@ async fn a_program_that_begins_and_ends_while_no_operator_is_there_is_paid() -> 
             let pods = placed.order.pods(&scene.client).await?;
             let released = pods.iter().any(|pod| {
                 let containers = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
-                containers.into_iter().any(|container| container.name == METER && container.started == Some(true))
+                containers
+                    .into_iter()
+                    .any(|container| container.name == METER_CONTAINER && container.started == Some(true))
             });
             Ok(if released { Ok(()) } else { Err(format!("{} pods", pods.len())) })
         })

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use alloy::primitives::{FixedBytes, TxHash};
 use anyhow::{Context, Result, ensure};
-use hawser_contracts::{JobId, OfferId};
 use hawser_crds::Confirmations;
 use hawser_e2e::chain::{Chain, RawOrder};
 use hawser_e2e::endpoint::{Endpoint, Trouble};
 use hawser_e2e::order::Order;
-use hawser_e2e::wealth::{Status, is};
+use hawser_e2e::wealth::is;
 use hawser_e2e::world::jobs;
 use hawser_e2e::{network, operator};
 use hawser_local::nvidia::{Double, Gpu};
 use hawser_local::{Cluster, Layout};
+use hawser_market::{JobId, JobStatus, OfferId};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt};
@@ -116,10 +116,10 @@ enum State {
 impl Sent {
     async fn state(&self, chain: &Chain) -> Result<State> {
         let job = chain.job(self.id).await?;
-        if is(&job, Status::Closed) {
+        if is(&job, JobStatus::Closed) {
             return Ok(State::Closed);
         }
-        let never = is(&job, Status::None) && chain.has_reverted(self.tx, DEEPEST).await?;
+        let never = is(&job, JobStatus::None) && chain.has_reverted(self.tx, DEEPEST).await?;
         Ok(if never { State::Reverted } else { State::Waits })
     }
 }

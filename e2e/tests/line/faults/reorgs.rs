@@ -2,8 +2,9 @@ use alloy::primitives::Bytes;
 use anyhow::{Result, ensure};
 use hawser_contracts::ComputeMarket;
 use hawser_crds::{Confirmations, Phase, condition};
-use hawser_e2e::wealth::{Status, is};
+use hawser_e2e::wealth::is;
 use hawser_e2e::{conditions, network, wait};
+use hawser_market::JobStatus;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 
@@ -24,10 +25,10 @@ async fn an_order_is_run_and_paid_once_though_its_open_start_and_claim_are_taken
         let before = scene.world.chain.wealth().await?;
         let placed = scene.order(&scene.wish(2, 600, &sleep(60))).await?;
         let ordered = scene.world.chain.order_transaction(placed.order.id).await?;
-        taken_back_at_every_depth(scene, &placed, Some(&ordered), |job| !is(job, Status::None)).await?;
+        taken_back_at_every_depth(scene, &placed, Some(&ordered), |job| !is(job, JobStatus::None)).await?;
 
         placed.order.running(&scene.client).await?;
-        taken_back_at_every_depth(scene, &placed, None, |job| is(job, Status::Running)).await?;
+        taken_back_at_every_depth(scene, &placed, None, |job| is(job, JobStatus::Running)).await?;
         ensure!(was_told(scene, &placed, "StartUndone").await?, "no event told that the start was undone");
 
         placed.order.when(&scene.client, "has ended", wait::SOON, has_ended).await?;
@@ -95,7 +96,7 @@ async fn an_order_that_is_lost_is_given_up_and_taken_anew_when_it_comes_back() -
         // Believed after one block, and gone with more than one.
         placed.order.seen(&scene.client).await?;
         ensure!(
-            chain.undo(placed.order.id, DEEP, |job| !is(job, Status::None)).await?,
+            chain.undo(placed.order.id, DEEP, |job| !is(job, JobStatus::None)).await?,
             "the order lies too deep already"
         );
 

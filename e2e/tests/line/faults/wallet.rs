@@ -5,7 +5,8 @@ use anyhow::{Result, ensure};
 use hawser_contracts::ComputeMarket::startJobsCall;
 use hawser_e2e::endpoint::Moment;
 use hawser_e2e::wait;
-use hawser_e2e::wealth::{Status, is};
+use hawser_e2e::wealth::is;
+use hawser_market::JobStatus;
 
 use super::{all_succeed, behind_an_endpoint};
 use crate::scene::{Scene, sleep};
@@ -27,7 +28,7 @@ async fn a_start_that_the_fees_have_left_behind_is_replaced() -> Result<()> {
         wait::until("the job is started in spite of the fees", wait::SOON, async || {
             chain.set_next_base_fee(DEAR).await?;
             let job = chain.job(order.id).await?;
-            Ok(if is(&job, Status::Open) { Err("it is open") } else { Ok(()) })
+            Ok(if is(&job, JobStatus::Open) { Err("it is open") } else { Ok(()) })
         })
         .await?;
         chain.set_next_base_fee(QUIET).await?;

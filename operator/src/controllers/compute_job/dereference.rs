@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use alloy::primitives::{U256, keccak256};
 use hawser_attestation::Market;
-use hawser_contracts::JobId;
 use hawser_crds::condition::STARTED;
 use hawser_crds::{ComputeJob, GpuOffer, OrderSource};
+use hawser_market::JobId;
 use jiff::{Timestamp, Unit};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
@@ -16,7 +16,6 @@ use super::lasting::{Fact, Lasting};
 use super::observed::{ChainView, Observed};
 use super::pod_state::PodState;
 use super::{job_ref, pull, vacancy};
-use crate::amount;
 use crate::attestation::{DeadCard, Heard};
 use crate::controllers::conditions::is_true;
 use crate::controllers::stock::JobPod;
@@ -257,7 +256,7 @@ fn policy(source: Option<&OrderSource>, token: Option<&Token>, network: Option<&
     let (Some(network), Some(token)) = (network, token) else {
         return Policy { interval, least: U256::ZERO, gas_cost: U256::ZERO };
     };
-    let units = |text: &str| amount::units(text, token.decimals).unwrap_or_default();
+    let units = |text: &str| token.parse_units(text).unwrap_or_default();
     let base_fee = network.observed().borrow().head.and_then(|head| head.base_fee).unwrap_or_default();
     Policy {
         interval,

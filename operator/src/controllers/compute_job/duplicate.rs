@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use hawser_contracts::JobId;
 use hawser_crds::condition::{ACCEPTED, FAILED, SETTLED};
 use hawser_crds::{ComputeJob, ComputeJobStatus, Phase};
+use hawser_market::JobId;
 use jiff::Timestamp;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Resource, ResourceExt};
 
 use crate::controllers::conditions::{Conditions, Truth, is_true, news};
-use crate::controllers::depin_network::{ids_of, name_of_job};
+use crate::controllers::depin_network::ids_of;
 use crate::controllers::packed::Packed;
 use crate::controllers::stock::SharedStock;
 use crate::controllers::watch::name_of;
@@ -43,7 +43,7 @@ fn first(job: &ComputeJob, id: JobId, jobs: &Store<Packed>, stock: &SharedStock)
             && other.job().0.is_ok_and(|other| is_of(&other, id) && comes_before(&other, job, id))
     };
     // The operator's own is found by its name, though it be settled and not be counted any more.
-    let own = ObjectRef::new(&name_of_job(id)).within(&job.namespace().unwrap_or_default());
+    let own = ObjectRef::new(&id.resource_name()).within(&job.namespace().unwrap_or_default());
     let own = jobs.get(&own).filter(is_before);
     if own.is_some() || !stock.read(|stock| stock.shares_order(&name_of(job), id)) {
         return own;
@@ -80,7 +80,7 @@ fn is_of(job: &ComputeJob, id: JobId) -> bool {
 fn comes_before(other: &ComputeJob, job: &ComputeJob, id: JobId) -> bool {
     let place = |job: &ComputeJob| {
         let created = job.metadata.creation_timestamp.as_ref().map(|at| at.0);
-        (!is_accepted(job), job.name_any() != name_of_job(id), created, job.namespace(), job.name_any())
+        (!is_accepted(job), job.name_any() != id.resource_name(), created, job.namespace(), job.name_any())
     };
     place(other) < place(job)
 }
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn of_two_jobs_with_one_id_that_which_runs_comes_first_then_the_operators_own_then_the_older_one() {
-        let own = name_of_job(ID);
+        let own = ID.resource_name();
         for (first, second) in [
             (job("a", "x", "09", true), job("a", &own, "01", false)),
             (job("a", &own, "09", false), job("a", "x", "01", false)),
@@ -156,7 +156,7 @@ mod tests {
         };
         let settled = json!([{"type": SETTLED, "status": "True", "reason": "R", "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
-        let own = name_of_job(ID);
+        let own = ID.resource_name();
         let mut over = job("b", &own, "09", false);
         over.status = serde_json::from_value(json!({"conditions": settled})).unwrap();
         let (running, late, beside) =

@@ -1,7 +1,7 @@
 //! What the attestation service is told about a job.
 
-use hawser_attestation::GpuSeconds;
 use hawser_crds::condition::STARTED;
+use hawser_market::GpuSeconds;
 use jiff::{SignedDuration, Timestamp};
 
 use super::build::SERVICE_ACCOUNT;

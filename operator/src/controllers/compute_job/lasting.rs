@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hawser_contracts::JobId;
+use hawser_market::JobId;
 
 /// What is seen of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -11,6 +11,7 @@ mod observed;
 mod outcome;
 pub(crate) mod pod_state;
 mod policy;
+pub(crate) use policy::stored;
 mod pull;
 mod rehearse;
 mod report;
@@ -23,9 +24,9 @@ mod voucher;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hawser_contracts::JobId;
 use hawser_crds::condition::SETTLED;
 use hawser_crds::{ComputeJob, Phase};
+use hawser_market::JobId;
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
 use kube::{Api, Resource, ResourceExt};
@@ -38,7 +39,7 @@ use super::work::{Backoffs, Lane};
 use super::{Context, Error, JOB_FINALIZER, Tried, abandon, settled, status, unreadable};
 use crate::attestation::{Attestations, JobRef};
 pub(crate) use build::{
-    CA_CONFIG_MAP, CANARY_CONTAINER, CanaryInput, POD_FINALIZER, SERVICE_ACCOUNT, UNDER_ANNOTATION, canary, canary_name,
+    CA_CONFIG_MAP, CanaryInput, POD_FINALIZER, SERVICE_ACCOUNT, UNDER_ANNOTATION, canary, canary_name,
 };
 pub(crate) use lasting::Timers;
 pub(crate) use observed::PodRefused;

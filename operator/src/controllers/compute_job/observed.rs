@@ -2,15 +2,15 @@ use std::sync::Arc;
 
 use alloy::primitives::Address;
 use hawser_attestation::Market;
-use hawser_contracts::JobId;
 use hawser_crds::{ComputeJob, ComputeJobStatus, GpuOffer};
+use hawser_market::JobId;
 use jiff::{SignedDuration, Timestamp};
 
 use super::lasting::Lasting;
 use super::pod_state::{self, PodState};
 use super::vacancy::NoRoom;
 use crate::attestation::{Attested, Heard};
-use crate::network::{ActKey, ChainJob, Token};
+use crate::network::{ActKey, Job, Token};
 use crate::settlement::plan::Policy;
 
 /// Everything that one decision about a job rests on.
@@ -73,7 +73,7 @@ pub(crate) enum ChainView {
     Unknown(String),
     /// As the market holds it.
     Known {
-        job: Box<ChainJob>,
+        job: Box<Job>,
         /// Time of the newest block.
         time: Timestamp,
         /// Closed for so many blocks that a reorganisation won't open it again.
@@ -87,7 +87,7 @@ impl Observed {
         self.job.status.clone().unwrap_or_default()
     }
 
-    pub(crate) fn chain_job(&self) -> Option<&ChainJob> {
+    pub(crate) fn chain_job(&self) -> Option<&Job> {
         match &self.chain {
             ChainView::Known { job, .. } => Some(job),
             ChainView::Local | ChainView::Unknown(_) => None,

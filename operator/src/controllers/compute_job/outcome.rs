@@ -11,7 +11,7 @@ use super::vacancy::NoRoom;
 use super::{expectation, policy, pull};
 use crate::controllers::conditions::{find, is_false, is_true};
 use crate::controllers::gpu_offer::worth;
-use crate::network::{ChainJob, JobStatus};
+use crate::network::{Job, JobStatus};
 
 /// A job is over, or will be as soon as its pod has stopped and its money is settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,7 +215,7 @@ fn chain_says(seen: &Observed) -> Option<Outcome> {
 }
 
 /// By the chain alone: the operator's own clock may be wrong by days.
-fn time_up(seen: &Observed, job: &ChainJob, time: Timestamp) -> Option<Outcome> {
+fn time_up(seen: &Observed, job: &Job, time: Timestamp) -> Option<Outcome> {
     let end = job.end?;
     let quiet = seen.chain_time.is_some_and(|now| now.duration_since(end) >= QUIET_CHAIN);
     if job.status != JobStatus::Ended && time < end && !quiet {

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use hawser_proto::pod::{JOB_CONTAINER, METER_CONTAINER, PROBE_CONTAINER};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
 
-use super::build::{CUSTOMER, METER, POD_FINALIZER, PROBE};
+use super::build::POD_FINALIZER;
 use super::voucher;
 
 /// So long after its grace a pod's end is told by a node that answers.
@@ -91,8 +92,8 @@ pub(crate) fn read(pod: &Pod) -> PodState {
     let conditions = status.conditions.unwrap_or_default();
     let over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
     let condition = |kind: &str| conditions.iter().find(|c| c.type_ == kind);
-    let meter = state(&init, METER).and_then(|s| s.terminated.as_ref());
-    let customer = container(state(&main, CUSTOMER));
+    let meter = state(&init, METER_CONTAINER).and_then(|s| s.terminated.as_ref());
+    let customer = container(state(&main, JOB_CONTAINER));
     let failure = (failed && customer.ended.is_none())
         .then(|| given_up.clone().or_else(|| probe_failed(&init)).unwrap_or_else(|| not_run(&customer)));
     PodState {
@@ -113,10 +114,10 @@ pub(crate) fn read(pod: &Pod) -> PodState {
         held: meta.finalizers.iter().flatten().any(|f| f == POD_FINALIZER),
         over,
         running: !over && init.iter().chain(&main).any(|c| c.state.as_ref().is_some_and(|s| s.running.is_some())),
-        meter_ready: init.iter().any(|c| c.name == METER && c.started == Some(true)),
+        meter_ready: init.iter().any(|c| c.name == METER_CONTAINER && c.started == Some(true)),
         // A sidecar is restarted while the pod lives; its end counts once the pod or the customer's container is over.
         meter_over: meter.is_some() && (over || customer.ended.is_some() || meta.deletion_timestamp.is_some()),
-        last_words: init.iter().find(|c| c.name == METER).and_then(voucher::left),
+        last_words: init.iter().find(|c| c.name == METER_CONTAINER).and_then(voucher::left),
         meter_down: meter_down(&init),
         unhealthy: unhealthy(&main),
         customer,
@@ -134,7 +135,7 @@ fn given_up(status: &PodStatus) -> Option<(String, String)> {
 }
 
 fn probe_failed(init: &[ContainerStatus]) -> Option<(String, String)> {
-    let ended = state(init, PROBE)?.terminated.as_ref().filter(|t| t.exit_code != 0)?;
+    let ended = state(init, PROBE_CONTAINER)?.terminated.as_ref().filter(|t| t.exit_code != 0)?;
     Some(("ProbeFailed".to_owned(), ended.message.clone().or_else(|| ended.reason.clone()).unwrap_or_default()))
 }
 
@@ -148,7 +149,7 @@ fn not_run(customer: &Container) -> (String, String) {
 }
 
 fn meter_down(init: &[ContainerStatus]) -> Option<String> {
-    let meter = init.iter().find(|c| c.name == METER)?;
+    let meter = init.iter().find(|c| c.name == METER_CONTAINER)?;
     let state = meter.state.as_ref().filter(|state| state.running.is_none())?;
     let ran = meter.restart_count > 0 || meter.last_state.as_ref().is_some_and(|last| last.terminated.is_some());
     if let Some(ended) = &state.terminated {
@@ -160,7 +161,7 @@ fn meter_down(init: &[ContainerStatus]) -> Option<String> {
 
 /// Only a cluster with the feature `ResourceHealthStatus` tells it.
 fn unhealthy(main: &[ContainerStatus]) -> Vec<String> {
-    let customer = main.iter().filter(|c| c.name == CUSTOMER);
+    let customer = main.iter().filter(|c| c.name == JOB_CONTAINER);
     let devices = customer.flat_map(|c| c.allocated_resources_status.iter().flatten());
     let devices = devices.flat_map(|status| status.resources.iter().flatten());
     devices.filter(|device| device.health.as_deref() == Some("Unhealthy")).map(|d| d.resource_id.clone()).collect()
@@ -330,8 +331,8 @@ mod tests {
         let voucher = hawser_attestation::SignedVoucher::sign(
             &key,
             hawser_attestation::Market::default(),
-            hawser_attestation::JobId(alloy::primitives::B256::ZERO),
-            hawser_attestation::GpuSeconds(7),
+            hawser_market::JobId(alloy::primitives::B256::ZERO),
+            hawser_market::GpuSeconds(7),
             hawser_attestation::EvidenceRoot::EMPTY,
         );
         let words = hawser_attestation::TerminationMessage {

@@ -45,7 +45,7 @@ pub(crate) async fn rehearse(
 async fn show(context: &Context, offer: &GpuOffer, runtime_class: Option<&str>) -> Result<(), Error> {
     let job = sample(offer, &context.config.sidecar_image);
     // What the offer itself asks for wrongly is said elsewhere.
-    let Ok(resources) = policy::resources(&job.spec.workload, &offer.spec.limits) else { return Ok(()) };
+    let Ok(resources) = policy::resources(&job.spec.workload, offer) else { return Ok(()) };
     let (url, address) = (context.config.attestation_url(), attestation_address(context).await);
     let input = PodInput {
         job_id: format!("0x{}", "0".repeat(64)),
@@ -162,8 +162,8 @@ mod tests {
         }))
         .unwrap();
         let job = sample(&offer, "registry/sidecar:1");
-        let resources = policy::resources(&job.spec.workload, &offer.spec.limits).unwrap();
-        assert_eq!((resources.cpu.0.as_str(), resources.memory.0.as_str()), ("3", "5Gi"));
+        let resources = policy::resources(&job.spec.workload, &offer).unwrap();
+        assert_eq!((resources.cpu.as_str(), resources.memory.as_str()), ("3", "5Gi"));
         let input = PodInput {
             job_id: String::new(),
             chain_id: 0,

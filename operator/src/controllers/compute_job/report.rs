@@ -11,9 +11,8 @@ use super::observed::{ChainView, Observed};
 use super::outcome::{Kind, offer_unreadable};
 use super::steady::steady;
 use super::{expectation, voucher};
-use crate::amount;
 use crate::controllers::conditions::{Conditions, Truth, find, is_true};
-use crate::network::{ActKey, ChainJob, JobStatus};
+use crate::network::{ActKey, Job, JobStatus};
 
 /// Seconds without a report that are no accident any more.
 const SILENCE: i64 = 120;
@@ -350,7 +349,7 @@ fn settlement(seen: &Observed, stored: &ComputeJobStatus, vouched: u64) -> Optio
     let old = stored.settlement.clone().unwrap_or_default();
     let deposited = deposited(&source.deposit, old.deposited.as_deref(), job);
     let unclaimed = (job.status != JobStatus::Closed).then(|| unclaimed(job, vouched));
-    let whole = |units: U256| Some(amount::whole(units, seen.token.as_ref()?.decimals));
+    let whole = |units: U256| Some(seen.token.as_ref()?.format_units(units));
     Some(SettlementStatus {
         claimed_gpu_seconds: job.used.0,
         paid: Some(job.paid.to_string()),
@@ -366,13 +365,13 @@ fn settlement(seen: &Observed, stored: &ComputeJobStatus, vouched: u64) -> Optio
 }
 
 /// Token units that a claim of everything attested would bring.
-fn unclaimed(job: &ChainJob, vouched: u64) -> U256 {
+fn unclaimed(job: &Job, vouched: u64) -> U256 {
     job.id.paid(vouched).min(job.deposit).saturating_sub(job.paid)
 }
 
 /// Everything that the customer has deposited: the order and each top-up. A shortened job's deposit is smaller again,
 /// but what was given back counts as deposited.
-fn deposited(order: &str, stored: Option<&str>, job: &ChainJob) -> U256 {
+fn deposited(order: &str, stored: Option<&str>, job: &Job) -> U256 {
     let number = |text: &str| text.parse::<U256>().unwrap_or_default();
     let live = if job.status == JobStatus::Closed { U256::ZERO } else { job.deposit };
     [number(order), stored.map(number).unwrap_or_default(), live].into_iter().max().unwrap_or_default()

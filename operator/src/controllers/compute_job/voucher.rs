@@ -1,8 +1,8 @@
 //! Vouchers between the three places that hold them: the service's memory, the job's status and a claim.
 
-use hawser_attestation::{EvidenceRoot, GpuSeconds, SignedVoucher, TerminationMessage};
-use hawser_contracts::JobId;
+use hawser_attestation::{EvidenceRoot, SignedVoucher, TerminationMessage};
 use hawser_crds::VoucherRecord;
+use hawser_market::{GpuSeconds, JobId};
 use k8s_openapi::api::core::v1::ContainerStatus;
 
 use super::observed::Observed;

@@ -8,13 +8,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use crate::amount;
 use crate::controllers::cache::readable;
 use crate::controllers::packed::Packed;
 use crate::controllers::stock::JobFacts;
 use crate::controllers::{Context, unreadable};
 use crate::network::{Act, ActKey, ActState, Network, NetworkError, Token};
 use crate::settlement::Pending;
+use hawser_market::{format_units, parse_units};
 
 /// What the network has earned now, and the withdrawals that are due. Each token stands for itself: one that can't be read
 /// keeps what was known of it, and holds up no other.
@@ -128,16 +128,16 @@ struct Seen {
 
 fn earned(seen: &Seen, before: Option<&Earnings>, now: Timestamp) -> Earnings {
     let decimals = seen.token.decimals;
-    let had = before.and_then(|e| amount::units(&e.credit, decimals).ok()).unwrap_or_default();
+    let had = before.and_then(|e| parse_units(&e.credit, decimals).ok()).unwrap_or_default();
     // Nothing but a withdrawal lowers the credit.
     let withdrawn_at = if seen.credit < had { Some(Time(now)) } else { before.and_then(|e| e.withdrawn_at.clone()) };
     Earnings {
         token: seen.address.to_checksum(None),
         symbol: seen.token.symbol.clone(),
-        pending: amount::whole(seen.pending.units, decimals),
+        pending: format_units(seen.pending.units, decimals),
         pending_lost_at: seen.pending.lost_at.map(Time),
-        credit: amount::whole(seen.credit, decimals),
-        withdrawn: amount::whole(seen.withdrawn, decimals),
+        credit: format_units(seen.credit, decimals),
+        withdrawn: format_units(seen.withdrawn, decimals),
         withdrawn_at,
         obstacle: match &seen.act {
             Some(ActState::Refused { error }) => Some(error.clone()),
@@ -148,7 +148,7 @@ fn earned(seen: &Seen, before: Option<&Earnings>, now: Timestamp) -> Earnings {
 }
 
 fn is_due(policy: &Withdraw, seen: &Seen, earned: &Earnings, now: Timestamp) -> bool {
-    let least = amount::units(&policy.min_amount, seen.token.decimals).unwrap_or_default().max(U256::ONE);
+    let least = seen.token.parse_units(&policy.min_amount).unwrap_or_default().max(U256::ONE);
     let waited =
         |at: &Time| now.duration_since(at.0).as_secs() >= i64::try_from(policy.interval_seconds).unwrap_or(i64::MAX);
     seen.credit >= least && earned.withdrawn_at.as_ref().is_none_or(waited)
@@ -168,7 +168,7 @@ mod tests {
         Seen {
             address: Address::repeat_byte(1),
             pending: Pending { units: U256::from(1_500_000), lost_at: Some(at(90)) },
-            token: Token { decimals: 6, symbol: "tUSD".to_owned() },
+            token: Token { address: Address::ZERO, symbol: "tUSD".to_owned(), decimals: 6 },
             credit: U256::from(credit),
             withdrawn: U256::from(7_250_000),
             act: None,

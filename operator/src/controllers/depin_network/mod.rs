@@ -11,9 +11,9 @@ mod wallet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hawser_contracts::{JobId, OfferId};
 use hawser_crds::DepinNetwork;
 use hawser_crds::condition::READY;
+use hawser_market::{JobId, OfferId};
 use jiff::{Timestamp, Unit};
 use kube::core::DeserializeGuard;
 use kube::{Api, Resource, ResourceExt};
@@ -29,7 +29,6 @@ use crate::network::{Known, NetworkSpec, Past};
 use report::Start;
 use wallet::Source;
 
-pub(crate) use order::name_of_job;
 pub(crate) use sink::ids_of;
 
 pub(crate) const KIND: &str = "DepinNetwork";

@@ -11,9 +11,9 @@ use hawser_crds::{DepinNetwork, DepinNetworkStatus, Head, WalletStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::amount::{self, COIN_DECIMALS};
 use crate::controllers::conditions::{Conditions, Truth, find, is_true};
 use crate::network::{self, Backlog, Connection, Disconnected, Observed};
+use hawser_market::{COIN_DECIMALS, format_units};
 
 /// Whether the network runs as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +87,8 @@ pub(crate) fn status(
         wallet: observed.map_or(stored.wallet, |o| {
             Some(WalletStatus {
                 address: o.wallet.to_checksum(None),
-                balance: amount::whole(o.balance.unwrap_or_default(), COIN_DECIMALS),
-                gas_spent: amount::whole(o.gas_spent, COIN_DECIMALS),
+                balance: format_units(o.balance.unwrap_or_default(), COIN_DECIMALS),
+                gas_spent: format_units(o.gas_spent, COIN_DECIMALS),
             })
         }),
         earnings: stored.earnings,
@@ -170,7 +170,7 @@ fn wallet_funded(observed: &Observed, list: &mut Conditions) {
             list.set(WALLET_FUNDED, Truth::No, "Empty", format!("send coins for gas to {wallet}"));
         }
         Some(balance) if balance < least => {
-            let (has, needs) = (amount::whole(balance, COIN_DECIMALS), amount::whole(least, COIN_DECIMALS));
+            let (has, needs) = (format_units(balance, COIN_DECIMALS), format_units(least, COIN_DECIMALS));
             let message = format!("{wallet} has {has} coins, a few transactions cost {needs} now: send coins to it");
             list.set(WALLET_FUNDED, Truth::No, "Low", message);
         }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use hawser_contracts::{JobId, OfferId};
 use hawser_crds::{ComputeJob, GpuOffer};
+use hawser_market::{JobId, OfferId};
 use kube::api::PostParams;
 use kube::core::{DeserializeGuard, Status};
 use kube::{Api, Resource, ResourceExt};
@@ -87,7 +87,7 @@ impl<'a> Batch<'a> {
             info!(job = %order.job, offer = %order.offer, "an order for an offer that is not of this cluster");
             return Ok(false);
         };
-        let known = self.context.job(namespace, &order::job_name(order));
+        let known = self.context.job(namespace, &order.job.resource_name());
         if known.and_then(|job| job.job().0.ok()).is_some_and(|job| goes_on(&job, order.job, &self.context.memory)) {
             return Ok(false);
         }
@@ -105,7 +105,7 @@ impl<'a> Batch<'a> {
     async fn write(&self, order: &Order) -> Result<(), Error> {
         let Some((namespace, offer)) = self.offers.get(&order.offer) else { return Ok(()) };
         let api: Api<ComputeJob> = Api::namespaced(self.context.client.clone(), namespace);
-        let name = order::job_name(order);
+        let name = order.job.resource_name();
         let what = || format!("create ComputeJob {namespace}/{name}");
         let job = order::compute_job(self.network, namespace, offer, order);
         let known = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).contains(namespace);

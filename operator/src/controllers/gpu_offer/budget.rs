@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hawser_contracts::JobId;
+use hawser_market::JobId;
 use jiff::Timestamp;
 
 use super::allowance::{Allowance, Measure, Now};

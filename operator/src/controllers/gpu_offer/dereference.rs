@@ -1,7 +1,7 @@
 //! Reads what an offer rests on: nodes, pods and networks from the caches, the token and the offer from the chain.
 
-use hawser_contracts::OfferId;
 use hawser_crds::{GpuOffer, NetworkCheck};
+use hawser_market::OfferId;
 use jiff::{Timestamp, Unit};
 use kube::ResourceExt;
 
@@ -16,7 +16,7 @@ use crate::controllers::compute_job::{NotTaken, vacancy};
 use crate::controllers::stock::Sells;
 use crate::controllers::watch::name_of;
 use crate::controllers::{Context, unreadable};
-use crate::network::{ActKey, ActState, ChainOffer, Network, NetworkError, Token};
+use crate::network::{ActKey, ActState, Network, NetworkError, Offer, Token};
 use crate::settlement::Pending;
 
 /// Everything that a decision about an offer rests on.
@@ -59,9 +59,9 @@ pub(crate) enum Market {
 pub(crate) struct Read {
     pub network: Network,
     pub id: OfferId,
-    pub chain: Option<ChainOffer>,
+    pub chain: Option<Offer>,
     /// Offers of earlier terms that may still take orders.
-    pub earlier: Vec<ChainOffer>,
+    pub earlier: Vec<Offer>,
     /// Ids of those, and of earlier terms that may come to stand on chain yet.
     pub open: Vec<OfferId>,
     /// How it should stand, but for what is available.
@@ -180,7 +180,7 @@ async fn earlier(
     id: OfferId,
     network: &Network,
     context: &Context,
-) -> Result<(Vec<ChainOffer>, Vec<OfferId>), NetworkError> {
+) -> Result<(Vec<Offer>, Vec<OfferId>), NetworkError> {
     let stake = Stake::of(&offer.spec.network_ref, None, offer.status.as_ref());
     let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
     let remembered = &context.memory_of_offers;

@@ -1,14 +1,14 @@
 //! When an offer that is being deleted can go: once the market takes no orders for it and no job needs it. It works from
 //! ids alone, so that an offer that can't be read, or whose token is none, can go too.
 
-use hawser_contracts::OfferId;
 use hawser_crds::GpuOfferStatus;
+use hawser_market::OfferId;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::publish;
 use crate::controllers::{Context, abandon};
-use crate::network::{Act, ActKey, ActState, ChainOffer, Network, NetworkError};
+use crate::network::{Act, ActKey, ActState, Network, NetworkError, Offer};
 
 /// What may stand on chain of an offer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -136,7 +136,7 @@ pub(super) fn is_on_its_way(network: &Network, id: OfferId) -> bool {
 async fn read(stake: &Stake, network: &Network, now: Timestamp) -> Result<Vec<Act>, NetworkError> {
     let mut open = Vec::new();
     for id in stake.ids() {
-        let chain: Option<ChainOffer> = network.offer(id).await?;
+        let chain: Option<Offer> = network.offer(id).await?;
         if let Some(act) = publish::withdraw(chain.as_ref(), now)
             && !open.contains(&act)
         {

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use hawser_contracts::{JobId, OfferId};
 use hawser_crds::{GpuOffer, Spending};
+use hawser_market::{JobId, OfferId};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;

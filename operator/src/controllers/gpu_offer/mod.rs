@@ -24,9 +24,9 @@ pub(crate) mod worth;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hawser_contracts::OfferId;
 use hawser_crds::condition::READY;
 use hawser_crds::{GpuOffer, GpuOfferStatus};
+use hawser_market::OfferId;
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::{Api, Resource, ResourceExt};

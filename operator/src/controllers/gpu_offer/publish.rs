@@ -4,7 +4,7 @@ use alloy::primitives::keccak256;
 use jiff::Timestamp;
 
 use super::terms::{lapses_soon, valid_until};
-use crate::network::{Act, ChainOffer, OfferPost, OfferTerms};
+use crate::network::{Act, Offer, OfferPost, OfferTerms};
 
 /// How the offer should stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) struct Wanted {
 /// `may_post`: another card can be posted now.
 pub(crate) fn acts(
     wanted: &Wanted,
-    chain: Option<&ChainOffer>,
+    chain: Option<&Offer>,
     posted_card: Option<&str>,
     may_post: bool,
     now: Timestamp,
@@ -53,7 +53,7 @@ fn post(wanted: &Wanted, now: Timestamp) -> Act {
 }
 
 /// Takes an offer from the market; none where it takes no orders.
-pub(crate) fn withdraw(chain: Option<&ChainOffer>, now: Timestamp) -> Option<Act> {
+pub(crate) fn withdraw(chain: Option<&Offer>, now: Timestamp) -> Option<Act> {
     let chain = chain.filter(|c| c.available > 0 && c.valid_until > now)?;
     Some(Act::UpdateOffer { offer: chain.id, price: chain.price, available: 0, valid_until: chain.valid_until })
 }
@@ -88,9 +88,9 @@ mod tests {
         Wanted { terms, price: 10, available: 8, card: "{}".to_owned() }
     }
 
-    fn chain(change: impl FnOnce(&mut ChainOffer)) -> ChainOffer {
+    fn chain(change: impl FnOnce(&mut Offer)) -> Offer {
         let wanted = wanted();
-        let mut offer = ChainOffer {
+        let mut offer = Offer {
             id: wanted.terms.id(),
             terms: wanted.terms,
             price: 10,

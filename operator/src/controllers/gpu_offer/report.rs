@@ -1,20 +1,19 @@
 //! The status of an offer, from what was seen.
 
 use alloy::primitives::U256;
-use hawser_contracts::OfferId;
 use hawser_crds::condition::{
     CAPACITY_AVAILABLE, DEVICE_ISOLATION, NAMESPACE_ISOLATED, NETWORK_ISOLATED, PUBLISHED, READY, STORAGE_BOUNDED,
 };
 use hawser_crds::{GpuCount, GpuOffer, GpuOfferStatus, OnChainOffer};
+use hawser_market::OfferId;
 use kube::ResourceExt;
 
 use super::canary;
 use super::dereference::{Market, Observed, Read};
 use super::memory::Told;
 use super::serves::{Obstacle, SUSPENDED, label_it, no_class};
-use crate::amount;
 use crate::controllers::conditions::{Conditions, Truth, is_true};
-use crate::network::ChainOffer;
+use crate::network::Offer;
 
 const ALL_IN_USE: &str = "AllInUse";
 /// Ids of earlier terms that are remembered though they take no orders any more.
@@ -40,7 +39,7 @@ pub(crate) fn status(
     let (on_chain, pending, earned) = match &seen.market {
         Market::Read(read) if read.chain.is_some() => {
             let token = read.asked.as_ref().ok().map(|(_, token)| token);
-            let whole = |units, old| token.map(|token| amount::whole(units, token.decimals)).or(old);
+            let whole = |units, old| token.map(|token| token.format_units(units)).or(old);
             let settled = read.chain.as_ref().map_or(U256::ZERO, |chain| chain.settled_amount);
             (
                 read.chain.as_ref().map(|chain| on_chain(chain, seen)),
@@ -77,7 +76,7 @@ pub(crate) fn status(
     }
 }
 
-fn on_chain(chain: &ChainOffer, seen: &Observed) -> OnChainOffer {
+fn on_chain(chain: &Offer, seen: &Observed) -> OnChainOffer {
     OnChainOffer {
         offer_id: chain.id.to_string(),
         price: chain.price.to_string(),

@@ -10,10 +10,10 @@ use kube::ResourceExt;
 use serde_json::json;
 
 use super::capacity::CARD_LABELS;
-use crate::amount;
 use crate::controllers::stock::NodeFacts;
 use crate::network::{NetworkError, NetworkSpec, OfferTerms};
-use hawser_crds::rules::quantity::{self, Amount};
+use hawser_market::parse_units;
+use hawser_market::workload::quantity::{self, Amount};
 
 /// Identity of this cluster: uid of the namespace kube-system, which lives as long as the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(crate) fn limits(spec: &GpuOfferSpec) -> Result<(), OfferSpecError> {
         ("spec.limits.storagePerGpu", &limits.storage_per_gpu, "20Gi"),
     ] {
         let Quantity(text) = value;
-        match quantity::parse(value) {
+        match quantity::parse(text) {
             Some(Amount(amount)) if amount > 0 => {}
             Some(_) => {
                 let message = format!("{text:?} leaves a job nothing: write more than 0, such as {example}");
@@ -121,7 +121,7 @@ pub(crate) fn not_a_token(error: &NetworkError) -> Option<OfferSpecError> {
 pub(crate) fn price(spec: &GpuOfferSpec, decimals: u8) -> Result<u128, OfferSpecError> {
     let text = &spec.price.per_gpu_hour;
     let wrong = |message: String| OfferSpecError { field: "spec.price.perGpuHour", message };
-    let units = amount::units(text, decimals).map_err(wrong)?;
+    let units = parse_units(text, decimals).map_err(|error| wrong(error.to_string()))?;
     units.try_into().map_err(|_| wrong(format!("{text} is more than the market can hold")))
 }
 
@@ -182,7 +182,9 @@ mod tests {
     #[test]
     fn a_price_is_read_in_whole_tokens() {
         assert_eq!(price(&spec("2.25"), 6), Ok(2_250_000));
-        assert!(price(&spec("2.25"), 1).unwrap_err().to_string().starts_with("spec.price.perGpuHour: 2.25 has more"));
+        assert!(
+            price(&spec("2.25"), 1).unwrap_err().to_string().starts_with("spec.price.perGpuHour: \"2.25\" has more")
+        );
         assert!(price(&spec(&"9".repeat(40)), 0).unwrap_err().message.contains("more than the market can hold"));
     }
 

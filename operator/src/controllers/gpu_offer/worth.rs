@@ -31,7 +31,7 @@ pub(crate) fn most(spec: &GpuOfferSpec, price: u128, gpus: u16) -> U256 {
 
 /// What a claim's gas costs in token units, as the network's hint on the exchange has it; zero without one.
 pub(crate) fn claim_cost(tokens_per_coin: Option<&str>, decimals: u8, base_fee: Option<u64>) -> U256 {
-    let units = tokens_per_coin.and_then(|text| crate::amount::units(text, decimals).ok()).unwrap_or_default();
+    let units = tokens_per_coin.and_then(|text| hawser_market::parse_units(text, decimals).ok()).unwrap_or_default();
     plan::gas_cost(units, crate::network::WeiPerGas(base_fee.unwrap_or_default().into()))
 }
 

@@ -3,8 +3,8 @@
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use hawser_contracts::JobId;
 use hawser_crds::GpuSelector;
+use hawser_market::JobId;
 
 use super::facts::order_key;
 use super::{Concerned, JobFacts, Line, Sells, Stock};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use hawser_contracts::JobId;
 use hawser_crds::{ComputeJob, GpuOfferSpec, GpuSelector};
+use hawser_market::JobId;
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;

@@ -1,5 +1,5 @@
 use alloy::primitives::B256;
-use hawser_contracts::JobId;
+use hawser_market::JobId;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use hawser_contracts::JobId;
 use hawser_crds::condition::{COMPLETE, FAILED, SETTLED};
+use hawser_market::JobId;
 use kube::api::ObjectMeta;
 use serde_json::Value;
 

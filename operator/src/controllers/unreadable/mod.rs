@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use alloy::primitives::Address;
-use hawser_contracts::OfferId;
 use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
+use hawser_market::OfferId;
 use kube::api::{DynamicObject, ObjectMeta};
 use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use kube::{Resource, ResourceExt};

@@ -6,7 +6,8 @@ use alloy::{
     primitives::{Address, Bytes, U256},
     sol_types::SolCall,
 };
-use hawser_contracts::{ComputeMarket, OfferId, UsageVoucher, signed_voucher};
+use hawser_contracts::ComputeMarket;
+use hawser_market::{OfferId, UsageVoucher, signed_voucher};
 use jiff::Timestamp;
 
 use crate::network::{Act, Claim};
@@ -186,7 +187,7 @@ fn unix(time: Timestamp) -> u64 {
 #[cfg(test)]
 mod tests {
     use alloy::primitives::{B256, FixedBytes, Signature};
-    use hawser_contracts::JobId;
+    use hawser_market::JobId;
 
     use super::*;
     use crate::network::GpuSeconds;

@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hawser_contracts::JobId;
+use hawser_market::JobId;
 
 use super::{Inner, lock, read};
-use crate::network::{Block, ChainJob, JobStatus, NetworkError};
+use crate::network::{Block, Job, JobStatus, NetworkError};
 
 /// Jobs in one call: about a million gas, of which endpoints give tens.
 const AT_ONCE: usize = 100;
@@ -32,7 +32,7 @@ pub(super) struct Facts {
 
 #[derive(Clone, Debug)]
 struct Fact {
-    job: Option<ChainJob>,
+    job: Option<Job>,
     /// The newest block when it was read; none where something has happened since.
     at: Option<Block>,
     read: Instant,
@@ -45,7 +45,7 @@ impl Fact {
     }
 
     /// The job, where it need not be read again.
-    fn fresh(&self, head: Option<Block>, now: Instant) -> Option<&ChainJob> {
+    fn fresh(&self, head: Option<Block>, now: Instant) -> Option<&Job> {
         let (job, at) = (self.job.as_ref()?, self.at?);
         let age = now.saturating_duration_since(self.read);
         let good = if job.status == JobStatus::Running { age < STEADY } else { Some(at) == head && age < AWAITED };
@@ -72,7 +72,7 @@ impl Facts {
         lock(&self.known).values_mut().for_each(|fact| fact.at = None);
     }
 
-    fn known(&self, id: JobId, head: Option<Block>, now: Instant) -> Option<ChainJob> {
+    fn known(&self, id: JobId, head: Option<Block>, now: Instant) -> Option<Job> {
         let mut known = lock(&self.known);
         let fact = known.entry(id).or_insert_with(|| Fact::unread(now));
         fact.wanted = now;
@@ -89,7 +89,7 @@ impl Facts {
         [id].into_iter().chain(due.into_iter().map(|(id, _)| *id)).take(AT_ONCE).collect()
     }
 
-    fn learn(&self, jobs: &[ChainJob], head: Option<Block>, now: Instant) {
+    fn learn(&self, jobs: &[Job], head: Option<Block>, now: Instant) {
         let mut known = lock(&self.known);
         for job in jobs {
             let fact = known.entry(job.id).or_insert_with(|| Fact::unread(now));
@@ -115,7 +115,7 @@ const fn rank(status: JobStatus) -> u8 {
 
 impl Inner {
     /// A job as the market holds it.
-    pub(super) async fn fact(&self, id: JobId) -> Result<ChainJob, NetworkError> {
+    pub(super) async fn fact(&self, id: JobId) -> Result<Job, NetworkError> {
         let head = || self.observed.borrow().head.map(|head| head.block);
         if let Some(job) = self.facts.known(id, head(), Instant::now()) {
             return Ok(job);
@@ -145,9 +145,9 @@ impl Inner {
         Ok(())
     }
 
-    async fn read_jobs(&self, ids: &[JobId]) -> Result<Vec<ChainJob>, NetworkError> {
+    async fn read_jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, NetworkError> {
         let mut jobs = read::jobs(&self.chain, self.spec.market, ids).await?;
-        let before = |job: &ChainJob| self.facts.status(job.id).map_or(rank(JobStatus::Open), rank);
+        let before = |job: &Job| self.facts.status(job.id).map_or(rank(JobStatus::Open), rank);
         let lost: Vec<_> = jobs.iter().filter(|job| rank(job.status) < before(job)).map(|job| job.id).collect();
         if lost.is_empty() {
             return Ok(jobs);
@@ -177,8 +177,8 @@ mod tests {
         JobId(B256::from(U256::from(number)))
     }
 
-    fn job(number: u64, status: JobStatus) -> ChainJob {
-        ChainJob {
+    fn job(number: u64, status: JobStatus) -> Job {
+        Job {
             id: id(number),
             status,
             customer: Address::ZERO,

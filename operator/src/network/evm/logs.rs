@@ -5,12 +5,9 @@ use alloy::{
     rpc::types::Log,
     sol_types::SolEvent,
 };
-use hawser_contracts::{
-    ComputeMarket::{JobOpened, Withdrawn},
-    JobId, OfferId,
-};
+use hawser_contracts::ComputeMarket::{JobOpened, Withdrawn};
+use hawser_market::{JobId, OfferId};
 
-use super::read;
 use crate::network::{Block, NetworkSpec, Order};
 
 /// Units of a token that left the market for the provider's payout address.
@@ -36,7 +33,7 @@ pub(super) fn order(log: &Log, market: Address) -> Option<Order> {
         offer: OfferId(opened.offerId),
         customer: opened.customer,
         duration_seconds: opened.duration,
-        start_deadline: read::timestamp(opened.startDeadline),
+        start_deadline: hawser_market::timestamp(opened.startDeadline),
         deposit: opened.deposit,
         salt: opened.salt,
         spec: opened.spec.clone(),

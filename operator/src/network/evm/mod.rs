@@ -42,13 +42,14 @@ use alloy::{
     primitives::{Address, U256},
     sol_types::Eip712Domain,
 };
-use hawser_contracts::{ComputeMarket, JobId, OfferId, eip712_domain};
+use hawser_contracts::ComputeMarket;
+use hawser_market::{JobId, OfferId, eip712_domain};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Act, ActKey, ActState, Backlog, Block, ChainJob, ChainOffer, Connection, Cursor, Disconnected, NetworkError,
-    NetworkSpec, Observed, Order, Past, SpecError, Token, ledger::Ledger,
+    Act, ActKey, ActState, Backlog, Block, Connection, Cursor, Disconnected, Job, NetworkError, NetworkSpec, Observed,
+    Offer, Order, Past, SpecError, Token, ledger::Ledger,
 };
 use crate::fence::Fence;
 use crate::metrics::RpcCalls;
@@ -229,7 +230,7 @@ impl Network {
     /// A job as the market holds it; [`JobStatus::None`](super::JobStatus::None) where there is none. That of a running
     /// job may be some seconds old, unless something has happened to it since; any other is that of the newest block.
     /// Many who ask are answered with one request.
-    pub async fn job(&self, id: JobId) -> Result<ChainJob, NetworkError> {
+    pub async fn job(&self, id: JobId) -> Result<Job, NetworkError> {
         self.0.fact(id).await
     }
 
@@ -239,7 +240,7 @@ impl Network {
     }
 
     /// An offer at the newest block, if it was ever posted.
-    pub async fn offer(&self, id: OfferId) -> Result<Option<ChainOffer>, NetworkError> {
+    pub async fn offer(&self, id: OfferId) -> Result<Option<Offer>, NetworkError> {
         lock(&self.0.ours).learn_offer(id);
         read::offer(&self.0.chain, self.0.spec.market, id).await
     }

@@ -8,10 +8,8 @@ use alloy::{
     rpc::types::{Filter, Log},
     sol_types::SolEvent,
 };
-use hawser_contracts::{
-    ComputeMarket::{JobEndAnnounced, JobOpened, JobToppedUp, OfferSet, Withdrawn},
-    JobId, OfferId,
-};
+use hawser_contracts::ComputeMarket::{JobEndAnnounced, JobOpened, JobToppedUp, OfferSet, Withdrawn};
+use hawser_market::{JobId, OfferId};
 
 use crate::network::{Act, Known};
 

@@ -15,7 +15,6 @@ use super::{
     endpoint::Trouble,
     headers::Header,
     lock,
-    read::timestamp,
     watchdog::{Verdict, Watchdog},
 };
 use crate::network::{Block, Connection, Disconnected, Head, NetworkError};
@@ -236,7 +235,7 @@ pub(super) fn header_of(block: &RpcBlock) -> Header {
     let header = &block.header;
     let head = Head {
         block: Block { number: header.number, hash: header.hash },
-        time: timestamp(header.timestamp),
+        time: hawser_market::timestamp(header.timestamp),
         seen: Instant::now(),
         base_fee: header.base_fee_per_gas,
         gas_limit: header.gas_limit,

@@ -6,11 +6,11 @@ use alloy::{
     rpc::types::TransactionRequest,
     sol_types::{SolCall, SolInterface},
 };
-use hawser_contracts::{ComputeMarket, JobId, OfferId};
-use jiff::Timestamp;
+use hawser_contracts::ComputeMarket;
+use hawser_market::{JobId, OfferId};
 
 use super::{budget::Class, connect::Chain};
-use crate::network::{ChainJob, ChainOffer, GpuSeconds, JobStatus, NetworkError, OfferTerms, Token};
+use crate::network::{Job, NetworkError, Offer, Token};
 
 type MarketError = ComputeMarket::ComputeMarketErrors;
 
@@ -40,13 +40,16 @@ fn malformed<C: SolCall>(chain: &Chain, error: &alloy::sol_types::Error) -> Netw
     NetworkError::Malformed { endpoint: chain.endpoint(), method: C::SIGNATURE, message: error.to_string() }
 }
 
-pub(super) async fn job(chain: &Chain, market: Address, id: JobId) -> Result<ChainJob, NetworkError> {
-    Ok(chain_job(id, view_as(Class::Jobs, chain, market, &ComputeMarket::jobCall { id: id.0 }).await?))
+pub(super) async fn job(chain: &Chain, market: Address, id: JobId) -> Result<Job, NetworkError> {
+    let answer = view_as(Class::Jobs, chain, market, &ComputeMarket::jobCall { id: id.0 }).await?;
+    Job::read(id, &answer).map_err(|unknown| {
+        malformed::<ComputeMarket::jobCall>(chain, &alloy::sol_types::Error::custom(unknown.to_string()))
+    })
 }
 
 /// Many jobs in one call of the market's own `multicall`, so that no endpoint counts a request for each. Where that is
 /// refused, one by one.
-pub(super) async fn jobs(chain: &Chain, market: Address, ids: &[JobId]) -> Result<Vec<ChainJob>, NetworkError> {
+pub(super) async fn jobs(chain: &Chain, market: Address, ids: &[JobId]) -> Result<Vec<Job>, NetworkError> {
     if let [id] = ids {
         return Ok(vec![job(chain, market, *id).await?]);
     }
@@ -65,7 +68,7 @@ pub(super) async fn jobs(chain: &Chain, market: Address, ids: &[JobId]) -> Resul
 }
 
 /// What an endpoint that is not in use says of jobs; none where there is no such endpoint.
-pub(super) async fn second_opinion(chain: &Chain, market: Address, ids: &[JobId]) -> Option<Vec<ChainJob>> {
+pub(super) async fn second_opinion(chain: &Chain, market: Address, ids: &[JobId]) -> Option<Vec<Job>> {
     let output: Bytes = chain.second_opinion(Class::Jobs, "eth_call", request(market, &multicall(ids))).await?;
     decoded(chain, ids, &ComputeMarket::multicallCall::abi_decode_returns(&output).ok()?).ok()
 }
@@ -75,50 +78,21 @@ fn multicall(ids: &[JobId]) -> ComputeMarket::multicallCall {
     ComputeMarket::multicallCall { data }
 }
 
-fn decoded(chain: &Chain, ids: &[JobId], results: &[Bytes]) -> Result<Vec<ChainJob>, NetworkError> {
+fn decoded(chain: &Chain, ids: &[JobId], results: &[Bytes]) -> Result<Vec<Job>, NetworkError> {
     let jobs: Result<Vec<_>, _> = ids
         .iter()
         .zip(results)
-        .map(|(id, result)| Ok(chain_job(*id, ComputeMarket::jobCall::abi_decode_returns(result)?)))
+        .map(|(id, result)| {
+            let answer = ComputeMarket::jobCall::abi_decode_returns(result)?;
+            Job::read(*id, &answer).map_err(|unknown| alloy::sol_types::Error::custom(unknown.to_string()))
+        })
         .collect();
     jobs.map_err(|error| malformed::<ComputeMarket::jobCall>(chain, &error))
 }
 
-fn chain_job(id: JobId, job: ComputeMarket::Job) -> ChainJob {
-    ChainJob {
-        id,
-        status: match job.status {
-            1 => JobStatus::Open,
-            2 => JobStatus::Running,
-            3 => JobStatus::Ended,
-            4 => JobStatus::Closed,
-            _ => JobStatus::None,
-        },
-        customer: job.customer,
-        attestor: Some(job.attestor).filter(|attestor| !attestor.is_zero()),
-        duration_seconds: job.duration,
-        start_deadline: timestamp(job.startDeadline),
-        started: some_timestamp(job.started),
-        end: some_timestamp(job.end),
-        ending: job.ending,
-        refundable_from: some_timestamp(job.refundableFrom),
-        used: GpuSeconds(job.used),
-        deposit: job.deposit,
-        paid: job.paid,
-    }
-}
-
-pub(super) async fn offer(chain: &Chain, market: Address, id: OfferId) -> Result<Option<ChainOffer>, NetworkError> {
+pub(super) async fn offer(chain: &Chain, market: Address, id: OfferId) -> Result<Option<Offer>, NetworkError> {
     match view(chain, market, &ComputeMarket::offerCall { offerId: id.0 }).await {
-        Ok(offer) => Ok(Some(ChainOffer {
-            id,
-            terms: terms(&offer.terms),
-            price: offer.price,
-            available: offer.available,
-            valid_until: timestamp(offer.validUntil),
-            settled: GpuSeconds(offer.settledGpuSeconds.try_into().unwrap_or(u64::MAX)),
-            settled_amount: offer.settledAmount,
-        })),
+        Ok(offer) => Ok(Some(Offer::from(&offer))),
         Err(error) => match market_error(&error) {
             Some(MarketError::UnknownOffer(_)) => Ok(None),
             _ => Err(error),
@@ -134,7 +108,7 @@ pub(super) async fn token(chain: &Chain, token: Address) -> Result<Token, Networ
         }
         Err(error) => return Err(error),
     };
-    Ok(Token { decimals, symbol: symbol(chain, token).await? })
+    Ok(Token { address: token, symbol: symbol(chain, token).await?, decimals })
 }
 
 /// `symbol` is optional in ERC-20, and some early tokens give bytes32. An endpoint that is away says nothing of it.
@@ -168,26 +142,4 @@ fn is_from_contract(error: &NetworkError) -> bool {
 pub(super) fn market_error(error: &NetworkError) -> Option<MarketError> {
     let NetworkError::Answer { revert: Some(data), .. } = error else { return None };
     MarketError::abi_decode(data).ok()
-}
-
-/// Unix seconds of the market; one past the year 9999 is cut there, which is as good as never.
-pub(super) fn timestamp(seconds: u64) -> Timestamp {
-    i64::try_from(seconds).ok().and_then(|s| Timestamp::from_second(s).ok()).unwrap_or(Timestamp::MAX)
-}
-
-fn some_timestamp(seconds: u64) -> Option<Timestamp> {
-    (seconds != 0).then(|| timestamp(seconds))
-}
-
-fn terms(terms: &ComputeMarket::OfferTerms) -> OfferTerms {
-    OfferTerms {
-        provider: terms.provider,
-        token: terms.token,
-        gpu_class: terms.gpuClass,
-        start_window_seconds: terms.startWindow,
-        claim_window_seconds: terms.claimWindow,
-        min_seconds: terms.minDuration,
-        max_seconds: terms.maxDuration,
-        salt: terms.salt,
-    }
 }

@@ -8,6 +8,7 @@ use alloy::{
     rpc::types::TransactionRequest,
 };
 use futures::{StreamExt, TryStreamExt, stream};
+use hawser_market::SkipReason;
 use jiff::Timestamp;
 
 use super::{Inner, batch::Batch, budget::Class, read, refusal};
@@ -130,7 +131,7 @@ async fn skipped(network: &Inner, act: &Act) -> Result<Option<ActState>, Network
         return Ok(None);
     }
     // What doesn't show in the job is the caller.
-    Ok(Some(why(head).unwrap_or(refusal::Skip::NotOperator).state(act)))
+    Ok(Some(refusal::state(why(head).unwrap_or(SkipReason::NotOperator), act)))
 }
 
 /// On a quiet chain the block that ours would come into, otherwise the newest one. Not every endpoint knows the former.

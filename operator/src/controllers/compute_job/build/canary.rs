@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use hawser_crds::GpuOffer;
+use hawser_proto::pod::{CANARY_CONTAINER, REACH_COMMAND, env};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource, ResourceExt};
 use serde_json::json;
@@ -17,8 +18,6 @@ use crate::controllers::{OFFER_LABEL, label_value};
 
 /// Annotation of a canary: what it runs under.
 pub(crate) const UNDER_ANNOTATION: &str = "hawser.dev/canary-under";
-/// The container that looks; a cluster may add others to the pod.
-pub(crate) const CANARY_CONTAINER: &str = "canary";
 /// Kubelet ends it after so many seconds, whatever it does.
 const MOST_SECONDS: u32 = 240;
 
@@ -87,13 +86,13 @@ pub(crate) fn canary(offer: &GpuOffer, input: &CanaryInput<'_>) -> Result<Pod, s
                 "name": CANARY_CONTAINER,
                 "image": input.sidecar_image,
                 "args": [
-                    "reach", format!("--attestation={}", input.attestation),
+                    REACH_COMMAND, format!("--attestation={}", input.attestation),
                     format!("--forbidden={}", forbidden.join(","))
                 ],
                 "env": [
                     // NVIDIA's runtime gives it no card.
                     {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"},
-                    {"name": "HAWSER_NODE_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}},
+                    {"name": env::NODE_IP, "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}},
                 ],
                 "securityContext": restricted(true),
                 "resources": sidecars(&json!({})),

@@ -1,13 +1,12 @@
 //! The customer's container.
 
 use hawser_crds::ComputeJob;
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use hawser_market::workload::Resources;
+use hawser_market::workload::quantity::{Amount, parse};
+use hawser_proto::pod::JOB_CONTAINER;
 use serde_json::{Value, json};
 
-use super::CUSTOMER;
 use super::pod::restricted;
-use crate::controllers::compute_job::policy::Resources;
-use hawser_crds::rules::quantity::{Amount, parse};
 
 /// Its volumes: a home that the job's user may write to, and shared memory as large as the job's memory. What lies in
 /// them counts as the job's storage and as its memory.
@@ -48,10 +47,10 @@ pub(super) fn container(job: &ComputeJob, resources: &Resources, gpus: &Value) -
     // times its GPUs can still run a job on each. No more than the limit, or the API server refuses the pod.
     let share = Amount(100).times(workload.gpus);
     let least = parse(&resources.cpu).map_or(share, |limit| limit.min(share));
-    requests["cpu"] = json!(least.to_quantity().0);
+    requests["cpu"] = json!(least.to_quantity());
     let literals = |words: &[String]| words.iter().map(|word| literal(word)).collect::<Vec<_>>();
     json!({
-        "name": CUSTOMER,
+        "name": JOB_CONTAINER,
         "image": workload.image,
         "imagePullPolicy": "Always",
         "command": (!workload.command.is_empty()).then(|| literals(&workload.command)),
@@ -81,8 +80,8 @@ fn literal(text: &str) -> String {
 }
 
 /// A quantity as the API server takes it: a customer may have written blanks around it.
-fn normal(quantity: &Quantity) -> String {
-    parse(quantity).map_or_else(|| quantity.0.clone(), |amount| amount.to_quantity().0)
+fn normal(quantity: &str) -> String {
+    parse(quantity).map_or_else(|| quantity.to_owned(), Amount::to_quantity)
 }
 
 #[cfg(test)]
@@ -98,7 +97,7 @@ mod tests {
             "spec": {"offerRef": "h100", "workload": workload}
         }))
         .unwrap();
-        let [cpu, memory, storage] = [cpu, "32Gi", "40Gi"].map(|text| Quantity(text.to_owned()));
+        let [cpu, memory, storage] = [cpu, "32Gi", "40Gi"].map(str::to_owned);
         let container = container(&job, &Resources { cpu, memory, storage }, &json!({"nvidia.com/gpu": "1"}));
         serde_json::from_value(container).unwrap()
     }
@@ -177,7 +176,7 @@ mod tests {
         let paths: Vec<_> = job.volume_mounts.unwrap().into_iter().map(|m| (m.name, m.mount_path)).collect();
         let pair = |name: &str, path: &str| (name.to_owned(), path.to_owned());
         assert_eq!(paths, [pair(HOME_VOLUME, HOME), pair(SHM_VOLUME, "/dev/shm")]);
-        let [cpu, memory, storage] = ["8", "32Gi", "40Gi"].map(|text| Quantity(text.to_owned()));
+        let [cpu, memory, storage] = ["8", "32Gi", "40Gi"].map(str::to_owned);
         let [home, shm] = volumes(&Resources { cpu, memory, storage });
         assert_eq!(home["emptyDir"], json!({"sizeLimit": "40Gi"}));
         assert_eq!(shm["emptyDir"], json!({"medium": "Memory", "sizeLimit": "32Gi"}));

@@ -5,7 +5,9 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
-use super::{CA_CONFIG_MAP, CA_FILE, SERVICE_ACCOUNT};
+use hawser_proto::pod::CA_FILE;
+
+use super::{CA_CONFIG_MAP, SERVICE_ACCOUNT};
 use crate::controllers::cluster_network::Dns;
 use crate::controllers::{OFFER_LABEL, label_value};
 

@@ -2,12 +2,10 @@
 
 mod canary;
 mod customer;
-mod env;
 mod isolation;
 mod pod;
 
-pub(crate) use canary::{CANARY_CONTAINER, CanaryInput, UNDER_ANNOTATION, canary, canary_name};
-pub(crate) use env::is_env_name;
+pub(crate) use canary::{CanaryInput, UNDER_ANNOTATION, canary, canary_name};
 pub(crate) use isolation::{Surroundings, ca_config_map, network_policy, service_account};
 pub(crate) use pod::knowing;
 pub(crate) use pod::{PodInput, pod};
@@ -16,8 +14,6 @@ pub(crate) use pod::{PodInput, pod};
 pub(crate) const SERVICE_ACCOUNT: &str = "hawser-job";
 /// `ConfigMap` with the CA of the attestation service, in every namespace with jobs.
 pub(crate) const CA_CONFIG_MAP: &str = "hawser-attestation-ca";
-/// Key of the CA in it, and name of its file in the pod.
-pub(crate) const CA_FILE: &str = "ca.crt";
 /// Label that ties a pod to its job.
 pub(crate) const JOB_LABEL: &str = "hawser.dev/job";
 /// Annotation of the jobs' pods: the `DepinNetwork`, so that a pod that has lost its job can still be settled.
@@ -26,7 +22,3 @@ pub(crate) const NETWORK_ANNOTATION: &str = "hawser.dev/network";
 pub(crate) const POD_FINALIZER: &str = "hawser.dev/voucher";
 /// `PriorityClass` of the jobs' pods (-1000, never preempts): comes with the chart.
 pub(crate) const PRIORITY_CLASS: &str = "hawser-job";
-/// Names of the pod's containers.
-pub(crate) const PROBE: &str = "probe";
-pub(crate) const METER: &str = "meter";
-pub(crate) const CUSTOMER: &str = "job";

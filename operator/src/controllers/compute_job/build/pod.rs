@@ -2,24 +2,22 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use hawser_crds::{ComputeJob, GpuOffer};
+use hawser_market::workload::Resources;
+use hawser_proto::pod::{
+    CA_FILE, GPU_DIR, IDENTITY_DIR, KEY_DIR, METER_CONTAINER, PROBE_CONTAINER, SIDECAR_PROGRAM, STARTED_COMMAND,
+    TOKEN_AUDIENCE, TOKEN_FILE, env,
+};
 use k8s_openapi::api::core::v1::{HostAlias, Pod};
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
-use super::{
-    CA_CONFIG_MAP, CA_FILE, JOB_LABEL, METER, NETWORK_ANNOTATION, POD_FINALIZER, PRIORITY_CLASS, PROBE,
-    SERVICE_ACCOUNT, customer,
-};
-use crate::controllers::compute_job::policy::Resources;
+use super::{CA_CONFIG_MAP, JOB_LABEL, NETWORK_ANNOTATION, POD_FINALIZER, PRIORITY_CLASS, SERVICE_ACCOUNT, customer};
 use crate::controllers::gpu_offer::capacity::node_selector;
 use crate::controllers::gpu_offer::node::tolerations;
 use crate::controllers::{OFFER_LABEL, label_value};
 
 /// The user that all three containers run as.
 pub(super) const USER: i64 = 65532;
-const GPUS_DIR: &str = "/run/hawser/gpus";
-const KEY_DIR: &str = "/run/hawser/key";
-const IDENTITY_DIR: &str = "/run/hawser/identity";
 
 /// A container that somebody's webhook puts beside the job's own outlives the program and holds its GPUs: whoever does so
 /// is asked to leave this pod alone, each in its own words.
@@ -129,7 +127,7 @@ fn volumes(resources: &Resources) -> Vec<Value> {
         // Holds meter's journal twice, and counts as meter's memory: docs/attestation.md says for how long it suffices.
         json!({"name": "key", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}}),
         json!({"name": "identity", "projected": {"sources": [
-            {"serviceAccountToken": {"audience": "hawser-attestation", "expirationSeconds": 3600, "path": "token"}},
+            {"serviceAccountToken": {"audience": TOKEN_AUDIENCE, "expirationSeconds": 3600, "path": TOKEN_FILE}},
             {"configMap": {"name": CA_CONFIG_MAP, "items": [{"key": CA_FILE, "path": CA_FILE}]}}
         ]}}),
     ]
@@ -149,22 +147,22 @@ pub(super) fn sidecars(gpus: &Value) -> Value {
 
 fn probe(job: &ComputeJob, input: &PodInput<'_>, gpus: &Value) -> Value {
     json!({
-        "name": PROBE,
+        "name": PROBE_CONTAINER,
         "image": input.sidecar_image,
-        "args": ["probe"],
-        "env": [{"name": "HAWSER_GPUS", "value": job.spec.workload.gpus.to_string()}],
+        "args": [PROBE_CONTAINER],
+        "env": [{"name": env::GPUS, "value": job.spec.workload.gpus.to_string()}],
         "securityContext": restricted(true),
         "resources": sidecars(gpus),
-        "volumeMounts": [{"name": "gpus", "mountPath": GPUS_DIR}],
+        "volumeMounts": [{"name": "gpus", "mountPath": GPU_DIR}],
     })
 }
 
 fn meter(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> Value {
     let downward = |path: &str| json!({"fieldRef": {"fieldPath": path}});
     json!({
-        "name": METER,
+        "name": METER_CONTAINER,
         "image": input.sidecar_image,
-        "args": ["meter"],
+        "args": [METER_CONTAINER],
         "restartPolicy": "Always",
         "securityContext": restricted(true),
         "resources": sidecars(&json!({})),
@@ -172,12 +170,12 @@ fn meter(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> Value {
             // Sees every card of the node through NVIDIA's runtime, and samples those that probe named.
             {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"},
             {"name": "NVIDIA_DRIVER_CAPABILITIES", "value": "utility"},
-            {"name": "HAWSER_OPERATOR", "value": input.attestation_url},
-            {"name": "HAWSER_JOB_ID", "value": input.job_id},
-            {"name": "HAWSER_GPUS", "value": job.spec.workload.gpus.to_string()},
-            {"name": "HAWSER_CHAIN_ID", "value": input.chain_id.to_string()},
-            {"name": "HAWSER_MARKET", "value": input.market},
-            {"name": "HAWSER_REPORT_INTERVAL_SECONDS", "value": offer.spec.attestation.interval_seconds.to_string()},
+            {"name": env::OPERATOR, "value": input.attestation_url},
+            {"name": env::JOB_ID, "value": input.job_id},
+            {"name": env::GPUS, "value": job.spec.workload.gpus.to_string()},
+            {"name": env::CHAIN_ID, "value": input.chain_id.to_string()},
+            {"name": env::MARKET, "value": input.market},
+            {"name": env::REPORT_INTERVAL_SECONDS, "value": offer.spec.attestation.interval_seconds.to_string()},
             {"name": "POD_NAME", "valueFrom": downward("metadata.name")},
             {"name": "POD_UID", "valueFrom": downward("metadata.uid")},
             {"name": "POD_NAMESPACE", "valueFrom": downward("metadata.namespace")},
@@ -185,11 +183,11 @@ fn meter(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> Value {
         // Holds the customer's container until the start is mined. The job is ended by the operator when that takes too
         // long, so kubelet itself gives up only much later.
         "startupProbe": {
-            "exec": {"command": ["/usr/local/bin/hawser-sidecar", "started"]},
+            "exec": {"command": [SIDECAR_PROGRAM, STARTED_COMMAND]},
             "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 86400
         },
         "volumeMounts": [
-            {"name": "gpus", "mountPath": GPUS_DIR, "readOnly": true},
+            {"name": "gpus", "mountPath": GPU_DIR, "readOnly": true},
             {"name": "key", "mountPath": KEY_DIR},
             {"name": "identity", "mountPath": IDENTITY_DIR, "readOnly": true}
         ],
@@ -206,7 +204,6 @@ pub(super) fn restricted(read_only: bool) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
     use super::*;
 
@@ -227,11 +224,7 @@ mod tests {
             "spec": {"offerRef": "h100", "workload": workload}
         }))
         .unwrap();
-        let resources = Resources {
-            cpu: Quantity("8".to_owned()),
-            memory: Quantity("32Gi".to_owned()),
-            storage: Quantity("40Gi".to_owned()),
-        };
+        let resources = Resources { cpu: "8".to_owned(), memory: "32Gi".to_owned(), storage: "40Gi".to_owned() };
         let input = PodInput {
             job_id: "0x01".to_owned(),
             chain_id: 31337,
@@ -305,7 +298,7 @@ mod tests {
         let spec = built(json!({"image": "i", "gpus": 1})).spec.unwrap();
         let key = spec.volumes.unwrap().into_iter().find(|volume| volume.name == "key").unwrap().empty_dir.unwrap();
         assert_eq!((key.medium.as_deref(), key.size_limit.unwrap().0.as_str()), (Some("Memory"), "64Mi"));
-        let meter = spec.init_containers.unwrap().into_iter().find(|c| c.name == METER).unwrap();
+        let meter = spec.init_containers.unwrap().into_iter().find(|c| c.name == METER_CONTAINER).unwrap();
         assert_eq!(meter.resources.unwrap().limits.unwrap()["memory"].0, "256Mi");
     }
 

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use alloy::primitives::{Address, B256, FixedBytes, U256};
 use hawser_attestation::{EvidenceRoot, Market, SignedVoucher};
-use hawser_contracts::{JobId, OfferId};
 use hawser_crds::{ComputeJob, GpuOffer, VoucherRecord};
+use hawser_market::{JobId, OfferId};
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use crate::controllers::compute_job::pod_state::{Container, Ended, PodState};
 use crate::controllers::compute_job::vacancy::NoRoom;
 use crate::controllers::compute_job::voucher::record;
 use crate::controllers::conditions::{find, is_false};
-use crate::network::{ActKey, ChainJob, Token};
+use crate::network::{ActKey, Job, Token};
 use crate::settlement::plan::Policy;
 use hawser_crds::condition::{ACCEPTED, COMPLETE, FAILED};
 
@@ -57,9 +57,9 @@ fn offer() -> GpuOffer {
     .unwrap()
 }
 
-fn chain(status: JobStatus) -> ChainJob {
+fn chain(status: JobStatus) -> Job {
     let live = matches!(status, JobStatus::Running | JobStatus::Ended);
-    ChainJob {
+    Job {
         id: id(),
         status,
         customer: Address::repeat_byte(5),
@@ -84,7 +84,7 @@ fn seen(chain: ChainView) -> Observed {
         offer: Some(Arc::new(offer())),
         chain,
         unstarted: false,
-        token: Some(Token { decimals: 2, symbol: "tUSD".to_owned() }),
+        token: Some(Token { address: Address::ZERO, symbol: "tUSD".to_owned(), decimals: 2 }),
         pod: None,
         attested: None,
         offer_unreadable: false,
@@ -116,7 +116,7 @@ fn later(mut look: Observed, seconds: i64) -> Observed {
     look
 }
 
-fn known(job: ChainJob) -> ChainView {
+fn known(job: Job) -> ChainView {
     ChainView::Known { job: Box::new(job), time: at(0), deep: true }
 }
 
@@ -143,7 +143,7 @@ fn ended_pod(code: i32) -> PodState {
 
 fn voucher(gpu_seconds: u64) -> SignedVoucher {
     let key = alloy::signers::local::PrivateKeySigner::from_slice(&[3; 32]).unwrap();
-    let used = hawser_attestation::GpuSeconds(gpu_seconds);
+    let used = hawser_market::GpuSeconds(gpu_seconds);
     SignedVoucher::sign(&key, Market::default(), id(), used, EvidenceRoot(B256::ZERO)).unwrap()
 }
 
@@ -271,11 +271,11 @@ fn a_program_that_ended_is_claimed_and_then_the_job_is_closed_and_settled() {
     assert!(matches!(second.acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(70)));
 
     look.pod = Some(PodState { held: false, ..ended_pod(0) });
-    look.chain = known(ChainJob { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Running) });
+    look.chain = known(Job { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Running) });
     let third = decide(&look);
     assert!(matches!(third.acts.as_slice(), [Act::End { expect_used: GpuSeconds(70), .. }]), "{:?}", third.acts);
 
-    look.chain = known(ChainJob { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Closed) });
+    look.chain = known(Job { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Closed) });
     let last = decide(&look);
     assert_eq!((last.acts, last.done, last.status.phase), (Vec::new(), true, Phase::Succeeded));
     let settlement = last.status.settlement.unwrap();
@@ -298,7 +298,7 @@ fn what_ends_a_running_job_is_named() {
         change(&mut look);
         reason(&decide(&look))
     };
-    let chain_is = |look: &mut Observed, change: &dyn Fn(&mut ChainJob)| {
+    let chain_is = |look: &mut Observed, change: &dyn Fn(&mut Job)| {
         let mut job = chain(JobStatus::Running);
         change(&mut job);
         look.chain = known(job);

@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use alloy::primitives::U256;
 use hawser_attestation::{SignedVoucher, TerminationMessage};
-use hawser_contracts::JobId;
 use hawser_crds::DepinNetwork;
+use hawser_market::JobId;
+use hawser_proto::pod::{METER_CONTAINER, env};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
@@ -11,13 +12,13 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use super::pods::{delete, is_deleted};
-use crate::controllers::compute_job::build::{METER, NETWORK_ANNOTATION, POD_FINALIZER};
+use crate::controllers::compute_job::build::{NETWORK_ANNOTATION, POD_FINALIZER};
 use crate::controllers::compute_job::lasting::Fact;
 use crate::controllers::compute_job::pod_state::{self, PodState};
 use crate::controllers::compute_job::voucher;
 use crate::controllers::packed::Packed;
 use crate::controllers::{Context, Error, Tried, status};
-use crate::network::{Act, ActKey, ActState, ChainJob, GpuSeconds, JobStatus, Network};
+use crate::network::{Act, ActKey, ActState, GpuSeconds, Job, JobStatus, Network};
 use crate::settlement::plan::{self, Policy, Step};
 
 /// The end's reason on chain.
@@ -45,7 +46,7 @@ enum Chain {
     /// It can't be seen now.
     Unseen,
     Known {
-        job: Box<ChainJob>,
+        job: Box<Job>,
         time: jiff::Timestamp,
         /// The market takes its voucher not: why.
         refused: Option<String>,
@@ -182,8 +183,8 @@ pub(super) async fn attend(context: &Context, meta: &PartialObjectMeta<Pod>) -> 
 
 /// The id by which the pod's meter signs.
 fn job_id(pod: &Pod) -> Option<JobId> {
-    let meter = pod.spec.as_ref()?.init_containers.iter().flatten().find(|c| c.name == METER)?;
-    meter.env.iter().flatten().find(|v| v.name == "HAWSER_JOB_ID")?.value.as_ref()?.parse().ok()
+    let meter = pod.spec.as_ref()?.init_containers.iter().flatten().find(|c| c.name == METER_CONTAINER)?;
+    meter.env.iter().flatten().find(|v| v.name == env::JOB_ID)?.value.as_ref()?.parse().ok()
 }
 
 fn words(state: &PodState, id: JobId) -> Option<SignedVoucher> {
@@ -225,7 +226,8 @@ mod tests {
     use alloy::primitives::{Address, B256, FixedBytes};
     use alloy::signers::local::PrivateKeySigner;
     use hawser_attestation::{EvidenceRoot, Market};
-    use hawser_contracts::OfferId;
+    use hawser_market::OfferId;
+    use hawser_proto::pod::{METER_CONTAINER, env};
     use jiff::Timestamp;
 
     use super::*;
@@ -239,7 +241,7 @@ mod tests {
     }
 
     fn known(status: JobStatus, used: u64, refused: Option<&str>) -> Chain {
-        let job = ChainJob {
+        let job = Job {
             id: id(),
             status,
             customer: Address::repeat_byte(5),
@@ -259,7 +261,7 @@ mod tests {
 
     fn orphan(chain: Chain) -> Orphan {
         let key = PrivateKeySigner::from_slice(&[3; 32]).unwrap();
-        let count = hawser_attestation::GpuSeconds(60);
+        let count = hawser_market::GpuSeconds(60);
         let voucher = SignedVoucher::sign(&key, Market::default(), id(), count, EvidenceRoot(B256::ZERO)).unwrap();
         Orphan { deleted: true, held: true, quiet: true, voucher: Some(voucher), chain }
     }

@@ -1,12 +1,13 @@
 //! What a canary's pod says of itself.
 
 use hawser_attestation::{MAX_TERMINATION_BYTES, Reach};
+use hawser_proto::pod::CANARY_CONTAINER;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod, PodStatus};
 use kube::ResourceExt;
 
 use super::decide::Canary;
-use crate::controllers::compute_job::{CANARY_CONTAINER, UNDER_ANNOTATION};
+use crate::controllers::compute_job::UNDER_ANNOTATION;
 
 pub(super) fn read(pod: &Pod, now: Timestamp) -> Canary {
     let none = PodStatus::default();

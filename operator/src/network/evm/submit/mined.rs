@@ -8,11 +8,12 @@ use alloy::{
     rpc::types::TransactionReceipt,
     sol_types::SolEvent,
 };
-use hawser_contracts::{ComputeMarket::JobSkipped, JobId};
+use hawser_contracts::ComputeMarket::JobSkipped;
+use hawser_market::{JobId, SkipReason};
 use serde::Deserialize;
 
 use super::{
-    super::{landed::Landed, refusal::Skip},
+    super::{landed::Landed, refusal},
     Flight, Sender,
 };
 use crate::network::{ActState, Block, Head, NetworkError};
@@ -97,17 +98,17 @@ impl Sender {
         });
         let acts = flight.batch.acts();
         tracing::info!(call = flight.batch.name(), acts = acts.len(), %tx, block, gas = receipt.gas_used, "mined");
-        let skipped: Vec<(JobId, Skip)> = receipt
+        let skipped: Vec<(JobId, SkipReason)> = receipt
             .logs()
             .iter()
             .filter(|log| log.address() == self.network.spec.market)
             .filter_map(|log| JobSkipped::decode_log(&log.inner).ok())
-            .filter_map(|log| Some((JobId(log.id), Skip::from_log(log.reason)?)))
+            .filter_map(|log| Some((JobId(log.id), SkipReason::from_number(log.reason)?)))
             .collect();
         for act in acts {
             let skip = skipped.iter().find(|(job, _)| act.key().job() == Some(*job));
             let state = match skip {
-                Some((_, skip)) => skip.state(act),
+                Some((_, skip)) => refusal::state(*skip, act),
                 None if receipt.status() => ActState::Mined { tx, block },
                 None => ActState::Refused { error: format!("transaction {tx} failed in block {block}") },
             };

@@ -8,7 +8,7 @@ const WEEK: i64 = 7 * 24 * 3600;
 fn no_clock_of_the_operators_ends_or_declines_anything() {
     let open = Observed { pod: Some(pod()), ..written(seen(known(chain(JobStatus::Open)))) };
     let mut pulls = written(seen(known(chain(JobStatus::Open))));
-    pulls.chain = known(ChainJob { started: Some(at(0)), end: Some(at(100)), ..chain(JobStatus::Running) });
+    pulls.chain = known(Job { started: Some(at(0)), end: Some(at(100)), ..chain(JobStatus::Running) });
     pulls.pod = Some(pod());
     let deleted = PodState { deleted: Some(at(-30)), ..running_pod() };
     let leaves = written(Observed { pod: Some(deleted), ..written_running() });

@@ -39,7 +39,7 @@ fn a_meter_that_does_not_come_back_ends_the_job_and_one_that_is_only_cut_off_doe
     // On chain too, once its last voucher is in.
     let over =
         PodState { over: true, running: false, meter_over: true, held: false, meter_down: down(), ..running_pod() };
-    let claimed = ChainJob { used: GpuSeconds(20), paid: U256::from(20), ..chain(JobStatus::Running) };
+    let claimed = Job { used: GpuSeconds(20), paid: U256::from(20), ..chain(JobStatus::Running) };
     let acts = decide(&Observed { pod: Some(over), chain: known(claimed), ..lost }).acts;
     assert!(matches!(acts.as_slice(), [Act::End { reason, .. }] if reason == "MeterLost"), "{acts:?}");
     // Three intervals of a meter that reports seldom.
@@ -116,7 +116,7 @@ fn cannot_start(found: i64, now: i64) -> Observed {
     let words = ("StartError".to_owned(), "the program could not be started: no such file".to_owned());
     let customer = Container { never_ran: Some(never), ..Container::default() };
     let pod = PodState { customer, over: true, running: false, meter_over: true, failure: Some(words), ..pod() };
-    let started = ChainJob { started: Some(at(0)), end: Some(at(100)), ..chain(JobStatus::Running) };
+    let started = Job { started: Some(at(0)), end: Some(at(100)), ..chain(JobStatus::Running) };
     let look = written(seen(known(chain(JobStatus::Open))));
     later(Observed { pod: Some(pod), chain: known(started), ..look }, now)
 }
@@ -152,7 +152,7 @@ fn an_image_that_the_registry_does_not_have_is_not_waited_for() {
         let waiting = Some(("ErrImagePull".to_owned(), message.to_owned()));
         let pod = PodState { customer: Container { waiting, ..Container::default() }, ..pod() };
         let lasting = lasting(|l| l.image_missing = Duration::from_secs(missing));
-        let started = ChainJob { started: Some(at(0)), ..chain(JobStatus::Running) };
+        let started = Job { started: Some(at(0)), ..chain(JobStatus::Running) };
         let look = written(seen(known(chain(JobStatus::Open))));
         reason(&decide(&Observed { pod: Some(pod), chain: known(started), lasting, ..look }))
     };

@@ -16,7 +16,7 @@ fn a_jobs_money_stands_in_its_status_as_its_offers_and_its_networks_does() {
     ];
     for (status, paid, readable, expected) in cases {
         let mut look = written_running();
-        look.chain = known(ChainJob { used: GpuSeconds(paid), paid: U256::from(paid), ..chain(status) });
+        look.chain = known(Job { used: GpuSeconds(paid), paid: U256::from(paid), ..chain(status) });
         look.token = look.token.filter(|_| readable);
         let settlement = decide(&look).status.settlement.unwrap();
         let told = [settlement.paid, settlement.unclaimed, settlement.claimed, settlement.pending, settlement.refunded];

@@ -31,7 +31,7 @@ fn a_job_is_settled_once_its_close_lies_deep_enough() {
     look.pod = Some(PodState { held: false, ..ended_pod(0) });
     look.attested = Some(attested(Some(voucher(70)), true));
     let mut look = written(look);
-    let closed = ChainJob { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Closed) };
+    let closed = Job { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Closed) };
     look.chain = ChainView::Known { job: Box::new(closed.clone()), time: at(0), deep: false };
     assert!(!decide(&look).done);
     look.chain = known(closed);
@@ -47,7 +47,7 @@ fn while_the_last_words_are_not_taken_what_is_known_is_claimed_only_when_it_woul
     let decision = decide(&look);
     assert_eq!((decision.acts.len(), decision.pod), (0, PodStep::Keep));
     assert!(find(&decision.status.conditions, SETTLED).unwrap().message.contains("can't be stored"));
-    let late = ChainJob {
+    let late = Job {
         end: Some(at(-4000)),
         started: Some(at(-4100)),
         refundable_from: Some(at(100)),
@@ -66,7 +66,7 @@ fn reports_that_stopped_and_a_meter_that_may_not_attest_are_told() {
         (attested.status.clone(), attested.reason.clone())
     };
     look.now = at(-5 + 120);
-    look.chain = known(ChainJob { end: Some(at(3000)), ..chain(JobStatus::Running) });
+    look.chain = known(Job { end: Some(at(3000)), ..chain(JobStatus::Running) });
     assert_eq!(attestation(&look), ("True".to_owned(), "VoucherAccepted".to_owned()));
     look.now = at(-5 + 121);
     assert_eq!(attestation(&look), ("False".to_owned(), "ReportsStopped".to_owned()));
@@ -111,7 +111,7 @@ fn a_meter_that_is_silent_and_one_that_is_not_connected_are_different_findings()
         (None, 900, None, "nothing is known yet"),
     ];
     for (heard, now, silent, why) in cases {
-        let chain = known(ChainJob { end: Some(at(3000)), ..chain(JobStatus::Running) });
+        let chain = known(Job { end: Some(at(3000)), ..chain(JobStatus::Running) });
         let look = Observed { heard: heard.clone(), now: at(now), chain, ..written_running() };
         let silent = silent.map(|(since, finding)| format!("no report since {}, {finding}", at(since)));
         let conditions = decide(&look).status.conditions;
@@ -136,7 +136,7 @@ fn a_meter_that_is_silent_and_one_that_is_not_connected_are_different_findings()
 #[test]
 fn a_silence_that_was_told_goes_on_under_the_next_operator_until_a_report_is_heard() {
     let look = |job: &Observed, heard: Option<Heard>, now: i64| {
-        let chain = known(ChainJob { end: Some(at(3000)), ..chain(JobStatus::Running) });
+        let chain = known(Job { end: Some(at(3000)), ..chain(JobStatus::Running) });
         Observed { heard, now: at(now), chain, ..job.clone() }
     };
     let told = |look: &Observed| {

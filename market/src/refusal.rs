@@ -1,19 +1,27 @@
 //! Every refusal of the market in words: what was asked, what the limit is, and the way out.
+//!
+//! Whoever posts an offer has another way out than whoever orders from it: [`Audience`] says who reads.
 
 use alloy::{
     primitives::{Address, B256, FixedBytes, U256},
     sol,
     sol_types::{Panic, Revert, SolError, SolInterface},
 };
-use hawser_contracts::{
-    ComputeMarket::{ComputeMarketErrors as Refusal, WrongStatus},
-    JobId, OfferId,
-};
+use hawser_contracts::ComputeMarket::{ComputeMarketErrors as Refusal, WrongStatus};
 
 use crate::{
+    JobId, OfferId, Token,
     text::{printable, time},
-    token::Token,
 };
+
+/// Who reads why a call was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever orders: the way out is another order.
+    Customer,
+    /// Whoever sells: the way out is another offer, floor or key.
+    Provider,
+}
 
 sol! {
     /// ERC-6093: what a token says that refuses a transfer.
@@ -27,11 +35,11 @@ sol! {
     }
 }
 
-/// Says why a call was reverted. Prices and amounts are in `token` where it is known, else in smallest units.
-pub(crate) fn refusal(data: &[u8], token: Option<&Token>) -> String {
+/// Says why a call was reverted. Prices and amounts are in `token` if it is known, else in smallest units.
+pub fn in_words(data: &[u8], token: Option<&Token>, audience: Audience) -> String {
     let amounts = Amounts(token);
     if let Ok(error) = Refusal::abi_decode(data) {
-        return match in_words(&error, amounts) {
+        return match of_market(&error, amounts, audience) {
             Some(words) => format!("{words} ({})", name(data)),
             None => format!("the market refused with {}, which this version of hawser can't explain", name(data)),
         };
@@ -56,7 +64,7 @@ pub(crate) fn refusal(data: &[u8], token: Option<&Token>) -> String {
 }
 
 /// Whether a call was reverted for a rule of the market, and not because of a token.
-pub(crate) fn is_of_market(data: &[u8]) -> bool {
+pub fn is_of_market(data: &[u8]) -> bool {
     Refusal::abi_decode(data).is_ok_and(|error| !matches!(error, Refusal::SafeERC20FailedOperation(_)))
 }
 
@@ -90,11 +98,43 @@ fn seconds(at: U256) -> String {
     time(at.saturating_to())
 }
 
-fn in_words(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
-    orders(error, amounts)
+fn of_market(error: &Refusal, amounts: Amounts<'_>, audience: Audience) -> Option<String> {
+    let own = match audience {
+        Audience::Customer => None,
+        Audience::Provider => offers(error, amounts),
+    };
+    own.or_else(|| orders(error, amounts))
         .or_else(|| jobs(error))
         .or_else(|| money(error, amounts))
         .or_else(|| provider(error, amounts))
+}
+
+/// What reads otherwise for the offer's own provider.
+fn offers(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
+    Some(match error {
+        Refusal::UnknownOffer(e) => {
+            format!("offer {} was never posted on this market: post it first", offer(e.offerId))
+        }
+        Refusal::TextTooLong(e) => {
+            format!("the card or reason has {} bytes and the market takes {}: shorten it", e.length, e.limit)
+        }
+        Refusal::TokenRefused(e) => {
+            format!("provider {} takes no orders in token {}: call setFloor with its key", e.provider, e.token)
+        }
+        Refusal::PriceBelowFloor(e) => format!(
+            "the price of {} is below the provider's floor of {}: raise it, or call setFloor with the provider's key",
+            amounts.price(e.price),
+            amounts.price(e.floor)
+        ),
+        Refusal::NotOperator(e) => format!(
+            "wallet {} is not the operator of provider {}: call setProvider with the provider's key",
+            e.caller, e.provider
+        ),
+        Refusal::UnknownProvider(e) => {
+            format!("provider {} is not known to the market: call setProvider with its key", e.provider)
+        }
+        _ => return None,
+    })
 }
 
 /// What `hawser order` and `hawser topup` may hear.
@@ -305,7 +345,7 @@ fn token_in_words(error: &TokenRefusal::TokenRefusalErrors, amounts: Amounts<'_>
 #[cfg(test)]
 mod tests {
     use alloy::sol_types::SolInterface;
-    use hawser_contracts::ComputeMarket::PriceAboveMax;
+    use hawser_contracts::ComputeMarket::{PriceAboveMax, TokenRefused};
 
     use super::*;
 
@@ -320,9 +360,12 @@ mod tests {
             }
             let name = Refusal::name_by_selector(selector).unwrap();
             let error = Refusal::abi_decode(&data).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let words = in_words(&error, Amounts(None)).unwrap_or_else(|| panic!("{name} is not explained"));
-            assert!(words.contains(':'), "{name} shows no way out: {words}");
-            assert!(refusal(&data, None).ends_with(&format!("({name})")), "{name}");
+            for audience in [Audience::Customer, Audience::Provider] {
+                let words = of_market(&error, Amounts(None), audience);
+                let words = words.unwrap_or_else(|| panic!("{name} is not explained"));
+                assert!(words.contains(':'), "{name} shows no way out: {words}");
+                assert!(in_words(&data, None, audience).ends_with(&format!("({name})")), "{name}");
+            }
         }
     }
 
@@ -331,7 +374,7 @@ mod tests {
         let usd = Token { address: Address::ZERO, symbol: "USDC".to_owned(), decimals: 6 };
         let error = PriceAboveMax { price: U256::from(2_500_000), maxPrice: U256::from(2_250_000) };
         assert_eq!(
-            refusal(&error.abi_encode(), Some(&usd)),
+            in_words(&error.abi_encode(), Some(&usd), Audience::Customer),
             "the offer's price is 2.5 USDC per GPU-hour now, above the 2.25 USDC per GPU-hour that you accept: raise \
              --max-price, or take another offer (PriceAboveMax)"
         );
@@ -340,8 +383,16 @@ mod tests {
     #[test]
     fn what_is_no_error_of_the_market_is_said_as_it_is() {
         let reverted = Revert { reason: "Pausable: paused".to_owned() };
-        assert_eq!(refusal(&reverted.abi_encode(), None), "the contract refused: Pausable: paused");
-        assert!(refusal(&[], None).contains("without a reason"));
-        assert!(refusal(&[1, 2, 3, 4], None).contains("0x01020304"));
+        let said = |data: &[u8]| in_words(data, None, Audience::Customer);
+        assert_eq!(said(&reverted.abi_encode()), "the contract refused: Pausable: paused");
+        assert!(said(&[]).contains("without a reason"));
+        assert!(said(&[1, 2, 3, 4]).contains("0x01020304"));
+    }
+
+    #[test]
+    fn a_provider_hears_what_it_can_do_itself() {
+        let error = TokenRefused { provider: Address::ZERO, token: Address::repeat_byte(1) }.abi_encode();
+        assert!(in_words(&error, None, Audience::Customer).contains("take an offer in another token"));
+        assert!(in_words(&error, None, Audience::Provider).contains("call setFloor with its key"));
     }
 }

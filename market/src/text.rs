@@ -1,10 +1,10 @@
-//! Text of strangers on a terminal, and times for people.
+//! Texts of strangers and times, as people may see them.
 
 use jiff::Timestamp;
 
 /// What strangers wrote on chain, fit for a terminal: control characters could move the cursor, rewrite what was
 /// printed before, or set the window's title, and unseen ones could turn a line around or make two texts look alike.
-pub(crate) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || is_unseen(c) { '\u{fffd}' } else { c }).collect()
 }
 
@@ -18,7 +18,7 @@ fn is_unseen(c: char) -> bool {
 
 /// A GPU class as the market holds it: a product name padded with zeros, or a hash of a longer one. What isn't plain
 /// ASCII with single spaces is no name: it could be made to look like the columns of a table.
-pub(crate) fn gpu_class(class: &[u8; 32]) -> String {
+pub fn gpu_class(class: &[u8; 32]) -> String {
     let end = class.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     match str::from_utf8(&class[..end]) {
         Ok(name)
@@ -31,12 +31,12 @@ pub(crate) fn gpu_class(class: &[u8; 32]) -> String {
 }
 
 /// Unix seconds as UTC; 0 is never a time on this market.
-pub(crate) fn time(unix_seconds: u64) -> String {
+pub fn time(unix_seconds: u64) -> String {
     formatted(unix_seconds, "%Y-%m-%d %H:%M:%SZ")
 }
 
 /// The same without a space in it, as spreadsheets and books want it (RFC 3339).
-pub(crate) fn rfc3339(unix_seconds: u64) -> String {
+pub fn rfc3339(unix_seconds: u64) -> String {
     formatted(unix_seconds, "%Y-%m-%dT%H:%M:%SZ")
 }
 

@@ -4,8 +4,9 @@ use alloy::{
     primitives::{Address, B256, Signature, U256},
     sol_types::{Eip712Domain, eip712_domain as domain},
 };
+use hawser_contracts::ComputeMarket;
 
-use crate::{ComputeMarket, JobId};
+use crate::JobId;
 
 pub use eip712::UsageVoucher;
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use alloy::primitives::{B256, FixedBytes, U256, hex};
+use alloy::primitives::{B256, FixedBytes, U256, hex, keccak256};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 const SECONDS_PER_HOUR: u64 = 3600;
@@ -75,23 +75,31 @@ impl JobId {
         self.part::<24, 8>().into()
     }
 
-    /// Token units that the market holds for so many seconds of this job: rounded up.
+    /// Name of the order's `ComputeJob` in every cluster: the same order always has the same one, so seeing it twice is
+    /// harmless.
+    pub fn resource_name(self) -> String {
+        format!("job-{}", hex::encode(&keccak256(self.0)[..8]))
+    }
+
+    /// Token units that the market holds for so many seconds of this job: see [`deposit`].
     pub fn deposit(self, duration_seconds: u32) -> U256 {
-        (self.priced(u64::from(self.gpus()) * u64::from(duration_seconds))).div_ceil(U256::from(SECONDS_PER_HOUR))
+        deposit(self.price(), self.gpus(), duration_seconds)
     }
 
     /// Token units paid, fee included, once so many GPU-seconds were claimed: rounded down.
     pub fn paid(self, gpu_seconds: u64) -> U256 {
-        self.priced(gpu_seconds) / U256::from(SECONDS_PER_HOUR)
-    }
-
-    fn priced(self, gpu_seconds: u64) -> U256 {
-        U256::from(self.price()) * U256::from(gpu_seconds)
+        U256::from(self.price()) * U256::from(gpu_seconds) / U256::from(SECONDS_PER_HOUR)
     }
 
     fn part<const FROM: usize, const LEN: usize>(self) -> [u8; LEN] {
         std::array::from_fn(|i| self.0[FROM + i])
     }
+}
+
+/// Token units that the market holds for an order at a price per GPU-hour, rounded up.
+pub fn deposit(price: u128, gpus: u16, duration_seconds: u32) -> U256 {
+    let gpu_seconds = u64::from(gpus) * u64::from(duration_seconds);
+    (U256::from(price) * U256::from(gpu_seconds)).div_ceil(U256::from(SECONDS_PER_HOUR))
 }
 
 macro_rules! id {
@@ -173,6 +181,14 @@ mod tests {
         assert_eq!(one.paid(3599), U256::ZERO);
         assert_eq!(one.paid(3600), U256::from(1));
         assert_eq!(id().deposit(3600), U256::from(20_000_000));
+    }
+
+    #[test]
+    fn a_resource_is_named_by_the_whole_id() {
+        let other = JobId::from_parts(id().offer_id(), 2_500_001, 8, id().order_hash()).unwrap();
+        assert_eq!(id().resource_name(), id().resource_name());
+        assert_ne!(id().resource_name(), other.resource_name());
+        assert_eq!(JobId(B256::ZERO).resource_name(), "job-290decd9548b62a8");
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Quantities of CPU, memory and storage, as Kubernetes writes them.
 
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-
 /// A Kubernetes quantity in thousandths of its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Amount(pub u128);
@@ -26,9 +24,9 @@ const SUFFIXES: [(&str, u128); 14] = [
     ("", 1),
 ];
 
-/// Reads a quantity that is not negative; none where it is none, or has an exponent (`1e3`), which nobody writes here.
-pub fn parse(quantity: &Quantity) -> Option<Amount> {
-    let text = quantity.0.trim();
+/// Reads a quantity that is not negative; none if it is none, or has an exponent (`1e3`), which nobody writes here.
+pub fn parse(text: &str) -> Option<Amount> {
+    let text = text.trim();
     let (digits, unit) = SUFFIXES.iter().find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|d| (d, *unit)))?;
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let number =
@@ -44,7 +42,7 @@ pub fn parse(quantity: &Quantity) -> Option<Amount> {
 }
 
 impl Amount {
-    /// So many times as much.
+    /// That much for each of a number of GPUs.
     #[must_use]
     pub fn times(self, factor: u32) -> Self {
         Self(self.0.saturating_mul(u128::from(factor)))
@@ -52,9 +50,9 @@ impl Amount {
 
     /// In the largest binary unit that it is a whole number of.
     #[must_use]
-    pub fn to_quantity(self) -> Quantity {
+    pub fn to_quantity(self) -> String {
         if !self.0.is_multiple_of(1000) {
-            return Quantity(format!("{}m", self.0));
+            return format!("{}m", self.0);
         }
         let whole = self.0 / 1000;
         let (suffix, unit) = SUFFIXES[..6]
@@ -63,7 +61,7 @@ impl Amount {
             .find(|(_, unit)| whole >= *unit && whole.is_multiple_of(*unit))
             .copied()
             .unwrap_or(("", 1));
-        Quantity(format!("{}{suffix}", whole / unit))
+        format!("{}{suffix}", whole / unit)
     }
 }
 
@@ -82,16 +80,16 @@ mod tests {
             ("2k", 2_000_000, "2000"),
             ("0", 0, "0"),
         ] {
-            let amount = parse(&Quantity(text.to_owned())).unwrap();
+            let amount = parse(text).unwrap();
             assert_eq!(amount, Amount(milli), "{text}");
-            assert_eq!(amount.to_quantity().0, written, "{text}");
+            assert_eq!(amount.to_quantity(), written, "{text}");
         }
     }
 
     #[test]
     fn what_is_no_quantity_is_none() {
         for text in ["", "-1", "x", "1Zi", "1e3", ".", "1.2.3", "99999999999999999999999999999999999999999"] {
-            assert_eq!(parse(&Quantity(text.to_owned())), None, "{text}");
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 }

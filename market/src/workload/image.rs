@@ -3,8 +3,19 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use super::reference::is_reference;
-use crate::Images;
+
+/// Whose images an offer takes, by the beginning of the whole reference (`docker.io/library/`, `ghcr.io/org/`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Images {
+    /// Only these; empty: every registry with a public name.
+    pub allow: Vec<String>,
+    /// Never these.
+    pub deny: Vec<String>,
+}
 
 /// The whole reference, as container runtimes complete a short one.
 fn complete(image: &str) -> String {
@@ -24,24 +35,13 @@ fn is_inside(host: &str) -> bool {
     name.parse::<IpAddr>().is_ok() || !name.contains('.') || matches!(last.as_str(), "local" | "internal")
 }
 
-/// Whether a container runtime can read this reference; if not, why.
-///
-/// # Errors
-/// What was expected, for the customer.
-pub fn check_reference(image: &str) -> Result<(), String> {
-    if is_reference(image) {
-        return Ok(());
-    }
-    Err(format!(
-        "{image:?} is not an image reference: expected NAME, NAME:TAG or NAME@sha256:DIGEST with 64 digits, in lower case"
-    ))
+/// Whether container runtimes can read this reference.
+pub(super) fn is_readable(image: &str) -> bool {
+    is_reference(image)
 }
 
-/// Whether an image may run.
-///
-/// # Errors
-/// If not, why.
-pub fn check(image: &str, images: &Images) -> Result<(), String> {
+/// Whether an image may run; if not, why.
+pub(super) fn check(image: &str, images: &Images) -> Result<(), String> {
     let whole = complete(image);
     let matches = |list: &[String]| list.iter().find(|prefix| whole.starts_with(prefix.as_str())).cloned();
     if let Some(prefix) = matches(&images.deny) {

@@ -1,3 +1,5 @@
+//! Use, as the market counts it.
+
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
