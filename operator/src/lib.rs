@@ -6,6 +6,7 @@ pub mod controllers;
 pub mod definitions;
 pub mod fence;
 pub mod health;
+mod inventory;
 pub mod kubernetes;
 pub mod leader;
 pub mod lease;

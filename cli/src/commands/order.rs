@@ -8,7 +8,6 @@ use hawser_contracts::ComputeMarket::{JobOpened, Offer};
 use hawser_market::{
     JobId, OfferId, Token, deposit,
     text::{gpu_class, time},
-    workload::Workload,
 };
 use serde::Serialize;
 
@@ -62,7 +61,7 @@ pub(crate) struct Planned {
     #[serde(serialize_with = "decimal")]
     from_credit: U256,
     /// The public spec, as everybody could read it on chain.
-    spec: Workload,
+    spec: serde_json::Value,
 }
 
 impl Report for Planned {
@@ -75,7 +74,7 @@ impl Report for Planned {
             ("Price", format!("{} per GPU-hour", self.token.show(self.price))),
             ("Deposit", self.token.show(self.deposit)),
             ("From credit", self.token.show(self.from_credit)),
-            ("Public spec", serde_json::to_string(&self.spec).unwrap_or_default()),
+            ("Public spec", self.spec.to_string()),
         ])
     }
 }
@@ -136,8 +135,9 @@ async fn checked(market: &Market, order: &Order) -> Result<Checked, Failure> {
 pub(crate) async fn plan(market: &Market, order: &Order) -> Result<Planned, Failure> {
     let customer = market.me()?;
     let Checked { offer, token, max_price, due, .. } = checked(market, order).await?;
-    let call =
-        market.contract().openJob(order.offer.0, order.gpus, order.seconds, max_price, order.salt, order.spec()?);
+    let spec = order.spec()?;
+    let call = market.contract().openJob(order.offer.0, order.gpus, order.seconds, max_price, order.salt, spec.clone());
+    let spec = serde_json::from_slice(&spec).unwrap_or_default();
     market.check_with_market(call.calldata().clone(), &token).await?;
     let credit = market.credit(customer, token.address).await?;
     market.check_balance(customer, due.saturating_sub(credit), credit, &token).await?;
@@ -151,7 +151,7 @@ pub(crate) async fn plan(market: &Market, order: &Order) -> Result<Planned, Fail
         token,
         deposit: due,
         from_credit: due.min(credit),
-        spec: order.workload.clone(),
+        spec,
     })
 }
 

@@ -40,7 +40,10 @@ async fn an_order_is_one_transaction_by_permit_and_carries_the_public_spec() {
     let spec: serde_json::Value = serde_json::from_slice(&JobOpened::decode_log(&log.inner).unwrap().spec).unwrap();
     assert_eq!(
         spec,
-        serde_json::json!({"image": crate::stage::IMAGE, "env": [{"name": "SCENE", "value": "chess"}], "gpus": 2})
+        serde_json::json!({
+            "version": 1, "kind": "Batch", "image": crate::stage::IMAGE, "env": [{"name": "SCENE", "value": "chess"}],
+            "gpus": 2
+        })
     );
     let jobs = stage.hawser().run(&["jobs", "-o", "json"]).json();
     assert_eq!(jobs[0]["jobId"], placed["jobId"]);
@@ -150,7 +153,7 @@ async fn an_order_that_the_market_refuses_says_why_and_costs_nothing() {
     stage.rival().run(&["order", "-f", &file]).failed(1, &["has 0 tUSD", "0.75 tUSD more are needed"]);
     let long = stage
         .file("long.yaml", &format!("gpus: 1\nseconds: 60\nworkload: {{image: a, args: ['{}']}}\n", "x".repeat(4096)));
-    stage.hawser().run(&["order", "-f", &long, "--offer", &stage.offer]).failed(1, &["takes 4096", "(TextTooLong)"]);
+    stage.hawser().run(&["order", "-f", &long, "--offer", &stage.offer]).failed(2, &["at most 4096 are read"]);
     stage.pass(86_401).await;
     order(&[]).failed(1, &["took orders until", "(OfferExpired)"]);
     assert_eq!(stage.token.balanceOf(stage.customer).call().await.unwrap(), before);

@@ -57,7 +57,7 @@ async fn a_floor_is_said_in_whole_tokens_and_zero_refuses_the_token() {
     assert_eq!((shown["tokens"][0]["floor"].as_str(), shown["tokens"][0]["credit"].as_str()), (Some("0"), Some("0")));
     assert_eq!((shown["offers"].as_u64(), shown["tokens"].as_array().map(Vec::len)), (Some(1), Some(1)));
 
-    run(stage.seller(), "0.0000001", &[]).failed(2, &["the floor", "the token has 6 decimals"]);
+    run(stage.seller(), "0.0000001", &[]).failed(2, &["the floor", "more decimals than the token, which has 6"]);
     run(stage.seller(), "1208925819614629175", &[]).failed(2, &["above every price", "0 to refuse"]);
     run(stage.rival(), "1", &[]).failed(1, &["is no provider", "cold key"]);
 }

@@ -7,6 +7,7 @@ use hawser_proto::attestation::{
 };
 use tokio::{sync::mpsc, time::Instant};
 use tonic::{Status, Streaming};
+use tracing::Instrument;
 
 use super::{
     directives::Told,
@@ -49,16 +50,21 @@ impl<R: TokenReviewer> Conversation<R> {
     pub(super) async fn run(mut self) {
         let peer = self.visit.peer();
         if let Ok((proven, gpu_uuids, directives)) = self.meet(peer).await {
-            tracing::info!(%peer, job = %proven.job, attestor = %proven.attestor, "attestor connected");
-            let _ = self.attend(&proven, &gpu_uuids, directives).await;
-            // A meter that is gone for good does not send again what was held back.
-            if let Err(refusal) = self.attestations.store_held(&proven).await
-                && refusal.reason != RejectReason::UnknownJob
-            {
-                tracing::warn!(job = %proven.job, %refusal, "what an attestor reported last is not stored");
-            }
-            tracing::info!(%peer, job = %proven.job, attestor = %proven.attestor, "attestor gone");
+            let span = tracing::info_span!("attestation", %peer, job = %proven.job, attestor = %proven.attestor);
+            self.serve(&proven, &gpu_uuids, directives).instrument(span).await;
         }
+    }
+
+    async fn serve(&mut self, proven: &Proven, gpu_uuids: &[String], directives: mpsc::Receiver<OperatorMessage>) {
+        tracing::info!("attestor connected");
+        let _ = self.attend(proven, gpu_uuids, directives).await;
+        // A meter that is gone for good does not send again what was held back.
+        if let Err(refusal) = self.attestations.store_held(proven).await
+            && refusal.reason != RejectReason::UnknownJob
+        {
+            tracing::warn!(%refusal, "what an attestor reported last is not stored");
+        }
+        tracing::info!("attestor gone");
     }
 
     /// Finds out who it is, and says where its evidence goes on.
@@ -71,11 +77,12 @@ impl<R: TokenReviewer> Conversation<R> {
         let proven = match self.prove(nonce, first).await {
             Ok(proven) => proven,
             Err((blame, refusal)) => {
+                let job = blame.as_ref().map(tracing::field::display);
                 if refusal.reason == RejectReason::UnknownJob {
                     // All of them come so to an operator that began while its network is away.
-                    tracing::info!(%peer, %refusal, "sidecar has to wait");
+                    tracing::info!(%peer, job, %refusal, "sidecar has to wait");
                 } else {
-                    tracing::warn!(%peer, %refusal, "sidecar refused");
+                    tracing::warn!(%peer, job, %refusal, "sidecar refused");
                 }
                 if let Some(job) = blame {
                     self.attestations.refused(&job, &refusal);
@@ -145,7 +152,7 @@ impl<R: TokenReviewer> Conversation<R> {
                     let reports = self.gather(message);
                     let taken = self.attestations.take(proven, gpu_uuids, &reports).await;
                     if let Some((sequence, refusal)) = taken.refused {
-                        tracing::warn!(job = %proven.job, attestor = %proven.attestor, sequence, %refusal, "report refused");
+                        tracing::warn!(sequence, %refusal, "report refused");
                         self.attestations.refused(&proven.job, &refusal);
                         return self.refuse(sequence, &refusal).await;
                     }

@@ -13,8 +13,8 @@ use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use tokio::sync::Mutex;
 
-use super::stock::NodeFacts;
 use super::{Error, Tried};
+use crate::inventory::NodeFacts;
 
 /// For how long what was found is believed.
 const FRESH: Duration = Duration::from_mins(1);
@@ -157,7 +157,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::controllers::stock::Words;
+    use crate::inventory::Words;
 
     fn slice(address: &str, ports: &Value) -> EndpointSlice {
         serde_json::from_value(json!({

@@ -13,7 +13,6 @@ use kube::{Client, ResourceExt};
 use super::Error;
 use super::cache::Cache;
 use super::cluster_network::ClusterNetwork;
-use super::compute_job::vacancy::Granted;
 use super::compute_job::{PodRefused, Timers};
 use super::depin_network::report::Start;
 use super::events::Events;
@@ -23,13 +22,14 @@ use super::gpu_offer::terms::ClusterId;
 use super::listed::Lists;
 use super::networks::Networks;
 use super::packed::Packed;
-use super::stock::SharedStock;
 use super::unreadable::Unreadable;
 use super::work::{Backoffs, Due, Name};
 use super::written::Written;
 use crate::attestation::Attestations;
 use crate::config::Config;
 use crate::health::Work;
+use crate::inventory::Reservations;
+use crate::inventory::SharedInventory;
 use crate::metrics::Metrics;
 
 /// A watch that was silent for so long is away, and opening it anew did not bring it back.
@@ -50,13 +50,13 @@ pub(crate) struct Context {
     pub jobs: Cache<Packed>,
     pub offers: Cache<DeserializeGuard<GpuOffer>>,
     /// What the cluster has, who holds it, and who wants it.
-    pub stock: SharedStock,
+    pub inventory: SharedInventory,
     pub lists: Lists,
     /// Offers that are due for a look.
     pub offers_due: Due<Name>,
     pub cluster_network: ClusterNetwork,
     pub memory: Arc<Memory>,
-    pub granted: Granted,
+    pub reservations: Reservations,
     pub backoffs: Arc<Backoffs>,
     /// Looks that run.
     pub work: Work,

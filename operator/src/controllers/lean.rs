@@ -371,7 +371,7 @@ mod tests {
         }))
         .unwrap();
         let spec = pod.spec.unwrap();
-        let gpus = crate::controllers::gpu_offer::capacity::requested(&spec, "nvidia.com/gpu");
+        let gpus = crate::inventory::requested(&spec, "nvidia.com/gpu");
         assert_eq!((spec.node_name.as_deref(), gpus, spec.volumes), (Some("a"), 2, None));
         assert_eq!(spec.init_containers.unwrap()[0].restart_policy.as_deref(), Some("Always"));
         assert_eq!(pod.status.unwrap().phase.as_deref(), Some("Running"));

@@ -12,7 +12,7 @@ use kube::Resource;
 use kube::runtime::controller;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
-use tracing::{Instrument, debug, error};
+use tracing::{Instrument, Span, debug, error};
 
 use super::Error;
 use super::cache::Cache;
@@ -46,6 +46,8 @@ impl From<Action> for controller::Action {
 /// How a kind is looked at, and what is done where that fails.
 pub(crate) struct Look<K, R, F> {
     pub kind: &'static str,
+    /// What every line that is logged of a look says of its object.
+    pub span: fn(&K) -> Span,
     pub reconcile: R,
     pub failed: F,
     /// With whom an object waits for its look.
@@ -70,7 +72,7 @@ pub(crate) async fn look_at<K, R, F, C, Done>(
     C: AsRef<Backoffs>,
     Done: Future<Output = Result<Action, Error>> + Send + 'static,
 {
-    let Look { kind, reconcile, failed, lane, each } = look;
+    let Look { kind, span, reconcile, failed, lane, each } = look;
     let find = |name: &Name| store.get(&ObjectRef::new(&name.1).within(&name.0));
     // One that is not there has no lane, and nothing is done when its turn comes.
     let enter = |turns: &mut Turns, name: Name| {
@@ -96,8 +98,9 @@ pub(crate) async fn look_at<K, R, F, C, Done>(
                 continue;
             };
             // On any thread; a fault in one is no fault of the others.
-            let done = tokio::spawn(reconcile(Arc::clone(&object), Arc::clone(&context)).in_current_span());
-            running.push(async move { (name, object, done.await) });
+            let span = span(&object);
+            let done = tokio::spawn(reconcile(Arc::clone(&object), Arc::clone(&context)).instrument(span.clone()));
+            running.push(async move { (name, object, span, done.await) });
         }
         let wakes = turns.next_at();
         tokio::select! {
@@ -105,13 +108,13 @@ pub(crate) async fn look_at<K, R, F, C, Done>(
                 let Some(name) = name else { break };
                 enter(&mut turns, name);
             }
-            Some((name, object, done)) = running.next() => {
+            Some((name, object, span, done)) = running.next() => {
                 let action = match done.unwrap_or_else(|broken| Err(Error::Broken(broken.to_string()))) {
                     Ok(action) => {
                         (*context).as_ref().forget(kind, name.clone());
                         action
                     }
-                    Err(error) => failed(object, &error, Arc::clone(&context)),
+                    Err(error) => span.in_scope(|| failed(object, &error, Arc::clone(&context))),
                 };
                 let again = action.0.map(|after| Instant::now() + after.min(LATEST));
                 if turns.done(name.clone(), again) {
@@ -157,7 +160,9 @@ mod tests {
     use tokio_stream::wrappers::UnboundedReceiverStream;
 
     use super::*;
+    use crate::controllers::compute_job;
     use crate::controllers::listed::Listed;
+    use crate::controllers::packed::Packed;
 
     impl AsRef<Backoffs> for Backoffs {
         fn as_ref(&self) -> &Self {
@@ -192,6 +197,7 @@ mod tests {
         let tried = Arc::new(Mutex::new(Vec::<String>::new()));
         let look = Look {
             kind: "ConfigMap",
+            span: |_| Span::none(),
             reconcile: move |object: Arc<ConfigMap>, _: Arc<Backoffs>| {
                 let (looked, tried, name) = (looked.clone(), Arc::clone(&tried), object.name_any());
                 async move {
@@ -237,6 +243,7 @@ mod tests {
         let held = Arc::clone(&gate);
         let look = Look {
             kind: "ConfigMap",
+            span: |_| Span::none(),
             reconcile: move |object: Arc<ConfigMap>, _: Arc<Backoffs>| {
                 let (tell, gate) = (tell.clone(), Arc::clone(&held));
                 async move {
@@ -263,5 +270,68 @@ mod tests {
         assert_eq!(told.recv().await.as_deref(), Some("ended"));
         working.await.unwrap();
         assert_eq!(told.recv().await, None);
+    }
+
+    /// What is logged, as text.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn every_line_of_a_look_names_the_job_its_offer_and_its_network() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+        let _logged = tracing::subscriber::set_default(subscriber);
+        let order = format!("0x{}", "07".repeat(32));
+        let job = serde_json::from_value(json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "metadata": {"name": "j", "namespace": "t"},
+            "spec": {"offerRef": "h100", "workload": {"image": "i", "gpus": 1}, "source": {
+                "network": "base", "jobId": order, "customer": "0x", "seconds": 1, "deposit": "1", "price": "1", "block": 1
+            }}
+        }))
+        .unwrap();
+        let (store, mut writer) = reflector::store();
+        writer.apply_watcher_event(&watcher::Event::Apply(Packed::new(&kube::core::DeserializeGuard(Ok(job)))));
+        let (listing, listed) = Listed::later("ComputeJob");
+        listing.done();
+        let (due, names) = mpsc::unbounded_channel();
+        due.send(name("j")).unwrap();
+        drop(due);
+        let look = Look {
+            kind: compute_job::KIND,
+            span: compute_job::span,
+            reconcile: |_, _: Arc<Backoffs>| async {
+                tracing::info!("something of it");
+                Err(Error::Gone("it".to_owned()))
+            },
+            failed: |_: Arc<Packed>, _: &Error, _: Arc<Backoffs>| {
+                tracing::warn!("it failed");
+                Action::await_change()
+            },
+            lane: |_| Lane::default(),
+            each: 1,
+        };
+        look_at(look, Cache { store, listed }, UnboundedReceiverStream::new(names), Arc::default()).await;
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines.len() >= 2, "{text}");
+        for line in lines {
+            let span = &line["span"];
+            assert_eq!((&span["namespace"], &span["name"]), (&json!("t"), &json!("j")), "{line}");
+            assert_eq!(
+                (&span["offer"], &span["network"], &span["job"]),
+                (&json!("h100"), &json!("base"), &json!(order))
+            );
+        }
     }
 }

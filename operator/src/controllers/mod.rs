@@ -2,6 +2,7 @@
 //! decided between them is pure.
 
 pub(crate) mod abandon;
+pub(crate) mod allocation;
 pub(crate) mod cache;
 pub(crate) mod cluster_network;
 pub(crate) mod compute_job;
@@ -17,9 +18,10 @@ mod look;
 pub(crate) mod networks;
 mod packed;
 mod run;
+#[cfg(test)]
+mod scale;
 mod settled;
 mod status;
-pub(crate) mod stock;
 pub(crate) mod unreadable;
 mod watch;
 mod watch_jobs;

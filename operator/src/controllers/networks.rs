@@ -9,7 +9,7 @@ use hawser_crds::Settlement;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{Instrument, info_span, warn};
 
 use crate::fence::Fence;
 use crate::metrics::Metrics;
@@ -121,11 +121,13 @@ impl Networks {
         self.stop(name).await;
         let cancel = self.0.cancel.child_token();
         let (fence, calls) = (self.0.fence.clone(), self.0.metrics.rpc_calls(name));
-        let network = Network::start_fenced(spec, wallet, &past, cancel.clone(), fence, calls)?;
+        let span = info_span!("network", network = name);
+        let network = span.in_scope(|| Network::start_fenced(spec, wallet, &past, cancel.clone(), fence, calls))?;
         let sink = sink(network.clone());
         let orders = network.clone();
-        self.0.tasks.spawn(async move { orders.watch_orders(past.cursor, sink).await });
-        self.0.tasks.spawn(Arc::clone(&self.0).pass_on(name.to_owned(), network.clone(), cancel.clone()));
+        self.0.tasks.spawn(async move { orders.watch_orders(past.cursor, sink).await }.instrument(span.clone()));
+        let pass_on = Arc::clone(&self.0).pass_on(name.to_owned(), network.clone(), cancel.clone());
+        self.0.tasks.spawn(pass_on.instrument(span));
         self.0
             .running
             .write()

@@ -10,7 +10,7 @@ use kube::Resource;
 use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, ObjectMeta};
 
-use super::stock::JobFacts;
+use crate::inventory::JobFacts;
 
 /// A `ComputeJob`, or one that can't be read.
 #[derive(Clone, Debug)]
@@ -82,6 +82,11 @@ impl Packed {
         let text = self.text.as_ref().map_err(ToString::to_string).and_then(Text::read);
         let read = text.and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string()));
         DeserializeGuard(read.map_err(|error| InvalidObject { error, metadata: self.meta.clone() }))
+    }
+
+    /// The order that it names, if it names one.
+    pub(crate) fn order(&self) -> Option<JobId> {
+        self.order
     }
 
     /// None for one that can't be read.

@@ -27,11 +27,10 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::Controller;
 use kube::{Api, Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{Instrument, info, info_span};
 
 use super::cache::{Cache, Heard, received};
 use super::cluster_network::ClusterNetwork;
-use super::compute_job::vacancy::Granted;
 use super::context::Memory;
 use super::events::Events;
 use super::gpu_offer::around::Surroundings;
@@ -41,7 +40,6 @@ use super::listed::Lists;
 use super::look::{Look, look_at, tell};
 use super::networks::Networks;
 use super::packed::Packed;
-use super::stock::SharedStock;
 use super::unreadable::Unreadable;
 use super::watch::{Watches, name_of};
 use super::work::{Backoffs, Due, Lane, Name, paced};
@@ -50,6 +48,8 @@ use crate::attestation::Attestations;
 use crate::config::Config;
 use crate::fence::Fence;
 use crate::health::Work;
+use crate::inventory::Reservations;
+use crate::inventory::SharedInventory;
 use crate::kubernetes::{again, watching};
 use crate::metrics::Metrics;
 use crate::network::ActKey;
@@ -121,7 +121,7 @@ impl Warm {
     pub fn start(client: Client, fence: Fence, work: Work, metrics: &Metrics, cancel: CancellationToken) -> Self {
         let watches = Watches {
             client: client.clone(),
-            stock: SharedStock::default(),
+            inventory: SharedInventory::default(),
             offers: Due::default(),
             jobs: Due::default(),
             metrics: metrics.clone(),
@@ -168,13 +168,13 @@ pub async fn run(
         jobs: all_jobs,
         offers: all_offers,
         lists,
-        stock: watches.stock.clone(),
+        inventory: watches.inventory.clone(),
         offers_due: watches.offers.clone(),
         cluster_network: ClusterNetwork::new(client.clone()),
         memory: kept.memory,
         backoffs: kept.backoffs,
         work,
-        granted: Granted::default(),
+        reservations: Reservations::default(),
         around,
         memory_of_offers: kept.memory_of_offers,
         unreadable: Unreadable::default(),
@@ -211,6 +211,7 @@ async fn run_jobs(watches: &Watches, context: &Arc<Context>) {
     let due = watches.jobs.taken().take_until(watches.cancel.clone().cancelled_owned());
     let look = Look {
         kind: compute_job::KIND,
+        span: compute_job::span,
         reconcile: compute_job::reconcile,
         failed: compute_job::failed,
         lane: compute_job::lane,
@@ -236,6 +237,7 @@ async fn run_offers(watches: &Watches, context: &Arc<Context>) {
     let due = paced(watches.offers.taken(), GAP).take_until(watches.cancel.clone().cancelled_owned());
     let look = Look {
         kind: gpu_offer::KIND,
+        span: gpu_offer::span,
         reconcile: gpu_offer::reconcile,
         failed: gpu_offer::failed,
         lane: |_| Lane::default(),
@@ -255,7 +257,8 @@ async fn run_networks(
         .run(
             move |network, context| {
                 let (name, worked) = (name_of(&*network), Arc::clone(&worked));
-                let look = depin_network::reconcile(network, context);
+                let span = info_span!("reconcile", kind = depin_network::KIND, network = name.1);
+                let look = depin_network::reconcile(network, context).instrument(span);
                 look.map_ok(Into::into).inspect(move |looked| {
                     if looked.is_ok() {
                         worked.backoffs.forget(depin_network::KIND, name);

@@ -1,4 +1,4 @@
-//! Watches nodes, pods, jobs and offers. Each change goes into the stock or a store, and what it concerns becomes due.
+//! Watches nodes, pods, jobs and offers. Each change goes into the inventory or a store, and what it concerns becomes due.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -19,8 +19,8 @@ use super::cache::Cache;
 use super::gpu_offer::claims;
 use super::lean::{Lean, ReadLean};
 use super::listed::{Listed, Listing};
-use super::stock::{NodeFacts, PodFacts, Sells, SharedStock};
 use super::work::{Due, Name, mark};
+use crate::inventory::{NodeFacts, PodFacts, Sells, SharedInventory};
 use crate::kubernetes::{again, watching};
 use crate::metrics::Metrics;
 
@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 #[derive(Clone)]
 pub(crate) struct Watches {
     pub client: Client,
-    pub stock: SharedStock,
+    pub inventory: SharedInventory,
     /// Offers and jobs that are due for a look.
     pub offers: Due<Name>,
     pub jobs: Due<Name>,
@@ -123,16 +123,16 @@ impl Watches {
         let (mut events, mut roll) = (pin!(self.events::<Node>()), Roll::default());
         while let Some(event) = events.next().await {
             let concerned = match roll.change(event, ResourceExt::name_any) {
-                Some(Change::Is(node)) => self.stock.write(|stock| {
-                    let facts = NodeFacts::of(&node, &mut stock.words);
-                    stock.set_node(&node.name_any(), Some(facts))
+                Some(Change::Is(node)) => self.inventory.write(|inventory| {
+                    let facts = NodeFacts::of(&node, &mut inventory.words);
+                    inventory.set_node(&node.name_any(), Some(facts))
                 }),
-                Some(Change::Gone(name)) => self.stock.write(|stock| stock.set_node(&name, None)),
+                Some(Change::Gone(name)) => self.inventory.write(|inventory| inventory.set_node(&name, None)),
                 Some(Change::All(names)) => {
-                    let concerned = self.stock.write(|stock| {
-                        let gone: Vec<_> = stock.node_names().filter(|name| !names.has(*name)).cloned().collect();
-                        stock.words.trim();
-                        gone.iter().flat_map(|name| stock.set_node(name, None)).collect()
+                    let concerned = self.inventory.write(|inventory| {
+                        let gone: Vec<_> = inventory.node_names().filter(|name| !names.has(*name)).cloned().collect();
+                        inventory.words.trim();
+                        gone.iter().flat_map(|name| inventory.set_node(name, None)).collect()
                     });
                     listing.done();
                     concerned
@@ -156,9 +156,9 @@ impl Watches {
             match roll.change(event, name_of) {
                 Some(Change::Is(pod)) => {
                     let name = name_of(&pod);
-                    let (offers, job) = self.stock.write(|stock| {
-                        let facts = PodFacts::of(&pod, &mut stock.words);
-                        stock.set_pod(&name, facts)
+                    let (offers, job) = self.inventory.write(|inventory| {
+                        let facts = PodFacts::of(&pod, &mut inventory.words);
+                        inventory.set_pod(&name, facts)
                     });
                     self.offers.add(offers);
                     // A job's pod has the job's name.
@@ -167,9 +167,9 @@ impl Watches {
                 Some(Change::Gone(name)) => self.pods_gone([name]),
                 Some(Change::All(names)) => {
                     let known = |name: &&Name| !names.has(*name);
-                    let gone: Vec<_> = self.stock.read(|s| s.pod_names().filter(known).cloned().collect());
+                    let gone: Vec<_> = self.inventory.read(|s| s.pod_names().filter(known).cloned().collect());
                     self.pods_gone(gone);
-                    self.stock.write(|stock| stock.words.trim());
+                    self.inventory.write(|inventory| inventory.words.trim());
                     listing.done();
                 }
                 None => {}
@@ -179,7 +179,7 @@ impl Watches {
 
     fn pods_gone(&self, names: impl IntoIterator<Item = Name>) {
         for name in names {
-            let (offers, job) = self.stock.write(|stock| stock.set_pod(&name, None));
+            let (offers, job) = self.inventory.write(|inventory| inventory.set_pod(&name, None));
             self.offers.add(offers);
             self.jobs.add(job.then_some(name));
         }
@@ -209,11 +209,11 @@ impl Watches {
             writer.apply_watcher_event(&event);
             let set = |offer: &DeserializeGuard<GpuOffer>| {
                 let sells = offer.0.as_ref().ok().map(|offer| Sells::from(&offer.spec));
-                self.stock.write(|stock| stock.set_offer(&name_of(offer), sells.as_ref()))
+                self.inventory.write(|inventory| inventory.set_offer(&name_of(offer), sells.as_ref()))
             };
             let remove = |name: &Name| {
                 gone(name);
-                self.stock.write(|stock| stock.set_offer(name, None))
+                self.inventory.write(|inventory| inventory.set_offer(name, None))
             };
             match &event {
                 Event::Apply(offer) => {

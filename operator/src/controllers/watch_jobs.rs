@@ -23,9 +23,9 @@ use super::lean::Lean;
 use super::listed::{Listed, Listing};
 use super::packed::Packed;
 use super::settled;
-use super::stock::JobFacts;
 use super::watch::{Change, Roll, Watches, name_of};
 use super::work::Name;
+use crate::inventory::JobFacts;
 use crate::kubernetes::watching;
 
 type Job = DeserializeGuard<ComputeJob>;
@@ -210,14 +210,14 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
             (self.gone)(&job);
         } else {
             // Nobody knows whose GPUs it was counted to hold.
-            let all: Vec<Name> = self.watches.stock.read(|stock| stock.offer_names().cloned().collect());
+            let all: Vec<Name> = self.watches.inventory.read(|inventory| inventory.offer_names().cloned().collect());
             self.watches.offers.add(all);
         }
         self.writer.apply_watcher_event(&Event::Delete((*job).clone()));
     }
 
     fn count(&self, name: &Name, facts: Option<Arc<JobFacts>>) {
-        let concerned = self.watches.stock.write(|stock| stock.set_job(name, facts));
+        let concerned = self.watches.inventory.write(|inventory| inventory.set_job(name, facts));
         self.watches.offers.add(concerned);
     }
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::observed::{ChainView, Observed};
 use super::outcome::{self, Kind, Outcome};
 use super::{report, voucher};
+use crate::controllers::allocation::Allocation;
 use crate::controllers::conditions::is_true;
 use crate::controllers::gpu_offer::budget::fixed_words;
 use crate::network::{Act, GpuSeconds, JobStatus};
@@ -91,7 +92,7 @@ fn may_be_accepted(seen: &Observed, outcome: Option<&Outcome>) -> bool {
         ChainView::Unknown(_) => false,
         ChainView::Known { job, .. } => matches!(job.status, JobStatus::Open | JobStatus::Running),
     };
-    live && outcome.is_none() && seen.vacancy == Some(Ok(()))
+    live && outcome.is_none() && seen.allocation == Allocation::Allocated
 }
 
 fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_voucher: bool) -> Vec<Act> {
@@ -190,7 +191,10 @@ fn again(seen: &Observed, verdict: &Verdict) -> Duration {
         ChainView::Local => false,
     };
     let steady = verdict.outcome.is_none() && started && runs;
-    let uncached = verdict.outcome.is_none() && !verdict.accepted && seen.offer.is_some() && seen.vacancy.is_none();
+    let uncached = verdict.outcome.is_none()
+        && !verdict.accepted
+        && seen.offer.is_some()
+        && seen.allocation == Allocation::NotCached;
     let base = match (uncached, steady) {
         (true, _) => CACHED,
         (false, true) => RUNNING,

@@ -15,11 +15,12 @@ use kube::{Api, ResourceExt};
 use super::lasting::{Fact, Lasting};
 use super::observed::{ChainView, Observed};
 use super::pod_state::PodState;
-use super::{job_ref, pull, vacancy};
+use super::{job_ref, pull};
 use crate::attestation::{DeadCard, Heard};
+use crate::controllers::allocation::{self, Allocation};
 use crate::controllers::conditions::is_true;
-use crate::controllers::stock::JobPod;
 use crate::controllers::{Context, Error, Tried};
+use crate::inventory::JobPod;
 use crate::network::{ActKey, ActState, Connection, JobStatus, Network, Token, WeiPerGas};
 use crate::settlement::plan::{self, Policy};
 use hawser_proto::attestation::RejectReason;
@@ -45,8 +46,8 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
     let pod = pod(job, may_be_started(&chain), context).await?;
     let heard = context.attestations.heard(&job_ref(job));
     let failing = failing(pod.as_ref(), &context.attestations.dead_cards(&job_ref(job)));
-    let vacancy = offer.as_ref().and_then(|offer| vacancy::of(job, offer, context));
-    let away = matches!(&vacancy, Some(Err(no_room)) if no_room.passing);
+    let allocation = offer.as_ref().map_or(Allocation::NotCached, |offer| allocation::of_job(job, offer, context));
+    let away = matches!(&allocation, Allocation::Short(shortage) if shortage.passing);
     let lasting = lasting(id, &chain, pod.as_ref(), heard.as_ref(), failing.as_deref(), away, context);
     Ok(Observed {
         id,
@@ -58,7 +59,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         token,
         pod,
         attested: context.attestations.attested(&job_ref(job)),
-        vacancy,
+        allocation,
         offer,
         offer_unreadable,
         policy,
@@ -217,7 +218,7 @@ fn gone(status: JobStatus, started: bool) -> bool {
 /// cache may lag.
 async fn pod(job: &ComputeJob, started: bool, context: &Context) -> Result<Option<PodState>, Error> {
     let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
-    let cached = context.stock.read(|stock| stock.job_pod(&(namespace.clone(), name.clone())));
+    let cached = context.inventory.read(|inventory| inventory.job_pod(&(namespace.clone(), name.clone())));
     if let Some(pod) = cached.filter(|pod| is_made_for(job, started, pod)) {
         return Ok(Some(pod.state.clone()));
     }

@@ -13,9 +13,9 @@ use kube::{Api, Resource, ResourceExt};
 use crate::controllers::conditions::{Conditions, Truth, is_true, news};
 use crate::controllers::depin_network::ids_of;
 use crate::controllers::packed::Packed;
-use crate::controllers::stock::SharedStock;
 use crate::controllers::watch::name_of;
 use crate::controllers::{Context, Error, status};
+use crate::inventory::SharedInventory;
 
 /// The reason of a job whose order belongs to another one.
 const DUPLICATE: &str = "DuplicateOrder";
@@ -25,7 +25,7 @@ pub(super) fn belongs(job: &ComputeJob, id: JobId, context: &Context) -> Option<
     if job.spec.source.is_none() || is_accepted(job) {
         return None;
     }
-    if let Some(first) = first(job, id, &context.jobs.store, &context.stock) {
+    if let Some(first) = first(job, id, &context.jobs.store, &context.inventory) {
         return Some(format!("ComputeJob {}/{}", first.namespace().unwrap_or_default(), first.name_any()));
     }
     let offer = context.offer(&job.namespace().unwrap_or_default(), &job.spec.offer_ref)?;
@@ -36,7 +36,7 @@ pub(super) fn belongs(job: &ComputeJob, id: JobId, context: &Context) -> Option<
 
 /// The job to which the order of this one belongs, where that is another one. All jobs are gone through only where another
 /// one may name the order: a burst of orders must not cost as many times what the cluster runs.
-fn first(job: &ComputeJob, id: JobId, jobs: &Store<Packed>, stock: &SharedStock) -> Option<Arc<Packed>> {
+fn first(job: &ComputeJob, id: JobId, jobs: &Store<Packed>, inventory: &SharedInventory) -> Option<Arc<Packed>> {
     let is_before = |other: &Arc<Packed>| {
         other.is_of(id)
             && other.meta().uid != job.metadata.uid
@@ -45,7 +45,7 @@ fn first(job: &ComputeJob, id: JobId, jobs: &Store<Packed>, stock: &SharedStock)
     // The operator's own is found by its name, though it be settled and not be counted any more.
     let own = ObjectRef::new(&id.resource_name()).within(&job.namespace().unwrap_or_default());
     let own = jobs.get(&own).filter(is_before);
-    if own.is_some() || !stock.read(|stock| stock.shares_order(&name_of(job), id)) {
+    if own.is_some() || !inventory.read(|inventory| inventory.shares_order(&name_of(job), id)) {
         return own;
     }
     jobs.state().into_iter().find(is_before)
@@ -147,12 +147,12 @@ mod tests {
     #[test]
     fn the_first_of_two_jobs_is_found_wherever_it_is_and_though_it_be_settled() {
         let (jobs, mut writer) = reflector::store();
-        let stock = SharedStock::default();
+        let inventory = SharedInventory::default();
         let mut put = |job: &ComputeJob| {
             let packed = Packed::new(&DeserializeGuard(Ok(job.clone())));
             let facts = packed.facts.clone();
             writer.apply_watcher_event(&Event::Apply(packed));
-            stock.write(|stock| stock.set_job(&name_of(job), facts));
+            inventory.write(|inventory| inventory.set_job(&name_of(job), facts));
         };
         let settled = json!([{"type": SETTLED, "status": "True", "reason": "R", "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
@@ -161,7 +161,8 @@ mod tests {
         over.status = serde_json::from_value(json!({"conditions": settled})).unwrap();
         let (running, late, beside) =
             (job("a", "x", "09", true), job("c", "y", "01", false), job("b", "z", "01", false));
-        let found = |job: &ComputeJob| first(job, ID, &jobs, &stock).map(|job| job.meta().namespace.clone().unwrap());
+        let found =
+            |job: &ComputeJob| first(job, ID, &jobs, &inventory).map(|job| job.meta().namespace.clone().unwrap());
         put(&late);
         assert_eq!(found(&late), None, "it is alone");
         put(&running);

@@ -18,7 +18,6 @@ mod report;
 mod steady;
 mod surround;
 pub(crate) mod sweep;
-pub(crate) mod vacancy;
 mod voucher;
 
 use std::sync::Arc;
@@ -30,6 +29,7 @@ use hawser_market::JobId;
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
 use kube::{Api, Resource, ResourceExt};
+use tracing::{Span, field, info_span};
 
 use super::context::Memory;
 use super::look::Action;
@@ -60,6 +60,14 @@ const UNWATCHED: Duration = Duration::from_mins(10);
 pub(crate) fn lane(job: &Packed) -> Lane {
     let Some(job) = job.facts.as_deref().filter(|job| !job.unread) else { return Lane::Rest };
     Lane::Live { network: job.network.clone(), new: job.claim.is_some_and(|claim| claim.waiting) }
+}
+
+/// What every line that is logged of a look says.
+pub(crate) fn span(job: &Packed) -> Span {
+    let (namespace, name) = name_of(job);
+    let facts = job.facts.as_deref();
+    let (offer, network) = (facts.map(|facts| facts.offer.as_str()), facts.and_then(|facts| facts.network.as_deref()));
+    info_span!("reconcile", kind = KIND, namespace, name, offer, network, job = job.order().map(field::display))
 }
 
 /// Looks at a job and takes its next step.

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::lasting::Lasting;
 use super::pod_state::{self, PodState};
-use super::vacancy::NoRoom;
 use crate::attestation::{Attested, Heard};
+use crate::controllers::allocation::Allocation;
 use crate::network::{ActKey, Job, Token};
 use crate::settlement::plan::Policy;
 
@@ -32,7 +32,7 @@ pub(crate) struct Observed {
     pub pod: Option<PodState>,
     pub attested: Option<Attested>,
     /// Whether the GPUs are there, for a job that is not accepted yet: if not, why. None: not known yet.
-    pub vacancy: Option<Result<(), NoRoom>>,
+    pub allocation: Allocation,
     pub policy: Policy,
     /// What was heard of the pod's meter, also before it enrolled; none for a job that is not expected yet.
     pub heard: Option<Heard>,

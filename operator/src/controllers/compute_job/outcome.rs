@@ -7,10 +7,11 @@ use hawser_crds::condition::{ACCEPTED, COMPLETE, FAILED};
 use jiff::{SignedDuration, Timestamp};
 
 use super::observed::{ChainView, Observed};
-use super::vacancy::NoRoom;
 use super::{expectation, policy, pull};
+use crate::controllers::allocation::Allocation;
 use crate::controllers::conditions::{find, is_false, is_true};
 use crate::controllers::gpu_offer::worth;
+use crate::inventory::Shortage;
 use crate::network::{Job, JobStatus};
 
 /// A job is over, or will be as soon as its pod has stopped and its money is settled.
@@ -127,10 +128,10 @@ fn not_accepted(seen: &Observed) -> Option<Outcome> {
     if let Some(why) = deposit.and_then(|deposit| worth::too_small(deposit, seen.policy.gas_cost)) {
         return over(Kind::Declined, "DepositTooSmall", why);
     }
-    match &seen.vacancy {
+    match &seen.allocation {
         // A local job waits for room; nobody has paid for it.
-        Some(Err(no_room)) if !seen.is_local() && !may_come(seen, no_room) => {
-            over(Kind::Declined, "NoCapacity", &no_room.why)
+        Allocation::Short(shortage) if !seen.is_local() && !may_come(seen, shortage) => {
+            over(Kind::Declined, "NoCapacity", &shortage.why)
         }
         _ => None,
     }
@@ -142,8 +143,8 @@ pub(super) fn offer_unreadable(seen: &Observed) -> String {
 }
 
 /// What is back in a moment can still run the order.
-fn may_come(seen: &Observed, no_room: &NoRoom) -> bool {
-    no_room.passing && seen.lasting.node_away < NODE_BACK && !is_late(seen)
+fn may_come(seen: &Observed, shortage: &Shortage) -> bool {
+    shortage.passing && seen.lasting.node_away < NODE_BACK && !is_late(seen)
 }
 
 /// Whether the order's start window is too short for anything that is still to come.

@@ -11,6 +11,7 @@ use super::observed::{ChainView, Observed};
 use super::outcome::{Kind, offer_unreadable};
 use super::steady::steady;
 use super::{expectation, voucher};
+use crate::controllers::allocation::Allocation;
 use crate::controllers::conditions::{Conditions, Truth, find, is_true};
 use crate::network::{ActKey, Job, JobStatus};
 
@@ -51,9 +52,9 @@ fn reason(seen: &Observed, verdict: &Verdict) -> String {
         return "NetworkUnavailable".to_owned();
     }
     if !verdict.accepted {
-        let word = match seen.vacancy {
+        let word = match seen.allocation {
             _ if seen.offer_unreadable => "OfferUnreadable",
-            Some(Err(_)) => "NoCapacity",
+            Allocation::Short(_) => "NoCapacity",
             _ => "Waiting",
         };
         return word.to_owned();
@@ -111,10 +112,10 @@ fn accepted(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
         }
         return;
     }
-    match (&verdict.outcome, &seen.chain, &seen.vacancy) {
+    match (&verdict.outcome, &seen.chain, &seen.allocation) {
         (Some(outcome), _, _) => list.set(ACCEPTED, Truth::No, &outcome.reason, outcome.message.clone()),
         (None, ChainView::Unknown(why), _) => list.set(ACCEPTED, Truth::Unknown, "NetworkUnavailable", why.clone()),
-        (None, _, Some(Err(no_room))) => list.set(ACCEPTED, Truth::Unknown, "NoCapacity", no_room.why.clone()),
+        (None, _, Allocation::Short(short)) => list.set(ACCEPTED, Truth::Unknown, "NoCapacity", short.why.clone()),
         (None, _, _) if seen.offer_unreadable => {
             list.set(ACCEPTED, Truth::Unknown, "OfferUnreadable", offer_unreadable(seen));
         }

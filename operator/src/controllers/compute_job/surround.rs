@@ -28,7 +28,7 @@ pub(crate) async fn surround(context: &Context, offer: &GpuOffer, attestation: O
     let config = &context.config;
     let found = context.cluster_network.found().await?;
     let named = config.cluster_cidrs.iter().copied();
-    let own = context.stock.read(|stock| own_ranges(named, &found, stock.nodes()));
+    let own = context.inventory.read(|inventory| own_ranges(named, &found, inventory.nodes()));
     let around = build::Surroundings {
         operator_namespace: &config.namespace,
         attestation_port: config.attestation_listen.port(),

@@ -10,8 +10,8 @@ use kube::ResourceExt;
 
 use crate::controllers::cache::readable;
 use crate::controllers::packed::Packed;
-use crate::controllers::stock::JobFacts;
 use crate::controllers::{Context, unreadable};
+use crate::inventory::JobFacts;
 use crate::network::{Act, ActKey, ActState, Network, NetworkError, Token};
 use crate::settlement::Pending;
 use hawser_market::{format_units, parse_units};

@@ -127,7 +127,7 @@ pub(crate) async fn follow(watches: Watches, listing: Listing) {
         let Some(change) = roll.change(event, ResourceExt::name_any) else { continue };
         let complete = matches!(change, Change::All(_));
         for (node, claimable) in slices.change(change) {
-            let concerned = watches.stock.write(|stock| stock.set_claimable(&node, claimable));
+            let concerned = watches.inventory.write(|inventory| inventory.set_claimable(&node, claimable));
             watches.offers.add(concerned);
         }
         if complete {

@@ -6,16 +6,16 @@ use jiff::{Timestamp, Unit};
 use kube::ResourceExt;
 
 use super::around::Around;
-use super::capacity::{Capacity, Offered};
 use super::leave::{self, Stake};
 use super::publish::{Wanted, card_hash};
 use super::serves::{self, Obstacle, Worth};
 use super::terms::{self, OfferSpecError};
-use super::{admission, canary, node, worth};
-use crate::controllers::compute_job::{NotTaken, vacancy};
-use crate::controllers::stock::Sells;
+use super::{admission, canary, worth};
+use crate::controllers::allocation;
+use crate::controllers::compute_job::NotTaken;
 use crate::controllers::watch::name_of;
 use crate::controllers::{Context, unreadable};
+use crate::inventory::{self, Capacity, Offered, Sells};
 use crate::network::{ActKey, ActState, Network, NetworkError, Offer, Token};
 use crate::settlement::Pending;
 
@@ -72,7 +72,7 @@ pub(crate) struct Read {
 
 /// Reads everything once.
 pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Observed {
-    let (capacity, offered, active) = vacancy::of_offer(offer, context);
+    let (capacity, offered, active) = allocation::of_offer(offer, context);
     context.around.rights.ask(&offer.namespace().unwrap_or_default()).await;
     let around = context.around.of(offer);
     let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
@@ -86,7 +86,8 @@ pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Observed
         _ => None,
     };
     let name = name_of(offer);
-    let (unsettled, pending) = context.stock.read(|stock| (stock.known_unsettled(&name), stock.pending(&name)));
+    let (unsettled, pending) =
+        context.inventory.read(|inventory| (inventory.known_unsettled(&name), inventory.pending(&name)));
     Observed {
         why_none: if capacity.healthy == 0 { why_none(offer, context) } else { String::new() },
         capacity,
@@ -96,7 +97,7 @@ pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Observed
         pending,
         posted_card: posted_card(offer, &market, context),
         obstacle: in_the_way(offer, &around, checked.check.as_ref(), refused.as_ref(), &market, worth)
-            .or_else(|| context.capacity_is_old().then(|| Obstacle::passing("CacheOld", vacancy::OLD))),
+            .or_else(|| context.capacity_is_old().then(|| Obstacle::passing("CacheOld", allocation::OLD))),
         market,
         around,
         network: checked,
@@ -123,7 +124,7 @@ fn in_the_way(
 
 fn why_none(offer: &GpuOffer, context: &Context) -> String {
     let sells = Sells::from(&offer.spec);
-    context.stock.read(|stock| node::why_none(&sells, stock.nodes_of(&sells.gpu)))
+    context.inventory.read(|inventory| inventory::why_none(&sells, inventory.nodes_of(&sells.gpu)))
 }
 
 fn worth_of(offer: &GpuOffer, read: &Read, largest: u16, context: &Context) -> Option<Worth> {
@@ -221,8 +222,8 @@ async fn asked(
             format!("spec.price.token {} can't be read as an ERC-20 token: {error}", address.to_checksum(None));
         Obstacle::passing("TokenNotRead", message)
     })?;
-    let card = context.stock.read(|stock| {
-        let first = stock.nodes_of(&offer.spec.gpu).next().map(|(_, node)| node);
+    let card = context.inventory.read(|inventory| {
+        let first = inventory.nodes_of(&offer.spec.gpu).next().map(|(_, node)| node);
         terms::card(offer, first, &context.config.evidence_public_url)
     })?;
     let price = terms::price(&offer.spec, token.decimals)?;

@@ -43,8 +43,8 @@ pub(super) async fn tidy(offer: &Name, around: &Around, context: &Context) {
         offers: stay.map(|offer| name_of(&**offer)).collect(),
         jobs: context.jobs.store.state().iter().filter_map(|job| job.namespace()).collect(),
     };
-    left.jobs.extend(context.stock.read(|stock| {
-        let running = stock.job_pods().filter(|(_, pod)| !pod.state.over);
+    left.jobs.extend(context.inventory.read(|inventory| {
+        let running = inventory.job_pods().filter(|(_, pod)| !pod.state.over);
         running.map(|((namespace, _), _)| namespace.clone()).collect::<Vec<_>>()
     }));
     if needs_nothing(offer, &left) {

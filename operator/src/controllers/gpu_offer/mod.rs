@@ -6,13 +6,11 @@ pub(crate) mod around;
 pub(crate) mod budget;
 mod ca;
 mod canary;
-pub(crate) mod capacity;
 pub(crate) mod claims;
 mod dereference;
 mod last;
 pub(crate) mod leave;
 pub(crate) mod memory;
-pub(crate) mod node;
 mod pace;
 mod publish;
 mod report;
@@ -30,6 +28,7 @@ use hawser_market::OfferId;
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::{Api, Resource, ResourceExt};
+use tracing::{Span, info_span};
 
 use super::conditions::news;
 use super::look::Action;
@@ -42,6 +41,13 @@ use leave::{Leaving, Stake, Stand, Step};
 use memory::{Remembered, Told};
 
 pub(crate) const KIND: &str = "GpuOffer";
+
+/// What every line that is logged of a look says.
+pub(crate) fn span(offer: &DeserializeGuard<GpuOffer>) -> Span {
+    let (namespace, name) = name_of(offer);
+    let network = offer.0.as_ref().ok().map(|offer| offer.spec.network_ref.as_str());
+    info_span!("reconcile", kind = KIND, namespace, offer = name, network)
+}
 
 /// While the chain does not hold what it should, or something in the way is about to count.
 const AWAITED: Duration = Duration::from_secs(2);

@@ -9,8 +9,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
 use serde_json::json;
 
-use super::capacity::CARD_LABELS;
-use crate::controllers::stock::NodeFacts;
+use crate::inventory::CARD_LABELS;
+use crate::inventory::NodeFacts;
 use crate::network::{NetworkError, NetworkSpec, OfferTerms};
 use hawser_market::parse_units;
 use hawser_market::workload::quantity::{self, Amount};
@@ -169,7 +169,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::controllers::stock::Words;
+    use crate::inventory::Words;
 
     fn spec(price: &str) -> GpuOfferSpec {
         serde_json::from_value(json!({

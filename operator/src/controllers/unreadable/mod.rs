@@ -16,13 +16,13 @@ use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
-use super::compute_job::vacancy::{Claimant, Turn};
 use super::gpu_offer::leave::{self, Leaving, Stake, Stand, Step};
 use super::look::Action;
 use super::packed::Packed;
 use super::work::Name;
 use super::{Context, Error, JOB_FINALIZER, NETWORK_FINALIZER, OFFER_FINALIZER, abandon, status};
 use super::{compute_job, depin_network, gpu_offer};
+use crate::inventory::{Candidate, Priority};
 use crate::metrics::Counted;
 use crate::network::{Act, JobStatus};
 use facts::Job;
@@ -99,7 +99,7 @@ fn unsettled_of(namespace: &str, offer: &str, context: &Context) -> u32 {
 }
 
 /// GPUs of the offer's nodes that jobs which can't be read may hold.
-pub(crate) fn claimants(offer: &GpuOffer, context: &Context) -> Vec<Claimant> {
+pub(crate) fn candidates(offer: &GpuOffer, context: &Context) -> Vec<Candidate> {
     let same_gpus = |job: &Job| {
         let offers = context.offers.store.state();
         let other = super::cache::readable(&offers)
@@ -120,9 +120,9 @@ pub(crate) fn claimants(offer: &GpuOffer, context: &Context) -> Vec<Claimant> {
                 return None;
             }
             let name = (job.namespace, job.name);
-            let bound = context.stock.read(|stock| stock.is_bound(&name));
-            let turn = Turn { waiting: false, block: 0, name };
-            Some(Claimant { turn, gpus: job.gpus, bound, same_offer })
+            let bound = context.inventory.read(|inventory| inventory.is_bound(&name));
+            let priority = Priority { waiting: false, block: 0, name };
+            Some(Candidate { priority, gpus: job.gpus, bound, same_offer })
         })
         .collect()
 }
@@ -191,7 +191,7 @@ pub(crate) async fn offer(object: &InvalidObject, context: &Context) -> Result<A
     if object.metadata.deletion_timestamp.is_none() {
         return Ok(Action::requeue(EVERY));
     }
-    let jobs = context.stock.read(|stock| stock.known_unsettled(&(namespace.clone(), name.clone())));
+    let jobs = context.inventory.read(|inventory| inventory.known_unsettled(&(namespace.clone(), name.clone())));
     let leaving = Leaving {
         stand,
         jobs,
@@ -304,7 +304,9 @@ async fn tell<K: Resource<DynamicType = ()>>(
     };
     if context.unreadable.learn(&object.metadata, raw.data.clone()) {
         // Which GPUs it may hold, and of which offer.
-        context.offers_due.add(context.stock.read(|stock| stock.offer_names().cloned().collect::<Vec<_>>()));
+        context
+            .offers_due
+            .add(context.inventory.read(|inventory| inventory.offer_names().cloned().collect::<Vec<_>>()));
     }
     let message = format!(
         "this operator can't read the object: {}. It was written by a newer operator, or against the schema: correct the \

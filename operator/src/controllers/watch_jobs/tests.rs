@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::controllers::stock::{Sells, SharedStock};
 use crate::controllers::work::Due;
+use crate::inventory::{Sells, SharedInventory};
 use crate::metrics::Metrics;
 
 fn value(name: &str, version: u64, more: &[(&str, Value)]) -> Value {
@@ -51,7 +51,7 @@ fn book(gone: Arc<AtomicUsize>) -> Book<impl Fn(&ComputeJob) + Send + Sync + 'st
     let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
     let watches = Watches {
         client,
-        stock: SharedStock::default(),
+        inventory: SharedInventory::default(),
         offers: Due::default(),
         jobs: Due::default(),
         metrics: Metrics::default(),
@@ -78,7 +78,7 @@ impl<F: Fn(&ComputeJob) + Send + Sync + 'static> Book<F> {
     }
 
     fn unsettled(&self) -> u32 {
-        self.watches.stock.read(|stock| stock.unsettled(&name("o")))
+        self.watches.inventory.read(|inventory| inventory.unsettled(&name("o")))
     }
 
     fn asks(&self) -> usize {
@@ -188,7 +188,7 @@ async fn when_a_job_that_can_not_be_read_is_gone_all_offers_are_looked_at() {
     let spec = serde_json::from_value(json!({"networkRef": "n", "gpu": {"product": "p"},
         "price": {"perGpuHour": "1", "token": "0x"}}));
     let sells = Sells::from(&spec.unwrap());
-    book.watches.stock.write(|stock| stock.set_offer(&name("other"), Some(&sells)));
+    book.watches.inventory.write(|inventory| inventory.set_offer(&name("other"), Some(&sells)));
     book.set(&job("j", 1, &[("spec", json!({"offerRef": 7}))]));
     book.keep_only(&[name("j")].into_iter().collect());
     let mut due = book.watches.offers.taken().boxed();

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::controllers::lean::{Lean, ReadLean};
-use crate::controllers::stock::{JobPod, NodeFacts, PodFacts, Words};
+use crate::inventory::{JobPod, NodeFacts, PodFacts, Words};
 
 /// What an API server (1.34, with the feature `ResourceHealthStatus`) sent in protobuf and in JSON of the same objects.
 const PODS: (&[u8], &[u8]) = (include_bytes!("testdata/pods.pb"), include_bytes!("testdata/pods.json"));

@@ -1,6 +1,7 @@
 //! Acts put together into calls of the market. Pure.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use alloy::{
     primitives::{Address, Bytes, U256},
@@ -60,6 +61,21 @@ pub(super) fn batches(acts: Vec<Act>, most: usize) -> Vec<Batch> {
             batches
         })
         .collect()
+}
+
+/// Acts that a log line names; of more it gives the number.
+const NAMED: usize = 8;
+
+impl fmt::Display for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, act) in self.acts.iter().take(NAMED).enumerate() {
+            write!(f, "{}{}", if at == 0 { "" } else { ", " }, act.key())?;
+        }
+        match self.acts.len().saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
 }
 
 impl Batch {

@@ -51,7 +51,7 @@ impl Sender {
     }
 
     fn undo(&self, landed: &Landed) {
-        tracing::warn!(call = landed.flight.batch.name(), block = landed.block.number, "{TAKEN_BACK}");
+        tracing::warn!(call = landed.flight.batch.name(), acts = %landed.flight.batch, block = landed.block.number, "{TAKEN_BACK}");
         self.network.observed.send_modify(|observed| {
             observed.gas_spent = observed.gas_spent.saturating_sub(landed.spent);
         });

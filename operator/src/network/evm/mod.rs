@@ -46,6 +46,7 @@ use hawser_contracts::ComputeMarket;
 use hawser_market::{JobId, OfferId, eip712_domain};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     Act, ActKey, ActState, Backlog, Block, Connection, Cursor, Disconnected, Job, NetworkError, NetworkSpec, Observed,
@@ -198,7 +199,8 @@ impl Network {
             fence,
             stopped: CancellationToken::new(),
         }));
-        tokio::spawn(live(Arc::clone(&network.0)));
+        // Every line that the sender and the head's poller log is of this network.
+        tokio::spawn(live(Arc::clone(&network.0)).in_current_span());
         Ok(network)
     }
 

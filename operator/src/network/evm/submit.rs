@@ -180,7 +180,7 @@ impl Sender {
         let raised = fees::bump(flight.fees, fresh.unwrap_or(flight.fees), caps(&self.network));
         let fees = raised.unwrap_or(flight.fees);
         flight.sent = head.block.number;
-        tracing::warn!(nonce = flight.nonce, most = %fees.most, tip = %fees.tip, raised = raised.is_some(), "not mined in time: sent again");
+        tracing::warn!(acts = %flight.batch, nonce = flight.nonce, most = %fees.most, tip = %fees.tip, raised = raised.is_some(), "not mined in time: sent again");
         match hand_over(&self.network, flight.nonce, flight.gas, &flight.call, fees).await? {
             Handed::Out(tx) => {
                 flight.fees = fees;
@@ -194,7 +194,9 @@ impl Sender {
             // The pool knows higher fees: the next replacement starts from there.
             Handed::Back { answer: Answer::Underpriced, .. } => flight.fees = fees,
             Handed::Back { message, .. } => tracing::debug!(message, "replacement not taken"),
-            Handed::Unsigned(error) => tracing::warn!(%error, nonce = flight.nonce, "replacement not signed"),
+            Handed::Unsigned(error) => {
+                tracing::warn!(acts = %flight.batch, %error, nonce = flight.nonce, "replacement not signed");
+            }
         }
         Ok(())
     }
@@ -285,7 +287,7 @@ impl Sender {
         let Ready { batch, call, gas } = ready;
         match hand_over(&self.network, nonce, gas, &call, fees).await? {
             Handed::Out(tx) => {
-                tracing::info!(call = batch.name(), acts = batch.acts().len(), %tx, nonce, "sent");
+                tracing::info!(call = batch.name(), acts = %batch, %tx, nonce, "sent");
                 self.foreign = None;
                 self.outbid = None;
                 self.unknown = 0;
@@ -298,7 +300,7 @@ impl Sender {
                 Ok(true)
             }
             Handed::Back { answer, message } => {
-                tracing::warn!(call = batch.name(), nonce, message, "not sent");
+                tracing::warn!(call = batch.name(), acts = %batch, nonce, message, "not sent");
                 self.held = Some(message.clone());
                 match answer {
                     Answer::Underpriced => self.outbid = Some(fees),
@@ -320,7 +322,7 @@ impl Sender {
                 Ok(false)
             }
             Handed::Unsigned(error) => {
-                tracing::warn!(call = batch.name(), nonce, %error, "not signed");
+                tracing::warn!(call = batch.name(), acts = %batch, nonce, %error, "not signed");
                 self.wait(&error.to_string());
                 self.held = Some(error.to_string());
                 Ok(false)

@@ -12,9 +12,9 @@ use serde_json::json;
 
 use super::pod::{NO_SIDECARS, NO_SIDECARS_BY_LABEL, USER, restricted, sidecars};
 use super::{PRIORITY_CLASS, SERVICE_ACCOUNT};
-use crate::controllers::gpu_offer::capacity::node_selector;
-use crate::controllers::gpu_offer::node::tolerations;
 use crate::controllers::{OFFER_LABEL, label_value};
+use crate::inventory::node_selector;
+use crate::inventory::tolerations;
 
 /// Annotation of a canary: what it runs under.
 pub(crate) const UNDER_ANNOTATION: &str = "hawser.dev/canary-under";

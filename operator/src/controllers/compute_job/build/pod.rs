@@ -12,9 +12,9 @@ use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::{CA_CONFIG_MAP, JOB_LABEL, NETWORK_ANNOTATION, POD_FINALIZER, PRIORITY_CLASS, SERVICE_ACCOUNT, customer};
-use crate::controllers::gpu_offer::capacity::node_selector;
-use crate::controllers::gpu_offer::node::tolerations;
 use crate::controllers::{OFFER_LABEL, label_value};
+use crate::inventory::node_selector;
+use crate::inventory::tolerations;
 
 /// The user that all three containers run as.
 pub(super) const USER: i64 = 65532;

@@ -9,11 +9,12 @@ use serde_json::json;
 
 use super::*;
 use crate::attestation::{Attested, Heard};
+use crate::controllers::allocation::Allocation;
 use crate::controllers::compute_job::lasting::Lasting;
 use crate::controllers::compute_job::pod_state::{Container, Ended, PodState};
-use crate::controllers::compute_job::vacancy::NoRoom;
 use crate::controllers::compute_job::voucher::record;
 use crate::controllers::conditions::{find, is_false};
+use crate::inventory::Shortage;
 use crate::network::{ActKey, Job, Token};
 use crate::settlement::plan::Policy;
 use hawser_crds::condition::{ACCEPTED, COMPLETE, FAILED};
@@ -88,7 +89,7 @@ fn seen(chain: ChainView) -> Observed {
         pod: None,
         attested: None,
         offer_unreadable: false,
-        vacancy: Some(Ok(())),
+        allocation: Allocation::Allocated,
         policy: Policy { interval: Duration::from_hours(1), least: U256::ZERO, gas_cost: U256::ZERO },
         heard: None,
         unheard: None,
@@ -102,8 +103,8 @@ fn seen(chain: ChainView) -> Observed {
     }
 }
 
-fn no_room(why: &str, passing: bool) -> NoRoom {
-    NoRoom { why: why.to_owned(), passing }
+fn short(why: &str, passing: bool) -> Allocation {
+    Allocation::Short(Shortage { why: why.to_owned(), passing })
 }
 
 /// The same look so many seconds later, by the chain's time; the operator's own clock is a week off.
@@ -196,7 +197,7 @@ fn an_order_that_cannot_be_taken_is_declined_with_the_reason_and_gets_no_pod() {
         seen.job = Arc::new(job);
         seen
     };
-    let no_room = Observed { vacancy: Some(Err(no_room("0 are free", false))), ..seen(known(chain(JobStatus::Open))) };
+    let no_room = Observed { allocation: short("0 are free", false), ..seen(known(chain(JobStatus::Open))) };
     let no_offer = Observed { offer: None, ..seen(known(chain(JobStatus::Open))) };
     for (seen, word) in [
         (change_job(&|j| j.spec.source.as_mut().unwrap().malformed = Some("not JSON".to_owned())), "Malformed"),
@@ -217,7 +218,7 @@ fn an_order_that_cannot_be_taken_is_declined_with_the_reason_and_gets_no_pod() {
 #[test]
 fn a_declined_order_is_settled_once_the_chain_has_closed_it() {
     let mut look = seen(known(chain(JobStatus::Open)));
-    look.vacancy = Some(Err(no_room("full", false)));
+    look.allocation = short("full", false);
     let mut look = written(look);
     look.chain = known(chain(JobStatus::Closed));
     let decision = decide(&look);

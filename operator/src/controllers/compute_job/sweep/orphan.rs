@@ -227,7 +227,6 @@ mod tests {
     use alloy::signers::local::PrivateKeySigner;
     use hawser_attestation::{EvidenceRoot, Market};
     use hawser_market::OfferId;
-    use hawser_proto::pod::{METER_CONTAINER, env};
     use jiff::Timestamp;
 
     use super::*;

@@ -24,7 +24,7 @@ use crate::controllers::{Context, Error, Tried};
 
 /// So long a settled job's pod is kept for its log and for `kubectl describe`.
 const POD_KEPT: SignedDuration = SignedDuration::from_mins(10);
-/// How often pods are looked through: those that the stock knows, which costs nothing.
+/// How often pods are looked through: those that the inventory knows, which costs nothing.
 const EVERY: Duration = Duration::from_mins(1);
 /// While a pod without a job is there.
 const SOON: Duration = Duration::from_secs(10);
@@ -54,9 +54,9 @@ async fn sweep(context: &Context, waits: &mut Waits) -> usize {
     let jobs = context.jobs.store.state();
     let live: HashSet<u64> = jobs.iter().filter_map(|job| job.meta().uid.as_deref().map(mark)).collect();
     drop(jobs);
-    let pods: HashSet<Name> = context.stock.read(|stock| {
+    let pods: HashSet<Name> = context.inventory.read(|inventory| {
         let owned =
-            stock.job_pods().filter(|(_, pod)| !pod.owners.iter().any(|uid| live.contains(&mark(uid.as_str()))));
+            inventory.job_pods().filter(|(_, pod)| !pod.owners.iter().any(|uid| live.contains(&mark(uid.as_str()))));
         owned.map(|(name, _)| name.clone()).collect()
     });
     waits.retain(|name, _| pods.contains(name));

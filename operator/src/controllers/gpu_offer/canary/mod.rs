@@ -62,7 +62,7 @@ pub(crate) async fn look(offer: &GpuOffer, around: &Around, now: Timestamp, cont
 
 /// Names of the nodes that the offer sells from.
 fn nodes(offer: &GpuOffer, context: &Context) -> BTreeSet<String> {
-    context.stock.read(|stock| stock.nodes_of(&offer.spec.gpu).map(|(name, _)| name.clone()).collect())
+    context.inventory.read(|inventory| inventory.nodes_of(&offer.spec.gpu).map(|(name, _)| name.clone()).collect())
 }
 
 /// The API server's own words, where it said no.
@@ -79,7 +79,7 @@ fn words(error: &Error) -> String {
 /// Where a job's pod could not run either, nothing is tried.
 fn can_run(offer: &GpuOffer, around: &Around, context: &Context) -> bool {
     let has_class = around.class.is_some() || offer.spec.isolation.runtime_class_name.is_none();
-    let has_nodes = || context.stock.read(|stock| stock.nodes_of(&offer.spec.gpu).next().is_some());
+    let has_nodes = || context.inventory.read(|inventory| inventory.nodes_of(&offer.spec.gpu).next().is_some());
     offer.metadata.deletion_timestamp.is_none()
         && around.restricted
         && !around.going

@@ -50,7 +50,7 @@ impl Sender {
                     waiting.push_back(flight);
                 }
                 Ok(None) => {
-                    tracing::warn!(nonce = flight.nonce, "another transaction of the wallet took this nonce");
+                    tracing::warn!(acts = %flight.batch, nonce = flight.nonce, "another transaction of the wallet took this nonce");
                     self.take_back(&flight, "another transaction of the wallet took its nonce: sent again");
                 }
                 Err(error) => {
@@ -97,7 +97,7 @@ impl Sender {
             observed.gas_spent = observed.gas_spent.saturating_add(spent);
         });
         let acts = flight.batch.acts();
-        tracing::info!(call = flight.batch.name(), acts = acts.len(), %tx, block, gas = receipt.gas_used, "mined");
+        tracing::info!(call = flight.batch.name(), acts = %flight.batch, %tx, block, gas = receipt.gas_used, "mined");
         let skipped: Vec<(JobId, SkipReason)> = receipt
             .logs()
             .iter()

@@ -94,8 +94,8 @@ fn who_took_the_pod_away_is_named_and_not_the_signals_exit_code() {
 /// Its `ComputeJob` was torn away, and the order came back as another one, which knows of nothing.
 #[test]
 fn a_job_that_finds_its_pod_was_accepted_and_claims_what_the_pods_voucher_says() {
-    let held = Some(Err(no_room("1 GPUs asked for, the offer sells 1 and 1 are held by other jobs", false)));
-    let look = Observed { vacancy: held, ..seen(known(chain(JobStatus::Running))) };
+    let held = short("1 GPUs asked for, the offer sells 1 and 1 are held by other jobs", false);
+    let look = Observed { allocation: held, ..seen(known(chain(JobStatus::Running))) };
     assert_eq!(reason(&decide(&look)), "NoCapacity");
     let leaving = PodState { deleted: Some(at(10)), ..ended_pod(143) };
     let look = Observed { pod: Some(leaving), attested: Some(attested(Some(voucher(70)), true)), ..look };
@@ -210,8 +210,8 @@ fn a_status_in_which_nothing_has_changed_is_the_stored_one() {
 fn an_order_waits_for_a_node_that_may_be_back_in_a_moment_and_not_past_its_start_window() {
     let look = |passing: bool, away: u64, now: i64| {
         let lasting = Lasting { node_away: Duration::from_secs(away), ..Lasting::default() };
-        let full = Some(Err(no_room("0 are free", passing)));
-        let look = Observed { vacancy: full, lasting, ..seen(known(chain(JobStatus::Open))) };
+        let full = short("0 are free", passing);
+        let look = Observed { allocation: full, lasting, ..seen(known(chain(JobStatus::Open))) };
         let decision = decide(&later(look, now));
         (decision.status.phase, reason(&decision), decision.acts.len())
     };
@@ -233,8 +233,12 @@ fn an_order_waits_for_a_node_that_may_be_back_in_a_moment_and_not_past_its_start
 #[test]
 fn an_order_of_an_offer_that_cannot_be_read_waits_for_it_and_not_past_its_start_window() {
     let look = |now: i64| {
-        let unread =
-            Observed { offer: None, offer_unreadable: true, vacancy: None, ..seen(known(chain(JobStatus::Open))) };
+        let unread = Observed {
+            offer: None,
+            offer_unreadable: true,
+            allocation: Allocation::NotCached,
+            ..seen(known(chain(JobStatus::Open)))
+        };
         let decision = decide(&later(unread, now));
         let accepted = find(&decision.status.conditions, ACCEPTED).unwrap();
         (decision.status.phase, accepted.status.clone(), accepted.reason.clone(), decision.acts.len())

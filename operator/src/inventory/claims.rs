@@ -7,12 +7,12 @@ use hawser_crds::GpuSelector;
 use hawser_market::JobId;
 
 use super::facts::order_key;
-use super::{Concerned, JobFacts, Line, Sells, Stock};
-use crate::controllers::compute_job::vacancy::{Claimant, Turn};
+use super::{Concerned, Inventory, JobFacts, Line, Sells};
 use crate::controllers::work::Name;
+use crate::inventory::{Candidate, Priority};
 use crate::settlement::Pending;
 
-impl Stock {
+impl Inventory {
     /// A job as it is now; none where it is gone or settled.
     pub(crate) fn set_job(&mut self, name: &Name, now: Option<impl Into<Arc<JobFacts>>>) -> Concerned {
         let now = now.map(Into::into);
@@ -30,9 +30,9 @@ impl Stock {
             concerned.extend([before.as_ref().map(own), now.as_ref().map(own)].into_iter().flatten());
         }
         self.count_order(before.as_deref(), now.as_deref());
-        concerned.extend(self.around_job(name, |stock| match now {
-            Some(job) => drop(stock.jobs.insert(name.clone(), job)),
-            None => drop(stock.jobs.remove(name)),
+        concerned.extend(self.around_job(name, |inventory| match now {
+            Some(job) => drop(inventory.jobs.insert(name.clone(), job)),
+            None => drop(inventory.jobs.remove(name)),
         }));
         concerned
     }
@@ -86,21 +86,21 @@ impl Stock {
         concerned
     }
 
-    /// Who wants or holds GPUs of an offer's nodes: each job that has no node yet, by turn, and first of all the offer's
+    /// Who wants or holds GPUs of an offer's nodes: each job that has no node yet, by priority, and first of all the offer's
     /// jobs that have one, together.
-    pub(crate) fn claimants(&self, offer: &Name, gpu: &GpuSelector) -> Vec<Claimant> {
+    pub(crate) fn candidates(&self, offer: &Name, gpu: &GpuSelector) -> Vec<Candidate> {
         let others = self.rivals(gpu).filter(|other| *other != offer);
         let mut all = Vec::new();
         for (name, line) in std::iter::once(offer).chain(others).filter_map(|name| Some((name, self.lines.get(name)?)))
         {
             let same_offer = name == offer;
             if same_offer && line.bound > 0 {
-                let turn = Turn { waiting: false, block: 0, name: Name::default() };
+                let priority = Priority { waiting: false, block: 0, name: Name::default() };
                 let gpus = u32::try_from(line.bound).unwrap_or(u32::MAX);
-                all.push(Claimant { turn, gpus, bound: true, same_offer });
+                all.push(Candidate { priority, gpus, bound: true, same_offer });
             }
-            all.extend(line.queue.iter().map(|(turn, gpus)| Claimant {
-                turn: turn.clone(),
+            all.extend(line.queue.iter().map(|(priority, gpus)| Candidate {
+                priority: priority.clone(),
                 gpus: *gpus,
                 bound: false,
                 same_offer,
@@ -165,12 +165,12 @@ impl Stock {
         concerned
     }
 
-    /// The offer of a job that is not over, its turn, its GPUs, and whether its pod has a node.
-    fn claim(&self, name: &Name) -> Option<(Name, Turn, u32, bool)> {
+    /// The offer of a job that is not over, its priority, its GPUs, and whether its pod has a node.
+    fn claim(&self, name: &Name) -> Option<(Name, Priority, u32, bool)> {
         let job = self.jobs.get(name)?;
         let claim = job.claim?;
-        let turn = Turn { waiting: claim.waiting, block: claim.block, name: name.clone() };
-        Some(((name.0.clone(), job.offer.clone()), turn, claim.gpus, self.is_bound(name)))
+        let priority = Priority { waiting: claim.waiting, block: claim.block, name: name.clone() };
+        Some(((name.0.clone(), job.offer.clone()), priority, claim.gpus, self.is_bound(name)))
     }
 
     fn count(&mut self, name: &Name) {
@@ -181,12 +181,12 @@ impl Stock {
         line.jobs.insert(name.clone());
         line.unsettled += 1;
         line.unread += u32::from(unread);
-        let Some((_, turn, gpus, bound)) = claim else { return };
+        let Some((_, priority, gpus, bound)) = claim else { return };
         line.active += 1;
         if bound {
             line.bound += u64::from(gpus);
         } else {
-            line.queue.insert(turn, gpus);
+            line.queue.insert(priority, gpus);
         }
     }
 
@@ -198,12 +198,12 @@ impl Stock {
         line.jobs.remove(name);
         line.unsettled = line.unsettled.saturating_sub(1);
         line.unread = line.unread.saturating_sub(u32::from(unread));
-        if let Some((_, turn, gpus, bound)) = claim {
+        if let Some((_, priority, gpus, bound)) = claim {
             line.active = line.active.saturating_sub(1);
             if bound {
                 line.bound = line.bound.saturating_sub(u64::from(gpus));
             } else {
-                line.queue.remove(&turn);
+                line.queue.remove(&priority);
             }
         }
         if *line == Line::default() {

@@ -7,14 +7,13 @@ use std::fmt;
 use hawser_crds::GpuOfferSpec;
 use k8s_openapi::api::core::v1::{Taint, Toleration};
 
-use crate::controllers::stock::{NodeFacts, Sells};
+use super::{NodeFacts, PRODUCT_LABEL, Sells};
 
 /// Labels of GPU Feature Discovery and NVIDIA's device plugin that tell of cards which several pods share.
 const REPLICAS_LABEL: &str = "nvidia.com/gpu.replicas";
 /// Kubernetes' own, of a node whose kubelet does not say that it is ready.
 const NOT_READY: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
 const STRATEGY_LABEL: &str = "nvidia.com/gpu.sharing-strategy";
-const PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
 const SHARED_SUFFIX: &str = "-SHARED";
 
 /// Nodes that are named in a message; the rest is a number.
@@ -151,7 +150,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::controllers::stock::Words;
+    use crate::inventory::Words;
 
     fn offer(tolerations: Value) -> Sells {
         let spec: GpuOfferSpec = serde_json::from_value(json!({

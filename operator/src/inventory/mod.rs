@@ -2,28 +2,33 @@
 //! a job or an offer, so that a look at an offer costs what concerns the offer. Each change tells which offers it
 //! concerns; one that changes no count concerns none.
 
+mod capacity;
 mod claims;
 mod facts;
 mod nodes;
-#[cfg(test)]
-mod scale;
+mod reservations;
 #[cfg(test)]
 mod tests;
+mod usable;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub(crate) use capacity::{
+    CARD_LABELS, Capacity, Offered, PRODUCT_LABEL, amount, matches, node_selector, offered, requested, seen,
+};
 pub(crate) use facts::{JobFacts, JobPod, NodeFacts, PodFacts, Sells, Words};
+pub(crate) use reservations::{Candidate, Priority, Reservations, Shortage, fits};
+pub(crate) use usable::{tolerations, why_none};
 
-use super::compute_job::vacancy::Turn;
-use super::work::Name;
+use crate::controllers::work::Name;
 
 /// Offers for which a change may matter.
 pub(crate) type Concerned = BTreeSet<Name>;
 
 /// The counts of one moment.
 #[derive(Debug, Default)]
-pub(crate) struct Stock {
+pub(crate) struct Inventory {
     pub words: Words,
     nodes: HashMap<String, NodeFacts>,
     /// Names of the nodes with cards of a product.
@@ -58,20 +63,20 @@ struct Line {
     unread: u32,
     /// GPUs of jobs whose pods have a node: the nodes' counts hold them.
     bound: u64,
-    /// GPUs of the others, by turn.
-    queue: BTreeMap<Turn, u32>,
+    /// GPUs of the others, by priority.
+    queue: BTreeMap<Priority, u32>,
 }
 
-/// The stock, as all share it. Nobody holds it while waiting for anything.
+/// The inventory, as all share it. Nobody holds it while waiting for anything.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SharedStock(Arc<RwLock<Stock>>);
+pub(crate) struct SharedInventory(Arc<RwLock<Inventory>>);
 
-impl SharedStock {
-    pub(crate) fn read<R>(&self, look: impl FnOnce(&Stock) -> R) -> R {
+impl SharedInventory {
+    pub(crate) fn read<R>(&self, look: impl FnOnce(&Inventory) -> R) -> R {
         look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn write<R>(&self, change: impl FnOnce(&mut Stock) -> R) -> R {
+    pub(crate) fn write<R>(&self, change: impl FnOnce(&mut Inventory) -> R) -> R {
         change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -1,15 +1,17 @@
 //! How much memory a large cluster takes: `cargo test -p hawser-operator --release --lib scale -- --ignored --nocapture`.
 
+use std::sync::Arc;
+
 use kube::core::DeserializeGuard;
 use serde_json::{Value, json};
 
-use super::*;
 use crate::controllers::cache::Cache;
 use crate::controllers::lean::{Lean, ReadLean};
 use crate::controllers::listed::Listed;
 use crate::controllers::look::{Action, Look, look_at};
 use crate::controllers::packed::Packed;
 use crate::controllers::work::{Backoffs, Due, Lane};
+use crate::inventory::{Inventory, NodeFacts, PodFacts};
 
 /// Resident memory of this process, in MiB.
 fn resident() -> f64 {
@@ -94,19 +96,19 @@ fn read<K: ReadLean>(value: &Value) -> K {
 #[ignore = "a measurement: prints how much memory a large cluster takes"]
 fn a_large_cluster() {
     let before = resident();
-    let mut stock = Stock::default();
+    let mut inventory = Inventory::default();
     let tell = |what: &str, since: f64| println!("{what}: {:.1} MiB", resident() - since);
     for number in 0..5_000 {
         let node = read(&node(number));
-        let facts = NodeFacts::of(&node, &mut stock.words);
-        stock.set_node(node.metadata.name.as_deref().unwrap(), Some(facts));
+        let facts = NodeFacts::of(&node, &mut inventory.words);
+        inventory.set_node(node.metadata.name.as_deref().unwrap(), Some(facts));
     }
     tell("5,000 nodes", before);
     let since = resident();
     for number in 0..40_000 {
         let pod = read(&pod(number));
-        let facts = PodFacts::of(&pod, &mut stock.words);
-        stock.set_pod(&crate::controllers::watch::name_of(&pod), facts);
+        let facts = PodFacts::of(&pod, &mut inventory.words);
+        inventory.set_pod(&crate::controllers::watch::name_of(&pod), facts);
     }
     tell("40,000 pods, 10,000 of them jobs'", since);
     let since = resident();
@@ -114,13 +116,13 @@ fn a_large_cluster() {
     for number in 0..10_000 {
         let job: DeserializeGuard<hawser_crds::ComputeJob> = read(&job(number, false));
         let job = Packed::new(&job);
-        stock.set_job(&crate::controllers::watch::name_of(&job), job.facts.clone());
+        inventory.set_job(&crate::controllers::watch::name_of(&job), job.facts.clone());
         writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(job));
     }
     tell("10,000 live jobs", since);
     tell("all of it", before);
     // Of settled jobs nothing is kept.
-    assert_eq!((store.len(), stock.nodes.len()), (10_000, 5_000));
+    assert_eq!((store.len(), inventory.nodes().count()), (10_000, 5_000));
 
     // As the kinds of k8s-openapi and of the CRDs, all of them: what a store holds without any of this.
     let since = resident();
@@ -158,6 +160,7 @@ async fn ten_thousand_looks() {
     let told = Arc::clone(&looked);
     let look = Look {
         kind: "ComputeJob",
+        span: |_| tracing::Span::none(),
         reconcile: move |_: Arc<Packed>, _: Arc<Backoffs>| {
             let told = Arc::clone(&told);
             async move {

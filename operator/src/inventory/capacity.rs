@@ -8,8 +8,8 @@ use hawser_crds::{GpuOfferSpec, GpuSelector};
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::node::{Unusable, unusable};
-use crate::controllers::stock::{NodeFacts, Sells};
+use super::usable::{Unusable, unusable};
+use super::{NodeFacts, Sells};
 
 /// Label of GPU Feature Discovery with the product's name.
 pub(crate) const PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
@@ -156,7 +156,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::controllers::stock::{PodFacts, Stock};
+    use crate::inventory::{Inventory, PodFacts};
 
     /// Counts as the operator does: from the changes of nodes and pods.
     fn count<'a>(
@@ -164,16 +164,16 @@ mod tests {
         nodes: impl IntoIterator<Item = &'a Node>,
         pods: impl IntoIterator<Item = &'a Pod>,
     ) -> Capacity {
-        let mut stock = Stock::default();
+        let mut inventory = Inventory::default();
         for node in nodes {
-            let facts = NodeFacts::of(node, &mut stock.words);
-            stock.set_node(node.metadata.name.as_deref().unwrap(), Some(facts));
+            let facts = NodeFacts::of(node, &mut inventory.words);
+            inventory.set_node(node.metadata.name.as_deref().unwrap(), Some(facts));
         }
         for (number, pod) in pods.into_iter().enumerate() {
-            let facts = PodFacts::of(pod, &mut stock.words);
-            stock.set_pod(&("t".to_owned(), number.to_string()), facts);
+            let facts = PodFacts::of(pod, &mut inventory.words);
+            inventory.set_pod(&("t".to_owned(), number.to_string()), facts);
         }
-        stock.capacity(&Sells::from(offer))
+        inventory.capacity(&Sells::from(offer))
     }
 
     const PRODUCT: &str = "NVIDIA-H100-80GB-HBM3";

@@ -24,7 +24,7 @@ fn gpu(product: &str, selector: Value) -> Sells {
 type Change = fn(&mut Value);
 
 /// A node with eight cards; `change` makes it another.
-fn node(stock: &mut Stock, change: impl FnOnce(&mut Value)) -> NodeFacts {
+fn node(inventory: &mut Inventory, change: impl FnOnce(&mut Value)) -> NodeFacts {
     let mut value = json!({
         "metadata": {"name": "n", "labels": {"nvidia.com/gpu.product": "h100", "pool": "a", "host": "x"}},
         "spec": {},
@@ -34,17 +34,17 @@ fn node(stock: &mut Stock, change: impl FnOnce(&mut Value)) -> NodeFacts {
         }
     });
     change(&mut value);
-    NodeFacts::of(&serde_json::from_value(value).unwrap(), &mut stock.words)
+    NodeFacts::of(&serde_json::from_value(value).unwrap(), &mut inventory.words)
 }
 
-fn pod(stock: &mut Stock, change: impl FnOnce(&mut Value)) -> Option<PodFacts> {
+fn pod(inventory: &mut Inventory, change: impl FnOnce(&mut Value)) -> Option<PodFacts> {
     let mut value = json!({
         "metadata": {"name": "p", "namespace": "t"},
         "spec": {"nodeName": "n", "containers": [{"name": "c", "resources": {"limits": {"nvidia.com/gpu": "2"}}}]},
         "status": {"phase": "Running"}
     });
     change(&mut value);
-    PodFacts::of(&serde_json::from_value(value).unwrap(), &mut stock.words)
+    PodFacts::of(&serde_json::from_value(value).unwrap(), &mut inventory.words)
 }
 
 fn job(offer: &str, waiting: bool, gpus: u32) -> JobFacts {
@@ -53,14 +53,14 @@ fn job(offer: &str, waiting: bool, gpus: u32) -> JobFacts {
 }
 
 /// Offers `all` of h100 nodes, `pool` of those of pool a, and `t4`; a node of pool a.
-fn stock() -> Stock {
-    let mut stock = Stock::default();
-    stock.set_offer(&name("all"), Some(&gpu("h100", json!({}))));
-    stock.set_offer(&name("pool"), Some(&gpu("h100", json!({"pool": "a"}))));
-    stock.set_offer(&name("t4"), Some(&gpu("t4", json!({}))));
-    let facts = node(&mut stock, |_| ());
-    stock.set_node("n", Some(facts));
-    stock
+fn inventory() -> Inventory {
+    let mut inventory = Inventory::default();
+    inventory.set_offer(&name("all"), Some(&gpu("h100", json!({}))));
+    inventory.set_offer(&name("pool"), Some(&gpu("h100", json!({"pool": "a"}))));
+    inventory.set_offer(&name("t4"), Some(&gpu("t4", json!({}))));
+    let facts = node(&mut inventory, |_| ());
+    inventory.set_node("n", Some(facts));
+    inventory
 }
 
 fn concerns(concerned: &Concerned) -> Vec<&str> {
@@ -69,47 +69,50 @@ fn concerns(concerned: &Concerned) -> Vec<&str> {
 
 #[test]
 fn whether_claims_hand_out_a_nodes_gpus_too_concerns_the_offers_that_see_it() {
-    let mut stock = stock();
-    let sold = |stock: &Stock| stock.capacity(&gpu("h100", json!({}))).healthy;
-    assert_eq!(sold(&stock), 8);
-    assert_eq!(concerns(&stock.set_claimable("n", true)), ["all", "pool"]);
-    assert_eq!(sold(&stock), 0);
-    assert!(stock.set_claimable("n", true).is_empty(), "no news");
+    let mut inventory = inventory();
+    let sold = |inventory: &Inventory| inventory.capacity(&gpu("h100", json!({}))).healthy;
+    assert_eq!(sold(&inventory), 8);
+    assert_eq!(concerns(&inventory.set_claimable("n", true)), ["all", "pool"]);
+    assert_eq!(sold(&inventory), 0);
+    assert!(inventory.set_claimable("n", true).is_empty(), "no news");
     // The node is told of anew, and another one only after its slices.
-    let again = node(&mut stock, |_| ());
-    assert!(stock.set_node("n", Some(again)).is_empty());
-    stock.set_claimable("later", true);
-    let later = node(&mut stock, |_| ());
-    stock.set_node("later", Some(later));
-    assert_eq!(sold(&stock), 0);
-    assert_eq!(concerns(&stock.set_claimable("n", false)), ["all", "pool"]);
-    assert_eq!(sold(&stock), 8);
+    let again = node(&mut inventory, |_| ());
+    assert!(inventory.set_node("n", Some(again)).is_empty());
+    inventory.set_claimable("later", true);
+    let later = node(&mut inventory, |_| ());
+    inventory.set_node("later", Some(later));
+    assert_eq!(sold(&inventory), 0);
+    assert_eq!(concerns(&inventory.set_claimable("n", false)), ["all", "pool"]);
+    assert_eq!(sold(&inventory), 8);
 }
 
 #[test]
 fn an_order_that_two_jobs_name_is_told_from_one_that_a_single_job_names() {
-    let (mut stock, id) = (Stock::default(), JobId(B256::repeat_byte(7)));
+    let (mut inventory, id) = (Inventory::default(), JobId(B256::repeat_byte(7)));
     let of = |id: JobId| Some(JobFacts { order: Some(order_key(id)), ..job("all", true, 1) });
-    let shares = |stock: &Stock, job: &str| stock.shares_order(&name(job), id);
-    assert!(!shares(&stock, "a"));
-    stock.set_job(&name("a"), of(id));
-    stock.set_job(&name("c"), of(JobId(B256::repeat_byte(8))));
-    assert!(!shares(&stock, "a"), "it is alone");
-    assert!(shares(&stock, "new") && shares(&stock, "c"), "of a job that is not counted yet, or names another order");
-    stock.set_job(&name("b"), of(id));
-    assert!(shares(&stock, "a") && shares(&stock, "b"));
-    stock.set_job(&name("b"), Some(JobFacts { claim: None, ..of(id).unwrap() }));
-    assert!(shares(&stock, "a"), "a change counts nobody twice");
+    let shares = |inventory: &Inventory, job: &str| inventory.shares_order(&name(job), id);
+    assert!(!shares(&inventory, "a"));
+    inventory.set_job(&name("a"), of(id));
+    inventory.set_job(&name("c"), of(JobId(B256::repeat_byte(8))));
+    assert!(!shares(&inventory, "a"), "it is alone");
+    assert!(
+        shares(&inventory, "new") && shares(&inventory, "c"),
+        "of a job that is not counted yet, or names another order"
+    );
+    inventory.set_job(&name("b"), of(id));
+    assert!(shares(&inventory, "a") && shares(&inventory, "b"));
+    inventory.set_job(&name("b"), Some(JobFacts { claim: None, ..of(id).unwrap() }));
+    assert!(shares(&inventory, "a"), "a change counts nobody twice");
     for name in ["b", "a", "c"].map(name) {
-        stock.set_job(&name, None::<JobFacts>);
+        inventory.set_job(&name, None::<JobFacts>);
     }
-    assert!(stock.orders.is_empty());
+    assert!(inventory.orders.is_empty());
 }
 
 #[test]
 fn nodes_of_a_pool_share_their_labels_and_are_told_by_their_own() {
-    let (mut stock, own) = (Stock::default(), "kubernetes.io/hostname");
-    let [a, b] = ["a", "b"].map(|host| node(&mut stock, |n| n["metadata"]["labels"][own] = json!(host)));
+    let (mut inventory, own) = (Inventory::default(), "kubernetes.io/hostname");
+    let [a, b] = ["a", "b"].map(|host| node(&mut inventory, |n| n["metadata"]["labels"][own] = json!(host)));
     let label = |node: &NodeFacts, key: &str| node.label(key).map(ToString::to_string);
     for (key, of_a, of_b) in [("pool", "a", "a"), (own, "a", "b"), ("host", "x", "x")] {
         assert_eq!((label(&a, key), label(&b, key)), (Some(of_a.to_owned()), Some(of_b.to_owned())), "{key}");
@@ -117,19 +120,19 @@ fn nodes_of_a_pool_share_their_labels_and_are_told_by_their_own() {
     assert_eq!(label(&a, "none"), None);
     assert!(a.shares_labels(&b));
     drop((a, b));
-    stock.words.trim();
-    assert!(stock.words.is_empty());
+    inventory.words.trim();
+    assert!(inventory.words.is_empty());
 }
 
 #[test]
 fn a_node_whose_kubelet_got_no_devices_for_a_jobs_pod_sells_nothing_until_that_pod_is_gone() {
-    let mut stock = stock();
+    let mut inventory = inventory();
     let sells = gpu("h100", json!({}));
-    let free = |stock: &Stock| (stock.capacity(&sells).free(), stock.capacity(&sells).healthy);
+    let free = |inventory: &Inventory| (inventory.capacity(&sells).free(), inventory.capacity(&sells).healthy);
     let lost = "Allocate failed due to rpc error: code = Unknown desc = card lost, which is unexpected";
     let cpus = "Allocate failed due to not enough cpus available to satisfy request, which is unexpected";
-    let ended = |stock: &mut Stock, owner: &str, reason: &str, message: &str| {
-        pod(stock, |pod| {
+    let ended = |inventory: &mut Inventory, owner: &str, reason: &str, message: &str| {
+        pod(inventory, |pod| {
             pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "v", "kind": owner, "name": "j", "uid": "u"}]);
             pod["status"] = json!({"phase": "Failed", "reason": reason, "message": message});
         })
@@ -139,25 +142,25 @@ fn a_node_whose_kubelet_got_no_devices_for_a_jobs_pod_sells_nothing_until_that_p
         ("Job", "UnexpectedAdmissionError", lost),
         ("ComputeJob", "UnexpectedAdmissionError", cpus),
     ] {
-        let other = ended(&mut stock, owner, reason, message);
-        stock.set_pod(&name("other"), other);
-        assert_eq!(free(&stock), (8, 8), "{owner} {reason}");
+        let other = ended(&mut inventory, owner, reason, message);
+        inventory.set_pod(&name("other"), other);
+        assert_eq!(free(&inventory), (8, 8), "{owner} {reason}");
     }
     for pod in ["a", "b"] {
-        let refused = ended(&mut stock, "ComputeJob", "UnexpectedAdmissionError", lost);
-        let (concerned, _) = stock.set_pod(&name(pod), refused);
+        let refused = ended(&mut inventory, "ComputeJob", "UnexpectedAdmissionError", lost);
+        let (concerned, _) = inventory.set_pod(&name(pod), refused);
         assert_eq!(concerns(&concerned), if pod == "a" { &["all", "pool"][..] } else { &[] });
-        assert_eq!(free(&stock), (0, 0));
+        assert_eq!(free(&inventory), (0, 0));
     }
     // A heartbeat does not mend it.
-    let facts = node(&mut stock, |_| ());
-    stock.set_node("n", Some(facts));
-    assert_eq!(free(&stock), (0, 0));
-    stock.set_pod(&name("a"), None);
-    assert_eq!(free(&stock), (0, 0), "the other one is still there");
-    let (concerned, _) = stock.set_pod(&name("b"), None);
-    assert_eq!((concerns(&concerned), free(&stock)), (vec!["all", "pool"], (8, 8)));
-    assert!(stock.refused.is_empty());
+    let facts = node(&mut inventory, |_| ());
+    inventory.set_node("n", Some(facts));
+    assert_eq!(free(&inventory), (0, 0));
+    inventory.set_pod(&name("a"), None);
+    assert_eq!(free(&inventory), (0, 0), "the other one is still there");
+    let (concerned, _) = inventory.set_pod(&name("b"), None);
+    assert_eq!((concerns(&concerned), free(&inventory)), (vec!["all", "pool"], (8, 8)));
+    assert!(inventory.refused.is_empty());
 }
 
 #[test]
@@ -180,29 +183,29 @@ fn a_change_of_a_node_concerns_the_offers_that_see_it() {
         ("other cards", |n| n["metadata"]["labels"]["nvidia.com/gpu.product"] = json!("t4"), &["all", "pool", "t4"]),
     ];
     for (what, change, expected) in table {
-        let mut stock = stock();
-        let facts = node(&mut stock, change);
-        assert_eq!(concerns(&stock.set_node("n", Some(facts))), *expected, "{what}");
+        let mut inventory = inventory();
+        let facts = node(&mut inventory, change);
+        assert_eq!(concerns(&inventory.set_node("n", Some(facts))), *expected, "{what}");
     }
-    let mut stock = stock();
-    assert_eq!(concerns(&stock.set_node("n", None)), both);
-    assert_eq!(concerns(&stock.set_node("n", None)), &[] as &[&str]);
+    let mut inventory = inventory();
+    assert_eq!(concerns(&inventory.set_node("n", None)), both);
+    assert_eq!(concerns(&inventory.set_node("n", None)), &[] as &[&str]);
 }
 
 #[test]
 fn offers_see_why_a_node_has_nothing_for_them_and_which_taints_their_jobs_tolerate() {
-    let mut stock = stock();
-    let cordoned = node(&mut stock, |n| n["spec"]["unschedulable"] = json!(true));
-    stock.set_node("n", Some(cordoned));
-    let away = node(&mut stock, |n| n["status"]["conditions"][0]["status"] = json!("Unknown"));
-    assert_eq!(concerns(&stock.set_node("n", Some(away))), ["all", "pool"], "what is said of it is another reason");
-    let tainted = node(&mut stock, |n| n["spec"]["taints"] = json!([{"key": "sku", "effect": "NoSchedule"}]));
-    stock.set_node("n", Some(tainted));
+    let mut inventory = inventory();
+    let cordoned = node(&mut inventory, |n| n["spec"]["unschedulable"] = json!(true));
+    inventory.set_node("n", Some(cordoned));
+    let away = node(&mut inventory, |n| n["status"]["conditions"][0]["status"] = json!("Unknown"));
+    assert_eq!(concerns(&inventory.set_node("n", Some(away))), ["all", "pool"], "what is said of it is another reason");
+    let tainted = node(&mut inventory, |n| n["spec"]["taints"] = json!([{"key": "sku", "effect": "NoSchedule"}]));
+    inventory.set_node("n", Some(tainted));
     let mut sells = gpu("h100", json!({}));
-    assert_eq!(stock.capacity(&sells).free(), 0);
+    assert_eq!(inventory.capacity(&sells).free(), 0);
     sells.tolerations.push(serde_json::from_value(json!({"key": "sku", "operator": "Exists"})).unwrap());
-    assert_eq!(stock.capacity(&sells).free(), 8);
-    assert_eq!(concerns(&stock.set_offer(&name("all"), Some(&sells))), ["all", "pool"]);
+    assert_eq!(inventory.capacity(&sells).free(), 8);
+    assert_eq!(concerns(&inventory.set_offer(&name("all"), Some(&sells))), ["all", "pool"]);
 }
 
 #[test]
@@ -216,40 +219,40 @@ fn a_change_of_a_pod_concerns_those_who_sell_what_it_holds() {
         ("on a node that nobody knows", |p| p["spec"]["nodeName"] = json!("m"), both),
     ];
     for (what, change, expected) in table {
-        let mut stock = stock();
-        let facts = pod(&mut stock, |_| ());
-        assert_eq!(concerns(&stock.set_pod(&name("p"), facts).0), both);
-        let facts = pod(&mut stock, change);
-        assert_eq!(concerns(&stock.set_pod(&name("p"), facts).0), *expected, "{what}");
+        let mut inventory = inventory();
+        let facts = pod(&mut inventory, |_| ());
+        assert_eq!(concerns(&inventory.set_pod(&name("p"), facts).0), both);
+        let facts = pod(&mut inventory, change);
+        assert_eq!(concerns(&inventory.set_pod(&name("p"), facts).0), *expected, "{what}");
     }
-    let mut stock = stock();
+    let mut inventory = inventory();
     for (what, change) in [
         ("no devices", (|p| p["spec"]["containers"][0]["resources"] = json!({"limits": {"cpu": "1"}})) as Change),
         ("hugepages", |p| p["spec"]["containers"][0]["resources"] = json!({"limits": {"hugepages-2Mi": "1"}})),
     ] {
-        assert_eq!(pod(&mut stock, change), None, "{what}");
+        assert_eq!(pod(&mut inventory, change), None, "{what}");
     }
     // It wants devices, but holds none yet; or it holds others than those that are sold.
     for change in [(|p| p["spec"]["nodeName"] = Value::Null) as Change, |p| {
         p["spec"]["containers"][0]["resources"] = json!({"limits": {"amd.com/gpu": "1"}});
     }] {
-        let facts = pod(&mut stock, change);
+        let facts = pod(&mut inventory, change);
         assert!(facts.is_some());
-        assert_eq!(concerns(&stock.set_pod(&name("q"), facts).0), &[] as &[&str]);
+        assert_eq!(concerns(&inventory.set_pod(&name("q"), facts).0), &[] as &[&str]);
     }
 }
 
 #[test]
 fn a_change_of_a_jobs_pod_concerns_the_job_and_its_offer_only_when_it_gets_a_node() {
     let owned = json!([{"apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "name": "p", "uid": "u"}]);
-    let mut stock = stock();
-    stock.set_job(&name("p"), Some(job("all", false, 2)));
+    let mut inventory = inventory();
+    inventory.set_job(&name("p"), Some(job("all", false, 2)));
     let mut set = |change: &dyn Fn(&mut Value)| {
-        let facts = pod(&mut stock, |p| {
+        let facts = pod(&mut inventory, |p| {
             p["metadata"]["ownerReferences"] = owned.clone();
             change(p);
         });
-        stock.set_pod(&name("p"), facts)
+        inventory.set_pod(&name("p"), facts)
     };
     let none = Concerned::new();
     assert_eq!(set(&|p| p["spec"]["nodeName"] = Value::Null), (none.clone(), true));
@@ -279,24 +282,24 @@ fn a_change_of_a_job_concerns_those_who_sell_the_same_gpus_where_its_claim_chang
         ("more to claim", owing(1), owing(2), &[]),
         ("of no offer", None, Some(job("gone", true, 2)), &["gone"]),
     ] {
-        let mut stock = stock();
-        stock.set_job(&name("j"), before);
-        assert_eq!(concerns(&stock.set_job(&name("j"), after)), expected, "{what}");
+        let mut inventory = inventory();
+        inventory.set_job(&name("j"), before);
+        assert_eq!(concerns(&inventory.set_job(&name("j"), after)), expected, "{what}");
     }
 }
 
 #[test]
 fn a_job_that_can_not_be_read_keeps_its_offer() {
-    let mut stock = stock();
+    let mut inventory = inventory();
     let meta = serde_json::from_value(json!({"name": "j", "labels": {"hawser.dev/offer": "all"}})).unwrap();
-    assert_eq!(concerns(&stock.set_job(&name("j"), Some(JobFacts::unreadable(&meta)))), ["all"]);
-    assert_eq!((stock.unsettled(&name("all")), stock.active(&name("all"))), (1, 0));
-    assert_eq!(stock.known_unsettled(&name("all")), 0, "it is counted apart");
+    assert_eq!(concerns(&inventory.set_job(&name("j"), Some(JobFacts::unreadable(&meta)))), ["all"]);
+    assert_eq!((inventory.unsettled(&name("all")), inventory.active(&name("all"))), (1, 0));
+    assert_eq!(inventory.known_unsettled(&name("all")), 0, "it is counted apart");
 }
 
 #[test]
 fn claimants_are_the_offers_bound_jobs_together_and_who_else_waits_for_the_same_gpus() {
-    let mut stock = stock();
+    let mut inventory = inventory();
     for (job_name, facts) in [
         ("bound-1", job("all", false, 2)),
         ("bound-2", job("all", false, 3)),
@@ -304,33 +307,33 @@ fn claimants_are_the_offers_bound_jobs_together_and_who_else_waits_for_the_same_
         ("elsewhere", job("pool", false, 4)),
         ("other-cards", job("t4", false, 5)),
     ] {
-        stock.set_job(&name(job_name), Some(facts));
+        inventory.set_job(&name(job_name), Some(facts));
     }
     for bound in ["bound-1", "bound-2"] {
-        let facts = pod(&mut stock, |_| ());
-        stock.set_pod(&name(bound), facts);
+        let facts = pod(&mut inventory, |_| ());
+        inventory.set_pod(&name(bound), facts);
     }
-    let all = stock.claimants(&name("all"), &gpu("h100", json!({})).gpu);
-    let seen: Vec<_> = all.iter().map(|c| (c.turn.name.1.as_str(), c.gpus, c.bound, c.same_offer)).collect();
+    let all = inventory.candidates(&name("all"), &gpu("h100", json!({})).gpu);
+    let seen: Vec<_> = all.iter().map(|c| (c.priority.name.1.as_str(), c.gpus, c.bound, c.same_offer)).collect();
     assert_eq!(seen, [("", 5, true, true), ("elsewhere", 4, false, false), ("waits", 1, false, true)]);
-    assert_eq!(stock.active(&name("all")), 3);
-    let left = stock.capacity(&gpu("h100", json!({})));
+    assert_eq!(inventory.active(&name("all")), 3);
+    let left = inventory.capacity(&gpu("h100", json!({})));
     assert_eq!((left.total, left.in_use, left.free()), (8, 4, 4));
 }
 
 /// Everything that was counted, counted anew from what the objects are now.
-fn recounted(stock: &Stock) -> Stock {
-    let mut anew = Stock::default();
-    for (job, facts) in &stock.jobs {
+fn recounted(inventory: &Inventory) -> Inventory {
+    let mut anew = Inventory::default();
+    for (job, facts) in &inventory.jobs {
         anew.set_job(job, Some(facts.clone()));
     }
-    for (pod, facts) in &stock.pods {
+    for (pod, facts) in &inventory.pods {
         anew.set_pod(pod, Some(facts.clone()));
     }
-    for (node, facts) in &stock.nodes {
+    for (node, facts) in &inventory.nodes {
         anew.set_node(node, Some(facts.clone()));
     }
-    for (offer, gpu) in &stock.offers {
+    for (offer, gpu) in &inventory.offers {
         anew.set_offer(offer, Some(gpu));
     }
     anew
@@ -340,43 +343,43 @@ fn recounted(stock: &Stock) -> Stock {
 fn after_any_changes_the_counts_are_what_a_recount_gives() {
     for seed in 0..40 {
         let mut random = StdRng::seed_from_u64(seed);
-        let (mut stock, names) = (Stock::default(), ["a", "b", "c", "d"]);
+        let (mut inventory, names) = (Inventory::default(), ["a", "b", "c", "d"]);
         for step in 0..300 {
             let one = *names.choose(&mut random).unwrap();
             let other = *names.choose(&mut random).unwrap();
             let (gone, number) = (random.random_bool(0.2), random.random_range(0..5_u32));
             match random.random_range(0..4) {
                 0 => {
-                    let facts = node(&mut stock, |n| {
+                    let facts = node(&mut inventory, |n| {
                         n["metadata"]["labels"]["nvidia.com/gpu.product"] = json!(["h100", "t4"][number as usize % 2]);
                         n["metadata"]["labels"]["pool"] = json!(other);
                     });
-                    stock.set_node(one, (!gone).then_some(facts));
+                    inventory.set_node(one, (!gone).then_some(facts));
                 }
                 1 => {
-                    let facts = pod(&mut stock, |p| {
+                    let facts = pod(&mut inventory, |p| {
                         p["spec"]["nodeName"] = if number == 0 { Value::Null } else { json!(other) };
                         p["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] = json!(number.to_string());
                         p["status"]["phase"] = json!(["Running", "Failed"][number as usize % 2]);
                     });
-                    stock.set_pod(&name(one), facts.filter(|_| !gone));
+                    inventory.set_pod(&name(one), facts.filter(|_| !gone));
                 }
                 2 => {
                     let claim =
                         (number > 0).then_some(Claim { waiting: number > 2, block: number.into(), gpus: number });
                     let facts = JobFacts { claim, ..job(other, true, 1) };
-                    stock.set_job(&name(one), (!gone).then_some(facts));
+                    inventory.set_job(&name(one), (!gone).then_some(facts));
                 }
                 _ => {
                     let gpu = gpu(["h100", "t4"][number as usize % 2], json!({"pool": other}));
-                    stock.set_offer(&name(one), (!gone).then_some(&gpu));
+                    inventory.set_offer(&name(one), (!gone).then_some(&gpu));
                 }
             }
-            let anew = recounted(&stock);
-            assert_eq!(stock.held, anew.held, "seed {seed}, step {step}");
-            assert_eq!(stock.lines, anew.lines, "seed {seed}, step {step}");
-            assert_eq!(stock.products, anew.products, "seed {seed}, step {step}");
-            assert_eq!(stock.sellers, anew.sellers, "seed {seed}, step {step}");
+            let anew = recounted(&inventory);
+            assert_eq!(inventory.held, anew.held, "seed {seed}, step {step}");
+            assert_eq!(inventory.lines, anew.lines, "seed {seed}, step {step}");
+            assert_eq!(inventory.products, anew.products, "seed {seed}, step {step}");
+            assert_eq!(inventory.sellers, anew.sellers, "seed {seed}, step {step}");
         }
     }
 }

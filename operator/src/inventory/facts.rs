@@ -14,10 +14,10 @@ use kube::core::ObjectMeta;
 use crate::controllers::OFFER_LABEL;
 use crate::controllers::cluster_network::ranges_of;
 use crate::controllers::compute_job::pod_state::{self, PodState};
-use crate::controllers::compute_job::vacancy::Claimant;
 use crate::controllers::conditions::is_settled;
-use crate::controllers::gpu_offer::capacity::{amount, requested};
-use crate::controllers::gpu_offer::node::tolerations;
+use crate::inventory::Candidate;
+use crate::inventory::tolerations;
+use crate::inventory::{amount, requested};
 use crate::settlement::Pending;
 
 /// Labels, sorted by key.
@@ -269,9 +269,9 @@ impl JobFacts {
         if is_settled(job) {
             return None;
         }
-        let claim = Claimant::new(job, false, true).map(|c| Claim {
-            waiting: c.turn.waiting,
-            block: c.turn.block,
+        let claim = Candidate::new(job, false, true).map(|c| Claim {
+            waiting: c.priority.waiting,
+            block: c.priority.block,
             gpus: c.gpus,
         });
         let mut pending = Pending::default();

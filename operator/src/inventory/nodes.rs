@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use hawser_crds::GpuSelector;
 
-use super::{Concerned, JobPod, NodeFacts, PodFacts, Sells, Stock};
-use crate::controllers::gpu_offer::capacity::{Capacity, PRODUCT_LABEL, matches, seen};
+use super::{Concerned, Inventory, JobPod, NodeFacts, PodFacts, Sells};
 use crate::controllers::work::Name;
+use crate::inventory::{Capacity, PRODUCT_LABEL, matches, seen};
 
-impl Stock {
+impl Inventory {
     /// A node as it is now; none where it is gone.
     pub(crate) fn set_node(&mut self, name: &str, mut now: Option<NodeFacts>) -> Concerned {
         if let Some(node) = &mut now {
@@ -72,9 +72,9 @@ impl Stock {
         let job = |pod: Option<&PodFacts>| pod.and_then(|pod| pod.job.clone());
         let job_changed = job(before.as_ref()) != job(now.as_ref());
         // Whether the job's GPUs are in the node's count.
-        concerned.extend(self.around_job(name, |stock| match now {
-            Some(pod) => drop(stock.pods.insert(name.clone(), pod)),
-            None => drop(stock.pods.remove(name)),
+        concerned.extend(self.around_job(name, |inventory| match now {
+            Some(pod) => drop(inventory.pods.insert(name.clone(), pod)),
+            None => drop(inventory.pods.remove(name)),
         }));
         (concerned, job_changed)
     }
