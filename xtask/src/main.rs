@@ -7,6 +7,7 @@ mod demo;
 mod gpu;
 mod images;
 mod test;
+mod tools;
 mod workspace;
 mod world;
 

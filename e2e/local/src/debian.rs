@@ -52,6 +52,19 @@ pub fn promtool() -> Result<PathBuf> {
     find_program("promtool").context("Debian's package prometheus is installed, and promtool is not in PATH")
 }
 
+/// Python's pip: the machine's own, else Debian's.
+pub fn pip() -> Result<Command> {
+    let pip = || {
+        let mut python = Command::new("python3");
+        python.args(["-m", "pip"]);
+        python
+    };
+    if command::succeed(pip().arg("--version")).is_err() {
+        require(&[Package { name: "python3-pip", file: "bin/pip3" }])?;
+    }
+    Ok(pip())
+}
+
 /// Installs the packages that are missing, and says which. Where `HAWSER_KUBECONFIG` names the cluster, nothing is
 /// installed: this machine may be anybody's, and root is not needed.
 fn require(packages: &[Package]) -> Result<()> {

@@ -4,6 +4,7 @@ mod alerts;
 mod beside;
 mod charts;
 mod contracts;
+mod docs;
 mod end_to_end;
 mod failures;
 mod marked;
@@ -49,6 +50,8 @@ pub(crate) struct Options {
 /// A part of the tests that can be run alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
+    /// Spelling, the book and its links
+    Docs,
     /// Format, clippy, cargo-deny, unit and integration tests
     Rust,
     /// forge's format, tests and generated files
@@ -110,6 +113,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Cheapest refusals first.
 fn without_cluster(layout: &Layout, parts: &[Part], deep: bool, tally: &mut Tally) {
     let wanted = |part| parts.contains(&part);
+    if wanted(Part::Docs) {
+        docs::run(layout, tally);
+    }
     if wanted(Part::Rust) {
         rust::checks(layout, tally);
     }
@@ -170,9 +176,9 @@ mod tests {
 
     #[test]
     fn deep_runs_only_what_is_deep() {
-        use Part::{Charts, Contracts, EndToEnd, Rust};
+        use Part::{Charts, Contracts, Docs, EndToEnd, Rust};
         for (line, expected) in [
-            ("", vec![Rust, Contracts, Charts, EndToEnd]),
+            ("", vec![Docs, Rust, Contracts, Charts, EndToEnd]),
             ("--only charts --only rust", vec![Charts, Rust]),
             ("--deep", vec![Contracts, EndToEnd]),
             ("--deep --only end-to-end", vec![EndToEnd]),
