@@ -69,8 +69,8 @@ impl Wheels {
 
 /// What a file of requirements names, with versions.
 fn names(requirements: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(requirements)
-        .with_context(|| format!("{} can't be read", requirements.display()))?;
+    let text =
+        std::fs::read_to_string(requirements).with_context(|| format!("{} can't be read", requirements.display()))?;
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     Ok(lines.filter_map(|line| line.split_whitespace().next()).map(|name| name.replace("==", " ")).collect())
 }

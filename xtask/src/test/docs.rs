@@ -1,10 +1,19 @@
 //! What people read: spelling, the book, and where its links lead.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
 use hawser_local::Layout;
 
 use super::tally::Tally;
-use crate::tools::Wheels;
-use crate::workspace::show;
+use crate::tools::{self, Crate, Wheels};
+use crate::workspace::{self, show};
+
+/// Without its server, and without the search index: pages are checked and then thrown away.
+const MDBOOK: Crate = Crate { name: "mdbook", version: "0.5.4", install: &["--no-default-features"] };
 
 pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
     let mut wheels = None;
@@ -15,4 +24,74 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
     let Some(wheels) = wheels else { return };
     // What it may find is in `_typos.toml`.
     tally.check("typos", || show(&mut wheels.program("typos")?));
+    tally.check("links in Markdown", || show(links(&mut wheels.program("lychee")?).args(["--extensions=md", "."])));
+    tally.check("docs/SUMMARY.md leads to every page", || {
+        let docs = workspace::root().join("docs");
+        let summary = fs::read_to_string(docs.join("SUMMARY.md")).context("docs/SUMMARY.md can't be read")?;
+        let mut pages = BTreeSet::new();
+        add_pages(&docs, "", &mut pages)?;
+        let left_out = left_out(&pages, &summary);
+        ensure!(left_out.is_empty(), "docs/SUMMARY.md does not have {}", left_out.join(", "));
+        Ok(())
+    });
+    tally.check("mdbook build", || {
+        let mdbook = tools::from_crates_io(layout, &MDBOOK)?;
+        let book = tempfile::tempdir()?;
+        build(Command::new(mdbook).arg("build").arg("--dest-dir").arg(book.path()))?;
+        // What was right in Markdown can still be wrong here: mdBook renames pages and headings, and leaves out what
+        // is not below docs/. `print.html` repeats all pages.
+        let mut lychee = wheels.program("lychee")?;
+        links(&mut lychee).current_dir(book.path()).arg("--root-dir").arg(book.path());
+        show(lychee.args(["--index-files=index.html", "--exclude-path=print.html", "."]))
+    });
+}
+
+/// Files and headings that links lead to must be there. Nothing outside is asked.
+fn links(lychee: &mut Command) -> &mut Command {
+    lychee.args(["--offline", "--include-fragments", "--hidden", "--no-progress", "--mode=plain"])
+}
+
+/// mdBook only warns of much that leaves a page broken.
+fn build(mdbook: &mut Command) -> Result<()> {
+    let output = mdbook.arg(workspace::root().join("docs")).output().context("mdbook can't be run")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && !said.contains("WARN"), "mdbook ended with {}: {said}", output.status);
+    Ok(())
+}
+
+/// Markdown below `folder`, as links in `docs/SUMMARY.md` name it.
+fn add_pages(folder: &Path, above: &str, pages: &mut BTreeSet<String>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("{} can't be read", folder.display()))? {
+        let path = entry?.path();
+        let name = format!("{above}{}", path.file_name().unwrap_or_default().display());
+        if path.is_dir() {
+            add_pages(&path, &format!("{name}/"), pages)?;
+        } else if path.extension().is_some_and(|extension| extension == "md") && name != "SUMMARY.md" {
+            pages.insert(name);
+        }
+    }
+    Ok(())
+}
+
+/// Pages that the book does not have.
+fn left_out<'a>(pages: &'a BTreeSet<String>, summary: &str) -> Vec<&'a str> {
+    let is_in = |page: &&str| summary.contains(&format!("]({page})"));
+    pages.iter().map(String::as_str).filter(|page| !is_in(page)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_the_summary_does_not_lead_to_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("adr")).unwrap();
+        for file in ["SUMMARY.md", "README.md", "book.toml", "adr/1.md", "adr/2.md"] {
+            fs::write(folder.path().join(file), "").unwrap();
+        }
+        let mut pages = BTreeSet::new();
+        add_pages(folder.path(), "", &mut pages).unwrap();
+        assert_eq!(left_out(&pages, "[Hawser](README.md)\n- [1](adr/1.md)\n- [2](2.md)"), ["adr/2.md"]);
+    }
 }
