@@ -34,6 +34,20 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
         ensure!(left_out.is_empty(), "docs/SUMMARY.md does not have {}", left_out.join(", "));
         Ok(())
     });
+    tally.check("each decision has a status, a date and its row in docs/adr/README.md", || {
+        let folder = workspace::root().join("docs/adr");
+        let table = fs::read_to_string(folder.join("README.md")).context("docs/adr/README.md can't be read")?;
+        let mut names = BTreeSet::new();
+        add_pages(&folder, "", &mut names)?;
+        names.remove("README.md");
+        let mut faults = Vec::new();
+        for name in names {
+            let page = fs::read_to_string(folder.join(&name)).with_context(|| name.clone())?;
+            faults.extend(fault_of_decision(&name, &page, &table));
+        }
+        ensure!(faults.is_empty(), "{}", faults.join("\n"));
+        Ok(())
+    });
     tally.check("mdbook build", || {
         let mdbook = tools::from_crates_io(layout, &MDBOOK)?;
         let book = tempfile::tempdir()?;
@@ -79,6 +93,16 @@ fn left_out<'a>(pages: &'a BTreeSet<String>, summary: &str) -> Vec<&'a str> {
     pages.iter().map(String::as_str).filter(|page| !is_in(page)).collect()
 }
 
+/// What a decision's head lacks, or the row that the table of all decisions lacks.
+fn fault_of_decision(name: &str, page: &str, table: &str) -> Option<String> {
+    let line = |begin: &str| page.lines().find_map(|line| line.strip_prefix(begin));
+    let (Some(title), Some(status), Some(date)) = (line("# "), line("- Status: "), line("- Date: ")) else {
+        return Some(format!("docs/adr/{name}: its head is not a title, `- Status: ...` and `- Date: ...`"));
+    };
+    let row = format!("| [{title}]({name}) | {status} | {date} |");
+    (!table.lines().any(|line| line == row)).then(|| format!("docs/adr/README.md does not have {row}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +117,16 @@ mod tests {
         let mut pages = BTreeSet::new();
         add_pages(folder.path(), "", &mut pages).unwrap();
         assert_eq!(left_out(&pages, "[Hawser](README.md)\n- [1](adr/1.md)\n- [2](2.md)"), ["adr/2.md"]);
+    }
+
+    #[test]
+    fn a_decision_without_status_or_row_is_named() {
+        let table = "| [1: a](0001-a.md) | accepted | 2026-11-22 |\n| [2: b](0002-b.md) | accepted | 2026-11-22 |";
+        let page = |title: &str, status: &str| format!("# {title}\n\n- Status: {status}\n- Date: 2026-11-22\n");
+        assert_eq!(fault_of_decision("0001-a.md", &page("1: a", "accepted"), table), None);
+        let fault = fault_of_decision("0002-b.md", &page("2: b", "superseded by 3"), table).unwrap();
+        assert!(fault.ends_with("| [2: b](0002-b.md) | superseded by 3 | 2026-11-22 |"), "{fault}");
+        let fault = fault_of_decision("0003-c.md", "# 3: c\n\n**Context.** ...", table).unwrap();
+        assert!(fault.contains("0003-c.md: its head"), "{fault}");
     }
 }
