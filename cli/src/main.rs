@@ -18,6 +18,8 @@ mod key;
 mod order;
 mod output;
 mod parse;
+#[cfg(test)]
+mod reference;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
