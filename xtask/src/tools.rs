@@ -28,6 +28,8 @@ pub(crate) fn from_crates_io(layout: &Layout, tool: &Crate) -> Result<PathBuf> {
         eprintln!("building {name} {version} (cached afterwards)");
         let mut cargo = cargo(layout);
         cargo.args(["install", name, "--locked", "--debug", "--version", version, "--root"]).arg(&root);
+        // Nobody debugs it.
+        cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
         show(cargo.args(*install))?;
     }
     Ok(program)

@@ -48,7 +48,7 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
         ensure!(faults.is_empty(), "{}", faults.join("\n"));
         Ok(())
     });
-    tally.check("mdbook build", || {
+    tally.check("mdbook build, and links in its pages", || {
         let mdbook = tools::from_crates_io(layout, &MDBOOK)?;
         let book = tempfile::tempdir()?;
         build(Command::new(mdbook).arg("build").arg("--dest-dir").arg(book.path()))?;
