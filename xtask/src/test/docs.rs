@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use hawser_local::Layout;
 
 use super::tally::Tally;
 use crate::tools::{self, Crate, Wheels};
-use crate::workspace::{self, show};
+use crate::workspace;
 
 /// Without its server, and without the search index: pages are checked and then thrown away.
 const MDBOOK: Crate = Crate { name: "mdbook", version: "0.5.4", install: &["--no-default-features"] };
@@ -23,8 +23,10 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
     });
     let Some(wheels) = wheels else { return };
     // What it may find is in `_typos.toml`.
-    tally.check("typos", || show(&mut wheels.program("typos")?));
-    tally.check("links in Markdown", || show(links(&mut wheels.program("lychee")?).args(["--extensions=md", "."])));
+    tally.check("typos", || clean(wheels.program("typos")?.arg("--format=brief")).map(drop));
+    tally.check("links in Markdown", || {
+        clean(links(&mut wheels.program("lychee")?).args(["--extensions=md", "."])).map(drop)
+    });
     tally.check("docs/SUMMARY.md leads to every page", || {
         let docs = workspace::root().join("docs");
         let summary = fs::read_to_string(docs.join("SUMMARY.md")).context("docs/SUMMARY.md can't be read")?;
@@ -51,12 +53,16 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
     tally.check("mdbook build, and links in its pages", || {
         let mdbook = tools::from_crates_io(layout, &MDBOOK)?;
         let book = tempfile::tempdir()?;
-        build(Command::new(mdbook).arg("build").arg("--dest-dir").arg(book.path()))?;
+        let mut build = Command::new(mdbook);
+        build.arg("build").arg("--dest-dir").arg(book.path()).arg(workspace::root().join("docs"));
+        let said = clean(&mut build)?;
+        // It only warns of much that leaves a page broken.
+        ensure!(!said.contains("WARN"), "{said}");
         // What was right in Markdown can still be wrong here: mdBook renames pages and headings, and leaves out what
         // is not below docs/. `print.html` repeats all pages.
         let mut lychee = wheels.program("lychee")?;
         links(&mut lychee).current_dir(book.path()).arg("--root-dir").arg(book.path());
-        show(lychee.args(["--index-files=index.html", "--exclude-path=print.html", "."]))
+        clean(lychee.args(["--index-files=index.html", "--exclude-path=print.html", "."])).map(drop)
     });
 }
 
@@ -65,12 +71,14 @@ fn links(lychee: &mut Command) -> &mut Command {
     lychee.args(["--offline", "--include-fragments", "--hidden", "--no-progress", "--mode=plain"])
 }
 
-/// mdBook only warns of much that leaves a page broken.
-fn build(mdbook: &mut Command) -> Result<()> {
-    let output = mdbook.arg(workspace::root().join("docs")).output().context("mdbook can't be run")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success() && !said.contains("WARN"), "mdbook ended with {}: {said}", output.status);
-    Ok(())
+/// Runs a checker in silence. What it found is in the error: some see only the end of a log, where errors are repeated.
+fn clean(checker: &mut Command) -> Result<String> {
+    let output = checker.stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("{} can't be run", checker.get_program().display()))?;
+    let said =
+        [output.stdout, output.stderr].map(|stream| String::from_utf8_lossy(&stream).trim().to_owned()).join("\n");
+    ensure!(output.status.success(), "{}", said.trim());
+    Ok(said)
 }
 
 /// Markdown below `folder`, as links in `docs/SUMMARY.md` name it.
