@@ -11,7 +11,7 @@ use std::time::Instant;
 use alloy::primitives::{Address, B256};
 use alloy::signers::local::PrivateKeySigner;
 use hawser_attestation::{
-    Body, EvidenceRoot, GpuSample, Header, Line, Market, Nvml, Reader, Report, SignedVoucher, Wanted,
+    Body, EvidenceRoot, GpuSample, Header, Line, Market, Nvml, Reader, Report, SignedVoucher, Tier, Version, Wanted,
 };
 use hawser_market::{GpuSeconds, JobId};
 use jiff::{SignedDuration, Timestamp};
@@ -53,6 +53,8 @@ fn write(path: &Path, reports: u64, each: u64) {
     for sequence in 0..=reports {
         let body = if sequence == 0 {
             Body::Header(Header {
+                version: Version::V1,
+                tier: Tier::Metered,
                 job_id: job,
                 attestor: key.address(),
                 chain_id: market.chain_id,

@@ -12,6 +12,7 @@
 
 mod chain;
 mod finding;
+mod format;
 mod gaps;
 mod line;
 mod market;
@@ -30,6 +31,7 @@ mod voucher;
 
 pub use chain::{Chain, ChainError, TOLERANCE};
 pub use finding::{Finding, FindingKind};
+pub use format::{Tier, Unknown, Version};
 pub use line::{Body, GpuSample, Header, Line, MAX_LINE_BYTES, Nvml, ParseLineError, Report};
 pub use market::Market;
 pub use pass::{Knock, Pass};

@@ -3,7 +3,7 @@ use hawser_market::{GpuSeconds, JobId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{EvidenceRoot, Market, VoucherSignature, strict};
+use crate::{EvidenceRoot, Market, Tier, Unknown, Version, VoucherSignature, format, strict};
 
 /// Longest line of evidence, in bytes: room for the samples of 128 GPUs.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -32,6 +32,9 @@ pub enum ParseLineError {
         /// What the parser says.
         error: serde_json::Error,
     },
+    /// A newer reader's.
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
     /// The same line could be written in more than one way, and this is not the one that is used.
     #[error("it is not written as {{\"body\":...,\"signature\":...}} without spaces: was it edited?")]
     NotCanonical,
@@ -56,7 +59,8 @@ impl Line {
         }
         let wrong = |error| ParseLineError::Json { what: "the body", error };
         strict::check(&self.body).map_err(wrong)?;
-        serde_json::from_str(&self.body).map_err(wrong)
+        serde_json::from_str(&self.body)
+            .map_err(|error| format::unknown(&self.body).map_or_else(|| wrong(error), Into::into))
     }
 }
 
@@ -84,6 +88,12 @@ pub enum Body {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Header {
+    /// Version of the format.
+    #[serde(default)]
+    pub version: Version,
+    /// How far this evidence can be trusted: that of the offer.
+    #[serde(default)]
+    pub tier: Tier,
     /// The job.
     #[serde(deserialize_with = "strict::hex::deserialize")]
     pub job_id: JobId,

@@ -179,7 +179,8 @@ impl Reading {
 
     fn check_next(&self, line: usize, header: &Header) -> Result<(), EvidenceError> {
         let first = &self.summary;
-        if (header.job_id, header.market(), header.gpus) != (first.job_id, first.market, first.gpus) {
+        let of = (header.job_id, header.market(), header.gpus, header.tier, header.version);
+        if of != (first.job_id, first.market, first.gpus, first.tier, first.version) {
             return Err(EvidenceError::OtherJob { line });
         }
         if first.segments.iter().any(|segment| segment.attestor == header.attestor) {

@@ -5,13 +5,17 @@ use hawser_market::{GpuSeconds, JobId};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{Chain, EvidenceRoot, Finding, FindingKind, Header, Market, Nvml, Report, finding};
+use crate::{Chain, EvidenceRoot, Finding, FindingKind, Header, Market, Nvml, Report, Tier, Version, finding};
 
 /// What verified evidence says. To be compared with the chain: the attestors that the market named, and for each claim
 /// the root in its log ([`Summary::vouched`]).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
+    /// Version of the evidence's format.
+    pub version: Version,
+    /// How far it can be trusted.
+    pub tier: Tier,
     /// The job.
     pub job_id: JobId,
     /// The market that the vouchers are for.
@@ -165,6 +169,8 @@ impl SegmentSummary {
 impl Summary {
     pub(crate) fn new(header: &Header) -> Self {
         Self {
+            version: header.version,
+            tier: header.tier,
             job_id: header.job_id,
             market: header.market(),
             gpus: header.gpus,

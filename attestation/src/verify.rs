@@ -57,8 +57,10 @@ pub enum EvidenceError {
         /// The header's attestor.
         found: Address,
     },
-    /// A header is of another job, market or number of GPUs than the first.
-    #[error("line {line}: the attestor's header is of another job, market or number of GPUs than the first one")]
+    /// A header is of another job, market, number of GPUs, tier or version than the first.
+    #[error(
+        "line {line}: the attestor's header is of another job, market, number of GPUs, tier or version than the first one"
+    )]
     OtherJob {
         /// Its number, from 1.
         line: usize,

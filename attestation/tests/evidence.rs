@@ -8,7 +8,7 @@ use alloy::{
 };
 use hawser_attestation::{
     Body, ChainError, EvidenceError, EvidenceRoot, GpuSample, Header, Line, Market, Nvml, Reader, Report,
-    SignedVoucher, Summary, Wanted, verify,
+    SignedVoucher, Summary, Tier, Version, Wanted, verify,
 };
 use hawser_market::{GpuSeconds, JobId};
 use jiff::{SignedDuration, Timestamp};
@@ -53,6 +53,8 @@ impl Attestor {
 
     fn header(&self, second: u64) -> Header {
         Header {
+            version: Version::V1,
+            tier: Tier::Metered,
             job_id: job(),
             attestor: self.key.address(),
             chain_id: market().chain_id,

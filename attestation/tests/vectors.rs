@@ -12,8 +12,9 @@ use alloy::{
     primitives::{Address, B256, Signature, U256},
     signers::local::PrivateKeySigner,
 };
-use hawser_attestation::{EvidenceRoot, Line, Market, SignedVoucher, verify};
+use hawser_attestation::{EvidenceRoot, Line, Market, SegmentSummary, SignedVoucher, verify};
 use hawser_market::{GpuSeconds, JobId};
+use serde_json::{Map, Value, json};
 
 const JOB: &str = "0x0707070707070707070707070707070707070707070707070707070707070707";
 const MARKET: &str = "0x0909090909090909090909090909090909090909";
@@ -33,7 +34,7 @@ impl Signer {
 
     fn header(&self) -> String {
         format!(
-            r#"{{"kind":"header","jobId":"{JOB}","attestor":"{:#x}","chainId":31337,"market":"{MARKET}","gpus":1,"gpuUuids":["GPU-a"],"baseGpuSeconds":0,"nvml":"visible","sidecar":"0.1.0","time":"2026-11-27T13:15:00Z"}}"#,
+            r#"{{"kind":"header","version":1,"tier":"metered","jobId":"{JOB}","attestor":"{:#x}","chainId":31337,"market":"{MARKET}","gpus":1,"gpuUuids":["GPU-a"],"baseGpuSeconds":0,"nvml":"visible","sidecar":"0.1.0","time":"2026-11-27T13:15:00Z"}}"#,
             self.key.address()
         )
     }
@@ -99,6 +100,7 @@ fn good() -> Vec<(&'static str, String)> {
     vec![
         ("one-attestor", honest().text),
         ("header-only", with_header("GPU-a", "GPU-a")),
+        ("header-without-version-and-tier", with_header(r#""version":1,"tier":"metered","#, "")),
         ("two-attestors", first.text + &second.text),
         ("nvml-not-visible", unseen.sign(&report, 10).text),
         ("last-report", with_report(r#""gpuSeconds":10"#, r#""gpuSeconds":10,"last":true"#)),
@@ -128,6 +130,20 @@ fn bad() -> Vec<(&'static str, String, &'static str)> {
         ("no-line-feed-at-the-end", honest.trim_end().to_owned(), "line feed"),
         ("report-first", second.to_owned(), "first line is its header"),
         ("header-twice", format!("{first}\n{first}\n"), "was there before"),
+        ("version-2", with_header(r#""version":1"#, r#""version":2"#), "has format version 2, and this reader knows 1"),
+        (
+            "version-2-with-other-fields",
+            Signer::new(1).sign(r#"{"kind":"header","gpus":{"count":1},"version":2}"#, 0).text,
+            "has format version 2, and this reader knows 1",
+        ),
+        ("version-0", with_header(r#""version":1"#, r#""version":0"#), "has format version 0"),
+        ("version-as-a-text", with_header(r#""version":1"#, r#""version":"1""#), "has format version \"1\""),
+        (
+            "unknown-tier",
+            with_header(r#""metered""#, r#""proven""#),
+            "is of tier \"proven\", and this reader knows \"metered\"",
+        ),
+        ("tier-with-a-capital", with_header(r#""metered""#, r#""Metered""#), "is of tier \"Metered\""),
         ("report-left-out", with_report(r#""sequence":1"#, r#""sequence":2"#), "sequence is 2"),
         ("a-root-too-long", with_report(r#""previous":"0x"#, r#""previous":"0x0"#), "lower-case digits"),
         ("header-as-a-list", Signer::new(1).sign(&format!("[\"header\",\"{JOB}\"]"), 0).text, "a body is an object"),
@@ -261,6 +277,26 @@ fn every_bad_vector_is_refused_for_its_reason() {
         let error = verify(&stored("bad", name, &text)).unwrap_err().to_string();
         assert!(error.contains(part), "{name}: {error}");
     }
+}
+
+/// What a second reader compares its own with.
+#[test]
+fn what_is_read_of_each_vector_stands_beside_them() {
+    let each = |(name, text): (&'static str, String)| {
+        let read = verify(text.as_bytes()).unwrap();
+        let of =
+            |segment: &SegmentSummary| json!({"attestor": segment.attestor, "evidenceRoot": segment.evidence_root});
+        let segments: Vec<Value> = read.segments.iter().map(of).collect();
+        (name.to_owned(), json!({"gpuSeconds": read.gpu_seconds, "reports": read.reports, "attestors": segments}))
+    };
+    let good: Map<String, Value> = good().into_iter().map(each).collect();
+    let bad: Map<String, Value> = bad().into_iter().map(|(name, _, part)| (name.to_owned(), part.into())).collect();
+    let text = serde_json::to_string_pretty(&json!({"good": good, "bad": bad})).unwrap() + "\n";
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/expected.json");
+    if env::var_os("HAWSER_WRITE_VECTORS").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), text, "write it with HAWSER_WRITE_VECTORS=1");
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub(crate) struct Card {
     pub(crate) gpus_per_job: Option<u32>,
     pub(crate) images: Option<Images>,
     pub(crate) free_pull_seconds: Option<u64>,
+    /// How far the evidence of the offer's jobs can be trusted.
+    pub(crate) tier: Option<String>,
     /// Where the evidence of the offer's jobs lies.
     pub(crate) evidence: Option<String>,
 }
@@ -42,6 +44,7 @@ impl Card {
             gpus_per_job: of_type(&card, "gpusPerJob"),
             images: of_type(&card, "images").map(printable_images),
             free_pull_seconds: of_type(&card, "freePullSeconds"),
+            tier: said("tier"),
             evidence: said("evidence"),
         }
     }
@@ -103,7 +106,7 @@ mod tests {
             "product": "NVIDIA-H100", "driver": "580.65", "memoryMiB": "81559", "cpuPerGpu": "8", "memoryPerGpu": "64Gi",
             "storagePerGpu": "100Gi", "freePullSeconds": 60, "gpusPerJob": 4,
             "images": {"allow": ["ghcr.io/"], "deny": ["ghcr.io/evil/"]},
-            "evidence": "https://e.example.com/evidence/", "card": {"region": "eu"}
+            "tier": "metered", "evidence": "https://e.example.com/evidence/", "card": {"region": "eu"}
         })
     }
 
@@ -142,8 +145,9 @@ mod tests {
     }
 
     #[test]
-    fn evidence_lies_below_the_cards_url() {
+    fn evidence_lies_below_the_cards_url_and_is_of_its_tier() {
         let job = JobId(alloy::primitives::B256::repeat_byte(1));
+        assert_eq!(Card::read(&card().to_string()).tier.as_deref(), Some("metered"));
         let url = Card::read(&card().to_string()).evidence_of(job);
         assert_eq!(url, Some(format!("https://e.example.com/evidence/{job}")));
     }

@@ -32,18 +32,18 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ComputeJobSpec {
-    /// Name of the `GpuOffer` in the same namespace.
+    /// Name of the `GpuOffer`, in the same namespace.
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("offerRef can't be changed: only spec.terminate can"))]
     pub offer_ref: String,
-    /// The order on chain; absent: a local job, metered and not settled.
+    /// The order on chain. If unset, this is a local job: metered, but not settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self == oldSelf").message("source can't be changed: only spec.terminate can"))]
     pub source: Option<OrderSource>,
     /// What to run.
     #[x_kube(validation = Rule::new("self == oldSelf").message("workload can't be changed: only spec.terminate can"))]
     pub workload: Workload,
-    /// End the job now: what is owed is claimed, the rest goes back to the customer.
+    /// Ends the job now. What is owed is claimed, the rest of the deposit goes back to the customer.
     #[serde(default)]
     pub terminate: bool,
 }
@@ -66,12 +66,12 @@ pub struct OrderSource {
     /// Tokens deposited with the order, in the token's smallest unit.
     #[schemars(regex(pattern = r"^[0-9]{1,78}$"))]
     pub deposit: String,
-    /// Price locked, in the token's smallest unit per GPU-hour.
+    /// Price fixed by the order, in the token's smallest unit per GPU-hour.
     #[schemars(regex(pattern = r"^[0-9]{1,78}$"))]
     pub price: String,
-    /// Block that holds the order.
+    /// Block that contains the order.
     pub block: u64,
-    /// Set where the public spec could not be read: why. Such a job is declined.
+    /// Why the order's public spec could not be read. Such a job is declined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub malformed: Option<String>,
@@ -81,34 +81,55 @@ pub struct OrderSource {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Workload {
-    /// Image, by digest where the customer wants to know what runs.
+    /// Kind of workload. `Batch` runs the program once, until it ends or the paid time is over.
+    #[serde(default, skip_serializing_if = "WorkloadKind::is_batch")]
+    #[schemars(extend("default" = "Batch"))]
+    pub kind: WorkloadKind,
+    /// Container image. Only a digest (`name@sha256:...`) says exactly what runs.
     #[schemars(length(max = 512))]
     pub image: String,
-    /// Entry point; absent: the image's own.
+    /// Entry point. If unset, the image's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 4096)))]
     pub command: Vec<String>,
-    /// Arguments; absent: the image's own.
+    /// Arguments. If unset, the image's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(max = 4096)))]
     pub args: Vec<String>,
-    /// Environment. Public: no secrets. Names that begin with `NVIDIA_`, `LD_` or `CUDA_INJECTION`, and `GCONV_PATH` and
-    /// `GLIBC_TUNABLES`, are refused.
+    /// Environment variables. They are public: don't put secrets here. Names that begin with `NVIDIA_`, `LD_` or
+    /// `CUDA_INJECTION`, and `GCONV_PATH` and `GLIBC_TUNABLES`, are refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub env: Vec<EnvVar>,
-    /// GPUs; for an order it must equal the number that was paid for.
+    /// Number of GPUs. For an order, it must equal the number that was paid for.
     #[schemars(range(max = 65_535))]
     pub gpus: u32,
-    /// CPU; absent: the offer's `limits.cpuPerGpu` times GPUs.
+    /// CPU. If unset, the offer's `limits.cpuPerGpu` times the number of GPUs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Quantity>,
-    /// Memory; absent: the offer's `limits.memoryPerGpu` times GPUs.
+    /// Memory. If unset, the offer's `limits.memoryPerGpu` times the number of GPUs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Quantity>,
-    /// Ephemeral storage; absent: the offer's `limits.storagePerGpu` times GPUs.
+    /// Ephemeral storage. If unset, the offer's `limits.storagePerGpu` times the number of GPUs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Quantity>,
+}
+
+/// Kind of a workload.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum WorkloadKind {
+    /// A program that runs once and ends.
+    #[default]
+    Batch,
+}
+
+impl WorkloadKind {
+    /// It is not written out: operators of earlier releases refuse a public spec that names a field which they don't know, and
+    /// the API server fills it in.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde takes")]
+    const fn is_batch(&self) -> bool {
+        matches!(self, Self::Batch)
+    }
 }
 
 /// A literal environment variable.
@@ -124,53 +145,85 @@ pub struct EnvVar {
     pub value: String,
 }
 
-/// What became of the order.
+/// What the operator last saw of the job.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ComputeJobStatus {
-    /// `metadata.generation` that this status was made from.
+    /// `metadata.generation` that this status is based on.
     pub observed_generation: Option<i64>,
-    /// One word for the column; the conditions say more.
+    /// Where the job stands, in one word.
     pub phase: Phase,
     /// Why the phase is what it is, as one CamelCase word.
     pub reason: Option<String>,
+    /// The same in words, once the job is over.
+    pub message: Option<String>,
+    /// When the order was accepted, or a local job had its GPUs.
+    pub accepted_at: Option<Time>,
+    /// When the job started on chain: the time of the block with `startJobs`. Of a local job, when its attestor enrolled.
+    pub started_at: Option<Time>,
+    /// How the job ended. If unset, it is not over.
+    pub outcome: Option<Outcome>,
+    /// What the market's log is told if the order is declined, at most 200 bytes.
+    pub decline_reason: Option<String>,
+    /// When everything was settled: what is owed is claimed, and the job is closed on chain.
+    pub settled_at: Option<Time>,
+    /// Until when the settled job is kept, with the retention that the operator had when it was settled. A later change of
+    /// `jobRetentionSeconds` applies to this job too.
+    pub kept_until: Option<Time>,
+    /// Since when reports are missing that the job's meter should have sent.
+    pub silent_since: Option<Time>,
     /// `Accepted`, `Scheduled`, `Started`, `Running`, `Attested`, `Settled`, `Complete`, `Failed`; of a job that
     /// can't be read `Readable` and `Ready`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The job's pod.
     pub pod: Option<String>,
-    /// The node that it runs on.
+    /// The node that the pod runs on.
     pub node: Option<String>,
-    /// UUIDs of its GPUs, as NVML gave them to the sidecar.
+    /// UUIDs of the job's GPUs, as reported by NVML to the sidecar.
     pub gpu_uuids: Vec<String>,
-    /// Address of the attestor whose vouchers count.
+    /// Address of the attestor whose vouchers are accepted.
     pub attestor: Option<String>,
     /// When kubelet started the customer's container.
     pub container_started_at: Option<Time>,
     /// When the customer's container ended.
     pub container_finished_at: Option<Time>,
-    /// What was used.
+    /// Use of the GPUs, as attested.
     pub usage: Option<Usage>,
-    /// What was paid.
+    /// Payment, as the market has it.
     pub settlement: Option<SettlementStatus>,
+}
+
+/// How a job ended.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+pub enum Outcome {
+    /// The customer got what was bought.
+    Completed,
+    /// It began, and ended otherwise.
+    Failed,
+    /// It never began: the order was turned down.
+    Declined,
+    /// A reorganisation took the order away. If it comes back, it becomes a new job.
+    Reorged,
+    /// The order belongs to another `ComputeJob`.
+    Duplicate,
 }
 
 /// Where a job stands.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub enum Phase {
-    /// Seen, not yet accepted.
+    /// Not accepted yet.
     #[default]
     Pending,
-    /// Accepted; the pod is scheduled and made ready.
+    /// Accepted; its pod is being scheduled and started.
     Starting,
     /// The customer's container runs, or may run.
     Running,
-    /// Over; the last vouchers are claimed and the job is closed on chain.
+    /// Over; the last vouchers are being claimed and the job closed on chain.
     Settling,
     /// The program ended well and everything is settled.
     Succeeded,
-    /// Ended otherwise and everything is settled.
+    /// It ended otherwise and everything is settled.
     Failed,
     /// Declined on chain; everything went back to the customer.
     Declined,
@@ -209,13 +262,13 @@ pub struct Usage {
     pub vouchers_rejected: u64,
     /// Why the last one was refused.
     pub last_rejection: Option<String>,
-    /// When the newest voucher came.
+    /// When the newest voucher was received.
     pub last_report: Option<Time>,
     /// The newest voucher, ready to be claimed.
     pub voucher: Option<VoucherRecord>,
-    /// Where the evidence lies.
+    /// URL of the evidence.
     pub evidence: Option<String>,
-    /// Why no report is taken any more: another job has one of its cards, and had it first.
+    /// Why reports are no longer accepted: another job had one of this job's GPUs first.
     pub card_shared: Option<String>,
 }
 
@@ -233,7 +286,7 @@ pub struct VoucherRecord {
     pub attestor: String,
 }
 
-/// What the market holds of the job.
+/// The job as the market has it.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SettlementStatus {
@@ -241,20 +294,20 @@ pub struct SettlementStatus {
     pub claimed_gpu_seconds: u64,
     /// Tokens credited to the provider and the fee sink, in the token's smallest unit.
     pub paid: Option<String>,
-    /// Tokens attested and not claimed yet, in the token's smallest unit.
+    /// Tokens attested but not claimed yet, in the token's smallest unit.
     pub unclaimed: Option<String>,
-    /// What `paid` says, in whole tokens as a decimal number; absent while the offer's token can't be read.
+    /// The same as `paid` in whole tokens, as a decimal number. Unset while the offer's token can't be read.
     pub claimed: Option<String>,
-    /// What `unclaimed` says, in whole tokens as a decimal number; absent while the offer's token can't be read.
+    /// The same as `unclaimed` in whole tokens, as a decimal number. Unset while the offer's token can't be read.
     pub pending: Option<String>,
-    /// Until when what is unclaimed can be claimed; afterwards it goes back to the customer.
+    /// Until when the unclaimed amount can be claimed. Afterwards it goes back to the customer.
     pub claimable_until: Option<Time>,
-    /// Until when the job's time is paid for, top-ups included; absent before its start.
+    /// Until when the job is paid for, including top-ups. Unset before its start.
     pub paid_until: Option<Time>,
-    /// Tokens credited back to the customer, in the token's smallest unit; set once the job is closed.
+    /// Tokens credited back to the customer, in the token's smallest unit. Set once the job is closed.
     pub refunded: Option<String>,
-    /// Tokens deposited in all, top-ups included, in the token's smallest unit.
+    /// Total deposit including top-ups, in the token's smallest unit.
     pub deposited: Option<String>,
-    /// The last transaction.
+    /// Hash of the newest transaction for this job.
     pub tx: Option<String>,
 }

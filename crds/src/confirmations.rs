@@ -3,13 +3,13 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// How deep an order must lie in the chain before it is believed.
+/// When an order counts as confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum Confirmations {
-    /// So many blocks on top of the order's own.
+    /// Number of blocks that must follow the order's block.
     Blocks(u64),
-    /// The chain says so itself.
+    /// The chain itself reports the order's block as final.
     Tag(Finality),
 }
 

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// GPUs of this cluster that are for sale on a network, and on what terms.
+/// GPUs of this cluster that are for sale on a network, and their terms.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[kube(
     group = "hawser.dev",
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
     shortname = "gpuo",
     category = "hawser",
     status = "GpuOfferStatus",
-    doc = "GPUs of this cluster that are for sale on a network, and on what terms.",
+    doc = "GPUs of this cluster that are for sale on a network, and their terms.",
     derive = "PartialEq",
     printcolumn = r#"{"name":"Product","type":"string","jsonPath":".spec.gpu.product"}"#,
     printcolumn = r#"{"name":"Price","type":"string","jsonPath":".spec.price.perGpuHour"}"#,
@@ -37,7 +37,7 @@ pub struct GpuOfferSpec {
     pub network_ref: String,
     /// Which GPUs.
     pub gpu: GpuSelector,
-    /// How many of them.
+    /// How many of these GPUs are for sale.
     #[serde(default)]
     pub capacity: Capacity,
     /// What a GPU-hour costs.
@@ -48,23 +48,23 @@ pub struct GpuOfferSpec {
     /// Whose images may run.
     #[serde(default)]
     pub images: Images,
-    /// How the customer's container is kept apart.
+    /// How the customer's container is isolated.
     #[serde(default)]
     pub isolation: Isolation,
     /// How use is attested.
     #[serde(default)]
     pub attestation: Attestation,
-    /// How long an image may take to come, and at whose cost.
+    /// How long pulling an image may take, and who pays for it.
     #[serde(default)]
     pub pull: Pull,
-    /// Free text for customers, in the offer's card on chain (region, driver, links).
+    /// Free text for customers, published in the offer's card on chain (region, driver, links).
     #[serde(default)]
     pub card: BTreeMap<String, String>,
-    /// Offer nothing new; running jobs go on.
+    /// Stops selling. Running jobs continue.
     #[serde(default)]
     pub suspend: bool,
-    /// Taints of nodes that are dedicated to GPU work: nodes with them are counted, and jobs' pods tolerate them. The taint
-    /// that is named after `gpu.resourceName` is always tolerated.
+    /// Tolerations for nodes that are dedicated to GPU work: such nodes are counted, and jobs' pods get the tolerations. The
+    /// taint named after `gpu.resourceName` is always tolerated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub tolerations: Vec<Toleration>,
@@ -78,7 +78,7 @@ pub struct GpuSelector {
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("gpu.product is part of the offer's identity on chain: make a new offer"))]
     pub product: String,
-    /// Extended resource that the device plugin registers.
+    /// Extended resource registered by the device plugin.
     #[serde(default = "default_resource_name")]
     pub resource_name: String,
     /// Further node labels that must match.
@@ -94,9 +94,9 @@ fn default_resource_name() -> String {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Capacity {
-    /// At most so many GPUs; absent: all that are free.
+    /// Maximum number of GPUs to sell. If unset, all that are free.
     pub max: Option<u32>,
-    /// So many GPUs are always left for local work.
+    /// Number of GPUs always reserved for your own workloads.
     pub reserve: u32,
 }
 
@@ -104,7 +104,7 @@ pub struct Capacity {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Price {
-    /// Whole tokens per GPU-hour as a decimal number, e.g. `"2.25"`.
+    /// Price per GPU-hour in whole tokens, as a decimal number, e.g. `"2.25"`.
     #[schemars(regex(pattern = r"^[0-9]{1,12}(\.[0-9]{1,18})?$"))]
     pub per_gpu_hour: String,
     /// Address of the ERC-20 token.
@@ -133,24 +133,24 @@ pub struct Limits {
     /// Longest time that can be bought, top-ups included, in seconds.
     #[schemars(range(min = 1, max = 16_777_215))]
     pub max_seconds: u32,
-    /// GPUs that one job may ask for; absent: all that are offered.
+    /// Maximum number of GPUs per job. If unset, all that are offered.
     #[schemars(range(min = 1, max = 65_535))]
     pub gpus_per_job: Option<u32>,
-    /// CPU that a job may ask for per GPU (also what it gets when it asks for nothing).
+    /// Maximum CPU per GPU that a job may request, and what it gets if it requests none.
     #[schemars(schema_with = "quantity")]
     pub cpu_per_gpu: Quantity,
-    /// Memory that a job may ask for per GPU (also what it gets when it asks for nothing).
+    /// Maximum memory per GPU that a job may request, and what it gets if it requests none.
     #[schemars(schema_with = "quantity")]
     pub memory_per_gpu: Quantity,
-    /// Ephemeral storage that a job may ask for per GPU (also what it gets when it asks for nothing).
+    /// Maximum ephemeral storage per GPU that a job may request, and what it gets if it requests none.
     #[schemars(schema_with = "quantity")]
     pub storage_per_gpu: Quantity,
-    /// Seconds after an order's block within which the job must start, or everything goes back: the market takes 86,400, a
-    /// day, and less.
+    /// Seconds after an order's block within which the job must start; otherwise the customer gets everything back. The market
+    /// accepts at most 86,400 (a day).
     #[schemars(range(min = 10))]
     pub start_window_seconds: u32,
-    /// Seconds after a job's end within which its use can be claimed: the market takes 300, five minutes, to
-    /// 2,592,000, thirty days.
+    /// Seconds after a job's end within which its use can be claimed. The market accepts 300 (five minutes) to 2,592,000
+    /// (thirty days).
     #[schemars(range(min = 300))]
     pub claim_window_seconds: u32,
 }
@@ -183,25 +183,25 @@ impl Default for Limits {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Images {
-    /// Only these; empty: every registry with a public name. kubelet pulls with the node's own credentials: where these open
-    /// private repositories, deny them.
+    /// Only images with these prefixes. If empty, images of every registry with a public name. kubelet pulls with the node's
+    /// own credentials: deny private repositories that these can read.
     #[schemars(length(max = 64))]
     pub allow: Vec<String>,
-    /// Never these.
+    /// Never images with these prefixes.
     #[schemars(length(max = 64))]
     pub deny: Vec<String>,
 }
 
-/// How the customer's container is kept apart.
+/// How the customer's container is isolated.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Isolation {
-    /// `RuntimeClass` for the job's pods; absent: `nvidia` where the cluster has it, else the cluster's default.
+    /// `RuntimeClass` for the job's pods. If unset, `nvidia` if the cluster has it, otherwise the cluster's default.
     pub runtime_class_name: Option<String>,
-    /// May the customer's container reach addresses outside the cluster?
+    /// Where the customer's container may connect to.
     pub egress: Egress,
-    /// What jobs may turn out to reach without the offer being closed, though their `NetworkPolicy` forbids it: see the
-    /// condition `NetworkIsolated`. Empty: an offer whose jobs reach anything of the cluster sells nothing.
+    /// What jobs may be found to reach, although their `NetworkPolicy` forbids it, without the offer being closed: see the
+    /// condition `NetworkIsolated`. If empty, an offer whose jobs reach anything of the cluster sells nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2))]
     pub accept_reachable: Vec<Reachable>,
@@ -230,6 +230,8 @@ pub enum Egress {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Attestation {
+    /// How far evidence of use can be trusted. Customers see it in the offer's card before they order, and in the evidence.
+    pub tier: AttestationTier,
     /// Seconds between two reports of the sidecar.
     #[schemars(range(min = 1, max = 300))]
     pub interval_seconds: u32,
@@ -237,11 +239,19 @@ pub struct Attestation {
 
 impl Default for Attestation {
     fn default() -> Self {
-        Self { interval_seconds: 10 }
+        Self { tier: AttestationTier::default(), interval_seconds: 10 }
     }
 }
 
-/// How long an image may take to come.
+/// How far evidence of use can be trusted.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum AttestationTier {
+    /// Use is signed, bounded and hash-chained by software in the job's pod. It doesn't show that the GPU is real.
+    #[default]
+    Metered,
+}
+
+/// How long pulling an image may take.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = [{
@@ -249,7 +259,7 @@ impl Default for Attestation {
     "message": "pull.freeSeconds is greater than pull.timeoutSeconds"
 }]))]
 pub struct Pull {
-    /// Seconds of pulling, counted from the start on chain, that are not billed.
+    /// Seconds of pulling that are not billed, counted from the start on chain.
     pub free_seconds: u32,
     /// Seconds of pulling after which the job is ended.
     #[schemars(range(min = 1))]
@@ -266,65 +276,63 @@ impl Default for Pull {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GpuOfferStatus {
-    /// `metadata.generation` that this status was made from.
+    /// `metadata.generation` that this status is based on.
     pub observed_generation: Option<i64>,
     /// `Published`, `CapacityAvailable`, `DeviceIsolation`, `NamespaceIsolated`, `NetworkIsolated`, `StorageBounded`,
     /// `Readable`, `Ready`.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// GPUs counted from nodes and pods.
+    /// GPUs of the offer's nodes.
     pub gpus: Option<GpuCount>,
     /// The offer as it stands on chain.
     pub on_chain: Option<OnChainOffer>,
-    /// Ids of earlier terms and of those that are being posted, the newest last: orders for them may come out of the chain's
-    /// log.
+    /// Offer ids of earlier terms and of terms that are being posted, newest last. Orders for them may still appear on chain.
     pub earlier: Vec<String>,
-    /// Jobs of this offer that are not over.
+    /// Number of this offer's jobs that are not over.
     pub jobs_active: u32,
     /// Whole tokens attested for this offer's jobs and not claimed yet, as a decimal number.
     pub pending: Option<String>,
     /// Whole tokens paid for this offer's jobs so far, the market's fee included, as a decimal number.
     pub earned: Option<String>,
-    /// What a pod of this offer was seen to reach: its canary.
+    /// What the offer's canary, a pod without GPUs, was found to reach.
     pub network: Option<NetworkCheck>,
-    /// What was spent on transactions that others cause, where it is not back yet: a restart of the operator gives nothing
-    /// back.
+    /// How much of the daily limits on transactions caused by others is used up. A restart of the operator resets nothing.
     pub spending: Option<Spending>,
 }
 
-/// What was spent of the two daily measures of an offer, each as the moment at which all of it is back.
+/// How much of an offer's two daily limits is used up, as the time at which each is fully available again.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Spending {
-    /// Updates of what is available, 40 in a row: each takes 24 minutes to come back. Absent: all are there.
+    /// Updates of availability: 40 in a row, each regained after 24 minutes. If unset, all are available.
     pub updates_full_at: Option<Time>,
-    /// Declines of strangers' orders, 32 in a row: each takes 15 minutes to come back. Absent: all are there.
+    /// Declined orders: 32 in a row, each regained after 15 minutes. If unset, all are available.
     pub declines_full_at: Option<Time>,
 }
 
-/// What an offer's canary has found, a pod without GPUs that tries what jobs may not reach.
+/// What an offer's canary found: a pod without GPUs that tries to reach what jobs must not reach.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NetworkCheck {
-    /// `isolation.egress` under which it was tried last.
+    /// `isolation.egress` of the newest canary.
     pub egress: Egress,
-    /// `RuntimeClass` under which it was tried last.
+    /// `RuntimeClass` of the newest canary.
     pub runtime_class: Option<String>,
-    /// When the newest canary with a result was made.
+    /// When the newest canary with a result was created.
     pub time: Option<Time>,
     /// What it tried and could not reach.
     pub held: Vec<String>,
-    /// What it reached of the cluster: pods, Services, the API server.
+    /// What it reached in the cluster: pods, Services, the API server.
     pub cluster: Vec<String>,
     /// What it reached on its node.
     pub node: Vec<String>,
     /// Why a later canary had no result.
     pub failure: Option<String>,
-    /// When that was found.
+    /// When that failure was found.
     pub failed_at: Option<Time>,
-    /// Node on which the newest canary with a result looked for volumes that images declare.
+    /// Node on which the newest canary with a result checked whether image volumes are mounted.
     pub volumes_tried_on: Option<String>,
-    /// Nodes that mount what an image declares as `VOLUME`: what a job writes there is counted against no limit.
+    /// Nodes that mount what an image declares as `VOLUME`. What a job writes there counts against no limit.
     pub volumes_mounted_on: Vec<String>,
 }
 
@@ -332,13 +340,13 @@ pub struct NetworkCheck {
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GpuCount {
-    /// In the nodes' capacity.
+    /// GPUs in the nodes' capacity.
     pub total: u32,
-    /// In the nodes' allocatable: those that the device plugin calls healthy.
+    /// GPUs in the nodes' allocatable: those that the device plugin reports as healthy.
     pub healthy: u32,
-    /// Held by pods.
+    /// GPUs held by pods.
     pub in_use: u32,
-    /// Free and said on chain to be available.
+    /// GPUs that are free and offered.
     pub offered: u32,
 }
 
@@ -350,11 +358,11 @@ pub struct OnChainOffer {
     pub offer_id: String,
     /// Price in the token's smallest unit per GPU-hour.
     pub price: String,
-    /// GPUs said to be available.
+    /// Available GPUs as published on chain.
     pub available: u32,
     /// Unix seconds until which the offer can be ordered from.
     pub valid_until: u64,
-    /// keccak-256 of the card that was posted last; the card itself stands in the chain's log only.
+    /// keccak-256 of the newest card. The card itself is only in the chain's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card_hash: Option<String>,
 }

@@ -1,14 +1,14 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where the operator's signatures come from: exactly one of the four.
+/// Where the operator's signatures come from. Exactly one of the four must be set.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(
     "[has(self.secretRef), has(self.keystore), has(self.awsKms), has(self.web3signer)].filter(set, set).size() == 1"
 ).message("wallet needs exactly one of secretRef, keystore, awsKms and web3signer"))]
 pub struct Wallet {
-    /// A Secret in the operator's namespace that holds the key as it is.
+    /// A Secret in the operator's namespace with the plain key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretKeyRef>,
     /// A key encrypted with a password (Web3 Secret Storage, version 3), both in Secrets.
@@ -17,7 +17,7 @@ pub struct Wallet {
     /// A key that never leaves AWS KMS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws_kms: Option<AwsKms>,
-    /// A signer of its own that answers `eth_signTransaction`, such as Web3signer.
+    /// A remote signer that implements `eth_signTransaction`, such as Web3signer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub web3signer: Option<Web3signer>,
 }
@@ -71,7 +71,7 @@ pub struct PasswordRef {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Key inside the Secret: the password; line ends after it don't count.
+    /// Key inside the Secret: the password. A trailing newline is ignored.
     #[serde(default = "default_password_key")]
     pub key: String,
 }
@@ -80,26 +80,26 @@ fn default_password_key() -> String {
     "password".to_owned()
 }
 
-/// A key of the spec `ECC_SECG_P256K1` and the usage `SIGN_VERIFY` in AWS KMS.
+/// A key in AWS KMS with the key spec `ECC_SECG_P256K1` and the usage `SIGN_VERIFY`.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AwsKms {
-    /// Id or ARN of the key, or its alias with `alias/` before it.
+    /// Id or ARN of the key, or its alias with the prefix `alias/`.
     #[schemars(length(min = 1, max = 2048))]
     pub key_id: String,
     /// AWS region of the key, e.g. `eu-central-1`.
     #[schemars(regex(pattern = r"^[a-z0-9-]{1,64}$"))]
     pub region: String,
-    /// Endpoint in the place of the region's own, e.g. that of a VPC.
+    /// Endpoint to use instead of the region's own, e.g. that of a VPC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^https?://[^/?#]+/?$"), length(max = 512))]
     pub endpoint: Option<String>,
-    /// The key's address; absent: asked of KMS at the start (`kms:GetPublicKey`).
+    /// The key's address. If unset, it is read from KMS at start (`kms:GetPublicKey`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
     pub address: Option<String>,
-    /// A Secret in the operator's namespace with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and perhaps
-    /// `AWS_SESSION_TOKEN`; absent: the identity of the operator's pod.
+    /// A Secret in the operator's namespace with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and optionally
+    /// `AWS_SESSION_TOKEN`. If unset, the identity of the operator's pod is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<CredentialsRef>,
 }
@@ -113,14 +113,14 @@ pub struct CredentialsRef {
     pub name: String,
 }
 
-/// A signer that is asked by JSON-RPC.
+/// A remote signer with a JSON-RPC interface.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Web3signer {
-    /// Where it answers (http or https).
+    /// URL of the signer (http or https).
     #[schemars(regex(pattern = r"^https?://[^ ]+$"), length(max = 2048))]
     pub url: String,
-    /// Address of the key that signs there.
+    /// Address of the key to sign with.
     #[schemars(regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
     pub address: String,
 }

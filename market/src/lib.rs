@@ -10,11 +10,13 @@
 //! | What is for sale? | [`OfferTerms`], [`Offer`] |
 //! | How much was used? | [`GpuSeconds`], and the [`UsageVoucher`] that an attestor signs for it |
 //! | How much is that? | [`JobId::deposit`], [`JobId::paid`], [`Token`], [`parse_units`], [`format_units`] |
+//! | Why did it end? | [`end_reason`] |
 //! | Why was it refused? | [`refusal::in_words`] for a call that reverts, [`SkipReason`] for an item of a batch |
 //!
 //! The ABI itself, generated from the contract's artifact, is [`hawser_contracts`].
 
 mod amount;
+pub mod end_reason;
 mod gpu_seconds;
 mod ids;
 mod job;

@@ -63,11 +63,12 @@ fn said() -> BTreeMap<String, BTreeSet<(String, String)>> {
     said
 }
 
-/// Reads `CONDITION, Truth::Word, "Reason"`.
+/// Reads `CONDITION, Truth::Word, &Reason::Word`.
 fn set(call: &str) -> Option<(String, String, String)> {
     let (constant, rest) = call.split_once(',')?;
     let (truth, rest) = rest.trim_start().strip_prefix("Truth::")?.split_once(',')?;
-    let (reason, _) = rest.trim_start().strip_prefix('"')?.split_once('"')?;
+    let reason = rest.trim_start().strip_prefix("&Reason::")?;
+    let reason = &reason[..reason.find(|c: char| !c.is_ascii_alphanumeric())?];
     let truth = match truth {
         "Yes" => "True",
         "No" => "False",
@@ -110,8 +111,8 @@ fn the_reference_has_the_conditions_and_reasons_that_there_are() {
 fn a_call_is_read_over_several_lines_and_one_with_other_words_is_not() {
     let read = |call: &str| set(call).map(|(a, b, c)| [a, b, c]);
     let expected = Some(["READY", "False", "Leaving"].map(str::to_owned));
-    assert_eq!(read("READY, Truth::No, \"Leaving\", message)"), expected);
-    assert_eq!(read("\n    READY,\n    Truth::No,\n    \"Leaving\",\n"), expected);
+    assert_eq!(read("READY, Truth::No, &Reason::Leaving, message)"), expected);
+    assert_eq!(read("\n    READY,\n    Truth::No,\n    &Reason::Leaving,\n"), expected);
     assert_eq!(read("READY, Truth::No, reason, message)"), None);
     assert_eq!(read("1)"), None);
 }

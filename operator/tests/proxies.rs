@@ -169,6 +169,7 @@ async fn asks_everybody() {
         genesis: None,
         confirmations: Confirmations::Blocks(1),
         max_batch: 1,
+        tokens_per_coin: None,
         max_fee: None,
         max_tip: None,
         stall: StallLimit::default(),

@@ -96,6 +96,7 @@ impl Report for Vec<OfferView> {
                 "CPU / MEMORY / STORAGE PER GPU",
                 "GPUS/JOB",
                 "IMAGES",
+                "TIER",
                 "EVIDENCE",
             ],
             self.iter().map(|offer| {
@@ -109,6 +110,7 @@ impl Report for Vec<OfferView> {
                     card.share(),
                     card.gpus_per_job.map_or_else(|| "-".to_owned(), |most| most.to_string()),
                     card.images_taken(),
+                    card.tier.clone().unwrap_or_else(|| "-".to_owned()),
                     card.evidence.clone().unwrap_or_else(|| "-".to_owned()),
                 ]
             }),

@@ -19,7 +19,7 @@ use crate::{
 /// What the signatures show, and what they can't: said with every result, so that nobody takes more from it.
 const SHOWN: &str = "each report is signed by an attestor that the market named for this job, between an attestor's first \
                      and last one none is missing, changed or out of order, and no claim is above what was signed";
-const NOT_SHOWN: &str = "that the GPUs are real: in the tier Metered the provider chooses the attestor, and NVML can be \
+const NOT_SHOWN: &str = "that the GPUs are real: in the tier metered the provider chooses the attestor, and NVML can be \
                          faked. Nor when a report was written that no claim rests on yet (--state finds what was rewritten), \
                          and what comes after the last one. Compare with what your program saw, and keep deposits small";
 
@@ -186,6 +186,7 @@ impl Report for Verdict {
         let mut rows = vec![
             ("Evidence", self.result().to_owned()),
             ("Job", self.job_id.to_string()),
+            ("Tier", evidence.tier.to_string()),
             ("Reports", format!("{} from {} to {}", evidence.reports, when(evidence.first), when(evidence.last))),
             ("Longest gap", format!("{:.1} s", evidence.longest_gap_seconds)),
             ("Vouched", format!("{} GPU-seconds", evidence.gpu_seconds)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hawser_market::{Job, JobId, JobStatus, Token, text::time};
+use hawser_market::{Job, JobId, JobStatus, Token, end_reason::is_completed, text::time};
 use tokio::time::{Instant, sleep};
 
 use super::jobs;
@@ -19,9 +19,6 @@ const INTERVAL: Duration = Duration::from_secs(2);
 
 /// A node that fails so many times in a row is reported; a blip isn't.
 const FAILURES: u32 = 15;
-
-/// Reasons with which a job ends that did what it was bought for, as the operator says them.
-const GOOD_ENDS: [&str; 3] = ["ProgramEnded", "TimeUp", "EndedByCustomer"];
 
 /// The job as it stands at the end, and whether that is what the customer hoped for.
 pub(crate) type Watched = (JobView, Result<(), Failure>);
@@ -117,12 +114,9 @@ fn verdict(view: &JobView) -> Result<(), Failure> {
         Some(Outcome::Refunded) if view.started == 0 => Err(Failure::refused(format!(
             "the job was not started in time: {back} came back as credit, order again or `hawser withdraw`"
         ))),
-        // The operator writes "REASON: words".
-        Some(Outcome::Ended) if !reason.split(':').next().is_some_and(|word| GOOD_ENDS.contains(&word)) => {
-            Err(Failure::refused(format!(
-                "the job did not end as it should ({reason}): {back} came back as credit, order again or `hawser withdraw`"
-            )))
-        }
+        Some(Outcome::Ended) if !is_completed(reason) => Err(Failure::refused(format!(
+            "the job did not end as it should ({reason}): {back} came back as credit, order again or `hawser withdraw`"
+        ))),
         _ => Ok(()),
     }
 }

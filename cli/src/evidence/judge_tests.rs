@@ -5,7 +5,7 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use hawser_attestation::{
-    Body, EvidenceRoot, GpuSample, Header, Line, Market, Nvml, Reader, Report, SignedVoucher, Wanted,
+    Body, EvidenceRoot, GpuSample, Header, Line, Market, Nvml, Reader, Report, SignedVoucher, Tier, Version, Wanted,
 };
 use hawser_market::{GpuSeconds, JobId, JobStatus};
 use jiff::{SignedDuration, Timestamp};
@@ -32,6 +32,8 @@ fn key(seed: u8) -> PrivateKeySigner {
 
 fn header(seed: u8) -> Header {
     Header {
+        version: Version::V1,
+        tier: Tier::Metered,
         job_id: JobId(B256::repeat_byte(7)),
         attestor: key(seed).address(),
         chain_id: 1,

@@ -1,7 +1,7 @@
 //! Evidence for programs: fields in camelCase, times in Unix seconds, as everywhere else.
 
 use alloy::primitives::{Address, B256};
-use hawser_attestation::{GpuSummary, Nvml, SegmentSummary, Summary};
+use hawser_attestation::{GpuSummary, Nvml, SegmentSummary, Summary, Tier, Version};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -9,6 +9,10 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EvidenceView {
+    /// Version of the format.
+    version: Version,
+    /// How far it can be trusted.
+    pub(crate) tier: Tier,
     market: MarketView,
     gpus: u16,
     pub(crate) segments: Vec<SegmentView>,
@@ -55,6 +59,8 @@ pub(crate) struct SegmentView {
 impl From<&Summary> for EvidenceView {
     fn from(summary: &Summary) -> Self {
         Self {
+            version: summary.version,
+            tier: summary.tier,
             market: MarketView { chain_id: summary.market.chain_id, address: summary.market.address },
             gpus: summary.gpus,
             segments: summary.segments.iter().map(SegmentView::from).collect(),

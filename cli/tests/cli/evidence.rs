@@ -73,12 +73,15 @@ async fn true_evidence_is_ok_from_a_file_a_folder_a_url_and_by_its_job_alone() {
         assert_eq!(verdict["claims"][1]["vouched"].as_u64(), Some(120), "{verdict:#}");
         assert_eq!(verdict["evidence"]["longestGapSeconds"].as_f64(), Some(30.0));
         assert_eq!(verdict["evidence"]["market"]["chainId"].as_u64(), Some(31337));
+        assert_eq!((&verdict["evidence"]["version"], &verdict["evidence"]["tier"]), (&json!(1), &json!("metered")));
         let gpu = &verdict["evidence"]["gpuSamples"][0];
         assert_eq!((gpu["uuid"].as_str(), gpu["samples"].as_u64()), (Some("GPU-a"), Some(2)));
         assert_eq!(gpu["utilizationGpuPercent"]["max"].as_u64(), Some(97));
     }
     let table = stage.stranger().run(&["verify", &file, "--job", &id, "--every-signature"]).ok().stdout;
-    for part in ["ok", "120 GPU-seconds in 2 claims", "97 to 97 % busy", "the GPUs are real", "NVML can be faked"] {
+    for part in
+        ["ok", "metered", "120 GPU-seconds in 2 claims", "97 to 97 % busy", "the GPUs are real", "NVML can be faked"]
+    {
         assert!(table.contains(part), "{part} is missing:\n{table}");
     }
     // Every view of the job says where it is, without the slash at the end of the card's URL.

@@ -16,7 +16,7 @@ async fn what_the_operator_would_decline_is_refused_before_money_moves() {
     stage
         .post_card(json!({
             "cpuPerGpu": "8", "memoryPerGpu": "64Gi", "storagePerGpu": "100Gi", "gpusPerJob": 4,
-            "images": {"allow": ["example.com/"], "deny": []}, "evidence": "https://e.example.com"
+            "images": {"allow": ["example.com/"], "deny": []}, "tier": "metered", "evidence": "https://e.example.com"
         }))
         .await;
     let before = stage.token.balanceOf(stage.customer).call().await.unwrap();
@@ -40,11 +40,11 @@ async fn what_the_operator_would_decline_is_refused_before_money_moves() {
     assert!(stage.ordered().await.is_empty());
     assert_eq!(stage.token.balanceOf(stage.customer).call().await.unwrap(), before);
     let wide = stage.stranger().run(&["offers", "-o", "wide"]).ok().stdout;
-    for part in ["8 / 64Gi / 100Gi", "example.com/", "60 to 7200", "https://e.example.com"] {
+    for part in ["8 / 64Gi / 100Gi", "example.com/", "60 to 7200", "TIER", "metered", "https://e.example.com"] {
         assert!(wide.contains(part), "{part} is missing:\n{wide}");
     }
     let offers = stage.stranger().run(&["offers", "-o", "json"]).json();
-    assert_eq!(offers[0]["card"]["memoryPerGpu"], "64Gi");
+    assert_eq!((&offers[0]["card"]["memoryPerGpu"], &offers[0]["card"]["tier"]), (&json!("64Gi"), &json!("metered")));
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 use alloy::signers::local::PrivateKeySigner;
-use hawser_attestation::{Body, GpuSample, Market, Nvml};
+use hawser_attestation::{Body, GpuSample, Market, Nvml, Tier, Version};
 use hawser_market::JobId;
 
 use super::{
@@ -42,6 +42,8 @@ fn expected() -> ExpectedJob {
 
 fn header() -> Header {
     Header {
+        version: Version::V1,
+        tier: Tier::Metered,
         job_id: expected().id,
         attestor: key().address(),
         chain_id: 31337,

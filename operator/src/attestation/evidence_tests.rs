@@ -1,7 +1,7 @@
 use std::{fmt::Write, time::Duration};
 
 use alloy::{primitives::B256, signers::local::PrivateKeySigner};
-use hawser_attestation::{Body, EvidenceRoot, Header, Nvml, Report, SignedVoucher, verify};
+use hawser_attestation::{Body, EvidenceRoot, Header, Nvml, Report, SignedVoucher, Tier, Version, verify};
 use hawser_market::GpuSeconds;
 use jiff::Timestamp;
 use object_store::memory::InMemory;
@@ -35,6 +35,8 @@ impl Attestor {
 fn attestor(reports: u64) -> Attestor {
     let key = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
     let header = Header {
+        version: Version::V1,
+        tier: Tier::Metered,
         job_id: JOB,
         attestor: key.address(),
         chain_id: 0,

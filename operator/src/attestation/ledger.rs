@@ -85,7 +85,7 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use alloy::{primitives::B256, signers::local::PrivateKeySigner};
-    use hawser_attestation::{Body, EvidenceRoot, Header, Market, Nvml, Report, SignedVoucher};
+    use hawser_attestation::{Body, EvidenceRoot, Header, Market, Nvml, Report, SignedVoucher, Tier, Version};
     use hawser_market::{GpuSeconds, JobId};
     use jiff::Timestamp;
 
@@ -96,6 +96,8 @@ mod tests {
         let (key, job) = (PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap(), JobId(B256::repeat_byte(7)));
         let body = match open.head() {
             None => Body::Header(Header {
+                version: Version::V1,
+                tier: Tier::Metered,
                 job_id: job,
                 attestor: key.address(),
                 chain_id: 0,

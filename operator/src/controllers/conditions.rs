@@ -1,10 +1,12 @@
 use hawser_crds::ComputeJob;
 use hawser_crds::condition::{
-    ACCEPTED, CHAIN_MATCHES, COMPLETE, CONNECTED, FAILED, NAMESPACE_ISOLATED, NETWORK_ISOLATED, ORDERS_WATCHED,
-    READABLE, READY, SETTLED, SIGNER_AVAILABLE, WALLET_FUNDED,
+    ACCEPTED, CHAIN_MATCHES, CONNECTED, FAILED, NAMESPACE_ISOLATED, NETWORK_ISOLATED, ORDERS_WATCHED, READABLE, READY,
+    SIGNER_AVAILABLE, WALLET_FUNDED,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::reasons::Reason;
 
 /// What a condition says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +49,16 @@ impl Conditions {
         }
     }
 
-    pub(crate) fn set(&mut self, kind: &str, truth: Truth, reason: &str, message: impl Into<String>) {
+    pub(crate) fn set(&mut self, kind: &str, truth: Truth, reason: &Reason, message: impl Into<String>) {
+        self.put(kind, truth, reason.as_str().to_owned(), message.into());
+    }
+
+    fn put(&mut self, kind: &str, truth: Truth, reason: String, message: String) {
         let mut next = Condition {
             type_: kind.to_owned(),
             status: truth.as_str().to_owned(),
-            reason: reason.to_owned(),
-            message: message.into(),
+            reason,
+            message,
             observed_generation: self.generation,
             last_transition_time: Time(self.now),
         };
@@ -65,6 +71,11 @@ impl Conditions {
             }
             None => self.list.push(next),
         }
+    }
+
+    /// Says of one condition what stands in the way of it: another one.
+    pub(crate) fn repeat(&mut self, kind: &str, truth: Truth, other: &Condition) {
+        self.put(kind, truth, other.reason.clone(), other.message.clone());
     }
 
     pub(crate) fn into_list(self) -> Vec<Condition> {
@@ -87,43 +98,12 @@ pub(crate) fn is_false(conditions: &[Condition], kind: &str) -> bool {
     find(conditions, kind).is_some_and(|c| c.status == "False")
 }
 
-/// Whether a job's status says that it is over, well or not. A job that is over stays over.
-pub(crate) fn is_over(conditions: &[Condition]) -> bool {
-    is_true(conditions, COMPLETE) || is_true(conditions, FAILED)
-}
-
 /// Whether nothing is owed for a job any more.
 pub(crate) fn is_settled(job: &ComputeJob) -> bool {
-    job.status.as_ref().is_some_and(|status| is_true(&status.conditions, SETTLED))
+    job.status.as_ref().is_some_and(|status| status.settled_at.is_some())
 }
 
-/// Reasons for which somebody has to act, whatever the condition.
-const TROUBLE: [&str; 22] = [
-    "CardShared",
-    "EnrolmentRefused",
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "ImageVolumes",
-    "InvalidImageName",
-    "InvalidSpec",
-    "NoHealthyGpu",
-    "NoMatchingNode",
-    "NoNetwork",
-    "NoRights",
-    "NotAToken",
-    "Obstructed",
-    "OfferUnreadable",
-    "PodRefused",
-    "Refused",
-    "ReportsStopped",
-    "RuntimeClassMissing",
-    "StartUndone",
-    "StoreFails",
-    "TokenNotRead",
-    "Unschedulable",
-];
-
-/// Whether a condition says that something is wrong, and not just that it has not come yet.
+/// Whether a condition says that something is wrong, and not just that it has not come yet: for people, who get a warning.
 pub(crate) fn is_trouble(condition: &Condition) -> bool {
     match (condition.type_.as_str(), condition.status.as_str()) {
         (FAILED, "True")
@@ -132,7 +112,7 @@ pub(crate) fn is_trouble(condition: &Condition) -> bool {
             | NAMESPACE_ISOLATED | NETWORK_ISOLATED | READABLE,
             "False",
         ) => true,
-        _ => TROUBLE.contains(&condition.reason.as_str()),
+        _ => Reason::read(&condition.reason).is_trouble(),
     }
 }
 
@@ -162,22 +142,22 @@ mod tests {
     #[test]
     fn the_transition_time_moves_with_the_word_and_not_with_the_reason() {
         let mut conditions = Conditions::from_stored(&[], Some(1), at(10));
-        conditions.set("Ready", Truth::No, "A", "a");
+        conditions.set("Ready", Truth::No, &Reason::Low, "a");
         let first = conditions.into_list();
         let mut conditions = Conditions::from_stored(&first, Some(2), at(20));
-        conditions.set("Ready", Truth::No, "B", "b");
+        conditions.set("Ready", Truth::No, &Reason::Empty, "b");
         let second = conditions.into_list();
-        assert_eq!((second[0].last_transition_time.0, second[0].reason.as_str()), (at(10), "B"));
+        assert_eq!((second[0].last_transition_time.0, second[0].reason.as_str()), (at(10), "Empty"));
         let mut conditions = Conditions::from_stored(&second, Some(2), at(30));
-        conditions.set("Ready", Truth::Yes, "B", "b");
+        conditions.set("Ready", Truth::Yes, &Reason::Funded, "b");
         assert_eq!(conditions.into_list()[0].last_transition_time.0, at(30));
     }
 
     #[test]
     fn what_was_read_does_not_say_any_more_that_it_cannot_be() {
         let mut conditions = Conditions::from_stored(&[], None, at(10));
-        conditions.set(READABLE, Truth::No, "Unreadable", "m");
-        conditions.set(READY, Truth::No, "Unreadable", "m");
+        conditions.set(READABLE, Truth::No, &Reason::Unreadable, "m");
+        conditions.set(READY, Truth::No, &Reason::Unreadable, "m");
         let stored = conditions.into_list();
         let mut next = Conditions::from_stored(&stored, None, at(20));
         assert_eq!(next.clone().into_list(), [stored[1].clone()]);
@@ -187,28 +167,31 @@ mod tests {
 
     #[test]
     fn news_are_what_has_come_true_what_is_true_no_more_and_trouble() {
-        let told = |before: Option<(Truth, &str)>, kind: &str, truth: Truth, reason: &str| {
+        let told = |before: Option<(Truth, Reason)>, kind: &str, truth: Truth, reason: Reason| {
             let mut conditions = Conditions::from_stored(&[], None, at(10));
             if let Some((truth, reason)) = before {
-                conditions.set(kind, truth, reason, "before");
+                conditions.set(kind, truth, &reason, "before");
             }
             let stored = conditions.into_list();
             let mut conditions = Conditions::from_stored(&stored, None, at(20));
-            conditions.set(kind, truth, reason, "now");
+            conditions.set(kind, truth, &reason, "now");
             !news(&stored, &conditions.into_list()).is_empty()
         };
-        assert!(told(None, "A", Truth::Yes, "Came"));
-        assert!(told(Some((Truth::No, "NotYet")), "A", Truth::Yes, "Came"));
-        assert!(!told(Some((Truth::Yes, "Came")), "A", Truth::Yes, "Updating"));
-        assert!(told(Some((Truth::Yes, "Came")), "A", Truth::No, "Went"));
-        assert!(!told(None, "A", Truth::No, "NotYet"), "nothing has happened");
-        assert!(!told(Some((Truth::No, "NotYet")), "A", Truth::No, "StillNot"));
-        assert!(told(Some((Truth::No, "NotYet")), "A", Truth::No, "Refused"));
-        assert!(told(Some((Truth::No, "Refused")), "A", Truth::No, "Obstructed"));
-        assert!(!told(Some((Truth::No, "Refused")), "A", Truth::No, "Refused"));
-        assert!(!told(Some((Truth::No, "NoMarket")), CONNECTED, Truth::No, "NoMarket"));
-        assert!(told(None, CONNECTED, Truth::No, "NoEndpoint"));
-        assert!(told(None, READABLE, Truth::No, "Unreadable"));
-        assert!(!told(Some((Truth::Yes, "Ready")), READY, Truth::No, "Refused"), "its cause has an event of its own");
+        assert!(told(None, "A", Truth::Yes, Reason::Free));
+        assert!(told(Some((Truth::No, Reason::Waiting)), "A", Truth::Yes, Reason::Free));
+        assert!(!told(Some((Truth::Yes, Reason::Free)), "A", Truth::Yes, Reason::Updating));
+        assert!(told(Some((Truth::Yes, Reason::Free)), "A", Truth::No, Reason::Suspended));
+        assert!(!told(None, "A", Truth::No, Reason::Waiting), "nothing has happened");
+        assert!(!told(Some((Truth::No, Reason::Waiting)), "A", Truth::No, Reason::Scheduling));
+        assert!(told(Some((Truth::No, Reason::Waiting)), "A", Truth::No, Reason::Refused));
+        assert!(told(Some((Truth::No, Reason::Refused)), "A", Truth::No, Reason::Obstructed));
+        assert!(!told(Some((Truth::No, Reason::Refused)), "A", Truth::No, Reason::Refused));
+        assert!(!told(Some((Truth::No, Reason::NoMarket)), CONNECTED, Truth::No, Reason::NoMarket));
+        assert!(told(None, CONNECTED, Truth::No, Reason::Unreachable));
+        assert!(told(None, READABLE, Truth::No, Reason::Unreadable));
+        assert!(
+            !told(Some((Truth::Yes, Reason::Ready)), READY, Truth::No, Reason::Refused),
+            "its cause has an event of its own"
+        );
     }
 }

@@ -252,11 +252,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::controllers::reasons::Reason;
 
     #[test]
     fn a_wallet_is_refused_without_a_try_only_while_its_secrets_are_the_same() {
         let (memory, made_from) = (Memory::default(), B256::repeat_byte(1));
-        let why = Start::Refused { reason: "WrongPassword", message: "no".to_owned() };
+        let why = Start::Refused { reason: Reason::WrongPassword, message: "no".to_owned() };
         assert_eq!(memory.refused_wallet("net", made_from), None);
         memory.refuse_wallet("net", made_from, why.clone());
         assert_eq!(memory.refused_wallet("net", made_from), Some(why));
@@ -320,7 +321,7 @@ mod tests {
         assert_eq!((memory.withdrawn(id(4), 8), memory.withdrawn(id(4), 9)), (8, 8));
         memory.forget_withdrawn([id(4)].into_iter());
         assert_eq!(memory.withdrawn(id(4), 10), 10);
-        let why = Start::Refused { reason: "WrongPassword", message: "no".to_owned() };
+        let why = Start::Refused { reason: Reason::WrongPassword, message: "no".to_owned() };
         memory.refuse_wallet("net", B256::ZERO, why);
         memory.forget_wallet("net");
         assert!(locked(&memory.wallets).is_empty());

@@ -20,6 +20,8 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+use super::migration;
+
 /// What kubectl writes into objects for itself.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -266,12 +268,12 @@ where
 
 impl ReadLean for DeserializeGuard<ComputeJob> {
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let mut job = read_guarded::<ComputeJob, D>(from)?;
-        if let Ok(job) = &mut job.0 {
+        let DeserializeGuard(job) = read_guarded::<ComputeJob, D>(from)?;
+        Ok(DeserializeGuard(job.map(|mut job| {
             // They say again what the spec says, and are read of jobs alone that can't be read.
             job.metadata.labels = None;
-        }
-        Ok(job)
+            migration::of_any_release(job)
+        })))
     }
 }
 
@@ -339,6 +341,17 @@ mod tests {
         };
         assert_eq!(labels(json!(1)), None);
         assert_eq!(labels(json!("one")), Some([("a".to_owned(), "b".to_owned())].into()));
+    }
+
+    #[test]
+    fn a_job_of_an_earlier_release_has_what_decides_in_typed_fields() {
+        let settled = json!({"type": "Settled", "status": "True", "reason": "Closed", "message": "m",
+            "lastTransitionTime": "2026-01-02T00:00:00Z"});
+        let spec = json!({"offerRef": "o", "workload": {"image": "i", "gpus": 1}});
+        let value = json!({"metadata": metadata(), "spec": spec, "status": {"conditions": [settled]}});
+        let Lean(job): Lean<DeserializeGuard<ComputeJob>> = serde_json::from_value(value).unwrap();
+        let settled_at = job.0.unwrap().status.unwrap().settled_at.map(|at| at.0.to_string());
+        assert_eq!(settled_at.as_deref(), Some("2026-01-02T00:00:00Z"));
     }
 
     #[test]

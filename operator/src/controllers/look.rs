@@ -288,10 +288,6 @@ mod tests {
 
     #[tokio::test]
     async fn every_line_of_a_look_names_the_job_its_offer_and_its_network() {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
-        let _logged = tracing::subscriber::set_default(subscriber);
         let order = format!("0x{}", "07".repeat(32));
         let job = serde_json::from_value(json!({
             "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "metadata": {"name": "j", "namespace": "t"},
@@ -306,7 +302,8 @@ mod tests {
         listing.done();
         let (due, names) = mpsc::unbounded_channel();
         due.send(name("j")).unwrap();
-        drop(due);
+        // Its end ends the looks.
+        let due = Mutex::new(Some(due));
         let look = Look {
             kind: compute_job::KIND,
             span: compute_job::span,
@@ -316,18 +313,24 @@ mod tests {
             },
             failed: |_: Arc<Packed>, _: &Error, _: Arc<Backoffs>| {
                 tracing::warn!("it failed");
+                drop(due.lock().unwrap().take());
                 Action::await_change()
             },
             lane: |_| Lane::default(),
             each: 1,
         };
+        let log = Log::default();
+        let lines = log.clone();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();
+        let logged = tracing::subscriber::set_default(subscriber);
         look_at(look, Cache { store, listed }, UnboundedReceiverStream::new(names), Arc::default()).await;
+        drop(logged);
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert!(lines.len() >= 2, "{text}");
+        assert_eq!(lines.len(), 2, "{text}");
         for line in lines {
             let span = &line["span"];
-            assert_eq!((&span["namespace"], &span["name"]), (&json!("t"), &json!("j")), "{line}");
+            assert_eq!((&span["namespace"], &span["object"]), (&json!("t"), &json!("j")), "{line}");
             assert_eq!(
                 (&span["offer"], &span["network"], &span["job"]),
                 (&json!("h100"), &json!("base"), &json!(order))

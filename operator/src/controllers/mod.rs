@@ -15,8 +15,10 @@ pub(crate) mod gpu_offer;
 pub(crate) mod lean;
 pub(crate) mod listed;
 mod look;
+mod migration;
 pub(crate) mod networks;
 mod packed;
+pub(crate) mod reasons;
 mod run;
 #[cfg(test)]
 mod scale;

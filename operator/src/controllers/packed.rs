@@ -185,9 +185,7 @@ mod tests {
 
     #[test]
     fn a_settled_job_holds_nothing() {
-        let settled = json!({"type": "Settled", "status": "True", "reason": "R", "message": "",
-            "lastTransitionTime": "2026-01-01T00:00:00Z"});
-        let (_, packed) = packed(spec(), json!({"phase": "Succeeded", "conditions": [settled]}));
+        let (_, packed) = packed(spec(), json!({"phase": "Succeeded", "settledAt": "2026-01-01T00:00:00Z"}));
         assert_eq!((packed.phase(), packed.facts), (Some(Phase::Succeeded), None));
     }
 

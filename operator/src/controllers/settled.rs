@@ -4,19 +4,17 @@
 
 use std::time::Duration;
 
-use hawser_crds::condition::SETTLED;
 use hawser_crds::{ComputeJob, Phase};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
 use kube::api::{DynamicObject, ObjectMeta};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::conditions::{find, is_settled};
+use super::conditions::is_settled;
 use super::unreadable::conditions;
-use super::{Error, JOB_FINALIZER, status};
+use super::{Error, JOB_FINALIZER, migration, status};
 
 /// When a job was settled, once nothing of this operator's holds it any more.
 const SETTLED_AT: &str = "hawser.dev/settled-at";
@@ -34,7 +32,7 @@ pub(crate) fn is_at_rest(job: &ComputeJob) -> bool {
 
 /// The same of an object that may be one which can't be read.
 pub(crate) fn is_at_rest_unread(job: &DynamicObject) -> bool {
-    since(&conditions(&job.data)).is_some() && is_of_their_phase(&job.data) && !waits_for_us(job)
+    since(&job.data).is_some() && is_of_their_phase(&job.data) && !waits_for_us(job)
 }
 
 fn waits_for_us<K: ResourceExt>(job: &K) -> bool {
@@ -45,9 +43,9 @@ fn is_held<K: ResourceExt>(job: &K) -> bool {
     job.finalizers().iter().any(|finalizer| finalizer == JOB_FINALIZER)
 }
 
-/// Since when everything is settled.
-pub(crate) fn since(conditions: &[Condition]) -> Option<Timestamp> {
-    Some(find(conditions, SETTLED).filter(|c| c.status == "True")?.last_transition_time.0)
+/// Since when everything is settled, of an object that may be one which can't be read.
+pub(crate) fn since(job: &Value) -> Option<Timestamp> {
+    migration::settled_at(job, &conditions(job))
 }
 
 /// Writes down when a job was settled and lets it go: whoever deletes it then waits for nobody.
@@ -58,7 +56,7 @@ where
     status::let_go(api, meta, JOB_FINALIZER, (SETTLED_AT, &written(since))).await
 }
 
-/// Whole seconds, as in the condition.
+/// Whole seconds, as in the status.
 fn written(since: Timestamp) -> String {
     Timestamp::from_second(since.as_second()).unwrap_or(since).to_string()
 }
@@ -135,21 +133,20 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_at_rest_when_condition_and_phase_say_that_it_is_settled_and_no_deletion_waits_for_this_operator() {
+    fn a_job_is_at_rest_when_its_time_and_its_phase_say_that_it_is_settled_and_no_deletion_waits_for_this_operator() {
         let deleted = || json!("2026-01-01T00:00:00Z");
         for (settled, phase, deleted, finalizer, expected) in [
-            ("True", "Succeeded", json!(null), JOB_FINALIZER, true),
-            ("True", "Failed", json!(null), JOB_FINALIZER, true),
-            ("True", "Declined", json!(null), JOB_FINALIZER, true),
-            ("True", "Settling", json!(null), JOB_FINALIZER, false),
-            ("False", "Succeeded", json!(null), JOB_FINALIZER, false),
-            ("True", "Succeeded", deleted(), JOB_FINALIZER, false),
-            ("True", "Succeeded", deleted(), "theirs", true),
+            (true, "Succeeded", json!(null), JOB_FINALIZER, true),
+            (true, "Failed", json!(null), JOB_FINALIZER, true),
+            (true, "Declined", json!(null), JOB_FINALIZER, true),
+            (true, "Settling", json!(null), JOB_FINALIZER, false),
+            (false, "Succeeded", json!(null), JOB_FINALIZER, false),
+            (true, "Succeeded", deleted(), JOB_FINALIZER, false),
+            (true, "Succeeded", deleted(), "theirs", true),
         ] {
-            let condition = json!({"type": SETTLED, "status": settled, "reason": "R", "message": "",
-                "lastTransitionTime": "2026-01-01T00:00:00Z"});
+            let settled_at = settled.then_some("2026-01-01T00:00:00Z");
             let metadata = json!({"name": "j", "deletionTimestamp": deleted, "finalizers": [finalizer]});
-            let job = job(&metadata, &json!({"phase": phase, "conditions": [condition]}));
+            let job = job(&metadata, &json!({"phase": phase, "settledAt": settled_at}));
             assert_eq!(is_at_rest(&job), expected, "{settled} {phase} {deleted} {finalizer}");
             let mut unread = serde_json::to_value(&job).unwrap();
             unread["spec"] = json!("of a newer operator");

@@ -15,6 +15,7 @@ use crate::controllers::OFFER_LABEL;
 use crate::controllers::cluster_network::ranges_of;
 use crate::controllers::compute_job::pod_state::{self, PodState};
 use crate::controllers::conditions::is_settled;
+use crate::controllers::reasons::Reason;
 use crate::inventory::Candidate;
 use crate::inventory::tolerations;
 use crate::inventory::{amount, requested};
@@ -154,9 +155,6 @@ impl NodeFacts {
     }
 }
 
-/// kubelet's reason against a pod for which the device plugin gave nothing.
-const NOT_ADMITTED: &str = "UnexpectedAdmissionError";
-
 /// A node, and devices of it.
 type Held<'a> = (&'a Arc<str>, &'a [(Arc<str>, u32)]);
 
@@ -224,7 +222,7 @@ impl PodFacts {
         let (reason, message) = self.job.as_ref()?.state.given_up.as_ref()?;
         // For want of exclusive processors or memory kubelet gives the same reason: that is the pod's own matter.
         let of_devices = message.contains("device") || message.contains("rpc error");
-        Some((self.node.as_ref().filter(|_| reason == NOT_ADMITTED && of_devices)?, message))
+        Some((self.node.as_ref().filter(|_| *reason == Reason::UnexpectedAdmissionError && of_devices)?, message))
     }
 
     /// The node whose devices it holds, if it holds any, and which.

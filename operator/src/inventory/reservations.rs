@@ -5,12 +5,10 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use hawser_crds::ComputeJob;
-use hawser_crds::condition::ACCEPTED;
 use kube::ResourceExt;
 
 use super::usable::{Unusable, unusable};
 use super::{Capacity, Name, NodeFacts, Sells};
-use crate::controllers::conditions::{is_over, is_true};
 
 /// Jobs that were told that there is room for them, until the cache shows that they are accepted: many jobs are looked
 /// at side by side, and none may count on GPUs that were given to another a moment ago. Only one operator decides at a
@@ -101,12 +99,12 @@ pub(crate) struct Candidate {
 impl Candidate {
     /// None for a job that is over.
     pub(crate) fn new(job: &ComputeJob, bound: bool, same_offer: bool) -> Option<Self> {
-        let conditions = job.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
+        let status = job.status.as_ref();
         let malformed = job.spec.source.as_ref().is_some_and(|s| s.malformed.is_some());
-        if is_over(conditions) || malformed {
+        if status.is_some_and(|status| status.outcome.is_some()) || malformed {
             return None;
         }
-        let waiting = !is_true(conditions, ACCEPTED);
+        let waiting = status.is_none_or(|status| status.accepted_at.is_none());
         // Who has paid goes before a local job that waits.
         let block = job.spec.source.as_ref().map_or(u64::MAX, |s| s.block);
         Some(Self {
@@ -154,7 +152,9 @@ pub(crate) fn fits(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
 
     use super::*;
     use crate::inventory::Words;
@@ -183,24 +183,20 @@ mod tests {
         counted
     }
 
-    fn job(name: &str, block: u64, gpus: u32, condition: Option<(&str, &str)>) -> ComputeJob {
-        let conditions: Vec<Value> = condition
-            .iter()
-            .map(|(kind, status)| {
-                json!({"type": kind, "status": status, "reason": "R", "message": "",
-                    "lastTransitionTime": "2026-01-01T00:00:00Z"})
-            })
-            .collect();
+    fn job(name: &str, block: u64, gpus: u32, status: Option<(&str, &str)>) -> ComputeJob {
+        let status: BTreeMap<_, _> = status.into_iter().collect();
         serde_json::from_value(json!({
             "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "metadata": {"name": name, "namespace": "t"},
             "spec": {
                 "offerRef": "o", "workload": {"image": "i", "gpus": gpus},
                 "source": {"network": "n", "jobId": "0x", "customer": "0x", "seconds": 1, "deposit": "1", "price": "1", "block": block}
             },
-            "status": {"conditions": conditions}
+            "status": status
         }))
         .unwrap()
     }
+
+    const ACCEPTED: (&str, &str) = ("acceptedAt", "2026-01-01T00:00:00Z");
 
     fn candidate(job: &ComputeJob, bound: bool) -> Candidate {
         Candidate::new(job, bound, true).unwrap()
@@ -239,7 +235,7 @@ mod tests {
 
     #[test]
     fn what_was_accepted_goes_before_an_earlier_block_and_a_bound_pod_is_not_counted_twice() {
-        let accepted = job("z", 9, 1, Some((ACCEPTED, "True")));
+        let accepted = job("z", 9, 1, Some(ACCEPTED));
         let me = candidate(&job("a", 1, 1, None), false);
         assert!(fits(&me, &[candidate(&accepted, false)], capacity(1), None, 0).is_err());
         assert_eq!(fits(&me, &[candidate(&accepted, true)], capacity(1), None, 0), Ok(()));
@@ -248,14 +244,14 @@ mod tests {
     #[test]
     fn a_job_does_not_stand_in_its_own_way() {
         let me = candidate(&job("a", 1, 1, None), false);
-        let accepted = candidate(&job("a", 1, 1, Some((ACCEPTED, "True"))), false);
+        let accepted = candidate(&job("a", 1, 1, Some(ACCEPTED)), false);
         assert_eq!(fits(&me, &[accepted], capacity(1), Some(1), 0), Ok(()));
     }
 
     #[test]
     fn a_job_that_is_over_wants_nothing() {
-        assert_eq!(Candidate::new(&job("a", 1, 1, Some(("Failed", "True"))), false, true), None);
-        assert_eq!(Candidate::new(&job("a", 1, 1, Some(("Complete", "True"))), false, true), None);
+        assert_eq!(Candidate::new(&job("a", 1, 1, Some(("outcome", "Failed"))), false, true), None);
+        assert_eq!(Candidate::new(&job("a", 1, 1, Some(("outcome", "Completed"))), false, true), None);
     }
 
     #[test]

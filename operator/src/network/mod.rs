@@ -24,5 +24,5 @@ pub use observed::{Block, Connection, Disconnected, Head, Observed};
 pub use order::{Cursor, Order};
 pub(crate) use past::stored;
 pub use past::{Known, Past, Withdrawn};
-pub use spec::{NetworkSpec, RpcHeaders, StallLimit};
+pub use spec::{NetworkKind, NetworkSpec, RpcHeaders, StallLimit, UnknownKind};
 pub(crate) use spec::{address, http_url};

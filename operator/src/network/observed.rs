@@ -46,19 +46,6 @@ pub enum Disconnected {
     HeadStalled,
 }
 
-impl Disconnected {
-    /// `CamelCase` reason for a condition.
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Self::Connecting => "Connecting",
-            Self::Unreachable => "Unreachable",
-            Self::WrongChain => "WrongChain",
-            Self::NoMarket => "NoMarket",
-            Self::HeadStalled => "HeadStalled",
-        }
-    }
-}
-
 /// Whether the network can be seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Connection {

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::primitives::{Address, U256};
 use hawser_crds::{self as crd, DepinNetworkStatus};
-use hawser_market::OfferId;
+use hawser_market::{COIN_DECIMALS, OfferId, parse_units};
 
 use super::{Block, Cursor};
-use hawser_market::{COIN_DECIMALS, parse_units};
 
 /// Token units that left the market for the provider's payout address, by token.
 pub type Withdrawn = BTreeMap<Address, U256>;

@@ -2,13 +2,32 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256};
-use hawser_crds::{Confirmations, EvmNetwork, Finality};
+use hawser_crds::{Confirmations, DepinNetworkSpec, EvmNetwork, Finality};
 use reqwest::{Url, header::HeaderMap};
 
 use super::{SpecError, WeiPerGas};
 
 /// Headers that an endpoint is asked with, by its URL: marked as secret, so that nothing prints them.
 pub type RpcHeaders = BTreeMap<Url, HeaderMap>;
+
+/// The kind of network that a `DepinNetwork` describes. Nothing else looks for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum NetworkKind<'a> {
+    /// An EVM chain with a market's contract.
+    Evm(&'a EvmNetwork),
+}
+
+/// A `DepinNetwork` of no kind that this operator knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("spec sets no kind of network that this operator knows (it knows evm): upgrade the operator, or set spec.evm")]
+pub struct UnknownKind;
+
+impl<'a> NetworkKind<'a> {
+    /// Looks for it. The API server refuses an object without a kind, so that one without a known kind is from a newer release.
+    pub fn of(spec: &'a DepinNetworkSpec) -> Result<Self, UnknownKind> {
+        spec.evm.as_ref().map(Self::Evm).ok_or(UnknownKind)
+    }
+}
 
 /// What a network is made from: `spec.evm` of a `DepinNetwork`, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +50,8 @@ pub struct NetworkSpec {
     pub confirmations: Confirmations,
     /// Jobs in one transaction.
     pub max_batch: usize,
+    /// Whole tokens that a coin is worth, as a decimal number.
+    pub tokens_per_coin: Option<String>,
     /// Cap of `maxFeePerGas`.
     pub max_fee: Option<WeiPerGas>,
     /// Cap of `maxPriorityFeePerGas`.
@@ -96,7 +117,8 @@ impl TryFrom<&EvmNetwork> for NetworkSpec {
             start_block: evm.start_block,
             genesis: evm.genesis_hash.as_deref().map(hash).transpose()?,
             confirmations: evm.confirmations,
-            max_batch: usize::from(evm.settlement.max_batch.max(1)),
+            max_batch: usize::from(evm.max_batch().max(1)),
+            tokens_per_coin: evm.tokens_per_coin().map(ToOwned::to_owned),
             max_fee: Some(WeiPerGas::from_gwei(evm.gas.max_fee_per_gas_gwei.unwrap_or(usual_caps(evm.chain_id).0))),
             max_tip: Some(WeiPerGas::from_gwei(
                 evm.gas.max_priority_fee_per_gas_gwei.unwrap_or(usual_caps(evm.chain_id).1),
@@ -159,6 +181,36 @@ mod tests {
         assert_eq!(spec.max_batch, 100);
         assert_eq!(spec.max_fee, Some(WeiPerGas(40_000_000_000)));
         assert_eq!(spec.max_tip, Some(WeiPerGas::from_gwei(10)));
+    }
+
+    #[test]
+    fn a_network_of_a_kind_that_a_newer_operator_knows_is_refused_with_the_kinds_that_this_one_knows() {
+        let spec: DepinNetworkSpec = serde_json::from_value(serde_json::json!({"ocean": {"url": "http://o"}})).unwrap();
+        let refused = NetworkKind::of(&spec).unwrap_err().to_string();
+        assert!(refused.contains("it knows evm") && refused.contains("upgrade the operator"), "{refused}");
+        let spec = DepinNetworkSpec { evm: Some(evm()), settlement: None };
+        assert_eq!(NetworkKind::of(&spec), Ok(NetworkKind::Evm(&evm())));
+    }
+
+    #[test]
+    fn what_a_transaction_may_hold_is_read_from_where_an_earlier_release_had_it_too() {
+        let read = |settlement: serde_json::Value, gas: serde_json::Value| {
+            let mut evm = evm();
+            evm.settlement = serde_json::from_value(settlement).unwrap();
+            evm.gas = serde_json::from_value(gas).unwrap();
+            let spec = NetworkSpec::try_from(&evm).unwrap();
+            (spec.max_batch, spec.tokens_per_coin)
+        };
+        let json = |text: &str| serde_json::from_str(text).unwrap();
+        for (settlement, gas, expected) in [
+            ("null", "{}", (100, None)),
+            (r#"{"maxBatch": 7, "tokensPerCoin": "5"}"#, "{}", (7, Some("5"))),
+            (r#"{"maxBatch": 100, "intervalSeconds": 3600}"#, r#"{"maxBatch": 7}"#, (7, None)),
+            (r#"{"maxBatch": 100}"#, r#"{"tokensPerCoin": "6"}"#, (100, Some("6"))),
+        ] {
+            let (batch, tokens) = read(json(settlement), json(gas));
+            assert_eq!((batch, tokens.as_deref()), expected, "{settlement} {gas}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use alloy::{
     signers::{SignerSync, local::PrivateKeySigner},
 };
 use hawser_attestation::{
-    Body, EvidenceRoot, GpuSample, Header, Knock, Line, Nvml, Pass, SignedVoucher, TerminationMessage,
+    Body, EvidenceRoot, GpuSample, Header, Knock, Line, Nvml, Pass, SignedVoucher, TerminationMessage, Tier, Version,
     session_proof_hash,
 };
 use hawser_market::{GpuSeconds, JobId};
@@ -209,6 +209,8 @@ impl Sidecar {
     /// Makes the header, and goes on from it.
     pub(crate) fn made_header(&mut self, base: u64) -> Report {
         let body = Body::Header(Header {
+            version: Version::V1,
+            tier: Tier::Metered,
             job_id: self.job,
             attestor: self.address(),
             chain_id: market().chain_id,

@@ -81,7 +81,7 @@ async fn behind_troubles(node: &Node) -> (String, Arc<Troubles>) {
 }
 
 async fn disconnected(node: &Node, network: &Network, expected: Disconnected) -> String {
-    node.until(expected.reason(), async || match &network.observed().borrow().connection {
+    node.until(&format!("{expected:?}"), async || match &network.observed().borrow().connection {
         Connection::Disconnected { reason, message } if *reason == expected => Some(message.clone()),
         _ => None,
     })

@@ -205,6 +205,7 @@ impl Node {
             genesis: None,
             confirmations: Confirmations::Blocks(2),
             max_batch: 50,
+            tokens_per_coin: None,
             max_fee: None,
             max_tip: None,
             stall: StallLimit::default(),

@@ -6,7 +6,9 @@ use alloy::{
     primitives::B256,
     signers::{SignerSync, local::PrivateKeySigner},
 };
-use hawser_attestation::{Header, Knock, Market, Nvml, Pass, Report, TerminationMessage, session_proof_hash};
+use hawser_attestation::{
+    Header, Knock, Market, Nvml, Pass, Report, TerminationMessage, Tier, Version, session_proof_hash,
+};
 use hawser_market::{GpuSeconds, JobId};
 use hawser_proto::attestation::{
     Ack, Directive, Enroll, OperatorMessage, RejectReason, Rejected, Resume, SidecarMessage, directive,
@@ -202,6 +204,8 @@ impl Session {
 
     fn header(&self, base_gpu_seconds: GpuSeconds, time: Timestamp) -> Header {
         Header {
+            version: Version::V1,
+            tier: Tier::Metered,
             job_id: self.job.id,
             attestor: self.key.address(),
             chain_id: self.job.market.chain_id,

@@ -1,7 +1,9 @@
 //! Evidence as a sidecar makes it.
 
 use alloy::primitives::B256;
-use hawser_attestation::{Body, EvidenceRoot, GpuSample, Header, Line, Market, Nvml, Report, SignedVoucher};
+use hawser_attestation::{
+    Body, EvidenceRoot, GpuSample, Header, Line, Market, Nvml, Report, SignedVoucher, Tier, Version,
+};
 use hawser_market::{GpuSeconds, JobId};
 use jiff::{SignedDuration, Timestamp};
 
@@ -23,6 +25,8 @@ impl<'a> Meter<'a> {
         let began = Timestamp::from_second(i64::try_from(began).unwrap()).unwrap();
         let mut meter = Self { stage, job, root: EvidenceRoot::EMPTY, sequence: 0, began, lines: Vec::new() };
         let header = Header {
+            version: Version::V1,
+            tier: Tier::Metered,
             job_id: job,
             attestor: stage.attestor.address(),
             chain_id: meter.market().chain_id,

@@ -1,16 +1,16 @@
 //! Does what was decided: pod, acts on chain, events.
 
-use hawser_crds::condition::ACCEPTED;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
 
 use super::build::{self, POD_FINALIZER, PodInput};
 use super::decide::{Decision, PodStep};
+use super::ended::Outcome;
 use super::observed::{Observed, PodRefused};
 use super::policy;
 use super::surround::{self, surround};
-use crate::controllers::conditions::{is_false, news};
+use crate::controllers::conditions::news;
 use crate::controllers::gpu_offer::memory;
 use crate::controllers::{Context, Error, MANAGER, Tried, status};
 use crate::network::Act;
@@ -38,7 +38,7 @@ fn is_affordable(context: &Context, seen: &Observed, act: &Act) -> bool {
     match act {
         Act::Decline { job, .. } => memory::may_decline(context, &namespace, offer, *job),
         // Turned down and left to its deadline: the customer can close it too.
-        Act::Refund { .. } if is_false(&seen.stored().conditions, ACCEPTED) => {
+        Act::Refund { .. } if Outcome::stored(&seen.stored()).is_some_and(|outcome| outcome.is_declined()) => {
             context.memory_of_offers.may_sweep(&namespace, offer)
         }
         _ => true,

@@ -3,16 +3,13 @@
 
 use std::time::Duration;
 
-use hawser_crds::condition::{SETTLED, STARTED};
-use hawser_crds::{ComputeJobStatus, Phase};
+use hawser_crds::{ComputeJobStatus, Outcome as Kind, Phase};
 use jiff::Timestamp;
 
+use super::ended::Outcome;
 use super::observed::{ChainView, Observed};
-use super::outcome::{self, Kind, Outcome};
-use super::{report, voucher};
+use super::{outcome, report, voucher};
 use crate::controllers::allocation::Allocation;
-use crate::controllers::conditions::is_true;
-use crate::controllers::gpu_offer::budget::fixed_words;
 use crate::network::{Act, GpuSeconds, JobStatus};
 use crate::settlement::plan::{self, Step};
 
@@ -51,8 +48,6 @@ const UNSEEN: Duration = Duration::from_secs(30);
 const LINGERS: Duration = Duration::from_mins(1);
 /// When nothing is expected.
 const IDLE: Duration = Duration::from_mins(5);
-/// Longest reason that is said on chain, in bytes.
-const REASON: usize = 200;
 
 /// How a decision came out, for the status.
 #[derive(Clone, Debug)]
@@ -73,8 +68,8 @@ pub(crate) fn decide(seen: &Observed) -> Decision {
     let saved = voucher::newest(seen) == voucher::stored(seen);
     let acts = acts(seen, outcome.as_ref(), accepted, final_voucher);
     // Only once the outcome is written and the pod is let go: a settled job is not looked at again.
-    let let_go = outcome::stored(&stored).is_some() && seen.pod.as_ref().is_none_or(|pod| !pod.held);
-    let settled = is_true(&stored.conditions, SETTLED) || final_voucher && saved && let_go && closed(seen);
+    let let_go = stored.outcome.is_some() && seen.pod.as_ref().is_none_or(|pod| !pod.held);
+    let settled = stored.settled_at.is_some() || final_voucher && saved && let_go && closed(seen);
     let verdict = Verdict { outcome, accepted, settled };
     let status = report::status(seen, &verdict);
     Decision {
@@ -118,28 +113,15 @@ fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_vouche
         Step::Claim(_) => newest.iter().map(|v| Act::Claim(voucher::claim(v))).collect(),
         // One word, so that many can share a transaction.
         Step::End { expect_used } => {
-            let reason = outcome.map(|o| o.reason.clone()).unwrap_or_default();
+            let reason = outcome.map_or_else(String::new, |o| o.reason.to_string());
             vec![Act::End { job: id, expect_used, reason }]
         }
-        Step::Decline => vec![Act::Decline { job: id, reason: on_chain(outcome) }],
+        Step::Decline => {
+            vec![Act::Decline { job: id, reason: outcome.map_or_else(String::new, |o| o.on_chain.clone()) }]
+        }
         Step::Refund => vec![Act::Refund { job: id }],
         Step::Wait | Step::Done => Vec::new(),
     }
-}
-
-/// The reason as the customer reads it in the market's log. Words of kubelet, the scheduler and the API server stay in the
-/// cluster: they can tell a stranger what else is in it.
-fn on_chain(outcome: Option<&Outcome>) -> String {
-    let mut text = outcome.map_or_else(String::new, |o| match (o.kind, o.reason.as_str()) {
-        (Kind::Declined, reason) | (_, reason @ ("Deleted" | "Terminated")) => {
-            fixed_words(reason).map_or_else(|| format!("{reason}: {}", o.message), ToOwned::to_owned)
-        }
-        (_, reason) => reason.to_owned(),
-    });
-    while text.len() > REASON {
-        text.pop();
-    }
-    text
 }
 
 fn closed(seen: &Observed) -> bool {
@@ -162,7 +144,7 @@ fn pod_step(seen: &Observed, verdict: &Verdict, stored: &ComputeJobStatus, saved
         (Some(pod), Some(_)) => {
             // Why it ends is written down before the pod is touched: an operator that dies between the two would
             // otherwise take its own deletion for somebody else's.
-            let written = outcome::stored(stored).is_some();
+            let written = stored.outcome.is_some();
             if pod.held && pod.quiet(seen.lasting.leaving) && saved && written {
                 PodStep::Release
             } else if written && !pod.over && pod.deleted.is_none() && !program_stops_itself(seen) {
@@ -184,7 +166,7 @@ fn again(seen: &Observed, verdict: &Verdict) -> Duration {
     if verdict.settled {
         return IDLE;
     }
-    let started = is_true(&seen.stored().conditions, STARTED);
+    let started = seen.stored().started_at.is_some();
     let runs = match &seen.chain {
         ChainView::Known { job, .. } => job.status == JobStatus::Running,
         ChainView::Unknown(_) => true,
@@ -232,9 +214,9 @@ pub(crate) fn phase(seen: &Observed, verdict: &Verdict) -> Phase {
     let pod = seen.pod.as_ref();
     match &verdict.outcome {
         Some(outcome) if verdict.settled => match outcome.kind {
-            Kind::Complete => Phase::Succeeded,
-            Kind::Failed => Phase::Failed,
-            Kind::Declined => Phase::Declined,
+            Kind::Completed => Phase::Succeeded,
+            Kind::Failed | Kind::Reorged => Phase::Failed,
+            Kind::Declined | Kind::Duplicate => Phase::Declined,
         },
         Some(_) => Phase::Settling,
         None if !verdict.accepted => Phase::Pending,

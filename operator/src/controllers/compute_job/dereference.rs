@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use alloy::primitives::{U256, keccak256};
 use hawser_attestation::Market;
-use hawser_crds::condition::STARTED;
 use hawser_crds::{ComputeJob, GpuOffer, OrderSource};
 use hawser_market::JobId;
-use jiff::{Timestamp, Unit};
+use jiff::{SignedDuration, Timestamp, Unit};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 
@@ -18,7 +17,6 @@ use super::pod_state::PodState;
 use super::{job_ref, pull};
 use crate::attestation::{DeadCard, Heard};
 use crate::controllers::allocation::{self, Allocation};
-use crate::controllers::conditions::is_true;
 use crate::controllers::{Context, Error, Tried};
 use crate::inventory::JobPod;
 use crate::network::{ActKey, ActState, Connection, JobStatus, Network, Token, WeiPerGas};
@@ -41,7 +39,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
     context.memory.learn_job(id, job);
     let token = token(offer.as_deref(), network.as_ref()).await;
     let policy = policy(source, token.as_ref(), network.as_ref(), context);
-    let started = job.status.as_ref().is_some_and(|s| is_true(&s.conditions, STARTED));
+    let started = job.status.as_ref().is_some_and(|s| s.started_at.is_some());
     let (chain, unstarted) = chain(source, network.as_ref(), id, started, context).await;
     let pod = pod(job, may_be_started(&chain), context).await?;
     let heard = context.attestations.heard(&job_ref(job));
@@ -71,6 +69,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         job: Arc::clone(job),
         chain_time: network.as_ref().and_then(|network| network.observed().borrow().time_now(Instant::now())),
         lasting,
+        retention: retention(context),
         failing,
         now,
     })
@@ -238,6 +237,12 @@ fn is_made_for(job: &ComputeJob, started: bool, pod: &JobPod) -> bool {
     by_this || started && job.spec.source.is_some() && pod.of_its_name && pod.state.held
 }
 
+/// For how long settled jobs are kept.
+pub(super) fn retention(context: &Context) -> SignedDuration {
+    let keep = Duration::from_secs(context.config.job_retention_seconds);
+    SignedDuration::try_from(keep).unwrap_or(SignedDuration::MAX)
+}
+
 fn may_be_started(chain: &ChainView) -> bool {
     match chain {
         ChainView::Local => false,
@@ -263,7 +268,7 @@ fn policy(source: Option<&OrderSource>, token: Option<&Token>, network: Option<&
         interval,
         least: units(&settlement.min_payout),
         gas_cost: plan::gas_cost(
-            settlement.tokens_per_coin.as_deref().map(units).unwrap_or_default(),
+            network.spec().tokens_per_coin.as_deref().map(units).unwrap_or_default(),
             WeiPerGas(base_fee.into()),
         ),
     }

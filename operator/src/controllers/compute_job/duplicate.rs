@@ -4,21 +4,21 @@
 use std::sync::Arc;
 
 use hawser_crds::condition::{ACCEPTED, FAILED, SETTLED};
-use hawser_crds::{ComputeJob, ComputeJobStatus, Phase};
+use hawser_crds::{ComputeJob, ComputeJobStatus, Outcome, Phase};
 use hawser_market::JobId;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Resource, ResourceExt};
 
-use crate::controllers::conditions::{Conditions, Truth, is_true, news};
+use super::dereference::retention;
+use crate::controllers::conditions::{Conditions, Truth, news};
 use crate::controllers::depin_network::ids_of;
 use crate::controllers::packed::Packed;
+use crate::controllers::reasons::Reason;
 use crate::controllers::watch::name_of;
 use crate::controllers::{Context, Error, status};
 use crate::inventory::SharedInventory;
-
-/// The reason of a job whose order belongs to another one.
-const DUPLICATE: &str = "DuplicateOrder";
 
 /// What another job is for this one's order, or another offer for it.
 pub(super) fn belongs(job: &ComputeJob, id: JobId, context: &Context) -> Option<String> {
@@ -58,7 +58,7 @@ pub(super) async fn refuse(
     whose: &str,
     context: &Context,
 ) -> Result<(), Error> {
-    let next = refused(job, whose, Timestamp::now());
+    let next = refused(job, whose, Timestamp::now(), retention(context));
     let written = status::write(api, job, job.status.as_ref(), &next).await?;
     context.memory.wrote(job, written);
     let stored = job.status.clone().unwrap_or_default();
@@ -67,13 +67,13 @@ pub(super) async fn refuse(
 }
 
 fn is_accepted(job: &ComputeJob) -> bool {
-    job.status.as_ref().is_some_and(|status| is_true(&status.conditions, ACCEPTED))
+    job.status.as_ref().is_some_and(|status| status.accepted_at.is_some())
 }
 
 fn is_of(job: &ComputeJob, id: JobId) -> bool {
-    let stored = job.status.as_ref().and_then(|status| status.reason.as_deref());
+    let outcome = job.status.as_ref().and_then(|status| status.outcome);
     let named = job.spec.source.as_ref().and_then(|source| source.job_id.parse().ok());
-    named == Some(id) && stored != Some(DUPLICATE)
+    named == Some(id) && outcome != Some(Outcome::Duplicate)
 }
 
 /// What runs goes on; then comes the job that the operator itself has written for the order, then the older one.
@@ -85,18 +85,22 @@ fn comes_before(other: &ComputeJob, job: &ComputeJob, id: JobId) -> bool {
     place(other) < place(job)
 }
 
-fn refused(job: &ComputeJob, whose: &str, now: Timestamp) -> ComputeJobStatus {
+fn refused(job: &ComputeJob, whose: &str, now: Timestamp, keep: SignedDuration) -> ComputeJobStatus {
     let stored = job.status.clone().unwrap_or_default();
     let mut conditions = Conditions::from_stored(&stored.conditions, job.metadata.generation, now);
     let id = job.spec.source.as_ref().map(|source| source.job_id.as_str()).unwrap_or_default();
     let why = format!("order {id} belongs to {whose}: nothing is done for this one, delete it");
-    conditions.set(ACCEPTED, Truth::No, "DuplicateOrder", &why);
-    conditions.set(FAILED, Truth::Yes, "DuplicateOrder", &why);
-    conditions.set(SETTLED, Truth::Yes, "DuplicateOrder", "nothing is owed for it");
+    conditions.set(ACCEPTED, Truth::No, &Reason::DuplicateOrder, &why);
+    conditions.set(FAILED, Truth::Yes, &Reason::DuplicateOrder, &why);
+    conditions.set(SETTLED, Truth::Yes, &Reason::DuplicateOrder, "nothing is owed for it");
     ComputeJobStatus {
         observed_generation: job.metadata.generation,
         phase: Phase::Declined,
-        reason: Some(DUPLICATE.to_owned()),
+        reason: Some(Reason::DuplicateOrder.to_string()),
+        message: Some(why),
+        outcome: Some(Outcome::Duplicate),
+        kept_until: stored.kept_until.clone().or(now.checked_add(keep).ok().map(Time)),
+        settled_at: stored.settled_at.clone().or(Some(Time(now))),
         conditions: conditions.into_list(),
         ..stored
     }
@@ -116,8 +120,7 @@ mod tests {
     const ID: JobId = JobId(B256::repeat_byte(7));
 
     fn job(namespace: &str, name: &str, created: &str, accepted: bool) -> ComputeJob {
-        let accepted = json!([{"type": ACCEPTED, "status": if accepted { "True" } else { "Unknown" }, "reason": "R",
-            "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+        let status = if accepted { json!({"acceptedAt": "2026-01-01T00:00:00Z"}) } else { json!({}) };
         let address = format!("0x{}", "11".repeat(20));
         serde_json::from_value(json!({
             "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob",
@@ -125,7 +128,7 @@ mod tests {
                 "creationTimestamp": format!("2026-01-01T00:00:{created}Z")},
             "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}, "source": {"network": "n",
                 "jobId": ID.to_string(), "customer": address, "seconds": 1, "deposit": "1", "price": "1", "block": 1}},
-            "status": {"conditions": accepted}
+            "status": status
         }))
         .unwrap()
     }
@@ -154,11 +157,9 @@ mod tests {
             writer.apply_watcher_event(&Event::Apply(packed));
             inventory.write(|inventory| inventory.set_job(&name_of(job), facts));
         };
-        let settled = json!([{"type": SETTLED, "status": "True", "reason": "R", "message": "",
-            "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
         let own = ID.resource_name();
         let mut over = job("b", &own, "09", false);
-        over.status = serde_json::from_value(json!({"conditions": settled})).unwrap();
+        over.status = serde_json::from_value(json!({"settledAt": "2026-01-01T00:00:00Z"})).unwrap();
         let (running, late, beside) =
             (job("a", "x", "09", true), job("c", "y", "01", false), job("b", "z", "01", false));
         let found =
@@ -176,8 +177,11 @@ mod tests {
     #[test]
     fn the_second_one_is_declined_and_owes_nothing_and_says_which_is_the_first() {
         let second = job("a", "y", "09", false);
-        let status = refused(&second, "ComputeJob a/x", Timestamp::UNIX_EPOCH);
-        assert_eq!((status.phase, status.reason.as_deref()), (Phase::Declined, Some("DuplicateOrder")));
+        let status = refused(&second, "ComputeJob a/x", Timestamp::UNIX_EPOCH, SignedDuration::from_hours(1));
+        assert_eq!(
+            (status.phase, status.outcome, status.settled_at.is_some()),
+            (Phase::Declined, Some(Outcome::Duplicate), true)
+        );
         for (kind, truth) in [(ACCEPTED, "False"), (FAILED, "True"), (SETTLED, "True")] {
             assert_eq!(find(&status.conditions, kind).unwrap().status, truth, "{kind}");
         }

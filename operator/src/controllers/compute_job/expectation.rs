@@ -1,6 +1,5 @@
 //! What the attestation service is told about a job.
 
-use hawser_crds::condition::STARTED;
 use hawser_market::GpuSeconds;
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,7 +7,6 @@ use super::build::SERVICE_ACCOUNT;
 use super::observed::Observed;
 use super::voucher;
 use crate::attestation::{ExpectedJob, ExpectedPod, JobRef, StartedJob};
-use crate::controllers::conditions::{find, is_true};
 use crate::network::JobStatus;
 
 /// What is known of the job now.
@@ -39,10 +37,8 @@ pub(crate) fn expected(seen: &Observed, job: JobRef) -> ExpectedJob {
 pub(crate) fn started(seen: &Observed) -> Option<StartedJob> {
     if seen.is_local() {
         let attestor = seen.attestor()?;
-        let conditions = &seen.job.status.as_ref()?.conditions;
-        let at =
-            if is_true(conditions, STARTED) { find(conditions, STARTED)?.last_transition_time.0 } else { seen.now };
-        return Some(StartedJob { at, attestor });
+        let stored = seen.job.status.as_ref().and_then(|status| status.started_at.as_ref());
+        return Some(StartedJob { at: stored.map_or(seen.now, |at| at.0), attestor });
     }
     let job = seen.chain_job().filter(|job| matches!(job.status, JobStatus::Running | JobStatus::Ended))?;
     Some(StartedJob { at: job.started?, attestor: job.attestor? })

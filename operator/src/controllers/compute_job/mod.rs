@@ -5,6 +5,7 @@ mod build;
 mod decide;
 mod dereference;
 mod duplicate;
+mod ended;
 mod expectation;
 mod lasting;
 mod observed;
@@ -36,14 +37,14 @@ use super::look::Action;
 use super::packed::Packed;
 use super::watch::name_of;
 use super::work::{Backoffs, Lane};
-use super::{Context, Error, JOB_FINALIZER, Tried, abandon, settled, status, unreadable};
+use super::{Context, Error, JOB_FINALIZER, Tried, abandon, migration, settled, status, unreadable};
 use crate::attestation::{Attestations, JobRef};
 pub(crate) use build::{
     CA_CONFIG_MAP, CanaryInput, POD_FINALIZER, SERVICE_ACCOUNT, UNDER_ANNOTATION, canary, canary_name,
 };
+pub(crate) use ended::on_chain;
 pub(crate) use lasting::Timers;
 pub(crate) use observed::PodRefused;
-pub(crate) use outcome::REORGED;
 pub(crate) use rehearse::{NotTaken, rehearse};
 pub(crate) use surround::{attestation_address, put_ca, surround};
 
@@ -67,7 +68,15 @@ pub(crate) fn span(job: &Packed) -> Span {
     let (namespace, name) = name_of(job);
     let facts = job.facts.as_deref();
     let (offer, network) = (facts.map(|facts| facts.offer.as_str()), facts.and_then(|facts| facts.network.as_deref()));
-    info_span!("reconcile", kind = KIND, namespace, name, offer, network, job = job.order().map(field::display))
+    info_span!(
+        "reconcile",
+        kind = KIND,
+        namespace,
+        object = name,
+        offer,
+        network,
+        job = job.order().map(field::display)
+    )
 }
 
 /// Looks at a job and takes its next step.
@@ -134,7 +143,7 @@ pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Res
     applied?;
     if decision.done {
         finish(&context, &api, seen.id, &job).await?;
-        if let Some(since) = settled::since(&decision.status.conditions)
+        if let Some(since) = decision.status.settled_at.as_ref().map(|at| at.0)
             && job.metadata.deletion_timestamp.is_none()
         {
             retire(&api, written.as_ref().unwrap_or(&job.metadata), since).await;
@@ -173,7 +182,8 @@ fn shown(behind: Option<Duration>) -> Shown {
 async fn fresh(api: &Api<ComputeJob>, job: &ComputeJob) -> Result<Option<ComputeJob>, Error> {
     let name = job.name_any();
     let fresh = api.get_opt(&name).await.tried(|| format!("ComputeJob {name}"))?;
-    Ok(fresh.filter(|fresh| fresh.metadata.uid == job.metadata.uid))
+    let same = fresh.filter(|fresh| fresh.metadata.uid == job.metadata.uid);
+    Ok(same.map(migration::of_any_release))
 }
 
 /// The job is settled, or gone: what was kept of it is forgotten.
@@ -189,7 +199,7 @@ pub(crate) fn forget(memory: &Memory, backoffs: &Backoffs, attestations: Option<
 
 /// Everything is settled: chain and pod need not be looked at.
 fn settled_since(job: &ComputeJob) -> Option<Timestamp> {
-    settled::since(&job.status.as_ref()?.conditions)
+    Some(job.status.as_ref()?.settled_at.as_ref()?.0)
 }
 
 /// Lets a settled job go: from then on it is not watched, and who deletes it waits for nobody. The sweep sees to what fails
@@ -223,33 +233,29 @@ fn job_ref(job: &ComputeJob) -> JobRef {
 
 #[cfg(test)]
 mod tests {
-    use hawser_crds::condition::ACCEPTED;
     use serde_json::json;
 
     use super::*;
 
     #[test]
     fn what_is_settled_or_cant_be_read_takes_no_slot_of_a_job_that_runs() {
-        let condition = |kind: &str| {
-            json!([{"type": kind, "status": "True", "reason": "R", "message": "",
-                "lastTransitionTime": "2026-01-01T00:00:00Z"}])
-        };
+        let since = |field: &str| json!({field: "2026-01-01T00:00:00Z"});
         let source = json!({"network": "n", "jobId": format!("0x{}", "07".repeat(32)), "customer": "0x", "seconds": 1,
             "deposit": "1", "price": "1", "block": 1});
         let live = |network: Option<&str>, new| Lane::Live { network: network.map(str::to_owned), new };
-        for (source, gpus, conditions, expected) in [
-            (json!(null), json!(1), json!([]), live(None, true)),
-            (json!(null), json!(1), condition(ACCEPTED), live(None, false)),
-            (source.clone(), json!(1), json!([]), live(Some("n"), true)),
-            (source.clone(), json!(1), condition(ACCEPTED), live(Some("n"), false)),
-            (source.clone(), json!(1), condition(SETTLED), Lane::Rest),
-            (json!(null), json!(1), condition(SETTLED), Lane::Rest),
-            (source, json!("many"), condition(ACCEPTED), Lane::Rest),
+        for (source, gpus, status, expected) in [
+            (json!(null), json!(1), json!({}), live(None, true)),
+            (json!(null), json!(1), since("acceptedAt"), live(None, false)),
+            (source.clone(), json!(1), json!({}), live(Some("n"), true)),
+            (source.clone(), json!(1), since("acceptedAt"), live(Some("n"), false)),
+            (source.clone(), json!(1), since("settledAt"), Lane::Rest),
+            (json!(null), json!(1), since("settledAt"), Lane::Rest),
+            (source, json!("many"), since("acceptedAt"), Lane::Rest),
         ] {
             let job = json!({
                 "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "metadata": {"name": "j"},
                 "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": gpus}, "source": source},
-                "status": {"conditions": conditions}
+                "status": status
             });
             assert_eq!(lane(&Packed::new(&serde_json::from_value(job.clone()).unwrap())), expected, "{job}");
         }

@@ -10,6 +10,7 @@ use super::lasting::Lasting;
 use super::pod_state::{self, PodState};
 use crate::attestation::{Attested, Heard};
 use crate::controllers::allocation::Allocation;
+use crate::controllers::reasons::Reason;
 use crate::network::{ActKey, Job, Token};
 use crate::settlement::plan::Policy;
 
@@ -51,6 +52,8 @@ pub(crate) struct Observed {
     pub lasting: Lasting,
     /// What says that the job's cards fail.
     pub failing: Option<String>,
+    /// For how long the job is kept once it is settled.
+    pub retention: SignedDuration,
     /// By the operator's own clock: for what people read, and for nothing that ends a job.
     pub now: Timestamp,
 }
@@ -99,11 +102,11 @@ impl Observed {
     }
 
     /// A person wants it to end.
-    pub(crate) fn unwanted(&self) -> Option<&'static str> {
+    pub(crate) fn unwanted(&self) -> Option<Reason> {
         if self.job.metadata.deletion_timestamp.is_some() {
-            Some("Deleted")
+            Some(Reason::Deleted)
         } else if self.job.spec.terminate {
-            Some("Terminated")
+            Some(Reason::Terminated)
         } else {
             None
         }

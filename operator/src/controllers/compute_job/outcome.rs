@@ -2,41 +2,17 @@
 
 use std::time::Duration;
 
-use hawser_crds::ComputeJobStatus;
-use hawser_crds::condition::{ACCEPTED, COMPLETE, FAILED};
+use hawser_crds::Outcome as Kind;
 use jiff::{SignedDuration, Timestamp};
 
+use super::ended::Outcome;
 use super::observed::{ChainView, Observed};
 use super::{expectation, policy, pull};
 use crate::controllers::allocation::Allocation;
-use crate::controllers::conditions::{find, is_false, is_true};
 use crate::controllers::gpu_offer::worth;
+use crate::controllers::reasons::Reason;
 use crate::inventory::Shortage;
 use crate::network::{Job, JobStatus};
-
-/// A job is over, or will be as soon as its pod has stopped and its money is settled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Outcome {
-    pub kind: Kind,
-    /// One `CamelCase` word.
-    pub reason: String,
-    /// For a person.
-    pub message: String,
-}
-
-/// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// The customer got what was bought.
-    Complete,
-    /// Otherwise.
-    Failed,
-    /// It never began: turned down.
-    Declined,
-}
-
-/// Reason of a job whose order the chain has lost.
-pub(crate) const REORGED: &str = "Reorged";
 
 /// An order that isn't started so shortly before its deadline is declined: the customer gets everything back without
 /// a transaction of its own.
@@ -67,28 +43,13 @@ const METER_LOST: Duration = Duration::from_mins(1);
 const GPU_LOST: Duration = Duration::from_secs(30);
 
 #[expect(clippy::unnecessary_wraps, reason = "the rules below return it as it is")]
-fn over(kind: Kind, reason: &str, message: impl Into<String>) -> Option<Outcome> {
-    Some(Outcome { kind, reason: reason.to_owned(), message: message.into() })
-}
-
-/// What the stored status says: a job that is over stays over, for the same reason.
-pub(crate) fn stored(status: &ComputeJobStatus) -> Option<Outcome> {
-    let conditions = &status.conditions;
-    if is_true(conditions, COMPLETE) {
-        let c = find(conditions, COMPLETE)?;
-        return over(Kind::Complete, &c.reason, &c.message);
-    }
-    if is_true(conditions, FAILED) {
-        let c = find(conditions, FAILED)?;
-        let kind = if is_false(conditions, ACCEPTED) { Kind::Declined } else { Kind::Failed };
-        return over(kind, &c.reason, &c.message);
-    }
-    None
+fn over(kind: Kind, reason: Reason, message: impl Into<String>) -> Option<Outcome> {
+    Some(Outcome::new(kind, reason, message))
 }
 
 /// Looks whether the job is over now.
 pub(crate) fn outcome(seen: &Observed) -> Option<Outcome> {
-    stored(&seen.stored())
+    Outcome::stored(&seen.stored())
         .or_else(|| not_accepted(seen))
         .or_else(|| unwanted(seen))
         .or_else(|| pod_refused(seen))
@@ -102,8 +63,9 @@ pub(crate) fn outcome(seen: &Observed) -> Option<Outcome> {
 
 /// A job that has a pod was accepted, though its own object may not say so: that can be a later one of the same order.
 pub(super) fn accepted(seen: &Observed) -> bool {
-    let told = &seen.stored().conditions;
-    is_true(told, ACCEPTED) || seen.pod.is_some() && !is_false(told, ACCEPTED)
+    let stored = seen.stored();
+    let declined = Outcome::stored(&stored).is_some_and(|outcome| outcome.is_declined());
+    stored.accepted_at.is_some() || seen.pod.is_some() && !declined
 }
 
 fn not_accepted(seen: &Observed) -> Option<Outcome> {
@@ -115,23 +77,27 @@ fn not_accepted(seen: &Observed) -> Option<Outcome> {
     }
     if seen.offer_unreadable {
         // Its field may be corrected in time.
-        return if is_late(seen) { over(Kind::Declined, "OfferUnreadable", offer_unreadable(seen)) } else { None };
+        return if is_late(seen) {
+            over(Kind::Declined, Reason::OfferUnreadable, offer_unreadable(seen))
+        } else {
+            None
+        };
     }
     let Some(offer) = &seen.offer else {
         let message = format!("there is no GpuOffer {:?} in this namespace", seen.job.spec.offer_ref);
-        return if seen.is_local() { None } else { over(Kind::Declined, "NoOffer", message) };
+        return if seen.is_local() { None } else { over(Kind::Declined, Reason::NoOffer, message) };
     };
     if let Err(refused) = policy::check(&seen.job, offer) {
-        return over(Kind::Declined, refused.reason, refused.message);
+        return over(Kind::Declined, Reason::read(refused.reason), refused.message);
     }
     let deposit = seen.job.spec.source.as_ref().map(|source| source.deposit.as_str());
     if let Some(why) = deposit.and_then(|deposit| worth::too_small(deposit, seen.policy.gas_cost)) {
-        return over(Kind::Declined, "DepositTooSmall", why);
+        return over(Kind::Declined, Reason::DepositTooSmall, why);
     }
     match &seen.allocation {
         // A local job waits for room; nobody has paid for it.
         Allocation::Short(shortage) if !seen.is_local() && !may_come(seen, shortage) => {
-            over(Kind::Declined, "NoCapacity", &shortage.why)
+            over(Kind::Declined, Reason::NoCapacity, &shortage.why)
         }
         _ => None,
     }
@@ -158,29 +124,34 @@ fn is_late(seen: &Observed) -> bool {
 }
 
 fn unwanted(seen: &Observed) -> Option<Outcome> {
-    let message = match seen.unwanted()? {
-        "Deleted" => "the ComputeJob was deleted: what was used is claimed, the rest goes back to the customer",
+    let reason = seen.unwanted()?;
+    let message = match reason {
+        Reason::Deleted => "the ComputeJob was deleted: what was used is claimed, the rest goes back to the customer",
         _ => "spec.terminate is set: what was used is claimed, the rest goes back to the customer",
     };
-    over(Kind::Failed, seen.unwanted()?, message)
+    over(Kind::Failed, reason, message)
 }
 
 fn pod_refused(seen: &Observed) -> Option<Outcome> {
     let refused = seen.pod_refused.as_ref().filter(|refused| refused.for_good && seen.pod.is_none())?;
-    over(Kind::Failed, "PodRefused", format!("the API server does not take the job's pod: {}", refused.message))
+    over(Kind::Failed, Reason::PodRefused, format!("the API server does not take the job's pod: {}", refused.message))
 }
 
 fn program_ended(seen: &Observed) -> Option<Outcome> {
     let pod = seen.pod.as_ref()?;
     let ended_from_outside = pod.deleted.is_some() || pod.disruption.is_some();
     match &pod.customer.ended {
-        Some(ended) if ended.code == 0 => over(Kind::Complete, "ProgramEnded", "the program ended with exit code 0"),
+        Some(ended) if ended.code == 0 => {
+            over(Kind::Completed, Reason::ProgramEnded, "the program ended with exit code 0")
+        }
         // The exit code is that of the signal, the reason is who sent it.
         _ if pod.given_up.is_some() => given_up(seen),
         _ if ended_from_outside => None,
-        Some(ended) => over(Kind::Failed, &ended.reason, format!("the program ended with exit code {}", ended.code)),
+        Some(ended) => {
+            over(Kind::Failed, ended.reason.clone(), format!("the program ended with exit code {}", ended.code))
+        }
         None => {
-            let (reason, message) = pod.failure.as_ref()?;
+            let (reason, message) = pod.failure.clone()?;
             over(Kind::Failed, reason, message)
         }
     }
@@ -190,10 +161,10 @@ fn program_ended(seen: &Observed) -> Option<Outcome> {
 fn given_up(seen: &Observed) -> Option<Outcome> {
     let pod = seen.pod.as_ref()?;
     let (reason, message) = match &pod.disruption {
-        Some((reason, message)) if reason != "TerminationByKubelet" => (reason, message),
+        Some((reason, message)) if reason.as_str() != "TerminationByKubelet" => (reason, message),
         _ => pod.given_up.as_ref().map(|(reason, message)| (reason, message))?,
     };
-    over(Kind::Failed, reason, message)
+    over(Kind::Failed, reason.clone(), message)
 }
 
 fn chain_says(seen: &Observed) -> Option<Outcome> {
@@ -203,13 +174,17 @@ fn chain_says(seen: &Observed) -> Option<Outcome> {
         ChainView::Unknown(why) => return known_time_up(seen, why),
     };
     match job.status {
-        JobStatus::None => {
-            over(Kind::Failed, REORGED, "the chain no longer holds the order: a reorganisation took its block away")
-        }
-        JobStatus::Closed => over(Kind::Failed, "ClosedOnChain", "the market has closed the job already"),
-        JobStatus::Open if time > job.start_deadline => {
-            over(Kind::Failed, "StartDeadlinePassed", "the job could not be started in time; everything goes back")
-        }
+        JobStatus::None => over(
+            Kind::Reorged,
+            Reason::Reorged,
+            "the chain no longer holds the order: a reorganisation took its block away",
+        ),
+        JobStatus::Closed => over(Kind::Failed, Reason::ClosedOnChain, "the market has closed the job already"),
+        JobStatus::Open if time > job.start_deadline => over(
+            Kind::Failed,
+            Reason::StartDeadlinePassed,
+            "the job could not be started in time; everything goes back",
+        ),
         JobStatus::Running | JobStatus::Ended => time_up(seen, job, time),
         JobStatus::Open => None,
     }
@@ -223,20 +198,21 @@ fn time_up(seen: &Observed, job: &Job, time: Timestamp) -> Option<Outcome> {
         return None;
     }
     if job.ending {
-        return over(Kind::Complete, "EndedByCustomer", "the customer ended the job");
+        return over(Kind::Completed, Reason::EndedByCustomer, "the customer ended the job");
     }
     if seen.container_started().is_none() {
         return never_started(seen, job.duration_seconds.into());
     }
-    over(Kind::Complete, "TimeUp", format!("the {} s that were paid for are over", job.duration_seconds))
+    over(Kind::Completed, Reason::TimeUp, format!("the {} s that were paid for are over", job.duration_seconds))
 }
 
 /// Of a local job, which nobody has paid for.
 fn longest_time_up(seen: &Observed) -> Option<Outcome> {
     let longest = i64::from(seen.offer.as_ref()?.spec.limits.max_seconds);
     let started = seen.container_started()?;
-    (seen.now.as_second() - started.as_second() >= longest)
-        .then(|| over(Kind::Complete, "TimeUp", format!("the offer's limits.maxSeconds ({longest} s) are over")))?
+    (seen.now.as_second() - started.as_second() >= longest).then(|| {
+        over(Kind::Completed, Reason::TimeUp, format!("the offer's limits.maxSeconds ({longest} s) are over"))
+    })?
 }
 
 /// Of a job whose chain can't be seen: it may have been prolonged meanwhile, but nobody knows, and nothing runs unpaid.
@@ -249,7 +225,7 @@ fn known_time_up(seen: &Observed, why: &str) -> Option<Outcome> {
     if let (Some(end), Some(now)) = (end, seen.chain_time) {
         let message =
             format!("the time that was paid for until {end} is over, and the chain can't be seen since: {why}");
-        return (now >= end).then(|| over(Kind::Complete, "TimeUp", message))?;
+        return (now >= end).then(|| over(Kind::Completed, Reason::TimeUp, message))?;
     }
     // This process has seen no block, so it has no time that it may trust: the program gets all that was bought once more.
     let bought = seen.job.spec.source.as_ref().map_or(0, |source| i64::from(source.seconds));
@@ -257,7 +233,7 @@ fn known_time_up(seen: &Observed, why: &str) -> Option<Outcome> {
     let longest = seen.offer.as_ref().map_or(known, |offer| known.min(offer.spec.limits.max_seconds.into()));
     let message = format!("{longest} s were paid for, and the chain can't be seen since this operator began: {why}");
     let ran = i64::try_from(seen.lasting.running.as_secs()).unwrap_or(i64::MAX);
-    (ran >= longest).then(|| over(Kind::Complete, "TimeUp", message))?
+    (ran >= longest).then(|| over(Kind::Completed, Reason::TimeUp, message))?
 }
 
 fn pod_gone(seen: &Observed) -> Option<Outcome> {
@@ -265,7 +241,7 @@ fn pod_gone(seen: &Observed) -> Option<Outcome> {
         let was = seen.stored().pod?;
         return over(
             Kind::Failed,
-            "PodDeleted",
+            Reason::PodDeleted,
             format!("pod {was} is gone: what was used is claimed, the rest goes back"),
         );
     };
@@ -275,12 +251,12 @@ fn pod_gone(seen: &Observed) -> Option<Outcome> {
         } else {
             message
         };
-        return over(Kind::Failed, reason, told);
+        return over(Kind::Failed, reason.clone(), told);
     }
     pod.deleted?;
     over(
         Kind::Failed,
-        "PodDeleted",
+        Reason::PodDeleted,
         format!("pod {} was deleted: what was used is claimed, the rest goes back", pod.name),
     )
 }
@@ -318,7 +294,7 @@ fn meter_lost(seen: &Observed) -> Option<Outcome> {
          program's use can't be counted. What was counted before is claimed, the rest goes back",
         patience.as_secs()
     );
-    over(Kind::Failed, "MeterLost", message)
+    over(Kind::Failed, Reason::MeterLost, message)
 }
 
 fn gpu_lost(seen: &Observed) -> Option<Outcome> {
@@ -328,7 +304,7 @@ fn gpu_lost(seen: &Observed) -> Option<Outcome> {
     }
     let message =
         format!("{what}: what was used is claimed, the rest goes back. Look at the node before it is sold again");
-    over(Kind::Failed, "GpuLost", message)
+    over(Kind::Failed, Reason::GpuLost, message)
 }
 
 fn too_slow(seen: &Observed) -> Option<Outcome> {
@@ -337,21 +313,23 @@ fn too_slow(seen: &Observed) -> Option<Outcome> {
     }
     let pod = seen.pod.as_ref();
     let waits = pod.and_then(|p| p.customer.waiting.clone());
-    if let Some((reason, message)) = waits.as_ref().filter(|(reason, _)| reason == "InvalidImageName") {
-        return over(Kind::Failed, reason, message);
+    if let Some((reason @ Reason::InvalidImageName, message)) = &waits {
+        return over(Kind::Failed, reason.clone(), message);
     }
     if let Some((reason, message)) = &waits
         && pull::missing(reason, message)
         && seen.lasting.image_missing >= IMAGE_MAY_COME
     {
-        return over(Kind::Failed, "ImageNotFound", format!("the registry has no such image: {message}"));
+        return over(Kind::Failed, Reason::ImageNotFound, format!("the registry has no such image: {message}"));
     }
     let ChainView::Known { job, time, .. } = &seen.chain else { return None };
     let now = seen.chain_time.unwrap_or(*time);
     match (job.status, job.started) {
-        (JobStatus::Open, _) if now + DECLINE_AHEAD >= job.start_deadline => {
-            over(Kind::Failed, "NotStartedInTime", format!("not ready before the start deadline: {}", not_ready(seen)))
-        }
+        (JobStatus::Open, _) if now + DECLINE_AHEAD >= job.start_deadline => over(
+            Kind::Failed,
+            Reason::NotStartedInTime,
+            format!("not ready before the start deadline: {}", not_ready(seen)),
+        ),
         (JobStatus::Running, Some(started)) if seen.container_started().is_none() => {
             let timeout = i64::from(seen.offer.as_ref()?.spec.pull.timeout_seconds);
             if now.as_second() - started.as_second() < timeout {
@@ -388,16 +366,25 @@ fn not_ready(seen: &Observed) -> String {
 /// kubelet says `PodInitializing` while it waits for meter and while it pulls: only meter's own state tells which.
 fn never_started(seen: &Observed, seconds: i64) -> Option<Outcome> {
     let pod = seen.pod.as_ref();
-    let (reason, message) = pod.and_then(|p| p.customer.waiting.clone()).unwrap_or_default();
-    let initializing = reason == "PodInitializing";
+    let waits = pod.and_then(|p| p.customer.waiting.clone());
+    let (reason, message) = waits.unwrap_or((Reason::Waiting, String::new()));
+    let initializing = reason == Reason::PodInitializing;
     if initializing && !pod.is_some_and(|p| p.meter_ready) {
         let why = "its meter has not heard that the job is started: see the log of the pod's container meter, and whether it reaches the operator";
-        return over(Kind::Failed, "MeterNotReady", format!("the program did not start within {seconds} s: {why}"));
+        return over(
+            Kind::Failed,
+            Reason::MeterNotReady,
+            format!("the program did not start within {seconds} s: {why}"),
+        );
     }
     // The image is there, and the runtime makes no container of it.
-    if matches!(reason.as_str(), "CreateContainerError" | "CreateContainerConfigError" | "RunContainerError") {
-        return over(Kind::Failed, &reason, format!("the program did not start within {seconds} s: {message}"));
+    if matches!(reason, Reason::CreateContainerError | Reason::CreateContainerConfigError | Reason::RunContainerError) {
+        return over(Kind::Failed, reason, format!("the program did not start within {seconds} s: {message}"));
     }
     let why = if initializing { "its image is still being pulled".to_owned() } else { format!("{reason} {message}") };
-    over(Kind::Failed, "ImagePullTimeout", format!("the program did not start within {seconds} s: {}", why.trim()))
+    over(
+        Kind::Failed,
+        Reason::ImagePullTimeout,
+        format!("the program did not start within {seconds} s: {}", why.trim()),
+    )
 }

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus
 
 use super::build::POD_FINALIZER;
 use super::voucher;
+use crate::controllers::reasons::Reason;
 
 /// So long after its grace a pod's end is told by a node that answers.
 const NODE_ANSWERS: Duration = Duration::from_mins(1);
@@ -29,7 +30,7 @@ pub(crate) struct PodState {
     /// For how long it may stop by itself, once it is being deleted.
     pub grace: Duration,
     /// Who wants it gone, where Kubernetes says it (eviction, preemption, drain).
-    pub disruption: Option<(String, String)>,
+    pub disruption: Option<(Reason, String)>,
     /// It holds its last voucher still.
     pub held: bool,
     /// Kubernetes calls it Succeeded or Failed: no container runs any more.
@@ -46,9 +47,9 @@ pub(crate) struct PodState {
     /// meter has ended for good.
     pub meter_over: bool,
     /// Why the pod failed without the customer's container having ended.
-    pub failure: Option<(String, String)>,
+    pub failure: Option<(Reason, String)>,
     /// Why kubelet gave up the whole pod (evicted, not admitted again, node shut down), whatever its containers did.
-    pub given_up: Option<(String, String)>,
+    pub given_up: Option<(Reason, String)>,
     /// Devices of the customer's container that the device plugin calls unhealthy.
     pub unhealthy: Vec<String>,
 }
@@ -57,18 +58,18 @@ pub(crate) struct PodState {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Container {
     /// Why it waits: reason and message of kubelet.
-    pub waiting: Option<(String, String)>,
+    pub waiting: Option<(Reason, String)>,
     pub started: Option<Timestamp>,
     pub ended: Option<Ended>,
     pub never_ran: Option<NeverRan>,
 }
 
 /// Why the customer's container could not be started at all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NeverRan {
     /// When that was found, if kubelet says it.
     pub at: Option<Timestamp>,
-    pub reason: String,
+    pub reason: Reason,
     /// In kubelet's words.
     pub message: String,
 }
@@ -78,7 +79,7 @@ pub(crate) struct NeverRan {
 pub(crate) struct Ended {
     pub at: Timestamp,
     pub code: i32,
-    pub reason: String,
+    pub reason: Reason,
 }
 
 /// Reads a pod.
@@ -109,7 +110,7 @@ pub(crate) fn read(pod: &Pod) -> PodState {
             meta.deletion_grace_period_seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or_default(),
         ),
         disruption: condition("DisruptionTarget").filter(|c| c.status == "True").map(|c| {
-            (c.reason.clone().unwrap_or_else(|| "Disrupted".to_owned()), c.message.clone().unwrap_or_default())
+            (Reason::of_kubernetes(c.reason.as_deref().unwrap_or("Disrupted")), c.message.clone().unwrap_or_default())
         }),
         held: meta.finalizers.iter().flatten().any(|f| f == POD_FINALIZER),
         over,
@@ -127,24 +128,24 @@ pub(crate) fn read(pod: &Pod) -> PodState {
 }
 
 /// kubelet's word on the pod as a whole.
-fn given_up(status: &PodStatus) -> Option<(String, String)> {
-    let reason = status.reason.clone().filter(|reason| !reason.is_empty())?;
+fn given_up(status: &PodStatus) -> Option<(Reason, String)> {
+    let reason = status.reason.as_deref().filter(|reason| !reason.is_empty())?;
     // kubelet calls it so when the node is shut down in an orderly way; here the word is taken (`spec.terminate`).
-    let reason = if reason == "Terminated" { "NodeShutdown".to_owned() } else { reason };
+    let reason = if reason == "Terminated" { Reason::NodeShutdown } else { Reason::of_kubernetes(reason) };
     Some((reason, status.message.clone().unwrap_or_else(|| "kubelet gave up the pod".to_owned())))
 }
 
-fn probe_failed(init: &[ContainerStatus]) -> Option<(String, String)> {
+fn probe_failed(init: &[ContainerStatus]) -> Option<(Reason, String)> {
     let ended = state(init, PROBE_CONTAINER)?.terminated.as_ref().filter(|t| t.exit_code != 0)?;
-    Some(("ProbeFailed".to_owned(), ended.message.clone().or_else(|| ended.reason.clone()).unwrap_or_default()))
+    Some((Reason::ProbeFailed, ended.message.clone().or_else(|| ended.reason.clone()).unwrap_or_default()))
 }
 
-fn not_run(customer: &Container) -> (String, String) {
+fn not_run(customer: &Container) -> (Reason, String) {
     match &customer.never_ran {
         Some(never) => {
             (never.reason.clone(), format!("the program could not be started: {}", never.message).trim().to_owned())
         }
-        None => ("PodFailed".to_owned(), "the pod failed before the program ended".to_owned()),
+        None => (Reason::PodFailed, "the pod failed before the program ended".to_owned()),
     }
 }
 
@@ -184,21 +185,27 @@ fn container(state: Option<&ContainerState>) -> Container {
     let started = terminated.and_then(|t| t.started_at.as_ref()).or(running).map(|t| t.0).filter(|at| is_start(*at));
     let never_ran = terminated.filter(|_| started.is_none()).map(|t| NeverRan {
         at: t.finished_at.as_ref().map(|t| t.0).filter(|at| is_start(*at)),
-        reason: t.reason.clone().unwrap_or_else(|| "StartError".to_owned()),
+        reason: t.reason.as_deref().map_or(Reason::StartError, Reason::of_kubernetes),
         message: t.message.clone().unwrap_or_default(),
     });
     Container {
         never_ran,
-        waiting: state
-            .waiting
-            .as_ref()
-            .map(|w| (w.reason.clone().unwrap_or_default(), w.message.clone().unwrap_or_default())),
+        waiting: state.waiting.as_ref().map(|w| (word_of(w.reason.as_deref()), w.message.clone().unwrap_or_default())),
         started,
         ended: terminated.filter(|_| started.is_some()).and_then(|t| {
             let at = t.finished_at.as_ref()?.0;
-            Some(Ended { at, code: t.exit_code, reason: t.reason.clone().unwrap_or_else(|| "Error".to_owned()) })
+            Some(Ended {
+                at,
+                code: t.exit_code,
+                reason: t.reason.as_deref().map_or(Reason::Error, Reason::of_kubernetes),
+            })
         }),
     }
+}
+
+/// Why a container waits; kubelet does not always say it.
+fn word_of(reason: Option<&str>) -> Reason {
+    reason.filter(|reason| !reason.is_empty()).map_or(Reason::Waiting, Reason::of_kubernetes)
 }
 
 impl PodState {
@@ -260,14 +267,14 @@ mod tests {
             "containerStatuses": [status("job", &state)]}),
         );
         assert_eq!(never.customer.ended, None);
-        assert_eq!(never.failure, Some(("Evicted".to_owned(), "disk".to_owned())));
+        assert_eq!(never.failure, Some((Reason::Evicted, "disk".to_owned())));
     }
 
     #[test]
     fn a_failed_probe_names_what_it_wrote() {
         let state = json!({"terminated": {"exitCode": 1, "message": "no NVML"}});
         let failed = pod(json!({}), json!({"phase": "Failed", "initContainerStatuses": [status("probe", &state)]}));
-        assert_eq!(failed.failure, Some(("ProbeFailed".to_owned(), "no NVML".to_owned())));
+        assert_eq!(failed.failure, Some((Reason::ProbeFailed, "no NVML".to_owned())));
     }
 
     #[test]
@@ -308,7 +315,7 @@ mod tests {
         assert_eq!((never.customer.started, never.customer.ended), (None, None));
         assert_eq!(never.customer.never_ran.unwrap().at, Some(T.parse().unwrap()));
         let (reason, message) = never.failure.unwrap();
-        assert_eq!(reason, "StartError");
+        assert_eq!(reason, Reason::StartError);
         assert_eq!(message, "the program could not be started: exec: \"/no/such\": no such file");
     }
 
@@ -316,10 +323,13 @@ mod tests {
     fn what_kubelet_says_of_the_whole_pod_is_kept_whatever_the_program_did() {
         let ended = json!({"terminated": {"startedAt": T, "finishedAt": T, "exitCode": 143, "reason": "Error"}});
         let statuses = json!([status("job", &ended)]);
-        for (said, reason) in [("UnexpectedAdmissionError", "UnexpectedAdmissionError"), ("Terminated", "NodeShutdown")]
-        {
+        for (said, reason) in [
+            ("UnexpectedAdmissionError", Reason::UnexpectedAdmissionError),
+            ("Terminated", Reason::NodeShutdown),
+            ("Preempting", Reason::Kubernetes("Preempting".to_owned())),
+        ] {
             let whole = json!({"phase": "Failed", "reason": said, "message": "words", "containerStatuses": statuses});
-            assert_eq!(pod(json!({}), whole).given_up, Some((reason.to_owned(), "words".to_owned())));
+            assert_eq!(pod(json!({}), whole).given_up, Some((reason, "words".to_owned())));
         }
         let own = json!({"phase": "Failed", "containerStatuses": statuses});
         assert_eq!(pod(json!({}), own).given_up, None);

@@ -1,7 +1,7 @@
 //! Whether an order may run at all: the offer's terms and what keeps tenants apart. What a workload may be is decided by the
 //! market's rules, which customers ask before they pay.
 
-use hawser_crds::{ComputeJob, GpuOffer, Workload};
+use hawser_crds::{ComputeJob, GpuOffer, Workload, WorkloadKind};
 use hawser_market::workload::{self as market, Images, Refusal, Resources};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
@@ -58,7 +58,9 @@ fn ordered(workload: &Workload) -> market::Workload {
     let text = |quantity: &Option<Quantity>| quantity.as_ref().map(|quantity| quantity.0.clone());
     let variable = |v: &hawser_crds::EnvVar| market::EnvVar { name: v.name.clone(), value: v.value.clone() };
     market::Workload {
-        kind: market::Kind::Batch,
+        kind: match workload.kind {
+            WorkloadKind::Batch => market::Kind::Batch,
+        },
         image: workload.image.clone(),
         command: workload.command.clone(),
         args: workload.args.clone(),
@@ -73,6 +75,9 @@ fn ordered(workload: &Workload) -> market::Workload {
 /// The workload as a `ComputeJob` holds it.
 pub(crate) fn stored(workload: market::Workload) -> Workload {
     Workload {
+        kind: match workload.kind {
+            market::Kind::Batch => WorkloadKind::Batch,
+        },
         image: workload.image,
         command: workload.command,
         args: workload.args,

@@ -1,11 +1,13 @@
 //! What kubelet says of pulling a job's image.
 
+use crate::controllers::reasons::Reason;
+
 /// Whether kubelet's word on a pull is the registry's that the image is not there, now and later; not where the pull may
 /// still succeed (a registry that is away, a login that is refused, a node without room).
-pub(crate) fn missing(reason: &str, message: &str) -> bool {
+pub(crate) fn missing(reason: &Reason, message: &str) -> bool {
     const WORDS: [&str; 5] =
         [": not found", "manifest unknown", "no match for platform", "no matching manifest", "name unknown"];
-    let pulls = matches!(reason, "ErrImagePull" | "ImagePullBackOff");
+    let pulls = matches!(reason, Reason::ErrImagePull | Reason::ImagePullBackOff);
     // A name that DNS does not know is no image that a registry does not have.
     let asked = !["lookup ", "no such host", "dial tcp"].iter().any(|word| message.contains(word));
     pulls && asked && WORDS.iter().any(|word| message.contains(word))
@@ -34,7 +36,7 @@ mod tests {
             ("ErrImagePull", format!("{resolve}: 401 Unauthorized"), false),
             ("CreateContainerError", "x: not found".to_owned(), false),
         ] {
-            assert_eq!(missing(reason, &message), expected, "{reason} {message}");
+            assert_eq!(missing(&Reason::of_kubernetes(reason), &message), expected, "{reason} {message}");
         }
     }
 }

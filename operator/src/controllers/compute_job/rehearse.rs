@@ -13,6 +13,7 @@ use super::apply::refusal;
 use super::build::{self, PodInput};
 use super::policy;
 use super::surround::{attestation_address, surround};
+use crate::controllers::reasons::Reason;
 use crate::controllers::{Context, Error, JOB_FINALIZER, MANAGER, OFFER_LABEL, Tried, label_value};
 
 /// Name of what is shown: it stands in the API server's words.
@@ -21,8 +22,7 @@ const NAME: &str = "order-for-one-gpu";
 /// The API server's word against orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NotTaken {
-    /// One `CamelCase` word.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// The API server's words.
     pub message: String,
 }
@@ -114,7 +114,7 @@ fn word(error: &Error) -> Option<NotTaken> {
     if only_the_rehearsal || !webhook && !matches!(status.code, 400 | 403 | 413 | 422) {
         return None;
     }
-    let reason = if what.starts_with("ComputeJob ") { "NotAdmitted" } else { "PodRefused" };
+    let reason = if what.starts_with("ComputeJob ") { Reason::NotAdmitted } else { Reason::PodRefused };
     Some(NotTaken { reason, message: refusal(error)?.message })
 }
 
@@ -127,15 +127,20 @@ mod tests {
 
     #[test]
     fn what_the_api_server_says_against_an_order_is_told_and_what_says_nothing_of_orders_is_not() {
-        let no = |reason: &'static str, words: &str| Some((reason, words.to_owned()));
+        let no = |reason: Reason, words: &str| Some((reason, words.to_owned()));
         for (code, what, message, expected) in [
-            (403, "Pod t/o", "exceeded quota: team", no("PodRefused", "exceeded quota: team")),
-            (403, "Pod t/o", "no PriorityClass with name p", no("PodRefused", "no PriorityClass with name p")),
-            (422, "Pod t/o", "is invalid", no("PodRefused", "is invalid")),
-            (400, "Pod t/o", "admission webhook \"v\" denied", no("PodRefused", "admission webhook \"v\" denied")),
-            (500, "Pod t/o", "failed calling webhook \"v\"", no("PodRefused", "failed calling webhook \"v\"")),
-            (403, "NetworkPolicy t/o", "exceeded quota", no("PodRefused", "NetworkPolicy t/o: exceeded quota")),
-            (403, "ComputeJob t/o", "exceeded quota", no("NotAdmitted", "ComputeJob t/o: exceeded quota")),
+            (403, "Pod t/o", "exceeded quota: team", no(Reason::PodRefused, "exceeded quota: team")),
+            (403, "Pod t/o", "no PriorityClass with name p", no(Reason::PodRefused, "no PriorityClass with name p")),
+            (422, "Pod t/o", "is invalid", no(Reason::PodRefused, "is invalid")),
+            (
+                400,
+                "Pod t/o",
+                "admission webhook \"v\" denied",
+                no(Reason::PodRefused, "admission webhook \"v\" denied"),
+            ),
+            (500, "Pod t/o", "failed calling webhook \"v\"", no(Reason::PodRefused, "failed calling webhook \"v\"")),
+            (403, "NetworkPolicy t/o", "exceeded quota", no(Reason::PodRefused, "NetworkPolicy t/o: exceeded quota")),
+            (403, "ComputeJob t/o", "exceeded quota", no(Reason::NotAdmitted, "ComputeJob t/o: exceeded quota")),
             (400, "Pod t/o", "admission webhook \"v\" does not support dry run", None),
             (429, "Pod t/o", "too many requests", None),
             (500, "Pod t/o", "etcdserver: request timed out", None),

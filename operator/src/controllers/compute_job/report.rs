@@ -2,17 +2,18 @@
 
 use alloy::primitives::U256;
 use hawser_crds::condition::{ACCEPTED, ATTESTED, COMPLETE, FAILED, RUNNING, SCHEDULED, SETTLED, STARTED};
-use hawser_crds::{ComputeJobStatus, Phase, SettlementStatus, Usage};
+use hawser_crds::{ComputeJobStatus, Outcome as Kind, Phase, SettlementStatus, Usage};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::decide::{Verdict, phase};
 use super::observed::{ChainView, Observed};
-use super::outcome::{Kind, offer_unreadable};
+use super::outcome::offer_unreadable;
 use super::steady::steady;
 use super::{expectation, voucher};
 use crate::controllers::allocation::Allocation;
-use crate::controllers::conditions::{Conditions, Truth, find, is_true};
+use crate::controllers::conditions::{Conditions, Truth};
+use crate::controllers::reasons::Reason;
 use crate::network::{ActKey, Job, JobStatus};
 
 /// Seconds without a report that are no accident any more.
@@ -37,63 +38,79 @@ pub(crate) fn status(seen: &Observed, verdict: &Verdict) -> ComputeJobStatus {
     }
     next.container_started_at = seen.container_started().map(Time);
     next.container_finished_at = seen.container_ended().map(Time);
-    next.conditions = conditions(seen, verdict);
+    ends(seen, verdict, &mut next);
+    next.conditions = conditions(seen, verdict, &next);
     next.usage = usage(seen, &stored, next.phase);
     next.settlement = settlement(seen, &stored, next.usage.as_ref().map_or(0, |usage| usage.gpu_seconds));
-    next.reason = Some(reason(seen, verdict));
+    next.reason = Some(reason(seen, verdict).to_string());
     steady(&stored, next)
 }
 
-fn reason(seen: &Observed, verdict: &Verdict) -> String {
+/// What decides from now on: each is written once, and stays.
+fn ends(seen: &Observed, verdict: &Verdict, next: &mut ComputeJobStatus) {
+    let now = || Time(seen.now);
+    if verdict.accepted {
+        next.accepted_at.get_or_insert_with(now);
+        // A reorganisation can move the start to another block.
+        next.started_at = expectation::started(seen).map(|started| Time(started.at)).or(next.started_at.take());
+        next.silent_since = silence(seen).map(|(since, _)| Time(since));
+    }
+    if let Some(outcome) = &verdict.outcome {
+        next.outcome = Some(outcome.kind);
+        next.message = Some(outcome.message.clone());
+        next.decline_reason = Some(outcome.on_chain.clone());
+    }
+    if verdict.settled && next.settled_at.is_none() {
+        next.settled_at = Some(now());
+        next.kept_until = seen.now.checked_add(seen.retention).ok().map(Time);
+    }
+}
+
+fn reason(seen: &Observed, verdict: &Verdict) -> Reason {
     if let Some(outcome) = &verdict.outcome {
         return outcome.reason.clone();
     }
     if matches!(seen.chain, ChainView::Unknown(_)) {
-        return "NetworkUnavailable".to_owned();
+        return Reason::NetworkUnavailable;
     }
     if !verdict.accepted {
-        let word = match seen.allocation {
-            _ if seen.offer_unreadable => "OfferUnreadable",
-            Allocation::Short(_) => "NoCapacity",
-            _ => "Waiting",
+        return match seen.allocation {
+            _ if seen.offer_unreadable => Reason::OfferUnreadable,
+            Allocation::Short(_) => Reason::NoCapacity,
+            _ => Reason::Waiting,
         };
-        return word.to_owned();
     }
     let Some(pod) = &seen.pod else {
-        return if seen.pod_refused.is_some() { "PodRefused" } else { "CreatingPod" }.to_owned();
+        return if seen.pod_refused.is_some() { Reason::PodRefused } else { Reason::CreatingPod };
     };
     if pod.customer.started.is_some() {
-        return "Running".to_owned();
+        return Reason::Running;
     }
     if pod.unschedulable.is_some() {
-        return "Unschedulable".to_owned();
+        return Reason::Unschedulable;
     }
     if seen.attested.is_none() {
-        return "WaitingForAttestor".to_owned();
+        return Reason::WaitingForAttestor;
     }
     if expectation::started(seen).is_none() {
-        return "WaitingForStart".to_owned();
+        return Reason::WaitingForStart;
     }
-    pod.customer
-        .waiting
-        .as_ref()
-        .map(|(reason, _)| reason.clone())
-        .filter(|r| !r.is_empty())
-        .unwrap_or_else(|| "Starting".to_owned())
+    let waits = pod.customer.waiting.as_ref().map(|(reason, _)| reason);
+    waits.filter(|reason| **reason != Reason::Waiting).cloned().unwrap_or(Reason::Starting)
 }
 
-fn conditions(seen: &Observed, verdict: &Verdict) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+fn conditions(seen: &Observed, verdict: &Verdict, next: &ComputeJobStatus) -> Vec<Condition> {
     let stored = seen.stored();
     let mut list = Conditions::from_stored(&stored.conditions, seen.job.metadata.generation, seen.now);
     accepted(seen, verdict, &mut list);
     if verdict.accepted {
         scheduled(seen, verdict, &mut list);
-        started(seen, verdict, &mut list);
+        started(seen, verdict, next, &mut list);
         running(seen, &mut list);
         attested(seen, &mut list);
     }
     if let Some(outcome) = &verdict.outcome {
-        let kind = if outcome.kind == Kind::Complete { COMPLETE } else { FAILED };
+        let kind = if outcome.kind == Kind::Completed { COMPLETE } else { FAILED };
         list.set(kind, Truth::Yes, &outcome.reason, outcome.message.clone());
         settled(seen, verdict, &mut list);
     }
@@ -102,29 +119,26 @@ fn conditions(seen: &Observed, verdict: &Verdict) -> Vec<k8s_openapi::apimachine
 
 fn accepted(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
     if verdict.accepted {
-        if !is_true(&seen.stored().conditions, ACCEPTED) {
-            list.set(
-                ACCEPTED,
-                Truth::Yes,
-                "WithinPolicy",
-                "the order is within the offer's policy and its GPUs are free",
-            );
-        }
-        return;
+        let message = "the order is within the offer's policy and its GPUs are free";
+        return list.set(ACCEPTED, Truth::Yes, &Reason::WithinPolicy, message);
     }
     match (&verdict.outcome, &seen.chain, &seen.allocation) {
         (Some(outcome), _, _) => list.set(ACCEPTED, Truth::No, &outcome.reason, outcome.message.clone()),
-        (None, ChainView::Unknown(why), _) => list.set(ACCEPTED, Truth::Unknown, "NetworkUnavailable", why.clone()),
-        (None, _, Allocation::Short(short)) => list.set(ACCEPTED, Truth::Unknown, "NoCapacity", short.why.clone()),
+        (None, ChainView::Unknown(why), _) => {
+            list.set(ACCEPTED, Truth::Unknown, &Reason::NetworkUnavailable, why.clone());
+        }
+        (None, _, Allocation::Short(short)) => {
+            list.set(ACCEPTED, Truth::Unknown, &Reason::NoCapacity, short.why.clone());
+        }
         (None, _, _) if seen.offer_unreadable => {
-            list.set(ACCEPTED, Truth::Unknown, "OfferUnreadable", offer_unreadable(seen));
+            list.set(ACCEPTED, Truth::Unknown, &Reason::OfferUnreadable, offer_unreadable(seen));
         }
         (None, _, _) if seen.offer.is_none() => {
             let message = format!("there is no GpuOffer {:?} in this namespace: create it", seen.job.spec.offer_ref);
-            list.set(ACCEPTED, Truth::Unknown, "NoOffer", message);
+            list.set(ACCEPTED, Truth::Unknown, &Reason::NoOffer, message);
         }
         (None, _, _) => {
-            list.set(ACCEPTED, Truth::Unknown, "Waiting", "the market does not show the order as open yet");
+            list.set(ACCEPTED, Truth::Unknown, &Reason::Waiting, "the market does not show the order as open yet");
         }
     }
 }
@@ -132,46 +146,53 @@ fn accepted(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
 fn scheduled(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
     let Some(pod) = &seen.pod else {
         match &seen.pod_refused {
-            Some(refused) => list.set(SCHEDULED, Truth::No, "PodRefused", refused.message.clone()),
+            Some(refused) => list.set(SCHEDULED, Truth::No, &Reason::PodRefused, refused.message.clone()),
             None if verdict.outcome.is_none() => {
-                list.set(SCHEDULED, Truth::No, "CreatingPod", "the pod is being created");
+                list.set(SCHEDULED, Truth::No, &Reason::CreatingPod, "the pod is being created");
             }
             None => {}
         }
         return;
     };
     match (&pod.node, &pod.unschedulable) {
-        (Some(node), _) => list.set(SCHEDULED, Truth::Yes, "Bound", format!("pod {} runs on {node}", pod.name)),
-        (None, Some(why)) => list.set(SCHEDULED, Truth::No, "Unschedulable", why.clone()),
-        (None, None) => list.set(SCHEDULED, Truth::No, "Scheduling", "the scheduler looks for a node"),
+        (Some(node), _) => list.set(SCHEDULED, Truth::Yes, &Reason::Bound, format!("pod {} runs on {node}", pod.name)),
+        (None, Some(why)) => list.set(SCHEDULED, Truth::No, &Reason::Unschedulable, why.clone()),
+        (None, None) => list.set(SCHEDULED, Truth::No, &Reason::Scheduling, "the scheduler looks for a node"),
     }
 }
 
-fn started(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
+fn started(seen: &Observed, verdict: &Verdict, next: &ComputeJobStatus, list: &mut Conditions) {
     if seen.unstarted {
-        let message = "the market shows the job as open again: a node that lags, or a reorganisation; startJobs is sent again, and the program runs on";
-        return list.set(STARTED, Truth::Yes, "StartUndone", message);
+        let message = "the market shows the job as open again, because of a lagging node or a reorganisation: startJobs is sent \
+                       again, and the program keeps running";
+        return list.set(STARTED, Truth::Yes, &Reason::StartUndone, message);
     }
     if let Some(started) = expectation::started(seen) {
-        let stored = seen.stored();
-        if find(&stored.conditions, STARTED).is_none_or(|c| c.status != "True" || c.reason == "StartUndone") {
-            let message = if seen.is_local() { "the attestor is enrolled" } else { "startJobs is mined" };
-            list.set(STARTED, Truth::Yes, "Started", format!("{message}: {} attests", started.attestor));
-        }
-        return;
+        let message = if seen.is_local() { "the attestor is enrolled" } else { "startJobs is mined" };
+        return list.set(STARTED, Truth::Yes, &Reason::Started, format!("{message}: {} attests", started.attestor));
     }
-    if is_true(&seen.stored().conditions, STARTED) || verdict.outcome.is_some() {
+    if next.started_at.is_some() || verdict.outcome.is_some() {
         return;
     }
     match &seen.obstacle {
-        Some((ActKey::Start(_), why)) => list.set(STARTED, Truth::No, "Refused", why.clone()),
+        Some((ActKey::Start(_), why)) => list.set(STARTED, Truth::No, &Reason::Refused, why.clone()),
         _ if seen.attested.is_some() => {
-            list.set(STARTED, Truth::No, "WaitingForChain", "the attestor is enrolled, startJobs is not mined yet");
+            list.set(
+                STARTED,
+                Truth::No,
+                &Reason::WaitingForChain,
+                "the attestor is enrolled, startJobs is not mined yet",
+            );
         }
         _ => match seen.heard.as_ref().and_then(|heard| heard.rejection.as_ref()) {
-            Some(rejection) => list.set(STARTED, Truth::No, "EnrolmentRefused", rejection.refusal.to_string()),
+            Some(rejection) => list.set(STARTED, Truth::No, &Reason::EnrolmentRefused, rejection.refusal.to_string()),
             None => {
-                list.set(STARTED, Truth::No, "WaitingForAttestor", "the pod's meter has not enrolled its attestor yet");
+                list.set(
+                    STARTED,
+                    Truth::No,
+                    &Reason::WaitingForAttestor,
+                    "the pod's meter has not enrolled its attestor yet",
+                );
             }
         },
     }
@@ -185,35 +206,33 @@ fn running(seen: &Observed, list: &mut Conditions) {
             list.set(RUNNING, Truth::No, &ended.reason, format!("the program ended with exit code {}", ended.code));
         }
         (None, Some(_), _) if pod.deleted.is_some() => {
-            list.set(RUNNING, Truth::No, "Stopping", "the pod is being stopped");
+            list.set(RUNNING, Truth::No, &Reason::Stopping, "the pod is being stopped");
         }
-        (None, Some(_), _) => list.set(RUNNING, Truth::Yes, "ContainerRunning", "the program runs"),
+        (None, Some(_), _) => list.set(RUNNING, Truth::Yes, &Reason::ContainerRunning, "the program runs"),
         (None, None, _) if customer.never_ran.is_some() => {
-            let (reason, message) = customer.never_ran.as_ref().map(|n| (n.reason.as_str(), &n.message)).unzip();
+            let (reason, message) = customer.never_ran.as_ref().map(|n| (&n.reason, &n.message)).unzip();
             let message =
                 message.map_or_else(String::new, |words| format!("the program could not be started: {words}"));
-            list.set(RUNNING, Truth::No, reason.unwrap_or("StartError"), message);
+            list.set(RUNNING, Truth::No, reason.unwrap_or(&Reason::StartError), message);
         }
-        (None, None, Some((reason, message))) if !reason.is_empty() => {
+        (None, None, Some((reason, message))) => {
             let message = if message.is_empty() { "the program has not started" } else { message };
             list.set(RUNNING, Truth::No, reason, message);
         }
-        (None, None, _) => list.set(RUNNING, Truth::No, "Waiting", "the program has not started"),
+        (None, None, _) => list.set(RUNNING, Truth::No, &Reason::Waiting, "the program has not started"),
     }
 }
-
-/// How a silence begins that is told.
-const NO_REPORT: &str = "no report since ";
 
 /// Since when nothing was reported of a program that runs, where a report should have come, and what is known of why. What
 /// was reported before this operator listened, or before the program ran, is not missed; but a silence that the operator
 /// before it told goes on until a report is heard.
-fn silence(seen: &Observed) -> Option<String> {
+fn silence(seen: &Observed) -> Option<(Timestamp, String)> {
     let customer = &seen.pod.as_ref()?.customer;
     let runs_since = customer.started.filter(|_| customer.ended.is_none())?;
     let heard = seen.heard.as_ref();
     let last_report = heard.and_then(|heard| heard.last_report);
-    let told = told_silence(seen).filter(|_| last_report.is_none());
+    let told = seen.job.status.as_ref().and_then(|status| status.silent_since.as_ref());
+    let told = told.map(|since| since.0).filter(|_| last_report.is_none());
     let since = told.or(last_report).or_else(|| Some(heard?.since.max(runs_since)))?;
     let interval = seen.offer.as_ref().map_or(0, |offer| offer.spec.attestation.interval_seconds);
     let patience = i64::from(interval.saturating_mul(3)).max(SILENCE);
@@ -226,71 +245,64 @@ fn silence(seen: &Observed) -> Option<String> {
             "the pod's container meter has ended ({down}) and nothing counts meanwhile: it is started again, or the job ends"
         ),
         None if heard.is_some_and(|heard| heard.connected) => {
-            "meter is connected but silent: see the log of the pod's container meter; it counts on meanwhile".to_owned()
+            "meter is connected but silent: see the log of the pod's container meter. Use is still being counted".to_owned()
         }
         None => {
-            "meter is not connected: see the log of the pod's container meter, and whether it reaches the operator; it \
-                 counts on meanwhile"
+            "meter is not connected: see the log of the pod's container meter, and whether it reaches the operator. Use is \
+             still being counted"
                 .to_owned()
         }
     };
-    Some(format!("{NO_REPORT}{since}, {why}"))
-}
-
-/// Since when nothing was reported, as it stands in the status.
-fn told_silence(seen: &Observed) -> Option<Timestamp> {
-    let told = find(&seen.job.status.as_ref()?.conditions, ATTESTED)?;
-    let (since, _) = told.message.split_once(NO_REPORT)?.1.split_once(',')?;
-    since.parse().ok()
+    Some((since, format!("no report since {since}, {why}")))
 }
 
 fn attested(seen: &Observed, list: &mut Conditions) {
     let vouched = voucher::newest(seen).is_some();
     if let Some(shared) = seen.heard.as_ref().and_then(|heard| heard.card_shared.as_ref()) {
-        list.set(ATTESTED, Truth::No, "CardShared", shared.clone());
+        list.set(ATTESTED, Truth::No, &Reason::CardShared, shared.clone());
         return;
     }
     match seen.attested.as_ref().and_then(|a| a.last_rejection.as_ref()) {
-        Some(why) if !vouched => list.set(ATTESTED, Truth::No, "Refused", why.clone()),
-        _ if vouched && let Some(silence) = silence(seen) => {
-            list.set(ATTESTED, Truth::No, "ReportsStopped", silence);
+        Some(why) if !vouched => list.set(ATTESTED, Truth::No, &Reason::Refused, why.clone()),
+        _ if vouched && let Some((_, silence)) = silence(seen) => {
+            list.set(ATTESTED, Truth::No, &Reason::ReportsStopped, silence);
         }
         _ if vouched => {
-            list.set(ATTESTED, Truth::Yes, "VoucherAccepted", "vouchers of the job's attestor are accepted");
+            list.set(ATTESTED, Truth::Yes, &Reason::VoucherAccepted, "vouchers of the job's attestor are accepted");
         }
         _ => {
-            let silence = silence(seen).map_or_else(String::new, |silence| format!(": {silence}"));
-            list.set(ATTESTED, Truth::No, "NoVoucher", format!("no voucher came yet{silence}"));
+            let silence = silence(seen).map_or_else(String::new, |(_, silence)| format!(": {silence}"));
+            list.set(ATTESTED, Truth::No, &Reason::NoVoucher, format!("no voucher has been received yet{silence}"));
         }
     }
 }
 
 fn settled(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
     if verdict.settled {
-        if !is_true(&seen.stored().conditions, SETTLED) {
+        if seen.stored().settled_at.is_none() {
             let (reason, message) = match &seen.chain {
-                ChainView::Local => ("Local", "a local job: nothing is owed on chain".to_owned()),
+                ChainView::Local => (&Reason::Local, "a local job: nothing is owed on chain".to_owned()),
                 ChainView::Known { job, .. } if job.status == JobStatus::None => {
-                    ("NotOnChain", "the market holds nothing of this job".to_owned())
+                    (&Reason::NotOnChain, "the market holds nothing of this job".to_owned())
                 }
                 ChainView::Known { job, .. } => (
-                    "Closed",
+                    &Reason::Closed,
                     format!("closed on chain: {} GPU-seconds paid with {} token units", job.used.0, job.paid),
                 ),
-                ChainView::Unknown(why) => ("Closed", why.clone()),
+                ChainView::Unknown(why) => (&Reason::Closed, why.clone()),
             };
             list.set(SETTLED, Truth::Yes, reason, message);
         }
         return;
     }
     match (&seen.chain, &seen.obstacle) {
-        (ChainView::Unknown(why), _) => list.set(SETTLED, Truth::Unknown, "NetworkUnavailable", why.clone()),
-        (_, Some((key, why))) => list.set(SETTLED, Truth::No, "Obstructed", format!("{key}: {why}")),
+        (ChainView::Unknown(why), _) => list.set(SETTLED, Truth::Unknown, &Reason::NetworkUnavailable, why.clone()),
+        (_, Some((key, why))) => list.set(SETTLED, Truth::No, &Reason::Obstructed, format!("{key}: {why}")),
         _ if !seen.quiet() => {
             let why = seen.unheard.clone().unwrap_or_else(|| "the pod is stopping".to_owned());
-            list.set(SETTLED, Truth::No, "WaitingForLastVoucher", why);
+            list.set(SETTLED, Truth::No, &Reason::WaitingForLastVoucher, why);
         }
-        _ => list.set(SETTLED, Truth::No, "Settling", "what is owed is being claimed and the job closed"),
+        _ => list.set(SETTLED, Truth::No, &Reason::Settling, "what is owed is being claimed and the job closed"),
     }
 }
 

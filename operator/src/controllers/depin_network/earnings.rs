@@ -25,7 +25,7 @@ pub(crate) async fn read(
     now: Timestamp,
 ) -> (Vec<Earnings>, Vec<Act>) {
     let stored = resource.status.as_ref().map(|s| s.earnings.as_slice()).unwrap_or_default();
-    let policy = resource.spec.evm.settlement.withdraw.as_ref();
+    let policy = resource.spec.settlement().withdraw;
     let withdrawn = network.observed().borrow().withdrawn.clone();
     let mut tokens = Vec::new();
     for (address, pending) in by_token(&resource.name_any(), stored, context) {
@@ -36,7 +36,7 @@ pub(crate) async fn read(
         let token = (seen.address, &seen.token);
         context.metrics.earnings(&resource.name_any(), token, seen.pending, seen.credit, seen.withdrawn);
     }
-    let (earnings, due) = each(&tokens, stored, policy, now);
+    let (earnings, due) = each(&tokens, stored, policy.as_ref(), now);
     let withdraw = |token| Act::Withdraw { provider: network.spec().provider, token };
     (earnings, due.into_iter().map(withdraw).collect())
 }

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::attestation::{StoreFailure, StoreHealth};
 use crate::controllers::conditions::{Conditions, Truth, find};
+use crate::controllers::reasons::Reason;
 
 /// A failure that is over within this time is none: meters keep what they measured for much longer.
 const BLIP: Duration = Duration::from_secs(30);
@@ -28,16 +29,18 @@ pub(super) fn told(
         (Some(failing), _) if is_trouble(failing, now) => {
             let message = stored.map(|stored| stored.message.as_str()).filter(|told| is_about(told, failing));
             let message = message.map_or_else(|| words(failing), str::to_owned);
-            list.set(EVIDENCE_STORED, Truth::No, "StoreFails", message);
+            list.set(EVIDENCE_STORED, Truth::No, &Reason::StoreFails, message);
         }
         // What was said stands until something else is known.
         (Some(_), _) if stored.is_some() => {}
-        (_, Some(_)) => list.set(EVIDENCE_STORED, Truth::Yes, "Stored", "the evidence store takes what jobs attest"),
+        (_, Some(_)) => {
+            list.set(EVIDENCE_STORED, Truth::Yes, &Reason::Stored, "the evidence store takes what jobs attest");
+        }
         // A restarted operator takes nothing back before it has tried.
         (None, None) if stored.is_some_and(|stored| stored.status == "True") => {}
         (_, None) => {
             let message = "nothing was to be stored since the operator's start";
-            list.set(EVIDENCE_STORED, Truth::Unknown, "NothingStored", message);
+            list.set(EVIDENCE_STORED, Truth::Unknown, &Reason::NothingStored, message);
         }
     }
     list.into_list()
@@ -117,7 +120,7 @@ mod tests {
     #[test]
     fn the_other_conditions_stay_as_they_are() {
         let mut before = Conditions::from_stored(&[], Some(2), at(1));
-        before.set("Ready", Truth::Yes, "Ready", "m");
+        before.set("Ready", Truth::Yes, &Reason::Ready, "m");
         let before = before.into_list();
         let after = told(&network(), &before, &StoreHealth::default(), at(1000));
         assert_eq!((&after[0], after.len()), (&before[0], 2));

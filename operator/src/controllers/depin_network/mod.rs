@@ -23,6 +23,7 @@ use super::conditions::news;
 use super::gpu_offer::terms;
 use super::look::Action;
 use super::packed::Packed;
+use super::reasons::Reason;
 use super::watch::name_of;
 use super::{Context, Error, NETWORK_FINALIZER, abandon, status, unreadable};
 use crate::network::{Known, NetworkSpec, Past};
@@ -145,7 +146,7 @@ async fn try_start(
     if context.networks.is_made_from(&name, made_from) {
         return Ok(());
     }
-    let (evm, rpc_headers) = source.evm(resource)?;
+    let (evm, rpc_headers) = source.evm()?;
     let spec = NetworkSpec { rpc_headers, ..NetworkSpec::try_from(&*evm)? };
     if let Some(why) = context.memory.refused_wallet(&name, made_from) {
         return Err(why);
@@ -165,14 +166,14 @@ async fn try_start(
             wallet.address(),
             spec.chain_id
         );
-        return Err(Start::Refused { reason: "WalletInUse", message });
+        return Err(Start::Refused { reason: Reason::WalletInUse, message });
     }
     let mut past = resource.status.as_ref().map(|status| Past::read(status, wallet.address())).unwrap_or_default();
     know(&mut past.known, &name, &spec, context);
     past.known.offers.extend(sold);
     let (context_, name_) = (Arc::clone(context), name.clone());
     let sink = |network| sink::sink(context_, name_, network);
-    context.networks.start(&name, made_from, (spec, evm.settlement.clone()), wallet, past, sink).await?;
+    context.networks.start(&name, made_from, (spec, resource.spec.settlement()), wallet, past, sink).await?;
     Ok(())
 }
 

@@ -12,20 +12,22 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::controllers::conditions::{Conditions, Truth, find, is_true};
-use crate::network::{self, Backlog, Connection, Disconnected, Observed};
+use crate::controllers::reasons::Reason;
+use crate::network::{self, Backlog, Connection, Disconnected, NetworkKind, Observed};
 use hawser_market::{COIN_DECIMALS, format_units};
 
 /// Whether the network runs as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
     Runs,
-    Refused { reason: &'static str, message: String },
+    Refused { reason: Reason, message: String },
 }
 
 impl Start {
     /// Whether it stays so until the spec or a Secret is changed. A signer that is away comes back by itself.
     pub(super) fn is_final(&self) -> bool {
-        matches!(self, Self::Refused { reason: "InvalidKey" | "InvalidKeystore" | "WrongPassword", .. })
+        let Self::Refused { reason, .. } = self else { return false };
+        matches!(reason, Reason::InvalidKey | Reason::InvalidKeystore | Reason::WrongPassword)
     }
 }
 
@@ -64,7 +66,7 @@ pub(crate) fn status(
         }
         // A restarted operator takes nothing back before it has tried.
         (Start::Runs, _) if untried(observed) && is_said(&stored, resource.metadata.generation) => {}
-        (Start::Runs, None) => list.set(CONNECTED, Truth::Unknown, "Connecting", "not tried yet"),
+        (Start::Runs, None) => list.set(CONNECTED, Truth::Unknown, &Reason::Connecting, "not tried yet"),
         (Start::Runs, Some((observed, backlog))) => {
             connected(observed, &mut list);
             chain_matches(resource, observed, &mut list);
@@ -77,7 +79,7 @@ pub(crate) fn status(
     }
     ready(&mut list);
     if let Some(why) = needed_by.filter(|_| resource.metadata.deletion_timestamp.is_some()) {
-        list.set(READY, Truth::No, "Leaving", format!("it is being deleted and stays until nothing needs it: {why}"));
+        list.set(READY, Truth::No, &Reason::Leaving, format!("deletion is pending, because it is still in use: {why}"));
     }
     let head = observed.and_then(|o| o.head).map(|h| Head { block: h.block.number, time: Time(h.time) });
     DepinNetworkStatus {
@@ -122,39 +124,39 @@ fn newer(stored: Option<Head>, seen: Option<Head>) -> Option<Head> {
 fn connected(observed: &Observed, list: &mut Conditions) {
     match &observed.connection {
         Connection::Connected { endpoint } => {
-            list.set(CONNECTED, Truth::Yes, "Connected", format!("{endpoint} answers and its head moves"));
+            list.set(CONNECTED, Truth::Yes, &Reason::Connected, format!("{endpoint} answers and its head moves"));
         }
         Connection::Disconnected { reason: Disconnected::Connecting, message } => {
-            list.set(CONNECTED, Truth::Unknown, "Connecting", message.clone());
+            list.set(CONNECTED, Truth::Unknown, &Reason::Connecting, message.clone());
         }
         Connection::Disconnected { reason, message } => {
             let advice = "check spec.evm.rpcUrls and the endpoints; running jobs go on meanwhile";
-            list.set(CONNECTED, Truth::No, reason.reason(), format!("{message}: {advice}"));
+            list.set(CONNECTED, Truth::No, &Reason::from(*reason), format!("{message}: {advice}"));
         }
     }
 }
 
 fn chain_matches(resource: &DepinNetwork, observed: &Observed, list: &mut Conditions) {
-    let evm = &resource.spec.evm;
+    let Ok(NetworkKind::Evm(evm)) = NetworkKind::of(&resource.spec) else { return };
     match &observed.connection {
         Connection::Connected { .. } => {
             list.set(
                 CHAIN_MATCHES,
                 Truth::Yes,
-                "Matches",
+                &Reason::Matches,
                 format!("chain {} with the market at {}", evm.chain_id, evm.market),
             );
         }
         Connection::Disconnected { reason: Disconnected::WrongChain, message } => {
             let message = format!("{message}: spec.evm.chainId is {}, correct it or the endpoint", evm.chain_id);
-            list.set(CHAIN_MATCHES, Truth::No, "WrongChain", message);
+            list.set(CHAIN_MATCHES, Truth::No, &Reason::WrongChain, message);
         }
         Connection::Disconnected { reason: Disconnected::NoMarket, message } => {
             let message = format!("{message}: there is no contract at spec.evm.market {}", evm.market);
-            list.set(CHAIN_MATCHES, Truth::No, "NoMarket", message);
+            list.set(CHAIN_MATCHES, Truth::No, &Reason::NoMarket, message);
         }
         Connection::Disconnected { message, .. } => {
-            list.set(CHAIN_MATCHES, Truth::Unknown, "NotConnected", message.clone());
+            list.set(CHAIN_MATCHES, Truth::Unknown, &Reason::NotConnected, message.clone());
         }
     }
 }
@@ -164,17 +166,22 @@ fn wallet_funded(observed: &Observed, list: &mut Conditions) {
     let least = LOW_GAS.saturating_mul(U256::from(observed.head.and_then(|h| h.base_fee).unwrap_or(0)));
     match observed.balance {
         None => {
-            list.set(WALLET_FUNDED, Truth::Unknown, "NotConnected", format!("the balance of {wallet} is not known"));
+            list.set(
+                WALLET_FUNDED,
+                Truth::Unknown,
+                &Reason::NotConnected,
+                format!("the balance of {wallet} is not known"),
+            );
         }
         Some(U256::ZERO) => {
-            list.set(WALLET_FUNDED, Truth::No, "Empty", format!("send coins for gas to {wallet}"));
+            list.set(WALLET_FUNDED, Truth::No, &Reason::Empty, format!("send coins for gas to {wallet}"));
         }
         Some(balance) if balance < least => {
             let (has, needs) = (format_units(balance, COIN_DECIMALS), format_units(least, COIN_DECIMALS));
             let message = format!("{wallet} has {has} coins, a few transactions cost {needs} now: send coins to it");
-            list.set(WALLET_FUNDED, Truth::No, "Low", message);
+            list.set(WALLET_FUNDED, Truth::No, &Reason::Low, message);
         }
-        Some(_) => list.set(WALLET_FUNDED, Truth::Yes, "Funded", format!("{wallet} can pay for gas")),
+        Some(_) => list.set(WALLET_FUNDED, Truth::Yes, &Reason::Funded, format!("{wallet} can pay for gas")),
     }
 }
 
@@ -184,7 +191,7 @@ fn orders_watched(observed: &Observed, list: &mut Conditions) {
             list.set(
                 ORDERS_WATCHED,
                 Truth::Unknown,
-                "NotConnected",
+                &Reason::NotConnected,
                 "orders are read again once the chain can be seen",
             );
         }
@@ -192,20 +199,20 @@ fn orders_watched(observed: &Observed, list: &mut Conditions) {
             list.set(
                 ORDERS_WATCHED,
                 Truth::No,
-                "OrdersNotRead",
+                &Reason::OrdersNotRead,
                 format!("{why}: it is tried again, and orders wait for as long as their start windows"),
             );
         }
-        (_, None, None) => list.set(ORDERS_WATCHED, Truth::Unknown, "Reading", "no block was read yet"),
+        (_, None, None) => list.set(ORDERS_WATCHED, Truth::Unknown, &Reason::Reading, "no block was read yet"),
         (_, None, Some(unread)) if unread > FAR_BEHIND => {
             let cursor = observed.cursor.map_or(0, |cursor| cursor.number);
             let message = format!(
                 "{unread} confirmed blocks after block {cursor} are still to be read: set spec.evm.startBlock where no order is older"
             );
-            list.set(ORDERS_WATCHED, Truth::Unknown, "CatchingUp", message);
+            list.set(ORDERS_WATCHED, Truth::Unknown, &Reason::CatchingUp, message);
         }
         (_, None, Some(_)) => {
-            list.set(ORDERS_WATCHED, Truth::Yes, "Watching", "every order up to status.cursor is taken");
+            list.set(ORDERS_WATCHED, Truth::Yes, &Reason::Watching, "every order up to status.cursor is taken");
         }
     }
 }
@@ -214,9 +221,9 @@ fn transactions_moving(observed: &Observed, backlog: &Backlog, list: &mut Condit
     let Backlog { queued, sent, oldest, unsent, waiting } = backlog;
     if *unsent >= NOTHING_SENT {
         let (reason, why) = match (&observed.fee_obstacle, waiting) {
-            (Some(above), _) => ("FeeAboveCap", above.as_str()),
-            (None, Some(why)) => ("NothingSent", why.as_str()),
-            (None, None) => ("NothingSent", "see the operator's log"),
+            (Some(above), _) => (&Reason::FeeAboveCap, above.as_str()),
+            (None, Some(why)) => (&Reason::NothingSent, why.as_str()),
+            (None, None) => (&Reason::NothingSent, "see the operator's log"),
         };
         let message = format!(
             "{queued} acts are to be sent, and none could be for more than {} s: {why}",
@@ -228,19 +235,24 @@ fn transactions_moving(observed: &Observed, backlog: &Backlog, list: &mut Condit
             "{sent} acts were sent, and one of them is not mined for more than {} min: raise spec.evm.gas.maxFeePerGasGwei or maxPriorityFeePerGasGwei if they are lower than what the chain asks",
             NOT_MINED.as_secs() / 60
         );
-        list.set(TRANSACTIONS_MOVING, Truth::No, "NotMined", message);
+        list.set(TRANSACTIONS_MOVING, Truth::No, &Reason::NotMined, message);
     } else {
-        list.set(TRANSACTIONS_MOVING, Truth::Yes, "Moving", "what is to be done on chain gets there");
+        list.set(TRANSACTIONS_MOVING, Truth::Yes, &Reason::Moving, "what is to be done on chain gets there");
     }
 }
 
 fn clock_in_sync(observed: &Observed, list: &mut Conditions) {
     match (observed.clock_in_sync(), observed.clock_skew.unwrap_or(0)) {
-        (None, _) => list.set(CLOCK_IN_SYNC, Truth::Unknown, "NoBlockSeen", "no block has come yet to compare with"),
-        (Some(true), _) => list.set(CLOCK_IN_SYNC, Truth::Yes, "InSync", "this cluster's clock and the chain's agree"),
+        (None, _) => {
+            list.set(CLOCK_IN_SYNC, Truth::Unknown, &Reason::NoBlockSeen, "no block has come yet to compare with");
+        }
+        (Some(true), _) => {
+            list.set(CLOCK_IN_SYNC, Truth::Yes, &Reason::InSync, "this cluster's clock and the chain's agree");
+        }
         // Without the running number, which would be an event each time.
         (Some(false), skew) => {
-            let (reason, direction) = if skew > 0 { ("ClockAhead", "ahead of") } else { ("ClockBehind", "behind") };
+            let (reason, direction) =
+                if skew > 0 { (&Reason::ClockAhead, "ahead of") } else { (&Reason::ClockBehind, "behind") };
             let message = format!(
                 "the operator's clock is far {direction} the time of new blocks (metric hawser_clock_skew_seconds): check NTP on its node, and the endpoint"
             );
@@ -254,12 +266,12 @@ fn signer_available(observed: &Observed, list: &mut Conditions) {
     match &observed.signer_trouble {
         None => {
             let message = format!("nothing waits for a signature of {wallet}");
-            list.set(SIGNER_AVAILABLE, Truth::Yes, "Available", message);
+            list.set(SIGNER_AVAILABLE, Truth::Yes, &Reason::Available, message);
         }
         Some(trouble) => {
             let message =
                 format!("{trouble}: nothing is sent until it signs; what is to be sent waits and is not lost");
-            list.set(SIGNER_AVAILABLE, Truth::No, trouble.reason(), message);
+            list.set(SIGNER_AVAILABLE, Truth::No, &Reason::from(trouble), message);
         }
     }
 }
@@ -269,8 +281,8 @@ fn ready(list: &mut Conditions) {
     let wanted = [CONNECTED, CHAIN_MATCHES, WALLET_FUNDED, SIGNER_AVAILABLE, ORDERS_WATCHED, TRANSACTIONS_MOVING];
     let missing = wanted.into_iter().find(|kind| !is_true(&now, kind));
     match missing.and_then(|kind| now.iter().find(|c| c.type_ == kind)) {
-        None => list.set(READY, Truth::Yes, "Ready", "orders are watched and transactions can be sent"),
-        Some(c) => list.set(READY, Truth::No, &c.reason, c.message.clone()),
+        None => list.set(READY, Truth::Yes, &Reason::Ready, "orders are watched and transactions can be sent"),
+        Some(c) => list.repeat(READY, Truth::No, c),
     }
 }
 

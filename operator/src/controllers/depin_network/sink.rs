@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use hawser_crds::{ComputeJob, GpuOffer};
+use hawser_crds::{ComputeJob, GpuOffer, Outcome};
 use hawser_market::{JobId, OfferId};
 use kube::api::PostParams;
 use kube::core::{DeserializeGuard, Status};
@@ -16,13 +16,12 @@ use tracing::{info, warn};
 
 use super::order;
 use crate::controllers::cache::readable;
-use crate::controllers::compute_job::REORGED;
 use crate::controllers::conditions::is_settled;
 use crate::controllers::context::Memory;
 use crate::controllers::gpu_offer::{memory, terms};
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Name;
-use crate::controllers::{Context, Error, MANAGER, Tried, status, unreadable};
+use crate::controllers::{Context, Error, MANAGER, Tried, migration, status, unreadable};
 use crate::network::{Act, JobStatus, Network, Order};
 
 type Taken = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
@@ -125,7 +124,7 @@ impl<'a> Batch<'a> {
             // Seen twice.
             Err(kube::Error::Api(status)) if status.code == 409 => {
                 let existing = api.get_opt(&name).await.tried(|| format!("ComputeJob {namespace}/{name}"))?;
-                let Some(existing) = existing else {
+                let Some(existing) = existing.map(migration::of_any_release) else {
                     return Err(Error::Gone(format!("ComputeJob {namespace}/{name}")));
                 };
                 warn_of_another(&existing, order);
@@ -224,8 +223,8 @@ fn warn_of_another(existing: &ComputeJob, order: &Order) {
 
 /// The order was given up because a reorganisation had taken it away, and the chain holds it again.
 fn came_back(existing: &ComputeJob, order: &Order) -> bool {
-    let reason = existing.status.as_ref().and_then(|status| status.reason.as_deref());
-    is_of(existing, order.job) && is_settled(existing) && reason == Some(REORGED)
+    let outcome = existing.status.as_ref().and_then(|status| status.outcome);
+    is_of(existing, order.job) && is_settled(existing) && outcome == Some(Outcome::Reorged)
 }
 
 /// Deletes what is over; the order comes again until that is gone, and is then taken.

@@ -10,9 +10,11 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::endpoints;
 use super::report::Start;
+use crate::controllers::reasons::Reason;
 use crate::controllers::{Context, Error, Tried};
 use crate::network::{
-    AwsKeys, KmsKey, KmsSpec, RemoteSigner, RpcHeaders, SpecError, Wallet, WalletKey, address, http_url,
+    AwsKeys, KmsKey, KmsSpec, NetworkKind, RemoteSigner, RpcHeaders, SpecError, UnknownKind, Wallet, WalletKey,
+    address, http_url,
 };
 
 /// A value of a Secret; overwritten in memory when it is dropped.
@@ -29,6 +31,7 @@ enum Kind<'a> {
 
 /// A wallet as it is written, with what its Secrets hold.
 pub(super) struct Source<'a> {
+    evm: &'a EvmNetwork,
     kind: Kind<'a>,
     /// In the order of [`Kind::wanted`].
     secrets: Vec<Option<Value>>,
@@ -44,13 +47,19 @@ struct Wanted<'a> {
     needed: bool,
 }
 
-fn refused(reason: &'static str, message: impl Into<String>) -> Start {
+fn refused(reason: Reason, message: impl Into<String>) -> Start {
     Start::Refused { reason, message: message.into() }
 }
 
 impl From<SpecError> for Start {
     fn from(error: SpecError) -> Self {
-        refused("InvalidSpec", error.to_string())
+        refused(Reason::InvalidSpec, error.to_string())
+    }
+}
+
+impl From<UnknownKind> for Start {
+    fn from(error: UnknownKind) -> Self {
+        refused(Reason::UnknownNetworkKind, error.to_string())
     }
 }
 
@@ -62,7 +71,7 @@ impl<'a> Kind<'a> {
             (None, None, Some(kms), None) => Ok(Self::AwsKms(kms)),
             (None, None, None, Some(signer)) => Ok(Self::Web3signer(signer)),
             _ => Err(refused(
-                "InvalidSpec",
+                Reason::InvalidSpec,
                 "spec.evm.wallet needs exactly one of secretRef, keystore, awsKms and web3signer",
             )),
         }
@@ -91,25 +100,29 @@ pub(super) async fn read<'a>(
     resource: &'a DepinNetwork,
     context: &Context,
 ) -> Result<Result<Source<'a>, Start>, Error> {
-    let kind = match Kind::of(&resource.spec.evm.wallet) {
+    let evm = match NetworkKind::of(&resource.spec) {
+        Ok(NetworkKind::Evm(evm)) => evm,
+        Err(unknown) => return Ok(Err(unknown.into())),
+    };
+    let kind = match Kind::of(&evm.wallet) {
         Ok(kind) => kind,
         Err(refused) => return Ok(Err(refused)),
     };
     let namespace = &context.config.namespace;
     let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let urls = resource.spec.evm.rpc_urls_secret_ref.as_ref();
+    let urls = evm.rpc_urls_secret_ref.as_ref();
     let mut secrets = Vec::new();
     for wanted in kind.wanted().into_iter().chain(urls.map(urls_wanted)) {
         let secret = api.get_opt(wanted.name).await.tried(|| format!("Secret {namespace}/{}", wanted.name))?;
         match value(secret, namespace, &wanted) {
             Ok(value) => secrets.push(value),
-            Err(message) => return Ok(Err(refused("SecretNotFound", message))),
+            Err(message) => return Ok(Err(refused(Reason::SecretNotFound, message))),
         }
     }
     let urls = urls.and_then(|RpcUrlsRef { name, key }| {
         Some((secrets.pop().flatten()?, format!("Secret {namespace}/{name}, key {key:?}")))
     });
-    Ok(Ok(Source { kind, secrets, urls }))
+    Ok(Ok(Source { evm, kind, secrets, urls }))
 }
 
 fn urls_wanted(reference: &RpcUrlsRef) -> Wanted<'_> {
@@ -136,11 +149,11 @@ fn value(secret: Option<Secret>, namespace: &str, wanted: &Wanted<'_>) -> Result
     }
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
     /// Tells apart what a network was made from. A hash, so that no secret is kept a second time.
     pub(super) fn identity(&self, resource: &DepinNetwork) -> B256 {
         let mut hash = Keccak256::new();
-        let spec = serde_json::to_vec(&resource.spec.evm).unwrap_or_default();
+        let spec = serde_json::to_vec(&resource.spec).unwrap_or_default();
         let uid = resource.uid().unwrap_or_default();
         let secrets = self.secrets.iter().map(|secret| secret.as_ref().map_or(&[][..], |secret| secret.as_slice()));
         let urls = self.urls.iter().map(|(urls, _)| urls.as_slice());
@@ -152,14 +165,14 @@ impl Source<'_> {
     }
 
     /// The network as it is written, with its endpoints wherever they stand.
-    pub(super) fn evm<'a>(&self, resource: &'a DepinNetwork) -> Result<(Cow<'a, EvmNetwork>, RpcHeaders), Start> {
-        let (mut evm, mut headers) = (Cow::Borrowed(&resource.spec.evm), RpcHeaders::new());
+    pub(super) fn evm(&self) -> Result<(Cow<'a, EvmNetwork>, RpcHeaders), Start> {
+        let (mut evm, mut headers) = (Cow::Borrowed(self.evm), RpcHeaders::new());
         if let Some((urls, place)) = &self.urls {
             if !evm.rpc_urls.is_empty() {
-                return Err(refused("InvalidSpec", "spec.evm needs exactly one of rpcUrls and rpcUrlsSecretRef"));
+                return Err(refused(Reason::InvalidSpec, "spec.evm needs exactly one of rpcUrls and rpcUrlsSecretRef"));
             }
             (evm.to_mut().rpc_urls, headers) =
-                endpoints::parse(urls, place).map_err(|why| refused("InvalidSpec", why))?;
+                endpoints::parse(urls, place).map_err(|why| refused(Reason::InvalidSpec, why))?;
         }
         Ok((evm, headers))
     }
@@ -182,7 +195,7 @@ impl Source<'_> {
                 RemoteSigner::new(url, address).map(Wallet::Remote)
             }
         };
-        opened.map_err(|error| refused(error.reason(), error.to_string()))
+        opened.map_err(|error| refused(Reason::from(&error), error.to_string()))
     }
 
     /// The first value that was not taken yet.
@@ -231,14 +244,20 @@ mod tests {
         .unwrap()
     }
 
+    fn evm(resource: &DepinNetwork) -> &EvmNetwork {
+        let NetworkKind::Evm(evm) = NetworkKind::of(&resource.spec).unwrap();
+        evm
+    }
+
     fn names(resource: &DepinNetwork) -> Vec<String> {
-        let Ok(kind) = Kind::of(&resource.spec.evm.wallet) else { return vec!["refused".to_owned()] };
+        let Ok(kind) = Kind::of(&evm(resource).wallet) else { return vec!["refused".to_owned()] };
         kind.wanted().iter().map(|wanted| format!("{}/{} {}", wanted.name, wanted.key, wanted.needed)).collect()
     }
 
     fn source<'a>(resource: &'a DepinNetwork, secrets: &[&str]) -> Source<'a> {
         let secrets = secrets.iter().map(|text| Some(Zeroizing::new(text.as_bytes().to_vec()))).collect();
-        Source { kind: Kind::of(&resource.spec.evm.wallet).ok().unwrap(), secrets, urls: None }
+        let evm = evm(resource);
+        Source { evm, kind: Kind::of(&evm.wallet).ok().unwrap(), secrets, urls: None }
     }
 
     #[test]
@@ -290,22 +309,22 @@ mod tests {
     fn endpoints_out_of_a_secret_are_the_networks_another_value_makes_another_network_and_none_is_shown() {
         let plain = network(json!({"secretRef": {"name": "w"}}));
         let mut hidden = plain.clone();
-        hidden.spec.evm.rpc_urls.clear();
+        hidden.spec.evm.as_mut().unwrap().rpc_urls.clear();
         let with = |resource, urls: &str| {
             let urls = (Zeroizing::new(urls.as_bytes().to_vec()), "Secret ns/rpc, key \"rpcUrls\"".to_owned());
             Source { urls: Some(urls), ..source(resource, &["k"]) }
         };
-        let (evm, headers) = with(&hidden, "https://a/v2/key\nX-Key: verysecret\n").evm(&hidden).unwrap();
+        let (evm, headers) = with(&hidden, "https://a/v2/key\nX-Key: verysecret\n").evm().unwrap();
         assert_eq!((evm.rpc_urls.as_slice(), headers.len()), (&["https://a/v2/key".to_owned()][..], 1));
-        let (evm, headers) = source(&plain, &["k"]).evm(&plain).unwrap();
+        let (evm, headers) = source(&plain, &["k"]).evm().unwrap();
         assert_eq!((evm.rpc_urls.as_slice(), headers.len()), (&["http://a".to_owned()][..], 0));
         let identity = |urls| with(&hidden, urls).identity(&hidden);
         assert_eq!(identity("https://a"), identity("https://a"));
         assert_ne!(identity("https://a"), identity("https://b"));
         assert_ne!(identity("https://a\nX-Key: b"), identity("https://a\nX-Key: c"));
         for (resource, urls) in [(&hidden, "verysecret"), (&plain, "https://a/verysecret")] {
-            let Err(Start::Refused { reason, message }) = with(resource, urls).evm(resource) else { panic!("{urls}") };
-            assert_eq!(reason, "InvalidSpec");
+            let Err(Start::Refused { reason, message }) = with(resource, urls).evm() else { panic!("{urls}") };
+            assert_eq!(reason, Reason::InvalidSpec);
             assert!(!message.contains("verysecret"), "{message}");
         }
         let reference = RpcUrlsRef { name: "rpc".to_owned(), key: "rpcUrls".to_owned() };
@@ -320,15 +339,15 @@ mod tests {
         let kms = json!({"awsKms": {"keyId": "k", "region": "x", "endpoint": "ftp://kms"}});
         let signer = |url, address| json!({"web3signer": {"url": url, "address": address}});
         for (wallet, secrets, expected) in [
-            (json!({"secretRef": {"name": "w"}}), vec![secret], "InvalidKey"),
-            (keystore, vec![secret, secret], "InvalidKeystore"),
-            (kms, vec![], "InvalidSpec"),
-            (signer("ws://s", ADDRESS), vec![], "InvalidSpec"),
-            (signer("http://s", "me"), vec![], "InvalidSpec"),
+            (json!({"secretRef": {"name": "w"}}), vec![secret], Reason::InvalidKey),
+            (keystore, vec![secret, secret], Reason::InvalidKeystore),
+            (kms, vec![], Reason::InvalidSpec),
+            (signer("ws://s", ADDRESS), vec![], Reason::InvalidSpec),
+            (signer("http://s", "me"), vec![], Reason::InvalidSpec),
         ] {
             let resource = network(wallet);
             let Err(refusal) = source(&resource, &secrets).open().await else { panic!("{expected} is not refused") };
-            assert_eq!(refusal.is_final(), expected != "InvalidSpec", "{refusal:?}");
+            assert_eq!(refusal.is_final(), expected != Reason::InvalidSpec, "{refusal:?}");
             let Start::Refused { reason, message } = refusal else { panic!("{expected} runs") };
             assert_eq!(reason, expected);
             assert!(!message.contains(&secret[..8]), "{message}");

@@ -110,7 +110,7 @@ pub(crate) async fn look(
             (before, offer.admission.refused.clone())
         });
         if let (None, Some(refused)) = (&before, &now) {
-            context.events.say(&offer.object_ref(&()), true, refused.reason, "Admit", &refused.message).await;
+            context.events.say(&offer.object_ref(&()), true, refused.reason.as_str(), "Admit", &refused.message).await;
         }
         return now;
     }
@@ -125,9 +125,10 @@ fn can_be_asked(offer: &GpuOffer, around: &Around, sells: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controllers::reasons::Reason;
 
     fn no() -> NotTaken {
-        NotTaken { reason: "PodRefused", message: "exceeded quota".to_owned() }
+        NotTaken { reason: Reason::PodRefused, message: "exceeded quota".to_owned() }
     }
 
     /// What happens to an offer that was asked about in generation 1 with 2 jobs.

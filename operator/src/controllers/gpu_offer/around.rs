@@ -171,7 +171,7 @@ mod tests {
             }]})
         };
         let unreadable = serde_json::from_value(json!({
-            "apiVersion": "hawser.dev/v1alpha1", "kind": "DepinNetwork", "metadata": {"name": "future"}, "spec": {}
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "DepinNetwork", "metadata": {"name": "future"}, "spec": {"evm": "of another kind"}
         }))
         .unwrap();
         let (reader, mut writer) = store();

@@ -8,6 +8,7 @@ use hawser_market::JobId;
 use jiff::Timestamp;
 
 use super::allowance::{Allowance, Measure, Now};
+use crate::controllers::reasons::Reason;
 
 /// Declines that can go out in a row.
 const BURST: u32 = 32;
@@ -77,16 +78,16 @@ impl Budget {
 
 /// What the market is told where a stranger chose the words of the reason, or they serve the provider alone: always the same, so that a hundred declines
 /// share a transaction, and nobody has the operator log a text of theirs. None: the reason's own message can be said.
-pub(crate) fn fixed_words(reason: &str) -> Option<&'static str> {
+pub(crate) fn fixed_words(reason: &Reason) -> Option<&'static str> {
     Some(match reason {
-        "Malformed" => "Malformed: the order's public spec can't be read as a workload",
-        "InvalidImage" => "InvalidImage: the image is not an image reference",
-        "ImageNotAllowed" => "ImageNotAllowed: the offer's spec.images does not allow the image",
-        "ForbiddenEnvironment" => "ForbiddenEnvironment: a variable's name is refused",
-        "InvalidEnvironment" => "InvalidEnvironment: a variable's name is none",
-        "InvalidResources" => "InvalidResources: cpu, memory or storage is not a quantity above 0",
-        "OfferUnreadable" => "OfferUnreadable: the provider can't serve this offer now",
-        "DepositTooSmall" => "DepositTooSmall: the deposit does not pay the order's own gas",
+        Reason::Malformed => "Malformed: the order's public spec can't be read as a workload",
+        Reason::InvalidImage => "InvalidImage: the image is not an image reference",
+        Reason::ImageNotAllowed => "ImageNotAllowed: the offer's spec.images does not allow the image",
+        Reason::ForbiddenEnvironment => "ForbiddenEnvironment: a variable's name is refused",
+        Reason::InvalidEnvironment => "InvalidEnvironment: a variable's name is none",
+        Reason::InvalidResources => "InvalidResources: cpu, memory or storage is not a quantity above 0",
+        Reason::OfferUnreadable => "OfferUnreadable: the provider can't serve this offer now",
+        Reason::DepositTooSmall => "DepositTooSmall: the deposit does not pay the order's own gas",
         _ => return None,
     })
 }
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn words_that_strangers_choose_are_not_said_on_chain() {
-        assert!(fixed_words("Malformed").is_some_and(|words| words.starts_with("Malformed: ")));
-        assert_eq!(fixed_words("NoCapacity"), None);
+        assert!(fixed_words(&Reason::Malformed).is_some_and(|words| words.starts_with("Malformed: ")));
+        assert_eq!(fixed_words(&Reason::NoCapacity), None);
     }
 }

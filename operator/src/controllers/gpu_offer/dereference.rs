@@ -13,6 +13,7 @@ use super::terms::{self, OfferSpecError};
 use super::{admission, canary, worth};
 use crate::controllers::allocation;
 use crate::controllers::compute_job::NotTaken;
+use crate::controllers::reasons::Reason;
 use crate::controllers::watch::name_of;
 use crate::controllers::{Context, unreadable};
 use crate::inventory::{self, Capacity, Offered, Sells};
@@ -48,7 +49,7 @@ pub(crate) struct Observed {
 /// What is known of the offer on chain.
 pub(crate) enum Market {
     /// Not now: why, as reason and message.
-    Unknown(&'static str, String),
+    Unknown(Reason, String),
     /// It has no identity on chain: a field can't be used.
     Invalid(OfferSpecError),
     /// As the market holds it.
@@ -82,7 +83,7 @@ pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Observed
     let refused = admission::look(offer, &around, sells, active, context).await;
     let market = market(offer, context).await;
     let worth = match &market {
-        Market::Read(read) => worth_of(offer, read, offered.largest_order, context),
+        Market::Read(read) => worth_of(offer, read, offered.largest_order),
         _ => None,
     };
     let name = name_of(offer);
@@ -97,7 +98,7 @@ pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Observed
         pending,
         posted_card: posted_card(offer, &market, context),
         obstacle: in_the_way(offer, &around, checked.check.as_ref(), refused.as_ref(), &market, worth)
-            .or_else(|| context.capacity_is_old().then(|| Obstacle::passing("CacheOld", allocation::OLD))),
+            .or_else(|| context.capacity_is_old().then(|| Obstacle::passing(Reason::CacheOld, allocation::OLD))),
         market,
         around,
         network: checked,
@@ -116,7 +117,7 @@ fn in_the_way(
     worth: Option<Worth>,
 ) -> Option<Obstacle> {
     serves::obstacle(offer, around, check, refused, worth).or_else(|| match market {
-        Market::Unknown(reason, message) => Some(Obstacle::passing(reason, message.clone())),
+        Market::Unknown(reason, message) => Some(Obstacle::passing(reason.clone(), message.clone())),
         Market::Invalid(error) => Some(error.clone().into()),
         Market::Read(read) => read.asked.as_ref().err().cloned(),
     })
@@ -127,22 +128,24 @@ fn why_none(offer: &GpuOffer, context: &Context) -> String {
     context.inventory.read(|inventory| inventory::why_none(&sells, inventory.nodes_of(&sells.gpu)))
 }
 
-fn worth_of(offer: &GpuOffer, read: &Read, largest: u16, context: &Context) -> Option<Worth> {
+fn worth_of(offer: &GpuOffer, read: &Read, largest: u16) -> Option<Worth> {
     let (wanted, token) = read.asked.as_ref().ok().filter(|_| largest > 0)?;
-    let settlement = context.networks.settlement(&offer.spec.network_ref)?;
     let base_fee = read.network.observed().borrow().head.and_then(|head| head.base_fee);
-    let claim = worth::claim_cost(settlement.tokens_per_coin.as_deref(), token.decimals, base_fee);
+    let claim = worth::claim_cost(read.network.spec().tokens_per_coin.as_deref(), token.decimals, base_fee);
     Some(Worth { brings: worth::most(&offer.spec, wanted.price, largest), gas: worth::gas_of_order(claim) })
 }
 
 async fn market(offer: &GpuOffer, context: &Context) -> Market {
     let name = &offer.spec.network_ref;
     let Some(network) = context.networks.get(name) else {
-        return Market::Unknown("NetworkNotReady", format!("DepinNetwork {name:?} is not ready: see its conditions"));
+        return Market::Unknown(
+            Reason::NetworkNotReady,
+            format!("DepinNetwork {name:?} is not ready: see its conditions"),
+        );
     };
     if network.observed().borrow().head.is_none() {
         // Its time is not known either.
-        return Market::Unknown("NetworkUnavailable", format!("no block of DepinNetwork {name:?} was seen yet"));
+        return Market::Unknown(Reason::NetworkUnavailable, format!("no block of DepinNetwork {name:?} was seen yet"));
     }
     let wanted = match terms::terms(offer, network.spec(), &context.cluster) {
         Ok(terms) => terms,
@@ -150,7 +153,7 @@ async fn market(offer: &GpuOffer, context: &Context) -> Market {
     };
     match read(offer, wanted, context, network).await {
         Ok(read) => Market::Read(Box::new(read)),
-        Err(error) => Market::Unknown("NetworkUnavailable", error.to_string()),
+        Err(error) => Market::Unknown(Reason::NetworkUnavailable, error.to_string()),
     }
 }
 
@@ -216,11 +219,11 @@ async fn asked(
     // The offer itself was read a moment ago: it is the token.
     let token = network.token(address).await.map_err(|error| {
         if let Some(never) = terms::not_a_token(&error) {
-            return Obstacle::new("NotAToken", never.to_string());
+            return Obstacle::new(Reason::NotAToken, never.to_string());
         }
         let message =
             format!("spec.price.token {} can't be read as an ERC-20 token: {error}", address.to_checksum(None));
-        Obstacle::passing("TokenNotRead", message)
+        Obstacle::passing(Reason::TokenNotRead, message)
     })?;
     let card = context.inventory.read(|inventory| {
         let first = inventory.nodes_of(&offer.spec.gpu).next().map(|(_, node)| node);

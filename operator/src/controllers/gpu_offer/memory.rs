@@ -17,6 +17,7 @@ use super::budget::Budget;
 use super::pace::Pace;
 use super::serves::Obstacle;
 use crate::controllers::Context;
+use crate::controllers::reasons::Reason;
 
 /// A post that is not mined after so many blocks, though nobody sends it any more, is not mined at all: the wallet's other
 /// transactions have taken its nonce.
@@ -31,7 +32,7 @@ pub(crate) struct Remembered {
     pub pace: Pace,
     budget: Budget,
     /// The reason that is in the way, and since when.
-    since: Option<(String, Instant)>,
+    since: Option<(Reason, Instant)>,
     /// Earlier terms that were seen to take no orders: they never will again while they are not the present ones.
     closed: HashSet<OfferId>,
     /// Those that were to be posted and do not stand on chain, and the block at which they were first missed.
@@ -208,8 +209,8 @@ mod tests {
     fn a_network_that_is_away_for_a_moment_takes_nothing_from_the_market_and_one_that_stays_away_does() {
         let begin = Now::read();
         let mut offer = Remembered::new();
-        let away = || Some(Obstacle::passing("NetworkNotReady", "m"));
-        let wrong = || Some(Obstacle::new("NotRestricted", "m"));
+        let away = || Some(Obstacle::passing(Reason::NetworkNotReady, "m"));
+        let wrong = || Some(Obstacle::new(Reason::NotRestricted, "m"));
         // After so many seconds: what stands, what could be served, what is in the way; what is said, and whether it counts.
         for (second, standing, could, obstacle, available, counts) in [
             (0, None, 8, away(), 0, true),

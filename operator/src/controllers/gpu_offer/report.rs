@@ -11,11 +11,11 @@ use kube::ResourceExt;
 use super::canary;
 use super::dereference::{Market, Observed, Read};
 use super::memory::Told;
-use super::serves::{Obstacle, SUSPENDED, label_it, no_class};
+use super::serves::{label_it, no_class};
 use crate::controllers::conditions::{Conditions, Truth, is_true};
+use crate::controllers::reasons::Reason;
 use crate::network::Offer;
 
-const ALL_IN_USE: &str = "AllInUse";
 /// Ids of earlier terms that are remembered though they take no orders any more.
 const EARLIER: usize = 8;
 
@@ -32,9 +32,10 @@ pub(crate) fn status(
     let stored = offer.status.clone().unwrap_or_default();
     let mut list = Conditions::from_stored(&stored.conditions, offer.metadata.generation, seen.now);
     published(seen, told, as_wanted, &mut list);
-    capacity(offer, seen, &mut list);
+    let (truth, reason, message) = capacity(offer, seen);
+    list.set(CAPACITY_AVAILABLE, truth, &reason, message);
     isolation(offer, seen, &mut list);
-    ready(told, sells(offer, seen), stays, &mut list);
+    ready(told, sells(offer, seen), reason == Reason::AllInUse, stays, &mut list);
     let before = stored.on_chain.as_ref().map(|c| c.offer_id.clone());
     let (on_chain, pending, earned) = match &seen.market {
         Market::Read(read) if read.chain.is_some() => {
@@ -126,47 +127,52 @@ fn earlier(
 fn published(seen: &Observed, told: &Told, as_wanted: bool, list: &mut Conditions) {
     match &seen.market {
         Market::Unknown(reason, message) => list.set(PUBLISHED, Truth::Unknown, reason, message.clone()),
-        Market::Invalid(error) => list.set(PUBLISHED, Truth::No, "InvalidSpec", error.to_string()),
+        Market::Invalid(error) => list.set(PUBLISHED, Truth::No, &Reason::InvalidSpec, error.to_string()),
         Market::Read(read) => {
             let (truth, reason, message) = on_market(read, told, as_wanted);
-            list.set(PUBLISHED, truth, reason, message);
+            list.set(PUBLISHED, truth, &reason, message);
         }
     }
 }
 
-fn on_market<'a>(read: &'a Read, told: &'a Told, as_wanted: bool) -> (Truth, &'a str, String) {
+fn on_market(read: &Read, told: &Told, as_wanted: bool) -> (Truth, Reason, String) {
     let stands = read.chain.is_some();
     if let Some(why) = read.refused.as_ref().filter(|_| !as_wanted) {
-        return (Truth::No, "Refused", why.clone());
+        return (Truth::No, Reason::Refused, why.clone());
     }
     match &told.obstacle {
-        Some(wrong) if ["InvalidSpec", "NotAToken", "TokenNotRead"].contains(&wrong.reason.as_str()) => {
-            (Truth::No, &wrong.reason, wrong.message.clone())
+        Some(wrong) if matches!(wrong.reason, Reason::InvalidSpec | Reason::NotAToken | Reason::TokenNotRead) => {
+            (Truth::No, wrong.reason.clone(), wrong.message.clone())
         }
-        Some(wrong) if !stands => (Truth::No, "NotPosted", format!("posted once it can be served: {}", wrong.message)),
-        _ if !stands => (Truth::No, "Posting", "the offer is being posted".to_owned()),
-        _ if as_wanted => (Truth::Yes, "OnChain", "the market holds the offer as it is here".to_owned()),
+        Some(wrong) if !stands => {
+            (Truth::No, Reason::NotPosted, format!("posted once it can be served: {}", wrong.message))
+        }
+        _ if !stands => (Truth::No, Reason::Posting, "the offer is being posted".to_owned()),
+        _ if as_wanted => (Truth::Yes, Reason::OnChain, "the market holds the offer as it is here".to_owned()),
         // The offer stands; a number in it is on its way.
-        _ => (Truth::Yes, "Updating", "the market holds the offer, a change is on its way".to_owned()),
+        _ => (Truth::Yes, Reason::Updating, "the market holds the offer, a change is on its way".to_owned()),
     }
 }
 
-fn capacity(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
+fn capacity(offer: &GpuOffer, seen: &Observed) -> (Truth, Reason, String) {
     let product = &offer.spec.gpu.product;
-    let (truth, reason, message) = match seen.offered.gpus {
-        0 if offer.spec.suspend => (Truth::No, SUSPENDED, "spec.suspend is set: nothing new is offered".to_owned()),
+    match seen.offered.gpus {
+        0 if offer.spec.suspend => {
+            (Truth::No, Reason::Suspended, "spec.suspend is set: nothing new is offered".to_owned())
+        }
         0 if seen.capacity.total == 0 => (
             Truth::No,
-            "NoMatchingNode",
+            Reason::NoMatchingNode,
             format!("no node has {} and the label nvidia.com/gpu.product={product}", offer.spec.gpu.resource_name),
         ),
-        0 if seen.capacity.healthy == 0 => {
-            (Truth::No, "NoHealthyGpu", format!("of {} GPUs none can be sold: {}", seen.capacity.total, seen.why_none))
-        }
-        0 => (Truth::No, ALL_IN_USE, all_in_use(offer, seen)),
-        free => (Truth::Yes, "Free", format!("{free} GPUs are free")),
-    };
-    list.set(CAPACITY_AVAILABLE, truth, reason, message);
+        0 if seen.capacity.healthy == 0 => (
+            Truth::No,
+            Reason::NoHealthyGpu,
+            format!("of {} GPUs none can be sold: {}", seen.capacity.total, seen.why_none),
+        ),
+        0 => (Truth::No, Reason::AllInUse, all_in_use(offer, seen)),
+        free => (Truth::Yes, Reason::Free, format!("{free} GPUs are free")),
+    }
 }
 
 fn isolation(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
@@ -175,27 +181,32 @@ fn isolation(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
             list.set(
                 DEVICE_ISOLATION,
                 Truth::Yes,
-                "RuntimeClass",
+                &Reason::RuntimeClass,
                 format!("pods run with RuntimeClass {class}: meter samples their cards"),
             );
         }
-        (None, Some(missing)) => list.set(DEVICE_ISOLATION, Truth::No, "RuntimeClassMissing", no_class(missing)),
+        (None, Some(missing)) => list.set(DEVICE_ISOLATION, Truth::No, &Reason::RuntimeClassMissing, no_class(missing)),
         (None, None) => list.set(
             DEVICE_ISOLATION,
             Truth::No,
-            "NotVisible",
+            &Reason::NotVisible,
             "there is no RuntimeClass nvidia: time is metered, and the evidence says that NVML is not visible",
         ),
     }
     if seen.around.restricted {
-        list.set(NAMESPACE_ISOLATED, Truth::Yes, "Restricted", "the namespace enforces Pod Security restricted");
+        list.set(NAMESPACE_ISOLATED, Truth::Yes, &Reason::Restricted, "the namespace enforces Pod Security restricted");
     } else {
-        list.set(NAMESPACE_ISOLATED, Truth::No, "NotRestricted", label_it(&offer.namespace().unwrap_or_default()));
+        list.set(
+            NAMESPACE_ISOLATED,
+            Truth::No,
+            &Reason::NotRestricted,
+            label_it(&offer.namespace().unwrap_or_default()),
+        );
     }
     let (truth, reason, message) = canary::verdict(seen.network.check.as_ref(), seen.now);
-    list.set(NETWORK_ISOLATED, truth, reason, message);
+    list.set(NETWORK_ISOLATED, truth, &reason, message);
     let (truth, reason, message) = canary::storage_verdict(seen.network.check.as_ref());
-    list.set(STORAGE_BOUNDED, truth, reason, message);
+    list.set(STORAGE_BOUNDED, truth, &reason, message);
 }
 
 /// Who holds the GPUs of an offer that has none to sell.
@@ -209,29 +220,29 @@ fn all_in_use(offer: &GpuOffer, seen: &Observed) -> String {
 }
 
 /// Customers can order, or could if not everything were sold: exactly what the market says.
-fn ready(told: &Told, sells: u32, stays: Option<&str>, list: &mut Conditions) {
+fn ready(told: &Told, sells: u32, sold_out: bool, stays: Option<&str>, list: &mut Conditions) {
     let now = list.clone().into_list();
     if let Some(why) = stays {
-        list.set(READY, Truth::No, "Leaving", format!("it is being deleted: {why}"));
+        list.set(READY, Truth::No, &Reason::Leaving, format!("it is being deleted: {why}"));
         return;
     }
-    if let Some(Obstacle { reason, message, .. }) = &told.obstacle {
-        list.set(READY, Truth::No, reason, message.clone());
+    if let Some(obstacle) = &told.obstacle {
+        list.set(READY, Truth::No, &obstacle.reason, obstacle.message.clone());
         return;
     }
     let missing = [PUBLISHED, CAPACITY_AVAILABLE].into_iter().find(|kind| !is_true(&now, kind));
     match missing.and_then(|kind| now.iter().find(|c| c.type_ == kind)) {
-        Some(c) if c.reason == ALL_IN_USE => list.set(READY, Truth::Yes, ALL_IN_USE, c.message.clone()),
+        Some(c) if sold_out && c.type_ == CAPACITY_AVAILABLE => list.repeat(READY, Truth::Yes, c),
         // What it can't be told for a moment, the market still says.
         Some(c) if c.status == "Unknown" && sells > 0 => {
-            list.set(READY, Truth::Yes, "Ready", "customers can order");
+            list.set(READY, Truth::Yes, &Reason::Ready, "customers can order");
         }
-        Some(c) => list.set(READY, Truth::No, &c.reason, c.message.clone()),
+        Some(c) => list.repeat(READY, Truth::No, c),
         None if sells == 0 => {
             let message = "GPUs are free again: the market is told after a while, since each time costs gas";
-            list.set(READY, Truth::No, "Rising", message);
+            list.set(READY, Truth::No, &Reason::Rising, message);
         }
-        None => list.set(READY, Truth::Yes, "Ready", "customers can order"),
+        None => list.set(READY, Truth::Yes, &Reason::Ready, "customers can order"),
     }
 }
 
@@ -241,6 +252,7 @@ mod tests {
 
     use super::*;
     use crate::controllers::conditions::find;
+    use crate::controllers::gpu_offer::serves::Obstacle;
 
     #[test]
     fn ids_under_which_it_may_be_sold_are_remembered_and_of_the_others_the_oldest_is_forgotten_first() {
@@ -270,28 +282,33 @@ mod tests {
 
     #[test]
     fn ready_says_what_the_market_says() {
-        let obstacle = |reason: &str| Some(Obstacle::new(reason, "m"));
+        let obstacle = |reason: &str| Some(Obstacle::new(Reason::read(reason), "m"));
         let yes = Truth::Yes;
         // Published, capacity's reason, in the way, what the market sells, why it stays; Ready's word and reason.
         for (published, capacity, obstacle, sells, stays, word, reason) in [
             (yes, "Free", None, 1, None, "True", "Ready"),
-            (yes, ALL_IN_USE, None, 0, None, "True", ALL_IN_USE),
+            (yes, "AllInUse", None, 0, None, "True", "AllInUse"),
             (yes, "Free", None, 0, None, "False", "Rising"),
             (yes, "NoHealthyGpu", None, 0, None, "False", "NoHealthyGpu"),
             (yes, "NoMatchingNode", None, 0, None, "False", "NoMatchingNode"),
-            (yes, SUSPENDED, obstacle(SUSPENDED), 0, None, "False", SUSPENDED),
+            (yes, "Suspended", obstacle("Suspended"), 0, None, "False", "Suspended"),
             (yes, "Free", obstacle("NetworkNotReady"), 0, None, "False", "NetworkNotReady"),
-            (yes, ALL_IN_USE, obstacle("NotRestricted"), 0, None, "False", "NotRestricted"),
+            (yes, "AllInUse", obstacle("NotRestricted"), 0, None, "False", "NotRestricted"),
             (Truth::Unknown, "Free", None, 1, None, "True", "Ready"),
-            (Truth::Unknown, "Free", None, 0, None, "False", "Whatever"),
-            (Truth::No, "Free", None, 0, None, "False", "Whatever"),
+            (Truth::Unknown, "Free", None, 0, None, "False", "Posting"),
+            (Truth::No, "Free", None, 0, None, "False", "Posting"),
             (yes, "Free", None, 1, Some("it waits"), "False", "Leaving"),
-            (yes, ALL_IN_USE, obstacle("Leaving"), 0, Some("it waits"), "False", "Leaving"),
+            (yes, "AllInUse", obstacle("Leaving"), 0, Some("it waits"), "False", "Leaving"),
         ] {
             let mut list = Conditions::from_stored(&[], None, Timestamp::UNIX_EPOCH);
-            list.set(PUBLISHED, published, "Whatever", "m");
-            list.set(CAPACITY_AVAILABLE, if capacity == "Free" { yes } else { Truth::No }, capacity, "m");
-            ready(&Told { obstacle, available: 0 }, sells, stays, &mut list);
+            list.set(PUBLISHED, published, &Reason::Posting, "m");
+            list.set(
+                CAPACITY_AVAILABLE,
+                if capacity == "Free" { yes } else { Truth::No },
+                &Reason::read(capacity),
+                "m",
+            );
+            ready(&Told { obstacle, available: 0 }, sells, capacity == "AllInUse", stays, &mut list);
             let list = list.into_list();
             let ready = find(&list, READY).unwrap();
             assert_eq!((ready.status.as_str(), ready.reason.as_str()), (word, reason), "{capacity} {sells}");

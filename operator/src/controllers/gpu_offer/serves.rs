@@ -11,6 +11,7 @@ use super::around::{Around, Said};
 use super::canary;
 use super::terms::{self, OfferSpecError};
 use crate::controllers::compute_job::NotTaken;
+use crate::controllers::reasons::Reason;
 
 /// A network that is away for a moment takes no offer from the market: that costs a transaction, and another one when
 /// it is back.
@@ -19,8 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Why nothing can be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Obstacle {
-    /// One `CamelCase` word.
-    pub reason: String,
+    pub reason: Reason,
     /// What is wrong, and the way out.
     pub message: String,
     /// It must have stood for so long before it counts against an offer that stands.
@@ -28,23 +28,20 @@ pub(crate) struct Obstacle {
 }
 
 impl Obstacle {
-    pub(crate) fn new(reason: &str, message: impl Into<String>) -> Self {
-        Self { reason: reason.to_owned(), message: message.into(), patience: Duration::ZERO }
+    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), patience: Duration::ZERO }
     }
 
-    pub(crate) fn passing(reason: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn passing(reason: Reason, message: impl Into<String>) -> Self {
         Self { patience: PATIENCE, ..Self::new(reason, message) }
     }
 }
 
 impl From<OfferSpecError> for Obstacle {
     fn from(error: OfferSpecError) -> Self {
-        Self::new("InvalidSpec", error.to_string())
+        Self::new(Reason::InvalidSpec, error.to_string())
     }
 }
-
-/// Reason of an offer that was told to sell nothing.
-pub(crate) const SUSPENDED: &str = "Suspended";
 
 /// What an offer's biggest order brings, and what its gas costs, in token units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,10 +80,10 @@ pub(crate) fn declines(offer: &GpuOffer, around: &Around) -> Option<String> {
 /// What the provider wants, and can't want.
 fn provider(offer: &GpuOffer) -> Option<Obstacle> {
     if offer.metadata.deletion_timestamp.is_some() {
-        return Some(Obstacle::new("Leaving", "the offer is being deleted: it takes no new orders"));
+        return Some(Obstacle::new(Reason::Leaving, "the offer is being deleted: it takes no new orders"));
     }
     if offer.spec.suspend {
-        return Some(Obstacle::new(SUSPENDED, "spec.suspend is set: nothing new is offered"));
+        return Some(Obstacle::new(Reason::Suspended, "spec.suspend is set: nothing new is offered"));
     }
     terms::limits(&offer.spec).err().map(Obstacle::from)
 }
@@ -96,13 +93,13 @@ fn network(offer: &GpuOffer, around: &Around) -> Option<Obstacle> {
     let name = &offer.spec.network_ref;
     match &around.network {
         Said::Ready => None,
-        Said::Missing(names) => Some(Obstacle::new("NoNetwork", missing(name, names))),
+        Said::Missing(names) => Some(Obstacle::new(Reason::NoNetwork, missing(name, names))),
         Said::Unreadable => {
             let message = format!("DepinNetwork {name:?} can't be read by this operator: see its conditions");
-            Some(Obstacle::passing("NetworkNotReady", message))
+            Some(Obstacle::passing(Reason::NetworkNotReady, message))
         }
         Said::NotReady { reason, message } => {
-            Some(Obstacle::passing("NetworkNotReady", format!("DepinNetwork {name:?} is {reason}: {message}")))
+            Some(Obstacle::passing(Reason::NetworkNotReady, format!("DepinNetwork {name:?} is {reason}: {message}")))
         }
     }
 }
@@ -121,14 +118,14 @@ fn missing(name: &str, names: &[String]) -> String {
 /// The jobs' pods would be refused, for what can be known without asking.
 pub(super) fn pods(offer: &GpuOffer, around: &Around) -> Option<Obstacle> {
     if let Some(denied) = &around.denied {
-        return Some(Obstacle::new("NoRights", denied.to_string()));
+        return Some(Obstacle::new(Reason::NoRights, denied.to_string()));
     }
     if !around.restricted {
         let namespace = offer.namespace().unwrap_or_default();
-        return Some(Obstacle::new("NotRestricted", label_it(&namespace)));
+        return Some(Obstacle::new(Reason::NotRestricted, label_it(&namespace)));
     }
     let named = offer.spec.isolation.runtime_class_name.as_ref().filter(|_| around.class.is_none())?;
-    Some(Obstacle::new("RuntimeClassMissing", no_class(named)))
+    Some(Obstacle::new(Reason::RuntimeClassMissing, no_class(named)))
 }
 
 pub(super) fn label_it(namespace: &str) -> String {
@@ -141,11 +138,11 @@ pub(super) fn no_class(name: &str) -> String {
 
 /// The API server was asked, and would not take what most orders need. An order that is there already may be taken later.
 fn not_taken(NotTaken { reason, message }: &NotTaken) -> Obstacle {
-    let what = if *reason == "NotAdmitted" { "the job of an order" } else { "the pod of an order" };
+    let what = if *reason == Reason::NotAdmitted { "the job of an order" } else { "the pod of an order" };
     let message = format!(
-        "the API server would not take {what} for one GPU: {message}. Mend what it names: raise a quota, or sell no more than          it allows with capacity.max and limits; correct a policy, or bring back a webhook that is away. It is asked again          within 10 minutes, and at once when this offer's spec changes"
+        "the API server would not take {what} for one GPU: {message}. Mend what it names: raise a quota, or sell no more than it allows with capacity.max and limits; correct a policy, or bring back a webhook that is away. It is asked again          within 10 minutes, and at once when this offer's spec changes"
     );
-    Obstacle::passing(reason, message)
+    Obstacle::passing(reason.clone(), message)
 }
 
 /// Not even the biggest order pays its own gas.
@@ -155,10 +152,10 @@ fn pays(worth: Worth) -> Option<Obstacle> {
     }
     let message = format!(
         "the longest order for all that is free brings {} token units, and its gas costs {} now: raise price.perGpuHour \
-         or limits.maxSeconds, or correct settlement.tokensPerCoin of the network",
+         or limits.maxSeconds, or correct spec.evm.gas.tokensPerCoin of the network",
         worth.brings, worth.gas
     );
-    Some(Obstacle::passing("PriceBelowGas", message))
+    Some(Obstacle::passing(Reason::PriceBelowGas, message))
 }
 
 #[cfg(test)]
@@ -209,7 +206,7 @@ mod tests {
             (none(), around(), worth(10, 10), "", "", false),
             (none(), around(), worth(0, 0), "", "", false),
             ((json!({}), leaving), around(), None, "Leaving", "being deleted", false),
-            ((json!({"suspend": true}), json!({})), around(), None, SUSPENDED, "spec.suspend", false),
+            ((json!({"suspend": true}), json!({})), around(), None, "Suspended", "spec.suspend", false),
             (
                 (json!({"limits": {"cpuPerGpu": "four"}}), json!({})),
                 around(),
@@ -248,7 +245,7 @@ mod tests {
 
     #[test]
     fn nothing_is_offered_while_the_api_server_would_not_take_an_order_and_what_is_known_without_asking_goes_first() {
-        let no = |reason: &'static str| NotTaken { reason, message: "exceeded quota: team".to_owned() };
+        let no = |reason: &str| NotTaken { reason: Reason::read(reason), message: "exceeded quota: team".to_owned() };
         let (plain, suspended) = (offer(json!({}), json!({})), offer(json!({"suspend": true}), json!({})));
         let cheap = Some(Worth { brings: U256::from(9), gas: U256::from(10) });
         let unlabelled = Around { restricted: false, ..around() };
@@ -265,10 +262,10 @@ mod tests {
             (&plain, around(), Some(no("PodRefused")), cheap, "PodRefused", "exceeded quota: team. Mend"),
             (&plain, around(), None, cheap, "PriceBelowGas", ""),
             (&plain, unlabelled, Some(no("PodRefused")), None, "NotRestricted", ""),
-            (&suspended, around(), Some(no("PodRefused")), None, SUSPENDED, ""),
+            (&suspended, around(), Some(no("PodRefused")), None, "Suspended", ""),
         ] {
             let got = obstacle(offer, &around, None, refused.as_ref(), worth).unwrap();
-            assert_eq!(got.reason, reason, "{refused:?}");
+            assert_eq!(got.reason.as_str(), reason, "{refused:?}");
             assert!(got.message.contains(words), "{}", got.message);
             let lasts = ["PodRefused", "NotAdmitted", "PriceBelowGas"].contains(&reason);
             assert_eq!(!got.patience.is_zero(), lasts, "a webhook may be away for a moment: {reason}");

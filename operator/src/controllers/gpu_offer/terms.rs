@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use alloy::primitives::{B256, keccak256};
-use hawser_crds::{GpuOffer, GpuOfferSpec};
+use hawser_attestation::Tier;
+use hawser_crds::{AttestationTier, GpuOffer, GpuOfferSpec};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
@@ -142,6 +143,7 @@ pub(crate) fn card(offer: &GpuOffer, node: Option<&NodeFacts>, evidence_url: &st
         "gpusPerJob": limits.gpus_per_job,
         "images": offer.spec.images,
         "freePullSeconds": offer.spec.pull.free_seconds,
+        "tier": tier(offer.spec.attestation.tier).as_str(),
         "evidence": evidence_url,
         "card": offer.spec.card,
     })
@@ -151,6 +153,13 @@ pub(crate) fn card(offer: &GpuOffer, node: Option<&NodeFacts>, evidence_url: &st
         return Err(OfferSpecError { field: "spec.card", message });
     }
     Ok(card)
+}
+
+/// The word that stands in the evidence too, so that customers can compare the two.
+const fn tier(tier: AttestationTier) -> Tier {
+    match tier {
+        AttestationTier::Metered => Tier::Metered,
+    }
 }
 
 /// Until when the offer holds: rounded to whole hours, so that asking twice asks for the same.
@@ -275,8 +284,8 @@ mod tests {
         let node = NodeFacts::of(&node, &mut Words::default());
         let got: Value = serde_json::from_str(&card(&offer("eu"), Some(&node), "http://e").unwrap()).unwrap();
         assert_eq!(
-            (&got["driver"], &got["card"]["region"], &got["evidence"]),
-            (&json!("550.1"), &json!("eu"), &json!("http://e"))
+            (&got["driver"], &got["card"]["region"], &got["evidence"], &got["tier"]),
+            (&json!("550.1"), &json!("eu"), &json!("http://e"), &json!("metered"))
         );
         assert!(card(&offer(&"x".repeat(5000)), Some(&node), "").unwrap_err().message.contains("shorten"));
     }

@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use hawser_crds::condition::{COMPLETE, FAILED, SETTLED};
 use hawser_market::JobId;
 use kube::api::ObjectMeta;
 use serde_json::Value;
 
-use crate::controllers::{NETWORK_LABEL, OFFER_LABEL, label_value};
+use crate::controllers::{NETWORK_LABEL, OFFER_LABEL, label_value, migration};
 
 /// GPUs that a job holds that doesn't say how many: it has at least one.
 const AT_LEAST: u32 = 1;
@@ -36,10 +35,6 @@ impl Job {
     /// From metadata alone where the JSON was not fetched yet.
     pub(crate) fn new(metadata: &ObjectMeta, raw: Option<&Value>) -> Self {
         let text = |path: &str| raw?.pointer(path)?.as_str().map(ToOwned::to_owned);
-        let is_true = |kind: &str| {
-            let conditions = raw.and_then(|raw| raw.pointer("/status/conditions")).and_then(Value::as_array);
-            conditions.into_iter().flatten().any(|c| c["type"] == kind && c["status"] == "True")
-        };
         let gpus = raw.and_then(|raw| raw.pointer("/spec/workload/gpus")).and_then(Value::as_u64);
         Self {
             namespace: metadata.namespace.clone().unwrap_or_default(),
@@ -52,8 +47,8 @@ impl Job {
                 .and_then(|raw| raw.get("spec"))
                 .is_some_and(|spec| spec.is_object() && spec.get("source").is_none()),
             gpus: gpus.and_then(|gpus| u32::try_from(gpus).ok()).unwrap_or(AT_LEAST),
-            over: is_true(COMPLETE) || is_true(FAILED),
-            settled: is_true(SETTLED),
+            over: raw.is_some_and(migration::is_over),
+            settled: raw.is_some_and(migration::is_settled),
         }
     }
 

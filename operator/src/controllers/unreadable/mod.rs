@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::gpu_offer::leave::{self, Leaving, Stake, Stand, Step};
 use super::look::Action;
 use super::packed::Packed;
+use super::reasons::Reason;
 use super::work::Name;
 use super::{Context, Error, JOB_FINALIZER, NETWORK_FINALIZER, OFFER_FINALIZER, abandon, status};
 use super::{compute_job, depin_network, gpu_offer};
@@ -313,7 +314,7 @@ async fn tell<K: Resource<DynamicType = ()>>(
          field, or run the newer operator. Until then it is counted as holding what it may hold",
         object.error
     );
-    say::<K>(&raw, context, "Unreadable", &message).await?;
+    say::<K>(&raw, context, &Reason::Unreadable, &message).await?;
     Ok(Some(raw))
 }
 
@@ -323,7 +324,7 @@ async fn stays<K: Resource<DynamicType = ()>>(
     context: &Context,
     why: &str,
 ) -> Result<Action, Error> {
-    say_ready::<K>(raw, context, "Leaving", &format!("it is being deleted, and can't be read: {why}")).await?;
+    say_ready::<K>(raw, context, &Reason::Leaving, &format!("it is being deleted, and can't be read: {why}")).await?;
     Ok(Action::requeue(SOON))
 }
 

@@ -9,13 +9,14 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta, Patch, 
 use serde_json::{Value, json};
 
 use crate::controllers::conditions::{Conditions, Truth, news};
+use crate::controllers::reasons::Reason;
 use crate::controllers::{Context, Error, Tried};
 
 /// Has the object say that it can't be read.
 pub(super) async fn say<K: Resource<DynamicType = ()>>(
     raw: &DynamicObject,
     context: &Context,
-    reason: &str,
+    reason: &Reason,
     message: &str,
 ) -> Result<(), Error> {
     let stored = conditions(&raw.data);
@@ -32,7 +33,7 @@ pub(super) async fn say<K: Resource<DynamicType = ()>>(
 pub(super) async fn say_ready<K: Resource<DynamicType = ()>>(
     raw: &DynamicObject,
     context: &Context,
-    reason: &str,
+    reason: &Reason,
     message: &str,
 ) -> Result<(), Error> {
     // As it stands after `say`.

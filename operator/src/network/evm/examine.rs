@@ -44,7 +44,7 @@ impl Inner {
         if let Some(trouble) = trouble.as_ref().filter(|trouble| endpoint.trouble().as_ref() != Some(trouble)) {
             tracing::warn!(
                 endpoint = endpoint.label,
-                reason = trouble.reason.reason(),
+                reason = ?trouble.reason,
                 trouble.message,
                 "endpoint can't be used"
             );

@@ -43,11 +43,21 @@ async fn waits(node: &Node, network: &Network, act: &Act, words: &str) {
 }
 
 /// Mines until the trouble with the signer has this reason; none: until there is none.
+/// The word for it, as conditions have it.
+fn word(error: &WalletError) -> &'static str {
+    match error {
+        WalletError::Unavailable { .. } => "SignerUnavailable",
+        WalletError::Refused { .. } => "SignerRefused",
+        WalletError::Mismatch { .. } => "SignerMismatch",
+        _ => "Invalid",
+    }
+}
+
 async fn trouble(node: &Node, network: &Network, reason: Option<&str>) {
     node.until(&format!("the signer's trouble is {reason:?}"), async || {
         node.mine(1).await;
         let observed = network.observed();
-        let found = observed.borrow().signer_trouble.as_ref().map(WalletError::reason);
+        let found = observed.borrow().signer_trouble.as_ref().map(word);
         (found == reason).then_some(())
     })
     .await;

@@ -13,16 +13,18 @@ use crate::controllers::allocation::Allocation;
 use crate::controllers::compute_job::lasting::Lasting;
 use crate::controllers::compute_job::pod_state::{Container, Ended, PodState};
 use crate::controllers::compute_job::voucher::record;
-use crate::controllers::conditions::{find, is_false};
+use crate::controllers::conditions::{find, is_false, is_true};
+use crate::controllers::reasons::Reason;
 use crate::inventory::Shortage;
 use crate::network::{ActKey, Job, Token};
 use crate::settlement::plan::Policy;
-use hawser_crds::condition::{ACCEPTED, COMPLETE, FAILED};
+use hawser_crds::condition::{ACCEPTED, COMPLETE, FAILED, SETTLED, STARTED};
 
 mod clocks;
 mod ends;
 mod money;
 mod trouble;
+mod typed;
 
 const NOW: i64 = 1_000_000;
 
@@ -99,6 +101,7 @@ fn seen(chain: ChainView) -> Observed {
         chain_time: Some(at(0)),
         lasting: Lasting::default(),
         failing: None,
+        retention: SignedDuration::from_hours(1),
         now: at(0),
     }
 }
@@ -137,7 +140,7 @@ fn running_pod() -> PodState {
 }
 
 fn ended_pod(code: i32) -> PodState {
-    let ended = Some(Ended { at: at(-5), code, reason: "Error".to_owned() });
+    let ended = Some(Ended { at: at(-5), code, reason: Reason::Error });
     let customer = Container { started: Some(at(-40)), ended, ..Container::default() };
     PodState { customer, over: true, running: false, meter_over: true, ..pod() }
 }
@@ -197,13 +200,13 @@ fn an_order_that_cannot_be_taken_is_declined_with_the_reason_and_gets_no_pod() {
         seen.job = Arc::new(job);
         seen
     };
-    let no_room = Observed { allocation: short("0 are free", false), ..seen(known(chain(JobStatus::Open))) };
+    let full = Observed { allocation: short("0 are free", false), ..seen(known(chain(JobStatus::Open))) };
     let no_offer = Observed { offer: None, ..seen(known(chain(JobStatus::Open))) };
     for (seen, word) in [
         (change_job(&|j| j.spec.source.as_mut().unwrap().malformed = Some("not JSON".to_owned())), "Malformed"),
         (change_job(&|j| j.spec.workload.gpus = 0), "NoGpu"),
         (change_job(&|j| j.spec.terminate = true), "Terminated"),
-        (no_room, "NoCapacity"),
+        (full, "NoCapacity"),
         (no_offer, "NoOffer"),
     ] {
         let decision = decide(&seen);
@@ -308,7 +311,7 @@ fn what_ends_a_running_job_is_named() {
     assert_eq!(with(&|l| l.pod = Some(ended_pod(3))), "Error");
     assert_eq!(with(&|l| l.pod = None), "PodDeleted");
     assert_eq!(with(&|l| l.pod = Some(PodState { deleted: Some(at(10)), ..running_pod() })), "PodDeleted");
-    let evicted = Some(("EvictionByEvictionAPI".to_owned(), String::new()));
+    let evicted = Some((Reason::of_kubernetes("EvictionByEvictionAPI"), String::new()));
     assert_eq!(
         with(&|l| l.pod = Some(PodState { disruption: evicted.clone(), ..running_pod() })),
         "EvictionByEvictionAPI"

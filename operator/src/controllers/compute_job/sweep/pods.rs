@@ -20,7 +20,7 @@ use super::orphan;
 use crate::controllers::compute_job::build::JOB_LABEL;
 use crate::controllers::compute_job::settled_since;
 use crate::controllers::work::{Name, mark};
-use crate::controllers::{Context, Error, Tried};
+use crate::controllers::{Context, Error, Tried, migration};
 
 /// So long a settled job's pod is kept for its log and for `kubectl describe`.
 const POD_KEPT: SignedDuration = SignedDuration::from_mins(10);
@@ -130,7 +130,8 @@ fn owner<P: ResourceExt>(pod: &P) -> Option<Owner> {
 async fn job(context: &Context, (namespace, name, uid): &Owner) -> Result<Option<DeserializeGuard<ComputeJob>>, Error> {
     let api: Api<DeserializeGuard<ComputeJob>> = Api::namespaced(context.client.clone(), namespace);
     let job = api.get_opt(name).await.tried(|| format!("ComputeJob {namespace}/{name}"))?;
-    Ok(job.filter(|job| job.meta().uid.as_ref() == Some(uid)))
+    let same = job.filter(|job| job.meta().uid.as_ref() == Some(uid));
+    Ok(same.map(|DeserializeGuard(job)| DeserializeGuard(job.map(migration::of_any_release))))
 }
 
 pub(super) async fn delete(context: &Context, pod: &PartialObjectMeta<Pod>) -> Result<(), Error> {

@@ -18,7 +18,6 @@ use tracing::warn;
 
 use super::list;
 use crate::controllers::settled::{self, Step};
-use crate::controllers::unreadable::conditions;
 use crate::controllers::{Context, Error, Tried};
 
 /// How often all of them are listed, at most.
@@ -75,7 +74,7 @@ async fn attend(context: &Context, seen: &PartialObjectMeta<ComputeJob>, keep: D
         // It was taken back, and is watched.
         return Ok(());
     }
-    match settled::step(&job.metadata, settled::since(&conditions(&job.data)), keep, Timestamp::now()) {
+    match settled::step(&job.metadata, settled::since(&job.data), keep, Timestamp::now()) {
         Step::LetGo(since) => settled::let_go(&api, &job.metadata, since).await,
         Step::Delete(since) => {
             settled::let_go(&api, &job.metadata, since).await?;
@@ -89,7 +88,7 @@ async fn attend(context: &Context, seen: &PartialObjectMeta<ComputeJob>, keep: D
         Step::Wake => {
             let phase = json!({"metadata": {"uid": job.uid()}, "status": {"phase": Phase::Pending}});
             api.patch_status(&name, &PatchParams::default(), &Patch::Merge(&phase)).await.tried(what)?;
-            let note = "status.phase says that the job is settled and its condition Settled does not: the phase is taken \
+            let note = "status.phase says that the job is settled and status.settledAt does not: the phase is taken \
                         back, and the job is looked at";
             context.events.say(&job.object_ref(&kind), true, "NotSettled", "Sweep", note).await;
             Ok(())

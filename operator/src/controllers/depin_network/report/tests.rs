@@ -116,7 +116,7 @@ fn disconnected(reason: Disconnected) -> Connection {
 #[test]
 fn conditions_name_the_trouble_and_ready_takes_its_reason() {
     let good = Connection::Connected { endpoint: "http://a".to_owned() };
-    let refused = Start::Refused { reason: "SecretNotFound", message: "create it".to_owned() };
+    let refused = Start::Refused { reason: Reason::SecretNotFound, message: "create it".to_owned() };
     let unread = Observed { orders_trouble: Some("why".to_owned()), ..observed(good.clone(), Some(5)) };
     for (start, seen, connected, matches, funded, ready) in [
         (Start::Runs, Some(unread), "Connected", "Matches", "Funded", "OrdersNotRead"),

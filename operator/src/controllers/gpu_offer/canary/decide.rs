@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::controllers::conditions::Truth;
 use crate::controllers::gpu_offer::serves::Obstacle;
+use crate::controllers::reasons::Reason;
 
 /// A result is tried again after so long: somebody may have added a policy that allows more.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
@@ -18,13 +19,6 @@ const TURN: SignedDuration = SignedDuration::from_mins(15);
 const COUNTS: SignedDuration = SignedDuration::from_hours(24);
 /// A canary that has not ended after so long never will: its node is full, its image does not come.
 const LIMIT: SignedDuration = SignedDuration::from_mins(5);
-
-/// Reasons of `NetworkIsolated`.
-const ENFORCED: &str = "Enforced";
-const NOT_ENFORCED: &str = "NotEnforced";
-const NODE_REACHABLE: &str = "NodeReachable";
-const NOT_TRIED: &str = "NotTried";
-const NO_RESULT: &str = "NoResult";
 
 /// What a canary runs under: what was found under one shows nothing of another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -155,14 +149,14 @@ pub(crate) fn failed(stored: Option<NetworkCheck>, under: &Under, why: String, n
 }
 
 /// `NetworkIsolated`: its word, its reason, its message.
-pub(crate) fn verdict(check: Option<&NetworkCheck>, now: Timestamp) -> (Truth, &'static str, String) {
+pub(crate) fn verdict(check: Option<&NetworkCheck>, now: Timestamp) -> (Truth, Reason, String) {
     let Some(check) = check else {
         let message = "no pod of this offer has tried yet what its NetworkPolicy forbids".to_owned();
-        return (Truth::Unknown, NOT_TRIED, message);
+        return (Truth::Unknown, Reason::NotTried, message);
     };
     let failure = check.failure.as_ref().map(|why| format!("the newest canary found nothing out: {why}"));
     let Some(time) = &check.time else {
-        return (Truth::Unknown, NO_RESULT, failure.unwrap_or_default());
+        return (Truth::Unknown, Reason::NoResult, failure.unwrap_or_default());
     };
     let later = failure.map_or_else(String::new, |failure| format!(". Since then {failure}"));
     if !check.cluster.is_empty() {
@@ -173,7 +167,7 @@ pub(crate) fn verdict(check: Option<&NetworkCheck>, now: Timestamp) -> (Truth, &
             time.0,
             check.cluster.join(", ")
         );
-        return (Truth::No, NOT_ENFORCED, message);
+        return (Truth::No, Reason::NotEnforced, message);
     }
     if !check.node.is_empty() {
         let message = format!(
@@ -182,14 +176,14 @@ pub(crate) fn verdict(check: Option<&NetworkCheck>, now: Timestamp) -> (Truth, &
             time.0,
             check.node.join(", ")
         );
-        return (Truth::No, NODE_REACHABLE, message);
+        return (Truth::No, Reason::NodeReachable, message);
     }
     let held = check.held.join(", ");
     if now.duration_since(time.0) > COUNTS {
-        return (Truth::Unknown, NO_RESULT, format!("{held} could not be reached at {}{later}", time.0));
+        return (Truth::Unknown, Reason::NoResult, format!("{held} could not be reached at {}{later}", time.0));
     }
     let message = format!("at {} a pod of this offer tried {held} and reached none of them{later}", time.0);
-    (Truth::Yes, ENFORCED, message)
+    (Truth::Yes, Reason::Enforced, message)
 }
 
 /// What was reached and is not accepted is in the way of all orders.
@@ -200,8 +194,11 @@ pub(crate) fn obstacle(check: Option<&NetworkCheck>, accepted: &[Reachable]) -> 
     if !cluster && !is_open(&check.node, Reachable::Node) {
         return None;
     }
-    let (reason, what, kind) =
-        if cluster { (NOT_ENFORCED, &check.cluster, "Cluster") } else { (NODE_REACHABLE, &check.node, "Node") };
+    let (reason, what, kind) = if cluster {
+        (Reason::NotEnforced, &check.cluster, "Cluster")
+    } else {
+        (Reason::NodeReachable, &check.node, "Node")
+    };
     let message = format!(
         "jobs of this offer can reach {}: see the condition NetworkIsolated. Mend the cluster's network, or accept it with \
          spec.isolation.acceptReachable: [{kind}]",

@@ -43,17 +43,3 @@ pub enum WalletError {
         why: String,
     },
 }
-
-impl WalletError {
-    /// `CamelCase` reason for a condition.
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::NotHex | Self::NotAKey | Self::Signing => "InvalidKey",
-            Self::Keystore(_) => "InvalidKeystore",
-            Self::WrongPassword => "WrongPassword",
-            Self::Unavailable { .. } => "SignerUnavailable",
-            Self::Refused { .. } => "SignerRefused",
-            Self::Mismatch { .. } => "SignerMismatch",
-        }
-    }
-}

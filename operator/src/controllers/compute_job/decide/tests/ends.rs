@@ -66,8 +66,8 @@ fn cards_that_fail_for_long_end_the_job() {
 
 #[test]
 fn who_took_the_pod_away_is_named_and_not_the_signals_exit_code() {
-    let pair = |reason: &str| Some((reason.to_owned(), "words".to_owned()));
-    let with = |given_up: Option<(String, String)>, disruption: Option<(String, String)>, code: i32, deleted: bool| {
+    let pair = |reason: &str| Some((Reason::of_kubernetes(reason), "words".to_owned()));
+    let with = |given_up: Option<(Reason, String)>, disruption: Option<(Reason, String)>, code: i32, deleted: bool| {
         let deleted = deleted.then(|| at(10));
         let pod = PodState { deleted, disruption, given_up, ..ended_pod(code) };
         reason(&decide(&Observed { pod: Some(pod), ..written_running() }))
@@ -112,8 +112,8 @@ fn a_job_that_finds_its_pod_was_accepted_and_claims_what_the_pods_voucher_says()
 
 /// A job that is started on chain at 0, whose image may be pulled for 10 s for nothing, and whose program can't be started.
 fn cannot_start(found: i64, now: i64) -> Observed {
-    let never = NeverRan { at: Some(at(found)), reason: "StartError".to_owned(), message: "no such file".to_owned() };
-    let words = ("StartError".to_owned(), "the program could not be started: no such file".to_owned());
+    let never = NeverRan { at: Some(at(found)), reason: Reason::StartError, message: "no such file".to_owned() };
+    let words = (Reason::StartError, "the program could not be started: no such file".to_owned());
     let customer = Container { never_ran: Some(never), ..Container::default() };
     let pod = PodState { customer, over: true, running: false, meter_over: true, failure: Some(words), ..pod() };
     let started = Job { started: Some(at(0)), end: Some(at(100)), ..chain(JobStatus::Running) };
@@ -149,7 +149,7 @@ fn the_time_of_a_pull_is_paid_for_after_the_free_seconds_and_not_a_second_after_
 #[test]
 fn an_image_that_the_registry_does_not_have_is_not_waited_for() {
     let with = |message: &str, missing: u64| {
-        let waiting = Some(("ErrImagePull".to_owned(), message.to_owned()));
+        let waiting = Some((Reason::ErrImagePull, message.to_owned()));
         let pod = PodState { customer: Container { waiting, ..Container::default() }, ..pod() };
         let lasting = lasting(|l| l.image_missing = Duration::from_secs(missing));
         let started = Job { started: Some(at(0)), ..chain(JobStatus::Running) };

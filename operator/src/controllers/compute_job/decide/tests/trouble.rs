@@ -128,7 +128,11 @@ fn a_meter_that_is_silent_and_one_that_is_not_connected_are_different_findings()
         let told = find(&conditions, ATTESTED).unwrap();
         let begins = silent.map_or_else(String::new, |silent| format!(": {silent}"));
         assert_eq!(told.reason, "NoVoucher", "{why}");
-        assert!(told.message.starts_with(&format!("no voucher came yet{begins}")), "{why}: {:?}", told.message);
+        assert!(
+            told.message.starts_with(&format!("no voucher has been received yet{begins}")),
+            "{why}: {:?}",
+            told.message
+        );
         assert_eq!(told.message.contains("no report"), !begins.is_empty(), "{why}: {:?}", told.message);
     }
 }
@@ -195,7 +199,10 @@ fn a_start_that_the_chain_has_lost_is_sent_again_before_anything_else() {
 #[test]
 fn an_image_that_does_not_come_ends_the_job_and_one_that_has_no_name_at_once() {
     let waiting = |reason: &str| PodState {
-        customer: Container { waiting: Some((reason.to_owned(), "not found".to_owned())), ..Container::default() },
+        customer: Container {
+            waiting: Some((Reason::of_kubernetes(reason), "not found".to_owned())),
+            ..Container::default()
+        },
         ..pod()
     };
     let mut look = written(seen(known(chain(JobStatus::Open))));
