@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use hawser_crds::{
     ComputeJob, Confirmations, DepinNetwork, DepinNetworkSpec, DepinNetworkStatus, EvmNetwork, Gas, GpuOffer,
-    SecretKeyRef, Settlement, Wallet, Withdraw, condition,
+    SecretKeyRef, Wallet, Withdraw, condition,
 };
 
 use crate::chain::Chain;
@@ -38,7 +38,8 @@ pub async fn install(client: &Client, name: &str, chain: &Chain) -> Result<()> {
 fn spec(chain: &Chain) -> DepinNetworkSpec {
     let key = SecretKeyRef { name: WALLET_SECRET.to_owned(), key: WALLET_KEY.to_owned() };
     DepinNetworkSpec {
-        evm: EvmNetwork {
+        settlement: None,
+        evm: Some(EvmNetwork {
             rpc_urls: vec![chain.rpc_url.clone()],
             rpc_urls_secret_ref: None,
             chain_id: chain.chain_id,
@@ -48,9 +49,9 @@ fn spec(chain: &Chain) -> DepinNetworkSpec {
             genesis_hash: None,
             confirmations: Confirmations::Blocks(1),
             wallet: Wallet { secret_ref: Some(key), ..Wallet::default() },
-            settlement: Settlement::default(),
             gas: Gas::default(),
-        },
+            settlement: None,
+        }),
     }
 }
 
@@ -59,7 +60,7 @@ fn spec(chain: &Chain) -> DepinNetworkSpec {
 /// # Errors
 /// When it is not Ready in time.
 pub async fn confirm(client: &Client, name: &str, confirmations: Confirmations) -> Result<()> {
-    change(client, name, json!({ "confirmations": confirmations })).await
+    change(client, name, json!({ "evm": { "confirmations": confirmations } })).await
 }
 
 /// Has the operator send earnings to the payout address, and waits until the network is Ready with that.
@@ -75,7 +76,7 @@ pub async fn withdraw(client: &Client, name: &str, policy: &Withdraw) -> Result<
 /// # Errors
 /// When it is not Ready in time.
 pub async fn reach_through(client: &Client, name: &str, url: &str) -> Result<()> {
-    change(client, name, json!({ "rpcUrls": [url] })).await
+    change(client, name, json!({ "evm": { "rpcUrls": [url] } })).await
 }
 
 /// The network as it was [installed](install), whatever a test has changed of it.
@@ -83,12 +84,12 @@ pub async fn reach_through(client: &Client, name: &str, url: &str) -> Result<()>
 /// # Errors
 /// When it is not Ready in time.
 pub async fn restore(client: &Client, name: &str, chain: &Chain) -> Result<()> {
-    let spec = spec(chain).evm;
-    change(client, name, json!({ "rpcUrls": spec.rpc_urls, "confirmations": spec.confirmations })).await
+    let evm = spec(chain).evm.context("a network of another kind")?;
+    change(client, name, json!({ "evm": { "rpcUrls": evm.rpc_urls, "confirmations": evm.confirmations } })).await
 }
 
-async fn change(client: &Client, name: &str, evm: Value) -> Result<()> {
-    let change = json!({ "spec": { "evm": evm } });
+async fn change(client: &Client, name: &str, spec: Value) -> Result<()> {
+    let change = json!({ "spec": spec });
     all(client).patch(name, &PatchParams::default(), &Patch::Merge(&change)).await?;
     ready(client, name).await
 }

@@ -131,7 +131,7 @@ impl World {
                 deny: Vec::new(),
             },
             isolation: Isolation::default(),
-            attestation: Attestation { interval_seconds: 2 },
+            attestation: Attestation { interval_seconds: 2, ..Attestation::default() },
             pull: Pull { free_seconds: 20, timeout_seconds: 40 },
             card: BTreeMap::from([("region".to_owned(), "local".to_owned())]),
             suspend: false,

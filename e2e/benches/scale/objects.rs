@@ -1,7 +1,7 @@
 //! What a large cluster holds, as its API server stores it: with all that kubelets, controllers and people write into objects.
 
-use hawser_crds::Phase;
 use hawser_crds::condition::{COMPLETE, SETTLED};
+use hawser_crds::{Outcome, Phase};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -234,6 +234,7 @@ impl Pattern {
         for time in ["paidUntil", "claimableUntil"] {
             later(&mut job["status"]["settlement"][time], started.duration_since(self.started));
         }
+        later(&mut job["status"]["startedAt"], started.duration_since(self.started));
         pod["spec"]["nodeSelector"]["nvidia.com/gpu.product"] = json!(product(like.offer % PRODUCTS));
         let address = address(like.number);
         pod["status"]["podIPs"] = json!([{"ip": address}]);
@@ -251,10 +252,14 @@ impl Pattern {
         }
         job["metadata"]["annotations"][SETTLED_AT] = json!(when);
         job["status"]["phase"] = json!(Phase::Succeeded);
+        job["status"]["outcome"] = json!(Outcome::Completed);
+        job["status"]["reason"] = json!("ProgramEnded");
+        job["status"]["message"] = json!("the program ended with exit code 0");
+        job["status"]["settledAt"] = json!(when);
         if let Some(conditions) = job["status"]["conditions"].as_array_mut() {
             conditions.retain(|known| known["type"] != SETTLED && known["type"] != COMPLETE);
             conditions.push(condition(COMPLETE, "ProgramEnded", "the program ended with exit code 0"));
-            conditions.push(condition(SETTLED, "Settled", "everything is claimed, and the rest is with the customer"));
+            conditions.push(condition(SETTLED, "Closed", "everything is claimed, and the rest is with the customer"));
         }
         (key_of_job(like), job)
     }

@@ -15,7 +15,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    Layout,
+    Layout, command,
     components::control_plane,
     pki::{API_URL, Pki},
     poll::poll,
@@ -34,6 +34,7 @@ pub struct Plane {
     state: Layout,
     address: SocketAddr,
     etcd_url: String,
+    kubectl: PathBuf,
     // Dropped in this order.
     api_server: Process,
     _etcd: Process,
@@ -112,6 +113,7 @@ impl Plane {
             state,
             address,
             etcd_url,
+            kubectl: kubernetes.binary("kubectl"),
             _etcd: etcd,
             directory,
         };
@@ -120,7 +122,7 @@ impl Plane {
             if let Some(status) = plane.api_server.0.try_wait()? {
                 bail!("kube-apiserver ended with {status}\n{}", plane.log("kube-apiserver"));
             }
-            let mut look = Command::new(kubernetes.binary("kubectl"));
+            let mut look = Command::new(&plane.kubectl);
             look.arg("--kubeconfig").arg(&kubeconfig).args(["get", "--raw=/readyz"]);
             let look = look.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
             Ok(look.success().then_some(()))
@@ -162,6 +164,15 @@ impl Plane {
         let path = self.directory.path().join(format!("{user}.kubeconfig"));
         fs::write(&path, config.to_string()).with_context(|| format!("{} can't be written", path.display()))?;
         Ok(path)
+    }
+
+    /// What `kubectl` prints, as somebody who may do anything.
+    ///
+    /// # Errors
+    /// When it fails; then with what it says.
+    pub fn kubectl(&self, args: &[&str]) -> Result<String> {
+        let kubeconfig = self.kubeconfig("kubectl", self.address)?;
+        command::output(Command::new(&self.kubectl).arg("--kubeconfig").arg(kubeconfig).args(args))
     }
 
     /// What was asked so far, and answered.

@@ -22,7 +22,7 @@ async fn a_network_names_its_endpoints_in_its_spec_or_in_a_secret_and_not_in_bot
         ensure!(taken || refusal.contains(words), "{name} was refused in other words: {refusal}");
     }
     let networks: Api<DepinNetwork> = Api::all(scene.client.clone());
-    let reference = networks.get("hidden").await?.spec.evm.rpc_urls_secret_ref;
+    let reference = networks.get("hidden").await?.spec.evm.and_then(|evm| evm.rpc_urls_secret_ref);
     ensure!(reference.as_ref().is_some_and(|reference| reference.key == "rpcUrls"), "{reference:?}");
     Ok(())
 }

@@ -13,6 +13,7 @@ mod leadership;
 mod looks;
 mod replica;
 mod scene;
+mod schema;
 mod settled;
 mod stopping;
 mod torn;
