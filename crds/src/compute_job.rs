@@ -2,7 +2,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One order for GPU time, as it runs in this cluster.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -195,7 +195,7 @@ pub struct ComputeJobStatus {
 }
 
 /// How a job ended.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Outcome {
     /// The customer got what was bought.
     Completed,
@@ -207,6 +207,20 @@ pub enum Outcome {
     Reorged,
     /// The order belongs to another `ComputeJob`.
     Duplicate,
+}
+
+/// A newer operator may know more outcomes. Whatever it is, the job is over: an operator of this release, after a rollback, must go on
+/// to claim what is owed for it, which it can't for a job that it can't read.
+impl<'de> Deserialize<'de> for Outcome {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match String::deserialize(deserializer)?.as_str() {
+            "Completed" => Self::Completed,
+            "Declined" => Self::Declined,
+            "Reorged" => Self::Reorged,
+            "Duplicate" => Self::Duplicate,
+            _ => Self::Failed,
+        })
+    }
 }
 
 /// Where a job stands.
@@ -310,4 +324,21 @@ pub struct SettlementStatus {
     pub deposited: Option<String>,
     /// Hash of the newest transaction for this job.
     pub tx: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_outcome_that_only_a_newer_operator_knows_is_one_all_the_same() {
+        for outcome in [Outcome::Completed, Outcome::Failed, Outcome::Declined, Outcome::Reorged, Outcome::Duplicate] {
+            let status: ComputeJobStatus = serde_json::from_value(json!({"outcome": outcome})).unwrap();
+            assert_eq!(status.outcome, Some(outcome));
+        }
+        let status: ComputeJobStatus = serde_json::from_value(json!({"outcome": "Preempted"})).unwrap();
+        assert_eq!(status.outcome, Some(Outcome::Failed));
+    }
 }
