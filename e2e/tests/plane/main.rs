@@ -9,6 +9,7 @@ mod deletion;
 mod duplicates;
 mod endpoints;
 mod frozen;
+mod kinds;
 mod leadership;
 mod looks;
 mod replica;
