@@ -1,14 +1,14 @@
 //! The operator's program as a process of this machine, and what it takes of it.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use hawser_e2e::wait;
-use hawser_local::Plane;
+use hawser_local::{Plane, ports};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 use tokio::process::{Child, Command};
@@ -39,7 +39,7 @@ pub(crate) struct Memory {
 impl Operator {
     /// `run` names its pod and its log, which is kept where `logs` says, or goes with the control plane.
     pub(crate) fn start(program: &Path, plane: &Plane, logs: Option<&Path>, run: &str) -> Result<Self> {
-        let [health, attestation] = free()?;
+        let [health, attestation] = ports::free()?;
         let log = logs.unwrap_or(plane.directory()).join(format!("operator-{run}.log"));
         let evidence = plane.directory().join("evidence");
         std::fs::create_dir_all(&evidence)?;
@@ -132,10 +132,4 @@ impl Operator {
         let lines: Vec<&str> = text.lines().collect();
         format!("the operator's log ends:\n{}", lines[lines.len().saturating_sub(20)..].join("\n"))
     }
-}
-
-fn free() -> Result<[SocketAddr; 2]> {
-    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let (one, other) = (bind()?, bind()?);
-    Ok([one.local_addr()?, other.local_addr()?])
 }

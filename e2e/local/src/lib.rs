@@ -30,6 +30,7 @@ pub mod nvidia;
 mod pki;
 mod plane;
 mod poll;
+pub mod ports;
 mod preflight;
 pub mod process;
 mod sysctls;

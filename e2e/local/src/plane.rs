@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -19,6 +19,7 @@ use crate::{
     components::control_plane,
     pki::{API_URL, Pki},
     poll::poll,
+    ports,
 };
 
 /// Long enough for a loaded two-core machine.
@@ -94,7 +95,7 @@ impl Plane {
         let directory = tempfile::tempdir().context("there is no temporary folder")?;
         let state = Layout::new(directory.path(), directory.path());
         let pki = Pki::create(&state)?;
-        let [client, peer, secure] = free_ports()?;
+        let [client, peer, secure] = ports::free()?.map(|address| address.port());
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, secure));
 
         let etcd_url = format!("http://127.0.0.1:{client}");
@@ -224,19 +225,6 @@ impl Event {
             at: self.request_received_timestamp,
         })
     }
-}
-
-fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    // All at once, so that they are different.
-    let mut listeners = Vec::with_capacity(N);
-    for _ in 0..N {
-        listeners.push(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port")?);
-    }
-    let mut ports = [0; N];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
-        *port = listener.local_addr()?.port();
-    }
-    Ok(ports)
 }
 
 fn api_server(

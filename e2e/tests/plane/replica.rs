@@ -1,12 +1,12 @@
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use hawser_e2e::wait;
-use hawser_local::Plane;
+use hawser_local::{Plane, ports};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
@@ -37,7 +37,7 @@ impl Replica {
     ) -> Result<Self> {
         let program = std::env::var_os("HAWSER_OPERATOR")
             .context("HAWSER_OPERATOR is not set: it names the operator's program; `cargo xtask test` sets it")?;
-        let [health, attestation] = free()?;
+        let [health, attestation] = ports::free()?;
         let log = plane.directory().join(format!("{name}.log"));
         let evidence = plane.directory().join("evidence");
         std::fs::create_dir_all(&evidence)?;
@@ -123,10 +123,4 @@ impl Replica {
         let lines: Vec<&str> = text.lines().collect();
         format!("the log of {} ends:\n{}", self.name, lines[lines.len().saturating_sub(20)..].join("\n"))
     }
-}
-
-fn free() -> Result<[SocketAddr; 2]> {
-    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let (one, other) = (bind()?, bind()?);
-    Ok([one.local_addr()?, other.local_addr()?])
 }
