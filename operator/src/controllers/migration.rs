@@ -139,6 +139,15 @@ mod tests {
                 Some("InvalidImage"),
                 Some("InvalidImage: the image is not an image reference"),
             ),
+            (
+                vec![
+                    condition(ACCEPTED, "False", "StartDeadlinePassed", "late"),
+                    failed("StartDeadlinePassed", "late"),
+                ],
+                Some(Outcome::Declined),
+                Some("StartDeadlinePassed"),
+                Some("StartDeadlinePassed: late"),
+            ),
             (vec![accepted(), failed("Reorged", "m")], Some(Outcome::Reorged), Some("Reorged"), Some("Reorged")),
             (
                 vec![condition(ACCEPTED, "False", "DuplicateOrder", "m"), failed("DuplicateOrder", "m")],
@@ -159,7 +168,7 @@ mod tests {
     #[test]
     fn when_a_job_of_an_earlier_release_began_was_silent_and_was_settled_is_read_of_its_conditions() {
         let at: Timestamp = T.parse().unwrap();
-        let silent = "no report since 2026-01-02T00:00:00Z, meter is not connected";
+        let silent = "no voucher came yet: no report since 2026-01-02T00:00:00Z, meter is not connected";
         let mut read = status(&[
             condition(ACCEPTED, "True", "WithinPolicy", "m"),
             condition(STARTED, "True", "StartUndone", "m"),

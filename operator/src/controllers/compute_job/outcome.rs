@@ -167,6 +167,11 @@ fn given_up(seen: &Observed) -> Option<Outcome> {
     over(Kind::Failed, reason.clone(), message)
 }
 
+/// How an order ends that comes to nothing: one that was never accepted was turned down.
+fn unserved(seen: &Observed) -> Kind {
+    if accepted(seen) { Kind::Failed } else { Kind::Declined }
+}
+
 fn chain_says(seen: &Observed) -> Option<Outcome> {
     let (job, time) = match &seen.chain {
         ChainView::Known { job, time, .. } => (job, *time),
@@ -179,9 +184,9 @@ fn chain_says(seen: &Observed) -> Option<Outcome> {
             Reason::Reorged,
             "the chain no longer holds the order: a reorganisation took its block away",
         ),
-        JobStatus::Closed => over(Kind::Failed, Reason::ClosedOnChain, "the market has closed the job already"),
+        JobStatus::Closed => over(unserved(seen), Reason::ClosedOnChain, "the market has closed the job already"),
         JobStatus::Open if time > job.start_deadline => over(
-            Kind::Failed,
+            unserved(seen),
             Reason::StartDeadlinePassed,
             "the job could not be started in time; everything goes back",
         ),

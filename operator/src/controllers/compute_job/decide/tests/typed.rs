@@ -5,6 +5,18 @@ use hawser_crds::Outcome;
 use super::*;
 
 #[test]
+fn an_order_that_comes_to_nothing_was_turned_down_unless_it_was_accepted() {
+    let late = || Job { start_deadline: at(-10), ..chain(JobStatus::Open) };
+    for job in [late(), chain(JobStatus::Closed)] {
+        let unseen = seen(known(job.clone()));
+        assert_eq!(decide(&unseen).status.outcome, Some(Outcome::Declined), "{job:?}");
+        let mut accepted = written(seen(known(chain(JobStatus::Open))));
+        accepted.chain = known(job.clone());
+        assert_eq!(decide(&accepted).status.outcome, Some(Outcome::Failed), "{job:?}");
+    }
+}
+
+#[test]
 fn a_job_writes_down_when_it_was_accepted_started_and_settled_how_it_ended_and_what_the_market_is_told() {
     let accepted = decide(&seen(known(chain(JobStatus::Open)))).status;
     assert_eq!(accepted.accepted_at.map(|time| time.0), Some(at(0)));
