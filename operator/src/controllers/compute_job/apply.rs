@@ -65,7 +65,14 @@ pub(crate) async fn tell(context: &Context, seen: &Observed, decision: &Decision
 
 async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
     let Some(offer) = &seen.offer else { return Ok(()) };
-    let Ok(resources) = policy::check(&seen.job, offer) else { return Ok(()) };
+    // It was accepted, perhaps by an earlier release with other rules: what it gets is all that is asked here.
+    let resources = match policy::resources(&seen.job.spec.workload, offer) {
+        Ok(resources) => resources,
+        Err(refused) => {
+            context.memory.refuse_pod(seen.id, Some(PodRefused { for_good: false, message: refused.message }));
+            return Ok(());
+        }
+    };
     let namespace = seen.job.namespace().ok_or(Error::Unnamed("namespace"))?;
     let runtime_class = context.around.runtime_class(offer);
     let url = context.config.attestation_url();
