@@ -29,6 +29,11 @@ pub enum Kind {
 impl Kind {
     /// All that this version knows.
     pub const ALL: [Self; 1] = [Self::Batch];
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl fmt::Display for Kind {
@@ -43,8 +48,8 @@ impl fmt::Display for Kind {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Workload {
-    /// How it runs.
-    #[serde(default)]
+    /// How it runs; left out of the public spec while it is the default.
+    #[serde(default, skip_serializing_if = "Kind::is_default")]
     pub kind: Kind,
     /// Image, best by digest.
     pub image: String,

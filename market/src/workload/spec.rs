@@ -5,12 +5,12 @@
 
 use std::fmt;
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Kind, Workload};
 
-/// Version of the public spec that this program writes, and the only one that it reads. Absent means this one.
+/// Version of the public spec that this program knows. Absent means this one, and it is left out while it is the first: what
+/// is absent costs no calldata, and operators of before the field take the order.
 pub const SPEC_VERSION: u64 = 1;
 
 /// Longest public spec, in bytes: what the market logs.
@@ -18,14 +18,6 @@ pub const MAX_SPEC_BYTES: usize = 4096;
 
 const FIELDS: [&str; 10] = ["version", "kind", "image", "command", "args", "env", "gpus", "cpu", "memory", "storage"];
 const ENV_FIELDS: [&str; 2] = ["name", "value"];
-
-/// As it is written.
-#[derive(Serialize)]
-struct Spec<'a> {
-    version: u64,
-    #[serde(flatten)]
-    workload: &'a Workload,
-}
 
 /// Why a public spec can't be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +34,7 @@ impl std::error::Error for SpecError {}
 impl Workload {
     /// The public spec of an order for this workload.
     pub fn to_spec(&self) -> Result<Vec<u8>, SpecError> {
-        let spec = serde_json::to_vec(&Spec { version: SPEC_VERSION, workload: self })
+        let spec = serde_json::to_vec(self)
             .map_err(|error| SpecError(format!("the workload can't be written as JSON: {error}")))?;
         if spec.len() > MAX_SPEC_BYTES {
             return Err(too_long(spec.len()));
@@ -113,16 +105,17 @@ mod tests {
     fn what_is_written_is_read_back() {
         let spec = workload().to_spec().unwrap();
         let text = String::from_utf8(spec.clone()).unwrap();
-        let expected = r#"{"version":1,"kind":"Batch","image":"r/i@sha256:0","args":["-x"],"env":[{"name":"A","value":"b"}],"gpus":2,"cpu":"2"}"#;
+        let expected = r#"{"image":"r/i@sha256:0","args":["-x"],"env":[{"name":"A","value":"b"}],"gpus":2,"cpu":"2"}"#;
         assert_eq!(text, expected);
         assert_eq!(Workload::from_spec(&spec, 2), Ok(workload()));
     }
 
     #[test]
-    fn version_and_kind_may_be_absent() {
-        let spec = br#"{"image":"i","gpus":1}"#;
-        let read = Workload::from_spec(spec, 1).unwrap();
-        assert_eq!((read.kind, read.image.as_str()), (Kind::Batch, "i"));
+    fn absent_version_and_kind_are_the_first_of_each() {
+        for spec in [r#"{"image":"i","gpus":1}"#, r#"{"version":1,"kind":"Batch","image":"i","gpus":1}"#] {
+            let read = Workload::from_spec(spec.as_bytes(), 1).unwrap();
+            assert_eq!((read.kind, read.image.as_str()), (Kind::Batch, "i"), "{spec}");
+        }
     }
 
     #[test]
