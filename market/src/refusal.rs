@@ -10,7 +10,7 @@ use alloy::{
 use hawser_contracts::ComputeMarket::{ComputeMarketErrors as Refusal, WrongStatus};
 
 use crate::{
-    JobId, OfferId, Token,
+    JobId, JobStatus, OfferId, Token,
     text::{printable, time},
 };
 
@@ -48,7 +48,7 @@ pub fn in_words(data: &[u8], token: Option<&Token>, audience: Audience) -> Strin
         return token_in_words(&error, amounts);
     }
     if let Ok(Revert { reason }) = Revert::abi_decode(data) {
-        return format!("the contract refused: {}", printable(&reason));
+        return format!("the contract refused: {}", printable(&shortened(&reason)));
     }
     if let Ok(panic) = Panic::abi_decode(data) {
         return format!("the contract failed ({panic}): this is a fault of the contract, please report it");
@@ -57,10 +57,19 @@ pub fn in_words(data: &[u8], token: Option<&Token>, audience: Audience) -> Strin
         return "the contract refused without a reason: check --market, and that the token is a plain ERC-20"
             .to_owned();
     }
+    let cut = if data.len() > MAX_RAW { "..." } else { "" };
     format!(
-        "the contract refused with {}, which this version of hawser doesn't know",
-        alloy::hex::encode_prefixed(data)
+        "the contract refused with {}{cut}, which this version of hawser doesn't know",
+        alloy::hex::encode_prefixed(&data[..data.len().min(MAX_RAW)])
     )
+}
+
+/// Most bytes of an error that nobody understands, and most characters of a contract's own words, that a person is shown.
+const MAX_RAW: usize = 68;
+const MAX_WORDS: usize = 400;
+
+fn shortened(words: &str) -> String {
+    words.chars().take(MAX_WORDS).collect()
 }
 
 /// Whether a call was reverted for a rule of the market, and not because of a token.
@@ -126,6 +135,11 @@ fn offers(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
             amounts.price(e.price),
             amounts.price(e.floor)
         ),
+        Refusal::WrongStatus(e) => {
+            let status =
+                JobStatus::try_from(e.status).map_or_else(|_| e.status.to_string(), |status| status.to_string());
+            format!("job {} has status {status}: this can't be done with it any more", job(e.id))
+        }
         Refusal::NotOperator(e) => format!(
             "wallet {} is not the operator of provider {}: call setProvider with the provider's key",
             e.caller, e.provider
@@ -386,7 +400,8 @@ mod tests {
         let said = |data: &[u8]| in_words(data, None, Audience::Customer);
         assert_eq!(said(&reverted.abi_encode()), "the contract refused: Pausable: paused");
         assert!(said(&[]).contains("without a reason"));
-        assert!(said(&[1, 2, 3, 4]).contains("0x01020304"));
+        assert!(said(&[1, 2, 3, 4]).contains("0x01020304, which"));
+        assert!(said(&[7; 10_000]).len() < 300 && said(&[7; 69]).contains("07..., which"));
     }
 
     #[test]

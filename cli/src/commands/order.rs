@@ -9,7 +9,8 @@ use hawser_market::{
     JobId, OfferId, Token, deposit,
     text::{gpu_class, time},
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser};
+use serde_json::value::RawValue;
 
 use crate::{
     card::Card,
@@ -61,7 +62,13 @@ pub(crate) struct Planned {
     #[serde(serialize_with = "decimal")]
     from_credit: U256,
     /// The public spec, as everybody could read it on chain.
-    spec: serde_json::Value,
+    #[serde(serialize_with = "as_json")]
+    spec: String,
+}
+
+/// JSON as it is written, not as a text within JSON.
+fn as_json<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serde_json::from_str::<&RawValue>(json).map_err(ser::Error::custom)?.serialize(serializer)
 }
 
 impl Report for Planned {
@@ -74,7 +81,7 @@ impl Report for Planned {
             ("Price", format!("{} per GPU-hour", self.token.show(self.price))),
             ("Deposit", self.token.show(self.deposit)),
             ("From credit", self.token.show(self.from_credit)),
-            ("Public spec", self.spec.to_string()),
+            ("Public spec", self.spec.clone()),
         ])
     }
 }
@@ -125,7 +132,8 @@ async fn checked(market: &Market, order: &Order) -> Result<Checked, Failure> {
         }
     };
     if let Some(why) = card.as_ref().and_then(|card| card.declines(&order.workload)) {
-        return Err(Failure::refused(format!("the offer would decline the order: workload.{why}")));
+        let of = if why.is_of_workload() { "workload." } else { "" };
+        return Err(Failure::refused(format!("the offer would decline the order: {of}{why}")));
     }
     let due = deposit(offer.price, order.gpus, order.seconds);
     Ok(Checked { offer, token, max_price, due, card })
@@ -137,7 +145,7 @@ pub(crate) async fn plan(market: &Market, order: &Order) -> Result<Planned, Fail
     let Checked { offer, token, max_price, due, .. } = checked(market, order).await?;
     let spec = order.spec()?;
     let call = market.contract().openJob(order.offer.0, order.gpus, order.seconds, max_price, order.salt, spec.clone());
-    let spec = serde_json::from_slice(&spec).unwrap_or_default();
+    let spec = String::from_utf8_lossy(&spec).into_owned();
     market.check_with_market(call.calldata().clone(), &token).await?;
     let credit = market.credit(customer, token.address).await?;
     market.check_balance(customer, due.saturating_sub(credit), credit, &token).await?;

@@ -31,7 +31,7 @@ async fn what_the_operator_would_decline_is_refused_before_money_moves() {
         (format!("{image}, storage: 1Ti"), "1", ["workload.storage: 1Ti asked for", "allows 100Gi for 1 GPUs"]),
         (format!("{image}, cpu: 9"), "1", ["workload.cpu: 9 asked for", "allows 8"]),
         ("image: docker.io/library/debian".to_owned(), "1", ["workload.image: \"docker.io/", "example.com/ only"]),
-        (image.clone(), "5", ["workload.gpus: 5 asked for", "allows 4 a job"]),
+        (image.clone(), "5", ["order: gpus: 5 asked for", "allows 4 a job"]),
     ] {
         order(&workload, gpus).failed(1, &[parts[0], parts[1], "would decline"]);
     }

@@ -127,14 +127,21 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Whether it is of a field of the workload; the number of GPUs is one of the order.
+    pub const fn is_of_workload(&self) -> bool {
+        !matches!(self, Self::NoGpu | Self::TooManyGpus { .. })
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoGpu => write!(f, "gpus: a job needs at least one GPU"),
+            Self::NoGpu => write!(f, "gpus: a job needs at least one GPU (--gpus)"),
             Self::TooManyGpus { asked, most } => {
                 write!(
                     f,
-                    "gpus: {asked} asked for, the offer allows {most} a job: ask for fewer, or take another offer"
+                    "gpus: {asked} asked for, the offer allows {most} a job: ask for fewer (--gpus), or take another offer"
                 )
             }
             Self::InvalidImage(image) => write!(
