@@ -69,6 +69,10 @@ fn set(call: &str) -> Option<(String, String, String)> {
     let (truth, rest) = rest.trim_start().strip_prefix("Truth::")?.split_once(',')?;
     let reason = rest.trim_start().strip_prefix("&Reason::")?;
     let reason = &reason[..reason.find(|c: char| !c.is_ascii_alphanumeric())?];
+    // One that is computed is no word of the source.
+    if !reason.starts_with(|c: char| c.is_ascii_uppercase()) {
+        return None;
+    }
     let truth = match truth {
         "Yes" => "True",
         "No" => "False",

@@ -87,7 +87,7 @@ reasons! {
     ImagePullTimeout fine "Use a smaller image, or raise `pull.timeoutSeconds` of the offer"
     ImageVolumes trouble "Change the container runtime of the nodes that the message names: it bounds no writes to image volumes"
     InSync fine "Nothing"
-    InvalidEnvironment fine "Order with a variable name of letters, digits and _"
+    InvalidEnvironment fine "Order with a variable name of letters, digits, `_`, `-` and `.`, no digit first"
     InvalidImage fine "Order with an image reference"
     InvalidImageName trouble "Order with an image reference"
     InvalidKey fine "Correct the wallet's Secret: it holds no private key of secp256k1"

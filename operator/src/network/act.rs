@@ -22,7 +22,7 @@ pub enum Act {
         /// Last second at which an order is taken.
         valid_until: Timestamp,
     },
-    /// Priority an order down; its deposit goes back in full.
+    /// Turn an order down; its deposit goes back in full.
     Decline {
         /// The order.
         job: JobId,

@@ -18,7 +18,7 @@ const DECLINES: Measure = Measure { burst: BURST, refill: REFILL };
 /// Orders that were left to their deadline are closed together: in one transaction for many.
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
 const SWEEP_FOR: Duration = Duration::from_secs(30);
-/// A decline that was reservations is reservations again for so long: it is asked for until it is mined.
+/// A decline that was granted is granted again for so long: it is asked for until it is mined.
 const GRANTED: Duration = Duration::from_hours(2);
 
 /// The most declines of one offer's orders a day.
@@ -29,13 +29,13 @@ pub(crate) const MOST_A_DAY: u32 = 128;
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
     declines: Allowance,
-    reservations: BTreeMap<JobId, Instant>,
+    granted: BTreeMap<JobId, Instant>,
     swept: Option<Instant>,
 }
 
 impl Budget {
     pub(crate) fn new() -> Self {
-        Self { declines: Allowance::full(DECLINES), reservations: BTreeMap::new(), swept: None }
+        Self { declines: Allowance::full(DECLINES), granted: BTreeMap::new(), swept: None }
     }
 
     /// Takes over what an earlier process had spent.
@@ -50,15 +50,15 @@ impl Budget {
 
     /// Whether this order may be declined now.
     pub(crate) fn may_decline(&mut self, job: JobId, now: Now) -> bool {
-        self.reservations.retain(|_, at| now.steady.duration_since(*at) < GRANTED);
-        if self.reservations.contains_key(&job) {
+        self.granted.retain(|_, at| now.steady.duration_since(*at) < GRANTED);
+        if self.granted.contains_key(&job) {
             return true;
         }
         if self.declines.left(now.wall) == 0 {
             return false;
         }
         self.declines.spend(now.wall);
-        self.reservations.insert(job, now.steady);
+        self.granted.insert(job, now.steady);
         true
     }
 

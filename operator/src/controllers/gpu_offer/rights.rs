@@ -16,7 +16,7 @@ use super::super::compute_job::{CA_CONFIG_MAP, SERVICE_ACCOUNT};
 
 /// The `ClusterRole` of the chart that is bound in namespaces with offers.
 const ROLE: &str = "hawser-jobs";
-/// What is reservations is asked again after so long, what is denied somewhat sooner: somebody may be granting it.
+/// What is granted is asked again after so long, what is denied somewhat sooner: somebody may be granting it.
 const GRANTED: Duration = Duration::from_mins(5);
 const DENIED: Duration = Duration::from_secs(9);
 /// Of a namespace that nobody has asked about for so long, no offer is left.

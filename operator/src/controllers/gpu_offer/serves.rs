@@ -140,7 +140,7 @@ pub(super) fn no_class(name: &str) -> String {
 fn not_taken(NotTaken { reason, message }: &NotTaken) -> Obstacle {
     let what = if *reason == Reason::NotAdmitted { "the job of an order" } else { "the pod of an order" };
     let message = format!(
-        "the API server would not take {what} for one GPU: {message}. Mend what it names: raise a quota, or sell no more than it allows with capacity.max and limits; correct a policy, or bring back a webhook that is away. It is asked again          within 10 minutes, and at once when this offer's spec changes"
+        "the API server would not take {what} for one GPU: {message}. Mend what it names: raise a quota, or sell no more than it allows with capacity.max and limits; correct a policy, or bring back a webhook that is away. It is asked again within 10 minutes, and at once when this offer's spec changes"
     );
     Obstacle::passing(reason.clone(), message)
 }
