@@ -5,8 +5,6 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::reference::is_reference;
-
 /// Whose images an offer takes, by the beginning of the whole reference (`docker.io/library/`, `ghcr.io/org/`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -33,11 +31,6 @@ fn is_inside(host: &str) -> bool {
     let name = name.trim_end_matches('.');
     let last = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     name.parse::<IpAddr>().is_ok() || !name.contains('.') || matches!(last.as_str(), "local" | "internal")
-}
-
-/// Whether container runtimes can read this reference.
-pub(super) fn is_readable(image: &str) -> bool {
-    is_reference(image)
 }
 
 /// Whether an image may run; if not, why.

@@ -7,6 +7,7 @@ use super::{
     environment::{is_name, steers_the_node},
     image,
     quantity::{Amount, LEAST_BYTES, parse},
+    reference::is_reference,
 };
 
 /// Longest image reference, in characters. These bounds are also those of the custom resource's schema.
@@ -188,7 +189,7 @@ impl Workload {
         if self.gpus == 0 {
             return Err(Refusal::NoGpu);
         }
-        if !image::is_readable(&self.image) {
+        if !is_reference(&self.image) {
             return Err(Refusal::InvalidImage(self.image.clone()));
         }
         for (field, length, most) in [
