@@ -22,7 +22,7 @@ use prometheus_client::registry::Registry;
 use crate::attestation::Measures;
 use book::Book;
 pub use looks::Timed;
-pub use rpc::{RpcCall, RpcCalls, RpcOutcome};
+pub use rpc::RpcCalls;
 pub use server::{ServerCalls, ServerOutcome};
 
 /// The operator's metrics. Clones are the same metrics.

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use alloy::primitives::{Address, B256, U256};
 use hawser_crds::{GpuOffer, GpuOfferStatus};
+use hawser_evm::{Outcome, Recorder};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
 
-use super::{Counted, Metrics, RpcOutcome, ServerOutcome};
+use super::{Counted, Metrics, ServerOutcome};
 use crate::network::{self, ActKey, Backlog, Block, Connection, Observed, Token, Withdrawn};
 use crate::settlement::Pending;
 
@@ -52,7 +53,7 @@ fn filled() -> Metrics {
     metrics.offer_says(&offer, &GpuOfferStatus { conditions: vec![ready], ..GpuOfferStatus::default() });
     metrics.server_calls().made("GET", ServerOutcome::Ok, Duration::from_millis(5));
     metrics.server_calls().heard("/api/v1/pods");
-    metrics.rpc_calls("base").begin("https://a").ended(RpcOutcome::Ok);
+    metrics.rpc_calls("base").record("https://a", Outcome::Ok, Duration::from_millis(5));
     metrics.attestation.fill();
     metrics
 }

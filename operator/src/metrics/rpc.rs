@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
+use hawser_evm::{Outcome, Recorder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
@@ -11,33 +12,15 @@ use super::Metrics;
 use super::book::{ANSWERS, Book, Durations};
 use super::labels::{EndpointLabels, RpcLabels};
 
-/// What became of a request to an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RpcOutcome {
-    /// It was answered.
-    Ok,
-    /// It was answered with an error of the node or of a contract.
-    Refused,
-    /// The endpoint has enough of us for now: 429, or words to that effect.
-    Limited,
-    /// No answer, or one that is none.
-    Failed,
-    /// Nobody waited any more: another endpoint was faster.
-    Dropped,
-}
+const OUTCOMES: [Outcome; 5] = [Outcome::Ok, Outcome::Refused, Outcome::Limited, Outcome::Failed, Outcome::Dropped];
 
-const OUTCOMES: [RpcOutcome; 5] =
-    [RpcOutcome::Ok, RpcOutcome::Refused, RpcOutcome::Limited, RpcOutcome::Failed, RpcOutcome::Dropped];
-
-impl RpcOutcome {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Refused => "refused",
-            Self::Limited => "limited",
-            Self::Failed => "failed",
-            Self::Dropped => "dropped",
-        }
+const fn name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "ok",
+        Outcome::Refused => "refused",
+        Outcome::Limited => "limited",
+        Outcome::Failed => "failed",
+        Outcome::Dropped => "dropped",
     }
 }
 
@@ -71,9 +54,9 @@ impl Rpc {
     }
 }
 
-fn of(labels: &EndpointLabels, outcome: RpcOutcome) -> RpcLabels {
+fn of(labels: &EndpointLabels, outcome: Outcome) -> RpcLabels {
     let EndpointLabels { network, endpoint } = labels.clone();
-    RpcLabels { network, endpoint, outcome: outcome.name() }
+    RpcLabels { network, endpoint, outcome: name(outcome) }
 }
 
 /// Requests to the endpoints of one network. Clones are the same numbers.
@@ -89,35 +72,12 @@ impl Default for RpcCalls {
     }
 }
 
-impl RpcCalls {
-    /// A request is made; where nothing else is said of it, nobody waited for its answer.
-    pub fn begin(&self, endpoint: &str) -> RpcCall {
+impl Recorder for RpcCalls {
+    fn record(&self, endpoint: &str, outcome: Outcome, took: Duration) {
         let labels = EndpointLabels { network: self.network.clone(), endpoint: endpoint.to_owned() };
-        RpcCall { rpc: self.rpc.clone(), labels, since: Instant::now(), outcome: RpcOutcome::Dropped }
-    }
-}
-
-/// A request that is under way; it is counted when this is dropped.
-#[derive(Debug)]
-pub struct RpcCall {
-    rpc: Rpc,
-    labels: EndpointLabels,
-    since: Instant,
-    outcome: RpcOutcome,
-}
-
-impl RpcCall {
-    /// It came to this.
-    pub fn ended(mut self, outcome: RpcOutcome) {
-        self.outcome = outcome;
-    }
-}
-
-impl Drop for RpcCall {
-    fn drop(&mut self) {
-        self.rpc.requests.get_or_create(&of(&self.labels, self.outcome)).inc();
-        self.rpc.took.get_or_create(&self.labels).observe(self.since.elapsed().as_secs_f64());
-        self.rpc.asked().insert(self.labels.clone());
+        self.rpc.requests.get_or_create(&of(&labels, outcome)).inc();
+        self.rpc.took.get_or_create(&labels).observe(took.as_secs_f64());
+        self.rpc.asked().insert(labels);
     }
 }
 
@@ -136,10 +96,11 @@ mod tests {
     fn requests_are_counted_by_what_became_of_them_until_their_network_is_gone() {
         let metrics = Metrics::default();
         let calls = metrics.rpc_calls("base");
-        calls.begin("https://a").ended(RpcOutcome::Ok);
-        calls.begin("https://a").ended(RpcOutcome::Limited);
-        drop(calls.begin("https://b"));
-        metrics.rpc_calls("other").begin("https://a").ended(RpcOutcome::Failed);
+        let took = Duration::from_millis(5);
+        calls.record("https://a", Outcome::Ok, took);
+        calls.record("https://a", Outcome::Limited, took);
+        calls.record("https://b", Outcome::Dropped, took);
+        metrics.rpc_calls("other").record("https://a", Outcome::Failed, took);
         let text = metrics.text();
         for (endpoint, outcome) in [("https://a", "ok"), ("https://a", "limited"), ("https://b", "dropped")] {
             let line = format!(

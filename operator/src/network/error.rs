@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 /// A field of a `DepinNetwork` that can't be used.
@@ -24,7 +26,7 @@ pub enum NetworkError {
         /// The endpoint, without secrets.
         endpoint: String,
         /// JSON-RPC method.
-        method: &'static str,
+        method: Cow<'static, str>,
         /// JSON-RPC error code.
         code: i64,
         /// The endpoint's words.
@@ -38,11 +40,23 @@ pub enum NetworkError {
         /// The endpoint, without secrets.
         endpoint: String,
         /// JSON-RPC method, or the contract's function.
-        method: &'static str,
+        method: Cow<'static, str>,
         /// What is wrong with it.
         message: String,
     },
     /// There is no ERC-20 token at an address: another endpoint won't find one either.
     #[error("there is no ERC-20 token at {0} on this chain: it does not answer decimals()")]
     NotAToken(alloy::primitives::Address),
+}
+
+impl From<hawser_evm::Error> for NetworkError {
+    fn from(error: hawser_evm::Error) -> Self {
+        match error {
+            hawser_evm::Error::Unavailable(why) => Self::Unavailable(why.to_string()),
+            hawser_evm::Error::Answer { endpoint, method, code, message, revert } => {
+                Self::Answer { endpoint, method, code, message, revert }
+            }
+            hawser_evm::Error::Malformed { endpoint, method, message } => Self::Malformed { endpoint, method, message },
+        }
+    }
 }

@@ -1,34 +1,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, U256};
+use hawser_evm::{Block, Head};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{WalletError, Withdrawn};
-
-/// A block, by number and hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Block {
-    /// Number.
-    pub number: u64,
-    /// Hash: two blocks of one number are told apart by it.
-    pub hash: B256,
-}
-
-/// The newest block that an endpoint showed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// The block.
-    pub block: Block,
-    /// The block's own time.
-    pub time: Timestamp,
-    /// When this operator first saw it. Its age tells a head that stopped from a chain whose clock is off.
-    pub seen: Instant,
-    /// EIP-1559 base fee of the block, in wei; none before London.
-    pub base_fee: Option<u64>,
-    /// Gas that a block can hold.
-    pub gas_limit: u64,
-}
 
 /// Why there is no connection: the reason of the condition `Connected=False` (and `ChainMatches=False` for the wrong
 /// chain).

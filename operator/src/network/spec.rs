@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use alloy::primitives::{Address, B256};
 use hawser_crds::{Confirmations, DepinNetworkSpec, EvmNetwork, Finality};
+use hawser_evm::StallLimit;
 use reqwest::{Url, header::HeaderMap};
 
 use super::{SpecError, WeiPerGas};
@@ -58,21 +58,6 @@ pub struct NetworkSpec {
     pub max_tip: Option<WeiPerGas>,
     /// When a head counts as stalled.
     pub stall: StallLimit,
-}
-
-/// When a head that doesn't move is an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StallLimit {
-    /// After so many block times (as measured on the chain) ...
-    pub blocks: u32,
-    /// ... but not before so long: a fast chain pauses now and then.
-    pub at_least: Duration,
-}
-
-impl Default for StallLimit {
-    fn default() -> Self {
-        Self { blocks: 10, at_least: Duration::from_secs(30) }
-    }
 }
 
 impl NetworkSpec {

@@ -129,8 +129,8 @@ impl Inner {
         let jobs = self.read_jobs(&due).await?;
         self.facts.learn(&jobs, at, began);
         jobs.into_iter().find(|job| job.id == id).ok_or_else(|| NetworkError::Malformed {
-            endpoint: self.chain.endpoint(),
-            method: "job",
+            endpoint: self.pool.endpoint(),
+            method: "job".into(),
             message: format!("it leaves out job {id}"),
         })
     }
@@ -146,18 +146,18 @@ impl Inner {
     }
 
     async fn read_jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, NetworkError> {
-        let mut jobs = read::jobs(&self.chain, self.spec.market, ids).await?;
+        let mut jobs = read::jobs(&self.pool, self.spec.market, ids).await?;
         let before = |job: &Job| self.facts.status(job.id).map_or(rank(JobStatus::Open), rank);
         let lost: Vec<_> = jobs.iter().filter(|job| rank(job.status) < before(job)).map(|job| job.id).collect();
         if lost.is_empty() {
             return Ok(jobs);
         }
         // Much would be stopped and given up for it: another endpoint is asked before that is believed.
-        let others = read::second_opinion(&self.chain, self.spec.market, &lost).await.unwrap_or_default();
+        let others = read::second_opinion(&self.pool, self.spec.market, &lost).await.unwrap_or_default();
         for job in &mut jobs {
             let other = others.iter().find(|other| other.id == job.id && rank(other.status) > rank(job.status));
             if let Some(other) = other {
-                tracing::warn!(job = %job.id, endpoint = self.chain.endpoint(), "the endpoint has forgotten a job that another one knows");
+                tracing::warn!(job = %job.id, endpoint = self.pool.endpoint(), "the endpoint has forgotten a job that another one knows");
                 *job = other.clone();
             }
         }

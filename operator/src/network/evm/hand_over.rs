@@ -6,7 +6,7 @@ use alloy::{
     primitives::{B256, Bytes, TxKind},
 };
 
-use super::{Inner, answers, answers::Answer, fees::Fees, wallet::WalletError};
+use super::{Inner, fees::Fees, pool_error, pool_error::PoolError, wallet::WalletError};
 use crate::network::NetworkError;
 
 /// What became of a raw transaction.
@@ -14,7 +14,7 @@ pub(super) enum Handed {
     /// In the pool, or nobody knows: looked after until it is mined.
     Out(B256),
     /// Not sent.
-    Back { answer: Answer, message: String },
+    Back { answer: PoolError, message: String },
     /// Not signed, so not sent.
     Unsigned(WalletError),
 }
@@ -46,13 +46,14 @@ pub(super) async fn hand_over(
     let hash = *signed.tx_hash();
     let raw = Bytes::from(signed.encoded_2718());
     // A signer may take its time, and the lease has gone meanwhile.
-    let sent = network.fence.hold(network.chain.ask::<_, B256>("eth_sendRawTransaction", (raw,))).await;
-    match sent.map_err(|lost| NetworkError::Unavailable(lost.to_string()))? {
+    let sent = network.fence.hold(network.pool.ask::<_, B256>("eth_sendRawTransaction", (raw,))).await;
+    let sent = sent.map_err(|lost| NetworkError::Unavailable(lost.to_string()))?;
+    match sent.map_err(NetworkError::from) {
         Ok(_) | Err(NetworkError::Unavailable(_) | NetworkError::Malformed { .. } | NetworkError::NotAToken(_)) => {
             Ok(Handed::Out(hash))
         }
-        Err(NetworkError::Answer { message, .. }) => match answers::read(&message) {
-            Answer::Known => Ok(Handed::Out(hash)),
+        Err(NetworkError::Answer { message, .. }) => match pool_error::read(&message) {
+            PoolError::Known => Ok(Handed::Out(hash)),
             answer => Ok(Handed::Back { answer, message }),
         },
     }

@@ -9,13 +9,13 @@ use alloy::{
     rpc::types::Block as RpcBlock,
 };
 
+use hawser_evm::{Class, Pool};
+
 use super::{
     Inner,
-    budget::Class,
-    connect::Chain,
+    head::{header, header_of},
     headers::Header,
     lock,
-    pulse::{header, header_of},
 };
 use crate::network::{Block, NetworkError};
 
@@ -86,7 +86,7 @@ impl Inner {
             return Ok(None);
         }
         for next in number.saturating_add(1)..=head.min(number.saturating_add(TRIED)) {
-            if let Some(header) = given(&self.chain, next).await? {
+            if let Some(header) = given(&self.pool, next).await? {
                 return Ok(Some(header));
             }
         }
@@ -100,7 +100,8 @@ impl Inner {
         if lock(&self.tried_in_vain).is_some_and(|at| at.elapsed() < TRY_AGAIN) {
             return Ok(false);
         }
-        let newest: U64 = match self.chain.ask_as(Class::First, "eth_blockNumber", ()).await {
+        let newest: U64 = match self.pool.ask_as(Class::First, "eth_blockNumber", ()).await.map_err(NetworkError::from)
+        {
             Err(NetworkError::Answer { .. }) => return Ok(false),
             answer => answer?,
         };
@@ -111,21 +112,22 @@ impl Inner {
         let seen = lock(&self.headers).with_hash(of.parent).copied();
         match seen {
             Some(seen) => Ok(Some(seen)),
-            None => header_by_hash(&self.chain, of.parent).await,
+            None => header_by_hash(&self.pool, of.parent).await,
         }
     }
 }
 
 /// The header of the block with a number; none where the endpoint gives none, in whatever words.
-pub(super) async fn given(chain: &Chain, number: u64) -> Result<Option<Header>, NetworkError> {
-    match header(chain, number.into()).await {
+pub(super) async fn given(pool: &Pool, number: u64) -> Result<Option<Header>, NetworkError> {
+    match header(pool, number.into()).await {
         Err(NetworkError::Answer { .. }) => Ok(None),
         answer => answer,
     }
 }
 
-pub(super) async fn header_by_hash(chain: &Chain, hash: B256) -> Result<Option<Header>, NetworkError> {
-    let block: Option<RpcBlock> = match chain.ask("eth_getBlockByHash", (hash, false)).await {
+pub(super) async fn header_by_hash(pool: &Pool, hash: B256) -> Result<Option<Header>, NetworkError> {
+    let block: Option<RpcBlock> = match pool.ask("eth_getBlockByHash", (hash, false)).await.map_err(NetworkError::from)
+    {
         Err(NetworkError::Answer { .. }) => None,
         answer => answer?,
     };

@@ -1,17 +1,12 @@
 //! An EVM chain with a `ComputeMarket` on it.
 
-mod answers;
 mod batch;
-mod beat;
-mod budget;
 mod confirmed;
-mod connect;
 mod doubtful;
-mod endpoint;
-mod examine;
 mod facts;
 mod fees;
 mod hand_over;
+mod head;
 mod headers;
 mod hints;
 mod holes;
@@ -20,7 +15,7 @@ mod logs;
 mod nonce;
 mod orders;
 mod ours;
-mod pulse;
+mod pool_error;
 mod ranges;
 mod read;
 mod refusal;
@@ -28,8 +23,6 @@ mod simulate;
 mod submit;
 mod tally;
 mod wallet;
-mod watchdog;
-mod wire;
 
 use std::{
     collections::HashMap,
@@ -43,6 +36,7 @@ use alloy::{
     sol_types::Eip712Domain,
 };
 use hawser_contracts::ComputeMarket;
+use hawser_evm::{EndpointOptions, Expected, Manner, Names, Options, Pool};
 use hawser_market::{JobId, OfferId, eip712_domain};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
@@ -54,7 +48,6 @@ use super::{
 };
 use crate::fence::Fence;
 use crate::metrics::RpcCalls;
-use connect::Chain;
 use facts::Facts;
 use headers::Headers;
 use ours::Ours;
@@ -73,7 +66,7 @@ pub struct Network(Arc<Inner>);
 
 struct Inner {
     spec: NetworkSpec,
-    chain: Chain,
+    pool: Pool,
     wallet: Wallet,
     observed: watch::Sender<Observed>,
     tokens: Mutex<HashMap<Address, Token>>,
@@ -86,7 +79,7 @@ struct Inner {
     facts: Facts,
     /// Wakes the sender.
     requested: Notify,
-    /// Wakes the pulse: a block with what was sent is awaited.
+    /// Wakes the head's poller: a block with what was sent is awaited.
     sent: Notify,
     changes: broadcast::Sender<ActKey>,
     cancel: CancellationToken,
@@ -98,13 +91,13 @@ struct Inner {
 
 /// Runs the head's poller for as long as the sender needs it: the sender outlives `cancel` by what is in flight.
 async fn live(network: Arc<Inner>) {
-    let stop_pulse = CancellationToken::new();
-    let pulse = pulse::run(Arc::clone(&network), stop_pulse.clone());
+    let stop_head = CancellationToken::new();
+    let head = head::run(Arc::clone(&network), stop_head.clone());
     let sender = async {
         submit::run(Arc::clone(&network)).await;
-        stop_pulse.cancel();
+        stop_head.cancel();
     };
-    tokio::join!(pulse, sender);
+    tokio::join!(head, sender);
     network.stopped.cancel();
 }
 
@@ -153,7 +146,7 @@ impl Network {
         fence: Fence,
         calls: RpcCalls,
     ) -> Result<Self, SpecError> {
-        let chain = Chain::new(&spec, &calls).map_err(|error| SpecError {
+        let pool = Pool::new(options(&spec, calls)).map_err(|error| SpecError {
             field: "spec.evm.rpcUrls",
             value: error.to_string(),
             expected: "a list of endpoints for which an HTTP client can be made",
@@ -182,7 +175,7 @@ impl Network {
         let ours = Ours::new(spec.market, spec.provider, past.known.clone());
         let network = Self(Arc::new(Inner {
             spec,
-            chain,
+            pool,
             wallet,
             observed: watch::Sender::new(observed),
             tokens: Mutex::default(),
@@ -244,7 +237,7 @@ impl Network {
     /// An offer at the newest block, if it was ever posted.
     pub async fn offer(&self, id: OfferId) -> Result<Option<Offer>, NetworkError> {
         lock(&self.0.ours).learn_offer(id);
-        read::offer(&self.0.chain, self.0.spec.market, id).await
+        read::offer(&self.0.pool, self.0.spec.market, id).await
     }
 
     /// An ERC-20 token; read once.
@@ -253,7 +246,7 @@ impl Network {
             return Ok(token.clone());
         }
         lock(&self.0.ours).learn_token(address);
-        let token = read::token(&self.0.chain, address).await?;
+        let token = read::token(&self.0.pool, address).await?;
         lock(&self.0.tokens).insert(address, token.clone());
         Ok(token)
     }
@@ -267,7 +260,7 @@ impl Network {
             return Ok(credit);
         }
         let call = ComputeMarket::creditCall { account: self.0.spec.provider, token };
-        let credit = read::view(&self.0.chain, self.0.spec.market, &call).await?;
+        let credit = read::view(&self.0.pool, self.0.spec.market, &call).await?;
         lock(&self.0.credits).insert(token, (Instant::now(), credit));
         Ok(credit)
     }
@@ -317,6 +310,15 @@ impl fmt::Debug for Network {
             .field("wallet", &self.0.wallet)
             .finish_non_exhaustive()
     }
+}
+
+/// Where the chain is asked, and what an endpoint must serve.
+fn options(spec: &NetworkSpec, calls: RpcCalls) -> Options {
+    let headers = |url| spec.rpc_headers.get(url).cloned().unwrap_or_default();
+    let endpoints = spec.rpc_urls.iter().map(|url| EndpointOptions { url: url.clone(), headers: headers(url) });
+    let names = Names { chain_id: "spec.evm.chainId", genesis: "spec.evm.genesisHash", contract: "spec.evm.market" };
+    let expected = Expected { chain_id: Some(spec.chain_id), genesis: spec.genesis, contract: spec.market, names };
+    Options { recorder: Arc::new(calls), ..Options::new(endpoints.collect(), expected, Manner::SERVICE) }
 }
 
 /// A lock is held for a look or an insertion: none of them can leave the value half done.

@@ -18,12 +18,12 @@ use super::{
     Inner,
     confirmed::{Confirmed, Lag},
     doubtful::Doubtful,
+    head::header,
     headers::Hint,
     hints::{Hints, Unread},
     holes::{At, given, header_by_hash},
     lock,
     logs::{Withdrawal, order, withdrawal},
-    pulse::header,
     ranges::{Span, Track, is_near},
     tally::Tally,
 };
@@ -246,7 +246,7 @@ impl Watcher<'_> {
             return Ok(Look::Otherwise);
         };
         let filter = lock(&self.network.ours).filter().from_block(*range.start()).to_block(*range.end());
-        match self.network.chain.ask::<_, Vec<Log>>("eth_getLogs", (filter,)).await {
+        match self.network.pool.ask::<_, Vec<Log>>("eth_getLogs", (filter,)).await.map_err(NetworkError::from) {
             Ok(logs) => self.learn(&logs, Extent::Again(range)).await,
             Err(NetworkError::Answer { .. }) if self.span.refused(&range) => Ok(Look::Again),
             // New orders are not held up by what may be in an old block.
@@ -267,7 +267,7 @@ impl Watcher<'_> {
             return Ok(false);
         }
         self.looked_up = Some(number);
-        let Some(header) = given(&self.network.chain, number).await? else { return Ok(false) };
+        let Some(header) = given(&self.network.pool, number).await? else { return Ok(false) };
         lock(&self.network.headers).put_past(&header);
         Ok(true)
     }
@@ -275,13 +275,13 @@ impl Watcher<'_> {
     /// Whether the node that answers has not the block: one of several behind an address lags, and what it says of the
     /// block's logs is nothing.
     async fn lacks(&self, block: Block) -> Result<bool, NetworkError> {
-        Ok(header_by_hash(&self.network.chain, block.hash).await?.is_none())
+        Ok(header_by_hash(&self.network.pool, block.hash).await?.is_none())
     }
 
     /// By hash, a node behind the same address that lags can't answer with nothing.
     async fn logs(&self, filter: Filter, from: u64, to: Block, by_hash: bool) -> Result<Vec<Log>, NetworkError> {
         let filter = if by_hash { filter.at_block_hash(to.hash) } else { filter.from_block(from).to_block(to.number) };
-        self.network.chain.ask("eth_getLogs", (filter,)).await
+        Ok(self.network.pool.ask("eth_getLogs", (filter,)).await?)
     }
 
     async fn learn(&mut self, logs: &[Log], read: Extent) -> Result<Look, NetworkError> {
@@ -292,7 +292,7 @@ impl Watcher<'_> {
             let seen = lock(&self.network.headers).standing(number).copied();
             let header = match (seen, self.hints) {
                 // Once, to find out at all.
-                (None, Hints::Untried) => given(&self.network.chain, number).await?,
+                (None, Hints::Untried) => given(&self.network.pool, number).await?,
                 (seen, _) => seen,
             };
             self.hints.learn(header.map(|header| header.tells_of(market)));
@@ -394,9 +394,9 @@ impl Watcher<'_> {
         if let Some(known) = self.confirmed.filter(|known| !known.is_old(now)) {
             return Ok(known.number);
         }
-        let block = header(&network.chain, tag).await?.ok_or_else(|| NetworkError::Malformed {
-            endpoint: network.chain.endpoint(),
-            method: "eth_getBlockByNumber",
+        let block = header(&network.pool, tag).await?.ok_or_else(|| NetworkError::Malformed {
+            endpoint: network.pool.endpoint(),
+            method: "eth_getBlockByNumber".into(),
             message: format!("it has no {tag} block; where it never has, set spec.evm.confirmations to a number"),
         })?;
         let confirmed = Confirmed::new(block.head, head, now);

@@ -8,10 +8,11 @@ use alloy::{
     rpc::types::TransactionRequest,
 };
 use futures::{StreamExt, TryStreamExt, stream};
+use hawser_evm::Class;
 use hawser_market::SkipReason;
 use jiff::Timestamp;
 
-use super::{Inner, batch::Batch, budget::Class, read, refusal};
+use super::{Inner, batch::Batch, read, refusal};
 use crate::network::{Act, ActState, NetworkError};
 
 /// Items of a batch that are tried alone at the same time.
@@ -43,11 +44,11 @@ async fn already(network: &Inner, act: &Act) -> Result<Option<ActState>, Network
     let market = network.spec.market;
     let why = match act {
         Act::Start { job, attestor } => {
-            let job = read::job(&network.chain, market, *job).await?;
+            let job = read::job(&network.pool, market, *job).await?;
             (job.attestor == Some(*attestor)).then_some("the job was started with this attestor")
         }
         Act::UpdateOffer { offer, price, available, valid_until } => {
-            let posted = read::offer(&network.chain, market, *offer).await?;
+            let posted = read::offer(&network.pool, market, *offer).await?;
             posted
                 .is_some_and(|p| (p.price, p.available, p.valid_until) == (*price, *available, *valid_until))
                 .then_some("the offer says so")
@@ -119,7 +120,7 @@ async fn skipped(network: &Inner, act: &Act) -> Result<Option<ActState>, Network
     let Some(id) = act.key().job() else {
         return Ok(Some(ActState::Refused { error: "the market leaves it out".to_owned() }));
     };
-    let job = read::job(&network.chain, network.spec.market, id).await?;
+    let job = read::job(&network.pool, network.spec.market, id).await?;
     let (head, soon) = {
         let observed = network.observed.borrow();
         let soon = observed.chain_time(Instant::now()).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -142,14 +143,14 @@ where
     let request = request(network, call);
     if is_quiet(network) {
         let asked = (request.clone(), BlockNumberOrTag::Pending);
-        match network.chain.ask_as(Class::Jobs, method, asked).await {
+        match network.pool.ask_as(Class::Jobs, method, asked).await.map_err(NetworkError::from) {
             Err(error @ NetworkError::Answer { .. }) if refusal::reverted(&error).is_none() => {
                 tracing::debug!(%error, "the endpoint doesn't know the pending block");
             }
             answer => return answer,
         }
     }
-    network.chain.ask_as(Class::Jobs, method, (request, BlockNumberOrTag::Latest)).await
+    Ok(network.pool.ask_as(Class::Jobs, method, (request, BlockNumberOrTag::Latest)).await?)
 }
 
 fn is_quiet(network: &Inner) -> bool {

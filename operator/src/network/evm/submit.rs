@@ -18,12 +18,12 @@ use alloy::{
 
 use super::{
     Inner,
-    answers::Answer,
     batch::{Batch, batches},
     fees::{self, Caps, Fees},
     hand_over::{Handed, hand_over},
     landed::Landed,
     nonce::{self, Choice, Foreign},
+    pool_error::PoolError,
     refusal::too_poor,
     simulate::{self, Ready},
 };
@@ -156,7 +156,7 @@ impl Sender {
     }
 
     async fn count(&self, at: BlockNumberOrTag) -> Result<u64, NetworkError> {
-        let count: U64 = self.network.chain.ask("eth_getTransactionCount", (self.network.wallet.address(), at)).await?;
+        let count: U64 = self.network.pool.ask("eth_getTransactionCount", (self.network.wallet.address(), at)).await?;
         Ok(count.to())
     }
 
@@ -192,7 +192,7 @@ impl Sender {
                 }
             }
             // The pool knows higher fees: the next replacement starts from there.
-            Handed::Back { answer: Answer::Underpriced, .. } => flight.fees = fees,
+            Handed::Back { answer: PoolError::Underpriced, .. } => flight.fees = fees,
             Handed::Back { message, .. } => tracing::debug!(message, "replacement not taken"),
             Handed::Unsigned(error) => {
                 tracing::warn!(acts = %flight.batch, %error, nonce = flight.nonce, "replacement not signed");
@@ -202,7 +202,7 @@ impl Sender {
     }
 
     async fn fees(&self, head: Head) -> Result<Result<Fees, fees::AboveCap>, NetworkError> {
-        let tip: U128 = match self.network.chain.ask("eth_maxPriorityFeePerGas", ()).await {
+        let tip: U128 = match self.network.pool.ask("eth_maxPriorityFeePerGas", ()).await.map_err(NetworkError::from) {
             Ok(tip) => tip,
             Err(NetworkError::Answer { .. }) => U128::from(USUAL_TIP.0),
             Err(error) => return Err(error),
@@ -303,17 +303,17 @@ impl Sender {
                 tracing::warn!(call = batch.name(), acts = %batch, nonce, message, "not sent");
                 self.held = Some(message.clone());
                 match answer {
-                    Answer::Underpriced => self.outbid = Some(fees),
+                    PoolError::Underpriced => self.outbid = Some(fees),
                     // Each client has words of its own for fees that are too low. Raising them does no harm: they are
                     // capped, and what is paid is what the chain asks.
-                    Answer::Other if self.unknown < UNKNOWN => {
+                    PoolError::Other if self.unknown < UNKNOWN => {
                         self.unknown += 1;
                         self.outbid = Some(fees);
                     }
                     _ => {}
                 }
                 let why = match answer {
-                    Answer::Poor => too_poor(self.network.wallet.address(), self.network.observed.borrow().balance),
+                    PoolError::Poor => too_poor(self.network.wallet.address(), self.network.observed.borrow().balance),
                     _ => message,
                 };
                 for act in batch.acts() {

@@ -68,7 +68,7 @@ impl Sender {
     pub(in super::super) async fn receipt(&self, flight: &Flight) -> Result<Option<TransactionReceipt>, NetworkError> {
         for tx in flight.txs.iter().rev() {
             let receipt: Option<TransactionReceipt> =
-                self.network.chain.ask("eth_getTransactionReceipt", (*tx,)).await?;
+                self.network.pool.ask("eth_getTransactionReceipt", (*tx,)).await?;
             if receipt.is_some() {
                 return Ok(receipt);
             }
@@ -86,7 +86,7 @@ impl Sender {
     }
 
     async fn price(&self, tx: B256) -> u128 {
-        let told: Result<Option<Priced>, _> = self.network.chain.ask("eth_getTransactionByHash", (tx,)).await;
+        let told: Result<Option<Priced>, _> = self.network.pool.ask("eth_getTransactionByHash", (tx,)).await;
         let told = told.inspect_err(|error| tracing::debug!(%tx, %error, "what its gas cost is not known"));
         told.ok().flatten().and_then(|priced| priced.gas_price).map_or(0, |price| price.to())
     }

@@ -28,7 +28,7 @@ impl RemoteSigner {
     /// # Errors
     /// Where no HTTP client can be made.
     pub fn new(url: Url, address: Address) -> Result<Self, WalletError> {
-        let label = format!("the signer at {}", web::label(&url));
+        let label = format!("the signer at {}", hawser_evm::label(&url));
         match web::client() {
             Ok(http) => Ok(Self { http, url, address, label }),
             Err(error) => Err(WalletError::Unavailable { signer: label, why: web::cause(&error) }),

@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, Response};
 
 /// A signer that doesn't answer within this time holds up everything else that is to be sent.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,11 +19,6 @@ pub(super) fn client() -> Result<Client, reqwest::Error> {
         .timeout(TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .build()
-}
-
-/// Scheme, host and port: the rest of a URL can hold a secret.
-pub(super) fn label(url: &Url) -> String {
-    url.origin().ascii_serialization()
 }
 
 /// The answer's body, or what happened to it.

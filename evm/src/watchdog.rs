@@ -5,8 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::beat::Beat;
-use crate::network::{Head, StallLimit};
+use crate::{beat::Beat, block::Head};
 
 /// Assumed until a block time was seen: Ethereum's own.
 const BLOCK_TIME: Duration = Duration::from_secs(12);
@@ -23,9 +22,24 @@ const FOLLOWED: Duration = Duration::from_secs(1);
 const REMEMBERED: usize = 9;
 const ENOUGH: usize = 4;
 
+/// When a head that doesn't move is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StallLimit {
+    /// After so many block times (as measured on the chain) ...
+    pub blocks: u32,
+    /// ... but not before so long: a fast chain pauses now and then.
+    pub at_least: Duration,
+}
+
+impl Default for StallLimit {
+    fn default() -> Self {
+        Self { blocks: 10, at_least: Duration::from_secs(30) }
+    }
+}
+
 /// What a look at the head says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// There is a newer block, or another one at the tip.
     Moved,
     /// The same block as before, or an older one.
@@ -36,7 +50,7 @@ pub(super) enum Verdict {
 
 /// Remembers the newest head and how fast heads come.
 #[derive(Clone, Debug)]
-pub(super) struct Watchdog {
+pub struct Watchdog {
     limit: StallLimit,
     newest: Option<Head>,
     /// The last one seen, where it lies behind the newest.
@@ -47,13 +61,14 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(super) fn new(limit: StallLimit) -> Self {
+    /// Nothing was seen yet.
+    pub fn new(limit: StallLimit) -> Self {
         let (times, beat) = (VecDeque::new(), Beat::default());
         Self { limit, newest: None, lower: None, block_time: None, times, beat }
     }
 
     /// Looks at a head that was just read; `asked` is when the look began.
-    pub(super) fn see(&mut self, head: Head, asked: Instant, now: Instant) -> Verdict {
+    pub fn see(&mut self, head: Head, asked: Instant, now: Instant) -> Verdict {
         let mut since = None;
         if let Some(newest) = self.newest {
             let same_height = head.block.number == newest.block.number;
@@ -80,19 +95,19 @@ impl Watchdog {
     }
 
     /// Learns from blocks before the first head: in rising order.
-    pub(super) fn learn_past(&mut self, heads: &[Head]) {
+    pub fn learn_past(&mut self, heads: &[Head]) {
         for (from, to) in heads.iter().zip(heads.iter().skip(1)) {
             self.learn(*from, *to);
         }
     }
 
     /// How long a head may stay the same.
-    pub(super) fn patience(&self) -> Duration {
+    pub fn patience(&self) -> Duration {
         self.block_time().saturating_mul(self.limit.blocks).max(self.limit.at_least)
     }
 
     /// Pause before the next look, which depends on whether a block is `awaited`.
-    pub(super) fn pause(&self, awaited: bool, now: Instant) -> Duration {
+    pub fn pause(&self, awaited: bool, now: Instant) -> Duration {
         if self.newest.is_none() {
             return LONGEST_PAUSE;
         }
@@ -104,7 +119,7 @@ impl Watchdog {
     }
 
     /// The time between blocks where each of them is looked at.
-    pub(super) fn followed(&self) -> Option<Duration> {
+    fn followed(&self) -> Option<Duration> {
         self.regular().filter(|time| *time >= FOLLOWED)
     }
 
@@ -117,7 +132,7 @@ impl Watchdog {
     }
 
     /// The usual time between blocks, where most come as regular as that.
-    pub(super) fn regular(&self) -> Option<Duration> {
+    pub fn regular(&self) -> Option<Duration> {
         if self.times.len() < ENOUGH {
             return None;
         }
@@ -151,7 +166,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::network::Block;
+    use crate::Block;
 
     const LIMIT: StallLimit = StallLimit { blocks: 10, at_least: Duration::from_secs(5) };
 

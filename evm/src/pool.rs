@@ -13,67 +13,71 @@ use std::{
 use alloy::primitives::{Address, B256, U64};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{
+use crate::{
     budget::Class,
-    endpoint::{Endpoint, Failure, Trouble},
+    endpoint::{Endpoint, Failure, Shown},
+    error::{Error, Reason, Trouble, Unavailable},
     examine::{MOST_AHEAD, wall_clock},
+    options::{Expected, Names, Options},
 };
-use crate::metrics::RpcCalls;
-use crate::network::{Disconnected, NetworkError, NetworkSpec};
-
-/// A node that doesn't answer within this time is as good as dead to a block time of seconds.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// An answer that takes longer is asked of a second endpoint too: usual ones take a tenth of it.
-const HEDGE_AFTER: Duration = Duration::from_millis(1500);
 
 /// Asked of one endpoint alone: which of them has a transaction must be known, and one that lags a little answers for
 /// logs as if nothing had happened.
 const ALONE: [&str; 2] = ["eth_sendRawTransaction", "eth_getLogs"];
 
-/// The chain, through whichever of its endpoints can be used.
+/// A chain, through whichever of its endpoints can be used.
 #[derive(Clone, Debug)]
-pub(super) struct Chain(Arc<Inner>);
+pub struct Pool(Arc<Inner>);
 
 #[derive(Debug)]
-pub(super) struct Inner {
-    pub(super) endpoints: Vec<Endpoint>,
+pub(crate) struct Inner {
+    pub(crate) endpoints: Vec<Endpoint>,
     /// The endpoint in use.
     current: AtomicUsize,
-    pub(super) chain_id: u64,
-    pub(super) market: Address,
+    hedge_after: Duration,
+    /// As written down or as the first endpoint says.
+    pub(crate) chain_id: Mutex<Option<u64>>,
+    pub(crate) contract: Address,
+    pub(crate) names: Names,
     /// What the last endpoint that was asked called itself.
-    pub(super) answered_chain_id: Mutex<Option<u64>>,
+    pub(crate) answered_chain_id: Mutex<Option<u64>>,
     /// Hash of block 0, as written down or as the first endpoint has it.
-    pub(super) genesis: Mutex<Option<B256>>,
+    pub(crate) genesis: Mutex<Option<B256>>,
 }
 
-impl Chain {
-    pub(super) fn new(spec: &NetworkSpec, calls: &RpcCalls) -> Result<Self, reqwest::Error> {
+impl Pool {
+    /// Asks nobody yet.
+    ///
+    /// # Errors
+    /// Where no HTTP client can be made.
+    pub fn new(options: Options) -> Result<Self, reqwest::Error> {
+        let Options { endpoints, expected, manner, recorder } = options;
+        let Expected { chain_id, genesis, contract, names } = expected;
         let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
+            .connect_timeout(manner.connect_timeout)
+            .timeout(manner.request_timeout)
             // Answers are bound to the URL that a person wrote down.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let headers = |url| spec.rpc_headers.get(url).cloned().unwrap_or_default();
         let endpoints =
-            spec.rpc_urls.iter().map(|url| Endpoint::new(url, headers(url), http.clone(), calls.clone())).collect();
+            endpoints.into_iter().map(|of| Endpoint::new(of.url, of.headers, http.clone(), recorder.clone())).collect();
         Ok(Self(Arc::new(Inner {
             endpoints,
             current: AtomicUsize::new(0),
-            chain_id: spec.chain_id,
-            market: spec.market,
+            hedge_after: manner.hedge_after,
+            chain_id: Mutex::new(chain_id),
+            contract,
+            names,
             answered_chain_id: Mutex::new(None),
-            genesis: Mutex::new(spec.genesis),
+            genesis: Mutex::new(genesis),
         })))
     }
 
     /// Asks the endpoint in use; where it fails, the next one that is what it should be. Where all limit our requests, it
     /// waits for its turn.
     ///
-    /// An error that the endpoint answers with is handed back as [`NetworkError::Answer`].
-    pub(super) async fn ask<P, R>(&self, method: &'static str, params: P) -> Result<R, NetworkError>
+    /// An error that the endpoint answers with is handed back as [`Error::Answer`].
+    pub async fn ask<P, R>(&self, method: &'static str, params: P) -> Result<R, Error>
     where
         P: Serialize + fmt::Debug + Send + Sync,
         R: DeserializeOwned + Send,
@@ -81,7 +85,7 @@ impl Chain {
         self.ask_as(Class::of(method), method, params).await
     }
 
-    pub(super) async fn ask_as<P, R>(&self, class: Class, method: &'static str, params: P) -> Result<R, NetworkError>
+    pub async fn ask_as<P, R>(&self, class: Class, method: &'static str, params: P) -> Result<R, Error>
     where
         P: Serialize + fmt::Debug + Send + Sync,
         R: DeserializeOwned + Send,
@@ -96,13 +100,14 @@ impl Chain {
                 Err(Failure::Answer(error)) => return Err(error),
                 Err(Failure::Limited(_)) if Instant::now() < end => {}
                 Err(Failure::Limited(words) | Failure::Late(words)) => {
-                    return Err(NetworkError::Unavailable(format!("{}: {words}", endpoint.label)));
+                    let trouble = Trouble::unreachable(words);
+                    return Err(Error::Unavailable(Unavailable(vec![(endpoint.label.clone(), trouble)])));
                 }
                 Err(Failure::Trouble(trouble)) => {
                     endpoint.set_trouble(Some(trouble));
                     troubles += 1;
                     if troubles > self.0.endpoints.len() {
-                        return Err(self.unavailable());
+                        return Err(Error::Unavailable(self.unavailable()));
                     }
                 }
             }
@@ -126,7 +131,7 @@ impl Chain {
         let spare = self.0.endpoints.iter().find(|e| !std::ptr::eq(*e, endpoint) && e.trouble().is_none());
         let Some(spare) = spare.filter(|_| !ALONE.contains(&method)) else { return (endpoint, asked.await) };
         let mut asked = std::pin::pin!(asked);
-        if let Ok(answer) = tokio::time::timeout(HEDGE_AFTER, &mut asked).await {
+        if let Ok(answer) = tokio::time::timeout(self.0.hedge_after, &mut asked).await {
             return (endpoint, answer);
         }
         // A second request must not cost the spare one what its own turn is kept for.
@@ -145,7 +150,7 @@ impl Chain {
     }
 
     /// Asks the endpoints that are not in use, one after the other, what they say to the same; the first that answers.
-    pub(super) async fn second_opinion<P, R>(&self, class: Class, method: &'static str, params: P) -> Option<R>
+    pub async fn second_opinion<P, R>(&self, class: Class, method: &'static str, params: P) -> Option<R>
     where
         P: Serialize + fmt::Debug + Send + Sync,
         R: DeserializeOwned + Send,
@@ -161,17 +166,17 @@ impl Chain {
     }
 
     /// Leaves the endpoint in use for the next one, if there is another: it answers, but with what can't be believed.
-    pub(super) fn turn_away(&self, message: &str) {
+    pub fn demote(&self, message: &str) {
         let current = self.0.current.load(Ordering::Relaxed);
         if let Some(endpoint) = self.0.endpoints.get(current) {
-            endpoint.set_trouble(Some(Trouble { reason: Disconnected::HeadStalled, message: message.to_owned() }));
+            endpoint.set_trouble(Some(Trouble { reason: Reason::HeadStalled, message: message.to_owned() }));
         }
         self.0.current.store((current + 1) % self.0.endpoints.len(), Ordering::Relaxed);
     }
 
     /// Looks after the endpoints that are not in use, and goes back to the preferred one, if it is well again and has come
     /// as far as the one in use.
-    pub(super) async fn tend(&self, head: u64) {
+    pub async fn probe_spares(&self, head: u64) {
         let current = self.0.current.load(Ordering::Relaxed);
         let spares = self.0.endpoints.iter().enumerate().filter(|(index, _)| *index != current);
         for (index, spare) in spares {
@@ -190,52 +195,45 @@ impl Chain {
     }
 
     /// Whether another endpoint that can be used has shown a newer block than this.
-    pub(super) fn is_behind_others(&self, head: u64) -> bool {
+    pub fn is_behind_others(&self, head: u64) -> bool {
         self.others().any(|(endpoint, shown)| endpoint.trouble().is_none() && shown.number > head)
     }
 
     /// Whether the endpoint in use shows a block of the future, and another one that can be used doesn't.
-    pub(super) fn is_ahead_alone(&self, time: jiff::Timestamp) -> bool {
+    pub fn is_ahead_alone(&self, time: jiff::Timestamp) -> bool {
         let future = wall_clock().saturating_add(MOST_AHEAD);
         u64::try_from(time.as_second()).unwrap_or(0) > future
             && self.others().any(|(endpoint, shown)| endpoint.trouble().is_none() && shown.time <= future)
     }
 
-    fn others(&self) -> impl Iterator<Item = (&Endpoint, super::endpoint::Shown)> {
+    fn others(&self) -> impl Iterator<Item = (&Endpoint, Shown)> {
         let current = self.0.current.load(Ordering::Relaxed);
         let others = self.0.endpoints.iter().enumerate().filter(move |(index, _)| *index != current);
         others.filter_map(|(_, endpoint)| Some((endpoint, endpoint.shown()?)))
     }
 
     /// No endpoint is well.
-    pub(super) fn is_away(&self) -> bool {
+    pub fn is_away(&self) -> bool {
         self.0.endpoints.iter().all(|endpoint| endpoint.trouble().is_some())
     }
 
     /// The endpoint in use, without secrets.
-    pub(super) fn endpoint(&self) -> String {
+    pub fn endpoint(&self) -> String {
         let current = self.0.current.load(Ordering::Relaxed);
         self.0.endpoints.get(current).map(|endpoint| endpoint.label.clone()).unwrap_or_default()
     }
 
-    pub(super) fn answered_chain_id(&self) -> Option<u64> {
+    pub fn answered_chain_id(&self) -> Option<u64> {
         *self.0.answered_chain_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why no endpoint can be used: the trouble that tells a person most, and all of them in words.
-    pub(super) fn trouble(&self) -> Trouble {
-        let troubles: Vec<_> = self.0.endpoints.iter().filter_map(|e| Some((e, e.trouble()?))).collect();
-        let reason = troubles.iter().map(|(_, trouble)| trouble.reason).max_by_key(|reason| telling(*reason));
-        let words: Vec<_> = troubles.iter().map(|(e, trouble)| format!("{}: {}", e.label, trouble.message)).collect();
-        Trouble { reason: reason.unwrap_or(Disconnected::Connecting), message: words.join("; ") }
-    }
-
-    pub(super) fn unavailable(&self) -> NetworkError {
-        NetworkError::Unavailable(self.trouble().message)
+    /// Why no endpoint can be used.
+    pub fn unavailable(&self) -> Unavailable {
+        Unavailable(self.0.endpoints.iter().filter_map(|e| Some((e.label.clone(), e.trouble()?))).collect())
     }
 
     /// A block was read from the endpoint in use: endpoints that are far behind it are not used.
-    pub(super) fn has_shown(&self, number: u64, time: jiff::Timestamp) {
+    pub fn has_shown(&self, number: u64, time: jiff::Timestamp) {
         let current = self.0.current.load(Ordering::Relaxed);
         if let Some(endpoint) = self.0.endpoints.get(current) {
             endpoint.has_shown(number, u64::try_from(time.as_second()).unwrap_or(0));
@@ -243,7 +241,7 @@ impl Chain {
     }
 
     /// The endpoint in use; where it can't be used or has enough of us, the next one that is better.
-    async fn usable(&self) -> Result<&Endpoint, NetworkError> {
+    async fn usable(&self) -> Result<&Endpoint, Error> {
         let count = self.0.endpoints.len();
         let current = self.0.current.load(Ordering::Relaxed);
         let in_turn = || {
@@ -262,7 +260,7 @@ impl Chain {
                 return Ok(self.switch(index, endpoint));
             }
         }
-        Err(self.unavailable())
+        Err(Error::Unavailable(self.unavailable()))
     }
 
     fn switch<'a>(&self, index: usize, endpoint: &'a Endpoint) -> &'a Endpoint {
@@ -270,33 +268,5 @@ impl Chain {
             tracing::info!(endpoint = endpoint.label, "using another endpoint");
         }
         endpoint
-    }
-}
-
-/// How much a reason tells: a person must act on a wrong chain, and can only wait for a dead endpoint.
-const fn telling(reason: Disconnected) -> u8 {
-    match reason {
-        Disconnected::Connecting => 0,
-        Disconnected::Unreachable => 1,
-        Disconnected::HeadStalled => 2,
-        Disconnected::NoMarket => 3,
-        Disconnected::WrongChain => 4,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wrong_chain_is_told_before_a_dead_endpoint() {
-        let order = [
-            Disconnected::Connecting,
-            Disconnected::Unreachable,
-            Disconnected::HeadStalled,
-            Disconnected::NoMarket,
-            Disconnected::WrongChain,
-        ];
-        assert!(order.is_sorted_by_key(|reason| telling(*reason)));
     }
 }

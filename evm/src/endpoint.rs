@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -12,45 +12,33 @@ use alloy::rpc::json_rpc::ErrorPayload;
 use reqwest::{Url, header::HeaderMap};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{
+use crate::{
     budget::{Budget, Class},
+    error::{Error, Reason, Trouble},
+    label,
+    recorder::{Call, Outcome, Recorder},
     wire::{Fault, Wire},
 };
-use crate::metrics::{RpcCalls, RpcOutcome};
-use crate::network::{Disconnected, NetworkError};
 
 /// Between two checks of an endpoint that can't be used; doubled each time.
 const SHORTEST_CHECK: Duration = Duration::from_millis(500);
 const LONGEST_CHECK: Duration = Duration::from_secs(8);
 
-/// What is wrong with an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Trouble {
-    pub(super) reason: Disconnected,
-    pub(super) message: String,
-}
-
-impl Trouble {
-    pub(super) fn unreachable(message: impl Into<String>) -> Self {
-        Self { reason: Disconnected::Unreachable, message: message.into() }
-    }
-}
-
 /// The newest block that an endpoint has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shown {
-    pub(super) number: u64,
+pub(crate) struct Shown {
+    pub(crate) number: u64,
     /// The block's own time, in Unix seconds.
-    pub(super) time: u64,
-    pub(super) at: Instant,
+    pub(crate) time: u64,
+    pub(crate) at: Instant,
 }
 
 #[derive(Debug)]
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     wire: Wire,
-    calls: RpcCalls,
+    recorder: Arc<dyn Recorder>,
     /// Scheme, host and port. The rest of the URL can hold an API key.
-    pub(super) label: String,
+    pub(crate) label: String,
     /// None: checked and good so far.
     trouble: Mutex<Option<Trouble>>,
     budget: Mutex<Budget>,
@@ -58,22 +46,22 @@ pub(super) struct Endpoint {
     waiting: [AtomicUsize; 3],
     shown: Mutex<Option<Shown>>,
     /// Held while it is checked: whoever finds it held takes the result.
-    pub(super) checking: tokio::sync::Mutex<Checks>,
+    pub(crate) checking: tokio::sync::Mutex<Checks>,
 }
 
 /// When an endpoint that can't be used is checked again.
 #[derive(Debug, Default)]
-pub(super) struct Checks {
+pub(crate) struct Checks {
     failed: u32,
     next: Option<Instant>,
 }
 
 impl Checks {
-    pub(super) fn is_due(&self, now: Instant) -> bool {
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
         self.next.is_none_or(|next| next <= now)
     }
 
-    pub(super) fn done(&mut self, good: bool, now: Instant) {
+    pub(crate) fn done(&mut self, good: bool, now: Instant) {
         if good {
             *self = Self::default();
             return;
@@ -101,9 +89,9 @@ impl Drop for Place<'_> {
 }
 
 /// Why a request to one endpoint came to nothing.
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// It answers so; another one would too.
-    Answer(NetworkError),
+    Answer(Error),
     /// It can't be used.
     Trouble(Trouble),
     /// It has enough of us, and is well otherwise.
@@ -112,23 +100,23 @@ pub(super) enum Failure {
     Late(String),
 }
 
-fn outcome<R>(answer: &Result<R, Fault>) -> RpcOutcome {
+fn outcome<R>(answer: &Result<R, Fault>) -> Outcome {
     match answer {
-        Ok(_) => RpcOutcome::Ok,
-        Err(Fault::Refused(_) | Fault::Null) => RpcOutcome::Refused,
-        Err(Fault::Limited { .. }) => RpcOutcome::Limited,
-        Err(Fault::Broken(_)) => RpcOutcome::Failed,
+        Ok(_) => Outcome::Ok,
+        Err(Fault::Refused(_) | Fault::Null) => Outcome::Refused,
+        Err(Fault::Limited { .. }) => Outcome::Limited,
+        Err(Fault::Broken(_)) => Outcome::Failed,
     }
 }
 
 impl Endpoint {
     /// Not tried yet.
-    pub(super) fn new(url: &Url, headers: HeaderMap, http: reqwest::Client, calls: RpcCalls) -> Self {
-        let untried = Trouble { reason: Disconnected::Connecting, message: "not tried yet".to_owned() };
+    pub(crate) fn new(url: Url, headers: HeaderMap, http: reqwest::Client, recorder: Arc<dyn Recorder>) -> Self {
+        let untried = Trouble { reason: Reason::Connecting, message: "not tried yet".to_owned() };
         Self {
-            wire: Wire::new(url.clone(), headers, http),
-            calls,
-            label: label(url),
+            label: label(&url),
+            wire: Wire::new(url, headers, http),
+            recorder,
             trouble: Mutex::new(Some(untried)),
             budget: Mutex::new(Budget::new(Instant::now())),
             waiting: Default::default(),
@@ -137,29 +125,29 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn trouble(&self) -> Option<Trouble> {
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
         locked(&self.trouble).clone()
     }
 
-    pub(super) fn set_trouble(&self, trouble: Option<Trouble>) {
+    pub(crate) fn set_trouble(&self, trouble: Option<Trouble>) {
         *locked(&self.trouble) = trouble;
     }
 
-    pub(super) fn shown(&self) -> Option<Shown> {
+    pub(crate) fn shown(&self) -> Option<Shown> {
         *locked(&self.shown)
     }
 
-    pub(super) fn has_shown(&self, number: u64, time: u64) {
+    pub(crate) fn has_shown(&self, number: u64, time: u64) {
         *locked(&self.shown) = Some(Shown { number, time, at: Instant::now() });
     }
 
     /// It said lately that it has enough of us.
-    pub(super) fn is_paused(&self) -> bool {
+    pub(crate) fn is_paused(&self) -> bool {
         locked(&self.budget).is_paused(Instant::now())
     }
 
     /// Takes a request's worth out of the budget if there is one.
-    pub(super) fn has_room(&self, class: Class) -> bool {
+    pub(crate) fn has_room(&self, class: Class) -> bool {
         locked(&self.budget).take(class, self.yields(class), Instant::now()).is_ok()
     }
 
@@ -185,7 +173,7 @@ impl Endpoint {
     }
 
     /// Asks once it is our turn. The wait ends at `end`, or earlier where the endpoint is found to be of no use.
-    pub(super) async fn ask<P, R>(
+    pub(crate) async fn ask<P, R>(
         &self,
         class: Class,
         end: Instant,
@@ -203,26 +191,26 @@ impl Endpoint {
     }
 
     /// Asks; the request's worth was taken.
-    pub(super) async fn ask_now<P, R>(&self, method: &'static str, params: &P) -> Result<R, Failure>
+    pub(crate) async fn ask_now<P, R>(&self, method: &'static str, params: &P) -> Result<R, Failure>
     where
         P: Serialize + Sync,
         R: DeserializeOwned,
     {
-        let call = self.calls.begin(&self.label);
+        let call = Call::begin(&self.recorder, &self.label);
         let answer = self.wire.request(method, params).await;
         call.ended(outcome(&answer));
         if matches!(answer, Ok(_) | Err(Fault::Refused(_) | Fault::Null)) {
             locked(&self.budget).answered();
         }
-        answer.map_err(|fault| self.judge(method, fault))
+        answer.map_err(|fault| self.classify(method, fault))
     }
 
-    fn judge(&self, method: &'static str, fault: Fault) -> Failure {
+    fn classify(&self, method: &'static str, fault: Fault) -> Failure {
         match fault {
             Fault::Refused(answer) => Failure::Answer(self.answer(method, &answer)),
-            Fault::Null => Failure::Answer(NetworkError::Malformed {
+            Fault::Null => Failure::Answer(Error::Malformed {
                 endpoint: self.label.clone(),
-                method,
+                method: method.into(),
                 message: "null".to_owned(),
             }),
             Fault::Limited { after, words } => {
@@ -235,10 +223,10 @@ impl Endpoint {
         }
     }
 
-    fn answer(&self, method: &'static str, answer: &ErrorPayload) -> NetworkError {
-        NetworkError::Answer {
+    fn answer(&self, method: &'static str, answer: &ErrorPayload) -> Error {
+        Error::Answer {
             endpoint: self.label.clone(),
-            method,
+            method: method.into(),
             code: answer.code,
             message: answer.message.to_string(),
             revert: answer.as_revert_data(),
@@ -250,19 +238,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn label(url: &Url) -> String {
-    url.origin().ascii_serialization()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_endpoint_is_shown_without_path_and_credentials() {
-        let url = "https://user:word@rpc.example.org:8443/v2/key?token=1".parse().unwrap();
-        assert_eq!(label(&url), "https://rpc.example.org:8443");
-    }
 
     #[test]
     fn an_endpoint_that_stays_away_is_checked_less_and_less_often() {
@@ -284,11 +262,11 @@ mod tests {
         let limited = Fault::Limited { after: None, words: String::new() };
         let refused = Fault::Refused(ErrorPayload { code: 3, message: "reverted".into(), data: None });
         for (answer, expected) in [
-            (Ok(()), RpcOutcome::Ok),
-            (Err(refused), RpcOutcome::Refused),
-            (Err(Fault::Null), RpcOutcome::Refused),
-            (Err(limited), RpcOutcome::Limited),
-            (Err(Fault::Broken(String::new())), RpcOutcome::Failed),
+            (Ok(()), Outcome::Ok),
+            (Err(refused), Outcome::Refused),
+            (Err(Fault::Null), Outcome::Refused),
+            (Err(limited), Outcome::Limited),
+            (Err(Fault::Broken(String::new())), Outcome::Failed),
         ] {
             assert_eq!(outcome(&answer), expected, "{answer:?}");
         }

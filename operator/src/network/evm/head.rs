@@ -6,17 +6,11 @@ use std::{
 };
 
 use alloy::{eips::BlockNumberOrTag, primitives::U256, rpc::types::Block as RpcBlock};
+use hawser_evm::{Pool, Reason, Unavailable, Verdict, Watchdog};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Inner,
-    connect::Chain,
-    endpoint::Trouble,
-    headers::Header,
-    lock,
-    watchdog::{Verdict, Watchdog},
-};
+use super::{Inner, headers::Header, lock};
 use crate::network::{Block, Connection, Disconnected, Head, NetworkError};
 
 /// Longest pause while no endpoint answers.
@@ -31,7 +25,7 @@ const PAST: u64 = 5;
 /// Blocks between two heads that are read afterwards.
 const MOST_MISSED: u64 = 4;
 
-struct Pulse {
+struct Poller {
     network: Arc<Inner>,
     watchdog: Watchdog,
     tended: Option<Instant>,
@@ -40,35 +34,35 @@ struct Pulse {
 
 pub(super) async fn run(network: Arc<Inner>, stop: CancellationToken) {
     let watchdog = Watchdog::new(network.spec.stall);
-    let mut pulse = Pulse { network: Arc::clone(&network), watchdog, tended: None, weighed: None };
+    let mut poller = Poller { network: Arc::clone(&network), watchdog, tended: None, weighed: None };
     let mut backoff = Duration::ZERO;
     loop {
         let asked = Instant::now();
-        let pause = match stop.run_until_cancelled(head(&network.chain)).await {
+        let pause = match stop.run_until_cancelled(head(&network.pool)).await {
             None => return,
             Some(Ok(header)) => {
                 backoff = Duration::ZERO;
-                pulse.saw(&header, asked).await;
-                pulse.pause()
+                poller.saw(&header, asked).await;
+                poller.pause()
             }
             Some(Err(error)) => {
                 tracing::debug!(%error, "no head");
                 if !matches!(error, NetworkError::Unavailable(_)) {
-                    network.chain.turn_away(&error.to_string());
+                    network.pool.demote(&error.to_string());
                 }
                 // One that only limits us is slow, and not away.
-                if network.chain.is_away() {
-                    disconnected(&network, network.chain.trouble());
+                if network.pool.is_away() {
+                    disconnected(&network, &network.pool.unavailable());
                 }
-                backoff = (backoff * 2).clamp(pulse.pause(), LONGEST_BACKOFF);
+                backoff = (backoff * 2).clamp(poller.pause(), LONGEST_BACKOFF);
                 backoff
             }
         };
-        pulse.tend().await;
+        poller.tend().await;
         let sleep = async {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = network.sent.notified() => tokio::time::sleep(pause.min(pulse.pause())).await,
+                () = network.sent.notified() => tokio::time::sleep(pause.min(poller.pause())).await,
             }
         };
         if stop.run_until_cancelled(sleep).await.is_none() {
@@ -77,7 +71,7 @@ pub(super) async fn run(network: Arc<Inner>, stop: CancellationToken) {
     }
 }
 
-impl Pulse {
+impl Poller {
     /// Until the next look.
     fn pause(&self) -> Duration {
         let awaited = lock(&self.network.ledger).oldest_sent().is_some();
@@ -90,7 +84,7 @@ impl Pulse {
         }
         self.tended = Some(Instant::now());
         let head = self.network.observed.borrow().head.map_or(0, |head| head.block.number);
-        self.network.chain.tend(head).await;
+        self.network.pool.probe_spares(head).await;
     }
 
     async fn saw(&mut self, header: &Header, asked: Instant) {
@@ -101,17 +95,17 @@ impl Pulse {
         }
         match self.watchdog.see(head, asked, Instant::now()) {
             Verdict::Moved => {
-                network.chain.has_shown(head.block.number, head.time);
-                if network.chain.is_ahead_alone(head.time) {
-                    network.chain.turn_away("its newest block lies in the future, and another endpoint's doesn't");
+                network.pool.has_shown(head.block.number, head.time);
+                if network.pool.is_ahead_alone(head.time) {
+                    network.pool.demote("its newest block lies in the future, and another endpoint's doesn't");
                     return;
                 }
                 self.fill(header).await;
                 let balance = self.balance().await;
                 let skew = (!first).then(|| Timestamp::now().as_second() - head.time.as_second());
                 network.observed.send_modify(|observed| {
-                    observed.connection = Connection::Connected { endpoint: network.chain.endpoint() };
-                    observed.chain_id = network.chain.answered_chain_id();
+                    observed.connection = Connection::Connected { endpoint: network.pool.endpoint() };
+                    observed.chain_id = network.pool.answered_chain_id();
                     observed.head = Some(head);
                     observed.balance = balance.or(observed.balance);
                     observed.block_time = self.watchdog.regular();
@@ -125,8 +119,8 @@ impl Pulse {
                     head.block.number,
                     self.watchdog.patience().as_secs(),
                 );
-                network.chain.turn_away(&message);
-                disconnected(&network, network.chain.trouble());
+                network.pool.demote(&message);
+                disconnected(&network, &network.pool.unavailable());
             }
             Verdict::Same | Verdict::Stalled => self.same(),
         }
@@ -137,12 +131,12 @@ impl Pulse {
     fn is_stuck(&self, head: Head) -> bool {
         let sent = lock(&self.network.ledger).oldest_sent();
         self.watchdog.regular().is_some_and(|time| time >= Duration::from_secs(1))
-            || self.network.chain.is_behind_others(head.block.number)
+            || self.network.pool.is_behind_others(head.block.number)
             || sent.is_some_and(|sent| sent.elapsed() >= self.watchdog.patience())
     }
 
     fn same(&self) {
-        let connection = Connection::Connected { endpoint: self.network.chain.endpoint() };
+        let connection = Connection::Connected { endpoint: self.network.pool.endpoint() };
         let regular = self.watchdog.regular().is_some();
         self.network.observed.send_if_modified(|observed| {
             // A head that stalled is well again only once it moves.
@@ -166,7 +160,7 @@ impl Pulse {
         let missed = before.map_or(number, |before| before.number.saturating_add(1))..number;
         if missed.end.saturating_sub(missed.start) <= MOST_MISSED {
             for number in missed {
-                if let Ok(Some(header)) = self::header(&self.network.chain, number.into()).await {
+                if let Ok(Some(header)) = self::header(&self.network.pool, number.into()).await {
                     lock(&self.network.headers).put(&header);
                 }
             }
@@ -180,7 +174,7 @@ impl Pulse {
         let mut heads = Vec::new();
         for number in number.saturating_sub(PAST)..number {
             // Nothing is lost without it.
-            if let Ok(Some(header)) = header(&self.network.chain, number.into()).await {
+            if let Ok(Some(header)) = header(&self.network.pool, number.into()).await {
                 lock(&self.network.headers).put(&header);
                 heads.push(header.head);
             }
@@ -196,17 +190,24 @@ impl Pulse {
             return None;
         }
         let balance =
-            self.network.chain.ask("eth_getBalance", (self.network.wallet.address(), BlockNumberOrTag::Latest));
+            self.network.pool.ask("eth_getBalance", (self.network.wallet.address(), BlockNumberOrTag::Latest));
         let balance = balance.await.ok();
         self.weighed = balance.is_some().then(Instant::now);
         balance
     }
 }
 
-fn disconnected(network: &Inner, trouble: Trouble) {
-    let connection = Connection::Disconnected { reason: trouble.reason, message: trouble.message };
+fn disconnected(network: &Inner, why: &Unavailable) {
+    let reason = match why.reason() {
+        Reason::Connecting => Disconnected::Connecting,
+        Reason::Unreachable => Disconnected::Unreachable,
+        Reason::HeadStalled => Disconnected::HeadStalled,
+        Reason::NoContract => Disconnected::NoMarket,
+        Reason::WrongChain => Disconnected::WrongChain,
+    };
+    let connection = Connection::Disconnected { reason, message: why.to_string() };
     network.observed.send_if_modified(|observed| {
-        let chain_id = network.chain.answered_chain_id();
+        let chain_id = network.pool.answered_chain_id();
         let changed = observed.connection != connection || observed.chain_id != chain_id;
         observed.connection = connection;
         observed.chain_id = chain_id;
@@ -214,20 +215,20 @@ fn disconnected(network: &Inner, trouble: Trouble) {
     });
 }
 
-async fn head(chain: &Chain) -> Result<Header, NetworkError> {
-    match header(chain, BlockNumberOrTag::Latest).await? {
+async fn head(pool: &Pool) -> Result<Header, NetworkError> {
+    match header(pool, BlockNumberOrTag::Latest).await? {
         Some(head) => Ok(head),
         None => Err(NetworkError::Malformed {
-            endpoint: chain.endpoint(),
-            method: "eth_getBlockByNumber",
+            endpoint: pool.endpoint(),
+            method: "eth_getBlockByNumber".into(),
             message: "there is no newest block".to_owned(),
         }),
     }
 }
 
 /// A block's header; none where the endpoint doesn't have the block (yet).
-pub(super) async fn header(chain: &Chain, which: BlockNumberOrTag) -> Result<Option<Header>, NetworkError> {
-    let block: Option<RpcBlock> = chain.ask("eth_getBlockByNumber", (which, false)).await?;
+pub(super) async fn header(pool: &Pool, which: BlockNumberOrTag) -> Result<Option<Header>, NetworkError> {
+    let block: Option<RpcBlock> = pool.ask("eth_getBlockByNumber", (which, false)).await?;
     Ok(block.as_ref().map(header_of))
 }
 
@@ -249,7 +250,7 @@ impl Inner {
         let seen = lock(&self.headers).standing(number).map(|header| header.head.block);
         match seen {
             Some(block) => Ok(Some(block)),
-            None => Ok(header(&self.chain, number.into()).await?.map(|header| header.head.block)),
+            None => Ok(header(&self.pool, number.into()).await?.map(|header| header.head.block)),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// Whose turn it is where not all can be asked at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Class {
+pub enum Class {
     /// Head, logs, receipts, and what is to be sent: money and orders wait for these.
     First,
     /// What running jobs and acts rest on.
@@ -16,7 +16,7 @@ pub(super) enum Class {
 
 impl Class {
     /// The class of what is not said to be of another one.
-    pub(super) fn of(method: &str) -> Self {
+    pub(crate) fn of(method: &str) -> Self {
         match method {
             "eth_getBlockByNumber"
             | "eth_getBlockByHash"
@@ -30,7 +30,7 @@ impl Class {
     }
 
     /// Its place among all classes.
-    pub(super) const fn place(self) -> usize {
+    pub(crate) const fn place(self) -> usize {
         match self {
             Self::First => 0,
             Self::Jobs => 1,
@@ -39,7 +39,7 @@ impl Class {
     }
 
     /// How long one waits for its turn before it is given up.
-    pub(super) const fn patience(self) -> Duration {
+    pub(crate) const fn patience(self) -> Duration {
         match self {
             Self::First => Duration::from_mins(1),
             Self::Jobs => Duration::from_secs(30),
@@ -67,7 +67,7 @@ const HOPELESS: Duration = Duration::from_secs(20);
 
 /// The requests that may be made to one endpoint.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     /// Requests a second; none before the endpoint refused one.
     rate: Option<f64>,
     tokens: f64,
@@ -83,7 +83,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) const fn new(now: Instant) -> Self {
+    pub(crate) const fn new(now: Instant) -> Self {
         Self {
             rate: None,
             tokens: 0.0,
@@ -97,7 +97,7 @@ impl Budget {
     }
 
     /// Takes a request's worth; otherwise how long to wait before asking again. `yields`: somebody of a class before waits.
-    pub(super) fn take(&mut self, class: Class, yields: bool, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, class: Class, yields: bool, now: Instant) -> Result<(), Duration> {
         if let Some(until) = self.paused.filter(|until| *until > now) {
             // Those who come first go first when the pause is over.
             return Err(until - now + Duration::from_millis(100) * u32::try_from(class.place()).unwrap_or(0));
@@ -118,19 +118,19 @@ impl Budget {
     }
 
     /// Whether a request could be made now.
-    pub(super) fn is_paused(&self, now: Instant) -> bool {
+    pub(crate) fn is_paused(&self, now: Instant) -> bool {
         self.paused.is_some_and(|until| until > now)
     }
 
     /// The endpoint answered.
-    pub(super) fn answered(&mut self) {
+    pub(crate) fn answered(&mut self) {
         self.refusals = 0;
         self.refused_since = None;
         self.rate = self.rate.map(|rate| rate + RISE).filter(|rate| *rate < FREE);
     }
 
     /// The endpoint said that it has enough; true where it has said nothing else for so long that it is of no use.
-    pub(super) fn refused(&mut self, after: Option<Duration>, now: Instant) -> bool {
+    pub(crate) fn refused(&mut self, after: Option<Duration>, now: Instant) -> bool {
         // Of requests that were under way together only the first tells something.
         if !self.is_paused(now) {
             let sent = self.recently(now) / WINDOW;

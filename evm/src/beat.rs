@@ -36,7 +36,7 @@ impl Born {
 
 /// What looks have told of the newest block.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Beat {
+pub(crate) struct Beat {
     born: Option<Born>,
     /// When the last look began.
     asked: Option<Instant>,
@@ -44,12 +44,12 @@ pub(super) struct Beat {
 
 impl Beat {
     /// A look showed nothing new.
-    pub(super) fn missed(&mut self, asked: Instant) {
+    pub(crate) fn missed(&mut self, asked: Instant) {
         self.asked = Some(asked);
     }
 
     /// A look showed a new block, which is to come so long after the one before where blocks come regularly.
-    pub(super) fn came(&mut self, asked: Instant, since: Option<Duration>) {
+    pub(crate) fn came(&mut self, asked: Instant, since: Option<Duration>) {
         let seen = Born { after: self.asked, by: asked };
         let expected = self.born.zip(since).map(|(before, since)| before.then(since));
         let both =
@@ -60,7 +60,7 @@ impl Beat {
     }
 
     /// Until the next look, where blocks are so far apart.
-    pub(super) fn pause(&self, time: Duration, awaited: bool, now: Instant) -> Duration {
+    pub(crate) fn pause(&self, time: Duration, awaited: bool, now: Instant) -> Duration {
         let Some((born, asked)) = self.born.zip(self.asked) else { return SHORTEST };
         let due = born.by + time;
         let next = if asked >= due {

@@ -20,7 +20,7 @@ const TOO_LARGE: &str = "the answer is longer than 16 MiB";
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The endpoint has enough of us for now.
     Limited { after: Option<Duration>, words: String },
     /// The endpoint refuses this request.
@@ -33,7 +33,7 @@ pub(super) enum Fault {
 
 /// Sends requests to one URL.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(crate) struct Wire {
     http: reqwest::Client,
     url: Url,
     /// Sent along with each request: what pays for it can stand here.
@@ -42,11 +42,11 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) const fn new(url: Url, headers: header::HeaderMap, http: reqwest::Client) -> Self {
+    pub(crate) const fn new(url: Url, headers: header::HeaderMap, http: reqwest::Client) -> Self {
         Self { http, url, headers, ids: AtomicU64::new(0) }
     }
 
-    pub(super) async fn request<P, R>(&self, method: &'static str, params: &P) -> Result<R, Fault>
+    pub(crate) async fn request<P, R>(&self, method: &'static str, params: &P) -> Result<R, Fault>
     where
         P: Serialize + Sync,
         R: DeserializeOwned,

@@ -13,17 +13,17 @@ use alloy::{
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{
+use crate::{
     budget::Class,
-    connect::Inner,
-    endpoint::{Endpoint, Failure, Shown, Trouble},
+    endpoint::{Endpoint, Failure, Shown},
+    error::{Error, Reason, Trouble},
+    pool::Inner,
 };
-use crate::network::{Disconnected, NetworkError};
 
 /// An endpoint whose newest block is so much older than what others show tells of a past that is over.
 const MOST_BEHIND: u64 = 30;
 /// A block that lies so far in the future is not believed where another endpoint shows one that doesn't.
-pub(super) const MOST_AHEAD: u64 = 60;
+pub(crate) const MOST_AHEAD: u64 = 60;
 /// What an endpoint has shown counts for so long against others.
 const REMEMBERED: Duration = Duration::from_mins(1);
 /// How long an endpoint that limits our requests may take to be checked.
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Inner {
     /// Checks an endpoint, unless that is being done or was done in vain a moment ago.
-    pub(super) async fn check(&self, endpoint: &Endpoint) -> bool {
+    pub(crate) async fn check(&self, endpoint: &Endpoint) -> bool {
         let Ok(mut checks) = endpoint.checking.try_lock() else {
             drop(endpoint.checking.lock().await);
             return endpoint.trouble().is_none();
@@ -58,19 +58,20 @@ impl Inner {
         let id: U64 = ask(endpoint, "eth_chainId", &()).await?;
         let id = id.to::<u64>();
         *self.answered_chain_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
-        if id != self.chain_id {
+        let expected = *self.chain_id.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(id);
+        if id != expected {
             return Err(Trouble {
-                reason: Disconnected::WrongChain,
-                message: format!("serves chain {id}, and spec.evm.chainId is {}", self.chain_id),
+                reason: Reason::WrongChain,
+                message: format!("serves chain {id}, and {} is {expected}", self.names.chain_id),
             });
         }
         self.examine_genesis(endpoint).await?;
         self.examine_head(endpoint).await?;
-        let code: Bytes = ask(endpoint, "eth_getCode", &(self.market, "latest")).await?;
+        let code: Bytes = ask(endpoint, "eth_getCode", &(self.contract, "latest")).await?;
         if code.is_empty() {
             return Err(Trouble {
-                reason: Disconnected::NoMarket,
-                message: format!("there is no contract at {} (spec.evm.market)", self.market),
+                reason: Reason::NoContract,
+                message: format!("there is no contract at {} ({})", self.contract, self.names.contract),
             });
         }
         Ok(())
@@ -84,7 +85,7 @@ impl Inner {
         let others: Vec<Shown> = others.filter_map(Endpoint::shown).collect();
         let own = endpoint.shown();
         if let Some(message) = off(shows, &others, own, wall_clock(), now) {
-            return Err(Trouble { reason: Disconnected::HeadStalled, message });
+            return Err(Trouble { reason: Reason::HeadStalled, message });
         }
         endpoint.has_shown(header.number, header.timestamp);
         Ok(())
@@ -104,16 +105,17 @@ impl Inner {
             return Ok(());
         }
         Err(Trouble {
-            reason: Disconnected::WrongChain,
+            reason: Reason::WrongChain,
             message: format!(
-                "its block 0 is {genesis}, and not {expected} (spec.evm.genesisHash, or the first endpoint that answered)"
+                "its block 0 is {genesis}, and not {expected} ({}, or the first endpoint that answered)",
+                self.names.genesis
             ),
         })
     }
 }
 
 /// Unix second of this machine's clock.
-pub(super) fn wall_clock() -> u64 {
+pub(crate) fn wall_clock() -> u64 {
     Timestamp::now().as_second().try_into().unwrap_or(0)
 }
 
@@ -148,7 +150,7 @@ where
 }
 
 /// The endpoint's answer, be it an error.
-async fn asked<P, R>(endpoint: &Endpoint, method: &'static str, params: &P) -> Result<Result<R, NetworkError>, Trouble>
+async fn asked<P, R>(endpoint: &Endpoint, method: &'static str, params: &P) -> Result<Result<R, Error>, Trouble>
 where
     P: Serialize + Sync,
     R: DeserializeOwned,

@@ -1,0 +1,34 @@
+//! An EVM chain, through whichever of its JSON-RPC endpoints can be used.
+//!
+//! A [`Pool`] checks each endpoint before it uses it (chain, genesis, clock, the contract that is to be there), asks none more
+//! often than it lets itself be asked, leaves one that fails for the next, and asks a second one where the first is slow.
+//!
+//! | question | answer |
+//! |---|---|
+//! | Which endpoints, and what must be there? | [`Options`], [`Expected`] |
+//! | How long is a request waited for, whose turn comes first? | [`Manner`], [`Class`] |
+//! | Why was there no answer? | [`Error`], and for each endpoint its [`Trouble`] |
+//! | Does the chain move? | [`Watchdog`] over [`Head`]s |
+//! | What became of the requests? | each is told to a [`Recorder`] |
+
+mod beat;
+mod block;
+mod budget;
+mod endpoint;
+mod error;
+mod examine;
+mod label;
+mod options;
+mod pool;
+mod recorder;
+mod watchdog;
+mod wire;
+
+pub use block::{Block, Head};
+pub use budget::Class;
+pub use error::{Error, Reason, Trouble, Unavailable};
+pub use label::label;
+pub use options::{EndpointOptions, Expected, Manner, Names, Options};
+pub use pool::Pool;
+pub use recorder::{Outcome, Recorder};
+pub use watchdog::{StallLimit, Verdict, Watchdog};
