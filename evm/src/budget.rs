@@ -15,19 +15,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// The class of what is not said to be of another one.
-    pub(crate) fn of(method: &str) -> Self {
-        match method {
-            "eth_getBlockByNumber"
-            | "eth_getBlockByHash"
-            | "eth_getLogs"
-            | "eth_getTransactionReceipt"
-            | "eth_getTransactionCount"
-            | "eth_sendRawTransaction" => Self::First,
-            "eth_estimateGas" | "eth_maxPriorityFeePerGas" => Self::Jobs,
-            _ => Self::Rest,
-        }
-    }
+    pub(crate) const ALL: [Self; 3] = [Self::First, Self::Jobs, Self::Rest];
 
     /// Its place among all classes.
     pub(crate) const fn place(self) -> usize {

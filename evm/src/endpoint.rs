@@ -8,14 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy::rpc::json_rpc::ErrorPayload;
-use reqwest::{Url, header::HeaderMap};
-use serde::{Serialize, de::DeserializeOwned};
+use alloy::rpc::json_rpc::{ErrorPayload, SerializedRequest};
+use serde_json::value::RawValue;
 
 use crate::{
     budget::{Budget, Class},
     error::{Error, Reason, Trouble},
     label,
+    options::EndpointOptions,
     recorder::{Call, Outcome, Recorder},
     wire::{Fault, Wire},
 };
@@ -95,9 +95,9 @@ pub(crate) enum Failure {
     /// It can't be used.
     Trouble(Trouble),
     /// It has enough of us, and is well otherwise.
-    Limited(String),
+    Limited(Trouble),
     /// Our turn did not come in time.
-    Late(String),
+    Late(Trouble),
 }
 
 fn outcome<R>(answer: &Result<R, Fault>) -> Outcome {
@@ -111,7 +111,8 @@ fn outcome<R>(answer: &Result<R, Fault>) -> Outcome {
 
 impl Endpoint {
     /// Not tried yet.
-    pub(crate) fn new(url: Url, headers: HeaderMap, http: reqwest::Client, recorder: Arc<dyn Recorder>) -> Self {
+    pub(crate) fn new(of: EndpointOptions, http: reqwest::Client, recorder: Arc<dyn Recorder>) -> Self {
+        let EndpointOptions { url, headers } = of;
         let untried = Trouble { reason: Reason::Connecting, message: "not tried yet".to_owned() };
         Self {
             label: label(&url),
@@ -173,60 +174,53 @@ impl Endpoint {
     }
 
     /// Asks once it is our turn. The wait ends at `end`, or earlier where the endpoint is found to be of no use.
-    pub(crate) async fn ask<P, R>(
+    pub(crate) async fn ask(
         &self,
         class: Class,
         end: Instant,
-        method: &'static str,
-        params: &P,
-    ) -> Result<R, Failure>
-    where
-        P: Serialize + Sync,
-        R: DeserializeOwned,
-    {
+        request: &SerializedRequest,
+    ) -> Result<Box<RawValue>, Failure> {
         if !self.turn(class, end).await {
-            return Err(Failure::Late(format!("{method}: the endpoint lets no more requests through")));
+            let words = format!("{}: the endpoint lets no more requests through", request.method());
+            return Err(Failure::Late(Trouble::unreachable(words)));
         }
-        self.ask_now(method, params).await
+        self.ask_now(request).await
     }
 
     /// Asks; the request's worth was taken.
-    pub(crate) async fn ask_now<P, R>(&self, method: &'static str, params: &P) -> Result<R, Failure>
-    where
-        P: Serialize + Sync,
-        R: DeserializeOwned,
-    {
+    pub(crate) async fn ask_now(&self, request: &SerializedRequest) -> Result<Box<RawValue>, Failure> {
         let call = Call::begin(&self.recorder, &self.label);
-        let answer = self.wire.request(method, params).await;
+        let answer = self.wire.request(request).await;
         call.ended(outcome(&answer));
         if matches!(answer, Ok(_) | Err(Fault::Refused(_) | Fault::Null)) {
             locked(&self.budget).answered();
         }
-        answer.map_err(|fault| self.classify(method, fault))
+        answer.map_err(|fault| self.classify(request, fault))
     }
 
-    fn classify(&self, method: &'static str, fault: Fault) -> Failure {
+    fn classify(&self, request: &SerializedRequest, fault: Fault) -> Failure {
+        let method = request.method();
         match fault {
-            Fault::Refused(answer) => Failure::Answer(self.answer(method, &answer)),
+            Fault::Refused(answer) => Failure::Answer(self.answer(request, &answer)),
             Fault::Null => Failure::Answer(Error::Malformed {
                 endpoint: self.label.clone(),
-                method: method.into(),
+                method: request.method_clone(),
                 message: "null".to_owned(),
             }),
             Fault::Limited { after, words } => {
                 let hopeless = locked(&self.budget).refused(after, Instant::now());
                 tracing::debug!(endpoint = self.label, method, words, "the endpoint limits our requests");
-                let words = format!("{method}: {words}");
-                if hopeless { Failure::Trouble(Trouble::unreachable(words)) } else { Failure::Limited(words) }
+                let trouble = Trouble::unreachable(format!("{method}: {words}"));
+                if hopeless { Failure::Trouble(trouble) } else { Failure::Limited(trouble) }
             }
             Fault::Broken(words) => Failure::Trouble(Trouble::unreachable(format!("{method}: {words}"))),
         }
     }
 
-    fn answer(&self, method: &'static str, answer: &ErrorPayload) -> Error {
+    fn answer(&self, request: &SerializedRequest, answer: &ErrorPayload) -> Error {
         Error::Answer {
             endpoint: self.label.clone(),
-            method: method.into(),
+            method: request.method_clone(),
             code: answer.code,
             message: answer.message.to_string(),
             revert: answer.as_revert_data(),

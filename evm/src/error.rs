@@ -2,8 +2,13 @@
 
 use std::{borrow::Cow, fmt};
 
-use alloy::primitives::Bytes;
+use alloy::{
+    primitives::Bytes,
+    transports::{RpcError, TransportError, TransportErrorKind},
+};
 use thiserror::Error;
+
+use crate::endpoint::Endpoint;
 
 /// What is wrong with an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +45,10 @@ impl Trouble {
 pub struct Unavailable(pub Vec<(String, Trouble)>);
 
 impl Unavailable {
+    pub(crate) fn of(endpoint: &Endpoint, trouble: Trouble) -> Self {
+        Self(vec![(endpoint.label.clone(), trouble)])
+    }
+
     /// The reason that tells a person most: on a wrong chain somebody must act, a dead endpoint can only be waited for.
     pub fn reason(&self) -> Reason {
         self.0.iter().map(|(_, trouble)| trouble.reason).max().unwrap_or(Reason::Connecting)
@@ -86,6 +95,32 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+}
+
+/// The words of a transport under which there is no pool name no endpoint: there they are all that is known.
+impl From<TransportError> for Error {
+    fn from(error: TransportError) -> Self {
+        let malformed = |message: String| Self::Malformed {
+            endpoint: "the endpoint".to_owned(),
+            method: "a request".into(),
+            message,
+        };
+        match error {
+            RpcError::Transport(TransportErrorKind::Custom(why) | TransportErrorKind::NonRetryable(why)) => {
+                why.downcast::<Self>().map_or_else(|why| malformed(why.to_string()), |error| *error)
+            }
+            RpcError::ErrorResp(answer) => Self::Answer {
+                endpoint: "the endpoint".to_owned(),
+                method: "a request".into(),
+                code: answer.code,
+                message: answer.message.to_string(),
+                revert: answer.as_revert_data(),
+            },
+            // The text is the endpoint's, and can be long.
+            RpcError::DeserError { err, .. } => malformed(err.to_string()),
+            other => malformed(other.to_string()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,23 +1,23 @@
 //! Whether an endpoint serves this chain, now, and knows the market.
 
 use std::{
-    sync::PoisonError,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
 use alloy::{
     eips::BlockNumberOrTag,
-    primitives::{Bytes, U64},
-    rpc::types::Block,
+    providers::{Provider, RootProvider},
+    transports::TransportResult,
 };
 use jiff::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     budget::Class,
-    endpoint::{Endpoint, Failure, Shown},
-    error::{Error, Reason, Trouble},
+    endpoint::{Endpoint, Shown},
+    error::{Error, Reason, Trouble, Unavailable},
     pool::Inner,
+    transport::Transport,
 };
 
 /// An endpoint whose newest block is so much older than what others show tells of a past that is over.
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Inner {
     /// Checks an endpoint, unless that is being done or was done in vain a moment ago.
-    pub(crate) async fn check(&self, endpoint: &Endpoint) -> bool {
+    pub(crate) async fn check(&self, endpoint: &Arc<Endpoint>) -> bool {
         let Ok(mut checks) = endpoint.checking.try_lock() else {
             drop(endpoint.checking.lock().await);
             return endpoint.trouble().is_none();
@@ -54,9 +54,9 @@ impl Inner {
         trouble.is_none()
     }
 
-    async fn examine(&self, endpoint: &Endpoint) -> Result<(), Trouble> {
-        let id: U64 = ask(endpoint, "eth_chainId", &()).await?;
-        let id = id.to::<u64>();
+    async fn examine(&self, endpoint: &Arc<Endpoint>) -> Result<(), Trouble> {
+        let provider = &Transport::one(Arc::clone(endpoint), Class::First, PATIENCE).provider();
+        let id = provider.get_chain_id().await.map_err(trouble)?;
         *self.answered_chain_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
         let expected = *self.chain_id.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(id);
         if id != expected {
@@ -65,9 +65,9 @@ impl Inner {
                 message: format!("serves chain {id}, and {} is {expected}", self.names.chain_id),
             });
         }
-        self.examine_genesis(endpoint).await?;
-        self.examine_head(endpoint).await?;
-        let code: Bytes = ask(endpoint, "eth_getCode", &(self.contract, "latest")).await?;
+        self.examine_genesis(provider).await?;
+        self.examine_head(endpoint, provider).await?;
+        let code = provider.get_code_at(self.contract).await.map_err(trouble)?;
         if code.is_empty() {
             return Err(Trouble {
                 reason: Reason::NoContract,
@@ -77,12 +77,12 @@ impl Inner {
         Ok(())
     }
 
-    async fn examine_head(&self, endpoint: &Endpoint) -> Result<(), Trouble> {
-        let block: Option<Block> = ask(endpoint, "eth_getBlockByNumber", &(BlockNumberOrTag::Latest, false)).await?;
+    async fn examine_head(&self, endpoint: &Endpoint, provider: &RootProvider) -> Result<(), Trouble> {
+        let block = provider.get_block_by_number(BlockNumberOrTag::Latest).await.map_err(trouble)?;
         let Some(header) = block.map(|block| block.header) else { return Ok(()) };
         let (now, shows) = (Instant::now(), (header.number, header.timestamp));
-        let others = self.endpoints.iter().filter(|other| !std::ptr::eq(*other, endpoint));
-        let others: Vec<Shown> = others.filter_map(Endpoint::shown).collect();
+        let others = self.endpoints.iter().filter(|other| !std::ptr::eq(Arc::as_ptr(other), endpoint));
+        let others: Vec<Shown> = others.filter_map(|other| other.shown()).collect();
         let own = endpoint.shown();
         if let Some(message) = off(shows, &others, own, wall_clock(), now) {
             return Err(Trouble { reason: Reason::HeadStalled, message });
@@ -92,10 +92,9 @@ impl Inner {
     }
 
     /// Chains can share an id (a fork, a test net of the same software): block 0 tells them apart.
-    async fn examine_genesis(&self, endpoint: &Endpoint) -> Result<(), Trouble> {
+    async fn examine_genesis(&self, provider: &RootProvider) -> Result<(), Trouble> {
         // By its number: `earliest` is the first block that is kept, and Filecoin's nodes don't know the word.
-        let block: Option<Block> =
-            asked(endpoint, "eth_getBlockByNumber", &(BlockNumberOrTag::Number(0), false)).await?.unwrap_or_default();
+        let block = answered(provider.get_block_by_number(BlockNumberOrTag::Number(0)).await)?.flatten();
         // A node may have pruned it; then there is nothing to compare.
         let Some(genesis) = block.filter(|block| block.header.number == 0).map(|block| block.header.hash) else {
             return Ok(());
@@ -140,30 +139,20 @@ fn off(
     (behind > MOST_BEHIND).then(|| format!("its newest block {number} is {behind} s older than the chain's"))
 }
 
-/// One that limits our requests is asked again: it is slow, and not away.
-async fn ask<P, R>(endpoint: &Endpoint, method: &'static str, params: &P) -> Result<R, Trouble>
-where
-    P: Serialize + Sync,
-    R: DeserializeOwned,
-{
-    asked(endpoint, method, params).await?.map_err(|error| Trouble::unreachable(error.to_string()))
+/// The endpoint's answer; none where it answers with an error.
+fn answered<R>(answer: TransportResult<R>) -> Result<Option<R>, Trouble> {
+    match answer.map_err(Error::from) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Error::Answer { .. } | Error::Malformed { .. }) => Ok(None),
+        Err(error @ Error::Unavailable(_)) => Err(trouble(error)),
+    }
 }
 
-/// The endpoint's answer, be it an error.
-async fn asked<P, R>(endpoint: &Endpoint, method: &'static str, params: &P) -> Result<Result<R, Error>, Trouble>
-where
-    P: Serialize + Sync,
-    R: DeserializeOwned,
-{
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match endpoint.ask(Class::First, end, method, params).await {
-            Ok(answer) => return Ok(Ok(answer)),
-            Err(Failure::Answer(error)) => return Ok(Err(error)),
-            Err(Failure::Trouble(trouble)) => return Err(trouble),
-            Err(Failure::Limited(_)) if Instant::now() < end => {}
-            Err(Failure::Limited(words) | Failure::Late(words)) => return Err(Trouble::unreachable(words)),
-        }
+/// What is wrong with an endpoint that was asked alone.
+fn trouble(error: impl Into<Error>) -> Trouble {
+    match error.into() {
+        Error::Unavailable(Unavailable(mut troubles)) if troubles.len() == 1 => troubles.remove(0).1,
+        error => Trouble::unreachable(error.to_string()),
     }
 }
 

@@ -1,7 +1,9 @@
 //! An EVM chain, through whichever of its JSON-RPC endpoints can be used.
 //!
 //! A [`Pool`] checks each endpoint before it uses it (chain, genesis, clock, the contract that is to be there), asks none more
-//! often than it lets itself be asked, leaves one that fails for the next, and asks a second one where the first is slow.
+//! often than it lets itself be asked, leaves one that fails for the next, and asks a second one where the first is slow. All
+//! of that happens in the transport: above it stand alloy's own providers, [`Pool::provider`] and its like, and with them
+//! its typed calls and bindings.
 //!
 //! | question | answer |
 //! |---|---|
@@ -18,9 +20,13 @@ mod endpoint;
 mod error;
 mod examine;
 mod label;
+pub mod methods;
 mod options;
 mod pool;
+mod price;
 mod recorder;
+mod token;
+mod transport;
 mod watchdog;
 mod wire;
 
@@ -30,5 +36,7 @@ pub use error::{Error, Reason, Trouble, Unavailable};
 pub use label::label;
 pub use options::{EndpointOptions, Expected, Manner, Names, Options};
 pub use pool::Pool;
+pub use price::gas_price_of;
 pub use recorder::{Outcome, Recorder};
+pub use token::{TokenMetadata, token_metadata};
 pub use watchdog::{StallLimit, Verdict, Watchdog};

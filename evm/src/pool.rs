@@ -2,7 +2,6 @@
 //! fail.
 
 use std::{
-    fmt,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -10,28 +9,38 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy::primitives::{Address, B256, U64};
-use serde::{Serialize, de::DeserializeOwned};
+use alloy::{
+    primitives::{Address, B256},
+    providers::{Provider, RootProvider},
+    rpc::json_rpc::SerializedRequest,
+};
+use serde_json::value::RawValue;
 
 use crate::{
     budget::Class,
     endpoint::{Endpoint, Failure, Shown},
     error::{Error, Reason, Trouble, Unavailable},
     examine::{MOST_AHEAD, wall_clock},
+    methods,
     options::{Expected, Names, Options},
+    transport::Transport,
 };
 
-/// Asked of one endpoint alone: which of them has a transaction must be known, and one that lags a little answers for
-/// logs as if nothing had happened.
-const ALONE: [&str; 2] = ["eth_sendRawTransaction", "eth_getLogs"];
-
-/// A chain, through whichever of its endpoints can be used.
+/// A chain, through whichever of its endpoints can be used. Clones are the same pool.
 #[derive(Clone, Debug)]
-pub struct Pool(Arc<Inner>);
+pub struct Pool(Arc<Inner>, Arc<Providers>);
+
+/// One for each class of requests: alloy's calls hold on to their provider weakly.
+#[derive(Debug)]
+struct Providers {
+    by_method: RootProvider,
+    by_class: [RootProvider; 3],
+    others: [RootProvider; 3],
+}
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) endpoints: Vec<Arc<Endpoint>>,
     /// The endpoint in use.
     current: AtomicUsize,
     hedge_after: Duration,
@@ -43,6 +52,129 @@ pub(crate) struct Inner {
     pub(crate) answered_chain_id: Mutex<Option<u64>>,
     /// Hash of block 0, as written down or as the first endpoint has it.
     pub(crate) genesis: Mutex<Option<B256>>,
+}
+
+impl Inner {
+    fn current(&self) -> usize {
+        self.current.load(Ordering::Relaxed)
+    }
+
+    /// Asks the endpoint in use; where it fails, the next one that is what it should be. Where all limit our requests, it
+    /// waits for its turn.
+    ///
+    /// An error that the endpoint answers with is handed back as [`Error::Answer`].
+    pub(crate) async fn ask(&self, class: Class, request: &SerializedRequest) -> Result<Box<RawValue>, Error> {
+        let end = Instant::now() + class.patience();
+        let mut troubles = 0;
+        loop {
+            let preferred = self.usable().await?;
+            let (endpoint, answer) = self.first_answer(preferred, class, end, request).await;
+            match answer {
+                Ok(answer) => return Ok(answer),
+                Err(Failure::Answer(error)) => return Err(error),
+                Err(Failure::Limited(_)) if Instant::now() < end => {}
+                Err(Failure::Limited(trouble) | Failure::Late(trouble)) => {
+                    return Err(Error::Unavailable(Unavailable::of(endpoint, trouble)));
+                }
+                Err(Failure::Trouble(trouble)) => {
+                    endpoint.set_trouble(Some(trouble));
+                    troubles += 1;
+                    if troubles > self.endpoints.len() {
+                        return Err(Error::Unavailable(self.unavailable()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The answer of an endpoint; where it takes long, that of a second one may come first.
+    async fn first_answer<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        class: Class,
+        end: Instant,
+        request: &SerializedRequest,
+    ) -> (&'a Endpoint, Result<Box<RawValue>, Failure>) {
+        let asked = endpoint.ask(class, end, request);
+        let mut spares = self.endpoints.iter().map(Arc::as_ref);
+        let spare = spares.find(|e| !std::ptr::eq(*e, endpoint) && e.trouble().is_none());
+        let Some(spare) = spare.filter(|_| !methods::is_asked_of_one(request.method())) else {
+            return (endpoint, asked.await);
+        };
+        let mut asked = std::pin::pin!(asked);
+        if let Ok(answer) = tokio::time::timeout(self.hedge_after, &mut asked).await {
+            return (endpoint, answer);
+        }
+        // A second request must not cost the spare one what its own turn is kept for.
+        if !spare.has_room(class) {
+            return (endpoint, asked.await);
+        }
+        let mut second = std::pin::pin!(spare.ask_now(request));
+        tokio::select! {
+            answer = &mut asked => (endpoint, answer),
+            answer = &mut second => match answer {
+                Ok(answer) => (spare, Ok(answer)),
+                // The first one is in use, and may still answer.
+                Err(_) => (endpoint, asked.await),
+            },
+        }
+    }
+
+    /// Asks the endpoints that are not in use, one after the other; the first that has a result.
+    pub(crate) async fn second_opinion(
+        &self,
+        class: Class,
+        request: &SerializedRequest,
+    ) -> Result<Box<RawValue>, Error> {
+        let current = self.current();
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            let good = index != current && (endpoint.trouble().is_none() || self.check(endpoint).await);
+            if good && let Ok(answer) = endpoint.ask(class, Instant::now() + class.patience(), request).await {
+                return Ok(answer);
+            }
+        }
+        Err(Error::Unavailable(Unavailable::default()))
+    }
+
+    fn unavailable(&self) -> Unavailable {
+        Unavailable(self.endpoints.iter().filter_map(|e| Some((e.label.clone(), e.trouble()?))).collect())
+    }
+
+    /// The endpoint in use; where it can't be used or has enough of us, the next one that is better.
+    async fn usable(&self) -> Result<&Endpoint, Error> {
+        let count = self.endpoints.len();
+        let current = self.current();
+        let in_turn = || {
+            (0..count).filter_map(move |step| {
+                let index = (current + step) % count;
+                Some((index, self.endpoints.get(index)?))
+            })
+        };
+        let well = |endpoint: &Endpoint| endpoint.trouble().is_none();
+        let free = in_turn().find(|(_, endpoint)| well(endpoint) && !endpoint.is_paused());
+        if let Some((index, endpoint)) = free.or_else(|| in_turn().find(|(_, endpoint)| well(endpoint))) {
+            return Ok(self.switch(index, endpoint));
+        }
+        for (index, endpoint) in in_turn() {
+            if self.check(endpoint).await {
+                return Ok(self.switch(index, endpoint));
+            }
+        }
+        Err(Error::Unavailable(self.unavailable()))
+    }
+
+    fn switch<'a>(&self, index: usize, endpoint: &'a Endpoint) -> &'a Endpoint {
+        if self.current.swap(index, Ordering::Relaxed) != index {
+            tracing::info!(endpoint = endpoint.label, "using another endpoint");
+        }
+        endpoint
+    }
+
+    fn others(&self) -> impl Iterator<Item = (&Endpoint, Shown)> {
+        let current = self.current();
+        let others = self.endpoints.iter().enumerate().filter(move |(index, _)| *index != current);
+        others.filter_map(|(_, endpoint)| Some((endpoint.as_ref(), endpoint.shown()?)))
+    }
 }
 
 impl Pool {
@@ -59,10 +191,9 @@ impl Pool {
             // Answers are bound to the URL that a person wrote down.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let endpoints =
-            endpoints.into_iter().map(|of| Endpoint::new(of.url, of.headers, http.clone(), recorder.clone())).collect();
-        Ok(Self(Arc::new(Inner {
-            endpoints,
+        let endpoint = |of| Arc::new(Endpoint::new(of, http.clone(), Arc::clone(&recorder)));
+        let inner = Arc::new(Inner {
+            endpoints: endpoints.into_iter().map(endpoint).collect(),
             current: AtomicUsize::new(0),
             hedge_after: manner.hedge_after,
             chain_id: Mutex::new(chain_id),
@@ -70,104 +201,38 @@ impl Pool {
             names,
             answered_chain_id: Mutex::new(None),
             genesis: Mutex::new(genesis),
-        })))
+        });
+        let providers = Providers {
+            by_method: Transport::pool(Arc::clone(&inner), None).provider(),
+            by_class: Class::ALL.map(|class| Transport::pool(Arc::clone(&inner), Some(class)).provider()),
+            others: Class::ALL.map(|class| Transport::others(Arc::clone(&inner), class).provider()),
+        };
+        Ok(Self(inner, Arc::new(providers)))
     }
 
-    /// Asks the endpoint in use; where it fails, the next one that is what it should be. Where all limit our requests, it
-    /// waits for its turn.
-    ///
-    /// An error that the endpoint answers with is handed back as [`Error::Answer`].
-    pub async fn ask<P, R>(&self, method: &'static str, params: P) -> Result<R, Error>
-    where
-        P: Serialize + fmt::Debug + Send + Sync,
-        R: DeserializeOwned + Send,
-    {
-        self.ask_as(Class::of(method), method, params).await
+    /// Asks the endpoint in use, in the class that a request's method has.
+    pub fn provider(&self) -> &RootProvider {
+        &self.1.by_method
     }
 
-    pub async fn ask_as<P, R>(&self, class: Class, method: &'static str, params: P) -> Result<R, Error>
-    where
-        P: Serialize + fmt::Debug + Send + Sync,
-        R: DeserializeOwned + Send,
-    {
-        let end = Instant::now() + class.patience();
-        let mut troubles = 0;
-        loop {
-            let preferred = self.usable().await?;
-            let (endpoint, answer) = self.first_answer(preferred, class, end, method, &params).await;
-            match answer {
-                Ok(answer) => return Ok(answer),
-                Err(Failure::Answer(error)) => return Err(error),
-                Err(Failure::Limited(_)) if Instant::now() < end => {}
-                Err(Failure::Limited(words) | Failure::Late(words)) => {
-                    let trouble = Trouble::unreachable(words);
-                    return Err(Error::Unavailable(Unavailable(vec![(endpoint.label.clone(), trouble)])));
-                }
-                Err(Failure::Trouble(trouble)) => {
-                    endpoint.set_trouble(Some(trouble));
-                    troubles += 1;
-                    if troubles > self.0.endpoints.len() {
-                        return Err(Error::Unavailable(self.unavailable()));
-                    }
-                }
-            }
-        }
+    /// The same in a class that the caller knows better.
+    pub fn provider_as(&self, class: Class) -> &RootProvider {
+        &self.1.by_class[class.place()]
     }
 
-    /// The answer of an endpoint; where it takes long, that of a second one may come first.
-    async fn first_answer<'a, P, R>(
-        &'a self,
-        endpoint: &'a Endpoint,
-        class: Class,
-        end: Instant,
-        method: &'static str,
-        params: &P,
-    ) -> (&'a Endpoint, Result<R, Failure>)
-    where
-        P: Serialize + Sync,
-        R: DeserializeOwned,
-    {
-        let asked = endpoint.ask(class, end, method, params);
-        let spare = self.0.endpoints.iter().find(|e| !std::ptr::eq(*e, endpoint) && e.trouble().is_none());
-        let Some(spare) = spare.filter(|_| !ALONE.contains(&method)) else { return (endpoint, asked.await) };
-        let mut asked = std::pin::pin!(asked);
-        if let Ok(answer) = tokio::time::timeout(self.0.hedge_after, &mut asked).await {
-            return (endpoint, answer);
-        }
-        // A second request must not cost the spare one what its own turn is kept for.
-        if !spare.has_room(class) {
-            return (endpoint, asked.await);
-        }
-        let mut second = std::pin::pin!(spare.ask_now(method, params));
-        tokio::select! {
-            answer = &mut asked => (endpoint, answer),
-            answer = &mut second => match answer {
-                Ok(answer) => (spare, Ok(answer)),
-                // The first one is in use, and may still answer.
-                Err(_) => (endpoint, asked.await),
-            },
-        }
+    /// Asks the endpoints that are not in use, one after the other; the first that has a result.
+    pub fn second_opinion(&self, class: Class) -> &RootProvider {
+        &self.1.others[class.place()]
     }
 
-    /// Asks the endpoints that are not in use, one after the other, what they say to the same; the first that answers.
-    pub async fn second_opinion<P, R>(&self, class: Class, method: &'static str, params: P) -> Option<R>
-    where
-        P: Serialize + fmt::Debug + Send + Sync,
-        R: DeserializeOwned + Send,
-    {
-        let current = self.0.current.load(Ordering::Relaxed);
-        for (index, endpoint) in self.0.endpoints.iter().enumerate() {
-            let good = index != current && (endpoint.trouble().is_none() || self.0.check(endpoint).await);
-            if good && let Ok(answer) = endpoint.ask(class, Instant::now() + class.patience(), method, &params).await {
-                return Some(answer);
-            }
-        }
-        None
+    /// What the endpoint in use answered to a method can't be right.
+    pub fn malformed(&self, method: &'static str, message: impl Into<String>) -> Error {
+        Error::Malformed { endpoint: self.endpoint(), method: method.into(), message: message.into() }
     }
 
     /// Leaves the endpoint in use for the next one, if there is another: it answers, but with what can't be believed.
     pub fn demote(&self, message: &str) {
-        let current = self.0.current.load(Ordering::Relaxed);
+        let current = self.0.current();
         if let Some(endpoint) = self.0.endpoints.get(current) {
             endpoint.set_trouble(Some(Trouble { reason: Reason::HeadStalled, message: message.to_owned() }));
         }
@@ -177,7 +242,7 @@ impl Pool {
     /// Looks after the endpoints that are not in use, and goes back to the preferred one, if it is well again and has come
     /// as far as the one in use.
     pub async fn probe_spares(&self, head: u64) {
-        let current = self.0.current.load(Ordering::Relaxed);
+        let current = self.0.current();
         let spares = self.0.endpoints.iter().enumerate().filter(|(index, _)| *index != current);
         for (index, spare) in spares {
             if self.0.check(spare).await && index == 0 && !spare.is_paused() {
@@ -186,30 +251,24 @@ impl Pool {
         }
     }
 
-    async fn prefer(&self, first: &Endpoint, head: u64) {
-        let end = Instant::now() + Class::Rest.patience();
-        match first.ask::<_, U64>(Class::Rest, end, "eth_blockNumber", &()).await {
-            Ok(number) if number.to::<u64>() >= head => self.0.current.store(0, Ordering::Relaxed),
-            _ => {}
+    async fn prefer(&self, first: &Arc<Endpoint>, head: u64) {
+        let class = Class::Rest;
+        let first = Transport::one(Arc::clone(first), class, class.patience()).provider();
+        if first.get_block_number().await.is_ok_and(|number| number >= head) {
+            self.0.current.store(0, Ordering::Relaxed);
         }
     }
 
     /// Whether another endpoint that can be used has shown a newer block than this.
     pub fn is_behind_others(&self, head: u64) -> bool {
-        self.others().any(|(endpoint, shown)| endpoint.trouble().is_none() && shown.number > head)
+        self.0.others().any(|(endpoint, shown)| endpoint.trouble().is_none() && shown.number > head)
     }
 
     /// Whether the endpoint in use shows a block of the future, and another one that can be used doesn't.
     pub fn is_ahead_alone(&self, time: jiff::Timestamp) -> bool {
         let future = wall_clock().saturating_add(MOST_AHEAD);
         u64::try_from(time.as_second()).unwrap_or(0) > future
-            && self.others().any(|(endpoint, shown)| endpoint.trouble().is_none() && shown.time <= future)
-    }
-
-    fn others(&self) -> impl Iterator<Item = (&Endpoint, Shown)> {
-        let current = self.0.current.load(Ordering::Relaxed);
-        let others = self.0.endpoints.iter().enumerate().filter(move |(index, _)| *index != current);
-        others.filter_map(|(_, endpoint)| Some((endpoint, endpoint.shown()?)))
+            && self.0.others().any(|(endpoint, shown)| endpoint.trouble().is_none() && shown.time <= future)
     }
 
     /// No endpoint is well.
@@ -219,7 +278,7 @@ impl Pool {
 
     /// The endpoint in use, without secrets.
     pub fn endpoint(&self) -> String {
-        let current = self.0.current.load(Ordering::Relaxed);
+        let current = self.0.current();
         self.0.endpoints.get(current).map(|endpoint| endpoint.label.clone()).unwrap_or_default()
     }
 
@@ -229,44 +288,14 @@ impl Pool {
 
     /// Why no endpoint can be used.
     pub fn unavailable(&self) -> Unavailable {
-        Unavailable(self.0.endpoints.iter().filter_map(|e| Some((e.label.clone(), e.trouble()?))).collect())
+        self.0.unavailable()
     }
 
     /// A block was read from the endpoint in use: endpoints that are far behind it are not used.
     pub fn has_shown(&self, number: u64, time: jiff::Timestamp) {
-        let current = self.0.current.load(Ordering::Relaxed);
+        let current = self.0.current();
         if let Some(endpoint) = self.0.endpoints.get(current) {
             endpoint.has_shown(number, u64::try_from(time.as_second()).unwrap_or(0));
         }
-    }
-
-    /// The endpoint in use; where it can't be used or has enough of us, the next one that is better.
-    async fn usable(&self) -> Result<&Endpoint, Error> {
-        let count = self.0.endpoints.len();
-        let current = self.0.current.load(Ordering::Relaxed);
-        let in_turn = || {
-            (0..count).filter_map(move |step| {
-                let index = (current + step) % count;
-                Some((index, self.0.endpoints.get(index)?))
-            })
-        };
-        let well = |endpoint: &&Endpoint| endpoint.trouble().is_none();
-        let free = in_turn().find(|(_, endpoint)| well(endpoint) && !endpoint.is_paused());
-        if let Some((index, endpoint)) = free.or_else(|| in_turn().find(|(_, endpoint)| well(endpoint))) {
-            return Ok(self.switch(index, endpoint));
-        }
-        for (index, endpoint) in in_turn() {
-            if self.0.check(endpoint).await {
-                return Ok(self.switch(index, endpoint));
-            }
-        }
-        Err(Error::Unavailable(self.unavailable()))
-    }
-
-    fn switch<'a>(&self, index: usize, endpoint: &'a Endpoint) -> &'a Endpoint {
-        if self.0.current.swap(index, Ordering::Relaxed) != index {
-            tracing::info!(endpoint = endpoint.label, "using another endpoint");
-        }
-        endpoint
     }
 }

@@ -1,15 +1,12 @@
 //! JSON-RPC over HTTP: one request, one answer of bounded size, and what the endpoint says of our rate.
 
-use std::{
-    error::Error as _,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::{error::Error as _, time::Duration};
 
-use alloy::rpc::json_rpc::{ErrorPayload, Response, ResponsePayload};
+use alloy::rpc::json_rpc::{ErrorPayload, Response, ResponsePayload, SerializedRequest};
 use reqwest::{StatusCode, Url, header};
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::methods;
 
 /// Longest answer that is read. A block full of orders for one provider has a tenth of it.
 const LARGEST: usize = 16 << 20;
@@ -38,22 +35,20 @@ pub(crate) struct Wire {
     url: Url,
     /// Sent along with each request: what pays for it can stand here.
     headers: header::HeaderMap,
-    ids: AtomicU64,
 }
 
 impl Wire {
     pub(crate) const fn new(url: Url, headers: header::HeaderMap, http: reqwest::Client) -> Self {
-        Self { http, url, headers, ids: AtomicU64::new(0) }
+        Self { http, url, headers }
     }
 
-    pub(crate) async fn request<P, R>(&self, method: &'static str, params: &P) -> Result<R, Fault>
-    where
-        P: Serialize + Sync,
-        R: DeserializeOwned,
-    {
-        let id = self.ids.fetch_add(1, Ordering::Relaxed);
-        let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
-        let asked = self.http.post(self.url.clone()).headers(self.headers.clone()).json(&body);
+    pub(crate) async fn request(&self, request: &SerializedRequest) -> Result<Box<RawValue>, Fault> {
+        let asked = self
+            .http
+            .post(self.url.clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .headers(self.headers.clone())
+            .body(request.serialized().get().to_owned());
         let sent = asked.send().await.map_err(broken)?;
         let status = sent.status();
         let after = retry_after(sent.headers());
@@ -65,18 +60,19 @@ impl Wire {
             let message = TOO_LARGE.into();
             return Err(Fault::Refused(ErrorPayload { code: -32005, message, data: None }));
         };
-        read(method, &body)
+        read(request.method(), &body)
     }
 }
 
-fn read<R: DeserializeOwned>(method: &str, body: &[u8]) -> Result<R, Fault> {
+fn read(method: &str, body: &[u8]) -> Result<Box<RawValue>, Fault> {
     let unread = |error: serde_json::Error| Fault::Broken(format!("the answer is not what was asked for: {error}"));
     let response: Response = serde_json::from_slice(body).map_err(unread)?;
     match response.payload {
-        ResponsePayload::Success(result) if result.get() == "null" => {
-            serde_json::from_str(result.get()).map_err(|_| Fault::Null)
-        }
-        ResponsePayload::Success(result) => serde_json::from_str(result.get()).map_err(unread),
+        ResponsePayload::Success(result) => match methods::check(method, &result) {
+            Ok(()) => Ok(result),
+            Err(_) if result.get() == "null" => Err(Fault::Null),
+            Err(error) => Err(unread(error)),
+        },
         ResponsePayload::Failure(error) if says_limit(method, error.code, &error.message) => {
             Err(Fault::Limited { after: None, words: cut(&error.message) })
         }
@@ -114,7 +110,7 @@ fn refusal(status: StatusCode, after: Option<Duration>, body: &[u8]) -> Fault {
 /// too: there only the words count, and otherwise the range is halved.
 fn says_limit(method: &str, code: i64, message: &str) -> bool {
     let code_of_limits = matches!(code, 429 | -32005 | -32029 | -32055 | 1008);
-    method != "eth_getLogs" && code_of_limits || is_about_rate(message)
+    method != methods::LOGS && code_of_limits || is_about_rate(message)
 }
 
 fn is_about_rate(text: &str) -> bool {
@@ -192,10 +188,10 @@ mod tests {
     #[test]
     fn nothing_is_an_answer_only_where_nothing_may_be_answered() {
         let body = br#"{"jsonrpc":"2.0","id":1,"result":null}"#;
-        assert!(matches!(read::<Option<u64>>("m", body), Ok(None)));
-        assert!(matches!(read::<u64>("m", body), Err(Fault::Null)));
+        assert!(read(methods::BLOCK_BY_NUMBER, body).is_ok_and(|block| block.get() == "null"));
+        assert!(matches!(read(methods::LOGS, body), Err(Fault::Null)));
         let refused = br#"{"jsonrpc":"2.0","id":1,"error":{"code":3,"message":"execution reverted","data":"0x01"}}"#;
-        assert!(matches!(read::<u64>("m", refused), Err(Fault::Refused(error)) if error.as_revert_data().is_some()));
-        assert!(matches!(read::<u64>("m", b"<html>"), Err(Fault::Broken(_))));
+        assert!(matches!(read("m", refused), Err(Fault::Refused(error)) if error.as_revert_data().is_some()));
+        assert!(matches!(read("m", b"<html>"), Err(Fault::Broken(_))));
     }
 }

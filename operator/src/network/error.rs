@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use alloy::transports::TransportError;
 use thiserror::Error;
 
 /// A field of a `DepinNetwork` that can't be used.
@@ -58,5 +59,11 @@ impl From<hawser_evm::Error> for NetworkError {
             }
             hawser_evm::Error::Malformed { endpoint, method, message } => Self::Malformed { endpoint, method, message },
         }
+    }
+}
+
+impl From<TransportError> for NetworkError {
+    fn from(error: TransportError) -> Self {
+        hawser_evm::Error::from(error).into()
     }
 }

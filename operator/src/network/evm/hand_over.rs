@@ -4,6 +4,7 @@ use alloy::{
     consensus::TxEip1559,
     eips::Encodable2718,
     primitives::{B256, Bytes, TxKind},
+    providers::Provider,
 };
 
 use super::{Inner, fees::Fees, pool_error, pool_error::PoolError, wallet::WalletError};
@@ -44,9 +45,9 @@ pub(super) async fn hand_over(
         Err(error) => return Ok(Handed::Unsigned(error)),
     };
     let hash = *signed.tx_hash();
-    let raw = Bytes::from(signed.encoded_2718());
+    let raw = signed.encoded_2718();
     // A signer may take its time, and the lease has gone meanwhile.
-    let sent = network.fence.hold(network.pool.ask::<_, B256>("eth_sendRawTransaction", (raw,))).await;
+    let sent = network.fence.hold(network.pool.provider().send_raw_transaction(&raw)).await;
     let sent = sent.map_err(|lost| NetworkError::Unavailable(lost.to_string()))?;
     match sent.map_err(NetworkError::from) {
         Ok(_) | Err(NetworkError::Unavailable(_) | NetworkError::Malformed { .. } | NetworkError::NotAToken(_)) => {

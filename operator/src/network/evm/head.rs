@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy::{eips::BlockNumberOrTag, primitives::U256, rpc::types::Block as RpcBlock};
-use hawser_evm::{Pool, Reason, Unavailable, Verdict, Watchdog};
+use alloy::{eips::BlockNumberOrTag, primitives::U256, providers::Provider, rpc::types::Block as RpcBlock};
+use hawser_evm::{Pool, Reason, Unavailable, Verdict, Watchdog, methods};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -189,9 +189,7 @@ impl Poller {
         if self.weighed.is_some_and(|at| at.elapsed() < every) {
             return None;
         }
-        let balance =
-            self.network.pool.ask("eth_getBalance", (self.network.wallet.address(), BlockNumberOrTag::Latest));
-        let balance = balance.await.ok();
+        let balance = self.network.pool.provider().get_balance(self.network.wallet.address()).await.ok();
         self.weighed = balance.is_some().then(Instant::now);
         balance
     }
@@ -216,19 +214,13 @@ fn disconnected(network: &Inner, why: &Unavailable) {
 }
 
 async fn head(pool: &Pool) -> Result<Header, NetworkError> {
-    match header(pool, BlockNumberOrTag::Latest).await? {
-        Some(head) => Ok(head),
-        None => Err(NetworkError::Malformed {
-            endpoint: pool.endpoint(),
-            method: "eth_getBlockByNumber".into(),
-            message: "there is no newest block".to_owned(),
-        }),
-    }
+    let head = header(pool, BlockNumberOrTag::Latest).await?;
+    head.ok_or_else(|| pool.malformed(methods::BLOCK_BY_NUMBER, "there is no newest block").into())
 }
 
 /// A block's header; none where the endpoint doesn't have the block (yet).
 pub(super) async fn header(pool: &Pool, which: BlockNumberOrTag) -> Result<Option<Header>, NetworkError> {
-    let block: Option<RpcBlock> = pool.ask("eth_getBlockByNumber", (which, false)).await?;
+    let block = pool.provider().get_block_by_number(which).await?;
     Ok(block.as_ref().map(header_of))
 }
 

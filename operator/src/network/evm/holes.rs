@@ -4,10 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use alloy::{
-    primitives::{B256, U64},
-    rpc::types::Block as RpcBlock,
-};
+use alloy::{primitives::B256, providers::Provider};
 
 use hawser_evm::{Class, Pool};
 
@@ -100,12 +97,10 @@ impl Inner {
         if lock(&self.tried_in_vain).is_some_and(|at| at.elapsed() < TRY_AGAIN) {
             return Ok(false);
         }
-        let newest: U64 = match self.pool.ask_as(Class::First, "eth_blockNumber", ()).await.map_err(NetworkError::from)
-        {
-            Err(NetworkError::Answer { .. }) => return Ok(false),
-            answer => answer?,
-        };
-        Ok(newest.to::<u64>() > number)
+        match self.pool.provider_as(Class::First).get_block_number().await.map_err(NetworkError::from) {
+            Err(NetworkError::Answer { .. }) => Ok(false),
+            newest => Ok(newest? > number),
+        }
     }
 
     async fn parent(&self, of: &Header) -> Result<Option<Header>, NetworkError> {
@@ -126,8 +121,7 @@ pub(super) async fn given(pool: &Pool, number: u64) -> Result<Option<Header>, Ne
 }
 
 pub(super) async fn header_by_hash(pool: &Pool, hash: B256) -> Result<Option<Header>, NetworkError> {
-    let block: Option<RpcBlock> = match pool.ask("eth_getBlockByHash", (hash, false)).await.map_err(NetworkError::from)
-    {
+    let block = match pool.provider().get_block_by_hash(hash).await.map_err(NetworkError::from) {
         Err(NetworkError::Answer { .. }) => None,
         answer => answer?,
     };

@@ -35,7 +35,6 @@ use alloy::{
     primitives::{Address, U256},
     sol_types::Eip712Domain,
 };
-use hawser_contracts::ComputeMarket;
 use hawser_evm::{EndpointOptions, Expected, Manner, Names, Options, Pool};
 use hawser_market::{JobId, OfferId, eip712_domain};
 use tokio::sync::{Notify, broadcast, watch};
@@ -259,8 +258,7 @@ impl Network {
         if let Some((_, credit)) = known {
             return Ok(credit);
         }
-        let call = ComputeMarket::creditCall { account: self.0.spec.provider, token };
-        let credit = read::view(&self.0.pool, self.0.spec.market, &call).await?;
+        let credit = read::credit(&self.0.pool, self.0.spec.market, self.0.spec.provider, token).await?;
         lock(&self.0.credits).insert(token, (Instant::now(), credit));
         Ok(credit)
     }

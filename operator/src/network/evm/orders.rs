@@ -10,9 +10,11 @@ use std::{
 
 use alloy::{
     eips::BlockNumberOrTag,
+    providers::Provider,
     rpc::types::{Filter, Log},
 };
 use hawser_crds::{Confirmations, Finality};
+use hawser_evm::methods;
 
 use super::{
     Inner,
@@ -246,7 +248,7 @@ impl Watcher<'_> {
             return Ok(Look::Otherwise);
         };
         let filter = lock(&self.network.ours).filter().from_block(*range.start()).to_block(*range.end());
-        match self.network.pool.ask::<_, Vec<Log>>("eth_getLogs", (filter,)).await.map_err(NetworkError::from) {
+        match self.network.pool.provider().get_logs(&filter).await.map_err(NetworkError::from) {
             Ok(logs) => self.learn(&logs, Extent::Again(range)).await,
             Err(NetworkError::Answer { .. }) if self.span.refused(&range) => Ok(Look::Again),
             // New orders are not held up by what may be in an old block.
@@ -281,7 +283,7 @@ impl Watcher<'_> {
     /// By hash, a node behind the same address that lags can't answer with nothing.
     async fn logs(&self, filter: Filter, from: u64, to: Block, by_hash: bool) -> Result<Vec<Log>, NetworkError> {
         let filter = if by_hash { filter.at_block_hash(to.hash) } else { filter.from_block(from).to_block(to.number) };
-        Ok(self.network.pool.ask("eth_getLogs", (filter,)).await?)
+        Ok(self.network.pool.provider().get_logs(&filter).await?)
     }
 
     async fn learn(&mut self, logs: &[Log], read: Extent) -> Result<Look, NetworkError> {
@@ -394,10 +396,9 @@ impl Watcher<'_> {
         if let Some(known) = self.confirmed.filter(|known| !known.is_old(now)) {
             return Ok(known.number);
         }
-        let block = header(&network.pool, tag).await?.ok_or_else(|| NetworkError::Malformed {
-            endpoint: network.pool.endpoint(),
-            method: "eth_getBlockByNumber".into(),
-            message: format!("it has no {tag} block; where it never has, set spec.evm.confirmations to a number"),
+        let block = header(&network.pool, tag).await?.ok_or_else(|| {
+            let message = format!("it has no {tag} block; where it never has, set spec.evm.confirmations to a number");
+            network.pool.malformed(methods::BLOCK_BY_NUMBER, message)
         })?;
         let confirmed = Confirmed::new(block.head, head, now);
         self.lag.see(confirmed.lag(), now);

@@ -1,50 +1,51 @@
 //! Typed reads of the market and of tokens.
 
 use alloy::{
-    eips::BlockNumberOrTag,
-    primitives::{Address, Bytes},
-    rpc::types::TransactionRequest,
-    sol_types::{SolCall, SolInterface},
+    contract::{self, SolCallBuilder},
+    primitives::{Address, Bytes, U256},
+    providers::RootProvider,
+    sol_types::{self, SolCall, SolInterface},
 };
-use hawser_contracts::ComputeMarket;
-use hawser_evm::{Class, Pool};
+use hawser_contracts::{ComputeMarket, ComputeMarket::ComputeMarketInstance};
+use hawser_evm::{Class, Pool, token_metadata};
 use hawser_market::{JobId, OfferId};
 
 use crate::network::{Job, NetworkError, Offer, Token};
 
 type MarketError = ComputeMarket::ComputeMarketErrors;
 
-#[allow(missing_debug_implementations, clippy::pedantic, reason = "generated")]
-mod erc20 {
-    alloy::sol! {
-        function decimals() external view returns (uint8);
-        function symbol() external view returns (string);
-    }
+fn instance(provider: &RootProvider, market: Address) -> ComputeMarketInstance<RootProvider> {
+    ComputeMarket::new(market, provider.clone())
 }
 
 /// Calls a view function at the newest block.
-pub(super) async fn view<C: SolCall>(pool: &Pool, to: Address, call: &C) -> Result<C::Return, NetworkError> {
-    view_as(Class::Rest, pool, to, call).await
+async fn view<C>(pool: &Pool, call: SolCallBuilder<&RootProvider, C>) -> Result<C::Return, NetworkError>
+where
+    C: SolCall + Send + Sync,
+{
+    call.call().await.map_err(|error| match error {
+        contract::Error::TransportError(error) => error.into(),
+        unread => pool.malformed(C::SIGNATURE, unread.to_string()).into(),
+    })
 }
 
-async fn view_as<C: SolCall>(class: Class, pool: &Pool, to: Address, call: &C) -> Result<C::Return, NetworkError> {
-    let output: Bytes = pool.ask_as(class, "eth_call", request(to, call)).await?;
-    C::abi_decode_returns(&output).map_err(|error| malformed::<C>(pool, &error))
+fn malformed<C: SolCall>(pool: &Pool, error: &sol_types::Error) -> NetworkError {
+    pool.malformed(C::SIGNATURE, error.to_string()).into()
 }
 
-fn request<C: SolCall>(to: Address, call: &C) -> (TransactionRequest, BlockNumberOrTag) {
-    (TransactionRequest::default().to(to).input(call.abi_encode().into()), BlockNumberOrTag::Latest)
-}
-
-fn malformed<C: SolCall>(pool: &Pool, error: &alloy::sol_types::Error) -> NetworkError {
-    NetworkError::Malformed { endpoint: pool.endpoint(), method: C::SIGNATURE.into(), message: error.to_string() }
+pub(super) async fn credit(
+    pool: &Pool,
+    market: Address,
+    account: Address,
+    token: Address,
+) -> Result<U256, NetworkError> {
+    view(pool, instance(pool.provider(), market).credit(account, token)).await
 }
 
 pub(super) async fn job(pool: &Pool, market: Address, id: JobId) -> Result<Job, NetworkError> {
-    let answer = view_as(Class::Jobs, pool, market, &ComputeMarket::jobCall { id: id.0 }).await?;
-    Job::read(id, &answer).map_err(|unknown| {
-        malformed::<ComputeMarket::jobCall>(pool, &alloy::sol_types::Error::custom(unknown.to_string()))
-    })
+    let answer = view(pool, instance(pool.provider_as(Class::Jobs), market).job(id.0)).await?;
+    Job::read(id, &answer)
+        .map_err(|unknown| malformed::<ComputeMarket::jobCall>(pool, &sol_types::Error::custom(unknown.to_string())))
 }
 
 /// Many jobs in one call of the market's own `multicall`, so that no endpoint counts a request for each. Where that is
@@ -53,7 +54,8 @@ pub(super) async fn jobs(pool: &Pool, market: Address, ids: &[JobId]) -> Result<
     if let [id] = ids {
         return Ok(vec![job(pool, market, *id).await?]);
     }
-    match view_as(Class::Jobs, pool, market, &multicall(ids)).await.and_then(|all| decoded(pool, ids, &all)) {
+    let all = view(pool, instance(pool.provider_as(Class::Jobs), market).multicall(calls(ids))).await;
+    match all.and_then(|all| decoded(pool, ids, &all)) {
         Ok(jobs) => Ok(jobs),
         Err(error @ NetworkError::Unavailable(_)) => Err(error),
         Err(error) => {
@@ -69,13 +71,12 @@ pub(super) async fn jobs(pool: &Pool, market: Address, ids: &[JobId]) -> Result<
 
 /// What an endpoint that is not in use says of jobs; none where there is no such endpoint.
 pub(super) async fn second_opinion(pool: &Pool, market: Address, ids: &[JobId]) -> Option<Vec<Job>> {
-    let output: Bytes = pool.second_opinion(Class::Jobs, "eth_call", request(market, &multicall(ids))).await?;
-    decoded(pool, ids, &ComputeMarket::multicallCall::abi_decode_returns(&output).ok()?).ok()
+    let all = instance(pool.second_opinion(Class::Jobs), market).multicall(calls(ids)).call().await.ok()?;
+    decoded(pool, ids, &all).ok()
 }
 
-fn multicall(ids: &[JobId]) -> ComputeMarket::multicallCall {
-    let data = ids.iter().map(|id| ComputeMarket::jobCall { id: id.0 }.abi_encode().into()).collect();
-    ComputeMarket::multicallCall { data }
+fn calls(ids: &[JobId]) -> Vec<Bytes> {
+    ids.iter().map(|id| ComputeMarket::jobCall { id: id.0 }.abi_encode().into()).collect()
 }
 
 fn decoded(pool: &Pool, ids: &[JobId], results: &[Bytes]) -> Result<Vec<Job>, NetworkError> {
@@ -84,14 +85,14 @@ fn decoded(pool: &Pool, ids: &[JobId], results: &[Bytes]) -> Result<Vec<Job>, Ne
         .zip(results)
         .map(|(id, result)| {
             let answer = ComputeMarket::jobCall::abi_decode_returns(result)?;
-            Job::read(*id, &answer).map_err(|unknown| alloy::sol_types::Error::custom(unknown.to_string()))
+            Job::read(*id, &answer).map_err(|unknown| sol_types::Error::custom(unknown.to_string()))
         })
         .collect();
     jobs.map_err(|error| malformed::<ComputeMarket::jobCall>(pool, &error))
 }
 
 pub(super) async fn offer(pool: &Pool, market: Address, id: OfferId) -> Result<Option<Offer>, NetworkError> {
-    match view(pool, market, &ComputeMarket::offerCall { offerId: id.0 }).await {
+    match view(pool, instance(pool.provider(), market).offer(id.0)).await {
         Ok(offer) => Ok(Some(Offer::from(&offer))),
         Err(error) => match market_error(&error) {
             Some(MarketError::UnknownOffer(_)) => Ok(None),
@@ -100,43 +101,9 @@ pub(super) async fn offer(pool: &Pool, market: Address, id: OfferId) -> Result<O
     }
 }
 
-pub(super) async fn token(pool: &Pool, token: Address) -> Result<Token, NetworkError> {
-    let decimals = match view(pool, token, &erc20::decimalsCall {}).await {
-        Ok(decimals) => decimals,
-        Err(error @ (NetworkError::Malformed { .. } | NetworkError::Answer { .. })) if is_from_contract(&error) => {
-            return Err(NetworkError::NotAToken(token));
-        }
-        Err(error) => return Err(error),
-    };
-    Ok(Token { address: token, symbol: symbol(pool, token).await?, decimals })
-}
-
-/// `symbol` is optional in ERC-20, and some early tokens give bytes32. An endpoint that is away says nothing of it.
-async fn symbol(pool: &Pool, token: Address) -> Result<String, NetworkError> {
-    let output: Bytes =
-        match pool.ask("eth_call", request(token, &erc20::symbolCall {})).await.map_err(NetworkError::from) {
-            Ok(output) => output,
-            Err(error) if is_from_contract(&error) => return Ok(String::new()),
-            Err(error) => return Err(error),
-        };
-    Ok(erc20::symbolCall::abi_decode_returns(&output).unwrap_or_else(|_| short_symbol(&output)))
-}
-
-/// Text that fills a word with zeros.
-fn short_symbol(output: &[u8]) -> String {
-    let text: Vec<u8> = output.iter().copied().take_while(|byte| *byte != 0).collect();
-    if output.len() == 32 { String::from_utf8(text).unwrap_or_default() } else { String::new() }
-}
-
-/// Whether what was answered is the contract's own doing: it reverts, or returns what is not asked for.
-fn is_from_contract(error: &NetworkError) -> bool {
-    match error {
-        NetworkError::Answer { code, message, revert, .. } => {
-            revert.is_some() || *code == 3 || message.to_lowercase().contains("revert")
-        }
-        NetworkError::Malformed { method, .. } => *method == erc20::decimalsCall::SIGNATURE,
-        NetworkError::Unavailable(_) | NetworkError::NotAToken(_) => false,
-    }
+pub(super) async fn token(pool: &Pool, address: Address) -> Result<Token, NetworkError> {
+    let metadata = token_metadata(pool.provider(), address).await?.ok_or(NetworkError::NotAToken(address))?;
+    Ok(Token { address, symbol: metadata.symbol.unwrap_or_default(), decimals: metadata.decimals })
 }
 
 /// The market's own error, where that is what was answered.

@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use alloy::{
-    eips::BlockNumberOrTag,
-    primitives::{Bytes, U64},
+    eips::BlockId,
+    primitives::Bytes,
+    providers::{Provider, RootProvider},
     rpc::types::TransactionRequest,
+    transports::TransportResult,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use hawser_evm::Class;
@@ -136,21 +138,20 @@ async fn skipped(network: &Inner, act: &Act) -> Result<Option<ActState>, Network
 }
 
 /// On a quiet chain the block that ours would come into, otherwise the newest one. Not every endpoint knows the former.
-async fn ask<R>(network: &Inner, method: &'static str, call: Bytes) -> Result<R, NetworkError>
+async fn ask<R, F>(network: &Inner, ask: impl Fn(&RootProvider, BlockId) -> F) -> Result<R, NetworkError>
 where
-    R: serde::de::DeserializeOwned + Send,
+    F: Future<Output = TransportResult<R>>,
 {
-    let request = request(network, call);
+    let provider = network.pool.provider_as(Class::Jobs);
     if is_quiet(network) {
-        let asked = (request.clone(), BlockNumberOrTag::Pending);
-        match network.pool.ask_as(Class::Jobs, method, asked).await.map_err(NetworkError::from) {
+        match ask(provider, BlockId::pending()).await.map_err(NetworkError::from) {
             Err(error @ NetworkError::Answer { .. }) if refusal::reverted(&error).is_none() => {
                 tracing::debug!(%error, "the endpoint doesn't know the pending block");
             }
             answer => return answer,
         }
     }
-    Ok(network.pool.ask_as(Class::Jobs, method, (request, BlockNumberOrTag::Latest)).await?)
+    Ok(ask(provider, BlockId::latest()).await?)
 }
 
 fn is_quiet(network: &Inner) -> bool {
@@ -159,7 +160,8 @@ fn is_quiet(network: &Inner) -> bool {
 }
 
 async fn tried(network: &Inner, batch: &Batch) -> Result<Trial, NetworkError> {
-    match ask::<Bytes>(network, "eth_call", batch.call()).await {
+    let request = request(network, batch.call());
+    match ask(network, |provider, block| provider.call(request.clone()).block(block).into_future()).await {
         Ok(output) => Ok(Trial::Done(batch.done(&output))),
         Err(error) => refusal::reverted(&error).map(Trial::Reverted).ok_or(error),
     }
@@ -170,8 +172,11 @@ async fn sized(network: &Inner, mut batch: Batch) -> Result<Option<Ready>, Netwo
     let block = network.observed.borrow().head.map_or(u64::MAX, |head| head.gas_limit);
     loop {
         let call = batch.call();
-        let estimate = match ask::<U64>(network, "eth_estimateGas", call.clone()).await {
-            Ok(estimate) => estimate.to::<u64>(),
+        let request = request(network, call.clone());
+        let estimate =
+            ask(network, |provider, block| provider.estimate_gas(request.clone()).block(block).into_future());
+        let estimate = match estimate.await {
+            Ok(estimate) => estimate,
             Err(error) => {
                 let Some(words) = refusal::reverted(&error) else { return Err(error) };
                 // It could be done a moment ago: whoever wants it still will ask again.

@@ -13,7 +13,8 @@ use std::{
 
 use alloy::{
     eips::BlockNumberOrTag,
-    primitives::{B256, Bytes, U64, U128},
+    primitives::{B256, Bytes},
+    providers::Provider,
 };
 
 use super::{
@@ -156,8 +157,8 @@ impl Sender {
     }
 
     async fn count(&self, at: BlockNumberOrTag) -> Result<u64, NetworkError> {
-        let count: U64 = self.network.pool.ask("eth_getTransactionCount", (self.network.wallet.address(), at)).await?;
-        Ok(count.to())
+        let wallet = self.network.wallet.address();
+        Ok(self.network.pool.provider().get_transaction_count(wallet).block_id(at.into()).await?)
     }
 
     /// Replaces the transaction that holds up the others, if it does so for long.
@@ -202,13 +203,14 @@ impl Sender {
     }
 
     async fn fees(&self, head: Head) -> Result<Result<Fees, fees::AboveCap>, NetworkError> {
-        let tip: U128 = match self.network.pool.ask("eth_maxPriorityFeePerGas", ()).await.map_err(NetworkError::from) {
-            Ok(tip) => tip,
-            Err(NetworkError::Answer { .. }) => U128::from(USUAL_TIP.0),
+        let tip = self.network.pool.provider().get_max_priority_fee_per_gas().await;
+        let tip = match tip.map_err(NetworkError::from) {
+            Ok(tip) => WeiPerGas(tip),
+            Err(NetworkError::Answer { .. }) => USUAL_TIP,
             Err(error) => return Err(error),
         };
         let base = WeiPerGas(head.base_fee.unwrap_or_default().into());
-        Ok(fees::first(base, WeiPerGas(tip.to()), caps(&self.network)))
+        Ok(fees::first(base, tip, caps(&self.network)))
     }
 
     fn set_fee_obstacle(&self, why: Option<String>) {

@@ -4,26 +4,20 @@ use std::collections::VecDeque;
 
 use alloy::{
     eips::BlockNumberOrTag,
-    primitives::{B256, U128, U256},
+    primitives::{B256, U256},
+    providers::Provider,
     rpc::types::TransactionReceipt,
     sol_types::SolEvent,
 };
 use hawser_contracts::ComputeMarket::JobSkipped;
+use hawser_evm::gas_price_of;
 use hawser_market::{JobId, SkipReason};
-use serde::Deserialize;
 
 use super::{
     super::{landed::Landed, refusal},
     Flight, Sender,
 };
 use crate::network::{ActState, Block, Head, NetworkError};
-
-/// A transaction's price.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Priced {
-    gas_price: Option<U128>,
-}
 
 impl Sender {
     /// Settles what was mined.
@@ -67,8 +61,7 @@ impl Sender {
 
     pub(in super::super) async fn receipt(&self, flight: &Flight) -> Result<Option<TransactionReceipt>, NetworkError> {
         for tx in flight.txs.iter().rev() {
-            let receipt: Option<TransactionReceipt> =
-                self.network.pool.ask("eth_getTransactionReceipt", (*tx,)).await?;
+            let receipt = self.network.pool.provider().get_transaction_receipt(*tx).await?;
             if receipt.is_some() {
                 return Ok(receipt);
             }
@@ -86,9 +79,9 @@ impl Sender {
     }
 
     async fn price(&self, tx: B256) -> u128 {
-        let told: Result<Option<Priced>, _> = self.network.pool.ask("eth_getTransactionByHash", (tx,)).await;
+        let told = gas_price_of(self.network.pool.provider(), tx).await;
         let told = told.inspect_err(|error| tracing::debug!(%tx, %error, "what its gas cost is not known"));
-        told.ok().flatten().and_then(|priced| priced.gas_price).map_or(0, |price| price.to())
+        told.ok().flatten().unwrap_or(0)
     }
 
     fn settle(&mut self, flight: Flight, receipt: &TransactionReceipt, spent: U256) {

@@ -7,6 +7,7 @@ use alloy::{
     eips::Decodable2718,
     primitives::{Address, Bytes, U64, U128, hex},
 };
+use hawser_evm::methods;
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -46,7 +47,7 @@ impl RemoteSigner {
     pub async fn sign(&self, tx: TxEip1559) -> Result<TxEnvelope, WalletError> {
         let signer = || self.label.clone();
         let request = json!({
-            "jsonrpc": "2.0", "id": 1, "method": "eth_signTransaction", "params": [parameters(&tx, self.address)],
+            "jsonrpc": "2.0", "id": 1, "method": methods::SIGN_TRANSACTION, "params": [parameters(&tx, self.address)],
         });
         let (status, body) =
             self.ask(&request).await.map_err(|why| WalletError::Unavailable { signer: signer(), why })?;

@@ -1,0 +1,64 @@
+//! What is known of JSON-RPC's methods: their names stand here and nowhere else.
+
+use alloy::{
+    primitives::{B256, Bytes, U64, U128, U256},
+    rpc::types::{Block, Log, TransactionReceipt},
+};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::budget::Class;
+
+/// A block by its number.
+pub const BLOCK_BY_NUMBER: &str = "eth_getBlockByNumber";
+/// A signature over a transaction, of a signer that holds the key.
+pub const SIGN_TRANSACTION: &str = "eth_signTransaction";
+
+pub(crate) const LOGS: &str = "eth_getLogs";
+pub(crate) const TRANSACTION: &str = "eth_getTransactionByHash";
+const BLOCK_BY_HASH: &str = "eth_getBlockByHash";
+const CALL: &str = "eth_call";
+const CHAIN_ID: &str = "eth_chainId";
+const CODE: &str = "eth_getCode";
+const COUNT: &str = "eth_getTransactionCount";
+const BALANCE: &str = "eth_getBalance";
+const ESTIMATE: &str = "eth_estimateGas";
+const NEWEST: &str = "eth_blockNumber";
+const PRICE: &str = "eth_gasPrice";
+const RECEIPT: &str = "eth_getTransactionReceipt";
+const SEND: &str = "eth_sendRawTransaction";
+const TIP: &str = "eth_maxPriorityFeePerGas";
+
+/// The class of what is not said to be of another one.
+pub(crate) fn class(method: &str) -> Class {
+    match method {
+        BLOCK_BY_NUMBER | BLOCK_BY_HASH | LOGS | RECEIPT | COUNT | SEND => Class::First,
+        ESTIMATE | TIP => Class::Jobs,
+        _ => Class::Rest,
+    }
+}
+
+/// Asked of one endpoint alone: which of them has a transaction must be known, and one that lags a little answers for
+/// logs as if nothing had happened.
+pub(crate) fn is_asked_of_one(method: &str) -> bool {
+    matches!(method, SEND | LOGS)
+}
+
+/// Whether a result is what the method returns. One that isn't says more of the endpoint than of what was asked for.
+pub(crate) fn check(method: &str, result: &RawValue) -> Result<(), serde_json::Error> {
+    match method {
+        CHAIN_ID | COUNT | ESTIMATE | NEWEST => is::<U64>(result),
+        PRICE | TIP => is::<U128>(result),
+        BALANCE => is::<U256>(result),
+        CALL | CODE => is::<Bytes>(result),
+        SEND => is::<B256>(result),
+        BLOCK_BY_NUMBER | BLOCK_BY_HASH => is::<Option<Block>>(result),
+        RECEIPT => is::<Option<TransactionReceipt>>(result),
+        LOGS => is::<Vec<Log>>(result),
+        _ => Ok(()),
+    }
+}
+
+fn is<T: DeserializeOwned>(result: &RawValue) -> Result<(), serde_json::Error> {
+    serde_json::from_str::<T>(result.get()).map(drop)
+}

@@ -1,0 +1,130 @@
+//! The layer under alloy's providers: each request goes to an endpoint of the pool.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use alloy::{
+    providers::RootProvider,
+    rpc::{
+        client::RpcClient,
+        json_rpc::{RequestPacket, Response, ResponsePacket, ResponsePayload, SerializedRequest},
+    },
+    transports::{TransportError, TransportErrorKind, TransportFut},
+};
+use futures::future::try_join_all;
+use serde_json::value::RawValue;
+use tower::Service;
+
+use crate::{
+    budget::Class,
+    endpoint::{Endpoint, Failure},
+    error::{Error, Unavailable},
+    methods,
+    pool::Inner,
+};
+
+/// Who is asked.
+#[derive(Clone, Debug)]
+enum Whom {
+    /// The endpoint in use; where that fails, the next one.
+    Pool(Arc<Inner>),
+    /// The endpoints that are not in use: the first that answers.
+    Others(Arc<Inner>),
+    /// This one, as long as it takes up to a limit.
+    One(Arc<Endpoint>, Duration),
+}
+
+/// A transport as alloy understands it. What an endpoint answers with an error is a transport error that holds an
+/// [`Error`]: alloy's own has no room for who said it.
+#[derive(Clone, Debug)]
+pub(crate) struct Transport {
+    whom: Whom,
+    /// None: by the request's method.
+    class: Option<Class>,
+}
+
+impl Transport {
+    pub(crate) const fn pool(inner: Arc<Inner>, class: Option<Class>) -> Self {
+        Self { whom: Whom::Pool(inner), class }
+    }
+
+    pub(crate) const fn others(inner: Arc<Inner>, class: Class) -> Self {
+        Self { whom: Whom::Others(inner), class: Some(class) }
+    }
+
+    pub(crate) const fn one(endpoint: Arc<Endpoint>, class: Class, patience: Duration) -> Self {
+        Self { whom: Whom::One(endpoint, patience), class: Some(class) }
+    }
+
+    pub(crate) fn provider(self) -> RootProvider {
+        RootProvider::new(RpcClient::new(self, false))
+    }
+
+    async fn ask(&self, request: &SerializedRequest) -> Result<Box<RawValue>, Error> {
+        let class = self.class.unwrap_or_else(|| methods::class(request.method()));
+        match &self.whom {
+            Whom::Pool(inner) => inner.ask(class, request).await,
+            Whom::Others(inner) => inner.second_opinion(class, request).await,
+            Whom::One(endpoint, patience) => ask_one(endpoint, class, *patience, request).await,
+        }
+    }
+
+    async fn answer(&self, request: SerializedRequest) -> Result<Response, TransportError> {
+        let result = self.ask(&request).await.map_err(in_transport)?;
+        Ok(Response { id: request.id().clone(), payload: ResponsePayload::Success(result) })
+    }
+}
+
+/// One that limits our requests is asked again: it is slow, and not away.
+async fn ask_one(
+    endpoint: &Endpoint,
+    class: Class,
+    patience: Duration,
+    request: &SerializedRequest,
+) -> Result<Box<RawValue>, Error> {
+    let end = Instant::now() + patience;
+    loop {
+        let trouble = match endpoint.ask(class, end, request).await {
+            Ok(answer) => return Ok(answer),
+            Err(Failure::Answer(error)) => return Err(error),
+            Err(Failure::Limited(_)) if Instant::now() < end => continue,
+            Err(Failure::Trouble(trouble) | Failure::Limited(trouble) | Failure::Late(trouble)) => trouble,
+        };
+        return Err(Error::Unavailable(Unavailable::of(endpoint, trouble)));
+    }
+}
+
+fn in_transport(error: Error) -> TransportError {
+    match error {
+        Error::Unavailable(_) => TransportErrorKind::custom(error),
+        // Another try would be answered the same.
+        Error::Answer { .. } | Error::Malformed { .. } => TransportErrorKind::non_retryable(error),
+    }
+}
+
+impl Service<RequestPacket> for Transport {
+    type Response = ResponsePacket;
+    type Error = TransportError;
+    type Future = TransportFut<'static>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, packet: RequestPacket) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            match packet {
+                RequestPacket::Single(request) => Ok(ResponsePacket::Single(this.answer(request).await?)),
+                // One by one: not every endpoint takes batches, and each request has a turn of its own.
+                RequestPacket::Batch(requests) => {
+                    let answers = try_join_all(requests.into_iter().map(|request| this.answer(request))).await?;
+                    Ok(ResponsePacket::Batch(answers))
+                }
+            }
+        })
+    }
+}
