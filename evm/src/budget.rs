@@ -25,19 +25,8 @@ impl Class {
             Self::Rest => 2,
         }
     }
-
-    /// How long one waits for its turn before it is given up.
-    pub(crate) const fn patience(self) -> Duration {
-        match self {
-            Self::First => Duration::from_mins(1),
-            Self::Jobs => Duration::from_secs(30),
-            Self::Rest => Duration::from_secs(20),
-        }
-    }
 }
 
-/// Requests a second below which an endpoint is not slowed by our own rate: its own words say when to come back.
-const SLOWEST: f64 = 0.8;
 /// A rate above which no limit is kept.
 const FREE: f64 = 50.0;
 /// What was sent in this time makes the rate that was too high.
@@ -46,16 +35,46 @@ const WINDOW: f64 = 5.0;
 const KEPT: f64 = 0.75;
 /// Each answer raises the rate by so many requests a second.
 const RISE: f64 = 0.015;
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// Longest `Retry-After` that is believed: it is tried again after that in any case.
-const LONGEST_WORD: Duration = Duration::from_mins(1);
-/// An endpoint that refuses everything for so long is as good as none.
-const HOPELESS: Duration = Duration::from_secs(20);
+
+/// How an endpoint that limits us is dealt with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Requests a second below which an endpoint is not slowed by our own rate: its own words say when to come back.
+    slowest: f64,
+    /// Doubled each time.
+    shortest_pause: Duration,
+    longest_pause: Duration,
+    /// Longest `Retry-After` that is believed: it is tried again after that in any case.
+    longest_word: Duration,
+    /// An endpoint that refuses everything for so long, and so often, is as good as none.
+    hopeless_after: Duration,
+    hopeless_refusals: u32,
+}
+
+impl Limits {
+    pub(crate) const SERVICE: Self = Self {
+        slowest: 0.8,
+        shortest_pause: Duration::from_secs(1),
+        longest_pause: Duration::from_secs(15),
+        longest_word: Duration::from_mins(1),
+        hopeless_after: Duration::from_secs(20),
+        hopeless_refusals: 3,
+    };
+    /// Somebody waits.
+    pub(crate) const COMMAND: Self = Self {
+        slowest: 4.0,
+        shortest_pause: Duration::from_millis(400),
+        longest_pause: Duration::from_secs(10),
+        longest_word: Duration::from_secs(10),
+        hopeless_after: Duration::ZERO,
+        hopeless_refusals: 4,
+    };
+}
 
 /// The requests that may be made to one endpoint.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    limits: Limits,
     /// Requests a second; none before the endpoint refused one.
     rate: Option<f64>,
     tokens: f64,
@@ -71,8 +90,9 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    pub(crate) const fn new(now: Instant) -> Self {
+    pub(crate) const fn new(limits: Limits, now: Instant) -> Self {
         Self {
+            limits,
             rate: None,
             tokens: 0.0,
             filled: now,
@@ -123,15 +143,16 @@ impl Budget {
         if !self.is_paused(now) {
             let sent = self.recently(now) / WINDOW;
             let rate = self.rate.map_or(sent, |rate| rate.min(sent.max(rate * KEPT)));
-            self.rate = Some((rate * KEPT).max(SLOWEST));
+            self.rate = Some((rate * KEPT).max(self.limits.slowest));
             (self.tokens, self.filled) = (0.0, now);
             self.refusals = self.refusals.saturating_add(1);
         }
-        let doubled = SHORTEST_PAUSE.saturating_mul(1 << self.refusals.saturating_sub(1).min(4));
-        let pause = after.map_or(doubled.min(LONGEST_PAUSE), |after| after.min(LONGEST_WORD));
+        let limits = self.limits;
+        let doubled = limits.shortest_pause.saturating_mul(1 << self.refusals.saturating_sub(1).min(4));
+        let pause = after.map_or(doubled.min(limits.longest_pause), |after| after.min(limits.longest_word));
         self.paused = self.paused.max(Some(now + pause));
         let since = *self.refused_since.get_or_insert(now);
-        self.refusals >= 3 && now.duration_since(since) >= HOPELESS
+        self.refusals >= limits.hopeless_refusals && now.duration_since(since) >= limits.hopeless_after
     }
 
     fn recently(&self, now: Instant) -> f64 {
@@ -143,6 +164,8 @@ impl Budget {
 mod tests {
     use super::*;
 
+    const LIMITS: Limits = Limits::SERVICE;
+
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
     }
@@ -150,7 +173,7 @@ mod tests {
     #[test]
     fn nothing_is_held_back_before_a_refusal() {
         let t = Instant::now();
-        let mut budget = Budget::new(t);
+        let mut budget = Budget::new(LIMITS, t);
         assert!((0..1000).all(|_| budget.take(Class::Rest, false, t).is_ok()));
     }
 
@@ -159,12 +182,12 @@ mod tests {
         let t = Instant::now();
         for (after, refusals, pause) in [
             (Some(ms(7000)), 1, ms(7000)),
-            (Some(ms(86_400_000)), 1, LONGEST_WORD),
+            (Some(ms(86_400_000)), 1, LIMITS.longest_word),
             (None, 1, ms(1000)),
             (None, 3, ms(4000)),
-            (None, 30, LONGEST_PAUSE),
+            (None, 30, LIMITS.longest_pause),
         ] {
-            let mut budget = Budget::new(t);
+            let mut budget = Budget::new(LIMITS, t);
             let mut now = t;
             for _ in 0..refusals {
                 now = budget.paused.unwrap_or(now);
@@ -178,15 +201,15 @@ mod tests {
     #[test]
     fn refusals_that_were_under_way_together_count_once() {
         let t = Instant::now();
-        let mut budget = Budget::new(t);
+        let mut budget = Budget::new(LIMITS, t);
         (0..20).for_each(|_| assert!(!budget.refused(None, t)));
-        assert_eq!((budget.refusals, budget.paused), (1, Some(t + SHORTEST_PAUSE)));
+        assert_eq!((budget.refusals, budget.paused), (1, Some(t + LIMITS.shortest_pause)));
     }
 
     /// An endpoint that lets `limit` requests a second through, asked by all classes as fast as the budget lets them.
     fn against(limit: f64, seconds: u64) -> ([u32; 3], u32) {
         let start = Instant::now();
-        let mut budget = Budget::new(start);
+        let mut budget = Budget::new(LIMITS, start);
         let (mut bucket, mut passed, mut refused, mut first) = (limit, [0; 3], 0, false);
         for tick in 0..seconds * 100 {
             let now = start + ms(tick * 10);
@@ -226,21 +249,21 @@ mod tests {
     #[test]
     fn an_endpoint_that_refuses_everything_is_given_up_after_a_while_and_not_at_once() {
         let mut now = Instant::now();
-        let mut budget = Budget::new(now);
+        let mut budget = Budget::new(LIMITS, now);
         let start = now;
         while !budget.refused(None, now) {
             now = budget.paused.unwrap();
         }
         let after = now - start;
-        assert!((HOPELESS..HOPELESS * 2).contains(&after), "{after:?}");
+        assert!((LIMITS.hopeless_after..LIMITS.hopeless_after * 2).contains(&after), "{after:?}");
     }
 
     #[test]
     fn an_answer_ends_the_doubling_and_raises_the_rate_until_no_limit_is_kept() {
         let t = Instant::now();
-        let mut budget = Budget::new(t);
+        let mut budget = Budget::new(LIMITS, t);
         budget.refused(None, t);
-        assert_eq!(budget.rate, Some(SLOWEST));
+        assert_eq!(budget.rate, Some(LIMITS.slowest));
         (0..10_000).for_each(|_| budget.answered());
         assert_eq!((budget.rate, budget.refusals), (None, 0));
     }
@@ -248,11 +271,28 @@ mod tests {
     #[test]
     fn where_little_is_left_it_is_left_to_those_who_come_first() {
         let t = Instant::now();
-        let mut budget = Budget::new(t);
+        let mut budget = Budget::new(LIMITS, t);
         budget.refused(Some(ms(0)), t);
-        let later = t + Duration::from_secs_f64(1.1 / SLOWEST);
+        let later = t + Duration::from_secs_f64(1.1 / LIMITS.slowest);
         assert!(budget.take(Class::Rest, true, later).is_err());
         assert!(budget.take(Class::First, false, later).is_ok());
         assert!(budget.take(Class::Rest, false, later).is_err(), "nothing is left");
+    }
+
+    #[test]
+    fn a_command_asks_a_few_times_ever_later_and_waits_for_no_node_as_long_as_it_likes() {
+        let t = Instant::now();
+        let mut budget = Budget::new(Limits::COMMAND, t);
+        let mut pauses = Vec::new();
+        let mut now = t;
+        while !budget.refused(None, now) {
+            let next = budget.paused.unwrap();
+            pauses.push((next - now).as_millis());
+            now = next;
+        }
+        assert_eq!(pauses, [400, 800, 1600]);
+        let mut budget = Budget::new(Limits::COMMAND, t);
+        budget.refused(Some(Duration::from_hours(1)), t);
+        assert_eq!(budget.paused, Some(t + Duration::from_secs(10)));
     }
 }

@@ -12,8 +12,8 @@ use alloy::rpc::json_rpc::{ErrorPayload, SerializedRequest};
 use serde_json::value::RawValue;
 
 use crate::{
-    budget::{Budget, Class},
-    error::{Error, Reason, Trouble},
+    budget::{Budget, Class, Limits},
+    error::{Error, Lapse, Reason, Trouble},
     label,
     options::EndpointOptions,
     recorder::{Call, Outcome, Recorder},
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Between two checks of an endpoint that can't be used; doubled each time.
-const SHORTEST_CHECK: Duration = Duration::from_millis(500);
+pub(crate) const SHORTEST_CHECK: Duration = Duration::from_millis(500);
 const LONGEST_CHECK: Duration = Duration::from_secs(8);
 
 /// The newest block that an endpoint has shown.
@@ -89,7 +89,7 @@ impl Drop for Place<'_> {
 }
 
 /// Why a request to one endpoint came to nothing.
-pub(crate) enum Failure {
+pub(crate) enum Disposition {
     /// It answers so; another one would too.
     Answer(Error),
     /// It can't be used.
@@ -105,21 +105,21 @@ fn outcome<R>(answer: &Result<R, Fault>) -> Outcome {
         Ok(_) => Outcome::Ok,
         Err(Fault::Refused(_) | Fault::Null) => Outcome::Refused,
         Err(Fault::Limited { .. }) => Outcome::Limited,
-        Err(Fault::Broken(_)) => Outcome::Failed,
+        Err(Fault::Broken(..)) => Outcome::Failed,
     }
 }
 
 impl Endpoint {
     /// Not tried yet.
-    pub(crate) fn new(of: EndpointOptions, http: reqwest::Client, recorder: Arc<dyn Recorder>) -> Self {
+    pub(crate) fn new(of: EndpointOptions, limits: Limits, http: reqwest::Client, recorder: Arc<dyn Recorder>) -> Self {
         let EndpointOptions { url, headers } = of;
-        let untried = Trouble { reason: Reason::Connecting, message: "not tried yet".to_owned() };
+        let untried = Trouble::new(Reason::Connecting, "not tried yet");
         Self {
             label: label(&url),
             wire: Wire::new(url, headers, http),
             recorder,
             trouble: Mutex::new(Some(untried)),
-            budget: Mutex::new(Budget::new(Instant::now())),
+            budget: Mutex::new(Budget::new(limits, Instant::now())),
             waiting: Default::default(),
             shown: Mutex::new(None),
             checking: tokio::sync::Mutex::default(),
@@ -179,16 +179,16 @@ impl Endpoint {
         class: Class,
         end: Instant,
         request: &SerializedRequest,
-    ) -> Result<Box<RawValue>, Failure> {
+    ) -> Result<Box<RawValue>, Disposition> {
         if !self.turn(class, end).await {
             let words = format!("{}: the endpoint lets no more requests through", request.method());
-            return Err(Failure::Late(Trouble::unreachable(words)));
+            return Err(Disposition::Late(Trouble::lapse(Lapse::Limited(None), words)));
         }
         self.ask_now(request).await
     }
 
     /// Asks; the request's worth was taken.
-    pub(crate) async fn ask_now(&self, request: &SerializedRequest) -> Result<Box<RawValue>, Failure> {
+    pub(crate) async fn ask_now(&self, request: &SerializedRequest) -> Result<Box<RawValue>, Disposition> {
         let call = Call::begin(&self.recorder, &self.label);
         let answer = self.wire.request(request).await;
         call.ended(outcome(&answer));
@@ -198,22 +198,22 @@ impl Endpoint {
         answer.map_err(|fault| self.classify(request, fault))
     }
 
-    fn classify(&self, request: &SerializedRequest, fault: Fault) -> Failure {
+    fn classify(&self, request: &SerializedRequest, fault: Fault) -> Disposition {
         let method = request.method();
         match fault {
-            Fault::Refused(answer) => Failure::Answer(self.answer(request, &answer)),
-            Fault::Null => Failure::Answer(Error::Malformed {
+            Fault::Refused(answer) => Disposition::Answer(self.answer(request, &answer)),
+            Fault::Null => Disposition::Answer(Error::Malformed {
                 endpoint: self.label.clone(),
                 method: request.method_clone(),
                 message: "null".to_owned(),
             }),
-            Fault::Limited { after, words } => {
+            Fault::Limited { after, status, words } => {
                 let hopeless = locked(&self.budget).refused(after, Instant::now());
                 tracing::debug!(endpoint = self.label, method, words, "the endpoint limits our requests");
-                let trouble = Trouble::unreachable(format!("{method}: {words}"));
-                if hopeless { Failure::Trouble(trouble) } else { Failure::Limited(trouble) }
+                let trouble = Trouble::lapse(Lapse::Limited(status), format!("{method}: {words}"));
+                if hopeless { Disposition::Trouble(trouble) } else { Disposition::Limited(trouble) }
             }
-            Fault::Broken(words) => Failure::Trouble(Trouble::unreachable(format!("{method}: {words}"))),
+            Fault::Broken(lapse, words) => Disposition::Trouble(Trouble::lapse(lapse, format!("{method}: {words}"))),
         }
     }
 
@@ -253,14 +253,14 @@ mod tests {
 
     #[test]
     fn what_an_endpoint_says_of_our_rate_is_counted_apart_from_its_errors_and_its_silence() {
-        let limited = Fault::Limited { after: None, words: String::new() };
+        let limited = Fault::Limited { after: None, status: None, words: String::new() };
         let refused = Fault::Refused(ErrorPayload { code: 3, message: "reverted".into(), data: None });
         for (answer, expected) in [
             (Ok(()), Outcome::Ok),
             (Err(refused), Outcome::Refused),
             (Err(Fault::Null), Outcome::Refused),
             (Err(limited), Outcome::Limited),
-            (Err(Fault::Broken(String::new())), Outcome::Failed),
+            (Err(Fault::Broken(Lapse::NoAnswer, String::new())), Outcome::Failed),
         ] {
             assert_eq!(outcome(&answer), expected, "{answer:?}");
         }

@@ -25,18 +25,46 @@ pub enum Reason {
     WrongChain,
 }
 
+/// What an endpoint did instead of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lapse {
+    /// An HTTP status that is none of success.
+    Status(u16),
+    /// It lets no more requests through, with this HTTP status or in words of its own.
+    Limited(Option<u16>),
+    /// The connection failed, or broke off.
+    NoAnswer,
+    /// It took longer than anybody waits.
+    TimedOut,
+    /// It answered with what is not JSON-RPC, or not what the method returns.
+    Garbage,
+}
+
+impl Lapse {
+    /// Whether the same request may well be answered a moment later.
+    pub(crate) const fn passes(self) -> bool {
+        matches!(self, Self::Status(502..=504) | Self::NoAnswer)
+    }
+}
+
 /// Why an endpoint is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     /// The kind of it.
     pub reason: Reason,
-    /// The same in words.
+    /// The same in words, which may be the endpoint's own.
     pub message: String,
+    /// What it did, where it was asked in vain.
+    pub lapse: Option<Lapse>,
 }
 
 impl Trouble {
-    pub(crate) fn unreachable(message: impl Into<String>) -> Self {
-        Self { reason: Reason::Unreachable, message: message.into() }
+    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), lapse: None }
+    }
+
+    pub(crate) fn lapse(lapse: Lapse, message: impl Into<String>) -> Self {
+        Self { lapse: Some(lapse), ..Self::new(Reason::Unreachable, message) }
     }
 }
 
@@ -47,6 +75,15 @@ pub struct Unavailable(pub Vec<(String, Trouble)>);
 impl Unavailable {
     pub(crate) fn of(endpoint: &Endpoint, trouble: Trouble) -> Self {
         Self(vec![(endpoint.label.clone(), trouble)])
+    }
+
+    /// Says of an endpoint in any case what is wrong with it, though somebody else has found it well meanwhile.
+    pub(crate) fn or(self, endpoint: &Endpoint, trouble: Trouble) -> Self {
+        if self.0.is_empty() { Self::of(endpoint, trouble) } else { self }
+    }
+
+    pub(crate) fn passes(&self) -> bool {
+        self.0.iter().any(|(_, trouble)| trouble.lapse.is_some_and(Lapse::passes))
     }
 
     /// The reason that tells a person most: on a wrong chain somebody must act, a dead endpoint can only be waited for.
@@ -97,20 +134,30 @@ pub enum Error {
     },
 }
 
-/// The words of a transport under which there is no pool name no endpoint: there they are all that is known.
-impl From<TransportError> for Error {
-    fn from(error: TransportError) -> Self {
+impl Error {
+    /// What a contract's revert gave.
+    pub const fn revert(&self) -> Option<&Bytes> {
+        match self {
+            Self::Answer { revert, .. } => revert.as_ref(),
+            Self::Unavailable(_) | Self::Malformed { .. } => None,
+        }
+    }
+}
+
+/// What comes from above the pool, as an answer that alloy can't read, names no endpoint.
+impl From<&TransportError> for Error {
+    fn from(error: &TransportError) -> Self {
         let malformed = |message: String| Self::Malformed {
-            endpoint: "the endpoint".to_owned(),
+            endpoint: "an endpoint".to_owned(),
             method: "a request".into(),
             message,
         };
         match error {
             RpcError::Transport(TransportErrorKind::Custom(why) | TransportErrorKind::NonRetryable(why)) => {
-                why.downcast::<Self>().map_or_else(|why| malformed(why.to_string()), |error| *error)
+                why.downcast_ref::<Self>().cloned().unwrap_or_else(|| malformed(why.to_string()))
             }
             RpcError::ErrorResp(answer) => Self::Answer {
-                endpoint: "the endpoint".to_owned(),
+                endpoint: "an endpoint".to_owned(),
                 method: "a request".into(),
                 code: answer.code,
                 message: answer.message.to_string(),
@@ -123,17 +170,32 @@ impl From<TransportError> for Error {
     }
 }
 
+impl From<TransportError> for Error {
+    fn from(error: TransportError) -> Self {
+        Self::from(&error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn what_may_pass_in_a_moment_is_told_from_what_lasts() {
+        let passing = [Lapse::Status(502), Lapse::Status(503), Lapse::Status(504), Lapse::NoAnswer];
+        let lasting = [400, 401, 404, 500].map(Lapse::Status);
+        // Who was waited for in vain, or asked again and again, is not asked again at once.
+        let others = [Lapse::TimedOut, Lapse::Garbage, Lapse::Limited(Some(429)), Lapse::Limited(None)];
+        assert!(passing.into_iter().all(Lapse::passes));
+        assert!(!lasting.into_iter().chain(others).any(Lapse::passes));
+    }
+
+    #[test]
     fn a_wrong_chain_is_told_before_a_dead_endpoint() {
         use Reason::{Connecting, HeadStalled, NoContract, Unreachable, WrongChain};
-        let trouble = |reason, message: &str| Trouble { reason, message: message.to_owned() };
         let mut all = Unavailable(Vec::new());
         for reason in [Connecting, Unreachable, HeadStalled, NoContract, WrongChain] {
-            all.0.insert(0, ("a".to_owned(), trouble(reason, "x")));
+            all.0.insert(0, ("a".to_owned(), Trouble::new(reason, "x")));
             assert_eq!(all.reason(), reason);
         }
         all.0.truncate(2);

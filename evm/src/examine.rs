@@ -16,6 +16,7 @@ use crate::{
     budget::Class,
     endpoint::{Endpoint, Shown},
     error::{Error, Reason, Trouble, Unavailable},
+    options::Expected,
     pool::Inner,
     transport::Transport,
 };
@@ -58,23 +59,28 @@ impl Inner {
         let provider = &Transport::one(Arc::clone(endpoint), Class::First, PATIENCE).provider();
         let id = provider.get_chain_id().await.map_err(trouble)?;
         *self.answered_chain_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
-        let expected = *self.chain_id.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(id);
-        if id != expected {
-            return Err(Trouble {
-                reason: Reason::WrongChain,
-                message: format!("serves chain {id}, and {} is {expected}", self.names.chain_id),
-            });
+        if let Some(message) = self.other_chain(id) {
+            return Err(Trouble::new(Reason::WrongChain, message));
         }
         self.examine_genesis(provider).await?;
         self.examine_head(endpoint, provider).await?;
-        let code = provider.get_code_at(self.contract).await.map_err(trouble)?;
+        let Expected { contract, names, .. } = self.expected;
+        let code = provider.get_code_at(contract).await.map_err(trouble)?;
         if code.is_empty() {
-            return Err(Trouble {
-                reason: Reason::NoContract,
-                message: format!("there is no contract at {} ({})", self.contract, self.names.contract),
-            });
+            let message = format!("there is no contract at {contract} on chain {id} ({})", names.contract);
+            return Err(Trouble::new(Reason::NoContract, message));
         }
         Ok(())
+    }
+
+    /// In what words an id is that of another chain.
+    fn other_chain(&self, id: u64) -> Option<String> {
+        if let Some(expected) = self.expected.chain_id {
+            let name = self.expected.names.chain_id;
+            return (id != expected).then(|| format!("serves chain {id}, and {name} is {expected}"));
+        }
+        let first = *self.learned().chain_id.get_or_insert(id);
+        (id != first).then(|| format!("serves chain {id}, and the first endpoint that answered chain {first}"))
     }
 
     async fn examine_head(&self, endpoint: &Endpoint, provider: &RootProvider) -> Result<(), Trouble> {
@@ -85,7 +91,7 @@ impl Inner {
         let others: Vec<Shown> = others.filter_map(|other| other.shown()).collect();
         let own = endpoint.shown();
         if let Some(message) = off(shows, &others, own, wall_clock(), now) {
-            return Err(Trouble { reason: Reason::HeadStalled, message });
+            return Err(Trouble::new(Reason::HeadStalled, message));
         }
         endpoint.has_shown(header.number, header.timestamp);
         Ok(())
@@ -99,17 +105,14 @@ impl Inner {
         let Some(genesis) = block.filter(|block| block.header.number == 0).map(|block| block.header.hash) else {
             return Ok(());
         };
-        let expected = *self.genesis.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(genesis);
+        let written = self.expected.genesis;
+        let expected = written.unwrap_or_else(|| *self.learned().genesis.get_or_insert(genesis));
         if genesis == expected {
             return Ok(());
         }
-        Err(Trouble {
-            reason: Reason::WrongChain,
-            message: format!(
-                "its block 0 is {genesis}, and not {expected} ({}, or the first endpoint that answered)",
-                self.names.genesis
-            ),
-        })
+        let name = self.expected.names.genesis.map(|name| format!("{name}, or ")).unwrap_or_default();
+        let message = format!("its block 0 is {genesis}, and not {expected} ({name}the first endpoint that answered)");
+        Err(Trouble::new(Reason::WrongChain, message))
     }
 }
 
@@ -152,7 +155,7 @@ fn answered<R>(answer: TransportResult<R>) -> Result<Option<R>, Trouble> {
 fn trouble(error: impl Into<Error>) -> Trouble {
     match error.into() {
         Error::Unavailable(Unavailable(mut troubles)) if troubles.len() == 1 => troubles.remove(0).1,
-        error => Trouble::unreachable(error.to_string()),
+        error => Trouble::new(Reason::Unreachable, error.to_string()),
     }
 }
 

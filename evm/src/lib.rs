@@ -10,11 +10,13 @@
 //! | Which endpoints, and what must be there? | [`Options`], [`Expected`] |
 //! | How long is a request waited for, whose turn comes first? | [`Manner`], [`Class`] |
 //! | Why was there no answer? | [`Error`], and for each endpoint its [`Trouble`] |
+//! | How are many blocks' logs read? | [`LogPages`], over a [`Span`] that halves where it is refused |
 //! | Does the chain move? | [`Watchdog`] over [`Head`]s |
 //! | What became of the requests? | each is told to a [`Recorder`] |
 
 mod beat;
 mod block;
+mod block_range;
 mod budget;
 mod endpoint;
 mod error;
@@ -31,8 +33,9 @@ mod watchdog;
 mod wire;
 
 pub use block::{Block, Head};
+pub use block_range::{LogPages, Span};
 pub use budget::Class;
-pub use error::{Error, Reason, Trouble, Unavailable};
+pub use error::{Error, Lapse, Reason, Trouble, Unavailable};
 pub use label::label;
 pub use options::{EndpointOptions, Expected, Manner, Names, Options};
 pub use pool::Pool;

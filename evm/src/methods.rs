@@ -2,7 +2,10 @@
 
 use alloy::{
     primitives::{B256, Bytes, U64, U128, U256},
-    rpc::types::{Block, Log, TransactionReceipt},
+    rpc::{
+        json_rpc::SerializedRequest,
+        types::{Block, Filter, Log, TransactionReceipt},
+    },
 };
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -42,6 +45,14 @@ pub(crate) fn class(method: &str) -> Class {
 /// logs as if nothing had happened.
 pub(crate) fn is_asked_of_one(method: &str) -> bool {
     matches!(method, SEND | LOGS)
+}
+
+/// Whether it is a request for the logs of more than one block.
+pub(crate) fn asks_for_many(request: &SerializedRequest) -> bool {
+    let filter = || serde_json::from_str::<(Filter,)>(request.params()?.get()).ok();
+    request.method() == LOGS
+        && filter()
+            .is_some_and(|(filter,)| filter.get_from_block().zip(filter.get_to_block()).is_some_and(|(a, b)| a < b))
 }
 
 /// Whether a result is what the method returns. One that isn't says more of the endpoint than of what was asked for.

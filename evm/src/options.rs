@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use alloy::primitives::{Address, B256};
 use reqwest::{Url, header::HeaderMap};
 
-use crate::recorder::{Nobody, Recorder};
+use crate::{
+    budget::{Class, Limits},
+    recorder::{Nobody, Recorder},
+};
 
 /// What a pool is made from.
 #[derive(Clone, Debug)]
@@ -37,7 +40,7 @@ pub struct EndpointOptions {
 }
 
 /// What an endpoint must serve, else it is not used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Expected {
     /// EIP-155 chain id; none: that of the first endpoint that answers.
     pub chain_id: Option<u64>,
@@ -54,8 +57,8 @@ pub struct Expected {
 pub struct Names {
     /// Of the chain id.
     pub chain_id: &'static str,
-    /// Of the genesis hash.
-    pub genesis: &'static str,
+    /// Of the genesis hash; none where it can't be said.
+    pub genesis: Option<&'static str>,
     /// Of the contract.
     pub contract: &'static str,
 }
@@ -67,6 +70,13 @@ pub struct Manner {
     pub(crate) request_timeout: Duration,
     /// An answer that takes longer is asked of a second endpoint too.
     pub(crate) hedge_after: Duration,
+    /// How long a request of each class waits for its turn.
+    pub(crate) patience: [Duration; 3],
+    pub(crate) limits: Limits,
+    /// How often all endpoints are tried again where what is wrong with them may pass.
+    pub(crate) again: u32,
+    /// Whether the only endpoint is asked again after it was waited for in vain.
+    pub(crate) waits_again: bool,
 }
 
 impl Manner {
@@ -77,5 +87,29 @@ impl Manner {
         request_timeout: Duration::from_secs(10),
         // Usual answers take a tenth of it.
         hedge_after: Duration::from_millis(1500),
+        patience: [Duration::from_mins(1), Duration::from_secs(30), Duration::from_secs(20)],
+        limits: Limits::SERVICE,
+        again: 0,
+        waits_again: true,
     };
+    /// Of a command that somebody waits for, and that has to begin again where a request fails: a blip is tried again.
+    pub const COMMAND: Self = Self {
+        connect_timeout: Duration::from_secs(10),
+        request_timeout: Duration::from_secs(30),
+        patience: [Duration::from_mins(5); 3],
+        limits: Limits::COMMAND,
+        again: 3,
+        waits_again: false,
+        ..Self::SERVICE
+    };
+
+    /// A request that is answered later is not waited for.
+    #[must_use]
+    pub const fn with_timeout(self, request_timeout: Duration) -> Self {
+        Self { request_timeout, ..self }
+    }
+
+    pub(crate) const fn patience(&self, class: Class) -> Duration {
+        self.patience[class.place()]
+    }
 }

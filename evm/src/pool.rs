@@ -3,14 +3,14 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use alloy::{
-    primitives::{Address, B256},
+    primitives::B256,
     providers::{Provider, RootProvider},
     rpc::json_rpc::SerializedRequest,
 };
@@ -18,17 +18,20 @@ use serde_json::value::RawValue;
 
 use crate::{
     budget::Class,
-    endpoint::{Endpoint, Failure, Shown},
-    error::{Error, Reason, Trouble, Unavailable},
+    endpoint::{Disposition, Endpoint, SHORTEST_CHECK, Shown},
+    error::{Error, Lapse, Reason, Trouble, Unavailable},
     examine::{MOST_AHEAD, wall_clock},
     methods,
-    options::{Expected, Names, Options},
+    options::{Expected, Manner, Options},
     transport::Transport,
 };
 
 /// A chain, through whichever of its endpoints can be used. Clones are the same pool.
 #[derive(Clone, Debug)]
-pub struct Pool(Arc<Inner>, Arc<Providers>);
+pub struct Pool {
+    inner: Arc<Inner>,
+    providers: Arc<Providers>,
+}
 
 /// One for each class of requests: alloy's calls hold on to their provider weakly.
 #[derive(Debug)]
@@ -43,15 +46,19 @@ pub(crate) struct Inner {
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
     /// The endpoint in use.
     current: AtomicUsize,
-    hedge_after: Duration,
-    /// As written down or as the first endpoint says.
-    pub(crate) chain_id: Mutex<Option<u64>>,
-    pub(crate) contract: Address,
-    pub(crate) names: Names,
+    manner: Manner,
+    pub(crate) expected: Expected,
+    /// What the first endpoint said of what nobody wrote down.
+    learned: Mutex<Learned>,
     /// What the last endpoint that was asked called itself.
     pub(crate) answered_chain_id: Mutex<Option<u64>>,
-    /// Hash of block 0, as written down or as the first endpoint has it.
-    pub(crate) genesis: Mutex<Option<B256>>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Learned {
+    pub(crate) chain_id: Option<u64>,
+    /// Hash of block 0.
+    pub(crate) genesis: Option<B256>,
 }
 
 impl Inner {
@@ -59,28 +66,40 @@ impl Inner {
         self.current.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Asks the endpoint in use; where it fails, the next one that is what it should be. Where all limit our requests, it
     /// waits for its turn.
     ///
     /// An error that the endpoint answers with is handed back as [`Error::Answer`].
     pub(crate) async fn ask(&self, class: Class, request: &SerializedRequest) -> Result<Box<RawValue>, Error> {
-        let end = Instant::now() + class.patience();
-        let mut troubles = 0;
+        let end = Instant::now() + self.manner.patience(class);
+        let (mut troubles, mut elsewhere, mut again) = (0, false, Again::new(self.manner));
         loop {
-            let preferred = self.usable().await?;
+            let preferred = self.usable_again(elsewhere, &mut again).await?;
             let (endpoint, answer) = self.first_answer(preferred, class, end, request).await;
             match answer {
                 Ok(answer) => return Ok(answer),
-                Err(Failure::Answer(error)) => return Err(error),
-                Err(Failure::Limited(_)) if Instant::now() < end => {}
-                Err(Failure::Limited(trouble) | Failure::Late(trouble)) => {
+                Err(Disposition::Answer(error)) => return Err(error),
+                Err(Disposition::Limited(_)) if Instant::now() < end => {}
+                Err(Disposition::Limited(trouble) | Disposition::Late(trouble)) => {
                     return Err(Error::Unavailable(Unavailable::of(endpoint, trouble)));
                 }
-                Err(Failure::Trouble(trouble)) => {
-                    endpoint.set_trouble(Some(trouble));
+                Err(Disposition::Trouble(trouble)) => {
+                    endpoint.set_trouble(Some(trouble.clone()));
                     troubles += 1;
-                    if troubles > self.endpoints.len() {
-                        return Err(Error::Unavailable(self.unavailable()));
+                    let waited = trouble.lapse == Some(Lapse::TimedOut) && !self.manner.waits_again;
+                    // It may pass each check and fail at this: whoever is next is checked first.
+                    elsewhere = troubles >= 2 || waited;
+                    let tries = self.endpoints.len() + usize::from(!waited);
+                    if troubles < tries {
+                        continue;
+                    }
+                    let why = self.unavailable().or(endpoint, trouble);
+                    if waited || !again.pause(&why).await {
+                        return Err(Error::Unavailable(why));
                     }
                 }
             }
@@ -94,7 +113,7 @@ impl Inner {
         class: Class,
         end: Instant,
         request: &SerializedRequest,
-    ) -> (&'a Endpoint, Result<Box<RawValue>, Failure>) {
+    ) -> (&'a Endpoint, Result<Box<RawValue>, Disposition>) {
         let asked = endpoint.ask(class, end, request);
         let mut spares = self.endpoints.iter().map(Arc::as_ref);
         let spare = spares.find(|e| !std::ptr::eq(*e, endpoint) && e.trouble().is_none());
@@ -102,7 +121,7 @@ impl Inner {
             return (endpoint, asked.await);
         };
         let mut asked = std::pin::pin!(asked);
-        if let Ok(answer) = tokio::time::timeout(self.hedge_after, &mut asked).await {
+        if let Ok(answer) = tokio::time::timeout(self.manner.hedge_after, &mut asked).await {
             return (endpoint, answer);
         }
         // A second request must not cost the spare one what its own turn is kept for.
@@ -129,7 +148,8 @@ impl Inner {
         let current = self.current();
         for (index, endpoint) in self.endpoints.iter().enumerate() {
             let good = index != current && (endpoint.trouble().is_none() || self.check(endpoint).await);
-            if good && let Ok(answer) = endpoint.ask(class, Instant::now() + class.patience(), request).await {
+            if good && let Ok(answer) = endpoint.ask(class, Instant::now() + self.manner.patience(class), request).await
+            {
                 return Ok(answer);
             }
         }
@@ -140,10 +160,11 @@ impl Inner {
         Unavailable(self.endpoints.iter().filter_map(|e| Some((e.label.clone(), e.trouble()?))).collect())
     }
 
-    /// The endpoint in use; where it can't be used or has enough of us, the next one that is better.
-    async fn usable(&self) -> Result<&Endpoint, Error> {
+    /// The endpoint in use; where it can't be used or has enough of us, the next one that is better. Where none is known to
+    /// be well they are checked in turn, from the one in use on or from the next one.
+    async fn usable(&self, elsewhere: bool) -> Result<&Endpoint, Unavailable> {
         let count = self.endpoints.len();
-        let current = self.current();
+        let current = self.current() + usize::from(elsewhere);
         let in_turn = || {
             (0..count).filter_map(move |step| {
                 let index = (current + step) % count;
@@ -160,7 +181,18 @@ impl Inner {
                 return Ok(self.switch(index, endpoint));
             }
         }
-        Err(Error::Unavailable(self.unavailable()))
+        Err(self.unavailable())
+    }
+
+    /// The same; where that may change in a moment, it waits for it.
+    async fn usable_again(&self, elsewhere: bool, again: &mut Again) -> Result<&Endpoint, Error> {
+        loop {
+            match self.usable(elsewhere).await {
+                Ok(endpoint) => return Ok(endpoint),
+                Err(why) if again.pause(&why).await => {}
+                Err(why) => return Err(Error::Unavailable(why)),
+            }
+        }
     }
 
     fn switch<'a>(&self, index: usize, endpoint: &'a Endpoint) -> &'a Endpoint {
@@ -177,6 +209,29 @@ impl Inner {
     }
 }
 
+/// Tries again what may pass, a few times and ever later.
+#[derive(Debug)]
+struct Again {
+    left: u32,
+    pause: Duration,
+}
+
+impl Again {
+    const fn new(manner: Manner) -> Self {
+        Self { left: manner.again, pause: SHORTEST_CHECK }
+    }
+
+    /// Waits until it is worth trying again; false where it is not.
+    async fn pause(&mut self, why: &Unavailable) -> bool {
+        if self.left == 0 || !why.passes() {
+            return false;
+        }
+        tokio::time::sleep(self.pause).await;
+        (self.left, self.pause) = (self.left - 1, self.pause * 2);
+        true
+    }
+}
+
 impl Pool {
     /// Asks nobody yet.
     ///
@@ -184,45 +239,52 @@ impl Pool {
     /// Where no HTTP client can be made.
     pub fn new(options: Options) -> Result<Self, reqwest::Error> {
         let Options { endpoints, expected, manner, recorder } = options;
-        let Expected { chain_id, genesis, contract, names } = expected;
         let http = reqwest::Client::builder()
             .connect_timeout(manner.connect_timeout)
             .timeout(manner.request_timeout)
             // Answers are bound to the URL that a person wrote down.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let endpoint = |of| Arc::new(Endpoint::new(of, http.clone(), Arc::clone(&recorder)));
+        let endpoint = |of| Arc::new(Endpoint::new(of, manner.limits, http.clone(), Arc::clone(&recorder)));
         let inner = Arc::new(Inner {
             endpoints: endpoints.into_iter().map(endpoint).collect(),
             current: AtomicUsize::new(0),
-            hedge_after: manner.hedge_after,
-            chain_id: Mutex::new(chain_id),
-            contract,
-            names,
-            answered_chain_id: Mutex::new(None),
-            genesis: Mutex::new(genesis),
+            manner,
+            expected,
+            learned: Mutex::default(),
+            answered_chain_id: Mutex::default(),
         });
         let providers = Providers {
             by_method: Transport::pool(Arc::clone(&inner), None).provider(),
             by_class: Class::ALL.map(|class| Transport::pool(Arc::clone(&inner), Some(class)).provider()),
             others: Class::ALL.map(|class| Transport::others(Arc::clone(&inner), class).provider()),
         };
-        Ok(Self(inner, Arc::new(providers)))
+        Ok(Self { inner, providers: Arc::new(providers) })
+    }
+
+    /// Finds an endpoint that can be used. The chain id of this and every other that is used from here on.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn ready(&self) -> Result<u64, Error> {
+        self.inner.usable_again(false, &mut Again::new(self.inner.manner)).await?;
+        let learned = self.inner.learned().chain_id;
+        self.inner.expected.chain_id.or(learned).ok_or_else(|| Error::Unavailable(self.unavailable()))
     }
 
     /// Asks the endpoint in use, in the class that a request's method has.
     pub fn provider(&self) -> &RootProvider {
-        &self.1.by_method
+        &self.providers.by_method
     }
 
     /// The same in a class that the caller knows better.
     pub fn provider_as(&self, class: Class) -> &RootProvider {
-        &self.1.by_class[class.place()]
+        &self.providers.by_class[class.place()]
     }
 
     /// Asks the endpoints that are not in use, one after the other; the first that has a result.
     pub fn second_opinion(&self, class: Class) -> &RootProvider {
-        &self.1.others[class.place()]
+        &self.providers.others[class.place()]
     }
 
     /// What the endpoint in use answered to a method can't be right.
@@ -232,20 +294,20 @@ impl Pool {
 
     /// Leaves the endpoint in use for the next one, if there is another: it answers, but with what can't be believed.
     pub fn demote(&self, message: &str) {
-        let current = self.0.current();
-        if let Some(endpoint) = self.0.endpoints.get(current) {
-            endpoint.set_trouble(Some(Trouble { reason: Reason::HeadStalled, message: message.to_owned() }));
+        let current = self.inner.current();
+        if let Some(endpoint) = self.inner.endpoints.get(current) {
+            endpoint.set_trouble(Some(Trouble::new(Reason::HeadStalled, message)));
         }
-        self.0.current.store((current + 1) % self.0.endpoints.len(), Ordering::Relaxed);
+        self.inner.current.store((current + 1) % self.inner.endpoints.len(), Ordering::Relaxed);
     }
 
     /// Looks after the endpoints that are not in use, and goes back to the preferred one, if it is well again and has come
     /// as far as the one in use.
     pub async fn probe_spares(&self, head: u64) {
-        let current = self.0.current();
-        let spares = self.0.endpoints.iter().enumerate().filter(|(index, _)| *index != current);
+        let current = self.inner.current();
+        let spares = self.inner.endpoints.iter().enumerate().filter(|(index, _)| *index != current);
         for (index, spare) in spares {
-            if self.0.check(spare).await && index == 0 && !spare.is_paused() {
+            if self.inner.check(spare).await && index == 0 && !spare.is_paused() {
                 self.prefer(spare, head).await;
             }
         }
@@ -253,48 +315,48 @@ impl Pool {
 
     async fn prefer(&self, first: &Arc<Endpoint>, head: u64) {
         let class = Class::Rest;
-        let first = Transport::one(Arc::clone(first), class, class.patience()).provider();
+        let first = Transport::one(Arc::clone(first), class, self.inner.manner.patience(class)).provider();
         if first.get_block_number().await.is_ok_and(|number| number >= head) {
-            self.0.current.store(0, Ordering::Relaxed);
+            self.inner.current.store(0, Ordering::Relaxed);
         }
     }
 
     /// Whether another endpoint that can be used has shown a newer block than this.
     pub fn is_behind_others(&self, head: u64) -> bool {
-        self.0.others().any(|(endpoint, shown)| endpoint.trouble().is_none() && shown.number > head)
+        self.inner.others().any(|(endpoint, shown)| endpoint.trouble().is_none() && shown.number > head)
     }
 
     /// Whether the endpoint in use shows a block of the future, and another one that can be used doesn't.
     pub fn is_ahead_alone(&self, time: jiff::Timestamp) -> bool {
         let future = wall_clock().saturating_add(MOST_AHEAD);
         u64::try_from(time.as_second()).unwrap_or(0) > future
-            && self.0.others().any(|(endpoint, shown)| endpoint.trouble().is_none() && shown.time <= future)
+            && self.inner.others().any(|(endpoint, shown)| endpoint.trouble().is_none() && shown.time <= future)
     }
 
     /// No endpoint is well.
     pub fn is_away(&self) -> bool {
-        self.0.endpoints.iter().all(|endpoint| endpoint.trouble().is_some())
+        self.inner.endpoints.iter().all(|endpoint| endpoint.trouble().is_some())
     }
 
     /// The endpoint in use, without secrets.
     pub fn endpoint(&self) -> String {
-        let current = self.0.current();
-        self.0.endpoints.get(current).map(|endpoint| endpoint.label.clone()).unwrap_or_default()
+        let current = self.inner.current();
+        self.inner.endpoints.get(current).map(|endpoint| endpoint.label.clone()).unwrap_or_default()
     }
 
     pub fn answered_chain_id(&self) -> Option<u64> {
-        *self.0.answered_chain_id.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.inner.answered_chain_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why no endpoint can be used.
     pub fn unavailable(&self) -> Unavailable {
-        self.0.unavailable()
+        self.inner.unavailable()
     }
 
     /// A block was read from the endpoint in use: endpoints that are far behind it are not used.
     pub fn has_shown(&self, number: u64, time: jiff::Timestamp) {
-        let current = self.0.current();
-        if let Some(endpoint) = self.0.endpoints.get(current) {
+        let current = self.inner.current();
+        if let Some(endpoint) = self.inner.endpoints.get(current) {
             endpoint.has_shown(number, u64::try_from(time.as_second()).unwrap_or(0));
         }
     }

@@ -7,10 +7,11 @@ use std::{
 };
 
 use alloy::{
+    primitives::Bytes,
     providers::RootProvider,
     rpc::{
         client::RpcClient,
-        json_rpc::{RequestPacket, Response, ResponsePacket, ResponsePayload, SerializedRequest},
+        json_rpc::{ErrorPayload, RequestPacket, Response, ResponsePacket, ResponsePayload, SerializedRequest},
     },
     transports::{TransportError, TransportErrorKind, TransportFut},
 };
@@ -20,7 +21,7 @@ use tower::Service;
 
 use crate::{
     budget::Class,
-    endpoint::{Endpoint, Failure},
+    endpoint::{Disposition, Endpoint},
     error::{Error, Unavailable},
     methods,
     pool::Inner,
@@ -76,6 +77,24 @@ impl Transport {
         let result = self.ask(&request).await.map_err(in_transport)?;
         Ok(Response { id: request.id().clone(), payload: ResponsePayload::Success(result) })
     }
+
+    /// What one request is answered with is nothing to the others of its batch.
+    async fn answer_of_batch(&self, request: SerializedRequest) -> Result<Response, TransportError> {
+        let payload = match self.ask(&request).await {
+            Ok(result) => ResponsePayload::Success(result),
+            Err(Error::Answer { code, message, revert, .. }) => {
+                ResponsePayload::Failure(payload(code, message, revert.as_ref()))
+            }
+            Err(error) => return Err(in_transport(error)),
+        };
+        Ok(Response { id: request.id().clone(), payload })
+    }
+}
+
+/// An error as JSON-RPC has it.
+fn payload(code: i64, message: String, revert: Option<&Bytes>) -> ErrorPayload {
+    let data = revert.and_then(|data| serde_json::value::to_raw_value(data).ok());
+    ErrorPayload { code, message: message.into(), data }
 }
 
 /// One that limits our requests is asked again: it is slow, and not away.
@@ -89,9 +108,9 @@ async fn ask_one(
     loop {
         let trouble = match endpoint.ask(class, end, request).await {
             Ok(answer) => return Ok(answer),
-            Err(Failure::Answer(error)) => return Err(error),
-            Err(Failure::Limited(_)) if Instant::now() < end => continue,
-            Err(Failure::Trouble(trouble) | Failure::Limited(trouble) | Failure::Late(trouble)) => trouble,
+            Err(Disposition::Answer(error)) => return Err(error),
+            Err(Disposition::Limited(_)) if Instant::now() < end => continue,
+            Err(Disposition::Trouble(trouble) | Disposition::Limited(trouble) | Disposition::Late(trouble)) => trouble,
         };
         return Err(Error::Unavailable(Unavailable::of(endpoint, trouble)));
     }
@@ -121,8 +140,8 @@ impl Service<RequestPacket> for Transport {
                 RequestPacket::Single(request) => Ok(ResponsePacket::Single(this.answer(request).await?)),
                 // One by one: not every endpoint takes batches, and each request has a turn of its own.
                 RequestPacket::Batch(requests) => {
-                    let answers = try_join_all(requests.into_iter().map(|request| this.answer(request))).await?;
-                    Ok(ResponsePacket::Batch(answers))
+                    let answers = requests.into_iter().map(|request| this.answer_of_batch(request));
+                    Ok(ResponsePacket::Batch(try_join_all(answers).await?))
                 }
             }
         })

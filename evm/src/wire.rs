@@ -6,7 +6,7 @@ use alloy::rpc::json_rpc::{ErrorPayload, Response, ResponsePayload, SerializedRe
 use reqwest::{StatusCode, Url, header};
 use serde_json::value::RawValue;
 
-use crate::methods;
+use crate::{error::Lapse, methods};
 
 /// Longest answer that is read. A block full of orders for one provider has a tenth of it.
 const LARGEST: usize = 16 << 20;
@@ -19,13 +19,13 @@ const TOO_LARGE: &str = "the answer is longer than 16 MiB";
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// The endpoint has enough of us for now.
-    Limited { after: Option<Duration>, words: String },
+    Limited { after: Option<Duration>, status: Option<u16>, words: String },
     /// The endpoint refuses this request.
     Refused(ErrorPayload),
     /// Nothing, where something was asked for.
     Null,
     /// The endpoint is not what it should be.
-    Broken(String),
+    Broken(Lapse, String),
 }
 
 /// Sends requests to one URL.
@@ -54,7 +54,15 @@ impl Wire {
         let after = retry_after(sent.headers());
         let body = self::body(sent).await?;
         if !status.is_success() {
-            return Err(refusal(status, after, body.as_deref().unwrap_or_default()));
+            let body = body.unwrap_or_default();
+            // Some providers refuse a range that is too wide so. One block is never too wide.
+            if matches!(status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE)
+                && methods::asks_for_many(request)
+            {
+                let message = format!("HTTP error {status}").into();
+                return Err(Fault::Refused(ErrorPayload { code: -32005, message, data: None }));
+            }
+            return Err(refusal(status, after, &body));
         }
         let Some(body) = body else {
             let message = TOO_LARGE.into();
@@ -65,7 +73,9 @@ impl Wire {
 }
 
 fn read(method: &str, body: &[u8]) -> Result<Box<RawValue>, Fault> {
-    let unread = |error: serde_json::Error| Fault::Broken(format!("the answer is not what was asked for: {error}"));
+    let unread = |error: serde_json::Error| {
+        Fault::Broken(Lapse::Garbage, format!("the answer is not what was asked for: {error}"))
+    };
     let response: Response = serde_json::from_slice(body).map_err(unread)?;
     match response.payload {
         ResponsePayload::Success(result) => match methods::check(method, &result) {
@@ -74,7 +84,7 @@ fn read(method: &str, body: &[u8]) -> Result<Box<RawValue>, Fault> {
             Err(error) => Err(unread(error)),
         },
         ResponsePayload::Failure(error) if says_limit(method, error.code, &error.message) => {
-            Err(Fault::Limited { after: None, words: cut(&error.message) })
+            Err(Fault::Limited { after: None, status: None, words: cut(&error.message) })
         }
         ResponsePayload::Failure(error) => Err(Fault::Refused(error)),
     }
@@ -103,7 +113,12 @@ fn refusal(status: StatusCode, after: Option<Duration>, body: &[u8]) -> Fault {
         StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED => is_about_rate(&text),
         _ => false,
     };
-    if limited { Fault::Limited { after, words } } else { Fault::Broken(words) }
+    let status = status.as_u16();
+    if limited {
+        Fault::Limited { after, status: Some(status), words }
+    } else {
+        Fault::Broken(Lapse::Status(status), words)
+    }
 }
 
 /// Whether an error says that requests come too fast. Providers use the code of a rate limit for logs that are too many,
@@ -139,6 +154,7 @@ fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
 
 /// The innermost cause, without the URL: its path or query can be a key.
 fn broken(error: reqwest::Error) -> Fault {
+    let lapse = if error.is_timeout() { Lapse::TimedOut } else { Lapse::NoAnswer };
     let error = error.without_url();
     let mut words = error.to_string();
     let mut cause = error.source();
@@ -146,7 +162,7 @@ fn broken(error: reqwest::Error) -> Fault {
         words = error.to_string();
         cause = error.source();
     }
-    Fault::Broken(cut(&words))
+    Fault::Broken(lapse, cut(&words))
 }
 
 fn cut(text: &str) -> String {
@@ -192,6 +208,6 @@ mod tests {
         assert!(matches!(read(methods::LOGS, body), Err(Fault::Null)));
         let refused = br#"{"jsonrpc":"2.0","id":1,"error":{"code":3,"message":"execution reverted","data":"0x01"}}"#;
         assert!(matches!(read("m", refused), Err(Fault::Refused(error)) if error.as_revert_data().is_some()));
-        assert!(matches!(read("m", b"<html>"), Err(Fault::Broken(_))));
+        assert!(matches!(read("m", b"<html>"), Err(Fault::Broken(Lapse::Garbage, _))));
     }
 }

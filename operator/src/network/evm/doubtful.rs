@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
-use super::ranges::is_near;
+use super::log_cursor::is_near;
 
 /// So many block numbers are read again in one request: below the narrowest limit of common providers.
 const TOGETHER: u64 = 8;

@@ -11,12 +11,12 @@ mod headers;
 mod hints;
 mod holes;
 mod landed;
+mod log_cursor;
 mod logs;
 mod nonce;
 mod orders;
 mod ours;
 mod pool_error;
-mod ranges;
 mod read;
 mod refusal;
 mod simulate;
@@ -314,7 +314,8 @@ impl fmt::Debug for Network {
 fn options(spec: &NetworkSpec, calls: RpcCalls) -> Options {
     let headers = |url| spec.rpc_headers.get(url).cloned().unwrap_or_default();
     let endpoints = spec.rpc_urls.iter().map(|url| EndpointOptions { url: url.clone(), headers: headers(url) });
-    let names = Names { chain_id: "spec.evm.chainId", genesis: "spec.evm.genesisHash", contract: "spec.evm.market" };
+    let names =
+        Names { chain_id: "spec.evm.chainId", genesis: Some("spec.evm.genesisHash"), contract: "spec.evm.market" };
     let expected = Expected { chain_id: Some(spec.chain_id), genesis: spec.genesis, contract: spec.market, names };
     Options { recorder: Arc::new(calls), ..Options::new(endpoints.collect(), expected, Manner::SERVICE) }
 }

@@ -14,7 +14,7 @@ use alloy::{
     rpc::types::{Filter, Log},
 };
 use hawser_crds::{Confirmations, Finality};
-use hawser_evm::methods;
+use hawser_evm::{Span, methods};
 
 use super::{
     Inner,
@@ -25,8 +25,8 @@ use super::{
     hints::{Hints, Unread},
     holes::{At, given, header_by_hash},
     lock,
+    log_cursor::{self, LogCursor, is_near},
     logs::{Withdrawal, order, withdrawal},
-    ranges::{Span, Track, is_near},
     tally::Tally,
 };
 use crate::network::{Block, Cursor, Head, NetworkError, Order};
@@ -72,8 +72,8 @@ where
     F: Future<Output = Result<(), E>>,
     E: fmt::Display,
 {
-    let track = Track::new(from, network.spec.start_block);
-    let at = track.at().number;
+    let cursor = LogCursor::new(from, network.spec.start_block);
+    let at = cursor.at().number;
     let (doubtful, withdrawn) = {
         let observed = network.observed.borrow();
         (Doubtful::of_past(&observed.doubtful, at), observed.withdrawn.clone())
@@ -81,8 +81,8 @@ where
     let mut watcher = Watcher {
         network,
         tally: Tally::new(withdrawn, at, doubtful.numbers().clone()),
-        track,
-        span: Span::default(),
+        cursor,
+        span: Span::new(log_cursor::WIDEST),
         hints: Hints::default(),
         looked_up: None,
         by_range: false,
@@ -98,7 +98,7 @@ where
         let failed = match watcher.look(head).await {
             Ok(Look::Read(news)) => watcher.hand_over(news, &sink).await.err(),
             Ok(Look::Reorg) => {
-                let left = watcher.track.at();
+                let left = watcher.cursor.at();
                 watcher.step_back();
                 network.facts.touch_all();
                 tracing::warn!(block = left.number, "reorg: orders are read again from an earlier block");
@@ -151,7 +151,7 @@ fn trouble(network: &Inner, why: Option<&str>) {
 
 struct Watcher<'a> {
     network: &'a Inner,
-    track: Track,
+    cursor: LogCursor,
     tally: Tally,
     span: Span,
     hints: Hints,
@@ -170,11 +170,11 @@ struct Watcher<'a> {
 impl Watcher<'_> {
     async fn look(&mut self, head: Option<Head>) -> Result<Look, NetworkError> {
         let Some(head) = head else { return Ok(Look::UpToDate(None)) };
-        if let Some(range) = self.doubtful.due(self.track.at().number, head.block.number) {
+        if let Some(range) = self.doubtful.due(self.cursor.at().number, head.block.number) {
             return self.read_again(&range, head.block.number).await;
         }
         let confirmed = self.confirmed(head).await?;
-        let at = self.track.at();
+        let at = self.cursor.at();
         let unread = self.unread(at.number, confirmed);
         self.tell(unread.blocks);
         let since = self.read.map(|at| at.elapsed());
@@ -186,7 +186,7 @@ impl Watcher<'_> {
         if next <= confirmed && is_near(next, head.block.number) && self.read_header(next).await? {
             return Ok(Look::Otherwise);
         }
-        let Some(range) = self.span.next(at.number, confirmed, head.block.number, quiet) else {
+        let Some(range) = log_cursor::next(self.span.width(), at.number, confirmed, head.block.number, quiet) else {
             return Ok(Look::UpToDate(None));
         };
         if let Some(expected) = at.hash {
@@ -243,7 +243,8 @@ impl Watcher<'_> {
 
     /// Reads doubtful blocks once more.
     async fn read_again(&mut self, due: &RangeInclusive<u64>, head: u64) -> Result<Look, NetworkError> {
-        let Some(range) = self.span.next(due.start().saturating_sub(1), *due.end(), head, 0) else {
+        let Some(range) = log_cursor::next(self.span.width(), due.start().saturating_sub(1), *due.end(), head, 0)
+        else {
             self.doubtful.settle(due);
             return Ok(Look::Otherwise);
         };
@@ -352,9 +353,9 @@ impl Watcher<'_> {
         }
         match &read {
             Extent::To(to) => {
-                let after = self.track.at().number;
+                let after = self.cursor.at().number;
                 self.tally.read(|number| after < number && number <= to.number, &withdrawals);
-                self.track.advance(*to);
+                self.cursor.advance(*to);
             }
             Extent::Again(range) => {
                 self.tally.read(|number| range.contains(&number) && self.doubtful.has(number), &withdrawals);
@@ -373,8 +374,8 @@ impl Watcher<'_> {
     }
 
     fn step_back(&mut self) {
-        self.track.step_back();
-        let at = self.track.at().number;
+        self.cursor.step_back();
+        let at = self.cursor.at().number;
         self.tally.step_back(at);
         self.doubtful.step_back(at);
     }

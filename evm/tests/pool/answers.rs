@@ -1,0 +1,144 @@
+use std::time::Duration;
+
+use alloy::{
+    primitives::Address,
+    providers::Provider,
+    rpc::types::{Filter, TransactionRequest},
+    sol_types::SolError,
+};
+use hawser_evm::{Class, Error, Lapse, LogPages, Manner, Reason, Unavailable};
+use serde_json::json;
+
+use crate::fake::{Fake, NEVER, error, pool, result};
+
+fn call() -> TransactionRequest {
+    TransactionRequest::default().to(Address::repeat_byte(7))
+}
+
+fn lapses(error: &Error) -> Vec<Option<Lapse>> {
+    let Error::Unavailable(Unavailable(troubles)) = error else { panic!("{error}") };
+    troubles.iter().map(|(_, trouble)| trouble.lapse).collect()
+}
+
+#[tokio::test]
+async fn an_error_says_which_endpoint_answered_what_to_which_method() {
+    let data = format!("0x{}", alloy::hex::encode(alloy::sol_types::Revert::from("no").abi_encode()));
+    let given = data.clone();
+    let fake =
+        Fake::new(move |method, _| (method == "eth_call").then(|| (200, error(3, "execution reverted", Some(&given)))))
+            .await;
+    let told = pool(&[&fake], Manner::SERVICE).provider().call(call()).await.map_err(Error::from).unwrap_err();
+    let Error::Answer { endpoint, method, code, message, revert } = told else { panic!("{told}") };
+    assert_eq!((endpoint, &*method, code, &*message), (fake.url.clone(), "eth_call", 3, "execution reverted"));
+    assert_eq!(revert.unwrap().to_string(), data);
+    assert_eq!(fake.asked("eth_call"), 1, "another try would be answered the same");
+}
+
+#[tokio::test]
+async fn what_is_not_what_the_method_returns_is_asked_of_the_next_endpoint() {
+    for answer in [json!("0x7"), json!({"no": "list"})] {
+        let wrong = Fake::new(move |method, _| (method == "eth_getLogs").then(|| (200, result(answer.clone())))).await;
+        let well = Fake::well().await;
+        let both = pool(&[&wrong, &well], Manner::SERVICE);
+        assert_eq!(both.provider().get_logs(&Filter::new()).await.unwrap(), []);
+        assert_eq!((well.asked("eth_getLogs"), both.endpoint()), (1, well.url.clone()));
+        let alone = pool(&[&wrong], Manner::SERVICE).provider().get_logs(&Filter::new()).await;
+        assert_eq!(lapses(&alone.unwrap_err().into()), [Some(Lapse::Garbage)]);
+    }
+}
+
+#[tokio::test]
+async fn nothing_where_something_was_asked_for_is_an_answer_that_can_not_be_read() {
+    let fake = Fake::new(|method, _| (method == "eth_call").then(|| (200, result(json!(null))))).await;
+    let told = pool(&[&fake], Manner::SERVICE).provider().call(call()).await.map_err(Error::from).unwrap_err();
+    assert!(matches!(&told, Error::Malformed { method, .. } if method == "eth_call"), "{told}");
+    let none = pool(&[&fake], Manner::SERVICE).provider().get_transaction_receipt([1; 32].into()).await.unwrap();
+    assert_eq!(none, None);
+}
+
+#[tokio::test]
+async fn an_endpoint_of_another_chain_is_not_used_and_is_told_first() {
+    let other = Fake::new(|method, _| (method == "eth_chainId").then(|| (200, result(json!("0x1"))))).await;
+    let well = Fake::well().await;
+    assert_eq!(pool(&[&other, &well], Manner::SERVICE).ready().await.unwrap(), 1337);
+    let away = Fake::new(|_, _| Some((500, json!("a page")))).await;
+    let told = pool(&[&other, &away], Manner::SERVICE).ready().await.unwrap_err();
+    let Error::Unavailable(why) = &told else { panic!("{told}") };
+    assert_eq!(why.reason(), Reason::WrongChain);
+    assert!(why.to_string().contains("serves chain 1, and chainId is 1337"), "{why}");
+    assert_eq!(lapses(&told), [None, Some(Lapse::Status(500))]);
+}
+
+#[tokio::test]
+async fn a_second_opinion_is_that_of_an_endpoint_that_is_not_in_use() {
+    let first = Fake::well().await;
+    let second = Fake::new(|method, _| (method == "eth_blockNumber").then(|| (200, result(json!("0x9"))))).await;
+    let both = pool(&[&first, &second], Manner::SERVICE);
+    assert_eq!(both.provider().get_block_number().await.unwrap(), 7);
+    assert_eq!(both.second_opinion(Class::Jobs).get_block_number().await.unwrap(), 9);
+    let alone = pool(&[&first], Manner::SERVICE);
+    let nobody = alone.second_opinion(Class::Jobs).get_block_number().await.map_err(Error::from).unwrap_err();
+    assert_eq!(lapses(&nobody), []);
+}
+
+#[tokio::test]
+async fn a_command_tries_a_blip_again_and_a_lasting_fault_not() {
+    for (status, expected) in [(502, true), (400, false), (401, false), (500, false)] {
+        let mut left = 4;
+        let fake = Fake::new(move |method, _| {
+            left -= i32::from(method == "eth_blockNumber");
+            (method == "eth_blockNumber" && left >= 0).then(|| (status, json!("a page")))
+        })
+        .await;
+        let answer = pool(&[&fake], Manner::COMMAND).provider().get_block_number().await;
+        assert_eq!(answer.is_ok(), expected, "{status}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_waits_in_vain_for_no_endpoint_twice() {
+    let hangs = || Fake::new(|method, _| (method == "eth_blockNumber").then_some((NEVER, json!(null))));
+    let manner = Manner::COMMAND.with_timeout(Duration::from_millis(300));
+    let (first, well) = (hangs().await, Fake::well().await);
+    assert_eq!(pool(&[&first, &well], manner).provider().get_block_number().await.unwrap(), 7);
+    assert_eq!((first.asked("eth_blockNumber"), first.asked("eth_chainId")), (1, 1));
+    let alone = hangs().await;
+    let told = pool(&[&alone], manner).provider().get_block_number().await.unwrap_err();
+    assert_eq!((lapses(&told.into()), alone.asked("eth_blockNumber")), (vec![Some(Lapse::TimedOut)], 1));
+}
+
+#[tokio::test]
+async fn many_requests_in_one_are_asked_one_by_one_and_one_that_is_refused_spoils_no_other() {
+    let unknown = |method: &str| (method == "eth_gasPrice").then(|| (200, error(-32601, "no such method", None)));
+    let fake = Fake::new(move |method, _| unknown(method)).await;
+    let pool = pool(&[&fake], Manner::SERVICE);
+    let mut batch = alloy::rpc::client::BatchRequest::new(pool.provider().client());
+    let first = batch.add_call::<_, alloy::primitives::U64>("eth_blockNumber", &()).unwrap();
+    let second = batch.add_call::<_, alloy::primitives::U64>("eth_chainId", &()).unwrap();
+    let third = batch.add_call::<_, alloy::primitives::U64>("eth_gasPrice", &()).unwrap();
+    batch.send().await.unwrap();
+    assert_eq!((first.await.unwrap().to::<u64>(), second.await.unwrap().to::<u64>()), (7, 1337));
+    let refused = Error::from(third.await.unwrap_err());
+    assert!(matches!(refused, Error::Answer { code: -32601, .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_range_that_is_refused_by_its_http_status_is_halved_and_one_block_is_not() {
+    let fake = Fake::new(|method, params| {
+        let number = |name: &str| u64::from_str_radix(params[0][name].as_str()?.strip_prefix("0x")?, 16).ok();
+        let wide = || number("toBlock").unwrap() - number("fromBlock").unwrap() >= 4;
+        (method == "eth_getLogs" && wide()).then(|| (413, json!("too much")))
+    })
+    .await;
+    let pool = pool(&[&fake], Manner::SERVICE);
+    let mut pages = LogPages::new(pool.provider(), Filter::new(), 1..=9, 100);
+    let mut read = 0;
+    while pages.next().await.unwrap().is_some() {
+        read += 1;
+    }
+    assert_eq!(read, 3);
+    let strict = Fake::new(|method, _| (method == "eth_getLogs").then(|| (400, json!("no logs")))).await;
+    let pool = crate::fake::pool(&[&strict], Manner::SERVICE);
+    let told = LogPages::new(pool.provider(), Filter::new(), 1..=2, 100).next().await.unwrap_err();
+    assert_eq!(lapses(&told), [Some(Lapse::Status(400))]);
+}
