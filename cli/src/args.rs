@@ -30,9 +30,16 @@ pub(crate) struct Args {
 /// Where the market is.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Connection {
-    /// JSON-RPC endpoint of an EVM node
-    #[arg(long, global = true, env = "HAWSER_RPC_URL", hide_env_values = true, value_name = "URL")]
-    pub(crate) rpc_url: Option<String>,
+    /// JSON-RPC endpoint of an EVM node; several, separated by commas, are used in this order: if one fails, the next is asked
+    #[arg(
+        long = "rpc-url",
+        global = true,
+        env = "HAWSER_RPC_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    pub(crate) rpc_urls: Vec<String>,
     /// Address of the market's contract
     #[arg(long, global = true, env = "HAWSER_MARKET", value_name = "ADDRESS", value_parser = parse::address)]
     pub(crate) market: Option<Address>,
@@ -284,7 +291,7 @@ mod tests {
     fn help_shows_no_secret_of_the_environment() {
         let url = Args::command()
             .get_arguments()
-            .find(|arg| arg.get_id() == "rpc_url")
+            .find(|arg| arg.get_id() == "rpc_urls")
             .map(clap::Arg::is_hide_env_values_set);
         assert_eq!(url, Some(true));
         assert!(!Args::command().render_long_help().to_string().contains("[env: HAWSER_PRIVATE_KEY"));

@@ -10,10 +10,11 @@ use alloy::{
 use hawser_contracts::ComputeMarket::{
     FeeRaiseAnnounced, FeeSet, FloorSet, OwnershipTransferred, UsageClaimed, Withdrawn,
 };
+use hawser_evm::gas_price_of;
 use hawser_market::{JobId, OfferId};
 use tokio::task::JoinSet;
 
-use super::{Market, Pages, Period, send};
+use super::{Market, Pages, Period, endpoint::answer, send};
 use crate::failure::Failure;
 
 /// How many blocks of claims are held at once, at most.
@@ -120,9 +121,9 @@ impl Market {
                 let mut receipt = node.get_transaction_receipt(tx).await;
                 if let Ok(Some(receipt)) = &mut receipt
                     && receipt.effective_gas_price == 0
-                    && let Ok(Some(transaction)) = node.get_transaction_by_hash(tx).await
+                    && let Ok(Some(price)) = gas_price_of(&node, tx).await
                 {
-                    receipt.effective_gas_price = transaction.effective_gas_price.unwrap_or(0);
+                    receipt.effective_gas_price = price;
                 }
                 (tx, receipt)
             });
@@ -131,7 +132,7 @@ impl Market {
         while let Some(answer) = asked.join_next().await {
             let (tx, receipt) =
                 answer.map_err(|error| Failure::Unreachable(format!("a request was given up: {error}")))?;
-            let receipt = receipt.map_err(|error| send::failure(&error, None))?;
+            let receipt = receipt.map_err(|error| send::failure(error, None))?;
             receipts.push(receipt.ok_or_else(|| {
                 Failure::Unreachable(format!(
                     "the node has no receipt of transaction {tx}: it keeps too little, or its chain was reorganized; \
@@ -149,7 +150,7 @@ impl Market {
         }
         let (number, ..) = place(log)?;
         let block = self.provider.get_block_by_number(number.into()).await;
-        let block = block.map_err(|error| send::failure(&error, None))?;
+        let block = block.map_err(|error| send::failure(error, None))?;
         block
             .map(|block| block.header.timestamp)
             .ok_or_else(|| Failure::Unreachable(format!("the node has no block {number}: ask another (--rpc-url)")))
@@ -166,14 +167,14 @@ impl Market {
         match call.call().await {
             Ok(credit) => Ok(Some(credit)),
             Err(error) if is_forgotten(&error) => Ok(None),
-            Err(error) => Err(send::call_failure(&error, None)),
+            Err(error) => Err(send::call_failure(error, None)),
         }
     }
 
     /// GPU-seconds of a job that were claimed up to a block.
     pub(crate) async fn used_after(&self, job: JobId, block: u64) -> Result<u64, Failure> {
         let call = self.contract.job(job.0).block(block.into());
-        call.call().await.map(|job| job.used).map_err(|error| forgotten(&error, block))
+        call.call().await.map(|job| job.used).map_err(|error| forgotten(error, block))
     }
 
     /// Token units that were claimed of an offer up to a block, fees included.
@@ -182,16 +183,16 @@ impl Market {
         match call.call().await {
             Ok(offer) => Ok(offer.settledAmount),
             // It was not posted yet.
-            Err(error) if error.as_revert_data().is_some() => Ok(U256::ZERO),
-            Err(error) => Err(forgotten(&error, block)),
+            Err(error) if answer(&error).is_some_and(|error| error.revert().is_some()) => Ok(U256::ZERO),
+            Err(error) => Err(forgotten(error, block)),
         }
     }
 
     /// The fee, in hundredths of a percent, that was in force after a block.
     pub(crate) async fn fee_after(&self, block: u64) -> Result<Fee, Failure> {
-        let now = self.contract.fee().block(block.into()).call().await.map_err(|error| forgotten(&error, block))?;
+        let now = self.contract.fee().block(block.into()).call().await.map_err(|error| forgotten(error, block))?;
         let announced = self.contract.announcedFee().block(block.into());
-        let announced = announced.call().await.map_err(|error| forgotten(&error, block))?;
+        let announced = announced.call().await.map_err(|error| forgotten(error, block))?;
         Ok(Fee { bps: now.bps, raise: Some((announced.from, announced.bps)) })
     }
 }
@@ -212,12 +213,11 @@ pub(crate) fn read<E: SolEvent>(log: &Log) -> Result<E, Failure> {
 }
 
 fn is_forgotten(error: &contract::Error) -> bool {
-    let contract::Error::TransportError(error) = error else { return false };
-    error.as_error_resp().is_some_and(|response| response.as_revert_data().is_none())
+    answer(error).is_some_and(|error| error.revert().is_none())
 }
 
-fn forgotten(error: &contract::Error, block: u64) -> Failure {
-    if !is_forgotten(error) {
+fn forgotten(error: contract::Error, block: u64) -> Failure {
+    if !is_forgotten(&error) {
         return send::call_failure(error, None);
     }
     Failure::refused(format!(

@@ -14,7 +14,7 @@ use std::cell::Cell;
 use alloy::{
     eips::BlockNumberOrTag,
     primitives::{Address, U256},
-    providers::{DynProvider, Provider},
+    providers::{Provider, RootProvider},
     signers::local::PrivateKeySigner,
 };
 use hawser_contracts::{ComputeMarket, ComputeMarket::ComputeMarketInstance};
@@ -40,8 +40,8 @@ pub(crate) struct Period {
 
 /// A market, with or without a key to send transactions with.
 pub(crate) struct Market {
-    contract: ComputeMarketInstance<DynProvider>,
-    provider: DynProvider,
+    contract: ComputeMarketInstance<RootProvider>,
+    provider: RootProvider,
     signer: Option<PrivateKeySigner>,
     chain_id: u64,
     from_block: u64,
@@ -52,25 +52,12 @@ pub(crate) struct Market {
 impl Market {
     /// Connects and makes sure that a contract is there.
     pub(crate) async fn connect(to: &Connection, signer: Option<PrivateKeySigner>) -> Result<Self, Failure> {
-        let url = to
-            .rpc_url
-            .as_deref()
-            .ok_or_else(|| Failure::input("no node: say which with --rpc-url URL or HAWSER_RPC_URL"))?;
+        let nodes = endpoint::nodes(&to.rpc_urls)?;
         let address =
             to.market.ok_or_else(|| Failure::input("no market: say which with --market ADDRESS or HAWSER_MARKET"))?;
-        let provider = endpoint::connect(url)?;
-        let chain_id = provider.get_chain_id().await.map_err(|error| send::failure(&error, None))?;
-        if let Some(expected) = to.chain_id.filter(|expected| *expected != chain_id) {
-            return Err(Failure::input(format!(
-                "the node is one of chain {chain_id}, and --chain-id (HAWSER_CHAIN_ID) says {expected}: check --rpc-url"
-            )));
-        }
-        let code = provider.get_code_at(address).await.map_err(|error| send::failure(&error, None))?;
-        if code.is_empty() {
-            return Err(Failure::input(format!(
-                "there is no contract at {address} on chain {chain_id}: check --market and --rpc-url"
-            )));
-        }
+        let pool = endpoint::pool(nodes, address, to.chain_id)?;
+        let chain_id = pool.ready().await.map_err(|error| send::failure(error, None))?;
+        let provider = pool.provider().clone();
         let contract = ComputeMarket::new(address, provider.clone());
         Ok(Self { contract, provider, signer, chain_id, from_block: to.from_block, next_nonce: Cell::new(0) })
     }
@@ -84,7 +71,7 @@ impl Market {
     }
 
     /// Builds calls; [`send`](Self::send) sends them.
-    pub(crate) fn contract(&self) -> &ComputeMarketInstance<DynProvider> {
+    pub(crate) fn contract(&self) -> &ComputeMarketInstance<RootProvider> {
         &self.contract
     }
 
@@ -100,7 +87,7 @@ impl Market {
     /// The chain's own clock: the time of the newest block.
     pub(crate) async fn now(&self) -> Result<u64, Failure> {
         let block = self.provider.get_block_by_number(BlockNumberOrTag::Latest).await;
-        let block = block.map_err(|error| send::failure(&error, None))?;
+        let block = block.map_err(|error| send::failure(error, None))?;
         block
             .map(|block| block.header.timestamp)
             .ok_or_else(|| Failure::Unreachable("the node has no newest block".into()))
@@ -113,7 +100,7 @@ impl Market {
     }
 
     async fn head(&self) -> Result<u64, Failure> {
-        self.provider.get_block_number().await.map_err(|error| send::failure(&error, None))
+        self.provider.get_block_number().await.map_err(|error| send::failure(error, None))
     }
 
     /// All offers that were ever posted, oldest first.
@@ -122,7 +109,7 @@ impl Market {
         loop {
             let from = U256::from(offers.len());
             let page = self.contract.offers(from, U256::from(OFFERS_PER_CALL)).call().await;
-            let page = page.map_err(|error| send::call_failure(&error, None))?;
+            let page = page.map_err(|error| send::call_failure(error, None))?;
             let last = (page.len() as u64) < OFFERS_PER_CALL;
             offers.extend(page);
             if last {
@@ -132,12 +119,12 @@ impl Market {
     }
 
     pub(crate) async fn offer(&self, id: OfferId) -> Result<ComputeMarket::Offer, Failure> {
-        self.contract.offer(id.0).call().await.map_err(|error| send::call_failure(&error, None))
+        self.contract.offer(id.0).call().await.map_err(|error| send::call_failure(error, None))
     }
 
     /// A job that was ordered on this market.
     pub(crate) async fn job(&self, id: JobId) -> Result<Job, Failure> {
-        let job = self.contract.job(id.0).call().await.map_err(|error| send::call_failure(&error, None))?;
+        let job = self.contract.job(id.0).call().await.map_err(|error| send::call_failure(error, None))?;
         let job = Job::read(id, &job).map_err(|unknown| Failure::refused(format!("job {id}: {unknown}")))?;
         if job.status == JobStatus::None {
             return Err(Failure::refused(format!(
@@ -151,14 +138,14 @@ impl Market {
 
     /// Token units that an account can spend on orders or withdraw.
     pub(crate) async fn credit(&self, account: Address, token: Address) -> Result<U256, Failure> {
-        self.contract.credit(account, token).call().await.map_err(|error| send::call_failure(&error, None))
+        self.contract.credit(account, token).call().await.map_err(|error| send::call_failure(error, None))
     }
 
     /// The keys of a provider; `None` for everybody else.
     async fn keys_of(&self, account: Address) -> Result<Option<ComputeMarket::Provider>, Failure> {
         // The binding's own `provider` is the connection.
         let call = self.contract.call_builder(&ComputeMarket::providerCall { account });
-        let keys = call.call().await.map_err(|error| send::call_failure(&error, None))?;
+        let keys = call.call().await.map_err(|error| send::call_failure(error, None))?;
         Ok((keys.payout != Address::ZERO).then_some(keys))
     }
 
@@ -176,7 +163,7 @@ impl Market {
 
     /// Lowest price of a provider's offers in a token; 0 where it is refused.
     pub(crate) async fn floor_of(&self, account: Address, token: Address) -> Result<U256, Failure> {
-        self.contract.floor(account, token).call().await.map_err(|error| send::call_failure(&error, None))
+        self.contract.floor(account, token).call().await.map_err(|error| send::call_failure(error, None))
     }
 
     /// Where a provider's earnings go; `None` for everybody else.

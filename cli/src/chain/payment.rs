@@ -48,7 +48,7 @@ impl Market {
         self.check_balance(me, short, credit, token).await?;
         let erc20 = self.erc20(token.address);
         let allowance = erc20.allowance(me, self.address()).call().await;
-        let allowance = allowance.map_err(|error| send::call_failure(&error, Some(token)))?;
+        let allowance = allowance.map_err(|error| send::call_failure(error, Some(token)))?;
         if allowance >= short {
             return self.send(self.address(), call, Some(token)).await;
         }
@@ -79,7 +79,7 @@ impl Market {
         token: &Token,
     ) -> Result<(), Failure> {
         let balance = self.erc20(token.address).balanceOf(me).call().await;
-        let balance = balance.map_err(|error| send::call_failure(&error, Some(token)))?;
+        let balance = balance.map_err(|error| send::call_failure(error, Some(token)))?;
         if balance >= short {
             return Ok(());
         }
@@ -112,7 +112,7 @@ impl Market {
     /// was given.
     async fn wait_until_seen(&self, block: u64) -> Result<(), Failure> {
         for _ in 0..60 {
-            let head = self.provider.get_block_number().await.map_err(|error| send::failure(&error, None))?;
+            let head = self.provider.get_block_number().await.map_err(|error| send::failure(error, None))?;
             if head >= block {
                 return Ok(());
             }

@@ -11,13 +11,15 @@ use alloy::{
     primitives::{Address, B256, Bytes},
     providers::Provider,
     rpc::types::{TransactionReceipt, TransactionRequest},
-    transports::{RpcError, TransportError},
+    transports::RpcError,
 };
 use tokio::time::{Instant, sleep};
 
+use hawser_evm::Error;
+
 use super::{
     Market,
-    endpoint::{cause, is_rate_limit},
+    endpoint::{cause, is_rate_limit, mismatch},
 };
 use hawser_market::{
     Token,
@@ -43,14 +45,14 @@ impl Market {
     /// Sends a call and waits until it is mined. Amounts in a refusal are said in `token`.
     pub(crate) async fn send(&self, to: Address, data: Bytes, token: Option<&Token>) -> Result<Mined, Failure> {
         let call = TransactionRequest::default().with_from(self.me()?).with_to(to).with_input(data);
-        let refused = |error: &TransportError| failure(error, token);
-        self.provider.call(call.clone()).await.map_err(|error| refused(&error))?;
-        let gas = self.provider.estimate_gas(call.clone()).await.map_err(|error| refused(&error))?;
+        let refused = |error| failure(error, token);
+        self.provider.call(call.clone()).await.map_err(refused)?;
+        let gas = self.provider.estimate_gas(call.clone()).await.map_err(refused)?;
         // What others do in between may make the same call a little dearer.
         let transaction = self.signed(call.clone().with_gas_limit(gas + gas / 4)).await?;
         let hash = *transaction.tx_hash();
         if let Err(error) = self.provider.send_raw_transaction(&transaction.encoded_2718()).await {
-            self.find(hash, &error, token).await?;
+            self.find(hash, error.into(), token).await?;
         }
         self.next_nonce.set(transaction.nonce() + 1);
         let receipt = self.receipt(hash).await?;
@@ -59,7 +61,7 @@ impl Market {
         }
         let block = receipt.block_number.unwrap_or_default();
         match self.provider.call(call).block(block.into()).await {
-            Err(error) => Err(refused(&error)),
+            Err(error) => Err(refused(error)),
             Ok(_) => Err(Failure::refused(format!(
                 "transaction {hash} was mined in block {block} and reverted: its gas is spent, nothing else happened; try again"
             ))),
@@ -71,13 +73,13 @@ impl Market {
         let me = self.me()?;
         let sent = self.provider.get_transaction_count(me).pending().await;
         let mined = self.provider.get_transaction_count(me).await;
-        Ok(sent.map_err(|error| failure(&error, None))? > mined.map_err(|error| failure(&error, None))?)
+        Ok(sent.map_err(|error| failure(error, None))? > mined.map_err(|error| failure(error, None))?)
     }
 
     async fn signed(&self, request: TransactionRequest) -> Result<TxEnvelope, Failure> {
         let nonce = self.provider.get_transaction_count(self.me()?).pending().await;
         // A node that is behind may not count yet what was mined a moment ago.
-        let nonce = nonce.map_err(|error| failure(&error, None))?.max(self.next_nonce.get());
+        let nonce = nonce.map_err(|error| failure(error, None))?.max(self.next_nonce.get());
         let request = request.with_nonce(nonce).with_chain_id(self.chain_id);
         let request = match self.provider.estimate_eip1559_fees().await {
             Ok(fees) => request
@@ -85,9 +87,9 @@ impl Market {
                 .with_max_priority_fee_per_gas(fees.max_priority_fee_per_gas),
             // A chain without EIP-1559.
             Err(RpcError::UnsupportedFeature(_)) => {
-                request.with_gas_price(self.provider.get_gas_price().await.map_err(|error| failure(&error, None))?)
+                request.with_gas_price(self.provider.get_gas_price().await.map_err(|error| failure(error, None))?)
             }
-            Err(error) => return Err(failure(&error, None)),
+            Err(error) => return Err(failure(error, None)),
         };
         let wallet = EthereumWallet::from(self.key()?.clone());
         let signed = request.build(&wallet).await;
@@ -95,16 +97,16 @@ impl Market {
     }
 
     /// Looks for a transaction whose sending ended with an error: the node may have it all the same.
-    async fn find(&self, hash: B256, error: &TransportError, token: Option<&Token>) -> Result<(), Failure> {
+    async fn find(&self, hash: B256, error: Error, token: Option<&Token>) -> Result<(), Failure> {
         let until = Instant::now() + FOUND_WITHIN;
         loop {
-            match (self.provider.get_transaction_by_hash(hash).await, error) {
+            match (self.provider.get_transaction_by_hash(hash).await, &error) {
                 (Ok(Some(_)), _) => return Ok(()),
                 // It says why it didn't take it.
-                (Ok(None), RpcError::ErrorResp(_)) => return Err(failure(error, token)),
+                (Ok(None), Error::Answer { .. }) => return Err(failure(error, token)),
                 _ if Instant::now() < until => sleep(POLL_INTERVAL).await,
                 _ => {
-                    let cause = cause(error);
+                    let cause = cause(&error);
                     return Err(Failure::unsettled(format!(
                         "whether transaction {hash} was sent is not known ({cause})"
                     )));
@@ -127,7 +129,7 @@ impl Market {
                     )));
                 }
                 Err(error) => {
-                    let cause = cause(&error);
+                    let cause = cause(&error.into());
                     return Err(Failure::unsettled(format!(
                         "transaction {hash} was sent, and whether it is mined is not known ({cause})"
                     )));
@@ -140,21 +142,18 @@ impl Market {
     /// looked at: it can't know yet what it will be allowed.
     pub(crate) async fn check_with_market(&self, data: Bytes, token: &Token) -> Result<(), Failure> {
         let call = TransactionRequest::default().with_from(self.me()?).with_to(self.address()).with_input(data);
-        match self.provider.call(call).await {
-            Err(RpcError::ErrorResp(response)) => match response.as_revert_data() {
-                Some(data) if is_of_market(&data) => {
-                    Err(Failure::refused(in_words(&data, Some(token), Audience::Customer)))
-                }
-                _ => Ok(()),
-            },
-            Err(error) => Err(failure(&error, Some(token))),
-            Ok(_) => Ok(()),
+        match self.provider.call(call).await.map_err(Error::from) {
+            Err(Error::Answer { revert: Some(data), .. }) if is_of_market(&data) => {
+                Err(Failure::refused(in_words(&data, Some(token), Audience::Customer)))
+            }
+            Ok(_) | Err(Error::Answer { .. }) => Ok(()),
+            Err(error) => Err(failure(error, Some(token))),
         }
     }
 }
 
 /// What went wrong with a call of a contract.
-pub(super) fn call_failure(error: &contract::Error, token: Option<&Token>) -> Failure {
+pub(super) fn call_failure(error: contract::Error, token: Option<&Token>) -> Failure {
     match error {
         contract::Error::TransportError(error) => failure(error, token),
         contract::Error::ZeroData(function, _) => Failure::input(format!(
@@ -168,20 +167,22 @@ pub(super) fn call_failure(error: &contract::Error, token: Option<&Token>) -> Fa
 }
 
 /// What went wrong with a request to the node.
-pub(super) fn failure(error: &TransportError, token: Option<&Token>) -> Failure {
-    if let Some(response) = error.as_error_resp()
-        && let Some(data) = response.as_revert_data()
-    {
-        return Failure::refused(in_words(&data, token, Audience::Customer));
+pub(super) fn failure(error: impl Into<Error>, token: Option<&Token>) -> Failure {
+    let error = error.into();
+    if let Error::Answer { revert: Some(data), .. } = &error {
+        return Failure::refused(in_words(data, token, Audience::Customer));
     }
-    let cause = cause(error);
-    if is_rate_limit(error) {
+    if let Some(mismatch) = mismatch(&error) {
+        return mismatch;
+    }
+    let cause = cause(&error);
+    if is_rate_limit(&error) {
         return Failure::Unreachable(format!(
             "{cause}: it limits how often it may be asked; wait a little, or name another with --rpc-url"
         ));
     }
     match error {
-        RpcError::ErrorResp(_) => Failure::refused(cause),
+        Error::Answer { .. } => Failure::refused(cause),
         _ => Failure::Unreachable(format!("{cause}: check --rpc-url (HAWSER_RPC_URL) and that the node runs")),
     }
 }

@@ -1,16 +1,17 @@
 //! What is read of an ERC-20 token, and its permit (ERC-2612).
 
 use alloy::{
-    contract,
     primitives::{Address, B256, Signature, U256},
-    providers::DynProvider,
+    providers::RootProvider,
     signers::SignerSync,
     sol,
     sol_types::{Eip712Domain, SolStruct, eip712_domain},
 };
 
-use super::{Market, send};
+use hawser_evm::{TokenMetadata, token_metadata};
 use hawser_market::Token;
+
+use super::{Market, send};
 
 use crate::failure::Failure;
 
@@ -21,8 +22,6 @@ sol! {
     #[sol(rpc)]
     interface Erc20 {
         function name() external view returns (string);
-        function symbol() external view returns (string);
-        function decimals() external view returns (uint8);
         function balanceOf(address account) external view returns (uint256);
         function allowance(address owner, address spender) external view returns (uint256);
         // Some tokens return nothing here: what is returned is not looked at.
@@ -50,29 +49,17 @@ pub(super) struct SignedPermit {
     pub(super) signature: Signature,
 }
 
-/// Whether nothing is at an address that was called, or a contract that knows no such function: what it is asked for reverts.
-fn is_no_answer(error: &contract::Error) -> bool {
-    match error {
-        contract::Error::ZeroData(..) => true,
-        contract::Error::TransportError(error) => {
-            error.as_error_resp().is_some_and(|response| response.message.contains("revert"))
-        }
-        _ => false,
-    }
-}
-
 impl Market {
     /// Name and decimals of a token, as the token says them.
     pub(crate) async fn token(&self, address: Address) -> Result<Token, Failure> {
-        let token = self.erc20(address);
-        let decimals = token.decimals().call().await.map_err(|error| match error {
-            error if is_no_answer(&error) => Failure::input(format!(
+        let metadata = token_metadata(&self.provider, address).await.map_err(|error| send::failure(error, None))?;
+        let TokenMetadata { symbol, decimals } = metadata.ok_or_else(|| {
+            Failure::input(format!(
                 "the token {address} has no decimals: it is no ERC-20 token of this chain, check its address"
-            )),
-            error => send::call_failure(&error, None),
+            ))
         })?;
-        // Old tokens return bytes32 here; their address serves as well.
-        let symbol = token.symbol().call().await.unwrap_or_else(|_| address.to_string());
+        // One without a name is known by its address.
+        let symbol = symbol.unwrap_or_else(|| address.to_string());
         let symbol: String = symbol.chars().take(LONGEST_SYMBOL).collect();
         Ok(Token { address, symbol: hawser_market::text::printable(&symbol), decimals })
     }
@@ -86,7 +73,7 @@ impl Market {
         }
     }
 
-    pub(super) fn erc20(&self, token: Address) -> Erc20Instance<DynProvider> {
+    pub(super) fn erc20(&self, token: Address) -> Erc20Instance<RootProvider> {
         Erc20::new(token, self.provider.clone())
     }
 

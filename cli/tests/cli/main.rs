@@ -4,6 +4,7 @@
 
 mod customer;
 mod earnings;
+mod endpoints;
 mod evidence;
 mod limits;
 mod provider;

@@ -25,7 +25,7 @@ pub(crate) use bucket::{Bucket, respond};
 pub(crate) use hawser::{Hawser, Ran};
 pub(crate) use meter::Meter;
 pub(crate) use picky::Picky;
-pub(crate) use proxy::{Proxy, Trouble};
+pub(crate) use proxy::{KEY, Proxy, Trouble};
 
 /// 2.25 tokens of six decimals per GPU-hour.
 pub(crate) const PRICE: u128 = 2_250_000;

@@ -47,7 +47,7 @@ pub(crate) struct Proxy {
 }
 
 /// Part of the URL, as the key of an account with a node's operator is.
-const KEY: &str = "wouldbeakey";
+pub(crate) const KEY: &str = "wouldbeakey";
 
 impl Proxy {
     /// Serves until the test's process ends.
@@ -69,6 +69,11 @@ impl Proxy {
             });
         });
         proxy
+    }
+
+    /// As `--rpc-url` takes it.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// `hawser` with the customer's key that knows this node only, and must not print its URL.
