@@ -172,7 +172,8 @@ impl Session {
         if rejected.reason() == RejectReason::Unauthenticated {
             self.memory.enrolled = false;
         }
-        Effect::Reconnect(format!("{:?} (line {}): {}", rejected.reason(), rejected.sequence, rejected.message))
+        let reason = rejected.reason().as_str_name();
+        Effect::Reconnect(format!("{reason} (line {}): {}", rejected.sequence, rejected.message))
     }
 
     fn directed(&mut self, directive: directive::Directive, now: Timestamp) -> Result<Vec<Effect>, EvidenceError> {

@@ -102,7 +102,7 @@ async fn a_signer_that_has_anything_else_signed_is_refused_and_nothing_is_sent()
     let act = Act::SetOffer(node.post());
     let stranger = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
     for (field, value, words) in [
-        ("to", json!("0x0101010101010101010101010101010101010101"), "its to is Some(0x0101"),
+        ("to", json!("0x0101010101010101010101010101010101010101"), "its to is 0x0101"),
         ("nonce", json!("0x7"), "its nonce is 7, and 0 was asked for"),
         ("value", json!("0x1"), "its value is 1, and 0 was asked for"),
         ("gas", json!("0x5208"), "its gas is 21000"),

@@ -5,7 +5,7 @@ use std::fmt;
 use alloy::{
     consensus::{SignableTransaction, TxEip1559, TxEnvelope},
     eips::Decodable2718,
-    primitives::{Address, Bytes, U64, U128, hex},
+    primitives::{Address, Bytes, TxKind, U64, U128, hex},
 };
 use hawser_evm::methods;
 use reqwest::{Client, StatusCode, Url};
@@ -154,8 +154,13 @@ fn check(raw: &[u8], asked: &TxEip1559, address: Address) -> Result<TxEnvelope, 
     match inner.signature().recover_address_from_prehash(&hash) {
         Ok(by) if by == address => Ok(signed),
         Ok(by) => Err(format!("it is signed by {by}, and not by {address}")),
-        Err(_) => Err("its signature is none".to_owned()),
+        Err(_) => Err("its signature is invalid".to_owned()),
     }
+}
+
+/// Whom a transaction calls, in words.
+fn recipient(to: TxKind) -> String {
+    to.to().map_or_else(|| "nobody (a new contract)".to_owned(), Address::to_string)
 }
 
 /// The first field in which they differ, in words.
@@ -163,7 +168,7 @@ fn difference(asked: &TxEip1559, got: &TxEip1559) -> Option<String> {
     let fields = [
         ("chainId", asked.chain_id.to_string(), got.chain_id.to_string()),
         ("nonce", asked.nonce.to_string(), got.nonce.to_string()),
-        ("to", format!("{:?}", asked.to.to()), format!("{:?}", got.to.to())),
+        ("to", recipient(asked.to), recipient(got.to)),
         ("value", asked.value.to_string(), got.value.to_string()),
         ("gas", asked.gas_limit.to_string(), got.gas_limit.to_string()),
         ("maxFeePerGas", asked.max_fee_per_gas.to_string(), got.max_fee_per_gas.to_string()),
@@ -186,7 +191,7 @@ mod tests {
     use alloy::{
         consensus::{Signed, TxEip2930},
         eips::{Encodable2718, eip2930::AccessListItem},
-        primitives::{B256, Signature, TxKind, U256},
+        primitives::{B256, Signature, U256},
         signers::{SignerSync, local::PrivateKeySigner},
     };
 
@@ -230,8 +235,8 @@ mod tests {
         let cases: [(Spoil, &str); 9] = [
             (|tx| tx.chain_id = 1, "its chainId is 1, and 31337 was asked for"),
             (|tx| tx.nonce = 6, "its nonce is 6, and 5 was asked for"),
-            (|tx| tx.to = TxKind::Call(Address::repeat_byte(2)), "its to is Some(0x0202"),
-            (|tx| tx.to = TxKind::Create, "its to is None"),
+            (|tx| tx.to = TxKind::Call(Address::repeat_byte(2)), "its to is 0x0202"),
+            (|tx| tx.to = TxKind::Create, "its to is nobody (a new contract), and 0x0101"),
             (|tx| tx.value = U256::ONE, "its value is 1, and 0 was asked for"),
             (|tx| tx.gas_limit = 21_000, "its gas is 21000"),
             (|tx| tx.max_fee_per_gas = 31, "its maxFeePerGas is 31"),
