@@ -1,3 +1,12 @@
+//! The chain of one attestor's lines: which line may come next.
+//!
+//! ```text
+//! root_0 = 0 ──header──> root_1 ──report 1──> root_2 ──report 2──> ...
+//! ```
+//!
+//! [`Chain::open`] takes the header, [`Chain::follow`] a report. Each line must be signed by the attestor over the root that the line
+//! leads to, continue the sequence, and count no less than the line before and no more than the time that has passed.
+
 use std::time::Duration;
 
 use alloy::primitives::Address;

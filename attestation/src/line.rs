@@ -1,3 +1,5 @@
+//! One line of evidence as text: the only JSON form that is read and written, and what its body can say.
+
 use alloy::primitives::Address;
 use hawser_market::{GpuSeconds, JobId};
 use jiff::Timestamp;

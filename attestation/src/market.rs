@@ -1,3 +1,5 @@
+//! The market in whose EIP-712 domain vouchers are signed.
+
 use alloy::{primitives::Address, sol_types::Eip712Domain};
 use hawser_market::eip712_domain;
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! What an attestor that proved itself before sends ahead of TLS, so that it need not wait among strangers.
+
 use alloy::primitives::{Address, B256, keccak256};
 use hawser_market::JobId;
 

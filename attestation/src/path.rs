@@ -1,3 +1,5 @@
+//! Where evidence lies in an evidence store.
+
 use alloy::primitives::Address;
 use hawser_market::JobId;
 

@@ -1,3 +1,5 @@
+//! What an attestor signs to open a stream to the operator.
+
 use alloy::{primitives::B256, sol_types::SolStruct};
 use hawser_market::JobId;
 

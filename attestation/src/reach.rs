@@ -1,3 +1,5 @@
+//! What an offer's canary pod found that it can connect to.
+
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! The head of the hash chain over evidence.
+
 use std::{fmt, str::FromStr};
 
 use alloy::primitives::{B256, hex::FromHexError, keccak256};

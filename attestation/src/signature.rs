@@ -1,3 +1,5 @@
+//! A secp256k1 signature in the single form that the market accepts (EIP-2, EIP-2098).
+
 use std::{fmt, str::FromStr};
 
 use alloy::primitives::{Address, B256, Signature, hex};

@@ -1,3 +1,5 @@
+//! What verified evidence says: totals, times, samples of each GPU, and what is odd about it.
+
 use std::time::Duration;
 
 use alloy::primitives::Address;

@@ -1,3 +1,5 @@
+//! meter's termination message: the newest voucher and unconfirmed lines, where kubelet keeps them.
+
 use alloy::primitives::Address;
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! Verifies a job's whole evidence at once. [`Reader`](crate::Reader) does the same line by line.
+
 use alloy::primitives::Address;
 use hawser_market::{GpuSeconds, JobId};
 

@@ -1,3 +1,5 @@
+//! An attestor's signature over a job's use so far (EIP-712 `UsageVoucher`).
+
 use alloy::{
     primitives::{Address, B256},
     signers::{SignerSync, local::PrivateKeySigner},

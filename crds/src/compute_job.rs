@@ -1,3 +1,5 @@
+//! `ComputeJob`: one order, or one local job, and how far it has come.
+
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};

@@ -1,3 +1,5 @@
+//! When an order's block counts as confirmed: a number of blocks, or a block tag.
+
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

@@ -1,3 +1,5 @@
+//! `DepinNetwork`: a network to sell on, the wallet that sends, and what was earned.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

@@ -1,3 +1,5 @@
+//! `GpuOffer`: GPUs of the cluster, their price and terms, and how the offer stands on chain.
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Toleration;

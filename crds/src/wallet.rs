@@ -1,3 +1,5 @@
+//! Where a network's signatures come from.
+
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! Blocks, as far as a pool looks at them.
+
 use std::time::Instant;
 
 use alloy::primitives::B256;

@@ -1,3 +1,5 @@
+//! What of an endpoint's URL may be shown.
+
 use reqwest::Url;
 
 /// Scheme, host and port of a URL: what may be shown of it. The rest can hold a key or a password.

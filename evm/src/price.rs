@@ -1,3 +1,5 @@
+//! The price of gas that a mined transaction paid.
+
 use alloy::{
     primitives::{B256, U128},
     providers::{Provider, RootProvider},

@@ -1,3 +1,5 @@
+//! The startup probe of the customer's container: passes once the job is started on chain.
+
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;

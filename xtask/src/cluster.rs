@@ -1,3 +1,5 @@
+//! `cargo xtask cluster`: the local cluster by hand.
+
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use hawser_local::{Cluster, ComponentStatus, Layout, World, leftovers};

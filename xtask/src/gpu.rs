@@ -1,3 +1,5 @@
+//! `cargo xtask gpu`: faults and readings of the cluster's GPUs.
+
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use hawser_local::{

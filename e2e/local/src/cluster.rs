@@ -1,3 +1,5 @@
+//! The cluster as its users see it: up, down, attach, status.
+
 use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, Result, bail};

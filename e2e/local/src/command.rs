@@ -1,3 +1,5 @@
+//! Runs programs, with an error that says what they wrote.
+
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};

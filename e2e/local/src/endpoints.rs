@@ -1,3 +1,5 @@
+//! Addresses of the cluster and its neighbours, or of another cluster that the environment names.
+
 use std::{
     env,
     net::SocketAddr,

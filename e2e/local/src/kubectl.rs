@@ -1,3 +1,5 @@
+//! kubectl, for what must be there before tests begin.
+
 use std::{fs, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};

@@ -1,3 +1,5 @@
+//! Paths of the cache and of the cluster's state.
+
 use std::{
     env,
     path::{Path, PathBuf},

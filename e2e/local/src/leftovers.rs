@@ -1,3 +1,5 @@
+//! What is left of a cluster on this machine.
+
 use std::process::Command;
 
 use anyhow::Result;

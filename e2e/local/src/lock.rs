@@ -1,3 +1,5 @@
+//! One `up` or `down` at a time.
+
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read as _, Seek as _, Write as _},

@@ -1,3 +1,5 @@
+//! A clock that nobody can set while a job runs.
+
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};

@@ -1,3 +1,5 @@
+//! meter's arguments, as the operator writes them into the pod.
+
 use std::{io, path::PathBuf};
 
 use alloy::primitives::Address;

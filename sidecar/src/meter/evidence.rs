@@ -1,3 +1,5 @@
+//! The attestor's evidence: signs each line, and keeps those that the operator has not confirmed.
+
 use std::collections::VecDeque;
 
 use alloy::signers::local::PrivateKeySigner;

@@ -1,3 +1,5 @@
+//! What meter must still know after its container was restarted, in a volume of the pod.
+
 use std::{
     fs::{self, File},
     io::{self, BufWriter, Write},

@@ -1,3 +1,5 @@
+//! The attestor's key: made once for a pod, and never leaves it.
+
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write},

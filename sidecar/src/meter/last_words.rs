@@ -1,3 +1,5 @@
+//! Writes meter's termination message so that it is whole at each moment.
+
 use std::{
     fs::OpenOptions,
     io::{self, Write},

@@ -1,3 +1,5 @@
+//! Samples the job's GPUs through NVML, with a limit on how long a driver may take.
+
 use std::{io, time::Duration};
 
 use nvml_wrapper::Nvml;

@@ -1,3 +1,5 @@
+//! What passed and failed in each step, and how long it took.
+
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};

@@ -1,3 +1,5 @@
+//! containerd and its configuration: the local registry, and runtimes by name.
+
 use std::path::Path;
 
 use anyhow::Result;

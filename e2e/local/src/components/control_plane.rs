@@ -1,3 +1,5 @@
+//! kube-apiserver, kube-controller-manager and kube-scheduler.
+
 use std::path::PathBuf;
 
 use anyhow::Result;

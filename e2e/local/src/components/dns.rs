@@ -1,3 +1,5 @@
+//! Cluster DNS, and its configuration.
+
 use anyhow::Result;
 
 use super::write;

@@ -1,3 +1,5 @@
+//! etcd.
+
 use crate::{
     Layout,
     go::Built,

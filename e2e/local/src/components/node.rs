@@ -1,3 +1,5 @@
+//! kubelet and kube-proxy.
+
 use anyhow::Result;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! What is built from Go modules and npm packages, and where the binaries are linked.
+
 use std::{
     fs,
     os::unix::fs::symlink,

@@ -1,3 +1,5 @@
+//! Root filesystems of images that have no base image.
+
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},

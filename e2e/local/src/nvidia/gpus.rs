@@ -1,3 +1,5 @@
+//! Model and number of the GPUs that the node pretends to have.
+
 use std::{env, fmt, str::FromStr};
 
 use anyhow::{Context as _, Result};

@@ -1,3 +1,5 @@
+//! Tells a process from a later one with the same pid.
+
 use std::{fmt, fs, str::FromStr};
 
 use anyhow::{Context as _, Result};

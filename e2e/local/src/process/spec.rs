@@ -1,3 +1,5 @@
+//! How a component is started, and when it is ready.
+
 use std::{
     collections::BTreeMap,
     io::{Read as _, Write as _},

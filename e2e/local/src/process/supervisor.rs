@@ -1,3 +1,5 @@
+//! Starts and stops components in the cluster's namespace and cgroup.
+
 use std::{
     fs::{self, File, OpenOptions},
     io::Write as _,
