@@ -32,7 +32,9 @@ pub enum Lapse {
     Status(u16),
     /// It lets no more requests through, with this HTTP status or in words of its own.
     Limited(Option<u16>),
-    /// The connection failed, or broke off.
+    /// No connection could be made: the request was not sent.
+    NoConnection,
+    /// The connection broke off.
     NoAnswer,
     /// It took longer than anybody waits.
     TimedOut,
@@ -43,7 +45,12 @@ pub enum Lapse {
 impl Lapse {
     /// Whether the same request may well be answered a moment later.
     pub(crate) const fn passes(self) -> bool {
-        matches!(self, Self::Status(502..=504) | Self::NoAnswer)
+        matches!(self, Self::Status(502..=504) | Self::NoConnection | Self::NoAnswer)
+    }
+
+    /// Whether the endpoint may have done what it was asked for all the same.
+    pub(crate) const fn may_have_been_heard(self) -> bool {
+        matches!(self, Self::Status(500..) | Self::NoAnswer | Self::TimedOut | Self::Garbage)
     }
 }
 
@@ -82,6 +89,10 @@ impl Unavailable {
         if self.0.is_empty() { Self::of(endpoint, trouble) } else { self }
     }
 
+    pub(crate) fn is_of(&self, endpoint: &Endpoint) -> bool {
+        self.0.iter().any(|(label, _)| *label == endpoint.label)
+    }
+
     pub(crate) fn passes(&self) -> bool {
         self.0.iter().any(|(_, trouble)| trouble.lapse.is_some_and(Lapse::passes))
     }
@@ -109,7 +120,7 @@ pub enum Error {
     #[error("no endpoint can be used: {0}")]
     Unavailable(Unavailable),
     /// An endpoint answered with an error.
-    #[error("{endpoint} answers {method} with error {code}: {message}")]
+    #[error("{endpoint} answered {method} with error {code}: {message}")]
     Answer {
         /// The endpoint, without secrets.
         endpoint: String,
@@ -123,7 +134,7 @@ pub enum Error {
         revert: Option<Bytes>,
     },
     /// An endpoint answered with something that can't be read.
-    #[error("{endpoint} answers {method} with what can't be read: {message}")]
+    #[error("{endpoint} returned an unreadable response to {method}: {message}")]
     Malformed {
         /// The endpoint, without secrets.
         endpoint: String,
@@ -182,7 +193,8 @@ mod tests {
 
     #[test]
     fn what_may_pass_in_a_moment_is_told_from_what_lasts() {
-        let passing = [Lapse::Status(502), Lapse::Status(503), Lapse::Status(504), Lapse::NoAnswer];
+        let passing =
+            [Lapse::Status(502), Lapse::Status(503), Lapse::Status(504), Lapse::NoConnection, Lapse::NoAnswer];
         let lasting = [400, 401, 404, 500].map(Lapse::Status);
         // Who was waited for in vain, or asked again and again, is not asked again at once.
         let others = [Lapse::TimedOut, Lapse::Garbage, Lapse::Limited(Some(429)), Lapse::Limited(None)];

@@ -7,6 +7,7 @@ use std::{
 
 use alloy::{
     eips::BlockNumberOrTag,
+    primitives::B256,
     providers::{Provider, RootProvider},
     transports::TransportResult,
 };
@@ -27,8 +28,6 @@ const MOST_BEHIND: u64 = 30;
 pub(crate) const MOST_AHEAD: u64 = 60;
 /// What an endpoint has shown counts for so long against others.
 const REMEMBERED: Duration = Duration::from_mins(1);
-/// How long an endpoint that limits our requests may take to be checked.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Inner {
     /// Checks an endpoint, unless that is being done or was done in vain a moment ago.
@@ -56,13 +55,13 @@ impl Inner {
     }
 
     async fn examine(&self, endpoint: &Arc<Endpoint>) -> Result<(), Trouble> {
-        let provider = &Transport::one(Arc::clone(endpoint), Class::First, PATIENCE).provider();
+        let provider = &Transport::one(Arc::clone(endpoint), Class::First, self.manner.check_patience).provider();
         let id = provider.get_chain_id().await.map_err(trouble)?;
         *self.answered_chain_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
         if let Some(message) = self.other_chain(id) {
             return Err(Trouble::new(Reason::WrongChain, message));
         }
-        self.examine_genesis(provider).await?;
+        let genesis = self.examine_genesis(provider).await?;
         self.examine_head(endpoint, provider).await?;
         let Expected { contract, names, .. } = self.expected;
         let code = provider.get_code_at(contract).await.map_err(trouble)?;
@@ -70,7 +69,7 @@ impl Inner {
             let message = format!("there is no contract at {contract} on chain {id} ({})", names.contract);
             return Err(Trouble::new(Reason::NoContract, message));
         }
-        Ok(())
+        self.learn(id, genesis)
     }
 
     /// In what words an id is that of another chain.
@@ -79,8 +78,25 @@ impl Inner {
             let name = self.expected.names.chain_id;
             return (id != expected).then(|| format!("serves chain {id}, and {name} is {expected}"));
         }
-        let first = *self.learned().chain_id.get_or_insert(id);
-        (id != first).then(|| format!("serves chain {id}, and the first endpoint that answered chain {first}"))
+        let first = self.learned().chain_id.filter(|first| *first != id)?;
+        Some(format!("serves chain {id}, and the first endpoint that could be used chain {first}"))
+    }
+
+    /// Of the first endpoint that is all that it should be is taken what nobody wrote down.
+    fn learn(&self, id: u64, genesis: Option<B256>) -> Result<(), Trouble> {
+        let mut learned = self.learned();
+        let other = learned.chain_id.is_some_and(|first| first != id)
+            || learned.genesis.zip(genesis).is_some_and(|(first, genesis)| first != genesis);
+        if other {
+            // Two were checked at once.
+            return Err(Trouble::new(
+                Reason::WrongChain,
+                "serves another chain than the first endpoint that could be used",
+            ));
+        }
+        learned.chain_id = Some(id);
+        learned.genesis = learned.genesis.or(genesis);
+        Ok(())
     }
 
     async fn examine_head(&self, endpoint: &Endpoint, provider: &RootProvider) -> Result<(), Trouble> {
@@ -98,20 +114,20 @@ impl Inner {
     }
 
     /// Chains can share an id (a fork, a test net of the same software): block 0 tells them apart.
-    async fn examine_genesis(&self, provider: &RootProvider) -> Result<(), Trouble> {
+    async fn examine_genesis(&self, provider: &RootProvider) -> Result<Option<B256>, Trouble> {
         // By its number: `earliest` is the first block that is kept, and Filecoin's nodes don't know the word.
         let block = answered(provider.get_block_by_number(BlockNumberOrTag::Number(0)).await)?.flatten();
         // A node may have pruned it; then there is nothing to compare.
         let Some(genesis) = block.filter(|block| block.header.number == 0).map(|block| block.header.hash) else {
-            return Ok(());
+            return Ok(None);
         };
-        let written = self.expected.genesis;
-        let expected = written.unwrap_or_else(|| *self.learned().genesis.get_or_insert(genesis));
+        let expected = self.expected.genesis.or(self.learned().genesis).unwrap_or(genesis);
         if genesis == expected {
-            return Ok(());
+            return Ok(Some(genesis));
         }
         let name = self.expected.names.genesis.map(|name| format!("{name}, or ")).unwrap_or_default();
-        let message = format!("its block 0 is {genesis}, and not {expected} ({name}the first endpoint that answered)");
+        let message =
+            format!("its block 0 is {genesis}, and not {expected} ({name}the first endpoint that could be used)");
         Err(Trouble::new(Reason::WrongChain, message))
     }
 }

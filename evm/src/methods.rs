@@ -1,13 +1,13 @@
-//! What is known of JSON-RPC's methods: their names stand here and nowhere else.
+//! What is known of JSON-RPC's methods. Their names are written here only.
 
 use alloy::{
     primitives::{B256, Bytes, U64, U128, U256},
     rpc::{
         json_rpc::SerializedRequest,
-        types::{Block, Filter, Log, TransactionReceipt},
+        types::{Block, FeeHistory, Filter, Log, TransactionReceipt},
     },
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::budget::Class;
@@ -30,13 +30,14 @@ const NEWEST: &str = "eth_blockNumber";
 const PRICE: &str = "eth_gasPrice";
 const RECEIPT: &str = "eth_getTransactionReceipt";
 const SEND: &str = "eth_sendRawTransaction";
+const FEES: &str = "eth_feeHistory";
 const TIP: &str = "eth_maxPriorityFeePerGas";
 
 /// The class of what is not said to be of another one.
 pub(crate) fn class(method: &str) -> Class {
     match method {
         BLOCK_BY_NUMBER | BLOCK_BY_HASH | LOGS | RECEIPT | COUNT | SEND => Class::First,
-        ESTIMATE | TIP => Class::Jobs,
+        ESTIMATE | FEES | TIP => Class::Jobs,
         _ => Class::Rest,
     }
 }
@@ -45,6 +46,11 @@ pub(crate) fn class(method: &str) -> Class {
 /// logs as if nothing had happened.
 pub(crate) fn is_asked_of_one(method: &str) -> bool {
     matches!(method, SEND | LOGS)
+}
+
+/// Whether the endpoint has done something once it was asked, also where its answer is lost.
+pub(crate) fn changes_the_chain(method: &str) -> bool {
+    method == SEND
 }
 
 /// Whether it is a request for the logs of more than one block.
@@ -65,10 +71,17 @@ pub(crate) fn check(method: &str, result: &RawValue) -> Result<(), serde_json::E
         SEND => is::<B256>(result),
         BLOCK_BY_NUMBER | BLOCK_BY_HASH => is::<Option<Block>>(result),
         RECEIPT => is::<Option<TransactionReceipt>>(result),
+        FEES => is::<FeeHistory>(result),
+        // Chains have types of transactions of their own.
+        TRANSACTION => is::<Option<Fields>>(result),
         LOGS => is::<Vec<Log>>(result),
         _ => Ok(()),
     }
 }
+
+/// An object with whatever fields.
+#[derive(Deserialize)]
+struct Fields {}
 
 fn is<T: DeserializeOwned>(result: &RawValue) -> Result<(), serde_json::Error> {
     serde_json::from_str::<T>(result.get()).map(drop)

@@ -1,12 +1,13 @@
 //! Which endpoints a pool asks, what must be there, and how patient it is.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use alloy::primitives::{Address, B256};
 use reqwest::{Url, header::HeaderMap};
 
 use crate::{
     budget::{Class, Limits},
+    label,
     recorder::{Nobody, Recorder},
 };
 
@@ -31,12 +32,19 @@ impl Options {
 }
 
 /// An endpoint.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct EndpointOptions {
     /// Where it is.
     pub url: Url,
     /// What each request is sent with: what pays for it can stand here.
     pub headers: HeaderMap,
+}
+
+/// The rest of the URL, and the headers, can hold a key.
+impl fmt::Debug for EndpointOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointOptions").field("url", &label(&self.url)).finish_non_exhaustive()
+    }
 }
 
 /// What an endpoint must serve, else it is not used.
@@ -72,8 +80,11 @@ pub struct Manner {
     pub(crate) hedge_after: Duration,
     /// How long a request of each class waits for its turn.
     pub(crate) patience: [Duration; 3],
+    /// How long an endpoint that limits our requests may take to be checked.
+    pub(crate) check_patience: Duration,
     pub(crate) limits: Limits,
-    /// How often all endpoints are tried again where what is wrong with them may pass.
+    /// How often all endpoints are tried again, ever later, if what is wrong with them may pass. If 0, one more endpoint than
+    /// there are is tried at once.
     pub(crate) again: u32,
     /// Whether the only endpoint is asked again after it was waited for in vain.
     pub(crate) waits_again: bool,
@@ -88,6 +99,7 @@ impl Manner {
         // Usual answers take a tenth of it.
         hedge_after: Duration::from_millis(1500),
         patience: [Duration::from_mins(1), Duration::from_secs(30), Duration::from_secs(20)],
+        check_patience: Duration::from_secs(20),
         limits: Limits::SERVICE,
         again: 0,
         waits_again: true,
@@ -97,6 +109,7 @@ impl Manner {
         connect_timeout: Duration::from_secs(10),
         request_timeout: Duration::from_secs(30),
         patience: [Duration::from_mins(5); 3],
+        check_patience: Duration::from_mins(5),
         limits: Limits::COMMAND,
         again: 3,
         waits_again: false,

@@ -46,7 +46,7 @@ pub(crate) struct Inner {
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
     /// The endpoint in use.
     current: AtomicUsize,
-    manner: Manner,
+    pub(crate) manner: Manner,
     pub(crate) expected: Expected,
     /// What the first endpoint said of what nobody wrote down.
     learned: Mutex<Learned>,
@@ -77,12 +77,18 @@ impl Inner {
     pub(crate) async fn ask(&self, class: Class, request: &SerializedRequest) -> Result<Box<RawValue>, Error> {
         let end = Instant::now() + self.manner.patience(class);
         let (mut troubles, mut elsewhere, mut again) = (0, false, Again::new(self.manner));
+        let mut vain: Option<Unavailable> = None;
+        let mut unheard: Option<Unavailable> = None;
         loop {
             let preferred = self.usable_again(elsewhere, &mut again).await?;
+            if let Some(why) = vain.take_if(|why| why.is_of(preferred)) {
+                return Err(Error::Unavailable(why));
+            }
             let (endpoint, answer) = self.first_answer(preferred, class, end, request).await;
             match answer {
                 Ok(answer) => return Ok(answer),
-                Err(Disposition::Answer(error)) => return Err(error),
+                // Another endpoint's word on a transaction that one before may have taken.
+                Err(Disposition::Answer(error)) => return Err(unheard.map_or(error, Error::Unavailable)),
                 Err(Disposition::Limited(_)) if Instant::now() < end => {}
                 Err(Disposition::Limited(trouble) | Disposition::Late(trouble)) => {
                     return Err(Error::Unavailable(Unavailable::of(endpoint, trouble)));
@@ -91,16 +97,25 @@ impl Inner {
                     endpoint.set_trouble(Some(trouble.clone()));
                     troubles += 1;
                     let waited = trouble.lapse == Some(Lapse::TimedOut) && !self.manner.waits_again;
+                    if waited {
+                        vain = Some(Unavailable::of(endpoint, trouble.clone()));
+                    }
+                    if methods::changes_the_chain(request.method())
+                        && trouble.lapse.is_some_and(Lapse::may_have_been_heard)
+                    {
+                        unheard.get_or_insert_with(|| Unavailable::of(endpoint, trouble.clone()));
+                    }
                     // It may pass each check and fail at this: whoever is next is checked first.
-                    elsewhere = troubles >= 2 || waited;
-                    let tries = self.endpoints.len() + usize::from(!waited);
-                    if troubles < tries {
+                    let at_once = self.manner.again == 0;
+                    elsewhere = troubles >= 2 || !at_once;
+                    if troubles < self.endpoints.len() + usize::from(at_once) {
                         continue;
                     }
                     let why = self.unavailable().or(endpoint, trouble);
                     if waited || !again.pause(&why).await {
                         return Err(Error::Unavailable(why));
                     }
+                    troubles = 0;
                 }
             }
         }
@@ -298,7 +313,8 @@ impl Pool {
         if let Some(endpoint) = self.inner.endpoints.get(current) {
             endpoint.set_trouble(Some(Trouble::new(Reason::HeadStalled, message)));
         }
-        self.inner.current.store((current + 1) % self.inner.endpoints.len(), Ordering::Relaxed);
+        let next = (current + 1).checked_rem(self.inner.endpoints.len()).unwrap_or(0);
+        self.inner.current.store(next, Ordering::Relaxed);
     }
 
     /// Looks after the endpoints that are not in use, and goes back to the preferred one, if it is well again and has come
@@ -315,7 +331,8 @@ impl Pool {
 
     async fn prefer(&self, first: &Arc<Endpoint>, head: u64) {
         let class = Class::Rest;
-        let first = Transport::one(Arc::clone(first), class, self.inner.manner.patience(class)).provider();
+        // One that limits our requests is not preferred, and nobody waits for it.
+        let first = Transport::one(Arc::clone(first), class, Duration::ZERO).provider();
         if first.get_block_number().await.is_ok_and(|number| number >= head) {
             self.inner.current.store(0, Ordering::Relaxed);
         }
@@ -344,6 +361,7 @@ impl Pool {
         self.inner.endpoints.get(current).map(|endpoint| endpoint.label.clone()).unwrap_or_default()
     }
 
+    /// The chain id that the endpoint that was checked last answered with, right or wrong.
     pub fn answered_chain_id(&self) -> Option<u64> {
         *self.inner.answered_chain_id.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -57,7 +57,8 @@ async fn symbol(provider: &RootProvider, token: Address) -> Result<Option<String
         Err(error) if is_from_contract(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
-    Ok(Metadata::symbolCall::abi_decode_returns(&output).ok().or_else(|| short_symbol(&output)))
+    let symbol = Metadata::symbolCall::abi_decode_returns(&output).ok().or_else(|| short_symbol(&output));
+    Ok(symbol.filter(|symbol| !symbol.is_empty()))
 }
 
 /// Text that fills a word with zeros.

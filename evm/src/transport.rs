@@ -7,15 +7,13 @@ use std::{
 };
 
 use alloy::{
-    primitives::Bytes,
     providers::RootProvider,
     rpc::{
         client::RpcClient,
-        json_rpc::{ErrorPayload, RequestPacket, Response, ResponsePacket, ResponsePayload, SerializedRequest},
+        json_rpc::{RequestPacket, Response, ResponsePacket, ResponsePayload, SerializedRequest},
     },
     transports::{TransportError, TransportErrorKind, TransportFut},
 };
-use futures::future::try_join_all;
 use serde_json::value::RawValue;
 use tower::Service;
 
@@ -77,24 +75,6 @@ impl Transport {
         let result = self.ask(&request).await.map_err(in_transport)?;
         Ok(Response { id: request.id().clone(), payload: ResponsePayload::Success(result) })
     }
-
-    /// What one request is answered with is nothing to the others of its batch.
-    async fn answer_of_batch(&self, request: SerializedRequest) -> Result<Response, TransportError> {
-        let payload = match self.ask(&request).await {
-            Ok(result) => ResponsePayload::Success(result),
-            Err(Error::Answer { code, message, revert, .. }) => {
-                ResponsePayload::Failure(payload(code, message, revert.as_ref()))
-            }
-            Err(error) => return Err(in_transport(error)),
-        };
-        Ok(Response { id: request.id().clone(), payload })
-    }
-}
-
-/// An error as JSON-RPC has it.
-fn payload(code: i64, message: String, revert: Option<&Bytes>) -> ErrorPayload {
-    let data = revert.and_then(|data| serde_json::value::to_raw_value(data).ok());
-    ErrorPayload { code, message: message.into(), data }
 }
 
 /// One that limits our requests is asked again: it is slow, and not away.
@@ -115,6 +95,11 @@ async fn ask_one(
         return Err(Error::Unavailable(Unavailable::of(endpoint, trouble)));
     }
 }
+
+/// A batch of requests was to be sent.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("requests are not sent in batches: send them one by one, at the same time if need be")]
+struct Batch;
 
 fn in_transport(error: Error) -> TransportError {
     match error {
@@ -138,11 +123,8 @@ impl Service<RequestPacket> for Transport {
         Box::pin(async move {
             match packet {
                 RequestPacket::Single(request) => Ok(ResponsePacket::Single(this.answer(request).await?)),
-                // One by one: not every endpoint takes batches, and each request has a turn of its own.
-                RequestPacket::Batch(requests) => {
-                    let answers = requests.into_iter().map(|request| this.answer_of_batch(request));
-                    Ok(ResponsePacket::Batch(try_join_all(answers).await?))
-                }
+                // Not every endpoint takes batches, and an error of one request in a batch has no room for its endpoint.
+                RequestPacket::Batch(_) => Err(TransportErrorKind::non_retryable(Batch)),
             }
         })
     }

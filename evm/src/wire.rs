@@ -1,12 +1,12 @@
 //! JSON-RPC over HTTP: one request, one answer of bounded size, and what the endpoint says of our rate.
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, fmt, time::Duration};
 
 use alloy::rpc::json_rpc::{ErrorPayload, Response, ResponsePayload, SerializedRequest};
 use reqwest::{StatusCode, Url, header};
 use serde_json::value::RawValue;
 
-use crate::{error::Lapse, methods};
+use crate::{error::Lapse, label, methods};
 
 /// Longest answer that is read. A block full of orders for one provider has a tenth of it.
 const LARGEST: usize = 16 << 20;
@@ -29,12 +29,18 @@ pub(crate) enum Fault {
 }
 
 /// Sends requests to one URL.
-#[derive(Debug)]
 pub(crate) struct Wire {
     http: reqwest::Client,
     url: Url,
     /// Sent along with each request: what pays for it can stand here.
     headers: header::HeaderMap,
+}
+
+/// The rest of the URL, and the headers, can hold a key.
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire").field("url", &label(&self.url)).finish_non_exhaustive()
+    }
 }
 
 impl Wire {
@@ -55,14 +61,7 @@ impl Wire {
         let body = self::body(sent).await?;
         if !status.is_success() {
             let body = body.unwrap_or_default();
-            // Some providers refuse a range that is too wide so. One block is never too wide.
-            if matches!(status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE)
-                && methods::asks_for_many(request)
-            {
-                let message = format!("HTTP error {status}").into();
-                return Err(Fault::Refused(ErrorPayload { code: -32005, message, data: None }));
-            }
-            return Err(refusal(status, after, &body));
+            return Err(refusal(status, after, &body, methods::asks_for_many(request)));
         }
         let Some(body) = body else {
             let message = TOO_LARGE.into();
@@ -103,16 +102,21 @@ async fn body(mut response: reqwest::Response) -> Result<Option<Vec<u8>>, Fault>
 }
 
 /// An answer that is no success. The status alone doesn't tell a limit from a ban: some providers limit with 403, and a
-/// node that is overloaded says when to come back with its 503.
-fn refusal(status: StatusCode, after: Option<Duration>, body: &[u8]) -> Fault {
+/// node that is overloaded says when to come back with its 503. Some refuse a range of logs that is too wide with 400 or 413:
+/// it is halved, and a single block is never too wide.
+fn refusal(status: StatusCode, after: Option<Duration>, body: &[u8], many: bool) -> Fault {
     let text = cut(&String::from_utf8_lossy(body));
     let words = format!("HTTP error {status} with body: {text}");
+    let may_be_wide = many && matches!(status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE);
     let limited = match status {
         StatusCode::TOO_MANY_REQUESTS => true,
         StatusCode::SERVICE_UNAVAILABLE => after.is_some(),
         StatusCode::FORBIDDEN | StatusCode::PAYMENT_REQUIRED => is_about_rate(&text),
-        _ => false,
+        _ => may_be_wide && is_about_rate(&text),
     };
+    if may_be_wide && !limited {
+        return Fault::Refused(ErrorPayload { code: -32005, message: words.into(), data: None });
+    }
     let status = status.as_u16();
     if limited {
         Fault::Limited { after, status: Some(status), words }
@@ -154,7 +158,13 @@ fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
 
 /// The innermost cause, without the URL: its path or query can be a key.
 fn broken(error: reqwest::Error) -> Fault {
-    let lapse = if error.is_timeout() { Lapse::TimedOut } else { Lapse::NoAnswer };
+    let lapse = if error.is_timeout() {
+        Lapse::TimedOut
+    } else if error.is_connect() {
+        Lapse::NoConnection
+    } else {
+        Lapse::NoAnswer
+    };
     let error = error.without_url();
     let mut words = error.to_string();
     let mut cause = error.source();
@@ -186,8 +196,14 @@ mod tests {
             (502, None, "rate limit", false),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            let fault = refusal(status, after, body.as_bytes());
+            let fault = refusal(status, after, body.as_bytes(), false);
             assert_eq!(matches!(fault, Fault::Limited { .. }), limited, "{status} {body}");
+        }
+        for (status, body, halved) in
+            [(400, "range too wide", true), (413, "", true), (400, "rate limit reached", false), (404, "", false)]
+        {
+            let fault = refusal(StatusCode::from_u16(status).unwrap(), None, body.as_bytes(), true);
+            assert_eq!(matches!(fault, Fault::Refused(_)), halved, "{status} {body}");
         }
         for (method, code, message, limited) in [
             ("eth_call", -32005, "limit exceeded", true),

@@ -29,7 +29,8 @@ pub(super) fn pool(nodes: Vec<Url>, contract: Address, chain_id: Option<u64>) ->
 fn parsed(url: &str) -> Result<Url, Failure> {
     let url: Url = url.parse().map_err(|error| {
         Failure::input(format!(
-            "the RPC endpoint is not a URL ({error}): expected something like http://127.0.0.1:8545"
+            "the RPC endpoint is not a URL ({error}): expected something like http://127.0.0.1:8545; commas separate \
+             endpoints, one inside a URL is written %2C"
         ))
     })?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -59,11 +60,14 @@ pub(super) fn cause(error: &Error) -> String {
 
 fn in_words(trouble: &Trouble) -> String {
     match trouble.lapse {
+        Some(Lapse::Status(status @ 300..400)) => format!(
+            "the node redirects (HTTP status {status}), which is not followed: give the URL that it redirects to"
+        ),
         Some(Lapse::Status(status) | Lapse::Limited(Some(status))) => {
             format!("the node answered with HTTP status {status}")
         }
         Some(Lapse::Limited(None)) => "the node refused".to_owned(),
-        Some(Lapse::NoAnswer | Lapse::TimedOut) => "no answer from the node".to_owned(),
+        Some(Lapse::NoConnection | Lapse::NoAnswer | Lapse::TimedOut) => "no answer from the node".to_owned(),
         Some(Lapse::Garbage) => "the node answered what is not JSON-RPC".to_owned(),
         None => printable(&trouble.message),
     }
@@ -75,15 +79,26 @@ pub(super) fn is_rate_limit(error: &Error) -> bool {
     troubles.iter().any(|(_, trouble)| matches!(trouble.lapse, Some(Lapse::Limited(_))))
 }
 
-/// What can't become right by itself: another chain than was asked for, or no market there.
+/// What can't become right by itself: all nodes are of another chain than was asked for, or have no market there.
 pub(super) fn mismatch(error: &Error) -> Option<Failure> {
     let Error::Unavailable(why) = error else { return None };
-    let check = match why.reason() {
-        Reason::WrongChain => "check --rpc-url",
-        Reason::NoContract => "check --market and --rpc-url",
-        Reason::Connecting | Reason::Unreachable | Reason::HeadStalled => return None,
-    };
+    let lasts = |trouble: &Trouble| matches!(trouble.reason, Reason::WrongChain | Reason::NoContract);
+    if why.0.is_empty() || !why.0.iter().all(|(_, trouble)| lasts(trouble)) {
+        return None;
+    }
+    let check = if why.reason() == Reason::WrongChain { "check --rpc-url" } else { "check --market and --rpc-url" };
     Some(Failure::input(format!("{}: {check}", cause(error))))
+}
+
+/// Those that were tried before the one that is used, and what is wrong with them: whoever waits for them each time will
+/// want to know. None where the first is used.
+pub(super) fn passed_over(pool: &Pool) -> Option<String> {
+    let Unavailable(mut troubles) = pool.unavailable();
+    troubles.retain(|(_, trouble)| trouble.reason != Reason::Connecting);
+    if troubles.is_empty() {
+        return None;
+    }
+    Some(format!("{}; using {}", cause(&Error::Unavailable(Unavailable(troubles))), pool.endpoint()))
 }
 
 /// The endpoint's answer to a call of a contract, where it answered with an error.
@@ -110,8 +125,10 @@ mod tests {
         let page = "<html>secret</html>";
         for (lapse, words) in [
             (Lapse::Status(500), "HTTP status 500"),
+            (Lapse::Status(308), "redirects (HTTP status 308)"),
             (Lapse::Limited(Some(429)), "HTTP status 429"),
             (Lapse::Limited(None), "refused"),
+            (Lapse::NoConnection, "no answer"),
             (Lapse::NoAnswer, "no answer"),
             (Lapse::TimedOut, "no answer"),
             (Lapse::Garbage, "not JSON-RPC"),

@@ -56,7 +56,12 @@ impl Market {
         let address =
             to.market.ok_or_else(|| Failure::input("no market: say which with --market ADDRESS or HAWSER_MARKET"))?;
         let pool = endpoint::pool(nodes, address, to.chain_id)?;
-        let chain_id = pool.ready().await.map_err(|error| send::failure(error, None))?;
+        let ready = pool.ready().await;
+        let chain_id =
+            ready.map_err(|error| endpoint::mismatch(&error).unwrap_or_else(|| send::failure(error, None)))?;
+        if let Some(words) = endpoint::passed_over(&pool) {
+            crate::output::progress(words);
+        }
         let provider = pool.provider().clone();
         let contract = ComputeMarket::new(address, provider.clone());
         Ok(Self { contract, provider, signer, chain_id, from_block: to.from_block, next_nonce: Cell::new(0) })

@@ -19,7 +19,7 @@ use hawser_evm::Error;
 
 use super::{
     Market,
-    endpoint::{cause, is_rate_limit, mismatch},
+    endpoint::{cause, is_rate_limit},
 };
 use hawser_market::{
     Token,
@@ -171,9 +171,6 @@ pub(super) fn failure(error: impl Into<Error>, token: Option<&Token>) -> Failure
     let error = error.into();
     if let Error::Answer { revert: Some(data), .. } = &error {
         return Failure::refused(in_words(data, token, Audience::Customer));
-    }
-    if let Some(mismatch) = mismatch(&error) {
-        return mismatch;
     }
     let cause = cause(&error);
     if is_rate_limit(&error) {

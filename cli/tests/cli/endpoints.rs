@@ -78,6 +78,37 @@ async fn a_node_of_another_chain_is_left_for_the_next_one() {
 }
 
 #[tokio::test]
+async fn which_chain_it_is_says_the_first_node_with_the_market() {
+    let stage = Stage::set().await;
+    let other = stage.behind(|request| match request["method"].as_str() {
+        Some("eth_getCode") => {
+            // An account's nonce is no code.
+            Trouble::Instead(json!({"jsonrpc": "2.0", "id": request["id"], "method": "eth_getCode",
+                "params": ["0x00000000000000000000000000000000000000ff", "latest"]}))
+        }
+        _ => of_another_chain(request),
+    });
+    let well = stage.behind(|_| Trouble::None);
+    let both = format!("{},{}", other.url(), well.url());
+    let ran = stage.hawser().env("HAWSER_RPC_URL", &both).secret(KEY).run(&["offers"]);
+    assert!(ran.ok().stderr.contains("there is no contract at"));
+}
+
+#[tokio::test]
+async fn a_node_that_goes_away_is_no_bad_input_where_another_one_is_of_another_chain() {
+    let stage = Stage::set().await;
+    let other = stage.behind(of_another_chain);
+    let mut asked = 0;
+    let first = stage.behind(move |request| {
+        asked += i32::from(request["method"] == "eth_call");
+        if asked > 0 { Trouble::HangUp } else { Trouble::None }
+    });
+    let both = format!("{},{}", other.url(), first.url());
+    let hawser = stage.hawser().env("HAWSER_RPC_URL", &both).secret(KEY);
+    hawser.run(&["offers", "--chain-id", "31337"]).failed(1, &["no answer from the node"]);
+}
+
+#[tokio::test]
 async fn where_no_node_answers_each_is_named_without_its_key() {
     let stage = Stage::set().await;
     let busy = stage.behind(|_| Trouble::Status(503));

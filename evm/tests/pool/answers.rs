@@ -9,7 +9,7 @@ use alloy::{
 use hawser_evm::{Class, Error, Lapse, LogPages, Manner, Reason, Unavailable};
 use serde_json::json;
 
-use crate::fake::{Fake, NEVER, error, pool, result};
+use crate::fake::{Fake, NEVER, error, pool, pool_of, result};
 
 fn call() -> TransactionRequest {
     TransactionRequest::default().to(Address::repeat_byte(7))
@@ -82,16 +82,18 @@ async fn a_second_opinion_is_that_of_an_endpoint_that_is_not_in_use() {
 }
 
 #[tokio::test]
-async fn a_command_tries_a_blip_again_and_a_lasting_fault_not() {
-    for (status, expected) in [(502, true), (400, false), (401, false), (500, false)] {
-        let mut left = 4;
+async fn a_command_tries_a_blip_three_times_again_and_a_lasting_fault_never() {
+    for (status, failing, asked, expected) in
+        [(502, 3, 4, true), (502, 9, 4, false), (400, 9, 1, false), (401, 9, 1, false), (500, 9, 1, false)]
+    {
+        let mut left = failing;
         let fake = Fake::new(move |method, _| {
             left -= i32::from(method == "eth_blockNumber");
             (method == "eth_blockNumber" && left >= 0).then(|| (status, json!("a page")))
         })
         .await;
         let answer = pool(&[&fake], Manner::COMMAND).provider().get_block_number().await;
-        assert_eq!(answer.is_ok(), expected, "{status}: {answer:?}");
+        assert_eq!((answer.is_ok(), fake.asked("eth_blockNumber")), (expected, asked), "{status}: {answer:?}");
     }
 }
 
@@ -108,18 +110,61 @@ async fn a_command_waits_in_vain_for_no_endpoint_twice() {
 }
 
 #[tokio::test]
-async fn many_requests_in_one_are_asked_one_by_one_and_one_that_is_refused_spoils_no_other() {
-    let unknown = |method: &str| (method == "eth_gasPrice").then(|| (200, error(-32601, "no such method", None)));
-    let fake = Fake::new(move |method, _| unknown(method)).await;
+async fn a_command_gives_up_who_was_waited_for_where_nobody_else_can_be_used() {
+    let hangs = Fake::new(|method, _| (method == "eth_blockNumber").then_some((NEVER, json!(null)))).await;
+    let away = Fake::new(|_, _| Some((500, json!("a page")))).await;
+    let manner = Manner::COMMAND.with_timeout(Duration::from_millis(300));
+    let told = pool(&[&hangs, &away], manner).provider().get_block_number().await.unwrap_err();
+    assert_eq!((lapses(&told.into()), hangs.asked("eth_blockNumber")), (vec![Some(Lapse::TimedOut)], 1));
+}
+
+#[tokio::test]
+async fn a_batch_is_refused_with_what_to_do_instead() {
+    let fake = Fake::well().await;
     let pool = pool(&[&fake], Manner::SERVICE);
     let mut batch = alloy::rpc::client::BatchRequest::new(pool.provider().client());
-    let first = batch.add_call::<_, alloy::primitives::U64>("eth_blockNumber", &()).unwrap();
-    let second = batch.add_call::<_, alloy::primitives::U64>("eth_chainId", &()).unwrap();
-    let third = batch.add_call::<_, alloy::primitives::U64>("eth_gasPrice", &()).unwrap();
-    batch.send().await.unwrap();
-    assert_eq!((first.await.unwrap().to::<u64>(), second.await.unwrap().to::<u64>()), (7, 1337));
-    let refused = Error::from(third.await.unwrap_err());
-    assert!(matches!(refused, Error::Answer { code: -32601, .. }), "{refused}");
+    let _waiter = batch.add_call::<_, alloy::primitives::U64>("eth_blockNumber", &()).unwrap();
+    assert!(batch.send().await.unwrap_err().to_string().contains("one by one"));
+}
+
+#[tokio::test]
+async fn a_transaction_that_one_endpoint_may_have_taken_is_not_said_to_be_refused_by_another() {
+    let refuses = || {
+        Fake::new(|method, _| {
+            (method == "eth_sendRawTransaction").then(|| (200, error(-32000, "insufficient funds", None)))
+        })
+    };
+    for (status, heard) in [(502, true), (NEVER, true), (429, false), (401, false)] {
+        let lost = Fake::new(move |method, _| (method == "eth_sendRawTransaction").then(|| (status, json!("x")))).await;
+        let second = refuses().await;
+        let manner = Manner::COMMAND.with_timeout(Duration::from_millis(300));
+        let both = pool(&[&lost, &second], manner);
+        let told = both.provider().send_raw_transaction(&[1]).await.map_err(Error::from).unwrap_err();
+        assert_eq!(matches!(told, Error::Unavailable(_)), heard, "{status}: {told}");
+        assert_eq!(second.asked("eth_sendRawTransaction"), 1, "{status}");
+    }
+    let alone = pool(&[&refuses().await], Manner::COMMAND);
+    let told = alone.provider().send_raw_transaction(&[1]).await.map_err(Error::from).unwrap_err();
+    assert!(matches!(&told, Error::Answer { message, .. } if message == "insufficient funds"), "{told}");
+}
+
+#[tokio::test]
+async fn only_an_endpoint_that_can_be_used_says_which_chain_it_is() {
+    let other = Fake::new(|method, _| match method {
+        "eth_chainId" => Some((200, result(json!("0x1")))),
+        "eth_getCode" => Some((200, result(json!("0x")))),
+        _ => None,
+    })
+    .await;
+    let well = Fake::well().await;
+    let any = |fakes: &[&Fake]| pool_of(fakes, Manner::COMMAND, None);
+    assert_eq!(any(&[&other, &well]).ready().await.unwrap(), 1337);
+    let third = Fake::new(|method, _| (method == "eth_chainId").then(|| (200, result(json!("0x5"))))).await;
+    let learned = any(&[&well, &third]);
+    learned.ready().await.unwrap();
+    learned.demote("for the test");
+    learned.provider().get_block_number().await.unwrap();
+    assert_eq!(learned.endpoint(), well.url, "the other one is of another chain");
 }
 
 #[tokio::test]

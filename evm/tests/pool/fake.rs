@@ -82,11 +82,15 @@ async fn answer(State((rule, asked)): State<Shared>, body: String) -> impl IntoR
 }
 
 pub fn pool(endpoints: &[&Fake], manner: Manner) -> Pool {
+    pool_of(endpoints, manner, Some(1337))
+}
+
+pub fn pool_of(endpoints: &[&Fake], manner: Manner, chain_id: Option<u64>) -> Pool {
     // Another test may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let endpoints =
         endpoints.iter().map(|fake| EndpointOptions { url: fake.url.parse().unwrap(), headers: HeaderMap::new() });
     let names = Names { chain_id: "chainId", genesis: Some("genesisHash"), contract: "market" };
-    let expected = Expected { chain_id: Some(1337), genesis: None, contract: Address::repeat_byte(7), names };
+    let expected = Expected { chain_id, genesis: None, contract: Address::repeat_byte(7), names };
     Pool::new(Options::new(endpoints.collect(), expected, manner)).unwrap()
 }

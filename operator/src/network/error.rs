@@ -22,7 +22,7 @@ pub enum NetworkError {
     #[error("no endpoint of the network can be used: {0}")]
     Unavailable(String),
     /// An endpoint answered with an error.
-    #[error("{endpoint} answers {method} with error {code}: {message}")]
+    #[error("{endpoint} answered {method} with error {code}: {message}")]
     Answer {
         /// The endpoint, without secrets.
         endpoint: String,
@@ -36,7 +36,7 @@ pub enum NetworkError {
         revert: Option<alloy::primitives::Bytes>,
     },
     /// An endpoint answered with something that can't be read.
-    #[error("{endpoint} answers {method} with what can't be read: {message}")]
+    #[error("{endpoint} returned an unreadable response to {method}: {message}")]
     Malformed {
         /// The endpoint, without secrets.
         endpoint: String,
