@@ -11,7 +11,7 @@ use hawser_local::{debian, output};
 use serde::{Deserialize, Serialize};
 
 use super::charts::{KUBERNETES, NEEDED};
-use super::tally::Tally;
+use super::summary::Summary;
 use crate::workspace::{self, show};
 
 #[derive(Deserialize)]
@@ -56,15 +56,15 @@ struct Expected {
     exp_alerts: Vec<serde_yaml_ng::Value>,
 }
 
-pub(crate) fn run(helm: &Path, tally: &mut Tally) {
+pub(crate) fn run(helm: &Path, summary: &mut Summary) {
     let mut rules = None;
-    tally.check("alerts are rendered", || {
+    summary.check("alerts are rendered", || {
         rules = Some(rendered(helm, &[])?);
         Ok(())
     });
     let Some(rules) = rules else { return };
-    tally.check("promtool check rules and test rules", || with_promtool(&rules));
-    tally.check("each alert has tests, a severity, a runbook, and metrics that there are", || {
+    summary.check("promtool check rules and test rules", || with_promtool(&rules));
+    summary.check("each alert has tests, a severity, a runbook, and metrics that there are", || {
         let page = |path: &str| fs::read_to_string(workspace::root().join(path)).with_context(|| path.to_owned());
         let tests: Tests = serde_yaml_ng::from_str(&page("charts/hawser/tests/alerts.yaml")?)?;
         let (metrics, summary) = (page("docs/reference/metrics.md")?, page("docs/SUMMARY.md")?);
@@ -78,7 +78,7 @@ pub(crate) fn run(helm: &Path, tally: &mut Tally) {
         ensure!(faults.is_empty(), "{}", faults.join("\n"));
         Ok(())
     });
-    tally.check("an alert that is not wanted is left out, and runbooks are where they are published", || {
+    summary.check("an alert that is not wanted is left out, and runbooks are where they are published", || {
         let more = [
             "--set=prometheusRule.disabled={HawserTwoLeaders}",
             "--set=prometheusRule.runbookUrl=https://docs.example.com/a/",

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail, ensure};
 use hawser_local::{Layout, helm, kubeconform, output};
 
-use super::tally::Tally;
+use super::summary::Summary;
 use super::{alerts, schemas, values};
 use crate::workspace::{self, show};
 
@@ -19,9 +19,9 @@ pub(super) const NEEDED: [&str; 3] = [
     "--set=evidence.ephemeral=true",
 ];
 
-pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
+pub(crate) fn run(layout: &Layout, summary: &mut Summary) {
     let mut prepared = None;
-    tally.check("helm and kubeconform", || {
+    summary.check("helm and kubeconform", || {
         let schemas = tempfile::tempdir()?;
         schemas::write(layout, schemas.path())?;
         prepared = Some((helm(layout)?, kubeconform(layout)?, schemas));
@@ -31,17 +31,17 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
     for (chart, values) in CHARTS {
         let path = workspace::root().join("charts").join(chart);
         let helm = || Command::new(&helm);
-        tally.check(&format!("helm lint {chart}"), || {
+        summary.check(&format!("helm lint {chart}"), || {
             print!("{}", output(helm().args(["lint", "--strict"]).args(values).arg(&path))?);
             Ok(())
         });
-        tally.check(&format!("helm template {chart} | kubeconform"), || {
+        summary.check(&format!("helm template {chart} | kubeconform"), || {
             let rendered =
                 output(helm().args(["template", chart, "--kube-version", KUBERNETES]).args(values).arg(&path))?;
             conforms(&mut Command::new(&kubeconform), &rendered, schemas.path())
         });
     }
-    tally.check("helm template hawser is refused without images or a store of evidence", || {
+    summary.check("helm template hawser is refused without images or a store of evidence", || {
         let chart = workspace::root().join("charts/hawser");
         let words: [&[&str]; 3] = [
             &["set image.reference"],
@@ -59,11 +59,11 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
         }
         Ok(())
     });
-    tally.check("helm template hawser with two replicas and no store for both is refused", || {
+    summary.check("helm template hawser with two replicas and no store for both is refused", || {
         replicas_share_a_store(&mut Command::new(&helm))
     });
-    values::run(&helm, &kubeconform, schemas.path(), tally);
-    alerts::run(&helm, tally);
+    values::run(&helm, &kubeconform, schemas.path(), summary);
+    alerts::run(&helm, summary);
 }
 
 /// Evidence that lies in one pod's own folder is lost to the replica that takes over.

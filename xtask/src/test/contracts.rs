@@ -4,12 +4,12 @@ use std::process::Command;
 
 use hawser_local::{Layout, npm};
 
-use super::tally::{Expected, Tally, forge};
+use super::summary::{Expected, Summary, forge};
 use crate::workspace::{self, show};
 
-pub(crate) fn run(layout: &Layout, deep: bool, tally: &mut Tally) {
+pub(crate) fn run(layout: &Layout, deep: bool, summary: &mut Summary) {
     let contracts = workspace::root().join("contracts");
-    tally.check("npm ci (contracts)", || {
+    summary.check("npm ci (contracts)", || {
         npm::install(layout)?;
         show(Command::new("npm").current_dir(&contracts).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))
     });
@@ -19,10 +19,10 @@ pub(crate) fn run(layout: &Layout, deep: bool, tally: &mut Tally) {
         npm
     };
     if deep {
-        return tally.tests("forge test, deep profile", &mut script("test:deep"), forge, Expected::Some);
+        return summary.tests("forge test, deep profile", &mut script("test:deep"), forge, Expected::Some);
     }
-    tally.check("forge fmt", || show(&mut script("fmt")));
-    tally.tests("forge test", &mut script("test"), forge, Expected::Some);
-    tally.check("ABI and bytecode in sync", || show(&mut script("artifacts:check")));
-    tally.check("gas by receipts", || show(&mut script("gas:receipts:check")));
+    summary.check("forge fmt", || show(&mut script("fmt")));
+    summary.tests("forge test", &mut script("test"), forge, Expected::Some);
+    summary.check("ABI and bytecode in sync", || show(&mut script("artifacts:check")));
+    summary.check("gas by receipts", || show(&mut script("gas:receipts:check")));
 }

@@ -8,26 +8,26 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use hawser_local::Layout;
 
-use super::tally::Tally;
+use super::summary::Summary;
 use crate::tools::{self, Crate, Wheels};
 use crate::workspace;
 
 /// Without its server, and without the search index: pages are checked and then thrown away.
 const MDBOOK: Crate = Crate { name: "mdbook", version: "0.5.4", install: &["--no-default-features"] };
 
-pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
+pub(crate) fn run(layout: &Layout, summary: &mut Summary) {
     let mut wheels = None;
-    tally.check("programs of PyPI", || {
+    summary.check("programs of PyPI", || {
         wheels = Some(Wheels::install(layout)?);
         Ok(())
     });
     let Some(wheels) = wheels else { return };
     // What it may find is in `_typos.toml`.
-    tally.check("typos", || clean(wheels.program("typos")?.arg("--format=brief")).map(drop));
-    tally.check("links in Markdown", || {
+    summary.check("typos", || clean(wheels.program("typos")?.arg("--format=brief")).map(drop));
+    summary.check("links in Markdown", || {
         clean(links(&mut wheels.program("lychee")?).args(["--extensions=md", "."])).map(drop)
     });
-    tally.check("docs/SUMMARY.md leads to every page", || {
+    summary.check("docs/SUMMARY.md leads to every page", || {
         let docs = workspace::root().join("docs");
         let summary = fs::read_to_string(docs.join("SUMMARY.md")).context("docs/SUMMARY.md can't be read")?;
         let mut pages = BTreeSet::new();
@@ -36,7 +36,7 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
         ensure!(left_out.is_empty(), "docs/SUMMARY.md does not have {}", left_out.join(", "));
         Ok(())
     });
-    tally.check("each decision has a status, a date and its row in docs/adr/README.md", || {
+    summary.check("each decision has a status, a date and its row in docs/adr/README.md", || {
         let folder = workspace::root().join("docs/adr");
         let table = fs::read_to_string(folder.join("README.md")).context("docs/adr/README.md can't be read")?;
         let mut names = BTreeSet::new();
@@ -50,7 +50,7 @@ pub(crate) fn run(layout: &Layout, tally: &mut Tally) {
         ensure!(faults.is_empty(), "{}", faults.join("\n"));
         Ok(())
     });
-    tally.check("mdbook build, and links in its pages", || {
+    summary.check("mdbook build, and links in its pages", || {
         let mdbook = tools::from_crates_io(layout, &MDBOOK)?;
         let book = tempfile::tempdir()?;
         let mut build = Command::new(mdbook);

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use hawser_local::{Cluster, Layout, geth, output};
 
 use super::second::Second;
-use super::tally::{Expected, Tally, rust_harness};
+use super::summary::{Expected, Summary, rust_harness};
 use crate::artifacts::{self, Variables};
 use crate::workspace::TestProgram;
 
@@ -85,10 +85,10 @@ impl Prepared {
         layout: &Layout,
         programs: impl FnOnce() -> Result<Vec<TestProgram>>,
         keep: bool,
-        tally: &mut Tally,
+        summary: &mut Summary,
     ) -> Option<Self> {
         let mut up = None;
-        tally.check("cluster up", || {
+        summary.check("cluster up", || {
             // A fresh one: what an earlier run left must neither help nor hinder. An existing cluster is not touched by this.
             Cluster::down()?;
             up = Some(Cluster::up()?);
@@ -97,7 +97,7 @@ impl Prepared {
         let programs = programs();
         let mut prepared = None;
         if let Some(cluster) = up {
-            tally.check("tests and images", || {
+            summary.check("tests and images", || {
                 let programs = programs?;
                 let mut variables = artifacts::publish(layout, cluster.endpoints())?;
                 if cluster.is_ours() {
@@ -108,15 +108,15 @@ impl Prepared {
             });
         }
         if prepared.is_none() && !keep {
-            tally.check("cluster down leaves nothing behind", Cluster::down);
+            summary.check("cluster down leaves nothing behind", Cluster::down);
         }
         prepared
     }
 
-    fn tests(&self, name: &str, options: &[String], expected: Expected, tally: &mut Tally) {
+    fn tests(&self, name: &str, options: &[String], expected: Expected, summary: &mut Summary) {
         match program(&self.programs, name) {
-            Ok(program) => tally.tests(name, run_of(program, &self.variables).args(options), rust_harness, expected),
-            Err(error) => tally.check(name, || Err(error)),
+            Ok(program) => summary.tests(name, run_of(program, &self.variables).args(options), rust_harness, expected),
+            Err(error) => summary.check(name, || Err(error)),
         }
     }
 
@@ -137,7 +137,7 @@ impl Prepared {
     }
 
     /// Runs the rounds: where there are two, the second one on a cluster of its own beside the first, which goes on.
-    fn line(&self, layout: &Layout, which: Which<'_>, keep: bool, tally: &mut Tally) -> Result<Option<Second>> {
+    fn line(&self, layout: &Layout, which: Which<'_>, keep: bool, summary: &mut Summary) -> Result<Option<Second>> {
         let mut rounds = self.rounds(which)?;
         let ours = self.cluster.is_ours();
         // A cluster that is kept has all of it on it: the second one goes with its world.
@@ -147,32 +147,32 @@ impl Prepared {
         let second = second.transpose()?;
         let expected = if ours { Expected::Some } else { Expected::Any };
         for options in rounds {
-            self.tests(LINE, &options, expected, tally);
+            self.tests(LINE, &options, expected, summary);
         }
         Ok(second)
     }
 }
 
 /// With `keep` the cluster is left as it is after the tests on it.
-pub(crate) fn run(layout: &Layout, prepared: &Prepared, which: Which<'_>, keep: bool, tally: &mut Tally) {
+pub(crate) fn run(layout: &Layout, prepared: &Prepared, which: Which<'_>, keep: bool, summary: &mut Summary) {
     let ours = prepared.cluster.is_ours();
-    let second = prepared.line(layout, which, keep, tally).unwrap_or_else(|error| {
-        tally.check(LINE, || Err(error));
+    let second = prepared.line(layout, which, keep, summary).unwrap_or_else(|error| {
+        summary.check(LINE, || Err(error));
         None
     });
     if which.is_all_quick() && ours {
-        prepared.tests(PLANE, &[], Expected::Some, tally);
+        prepared.tests(PLANE, &[], Expected::Some, summary);
         let options = ["--ignored", "--test-threads=1"].map(str::to_owned);
-        prepared.tests(CARDS, &options, Expected::Some, tally);
+        prepared.tests(CARDS, &options, Expected::Some, summary);
         if !keep {
-            prepared.tests(LIFE_CYCLE, &options, Expected::Some, tally);
+            prepared.tests(LIFE_CYCLE, &options, Expected::Some, summary);
         }
     }
     if ours && !keep {
-        tally.check("cluster down leaves nothing behind", Cluster::down);
+        summary.check("cluster down leaves nothing behind", Cluster::down);
     }
     if let Some(second) = second {
-        second.finish(tally);
+        second.finish(summary);
     }
     if !ours && matches!(which, Which::Quick(_)) {
         println!("not run here: the cards of the NVML double, the local cluster's ups and downs");

@@ -1,17 +1,17 @@
 //! `cargo xtask test`: every check that there is, closed by one line of counts.
 
 mod alerts;
-mod beside;
 mod charts;
 mod contracts;
 mod docs;
 mod end_to_end;
 mod failures;
 mod marked;
+mod parallel;
 mod rust;
 mod schemas;
 mod second;
-mod tally;
+mod summary;
 mod values;
 
 use std::thread;
@@ -22,10 +22,10 @@ use hawser_local::{Layout, debian};
 
 use clap::ValueEnum as _;
 
-use beside::Beside;
 use end_to_end::{Prepared, Which};
+use parallel::Parallel;
 pub(crate) use second::run as errand;
-use tally::Tally;
+use summary::Summary;
 
 use crate::{artifacts, workspace};
 
@@ -89,56 +89,56 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let begun = Instant::now();
     let (on_cluster, others): (Vec<_>, Vec<_>) = options.parts()?.into_iter().partition(|part| *part == Part::EndToEnd);
     let layout = Layout::of_this_machine()?;
-    let mut tally = Tally::default();
+    let mut summary = Summary::default();
     // Deep tests take all of the machine: one part after the other.
-    let beside = if on_cluster.is_empty() || options.deep {
-        without_cluster(&layout, &others, options.deep, &mut tally);
+    let in_parallel = if on_cluster.is_empty() || options.deep {
+        without_cluster(&layout, &others, options.deep, &mut summary);
         &[]
     } else {
         others.as_slice()
     };
     if !on_cluster.is_empty() {
         let which = if options.deep { Which::Deep(&options.filter) } else { Which::Quick(&options.filter) };
-        with_cluster(&layout, which, options.keep, beside, &mut tally);
+        with_cluster(&layout, which, options.keep, in_parallel, &mut summary);
     }
-    println!("\n{}", tally.account(begun.elapsed()));
+    println!("\n{}", summary.account(begun.elapsed()));
     // CI reads this line: it stands alone.
-    println!("{} passed, {} failed", tally.passed(), tally.failed());
-    if tally.failed() > 0 || tally.passed() == 0 {
+    println!("{} passed, {} failed", summary.passed(), summary.failed());
+    if summary.failed() > 0 || summary.passed() == 0 {
         bail!("not everything passed");
     }
     Ok(())
 }
 
 /// Cheapest refusals first.
-fn without_cluster(layout: &Layout, parts: &[Part], deep: bool, tally: &mut Tally) {
+fn without_cluster(layout: &Layout, parts: &[Part], deep: bool, summary: &mut Summary) {
     let wanted = |part| parts.contains(&part);
     if wanted(Part::Docs) {
-        docs::run(layout, tally);
+        docs::run(layout, summary);
     }
     if wanted(Part::Rust) {
-        rust::checks(layout, tally);
+        rust::checks(layout, summary);
     }
     if wanted(Part::Contracts) {
-        contracts::run(layout, deep, tally);
+        contracts::run(layout, deep, summary);
     }
     if wanted(Part::Charts) {
-        charts::run(layout, tally);
+        charts::run(layout, summary);
     }
     if wanted(Part::Rust) {
-        rust::tests(layout, tally);
+        rust::tests(layout, summary);
     }
 }
 
 /// Everything is compiled while the cluster comes up: where nothing is cached, Go compiles that for a quarter of an hour. The
 /// others are begun then, as cargo lets only one compile at a time.
-fn with_cluster(layout: &Layout, which: Which<'_>, keep: bool, beside: &[Part], tally: &mut Tally) {
+fn with_cluster(layout: &Layout, which: Which<'_>, keep: bool, in_parallel: &[Part], summary: &mut Summary) {
     // First of all: apt-get runs alone.
-    tally.check("packages of Debian", || debian::require_for_images(artifacts::DEBIAN_PACKAGES));
+    summary.check("packages of Debian", || debian::require_for_images(artifacts::DEBIAN_PACKAGES));
     let (prepared, others) = thread::scope(|scope| {
         let compiling = scope.spawn(|| {
             let programs = workspace::test_programs(layout);
-            (programs, (!beside.is_empty()).then(|| Beside::start(beside)))
+            (programs, (!in_parallel.is_empty()).then(|| Parallel::start(in_parallel)))
         });
         let mut others = None;
         let programs = || {
@@ -146,15 +146,15 @@ fn with_cluster(layout: &Layout, which: Which<'_>, keep: bool, beside: &[Part], 
             others = begun;
             programs
         };
-        (Prepared::new(layout, programs, keep, tally), others)
+        (Prepared::new(layout, programs, keep, summary), others)
     });
     if let Some(prepared) = &prepared {
-        end_to_end::run(layout, prepared, which, keep, tally);
+        end_to_end::run(layout, prepared, which, keep, summary);
     }
     match others {
         None => {}
-        Some(Ok(others)) => others.finish(tally),
-        Some(Err(error)) => tally.check("the other parts", || Err(error)),
+        Some(Ok(others)) => others.finish(summary),
+        Some(Err(error)) => summary.check("the other parts", || Err(error)),
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::end_to_end::run_of;
 use super::marked::Marked;
-use super::tally::{Expected, Tally, rust_harness};
+use super::summary::{Expected, Summary, rust_harness};
 use crate::artifacts::Variables;
 use crate::workspace::TestProgram;
 
@@ -29,7 +29,7 @@ pub(crate) struct Errand {
     /// What the first cluster's registry has.
     images: PathBuf,
     /// Where what came of it is written to.
-    tally: PathBuf,
+    summary: PathBuf,
 }
 
 /// A process that does it.
@@ -37,7 +37,7 @@ pub(crate) struct Errand {
 pub(crate) struct Second {
     world: World,
     process: Marked,
-    tally: PathBuf,
+    summary: PathBuf,
 }
 
 impl Second {
@@ -53,7 +53,7 @@ impl Second {
             options,
             variables: variables.clone(),
             images: world.folder().join("images"),
-            tally: world.folder().join("tally.json"),
+            summary: world.folder().join("summary.json"),
         };
         images::copy_all(&layout.registry(), &errand.images)?;
         let file = world.folder().join("errand.json");
@@ -61,27 +61,28 @@ impl Second {
             .with_context(|| format!("{} can't be written", file.display()))?;
         let mut command = world.command(&std::env::current_exe()?);
         command.arg("errand").arg(&file);
-        Ok(Self { process: Marked::start(command, MARK)?, tally: errand.tally, world })
+        Ok(Self { process: Marked::start(command, MARK)?, summary: errand.summary, world })
     }
 
     /// Waits for its end and takes in what it counted. Nothing of its world is left then.
-    pub(crate) fn finish(self, tally: &mut Tally) {
+    pub(crate) fn finish(self, summary: &mut Summary) {
         let ended = self.process.wait();
-        let came = ended.and_then(|ended| read(&self.tally).with_context(|| format!("it ended with {}", ended.status)));
+        let came =
+            ended.and_then(|ended| read(&self.summary).with_context(|| format!("it ended with {}", ended.status)));
         match came {
-            Ok(came) => tally.take_in(NAME, came),
-            Err(error) => tally.check(NAME, || Err(error)),
+            Ok(came) => summary.take_in(NAME, came),
+            Err(error) => summary.check(NAME, || Err(error)),
         }
-        tally.check(&format!("{NAME}: nothing of its world is left"), || self.world.delete());
+        summary.check(&format!("{NAME}: nothing of its world is left"), || self.world.delete());
     }
 }
 
 /// `cargo xtask errand`: what [`Second::start`] has run in the other world.
 pub(crate) fn run(file: &Path) -> Result<()> {
     let errand: Errand = read(file)?;
-    let mut tally = Tally::default();
+    let mut summary = Summary::default();
     let mut up = false;
-    tally.check("cluster up", || {
+    summary.check("cluster up", || {
         Cluster::up()?;
         images::copy_all(&errand.images, &Layout::of_this_machine()?.registry())?;
         up = true;
@@ -89,11 +90,11 @@ pub(crate) fn run(file: &Path) -> Result<()> {
     });
     if up {
         let mut tests = run_of(&errand.program, &errand.variables);
-        tally.tests(&errand.program.name, tests.args(&errand.options), rust_harness, Expected::Some);
+        summary.tests(&errand.program.name, tests.args(&errand.options), rust_harness, Expected::Some);
     }
-    tally.check("cluster down leaves nothing behind", Cluster::down);
-    fs::write(&errand.tally, serde_json::to_vec(&tally)?)
-        .with_context(|| format!("{} can't be written", errand.tally.display()))
+    summary.check("cluster down leaves nothing behind", Cluster::down);
+    fs::write(&errand.summary, serde_json::to_vec(&summary)?)
+        .with_context(|| format!("{} can't be written", errand.summary.display()))
 }
 
 fn read<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T> {

@@ -10,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 use hawser_local::output;
 
 use super::charts::{KUBERNETES, NEEDED, conforms};
-use super::tally::Tally;
+use super::summary::Summary;
 use crate::workspace;
 
 /// What is set, what is rendered with it, and what is not.
@@ -269,9 +269,9 @@ const REFUSED: [(&[&str], &str); 31] = [
     (&["jobNamespaces={*}", "jobSecurityContextConstraints=nonroot-v2"], "add-scc-to-user nonroot-v2 -z hawser-job"),
 ];
 
-pub(crate) fn run(helm: &Path, kubeconform: &Path, schemas: &Path, tally: &mut Tally) {
+pub(crate) fn run(helm: &Path, kubeconform: &Path, schemas: &Path, summary: &mut Summary) {
     for Case { name, set, has, lacks } in RENDERED {
-        tally.check(&format!("helm template hawser: {name}"), || {
+        summary.check(&format!("helm template hawser: {name}"), || {
             let rendered = template(helm, set)?;
             for wanted in has {
                 ensure!(rendered.contains(wanted), "{wanted:?} is not rendered: {rendered}");
@@ -284,7 +284,7 @@ pub(crate) fn run(helm: &Path, kubeconform: &Path, schemas: &Path, tally: &mut T
             conforms(kubeconform.args(["-skip", "ServiceMonitor,PrometheusRule"]), &rendered, schemas)
         });
     }
-    tally.check("helm template hawser refuses values that make no sense, and names them", || {
+    summary.check("helm template hawser refuses values that make no sense, and names them", || {
         for (set, word) in REFUSED {
             let Err(refused) = template(helm, set) else { bail!("{set:?} is taken") };
             ensure!(refused.to_string().contains(word), "{set:?} is refused without the word {word:?}: {refused}");

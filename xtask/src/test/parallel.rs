@@ -1,4 +1,4 @@
-//! Parts that need no cluster, run beside the tests on it: those wait most of their time, for blocks and kubelets.
+//! Parts that need no cluster, run in parallel to the tests on it: those wait most of their time, for blocks and kubelets.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,36 +8,36 @@ use clap::ValueEnum as _;
 
 use super::Part;
 use super::marked::{Ended, Marked};
-use super::tally::{Tally, closing_line};
+use super::summary::{Summary, closing_line};
 
 /// Stands before each line of theirs.
-const MARK: &str = "beside | ";
+const MARK: &str = "parallel | ";
 
 /// A run of some parts in a process of its own. It has only the processor time that the others leave.
 #[derive(Debug)]
-pub(crate) struct Beside {
+pub(crate) struct Parallel {
     name: String,
     process: Marked,
 }
 
-impl Beside {
+impl Parallel {
     pub(crate) fn start(parts: &[Part]) -> Result<Self> {
         let names: Vec<_> = parts.iter().filter_map(Part::to_possible_value).collect();
         let names: Vec<_> = names.iter().map(clap::builder::PossibleValue::get_name).collect();
         let mut command = Command::new("nice");
         command.arg("-n19").arg(std::env::current_exe()?).arg("test");
         command.args(names.iter().flat_map(|name| ["--only", *name]));
-        Ok(Self { name: format!("beside: {}", names.join(", ")), process: Marked::start(command, MARK)? })
+        Ok(Self { name: format!("in parallel: {}", names.join(", ")), process: Marked::start(command, MARK)? })
     }
 
     /// Waits for their end and counts what they counted.
-    pub(crate) fn finish(self, tally: &mut Tally) {
+    pub(crate) fn finish(self, summary: &mut Summary) {
         let ended = self.process.wait();
         let took = ended.as_ref().map_or(Duration::ZERO, |ended| ended.took);
         if let Ok(ended) = &ended {
-            tally.failures_of(&ended.text);
+            summary.failures_of(&ended.text);
         }
-        tally.count(&self.name, took, ended.and_then(|ended| counted(&ended)));
+        summary.count(&self.name, took, ended.and_then(|ended| counted(&ended)));
     }
 }
 

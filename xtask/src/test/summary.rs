@@ -27,7 +27,7 @@ pub(crate) enum Expected {
 
 /// What passed, what failed, and how long each step took.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Tally {
+pub(crate) struct Summary {
     steps: Vec<Step>,
     /// What tests that are timed one by one said of themselves: seconds, and the line.
     timed: Vec<(f32, String)>,
@@ -43,7 +43,7 @@ struct Step {
     failed: usize,
 }
 
-impl Tally {
+impl Summary {
     pub(crate) fn passed(&self) -> usize {
         self.steps.iter().map(|step| step.passed).sum()
     }
@@ -212,9 +212,9 @@ mod tests {
 
     #[test]
     fn a_program_that_dies_without_a_word_is_a_failure() {
-        let mut tally = Tally::default();
-        tally.tests("dies", &mut Command::new("false"), rust_harness, Expected::Any);
-        assert_eq!((tally.passed(), tally.failed()), (0, 1));
+        let mut summary = Summary::default();
+        summary.tests("dies", &mut Command::new("false"), rust_harness, Expected::Any);
+        assert_eq!((summary.passed(), summary.failed()), (0, 1));
     }
 
     #[test]
@@ -224,20 +224,20 @@ mod tests {
             echo.arg("test result: ok. 0 passed; 0 failed; 9 filtered out");
             echo
         };
-        let mut tally = Tally::default();
-        tally.tests("empty", &mut none(), rust_harness, Expected::Any);
-        assert_eq!((tally.passed(), tally.failed()), (0, 0));
-        tally.tests("filtered", &mut none(), rust_harness, Expected::Some);
-        assert_eq!((tally.passed(), tally.failed()), (0, 1));
+        let mut summary = Summary::default();
+        summary.tests("empty", &mut none(), rust_harness, Expected::Any);
+        assert_eq!((summary.passed(), summary.failed()), (0, 0));
+        summary.tests("filtered", &mut none(), rust_harness, Expected::Some);
+        assert_eq!((summary.passed(), summary.failed()), (0, 1));
     }
 
     #[test]
     fn the_slowest_tests_are_named_slowest_first() {
-        let mut tally = Tally::default();
+        let mut summary = Summary::default();
         let mut echo = Command::new("printf");
         echo.arg("test a ... took 2.5 s after 0.0 s: a\\ntook 11.0 s after 3.0 s: b\\ntest result: ok. 2 passed; 0 failed\\n");
-        tally.tests("timed", &mut echo, rust_harness, Expected::Some);
-        let account = tally.account(Duration::ZERO);
+        summary.tests("timed", &mut echo, rust_harness, Expected::Some);
+        let account = summary.account(Duration::ZERO);
         let [a, b] =
             ["took 2.5 s after 0.0 s: a", "took 11.0 s after 3.0 s: b"].map(|line| account.find(line).unwrap());
         assert!(b < a, "{account}");
@@ -246,14 +246,14 @@ mod tests {
 
     #[test]
     fn what_was_counted_elsewhere_is_counted_with_its_place() {
-        let (mut tally, mut other) = (Tally::default(), Tally::default());
+        let (mut summary, mut other) = (Summary::default(), Summary::default());
         other.tests("line", Command::new("echo").arg("took 7.0 s after 0.0 s: a"), rust_harness, Expected::Any);
         other.check("bad", || anyhow::bail!("no"));
         let written = serde_json::to_string(&other).unwrap();
-        tally.check("good", || Ok(()));
-        tally.take_in("second", serde_json::from_str(&written).unwrap());
-        assert_eq!((tally.passed(), tally.failed()), (1, 1));
-        let account = tally.account(Duration::ZERO);
+        summary.check("good", || Ok(()));
+        summary.take_in("second", serde_json::from_str(&written).unwrap());
+        assert_eq!((summary.passed(), summary.failed()), (1, 1));
+        let account = summary.account(Duration::ZERO);
         for told in ["second: bad", "took 7.0 s after 0.0 s: a (second)", "what failed: bad\n  | no\n"] {
             assert!(account.contains(told), "{account}");
         }
@@ -261,9 +261,9 @@ mod tests {
 
     #[test]
     fn an_error_of_a_check_is_a_failure() {
-        let mut tally = Tally::default();
-        tally.check("good", || Ok(()));
-        tally.check("bad", || anyhow::bail!("no"));
-        assert_eq!((tally.passed(), tally.failed()), (1, 1));
+        let mut summary = Summary::default();
+        summary.check("good", || Ok(()));
+        summary.check("bad", || anyhow::bail!("no"));
+        assert_eq!((summary.passed(), summary.failed()), (1, 1));
     }
 }
