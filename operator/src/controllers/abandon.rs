@@ -5,12 +5,12 @@ use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, ObjectMeta};
-use kube::{Resource, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use serde_json::Value;
 use tracing::warn;
 
 use super::compute_job::POD_FINALIZER;
-use super::{Context, Error, Tried, status};
+use super::{Error, Shared, Tried, status};
 
 /// Set to `"true"` on a `GpuOffer`, `ComputeJob` or `DepinNetwork` that is being deleted.
 const ANNOTATION: &str = "hawser.dev/abandon";
@@ -106,16 +106,16 @@ pub(crate) fn of_network(network: &DepinNetwork, needed_by: Option<&str>) -> Str
 
 /// Says what was given up where it is found: in the log, in an event, which a namespace that is being deleted does not
 /// take, and in a metric.
-pub(crate) async fn write_down(context: &Context, kind: &'static str, about: &ObjectReference, what: &str) {
+pub(crate) async fn write_down(shared: &Shared, kind: &'static str, about: &ObjectReference, what: &str) {
     warn!(kind, name = about.name, namespace = about.namespace, "abandoned by its annotation; {what}");
-    context.metrics.abandoned(kind).inc();
-    context.events.say(about, true, "Abandoned", "Abandon", what).await;
+    shared.metrics.abandoned(kind).inc();
+    shared.events.say(about, true, "Abandoned", "Abandon", what).await;
 }
 
 /// Lets a job's pod go with it: nobody waits for its last voucher.
-pub(crate) async fn drop_pod(context: &Context, job: &ObjectMeta) -> Result<(), Error> {
+pub(crate) async fn drop_pod(client: &Client, job: &ObjectMeta) -> Result<(), Error> {
     let (Some(namespace), Some(name)) = (&job.namespace, &job.name) else { return Ok(()) };
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let Some(pod) = api.get_opt(name).await.tried(|| format!("pod {namespace}/{name}"))? else { return Ok(()) };
     if pod.owner_references().iter().any(|owner| Some(&owner.uid) == job.uid.as_ref()) {
         status::set_finalizer_of(&api, pod.meta(), POD_FINALIZER, false).await?;

@@ -3,7 +3,7 @@
 
 use hawser_crds::{ComputeJob, GpuOffer};
 
-use super::Context;
+use super::Shared;
 use super::gpu_offer::serves;
 use super::unreadable;
 use super::watch::name_of;
@@ -26,20 +26,20 @@ pub(crate) enum Allocation {
 }
 
 /// Whether a job has its GPUs now; if they are free, they are reserved for it.
-pub(crate) fn of_job(job: &ComputeJob, offer: &GpuOffer, context: &Context) -> Allocation {
+pub(crate) fn of_job(job: &ComputeJob, offer: &GpuOffer, shared: &Shared) -> Allocation {
     let Some(me) = Candidate::new(job, false, true).filter(|me| me.priority.waiting) else {
         return Allocation::Allocated;
     };
     // Nobody's order waits for what won't come.
     let sold = job.spec.source.is_some();
-    if let Some(why) = serves::declines(offer, &context.around.of(offer)).filter(|_| sold) {
+    if let Some(why) = serves::declines(offer, &shared.around.of(offer)).filter(|_| sold) {
         return Allocation::Short(Shortage::new(why));
     }
-    if context.capacity_is_old() {
+    if shared.capacity_is_old() {
         return Allocation::Short(Shortage { why: OLD.to_owned(), passing: true });
     }
     let cached = |name: &Name| {
-        let job = context.job(&name.0, &name.1)?;
+        let job = shared.job(&name.0, &name.1)?;
         Some(job.unsettled().and_then(|job| job.claim).is_some_and(|claim| claim.waiting))
     };
     if cached(&me.priority.name).is_none() {
@@ -48,11 +48,11 @@ pub(crate) fn of_job(job: &ComputeJob, offer: &GpuOffer, context: &Context) -> A
     let waits = |name: &Name| cached(name).unwrap_or(false);
     let hawser_crds::Capacity { max, reserve } = offer.spec.capacity;
     let sells = Sells::from(&offer.spec);
-    let inventory = &context.inventory;
+    let inventory = &shared.inventory;
     let fits =
         |me: &Candidate, others: &[Candidate]| fits(me, others, inventory.read(|i| i.capacity(&sells)), max, reserve);
     let gpus = me.gpus;
-    match context.reservations.reserve(me, waits, || candidates(offer, context), fits) {
+    match shared.reservations.reserve(me, waits, || candidates(offer, shared), fits) {
         Ok(()) => Allocation::Allocated,
         Err(why) => Allocation::Short(inventory.read(|inventory| {
             Shortage::among(why, &sells, gpus, inventory.nodes_of(&sells.gpu).map(|(_, node)| node))
@@ -61,12 +61,12 @@ pub(crate) fn of_job(job: &ComputeJob, offer: &GpuOffer, context: &Context) -> A
 }
 
 /// What an offer can say to be available now, and how many of its jobs are not over.
-pub(crate) fn of_offer(offer: &GpuOffer, context: &Context) -> (Capacity, Offered, u32) {
+pub(crate) fn of_offer(offer: &GpuOffer, shared: &Shared) -> (Capacity, Offered, u32) {
     let (name, sells) = (name_of(offer), Sells::from(&offer.spec));
-    let (capacity, jobs) = context.inventory.read(|inventory| (inventory.capacity(&sells), inventory.active(&name)));
+    let (capacity, jobs) = shared.inventory.read(|inventory| (inventory.capacity(&sells), inventory.active(&name)));
     let mut left = capacity.clone();
     let mut held: u32 = 0;
-    for candidate in candidates(offer, context) {
+    for candidate in candidates(offer, shared) {
         if candidate.same_offer {
             held = held.saturating_add(candidate.gpus);
         }
@@ -79,9 +79,9 @@ pub(crate) fn of_offer(offer: &GpuOffer, context: &Context) -> (Capacity, Offere
 }
 
 /// Jobs of every offer that sells from the same nodes, those that can't be read among them.
-fn candidates(offer: &GpuOffer, context: &Context) -> Vec<Candidate> {
-    let mut list = context.inventory.read(|inventory| inventory.candidates(&name_of(offer), &offer.spec.gpu));
-    list.extend(unreadable::candidates(offer, context));
+fn candidates(offer: &GpuOffer, shared: &Shared) -> Vec<Candidate> {
+    let mut list = shared.inventory.read(|inventory| inventory.candidates(&name_of(offer), &offer.spec.gpu));
+    list.extend(unreadable::candidates(offer, shared));
     list.sort();
     list
 }

@@ -7,7 +7,6 @@ pub(crate) mod cache;
 pub(crate) mod cluster_network;
 pub(crate) mod compute_job;
 pub(crate) mod conditions;
-pub(crate) mod context;
 pub(crate) mod depin_network;
 mod error;
 pub(crate) mod events;
@@ -23,16 +22,16 @@ mod run;
 #[cfg(test)]
 mod scale;
 mod settled;
+mod shared;
 mod status;
 pub(crate) mod unreadable;
 mod watch;
 mod watch_jobs;
 pub(crate) mod work;
-mod written;
 
-pub(crate) use context::Context;
 pub(crate) use error::{Error, Tried};
 pub use run::{StartError, Warm, run};
+pub(crate) use shared::Shared;
 
 /// Finalizer of a `ComputeJob`: what is owed is claimed and the job closed on chain.
 pub(crate) const JOB_FINALIZER: &str = "hawser.dev/settlement";

@@ -31,10 +31,11 @@ use tracing::{Instrument, info, info_span};
 
 use super::cache::{Cache, Heard, received};
 use super::cluster_network::ClusterNetwork;
-use super::context::Memory;
+use super::compute_job::memory::{JobContext, JobMemory};
+use super::depin_network::memory::{NetworkContext, NetworkMemory};
 use super::events::Events;
 use super::gpu_offer::around::Surroundings;
-use super::gpu_offer::memory::Offers;
+use super::gpu_offer::memory::{OfferContext, OfferMemory};
 use super::gpu_offer::terms::ClusterId;
 use super::listed::Lists;
 use super::look::{Look, look_at, tell};
@@ -43,7 +44,7 @@ use super::packed::Packed;
 use super::unreadable::Unreadable;
 use super::watch::{Watches, name_of};
 use super::work::{Backoffs, Due, Lane, Name, paced};
-use super::{Context, compute_job, depin_network, gpu_offer, unreadable};
+use super::{Shared, compute_job, depin_network, gpu_offer, unreadable};
 use crate::attestation::Attestations;
 use crate::config::Config;
 use crate::fence::Fence;
@@ -89,8 +90,8 @@ pub struct Warm {
 /// What is kept of objects, and forgotten with them.
 #[derive(Clone, Default)]
 struct Kept {
-    memory: Arc<Memory>,
-    memory_of_offers: Arc<Offers>,
+    jobs: Arc<JobMemory>,
+    offers: Arc<OfferMemory>,
     backoffs: Arc<Backoffs>,
     metrics: Metrics,
     /// None before it leads.
@@ -99,12 +100,12 @@ struct Kept {
 
 impl Kept {
     fn forget_job(&self, job: &ComputeJob) {
-        compute_job::forget(&self.memory, &self.backoffs, self.attestations.get(), job);
+        compute_job::forget(&self.jobs, &self.backoffs, self.attestations.get(), job);
     }
 
     fn forget_offer(&self, offer: &Name) {
-        self.memory.forget_offer(offer);
-        self.memory_of_offers.forget(&offer.0, &offer.1);
+        self.offers.forget_ids(offer);
+        self.offers.forget(&offer.0, &offer.1);
         self.metrics.forget_offer(&offer.0, &offer.1);
         self.backoffs.forget(gpu_offer::KIND, offer.clone());
     }
@@ -162,7 +163,7 @@ pub async fn run(
     metrics.count_by(move || unreadable::counted(&jobs.state(), &offers.state(), &other.state()));
     // Nothing was attested before.
     _ = kept.attestations.set(attestations.clone());
-    let context = Arc::new(Context {
+    let shared = Arc::new(Shared {
         events: Events::new(client.clone(), &config.pod_name),
         networks: Networks::new(metrics.clone(), fence, cancel.clone()),
         jobs: all_jobs,
@@ -171,12 +172,10 @@ pub async fn run(
         inventory: watches.inventory.clone(),
         offers_due: watches.offers.clone(),
         cluster_network: ClusterNetwork::new(client.clone()),
-        memory: kept.memory,
         backoffs: kept.backoffs,
         work,
         reservations: Reservations::default(),
         around,
-        memory_of_offers: kept.memory_of_offers,
         unreadable: Unreadable::default(),
         client,
         config,
@@ -185,25 +184,35 @@ pub async fn run(
         attestations,
         metrics,
     });
+    let of_jobs =
+        JobContext { shared: Arc::clone(&shared), memory: Arc::clone(&kept.jobs), offers: Arc::clone(&kept.offers) };
+    let of_offers = OfferContext { shared: Arc::clone(&shared), memory: Arc::clone(&kept.offers) };
+    let of_networks = NetworkContext {
+        shared: Arc::clone(&shared),
+        memory: NetworkMemory::default(),
+        jobs: kept.jobs,
+        offers: kept.offers,
+    };
+    let (of_jobs, of_offers, of_networks) = (Arc::new(of_jobs), Arc::new(of_offers), Arc::new(of_networks));
     info!("controllers start");
     tokio::join!(
-        run_jobs(&watches, &context),
-        run_offers(&watches, &context),
-        run_networks(networks.trigger_backoff(again()), &context, cancel.clone()),
-        compute_job::sweep::run(&context, cancel.clone()),
+        run_jobs(&watches, &of_jobs),
+        run_offers(&watches, &of_offers),
+        run_networks(networks.trigger_backoff(again()), &of_networks, cancel.clone()),
+        compute_job::sweep::run(&of_jobs, cancel.clone()),
     );
-    context.networks.stopped().await;
+    shared.networks.stopped().await;
     info!("controllers stopped");
     Ok(())
 }
 
-async fn run_jobs(watches: &Watches, context: &Arc<Context>) {
-    let (known, all) = (Arc::clone(context), context.jobs.store.clone());
+async fn run_jobs(watches: &Watches, context: &Arc<JobContext>) {
+    let shared = &context.shared;
+    let (known, all) = (Arc::clone(&context.memory), shared.jobs.store.clone());
     let every = move || all.state().iter().map(|job| name_of(&**job)).collect();
-    let attested =
-        named(received(context.attestations.changed()), every.clone(), |job| Some((job.namespace, job.name)));
-    let acts = named(received(context.networks.acts()), every, move |key| {
-        let job = key.job().and_then(|id| known.memory.job(id))?;
+    let attested = named(received(shared.attestations.changed()), every.clone(), |job| Some((job.namespace, job.name)));
+    let acts = named(received(shared.networks.acts()), every, move |key| {
+        let job = key.job().and_then(|id| known.job(id))?;
         Some((job.namespace.unwrap_or_default(), job.name))
     });
     pass_on(attested, &watches.jobs, &watches.cancel);
@@ -217,18 +226,19 @@ async fn run_jobs(watches: &Watches, context: &Arc<Context>) {
         lane: compute_job::lane,
         each: CONCURRENT_JOBS,
     };
-    look_at(look, context.jobs.clone(), due, Arc::clone(context)).await;
+    look_at(look, shared.jobs.clone(), due, Arc::clone(context)).await;
 }
 
-async fn run_offers(watches: &Watches, context: &Arc<Context>) {
-    let (known, all) = (Arc::clone(context), context.offers.store.clone());
+async fn run_offers(watches: &Watches, context: &Arc<OfferContext>) {
+    let shared = &context.shared;
+    let (known, all) = (Arc::clone(&context.memory), shared.offers.store.clone());
     let every = move || all.state().iter().map(|offer| name_of(&**offer)).collect();
-    let acts = named(received(context.networks.acts()), every, move |key| match key {
-        ActKey::Offer(id) => known.memory.offer(id).map(|offer| (offer.namespace.unwrap_or_default(), offer.name)),
+    let acts = named(received(shared.networks.acts()), every, move |key| match key {
+        ActKey::Offer(id) => known.offer(id).map(|offer| (offer.namespace.unwrap_or_default(), offer.name)),
         _ => None,
     });
-    let all = context.offers.store.clone();
-    let around = context.around.changes().flat_map(move |()| {
+    let all = shared.offers.store.clone();
+    let around = shared.around.changes().flat_map(move |()| {
         let every: Vec<Name> = all.state().iter().map(|offer| name_of(&**offer)).collect();
         stream::iter(every)
     });
@@ -243,12 +253,12 @@ async fn run_offers(watches: &Watches, context: &Arc<Context>) {
         lane: |_| Lane::default(),
         each: CONCURRENT_OFFERS,
     };
-    look_at(look, context.offers.clone(), due, Arc::clone(context)).await;
+    look_at(look, shared.offers.clone(), due, Arc::clone(context)).await;
 }
 
 async fn run_networks(
     controller: Controller<DeserializeGuard<DepinNetwork>>,
-    context: &Arc<Context>,
+    context: &Arc<NetworkContext>,
     cancel: CancellationToken,
 ) {
     let worked = Arc::clone(context);
@@ -261,7 +271,7 @@ async fn run_networks(
                 let look = depin_network::reconcile(network, context).instrument(span);
                 look.map_ok(Into::into).inspect(move |looked| {
                     if looked.is_ok() {
-                        worked.backoffs.forget(depin_network::KIND, name);
+                        worked.shared.backoffs.forget(depin_network::KIND, name);
                     }
                 })
             },

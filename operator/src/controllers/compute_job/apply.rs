@@ -2,29 +2,30 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, PostParams, Preconditions};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 
 use super::build::{self, POD_FINALIZER, PodInput};
 use super::decide::{Decision, PodStep};
 use super::ended::Outcome;
+use super::memory::JobContext;
 use super::observed::{Observed, PodRefused};
 use super::policy;
 use super::surround::{self, surround};
 use crate::controllers::conditions::news;
 use crate::controllers::gpu_offer::memory;
-use crate::controllers::{Context, Error, MANAGER, Tried, status};
+use crate::controllers::{Error, MANAGER, Shared, Tried, status};
 use crate::network::Act;
 
 /// Takes the steps.
-pub(crate) async fn apply(context: &Context, seen: &Observed, decision: &Decision) -> Result<(), Error> {
+pub(crate) async fn apply(context: &JobContext, seen: &Observed, decision: &Decision) -> Result<(), Error> {
     let stepped = match decision.pod {
         PodStep::Keep => Ok(()),
         PodStep::Create => create(context, seen).await,
-        PodStep::Delete => delete(context, seen).await,
-        PodStep::Release => release(context, seen).await,
+        PodStep::Delete => delete(&context.shared.client, seen).await,
+        PodStep::Release => release(&context.shared.client, seen).await,
     };
     // Whatever is with the pod: what is owed is claimed, also where the rights in its namespace are gone.
-    if let Some(network) = seen.job.spec.source.as_ref().and_then(|s| context.networks.get(&s.network)) {
+    if let Some(network) = seen.job.spec.source.as_ref().and_then(|s| context.shared.networks.get(&s.network)) {
         for act in decision.acts.iter().filter(|act| is_affordable(context, seen, act)) {
             network.request(act.clone());
         }
@@ -33,37 +34,38 @@ pub(crate) async fn apply(context: &Context, seen: &Observed, decision: &Decisio
 }
 
 /// Strangers can cause any number of orders that are turned down: what that costs has a budget.
-fn is_affordable(context: &Context, seen: &Observed, act: &Act) -> bool {
+fn is_affordable(context: &JobContext, seen: &Observed, act: &Act) -> bool {
     let (namespace, offer) = (seen.job.namespace().unwrap_or_default(), &seen.job.spec.offer_ref);
     match act {
-        Act::Decline { job, .. } => memory::may_decline(context, &namespace, offer, *job),
+        Act::Decline { job, .. } => memory::may_decline(&context.shared, &context.offers, &namespace, offer, *job),
         // Turned down and left to its deadline: the customer can close it too.
         Act::Refund { .. } if Outcome::stored(&seen.stored()).is_some_and(|outcome| outcome.is_declined()) => {
-            context.memory_of_offers.may_sweep(&namespace, offer)
+            context.offers.may_sweep(&namespace, offer)
         }
         _ => true,
     }
 }
 
 /// Says what is new: one event a condition, and one for a voucher that was refused.
-pub(crate) async fn tell(context: &Context, seen: &Observed, decision: &Decision) {
+pub(crate) async fn tell(shared: &Shared, seen: &Observed, decision: &Decision) {
     let about = seen.job.object_ref(&());
     let stored = seen.stored();
-    context.events.conditions(&about, &news(&stored.conditions, &decision.status.conditions)).await;
+    shared.events.conditions(&about, &news(&stored.conditions, &decision.status.conditions)).await;
     if let (Some(after), Some(source)) = (seen.runs_after(), &seen.job.spec.source) {
-        context.metrics.order_runs(&source.network, after);
+        shared.metrics.order_runs(&source.network, after);
     }
     let (before, after) = (stored.usage.unwrap_or_default(), decision.status.usage.clone().unwrap_or_default());
-    context.metrics.vouchers(
+    shared.metrics.vouchers(
         after.vouchers_accepted.saturating_sub(before.vouchers_accepted),
         after.vouchers_rejected.saturating_sub(before.vouchers_rejected),
     );
     if let Some(why) = after.last_rejection.filter(|why| before.last_rejection.as_ref() != Some(why)) {
-        context.events.say(&about, true, "VoucherRefused", "Attest", &why).await;
+        shared.events.say(&about, true, "VoucherRefused", "Attest", &why).await;
     }
 }
 
-async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
+async fn create(context: &JobContext, seen: &Observed) -> Result<(), Error> {
+    let shared = &context.shared;
     let Some(offer) = &seen.offer else { return Ok(()) };
     // It was accepted, perhaps by an earlier release with other rules: what it gets is all that is asked here.
     let resources = match policy::resources(&seen.job.spec.workload, offer) {
@@ -74,27 +76,27 @@ async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
         }
     };
     let namespace = seen.job.namespace().ok_or(Error::Unnamed("namespace"))?;
-    let runtime_class = context.around.runtime_class(offer);
-    let url = context.config.attestation_url();
+    let runtime_class = shared.around.runtime_class(offer);
+    let url = shared.config.attestation_url();
     let input = PodInput {
         job_id: seen.id.to_string(),
         chain_id: seen.market.chain_id,
         market: seen.market.address.to_checksum(None),
-        sidecar_image: &context.config.sidecar_image,
+        sidecar_image: &shared.config.sidecar_image,
         attestation_url: &url,
         runtime_class: runtime_class.as_deref(),
         resources: &resources,
     };
     let mut pod = build::pod(&seen.job, offer, &input)?;
     // The pod is told the address: a cluster's DNS may answer elsewhere than it seems, and is a way out for who may ask it.
-    let address = surround::attestation_address(context).await;
+    let address = surround::attestation_address(&shared.config).await;
     if let Some(address) = address {
-        pod = build::knowing(pod, &context.config.attestation_host(), address);
+        pod = build::knowing(pod, &shared.config.attestation_host(), address);
     }
     let objects = async {
         // Before the pod: it never runs without.
-        surround(context, offer, address).await?;
-        let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
+        surround(shared, offer, address).await?;
+        let api: Api<Pod> = Api::namespaced(shared.client.clone(), &namespace);
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         match api.create(&params, &pod).await {
             // An earlier look made it.
@@ -105,13 +107,13 @@ async fn create(context: &Context, seen: &Observed) -> Result<(), Error> {
     let made = objects.await;
     match made.as_ref().err().map(refusal) {
         None => {
-            memory::heard_of_pod(context, &namespace, &seen.job.spec.offer_ref, false);
+            memory::heard_of_pod(shared, &context.offers, &namespace, &seen.job.spec.offer_ref, false);
             context.memory.refuse_pod(seen.id, None);
         }
         // Said in the job's status, and asked again at the next look.
         Some(Some(refused)) => {
             if !refused.for_good {
-                memory::heard_of_pod(context, &namespace, &seen.job.spec.offer_ref, true);
+                memory::heard_of_pod(shared, &context.offers, &namespace, &seen.job.spec.offer_ref, true);
             }
             context.memory.refuse_pod(seen.id, Some(refused));
             return Ok(());
@@ -133,9 +135,9 @@ pub(super) fn refusal(error: &Error) -> Option<PodRefused> {
     Some(PodRefused { for_good, message })
 }
 
-async fn delete(context: &Context, seen: &Observed) -> Result<(), Error> {
+async fn delete(client: &Client, seen: &Observed) -> Result<(), Error> {
     let Some(pod) = &seen.pod else { return Ok(()) };
-    let api = pods(context, seen)?;
+    let api = pods(client, seen)?;
     let params = DeleteParams {
         preconditions: Some(Preconditions { uid: Some(pod.uid.clone()), resource_version: None }),
         ..DeleteParams::default()
@@ -146,16 +148,16 @@ async fn delete(context: &Context, seen: &Observed) -> Result<(), Error> {
     }
 }
 
-async fn release(context: &Context, seen: &Observed) -> Result<(), Error> {
+async fn release(client: &Client, seen: &Observed) -> Result<(), Error> {
     let Some(state) = &seen.pod else { return Ok(()) };
-    let api = pods(context, seen)?;
+    let api = pods(client, seen)?;
     let Some(pod) = api.get_opt(&state.name).await.tried(|| format!("pod {}", state.name))? else { return Ok(()) };
     status::set_finalizer(&api, &pod, POD_FINALIZER, false).await
 }
 
-fn pods(context: &Context, seen: &Observed) -> Result<Api<Pod>, Error> {
+fn pods(client: &Client, seen: &Observed) -> Result<Api<Pod>, Error> {
     let namespace = seen.job.namespace().ok_or(Error::Unnamed("namespace"))?;
-    Ok(Api::namespaced(context.client.clone(), &namespace))
+    Ok(Api::namespaced(client.clone(), &namespace))
 }
 
 #[cfg(test)]

@@ -11,13 +11,16 @@ use jiff::{SignedDuration, Timestamp, Unit};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 
-use super::lasting::{Fact, Lasting};
+use super::lasting::{Fact, Lasting, Timers};
+use super::memory::{JobContext, JobMemory};
 use super::observed::{ChainView, Observed};
 use super::pod_state::PodState;
 use super::{job_ref, pull};
-use crate::attestation::{DeadCard, Heard};
+use crate::attestation::{Attestations, DeadCard, Heard};
+use crate::config::Config;
 use crate::controllers::allocation::{self, Allocation};
-use crate::controllers::{Context, Error, Tried};
+use crate::controllers::networks::Networks;
+use crate::controllers::{Error, Shared, Tried};
 use crate::inventory::JobPod;
 use crate::network::{ActKey, ActState, Connection, JobStatus, Network, Token, WeiPerGas};
 use crate::settlement::plan::{self, Policy};
@@ -29,24 +32,25 @@ const GONE: Duration = Duration::from_secs(30);
 const GONE_AFTER_START: Duration = Duration::from_secs(90);
 
 /// Reads everything once.
-pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Result<Observed, Error> {
+pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &JobContext) -> Result<Observed, Error> {
+    let shared = &context.shared;
     // Whole seconds, as the API server keeps times.
     let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
     let source = job.spec.source.as_ref();
-    let network = source.and_then(|s| context.networks.get(&s.network));
+    let network = source.and_then(|s| shared.networks.get(&s.network));
     let id = job_id(job)?;
-    let (offer, offer_unreadable) = offer(job, context);
+    let (offer, offer_unreadable) = offer(job, shared);
     context.memory.learn_job(id, job);
     let token = token(offer.as_deref(), network.as_ref()).await;
-    let policy = policy(source, token.as_ref(), network.as_ref(), context);
+    let policy = policy(source, token.as_ref(), network.as_ref(), &shared.networks);
     let started = job.status.as_ref().is_some_and(|s| s.started_at.is_some());
-    let (chain, unstarted) = chain(source, network.as_ref(), id, started, context).await;
-    let pod = pod(job, may_be_started(&chain), context).await?;
-    let heard = context.attestations.heard(&job_ref(job));
-    let failing = failing(pod.as_ref(), &context.attestations.dead_cards(&job_ref(job)));
-    let allocation = offer.as_ref().map_or(Allocation::NotCached, |offer| allocation::of_job(job, offer, context));
+    let (chain, unstarted) = chain(source, network.as_ref(), id, started, &context.memory).await;
+    let pod = pod(job, may_be_started(&chain), shared).await?;
+    let heard = shared.attestations.heard(&job_ref(job));
+    let failing = failing(pod.as_ref(), &shared.attestations.dead_cards(&job_ref(job)));
+    let allocation = offer.as_ref().map_or(Allocation::NotCached, |offer| allocation::of_job(job, offer, shared));
     let away = matches!(&allocation, Allocation::Short(shortage) if shortage.passing);
-    let lasting = lasting(id, &chain, pod.as_ref(), heard.as_ref(), failing.as_deref(), away, context);
+    let lasting = lasting(id, &chain, pod.as_ref(), heard.as_ref(), failing.as_deref(), away, &context.memory.timers);
     Ok(Observed {
         id,
         market: network
@@ -56,7 +60,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         unstarted,
         token,
         pod,
-        attested: context.attestations.attested(&job_ref(job)),
+        attested: shared.attestations.attested(&job_ref(job)),
         allocation,
         offer,
         offer_unreadable,
@@ -69,7 +73,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &Context) -> Res
         job: Arc::clone(job),
         chain_time: network.as_ref().and_then(|network| network.observed().borrow().time_now(Instant::now())),
         lasting,
-        retention: retention(context),
+        retention: retention(&shared.config),
         failing,
         now,
     })
@@ -92,14 +96,13 @@ fn lasting(
     heard: Option<&Heard>,
     failing: Option<&str>,
     node_away: bool,
-    context: &Context,
+    timers: &Timers,
 ) -> Lasting {
     let customer = pod.map(|pod| &pod.customer);
     let runs = customer.is_some_and(|c| c.started.is_some() && c.ended.is_none());
     let missing =
         customer.and_then(|c| c.waiting.as_ref()).is_some_and(|(reason, message)| pull::missing(reason, message));
     let lingers = pod.is_some_and(|pod| pod.customer.ended.is_some() && !pod.over);
-    let timers = &context.memory.timers;
     let when = |fact, holds: bool| timers.lasting(id, fact, holds.then_some(()));
     Lasting {
         unseen: when(Fact::Unseen, matches!(chain, ChainView::Unknown(_))),
@@ -116,7 +119,7 @@ fn lasting(
 
 /// Takes the last voucher from where meter left it when it ended, unless its last report came already. Not before the
 /// chain is seen: the pod keeps it meanwhile.
-pub(crate) async fn hear_last_words(mut seen: Observed, context: &Context) -> Observed {
+pub(crate) async fn hear_last_words(mut seen: Observed, attestations: &Attestations) -> Observed {
     if !seen.chain_is_seen() {
         return seen;
     }
@@ -125,14 +128,14 @@ pub(crate) async fn hear_last_words(mut seen: Observed, context: &Context) -> Ob
     let job = job_ref(&seen.job);
     if let Some(words) = pod.filter(|pod| !pod.meter_over).and_then(|pod| pod.last_words.as_deref()) {
         // It was started again, or will be: kubelet forgets these words at its next end.
-        if let Err(refusal) = context.attestations.read_earlier_message(&job, words).await {
+        if let Err(refusal) = attestations.read_earlier_message(&job, words).await {
             tracing::info!(%job, %refusal, "what the job's meter left at an earlier end brings no voucher");
         }
-        seen.attested = context.attestations.attested(&job);
+        seen.attested = attestations.attested(&job);
         return seen;
     }
     if let Some(words) = pod.and_then(|pod| pod.last_words.clone()) {
-        match context.attestations.read_termination_message(&job, &words).await {
+        match attestations.read_termination_message(&job, &words).await {
             Ok(_) => {}
             // Looked at again later; the pod keeps it meanwhile, and what is known already can be claimed.
             Err(refusal) if refusal.reason == RejectReason::Unavailable => seen.unheard = Some(refusal.to_string()),
@@ -140,8 +143,8 @@ pub(crate) async fn hear_last_words(mut seen: Observed, context: &Context) -> Ob
                 tracing::warn!(%job, %refusal, "the termination message of the job's meter brings no voucher");
             }
         }
-        seen.attested = context.attestations.attested(&job);
-        seen.heard = context.attestations.heard(&job);
+        seen.attested = attestations.attested(&job);
+        seen.heard = attestations.heard(&job);
     }
     seen
 }
@@ -154,8 +157,8 @@ pub(super) fn job_id(job: &ComputeJob) -> Result<JobId, Error> {
 }
 
 /// The offer, and whether there is one that can't be read.
-fn offer(job: &ComputeJob, context: &Context) -> (Option<Arc<GpuOffer>>, bool) {
-    let guarded = context.offer(&job.namespace().unwrap_or_default(), &job.spec.offer_ref);
+fn offer(job: &ComputeJob, shared: &Shared) -> (Option<Arc<GpuOffer>>, bool) {
+    let guarded = shared.offer(&job.namespace().unwrap_or_default(), &job.spec.offer_ref);
     match guarded.as_ref().map(|offer| &offer.0) {
         Some(Ok(offer)) => (Some(Arc::new(offer.clone())), false),
         Some(Err(_)) => (None, true),
@@ -169,7 +172,7 @@ async fn chain(
     network: Option<&Network>,
     id: JobId,
     started: bool,
-    context: &Context,
+    memory: &JobMemory,
 ) -> (ChainView, bool) {
     let unknown = |why: String| (ChainView::Unknown(why), false);
     let Some(source) = source else { return (ChainView::Local, false) };
@@ -193,7 +196,7 @@ async fn chain(
     };
     let unstarted = started && job.status == JobStatus::Open && head.time <= job.start_deadline;
     let gone = gone(job.status, started);
-    let since = context.memory.gone(id, gone);
+    let since = memory.gone(id, gone);
     let patience = if started { GONE_AFTER_START } else { GONE };
     if gone && since < patience {
         let seconds = patience.as_secs();
@@ -203,7 +206,7 @@ async fn chain(
         );
         return (ChainView::Unknown(why), unstarted);
     }
-    let closed = context.memory.closed(id, job.status == JobStatus::Closed, head.block.number);
+    let closed = memory.closed(id, job.status == JobStatus::Closed, head.block.number);
     let deep = closed.is_some_and(|blocks| blocks >= network.spec().depth());
     (ChainView::Known { job: Box::new(job), time, deep }, unstarted)
 }
@@ -215,16 +218,16 @@ fn gone(status: JobStatus, started: bool) -> bool {
 
 /// The job's pod. Whether there is none is asked of the API server itself where the status says that there was one: a
 /// cache may lag.
-async fn pod(job: &ComputeJob, started: bool, context: &Context) -> Result<Option<PodState>, Error> {
+async fn pod(job: &ComputeJob, started: bool, shared: &Shared) -> Result<Option<PodState>, Error> {
     let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
-    let cached = context.inventory.read(|inventory| inventory.job_pod(&(namespace.clone(), name.clone())));
+    let cached = shared.inventory.read(|inventory| inventory.job_pod(&(namespace.clone(), name.clone())));
     if let Some(pod) = cached.filter(|pod| is_made_for(job, started, pod)) {
         return Ok(Some(pod.state.clone()));
     }
     if job.status.as_ref().and_then(|s| s.pod.as_ref()).is_none() {
         return Ok(None);
     }
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
+    let api: Api<Pod> = Api::namespaced(shared.client.clone(), &namespace);
     let pod = api.get_opt(&name).await.tried(|| format!("pod {name}"))?;
     let pod = pod.as_ref().and_then(JobPod::of);
     Ok(pod.filter(|pod| is_made_for(job, started, pod)).map(|pod| pod.state))
@@ -238,8 +241,8 @@ fn is_made_for(job: &ComputeJob, started: bool, pod: &JobPod) -> bool {
 }
 
 /// For how long settled jobs are kept.
-pub(super) fn retention(context: &Context) -> SignedDuration {
-    let keep = Duration::from_secs(context.config.job_retention_seconds);
+pub(super) fn retention(config: &Config) -> SignedDuration {
+    let keep = Duration::from_secs(config.job_retention_seconds);
     SignedDuration::try_from(keep).unwrap_or(SignedDuration::MAX)
 }
 
@@ -256,8 +259,13 @@ async fn token(offer: Option<&GpuOffer>, network: Option<&Network>) -> Option<To
 }
 
 /// When the job's use is claimed. Where the token can't be read, nothing is held back.
-fn policy(source: Option<&OrderSource>, token: Option<&Token>, network: Option<&Network>, context: &Context) -> Policy {
-    let settlement = source.and_then(|s| context.networks.settlement(&s.network)).unwrap_or_default();
+fn policy(
+    source: Option<&OrderSource>,
+    token: Option<&Token>,
+    network: Option<&Network>,
+    networks: &Networks,
+) -> Policy {
+    let settlement = source.and_then(|s| networks.settlement(&s.network)).unwrap_or_default();
     let interval = Duration::from_secs(settlement.interval_seconds);
     let (Some(network), Some(token)) = (network, token) else {
         return Policy { interval, least: U256::ZERO, gas_cost: U256::ZERO };

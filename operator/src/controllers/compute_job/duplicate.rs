@@ -12,25 +12,26 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Resource, ResourceExt};
 
 use super::dereference::retention;
+use super::memory::JobContext;
 use crate::controllers::conditions::{Conditions, Truth, news};
 use crate::controllers::depin_network::ids_of;
 use crate::controllers::packed::Packed;
 use crate::controllers::reasons::Reason;
 use crate::controllers::watch::name_of;
-use crate::controllers::{Context, Error, status};
+use crate::controllers::{Error, Shared, status};
 use crate::inventory::SharedInventory;
 
 /// What another job is for this one's order, or another offer for it.
-pub(super) fn belongs(job: &ComputeJob, id: JobId, context: &Context) -> Option<String> {
+pub(super) fn belongs(job: &ComputeJob, id: JobId, shared: &Shared) -> Option<String> {
     if job.spec.source.is_none() || is_accepted(job) {
         return None;
     }
-    if let Some(first) = first(job, id, &context.jobs.store, &context.inventory) {
+    if let Some(first) = first(job, id, &shared.jobs.store, &shared.inventory) {
         return Some(format!("ComputeJob {}/{}", first.namespace().unwrap_or_default(), first.name_any()));
     }
-    let offer = context.offer(&job.namespace().unwrap_or_default(), &job.spec.offer_ref)?;
-    let network = context.networks.get(&job.spec.source.as_ref()?.network)?;
-    let is_its = ids_of(offer.0.as_ref().ok()?, &network, context).contains(&id.offer_id());
+    let offer = shared.offer(&job.namespace().unwrap_or_default(), &job.spec.offer_ref)?;
+    let network = shared.networks.get(&job.spec.source.as_ref()?.network)?;
+    let is_its = ids_of(offer.0.as_ref().ok()?, &network, &shared.cluster).contains(&id.offer_id());
     (!is_its).then(|| format!("offer {} and not to GpuOffer {}", id.offer_id(), job.spec.offer_ref))
 }
 
@@ -56,13 +57,13 @@ pub(super) async fn refuse(
     api: &Api<ComputeJob>,
     job: &ComputeJob,
     whose: &str,
-    context: &Context,
+    context: &JobContext,
 ) -> Result<(), Error> {
-    let next = refused(job, whose, Timestamp::now(), retention(context));
+    let next = refused(job, whose, Timestamp::now(), retention(&context.shared.config));
     let written = status::write(api, job, job.status.as_ref(), &next).await?;
     context.memory.wrote(job, written);
     let stored = job.status.clone().unwrap_or_default();
-    context.events.conditions(&job.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
+    context.shared.events.conditions(&job.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
     Ok(())
 }
 

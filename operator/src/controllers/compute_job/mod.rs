@@ -8,6 +8,7 @@ mod duplicate;
 mod ended;
 mod expectation;
 mod lasting;
+pub(crate) mod memory;
 mod observed;
 mod outcome;
 pub(crate) mod pod_state;
@@ -20,6 +21,7 @@ mod steady;
 mod surround;
 pub(crate) mod sweep;
 mod voucher;
+mod written;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,18 +34,17 @@ use kube::api::ObjectMeta;
 use kube::{Api, Resource, ResourceExt};
 use tracing::{Span, field, info_span};
 
-use super::context::Memory;
 use super::look::Action;
 use super::packed::Packed;
 use super::watch::name_of;
 use super::work::{Backoffs, Lane};
-use super::{Context, Error, JOB_FINALIZER, Tried, abandon, migration, settled, status, unreadable};
+use super::{Error, JOB_FINALIZER, Tried, abandon, migration, settled, status, unreadable};
 use crate::attestation::{Attestations, JobRef};
 pub(crate) use build::{
     CA_CONFIG_MAP, CanaryInput, POD_FINALIZER, SERVICE_ACCOUNT, UNDER_ANNOTATION, canary, canary_name,
 };
 pub(crate) use ended::on_chain;
-pub(crate) use lasting::Timers;
+use memory::{JobContext, JobMemory};
 pub(crate) use observed::PodRefused;
 pub(crate) use rehearse::{NotTaken, rehearse};
 pub(crate) use surround::{attestation_address, put_ca, surround};
@@ -80,18 +81,19 @@ pub(crate) fn span(job: &Packed) -> Span {
 }
 
 /// Looks at a job and takes its next step.
-pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Result<Action, Error> {
-    context.metrics.reconciles(KIND).inc();
-    context.ready().await?;
-    let (_busy, _timed) = (context.work.begin(KIND), context.metrics.timed(KIND));
+pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<JobContext>) -> Result<Action, Error> {
+    let shared = &*context.shared;
+    shared.metrics.reconciles(KIND).inc();
+    shared.ready().await?;
+    let (_busy, _timed) = (shared.work.begin(KIND), shared.metrics.timed(KIND));
     let job = match packed.job().0 {
         Ok(job) => Arc::new(job),
-        Err(invalid) => return unreadable::job(&invalid, &context).await,
+        Err(invalid) => return unreadable::job(&invalid, shared).await,
     };
     drop(packed);
-    unreadable::was_read(&job.metadata, &context);
+    unreadable::was_read(&job.metadata, shared);
     let namespace = job.namespace().ok_or(Error::Unnamed("namespace"))?;
-    let api: Api<ComputeJob> = Api::namespaced(context.client.clone(), &namespace);
+    let api: Api<ComputeJob> = Api::namespaced(shared.client.clone(), &namespace);
     let job = match shown(context.memory.behind(&job)) {
         Shown::AsItIs => job,
         Shown::AsItWas => match fresh(&api, &job).await? {
@@ -110,12 +112,12 @@ pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Res
         return Ok(Action::await_change());
     }
     if abandon::is_asked(&job.metadata) {
-        abandon::write_down(&context, "ComputeJob", &job.object_ref(&()), &abandon::of_job(&job)).await;
-        abandon::drop_pod(&context, &job.metadata).await?;
+        abandon::write_down(shared, "ComputeJob", &job.object_ref(&()), &abandon::of_job(&job)).await;
+        abandon::drop_pod(&shared.client, &job.metadata).await?;
         finish(&context, &api, dereference::job_id(&job)?, &job).await?;
         return Ok(Action::await_change());
     }
-    if let Some(whose) = duplicate::belongs(&job, dereference::job_id(&job)?, &context) {
+    if let Some(whose) = duplicate::belongs(&job, dereference::job_id(&job)?, shared) {
         duplicate::refuse(&api, &job, &whose, &context).await?;
         return Ok(Action::await_change());
     }
@@ -127,9 +129,9 @@ pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Res
     let facts = dereference::dereference(&job, &context).await?;
     if facts.chain_is_seen() {
         // What was expected before goes on while the chain can't be seen.
-        context.attestations.expect(expectation::expected(&facts, job_ref(&job)));
+        shared.attestations.expect(expectation::expected(&facts, job_ref(&job)));
     }
-    let seen = dereference::hear_last_words(facts, &context).await;
+    let seen = dereference::hear_last_words(facts, &shared.attestations).await;
     let mut decision = decide::decide(&seen);
     if job.metadata.deletion_timestamp.is_some() && !seen.chain_is_seen() {
         abandon::advise(&mut decision.status.conditions, SETTLED);
@@ -139,7 +141,7 @@ pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<Context>) -> Res
     let applied = apply::apply(&context, &seen, &decision).await;
     let written = status::write_and_see(&api, &job, job.status.as_ref(), &decision.status).await?;
     context.memory.wrote(&job, written.as_ref().and_then(|metadata| metadata.resource_version.clone()));
-    apply::tell(&context, &seen, &decision).await;
+    apply::tell(shared, &seen, &decision).await;
     applied?;
     if decision.done {
         finish(&context, &api, seen.id, &job).await?;
@@ -187,7 +189,7 @@ async fn fresh(api: &Api<ComputeJob>, job: &ComputeJob) -> Result<Option<Compute
 }
 
 /// The job is settled, or gone: what was kept of it is forgotten.
-pub(crate) fn forget(memory: &Memory, backoffs: &Backoffs, attestations: Option<&Attestations>, job: &ComputeJob) {
+pub(crate) fn forget(memory: &JobMemory, backoffs: &Backoffs, attestations: Option<&Attestations>, job: &ComputeJob) {
     backoffs.forget(KIND, name_of(job));
     if let Some(attestations) = attestations {
         attestations.forget(&job_ref(job));
@@ -210,8 +212,8 @@ async fn retire(api: &Api<ComputeJob>, metadata: &ObjectMeta, since: Timestamp) 
     }
 }
 
-async fn finish(context: &Context, api: &Api<ComputeJob>, id: JobId, job: &Arc<ComputeJob>) -> Result<(), Error> {
-    context.attestations.forget(&job_ref(job));
+async fn finish(context: &JobContext, api: &Api<ComputeJob>, id: JobId, job: &Arc<ComputeJob>) -> Result<(), Error> {
+    context.shared.attestations.forget(&job_ref(job));
     context.memory.forget_job(id, job);
     if job.metadata.deletion_timestamp.is_some() {
         status::set_finalizer(api, job, JOB_FINALIZER, false).await?;
@@ -221,10 +223,10 @@ async fn finish(context: &Context, api: &Api<ComputeJob>, id: JobId, job: &Arc<C
 
 /// What to do after a failed reconcile: try again, later each time; what was wrong is in the log and in the metrics.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that Controller::run takes")]
-pub(crate) fn failed(packed: Arc<Packed>, error: &Error, context: Arc<Context>) -> Action {
-    context.metrics.errors(KIND).inc();
+pub(crate) fn failed(packed: Arc<Packed>, error: &Error, context: Arc<JobContext>) -> Action {
+    context.shared.metrics.errors(KIND).inc();
     tracing::warn!(job = %packed.name_any(), namespace = packed.namespace(), %error, "reconcile failed");
-    Action::requeue(context.backoffs.failed(KIND, name_of(&*packed)))
+    Action::requeue(context.shared.backoffs.failed(KIND, name_of(&*packed)))
 }
 
 fn job_ref(job: &ComputeJob) -> JobRef {

@@ -5,7 +5,7 @@ use hawser_crds::{ComputeJob, ComputeJobSpec, GpuOffer, Workload};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ObjectMeta, PostParams};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -14,7 +14,7 @@ use super::build::{self, PodInput};
 use super::policy;
 use super::surround::{attestation_address, surround};
 use crate::controllers::reasons::Reason;
-use crate::controllers::{Context, Error, JOB_FINALIZER, MANAGER, OFFER_LABEL, Tried, label_value};
+use crate::controllers::{Error, JOB_FINALIZER, MANAGER, OFFER_LABEL, Shared, Tried, label_value};
 
 /// Name of what is shown: it stands in the API server's words.
 const NAME: &str = "order-for-one-gpu";
@@ -32,39 +32,39 @@ pub(crate) struct NotTaken {
 /// # Errors
 /// Where it says nothing about them: it can't be reached, or has enough to do.
 pub(crate) async fn rehearse(
-    context: &Context,
+    shared: &Shared,
     offer: &GpuOffer,
     runtime_class: Option<&str>,
 ) -> Result<Option<NotTaken>, Error> {
-    match show(context, offer, runtime_class).await {
+    match show(shared, offer, runtime_class).await {
         Ok(()) => Ok(None),
         Err(error) => word(&error).map(Some).ok_or(error),
     }
 }
 
-async fn show(context: &Context, offer: &GpuOffer, runtime_class: Option<&str>) -> Result<(), Error> {
-    let job = sample(offer, &context.config.sidecar_image);
+async fn show(shared: &Shared, offer: &GpuOffer, runtime_class: Option<&str>) -> Result<(), Error> {
+    let job = sample(offer, &shared.config.sidecar_image);
     // What the offer itself asks for wrongly is said elsewhere.
     let Ok(resources) = policy::resources(&job.spec.workload, offer) else { return Ok(()) };
-    let (url, address) = (context.config.attestation_url(), attestation_address(context).await);
+    let (url, address) = (shared.config.attestation_url(), attestation_address(&shared.config).await);
     let input = PodInput {
         job_id: format!("0x{}", "0".repeat(64)),
         chain_id: 0,
         market: format!("0x{}", "0".repeat(40)),
-        sidecar_image: &context.config.sidecar_image,
+        sidecar_image: &shared.config.sidecar_image,
         attestation_url: &url,
         runtime_class,
         resources: &resources,
     };
     let pod = build::pod(&job, offer, &input)?;
     let namespace = offer.namespace().ok_or(Error::Unnamed("namespace"))?;
-    dry_run::<ComputeJob>(context, &namespace, &job).await?;
+    dry_run::<ComputeJob>(&shared.client, &namespace, &job).await?;
     // Without its account no pod is taken.
-    surround(context, offer, address).await?;
-    dry_run::<Pod>(context, &namespace, &pod).await
+    surround(shared, offer, address).await?;
+    dry_run::<Pod>(&shared.client, &namespace, &pod).await
 }
 
-async fn dry_run<K>(context: &Context, namespace: &str, object: &K) -> Result<(), Error>
+async fn dry_run<K>(client: &Client, namespace: &str, object: &K) -> Result<(), Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -72,7 +72,7 @@ where
         + DeserializeOwned
         + std::fmt::Debug,
 {
-    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
     let params = PostParams { dry_run: true, field_manager: Some(MANAGER.to_owned()) };
     match api.create(&params, object).await {
         // Somebody has made one of that name: it was taken.

@@ -13,22 +13,23 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::build;
+use crate::config::Config;
 use crate::controllers::cluster_network::own_ranges;
-use crate::controllers::{Context, Error, MANAGER, Tried};
+use crate::controllers::{Error, MANAGER, Shared, Tried};
 
 /// Address of the attestation service, as jobs reach it; none where its name can't be looked up now.
-pub(crate) async fn attestation_address(context: &Context) -> Option<IpAddr> {
-    let (host, port) = (context.config.attestation_host(), context.config.attestation_listen.port());
+pub(crate) async fn attestation_address(config: &Config) -> Option<IpAddr> {
+    let (host, port) = (config.attestation_host(), config.attestation_listen.port());
     tokio::net::lookup_host((host, port)).await.ok()?.next().map(|address| address.ip())
 }
 
 /// Makes all of it, or makes it as it should be now.
-pub(crate) async fn surround(context: &Context, offer: &GpuOffer, attestation: Option<IpAddr>) -> Result<(), Error> {
+pub(crate) async fn surround(shared: &Shared, offer: &GpuOffer, attestation: Option<IpAddr>) -> Result<(), Error> {
     let namespace = offer.namespace().ok_or(Error::Unnamed("namespace"))?;
-    let config = &context.config;
-    let found = context.cluster_network.found().await?;
+    let config = &shared.config;
+    let found = shared.cluster_network.found().await?;
     let named = config.cluster_cidrs.iter().copied();
-    let own = context.inventory.read(|inventory| own_ranges(named, &found, inventory.nodes()));
+    let own = shared.inventory.read(|inventory| own_ranges(named, &found, inventory.nodes()));
     let around = build::Surroundings {
         operator_namespace: &config.namespace,
         attestation_port: config.attestation_listen.port(),
@@ -37,9 +38,9 @@ pub(crate) async fn surround(context: &Context, offer: &GpuOffer, attestation: O
         own: &own,
     };
     let policy = build::network_policy(offer, &around)?;
-    put::<ServiceAccount>(&context.client, &namespace, &build::service_account(&namespace)?).await?;
-    put_ca(&context.client, &namespace, &context.attestation_ca).await?;
-    put::<NetworkPolicy>(&context.client, &namespace, &policy).await
+    put::<ServiceAccount>(&shared.client, &namespace, &build::service_account(&namespace)?).await?;
+    put_ca(&shared.client, &namespace, &shared.attestation_ca).await?;
+    put::<NetworkPolicy>(&shared.client, &namespace, &policy).await
 }
 
 /// The CA by which meters know the attestation service: kubelet shows it to running ones, too.

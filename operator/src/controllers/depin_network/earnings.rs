@@ -10,7 +10,7 @@ use kube::ResourceExt;
 
 use crate::controllers::cache::readable;
 use crate::controllers::packed::Packed;
-use crate::controllers::{Context, unreadable};
+use crate::controllers::{Shared, unreadable};
 use crate::inventory::JobFacts;
 use crate::network::{Act, ActKey, ActState, Network, NetworkError, Token};
 use crate::settlement::Pending;
@@ -21,20 +21,20 @@ use hawser_market::{format_units, parse_units};
 pub(crate) async fn read(
     resource: &DepinNetwork,
     network: &Network,
-    context: &Context,
+    shared: &Shared,
     now: Timestamp,
 ) -> (Vec<Earnings>, Vec<Act>) {
     let stored = resource.status.as_ref().map(|s| s.earnings.as_slice()).unwrap_or_default();
     let policy = resource.spec.settlement().withdraw;
     let withdrawn = network.observed().borrow().withdrawn.clone();
     let mut tokens = Vec::new();
-    for (address, pending) in by_token(&resource.name_any(), stored, context) {
+    for (address, pending) in by_token(&resource.name_any(), stored, shared) {
         let withdrawn = withdrawn.get(&address).copied().unwrap_or_default();
         tokens.push((address, read_token(network, address, pending, withdrawn).await));
     }
     for seen in tokens.iter().filter_map(|(_, read)| read.as_ref().ok()) {
         let token = (seen.address, &seen.token);
-        context.metrics.earnings(&resource.name_any(), token, seen.pending, seen.credit, seen.withdrawn);
+        shared.metrics.earnings(&resource.name_any(), token, seen.pending, seen.credit, seen.withdrawn);
     }
     let (earnings, due) = each(&tokens, stored, policy.as_ref(), now);
     let withdraw = |token| Act::Withdraw { provider: network.spec().provider, token };
@@ -89,19 +89,19 @@ fn unread(before: Option<&Earnings>, error: &NetworkError) -> Option<Earnings> {
 }
 
 /// Tokens of the network's offers, and those that were earned in before.
-fn by_token(name: &str, stored: &[Earnings], context: &Context) -> BTreeMap<Address, Pending> {
+fn by_token(name: &str, stored: &[Earnings], shared: &Shared) -> BTreeMap<Address, Pending> {
     let mut tokens: BTreeMap<Address, Pending> =
         stored.iter().filter_map(|e| Some((e.token.parse().ok()?, Pending::default()))).collect();
-    for offer in readable(&context.offers.store.state()) {
+    for offer in readable(&shared.offers.store.state()) {
         if offer.spec.network_ref == name
             && let Ok(token) = offer.spec.price.token.parse()
         {
             tokens.entry(token).or_default();
         }
     }
-    for job in context.jobs.store.state() {
+    for job in shared.jobs.store.state() {
         if let Some(facts) = job.unsettled().filter(|facts| facts.network.as_deref() == Some(name))
-            && let Some(token) = token_of(&job, facts, context)
+            && let Some(token) = token_of(&job, facts, shared)
         {
             tokens.entry(token).or_default().join(facts.pending);
         }
@@ -109,10 +109,10 @@ fn by_token(name: &str, stored: &[Earnings], context: &Context) -> BTreeMap<Addr
     tokens
 }
 
-fn token_of(job: &Packed, facts: &JobFacts, context: &Context) -> Option<Address> {
-    match &context.offer(&job.namespace()?, &facts.offer)?.0 {
+fn token_of(job: &Packed, facts: &JobFacts, shared: &Shared) -> Option<Address> {
+    match &shared.offer(&job.namespace()?, &facts.offer)?.0 {
         Ok(offer) => offer.spec.price.token.parse().ok(),
-        Err(offer) => unreadable::token_of(offer, context),
+        Err(offer) => unreadable::token_of(offer, shared),
     }
 }
 

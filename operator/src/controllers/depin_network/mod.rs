@@ -3,6 +3,7 @@
 mod earnings;
 mod endpoints;
 mod evidence;
+pub(crate) mod memory;
 mod order;
 pub(crate) mod report;
 mod sink;
@@ -25,8 +26,9 @@ use super::look::Action;
 use super::packed::Packed;
 use super::reasons::Reason;
 use super::watch::name_of;
-use super::{Context, Error, NETWORK_FINALIZER, abandon, status, unreadable};
+use super::{Error, NETWORK_FINALIZER, Shared, abandon, status, unreadable};
 use crate::network::{Known, NetworkSpec, Past};
+use memory::NetworkContext;
 use report::Start;
 use wallet::Source;
 
@@ -42,72 +44,73 @@ const SOON: Duration = Duration::from_secs(2);
 /// Looks at a network and takes its next step.
 pub(crate) async fn reconcile(
     guarded: Arc<DeserializeGuard<DepinNetwork>>,
-    context: Arc<Context>,
+    context: Arc<NetworkContext>,
 ) -> Result<Action, Error> {
-    context.metrics.reconciles(KIND).inc();
-    context.ready_for_orders().await?;
-    let (_busy, _timed) = (context.work.begin(KIND), context.metrics.timed(KIND));
-    let api: Api<DepinNetwork> = Api::all(context.client.clone());
-    let needed_by = needed_by(&guarded.name_any(), &context);
+    let shared = &*context.shared;
+    shared.metrics.reconciles(KIND).inc();
+    shared.ready_for_orders().await?;
+    let (_busy, _timed) = (shared.work.begin(KIND), shared.metrics.timed(KIND));
+    let api: Api<DepinNetwork> = Api::all(shared.client.clone());
+    let needed_by = needed_by(&guarded.name_any(), shared);
     let resource = match &guarded.0 {
         Ok(resource) => resource,
-        Err(invalid) => return unreadable::network(invalid, needed_by, &context).await,
+        Err(invalid) => return unreadable::network(invalid, needed_by, shared).await,
     };
-    unreadable::was_read(&resource.metadata, &context);
+    unreadable::was_read(&resource.metadata, shared);
     if resource.metadata.deletion_timestamp.is_none() {
         status::set_finalizer(&api, resource, NETWORK_FINALIZER, true).await?;
     } else if needed_by.is_none() || abandon::is_asked(&resource.metadata) {
         if abandon::is_asked(&resource.metadata) {
             let what = abandon::of_network(resource, needed_by.as_deref());
-            abandon::write_down(&context, "DepinNetwork", &resource.object_ref(&()), &what).await;
+            abandon::write_down(shared, "DepinNetwork", &resource.object_ref(&()), &what).await;
         }
-        context.networks.stop(&resource.name_any()).await;
-        context.metrics.forget_network(&resource.name_any());
+        shared.networks.stop(&resource.name_any()).await;
+        shared.metrics.forget_network(&resource.name_any());
         status::set_finalizer(&api, resource, NETWORK_FINALIZER, false).await?;
         context.memory.forget_wallet(&resource.name_any());
         return Ok(Action::await_change());
     }
 
-    let source = wallet::read(resource, &context).await?;
+    let source = wallet::read(resource, &shared.client, &shared.config.namespace).await?;
     let name = resource.name_any();
-    let runs = source.as_ref().is_ok_and(|source| context.networks.is_made_from(&name, source.identity(resource)));
-    let sold = if runs { Vec::new() } else { unreadable::sold(&name, &context).await? };
+    let runs = source.as_ref().is_ok_and(|source| shared.networks.is_made_from(&name, source.identity(resource)));
+    let sold = if runs { Vec::new() } else { unreadable::sold(&name, shared).await? };
     let sold = sold.into_iter().map(|(id, _)| id).collect();
     let start = start(resource, source, sold, &context).await;
     let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
-    let network = context.networks.get(&resource.name_any());
+    let network = shared.networks.get(&resource.name_any());
     let seen = network.as_ref().map(|network| (network.observed().borrow().clone(), network.backlog()));
     match &seen {
-        Some((observed, backlog)) => context.metrics.network(&resource.name_any(), observed, backlog, now),
+        Some((observed, backlog)) => shared.metrics.network(&resource.name_any(), observed, backlog, now),
         // The numbers of a network that doesn't run would be those of another day.
-        None => context.metrics.network_away(&resource.name_any()),
+        None => shared.metrics.network_away(&resource.name_any()),
     }
     let needed_by = needed_by.map(|why| format!("{why}. {}", abandon::ADVICE));
     let mut next = report::status(resource, &start, seen.as_ref(), now, needed_by.as_deref());
-    next.conditions = evidence::told(resource, &next.conditions, &context.attestations.evidence_health(), now);
+    next.conditions = evidence::told(resource, &next.conditions, &shared.attestations.evidence_health(), now);
     abandon::warn_of(&resource.metadata, &mut next.conditions, READY);
     if let Some(network) = network.filter(|_| report::withdraws(&next)) {
-        let (earned, due) = earnings::read(resource, &network, &context, now).await;
+        let (earned, due) = earnings::read(resource, &network, shared, now).await;
         next.earnings = earned;
         for act in due {
             network.request(act);
         }
     }
-    context.metrics.network_says(&resource.name_any(), &next.conditions);
+    shared.metrics.network_says(&resource.name_any(), &next.conditions);
     status::write(&api, resource, resource.status.as_ref(), &next).await?;
     let stored = resource.status.clone().unwrap_or_default();
-    context.events.conditions(&resource.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
+    shared.events.conditions(&resource.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
     Ok(Action::requeue(if report::is_ready(&next) { EVERY } else { SOON }))
 }
 
 /// What would be left without a way to its money if the network went; none where nothing would.
-fn needed_by(name: &str, context: &Context) -> Option<String> {
-    let (jobs, offers) = (context.jobs.store.state(), context.offers.store.state());
+fn needed_by(name: &str, shared: &Shared) -> Option<String> {
+    let (jobs, offers) = (shared.jobs.store.state(), shared.offers.store.state());
     let uses = |job: &&Arc<Packed>| job.unsettled().is_some_and(|facts| facts.network.as_deref() == Some(name));
     if let Some(job) = jobs.iter().find(uses) {
         return Some(format!("ComputeJob {}/{} is not settled", job.namespace().unwrap_or_default(), job.name_any()));
     }
-    if let Some(why) = unreadable::needs_network(name, context) {
+    if let Some(why) = unreadable::needs_network(name, shared) {
         return Some(why);
     }
     let offer = readable(&offers).find(|offer| offer.spec.network_ref == name)?;
@@ -119,7 +122,7 @@ async fn start(
     resource: &DepinNetwork,
     source: Result<Source<'_>, Start>,
     sold: Vec<OfferId>,
-    context: &Arc<Context>,
+    context: &Arc<NetworkContext>,
 ) -> Start {
     match try_start(resource, source, sold, context).await {
         Ok(()) => Start::Runs,
@@ -132,18 +135,18 @@ async fn try_start(
     resource: &DepinNetwork,
     source: Result<Source<'_>, Start>,
     sold: Vec<OfferId>,
-    context: &Arc<Context>,
+    context: &Arc<NetworkContext>,
 ) -> Result<(), Start> {
-    let name = resource.name_any();
+    let (name, networks) = (resource.name_any(), &context.shared.networks);
     let source = match source {
         Ok(source) => source,
         Err(refused) => {
-            context.networks.stop(&name).await;
+            networks.stop(&name).await;
             return Err(refused);
         }
     };
     let made_from = source.identity(resource);
-    if context.networks.is_made_from(&name, made_from) {
+    if networks.is_made_from(&name, made_from) {
         return Ok(());
     }
     let (evm, rpc_headers) = source.evm()?;
@@ -160,7 +163,7 @@ async fn try_start(
             return Err(why);
         }
     };
-    if let Some(other) = context.networks.with_wallet(&name, spec.chain_id, wallet.address()) {
+    if let Some(other) = networks.with_wallet(&name, spec.chain_id, wallet.address()) {
         let message = format!(
             "DepinNetwork {other:?} sends from wallet {} on chain {} already: two senders take each other's nonces, give this one a key of its own",
             wallet.address(),
@@ -169,19 +172,19 @@ async fn try_start(
         return Err(Start::Refused { reason: Reason::WalletInUse, message });
     }
     let mut past = resource.status.as_ref().map(|status| Past::read(status, wallet.address())).unwrap_or_default();
-    know(&mut past.known, &name, &spec, context);
+    know(&mut past.known, &name, &spec, &context.shared);
     past.known.offers.extend(sold);
     let (context_, name_) = (Arc::clone(context), name.clone());
     let sink = |network| sink::sink(context_, name_, network);
-    context.networks.start(&name, made_from, (spec, resource.spec.settlement()), wallet, past, sink).await?;
+    networks.start(&name, made_from, (spec, resource.spec.settlement()), wallet, past, sink).await?;
     Ok(())
 }
 
 /// The offers of this cluster, so that none of their orders is passed over: all that there are, and what they were before.
-fn know(known: &mut Known, network: &str, spec: &NetworkSpec, context: &Context) {
-    let offers = context.offers.store.state();
+fn know(known: &mut Known, network: &str, spec: &NetworkSpec, shared: &Shared) {
+    let offers = shared.offers.store.state();
     for offer in readable(&offers).filter(|offer| offer.spec.network_ref == network) {
-        if let Ok(terms) = terms::terms(offer, spec, &context.cluster) {
+        if let Ok(terms) = terms::terms(offer, spec, &shared.cluster) {
             known.offers.insert(terms.id());
             known.tokens.insert(terms.token);
         }
@@ -190,7 +193,7 @@ fn know(known: &mut Known, network: &str, spec: &NetworkSpec, context: &Context)
         let earlier = status.into_iter().flat_map(|status| status.earlier.iter().map(String::as_str));
         known.offers.extend(stored.into_iter().chain(earlier).filter_map(|id| id.parse::<OfferId>().ok()));
     }
-    let jobs = context.jobs.store.state();
+    let jobs = shared.jobs.store.state();
     let sources = jobs.iter().filter_map(|job| job.job().0.ok()?.spec.source);
     let ids =
         sources.filter(|source| source.network == network).filter_map(|source| source.job_id.parse::<JobId>().ok());
@@ -199,10 +202,14 @@ fn know(known: &mut Known, network: &str, spec: &NetworkSpec, context: &Context)
 
 /// What to do after a failed reconcile: try again, later each time.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that Controller::run takes")]
-pub(crate) fn failed(guarded: Arc<DeserializeGuard<DepinNetwork>>, error: &Error, context: Arc<Context>) -> Action {
-    context.metrics.errors(KIND).inc();
+pub(crate) fn failed(
+    guarded: Arc<DeserializeGuard<DepinNetwork>>,
+    error: &Error,
+    context: Arc<NetworkContext>,
+) -> Action {
+    context.shared.metrics.errors(KIND).inc();
     tracing::warn!(network = %guarded.name_any(), %error, "reconcile failed");
-    Action::requeue(context.backoffs.failed(KIND, name_of(&*guarded)))
+    Action::requeue(context.shared.backoffs.failed(KIND, name_of(&*guarded)))
 }
 
 /// One as people write it.

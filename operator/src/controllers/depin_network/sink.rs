@@ -14,14 +14,16 @@ use kube::core::{DeserializeGuard, Status};
 use kube::{Api, Resource, ResourceExt};
 use tracing::{info, warn};
 
+use super::memory::NetworkContext;
 use super::order;
 use crate::controllers::cache::readable;
+use crate::controllers::compute_job::memory::JobMemory;
 use crate::controllers::conditions::is_settled;
-use crate::controllers::context::Memory;
+use crate::controllers::gpu_offer::terms::ClusterId;
 use crate::controllers::gpu_offer::{memory, terms};
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Name;
-use crate::controllers::{Context, Error, MANAGER, Tried, migration, status, unreadable};
+use crate::controllers::{Error, MANAGER, Tried, migration, status, unreadable};
 use crate::network::{Act, JobStatus, Network, Order};
 
 type Taken = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
@@ -34,7 +36,7 @@ const PASSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(4)];
 
 /// Takes orders of one network.
 pub(crate) fn sink(
-    context: Arc<Context>,
+    context: Arc<NetworkContext>,
     network: String,
     handle: Network,
 ) -> impl Fn(Vec<Order>) -> Taken + Send + Sync + 'static {
@@ -46,7 +48,7 @@ pub(crate) fn sink(
 
 /// Orders that came together.
 struct Batch<'a> {
-    context: &'a Context,
+    context: &'a NetworkContext,
     network: &'a str,
     handle: &'a Network,
     /// Offers by their ids: an order names its offer by what it was when it was ordered.
@@ -56,10 +58,10 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    async fn new(context: &'a Context, network: &'a str, handle: &'a Network) -> Result<Self, Error> {
-        context.ready_for_orders().await?;
-        let mut offers = ids(&context.offers.store.state(), network, handle, context);
-        for (id, offer) in unreadable::sold(network, context).await? {
+    async fn new(context: &'a NetworkContext, network: &'a str, handle: &'a Network) -> Result<Self, Error> {
+        context.shared.ready_for_orders().await?;
+        let mut offers = ids(&context.shared.offers.store.state(), network, handle, &context.shared.cluster);
+        for (id, offer) in unreadable::sold(network, &context.shared).await? {
             offers.entry(id).or_insert(offer);
         }
         Ok(Self { context, network, handle, offers, forbidden: Mutex::default() })
@@ -86,8 +88,8 @@ impl<'a> Batch<'a> {
             info!(job = %order.job, offer = %order.offer, "an order for an offer that is not of this cluster");
             return Ok(false);
         };
-        let known = self.context.job(namespace, &order.job.resource_name());
-        if known.and_then(|job| job.job().0.ok()).is_some_and(|job| goes_on(&job, order.job, &self.context.memory)) {
+        let known = self.context.shared.job(namespace, &order.job.resource_name());
+        if known.and_then(|job| job.job().0.ok()).is_some_and(|job| goes_on(&job, order.job, &self.context.jobs)) {
             return Ok(false);
         }
         match self.handle.job(order.job).await?.status {
@@ -103,7 +105,7 @@ impl<'a> Batch<'a> {
     /// Writes an order's job.
     async fn write(&self, order: &Order) -> Result<(), Error> {
         let Some((namespace, offer)) = self.offers.get(&order.offer) else { return Ok(()) };
-        let api: Api<ComputeJob> = Api::namespaced(self.context.client.clone(), namespace);
+        let api: Api<ComputeJob> = Api::namespaced(self.context.shared.client.clone(), namespace);
         let name = order.job.resource_name();
         let what = || format!("create ComputeJob {namespace}/{name}");
         let job = order::compute_job(self.network, namespace, offer, order);
@@ -136,7 +138,7 @@ impl<'a> Batch<'a> {
             }
             other => {
                 other.tried(what)?;
-                self.context.metrics.orders(self.network).inc();
+                self.context.shared.metrics.orders(self.network).inc();
                 Ok(())
             }
         }
@@ -145,13 +147,13 @@ impl<'a> Batch<'a> {
     /// Gives an order back, and says on its offer what the API server said.
     async fn decline(&self, (namespace, offer): (&str, &str), order: &Order, reason: &str, said: &str) {
         warn!(job = %order.job, namespace, error = said, "an order can't be taken and is declined");
-        if memory::may_decline(self.context, namespace, offer, order.job) {
+        if memory::may_decline(&self.context.shared, &self.context.offers, namespace, offer, order.job) {
             self.handle.request(Act::Decline { job: order.job, reason: reason.to_owned() });
         }
-        let known = self.context.offer(namespace, offer);
+        let known = self.context.shared.offer(namespace, offer);
         if let Some(offer) = known.as_ref().and_then(|offer| offer.0.as_ref().ok()) {
             let note = format!("order {} is declined, as its ComputeJob can't be created: {said}", order.job);
-            self.context.events.say(&offer.object_ref(&()), true, "OrderNotAdmitted", "Decline", &note).await;
+            self.context.shared.events.say(&offer.object_ref(&()), true, "OrderNotAdmitted", "Decline", &note).await;
         }
     }
 }
@@ -209,7 +211,7 @@ fn is_of(job: &ComputeJob, order: JobId) -> bool {
 }
 
 /// The order's job is there and not settled, and the cache does not merely show it as it was.
-fn goes_on(job: &ComputeJob, order: JobId, memory: &Memory) -> bool {
+fn goes_on(job: &ComputeJob, order: JobId, memory: &JobMemory) -> bool {
     is_of(job, order) && !is_settled(job) && memory.behind(job).is_none()
 }
 
@@ -239,11 +241,11 @@ fn ids(
     offers: &[Arc<DeserializeGuard<GpuOffer>>],
     network: &str,
     handle: &Network,
-    context: &Context,
+    cluster: &ClusterId,
 ) -> HashMap<OfferId, Name> {
     let mut ids = HashMap::new();
     for offer in readable(offers).filter(|offer| offer.spec.network_ref == network) {
-        for id in ids_of(offer, handle, context) {
+        for id in ids_of(offer, handle, cluster) {
             ids.insert(id, name_of(offer));
         }
     }
@@ -251,11 +253,11 @@ fn ids(
 }
 
 /// The ids under which an offer is, or was, on the market.
-pub(crate) fn ids_of(offer: &GpuOffer, network: &Network, context: &Context) -> Vec<OfferId> {
+pub(crate) fn ids_of(offer: &GpuOffer, network: &Network, cluster: &ClusterId) -> Vec<OfferId> {
     let status = offer.status.as_ref();
     let now = status.and_then(|s| s.on_chain.as_ref()).map(|c| &c.offer_id);
     let stored = now.into_iter().chain(status.into_iter().flat_map(|s| &s.earlier));
-    let computed = terms::terms(offer, network.spec(), &context.cluster).ok().map(|terms| terms.id());
+    let computed = terms::terms(offer, network.spec(), cluster).ok().map(|terms| terms.id());
     stored.filter_map(|id| id.parse().ok()).chain(computed).collect()
 }
 
@@ -271,7 +273,7 @@ mod tests {
 
     #[test]
     fn an_order_that_comes_back_is_not_left_to_a_job_that_the_cache_shows_as_it_was_before_it_ended() {
-        let (order, memory) = (JobId(alloy::primitives::B256::repeat_byte(7)), Memory::default());
+        let (order, memory) = (JobId(alloy::primitives::B256::repeat_byte(7)), JobMemory::default());
         let job = |order: JobId, version: u64| -> ComputeJob {
             let source = json!({"network": "n", "jobId": order.to_string(), "customer": "0x", "seconds": 1,
                 "deposit": "1", "price": "1", "block": 1});

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use alloy::primitives::{B256, Keccak256};
 use hawser_crds::{AwsKms, DepinNetwork, EvmNetwork, Keystore, RpcUrlsRef, SecretKeyRef, Web3signer};
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::endpoints;
 use super::report::Start;
 use crate::controllers::reasons::Reason;
-use crate::controllers::{Context, Error, Tried};
+use crate::controllers::{Error, Tried};
 use crate::network::{
     AwsKeys, KmsKey, KmsSpec, NetworkKind, RemoteSigner, RpcHeaders, SpecError, UnknownKind, Wallet, WalletKey,
     address, http_url,
@@ -98,7 +98,8 @@ impl<'a> Kind<'a> {
 /// Reads the Secrets that the wallet names; the inner error is for the status.
 pub(super) async fn read<'a>(
     resource: &'a DepinNetwork,
-    context: &Context,
+    client: &Client,
+    namespace: &str,
 ) -> Result<Result<Source<'a>, Start>, Error> {
     let evm = match NetworkKind::of(&resource.spec) {
         Ok(NetworkKind::Evm(evm)) => evm,
@@ -108,8 +109,7 @@ pub(super) async fn read<'a>(
         Ok(kind) => kind,
         Err(refused) => return Ok(Err(refused)),
     };
-    let namespace = &context.config.namespace;
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let urls = evm.rpc_urls_secret_ref.as_ref();
     let mut secrets = Vec::new();
     for wanted in kind.wanted().into_iter().chain(urls.map(urls_wanted)) {

@@ -7,8 +7,8 @@ use hawser_crds::GpuOffer;
 use kube::{Resource, ResourceExt};
 
 use super::around::Around;
+use super::memory::OfferContext;
 use super::serves;
-use crate::controllers::Context;
 use crate::controllers::compute_job::{NotTaken, rehearse};
 
 /// What was taken is asked again after so long.
@@ -89,14 +89,14 @@ pub(crate) async fn look(
     around: &Around,
     sells: bool,
     jobs: u32,
-    context: &Context,
+    context: &OfferContext,
 ) -> Option<NotTaken> {
     let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
     let generation = offer.metadata.generation;
-    let offers = &context.memory_of_offers;
+    let offers = &context.memory;
     let is_due = || offers.with(&namespace, &name, |offer| offer.admission.is_due(generation, jobs, Instant::now()));
     if can_be_asked(offer, around, sells) && is_due() {
-        let answer = match rehearse(context, offer, around.class.as_deref()).await {
+        let answer = match rehearse(&context.shared, offer, around.class.as_deref()).await {
             Ok(None) => Answer::Takes,
             Ok(Some(refused)) => Answer::Refuses(refused),
             Err(error) => {
@@ -110,7 +110,11 @@ pub(crate) async fn look(
             (before, offer.admission.refused.clone())
         });
         if let (None, Some(refused)) = (&before, &now) {
-            context.events.say(&offer.object_ref(&()), true, refused.reason.as_str(), "Admit", &refused.message).await;
+            context
+                .shared
+                .events
+                .say(&offer.object_ref(&()), true, refused.reason.as_str(), "Admit", &refused.message)
+                .await;
         }
         return now;
     }

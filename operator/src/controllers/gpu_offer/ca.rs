@@ -5,15 +5,15 @@ use hawser_crds::GpuOffer;
 use kube::{Client, ResourceExt};
 use tracing::warn;
 
-use crate::controllers::Context;
+use super::memory::OfferContext;
 use crate::controllers::compute_job::put_ca;
 
 /// Writes it once in a process, which has one CA all its life.
-pub(super) async fn look(offer: &GpuOffer, jobs: u32, context: &Context) {
+pub(super) async fn look(offer: &GpuOffer, jobs: u32, context: &OfferContext) {
     let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
-    let known = context.memory_of_offers.with(&namespace, &name, |offer| offer.ca);
-    let written = bring(&context.client, &namespace, &context.attestation_ca, jobs, known).await;
-    context.memory_of_offers.with(&namespace, &name, |offer| offer.ca = written);
+    let known = context.memory.with(&namespace, &name, |offer| offer.ca);
+    let written = bring(&context.shared.client, &namespace, &context.shared.attestation_ca, jobs, known).await;
+    context.memory.with(&namespace, &name, |offer| offer.ca = written);
 }
 
 /// Whether it is written now. Nothing is held up by it: it is tried again at the next look.

@@ -7,6 +7,7 @@ use kube::ResourceExt;
 
 use super::around::Around;
 use super::leave::{self, Stake};
+use super::memory::{OfferContext, OfferMemory};
 use super::publish::{Wanted, card_hash};
 use super::serves::{self, Obstacle, Worth};
 use super::terms::{self, OfferSpecError};
@@ -15,8 +16,8 @@ use crate::controllers::allocation;
 use crate::controllers::compute_job::NotTaken;
 use crate::controllers::reasons::Reason;
 use crate::controllers::watch::name_of;
-use crate::controllers::{Context, unreadable};
-use crate::inventory::{self, Capacity, Offered, Sells};
+use crate::controllers::{Shared, unreadable};
+use crate::inventory::{self, Capacity, Offered, Sells, SharedInventory};
 use crate::network::{ActKey, ActState, Network, NetworkError, Offer, Token};
 use crate::settlement::Pending;
 
@@ -72,10 +73,11 @@ pub(crate) struct Read {
 }
 
 /// Reads everything once.
-pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Observed {
-    let (capacity, offered, active) = allocation::of_offer(offer, context);
-    context.around.rights.ask(&offer.namespace().unwrap_or_default()).await;
-    let around = context.around.of(offer);
+pub(crate) async fn dereference(offer: &GpuOffer, context: &OfferContext) -> Observed {
+    let shared = &context.shared;
+    let (capacity, offered, active) = allocation::of_offer(offer, shared);
+    shared.around.rights.ask(&offer.namespace().unwrap_or_default()).await;
+    let around = shared.around.of(offer);
     let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
     let checked = canary::look(offer, &around, now, context).await;
     // The canary holds a part of the namespace's quota for a moment.
@@ -88,21 +90,21 @@ pub(crate) async fn dereference(offer: &GpuOffer, context: &Context) -> Observed
     };
     let name = name_of(offer);
     let (unsettled, pending) =
-        context.inventory.read(|inventory| (inventory.known_unsettled(&name), inventory.pending(&name)));
+        shared.inventory.read(|inventory| (inventory.known_unsettled(&name), inventory.pending(&name)));
     Observed {
-        why_none: if capacity.healthy == 0 { why_none(offer, context) } else { String::new() },
+        why_none: if capacity.healthy == 0 { why_none(offer, &shared.inventory) } else { String::new() },
         capacity,
         offered,
         jobs: active.max(unsettled),
-        unreadable: unreadable::jobs_of(offer, context),
+        unreadable: unreadable::jobs_of(offer, shared),
         pending,
-        posted_card: posted_card(offer, &market, context),
+        posted_card: posted_card(offer, &market, &context.memory),
         obstacle: in_the_way(offer, &around, checked.check.as_ref(), refused.as_ref(), &market, worth)
-            .or_else(|| context.capacity_is_old().then(|| Obstacle::passing(Reason::CacheOld, allocation::OLD))),
+            .or_else(|| shared.capacity_is_old().then(|| Obstacle::passing(Reason::CacheOld, allocation::OLD))),
         market,
         around,
         network: checked,
-        chain_time: context.time_on(&offer.spec.network_ref),
+        chain_time: shared.time_on(&offer.spec.network_ref),
         now,
     }
 }
@@ -123,9 +125,9 @@ fn in_the_way(
     })
 }
 
-fn why_none(offer: &GpuOffer, context: &Context) -> String {
+fn why_none(offer: &GpuOffer, inventory: &SharedInventory) -> String {
     let sells = Sells::from(&offer.spec);
-    context.inventory.read(|inventory| inventory::why_none(&sells, inventory.nodes_of(&sells.gpu)))
+    inventory.read(|inventory| inventory::why_none(&sells, inventory.nodes_of(&sells.gpu)))
 }
 
 fn worth_of(offer: &GpuOffer, read: &Read, largest: u16) -> Option<Worth> {
@@ -135,9 +137,9 @@ fn worth_of(offer: &GpuOffer, read: &Read, largest: u16) -> Option<Worth> {
     Some(Worth { brings: worth::most(&offer.spec, wanted.price, largest), gas: worth::gas_of_order(claim) })
 }
 
-async fn market(offer: &GpuOffer, context: &Context) -> Market {
+async fn market(offer: &GpuOffer, context: &OfferContext) -> Market {
     let name = &offer.spec.network_ref;
-    let Some(network) = context.networks.get(name) else {
+    let Some(network) = context.shared.networks.get(name) else {
         return Market::Unknown(
             Reason::NetworkNotReady,
             format!("DepinNetwork {name:?} is not ready: see its conditions"),
@@ -147,7 +149,7 @@ async fn market(offer: &GpuOffer, context: &Context) -> Market {
         // Its time is not known either.
         return Market::Unknown(Reason::NetworkUnavailable, format!("no block of DepinNetwork {name:?} was seen yet"));
     }
-    let wanted = match terms::terms(offer, network.spec(), &context.cluster) {
+    let wanted = match terms::terms(offer, network.spec(), &context.shared.cluster) {
         Ok(terms) => terms,
         Err(error) => return Market::Invalid(error),
     };
@@ -160,14 +162,14 @@ async fn market(offer: &GpuOffer, context: &Context) -> Market {
 async fn read(
     offer: &GpuOffer,
     terms: crate::network::OfferTerms,
-    context: &Context,
+    context: &OfferContext,
     network: Network,
 ) -> Result<Read, NetworkError> {
     let id = terms.id();
     let chain = network.offer(id).await?;
     let (earlier, open) = earlier(offer, id, &network, context).await?;
     Ok(Read {
-        asked: asked(offer, terms, context, &network).await,
+        asked: asked(offer, terms, &context.shared, &network).await,
         refused: refused(&network, id),
         network,
         id,
@@ -183,17 +185,17 @@ async fn earlier(
     offer: &GpuOffer,
     id: OfferId,
     network: &Network,
-    context: &Context,
+    context: &OfferContext,
 ) -> Result<(Vec<Offer>, Vec<OfferId>), NetworkError> {
     let stake = Stake::of(&offer.spec.network_ref, None, offer.status.as_ref());
     let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
-    let remembered = &context.memory_of_offers;
+    let remembered = &context.memory;
     let mut open = remembered.with(&namespace, &name, |offer| offer.open(stake.seen, id));
     let mut earlier = Vec::new();
     for id in open.clone() {
         if let Some(chain) = network.offer(id).await?
             && chain.available > 0
-            && chain.valid_until > context.time_on(&offer.spec.network_ref)
+            && chain.valid_until > context.shared.time_on(&offer.spec.network_ref)
         {
             earlier.push(chain);
             continue;
@@ -211,7 +213,7 @@ async fn earlier(
 async fn asked(
     offer: &GpuOffer,
     terms: crate::network::OfferTerms,
-    context: &Context,
+    shared: &Shared,
     network: &Network,
 ) -> Result<(Wanted, Token), Obstacle> {
     terms::start_window(&offer.spec, network.observed().borrow().confirmation_lag)?;
@@ -225,9 +227,9 @@ async fn asked(
             format!("spec.price.token {} can't be read as an ERC-20 token: {error}", address.to_checksum(None));
         Obstacle::passing(Reason::TokenNotRead, message)
     })?;
-    let card = context.inventory.read(|inventory| {
+    let card = shared.inventory.read(|inventory| {
         let first = inventory.nodes_of(&offer.spec.gpu).next().map(|(_, node)| node);
-        terms::card(offer, first, &context.config.evidence_public_url)
+        terms::card(offer, first, &shared.config.evidence_public_url)
     })?;
     let price = terms::price(&offer.spec, token.decimals)?;
     Ok((Wanted { terms, price, available: 0, card }, token))
@@ -242,7 +244,7 @@ fn refused(network: &Network, id: OfferId) -> Option<String> {
 }
 
 /// A card counts as posted once the transaction that was asked for with it is mined.
-fn posted_card(offer: &GpuOffer, market: &Market, context: &Context) -> Option<String> {
+fn posted_card(offer: &GpuOffer, market: &Market, memory: &OfferMemory) -> Option<String> {
     let Market::Read(read) = market else { return None };
     let stored = offer.status.as_ref().and_then(|s| s.on_chain.as_ref()?.card_hash.clone());
     let Ok((wanted, _)) = &read.asked else { return stored };
@@ -252,7 +254,7 @@ fn posted_card(offer: &GpuOffer, market: &Market, context: &Context) -> Option<S
     }
     // What is mined under the same key may have been something else.
     let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
-    let asked_before = context.memory_of_offers.with(&namespace, &name, |offer| offer.pace.is_asked(&hash));
+    let asked_before = memory.with(&namespace, &name, |offer| offer.pace.is_asked(&hash));
     let act = read.network.act(&ActKey::Offer(read.id));
     let mined = matches!(act, Some(ActState::Mined { .. } | ActState::Needless { .. }));
     (asked_before && mined && read.chain.is_some()).then_some(hash)

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use super::around::Around;
-use crate::controllers::Context;
+use crate::controllers::Shared;
 use crate::controllers::compute_job::{CA_CONFIG_MAP, SERVICE_ACCOUNT};
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Name;
@@ -30,26 +30,26 @@ fn needs_nothing((namespace, name): &Name, left: &Left) -> bool {
 
 /// Deletes it where the offer that goes was the last. Nothing rests on it: what can't be deleted stays, and is told. What comes to
 /// be needed again is made again before it is.
-pub(super) async fn tidy(offer: &Name, around: &Around, context: &Context) {
+pub(super) async fn tidy(offer: &Name, around: &Around, shared: &Shared) {
     let namespace = &offer.0;
     // With a namespace it goes anyway; and where nothing may be written, nothing was.
     if around.going || around.denied.is_some() {
         return;
     }
-    let offers = context.offers.store.state();
+    let offers = shared.offers.store.state();
     // Of several that go at the same time each would leave it to the others.
     let stay = offers.iter().filter(|offer| offer.meta().deletion_timestamp.is_none());
     let mut left = Left {
         offers: stay.map(|offer| name_of(&**offer)).collect(),
-        jobs: context.jobs.store.state().iter().filter_map(|job| job.namespace()).collect(),
+        jobs: shared.jobs.store.state().iter().filter_map(|job| job.namespace()).collect(),
     };
-    left.jobs.extend(context.inventory.read(|inventory| {
+    left.jobs.extend(shared.inventory.read(|inventory| {
         let running = inventory.job_pods().filter(|(_, pod)| !pod.state.over);
         running.map(|((namespace, _), _)| namespace.clone()).collect::<Vec<_>>()
     }));
     if needs_nothing(offer, &left) {
-        remove::<ServiceAccount>(&context.client, namespace, SERVICE_ACCOUNT).await;
-        remove::<ConfigMap>(&context.client, namespace, CA_CONFIG_MAP).await;
+        remove::<ServiceAccount>(&shared.client, namespace, SERVICE_ACCOUNT).await;
+        remove::<ConfigMap>(&shared.client, namespace, CA_CONFIG_MAP).await;
     }
 }
 

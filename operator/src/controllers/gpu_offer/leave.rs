@@ -6,8 +6,9 @@ use hawser_market::OfferId;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::memory::{OfferContext, OfferMemory};
 use super::publish;
-use crate::controllers::{Context, abandon};
+use crate::controllers::abandon;
 use crate::network::{Act, ActKey, ActState, Network, NetworkError, Offer};
 
 /// What may stand on chain of an offer.
@@ -100,9 +101,10 @@ pub(crate) fn step(leaving: &Leaving) -> Step {
 }
 
 /// Looks at the chain.
-pub(crate) async fn stand(stake: &Stake, context: &Context) -> Stand {
+pub(crate) async fn stand(stake: &Stake, context: &OfferContext) -> Stand {
+    let shared = &context.shared;
     let name = &stake.network;
-    let Some(network) = context.networks.get(name) else {
+    let Some(network) = shared.networks.get(name) else {
         return if stake.seen.is_empty() {
             Stand::Never
         } else {
@@ -114,9 +116,9 @@ pub(crate) async fn stand(stake: &Stake, context: &Context) -> Stand {
         return Stand::Unknown(format!("no block of DepinNetwork {name:?} was seen yet"));
     }
     let on_its_way = stake.ids().any(|id| is_on_its_way(&network, id));
-    match read(stake, &network, context.time_on(name)).await {
+    match read(stake, &network, shared.time_on(name)).await {
         Ok(open) if open.is_empty() && on_its_way => Stand::Unknown("a transaction about it is on its way".to_owned()),
-        Ok(open) if open.is_empty() => Stand::Closed { orders_read: orders_are_read(stake, &network, context) },
+        Ok(open) if open.is_empty() => Stand::Closed { orders_read: orders_are_read(stake, &network, &context.memory) },
         Ok(open) => {
             context.memory.forget_withdrawn(stake.ids());
             Stand::Open(open)
@@ -147,14 +149,14 @@ async fn read(stake: &Stake, network: &Network, now: Timestamp) -> Result<Vec<Ac
 }
 
 /// Every order that came before the market heard that the offer takes none is read.
-fn orders_are_read(stake: &Stake, network: &Network, context: &Context) -> bool {
+fn orders_are_read(stake: &Stake, network: &Network, memory: &OfferMemory) -> bool {
     let observed = network.observed();
     let (head, cursor) = {
         let observed = observed.borrow();
         (observed.head.map_or(0, |h| h.block.number), observed.cursor.map_or(0, |c| c.number))
     };
     // What was never seen on chain took no orders; asked for and mined this moment, it is seen at the next look.
-    stake.seen.iter().all(|id| cursor >= context.memory.withdrawn(*id, head))
+    stake.seen.iter().all(|id| cursor >= memory.withdrawn(*id, head))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! the offer's status, and earlier terms are looked at once more.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use hawser_crds::{GpuOffer, Spending};
@@ -10,22 +10,41 @@ use hawser_market::{JobId, OfferId};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::ObjectRef;
 
 use super::admission::Admission;
 use super::allowance::Now;
 use super::budget::Budget;
 use super::pace::Pace;
 use super::serves::Obstacle;
-use crate::controllers::Context;
+use crate::controllers::Shared;
 use crate::controllers::reasons::Reason;
+use crate::controllers::work::{Backoffs, Name};
 
 /// A post that is not mined after so many blocks, though nobody sends it any more, is not mined at all: the wallet's other
 /// transactions have taken its nonce.
 const MISSED: u64 = 256;
 
-/// By namespace and name of the `GpuOffer`.
+/// What a look at an offer has at hand.
+pub(crate) struct OfferContext {
+    pub shared: Arc<Shared>,
+    pub memory: Arc<OfferMemory>,
+}
+
+impl AsRef<Backoffs> for OfferContext {
+    fn as_ref(&self) -> &Backoffs {
+        &self.shared.backoffs
+    }
+}
+
+/// Of all offers.
 #[derive(Default)]
-pub(crate) struct Offers(Mutex<HashMap<(String, String), Remembered>>);
+pub(crate) struct OfferMemory {
+    offers: Mutex<HashMap<Name, Remembered>>,
+    ids: Mutex<HashMap<OfferId, ObjectRef<DeserializeGuard<GpuOffer>>>>,
+    withdrawn: Mutex<HashMap<OfferId, u64>>,
+}
 
 /// Of one offer.
 pub(crate) struct Remembered {
@@ -140,17 +159,15 @@ impl Remembered {
     }
 }
 
-impl Offers {
+impl OfferMemory {
     /// Looks at, or changes, what is remembered of an offer.
     pub(crate) fn with<T>(&self, namespace: &str, name: &str, look: impl FnOnce(&mut Remembered) -> T) -> T {
-        let mut offers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (namespace.to_owned(), name.to_owned());
-        look(offers.entry(key).or_insert_with(Remembered::new))
+        look(locked(&self.offers).entry(key).or_insert_with(Remembered::new))
     }
 
     pub(crate) fn forget(&self, namespace: &str, name: &str) {
-        let mut offers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        offers.remove(&(namespace.to_owned(), name.to_owned()));
+        locked(&self.offers).remove(&(namespace.to_owned(), name.to_owned()));
     }
 
     /// Takes over what an earlier process had spent for an offer, where this one has not done so yet.
@@ -168,6 +185,39 @@ impl Offers {
         })
     }
 
+    pub(crate) fn learn_offer(&self, id: OfferId, offer: &GpuOffer) {
+        let reference = ObjectRef::new(&offer.name_any()).within(&offer.namespace().unwrap_or_default());
+        locked(&self.ids).insert(id, reference);
+    }
+
+    pub(crate) fn offer(&self, id: OfferId) -> Option<ObjectRef<DeserializeGuard<GpuOffer>>> {
+        locked(&self.ids).get(&id).cloned()
+    }
+
+    /// What was kept of an offer that is gone, under all its ids.
+    pub(crate) fn forget_ids(&self, (namespace, name): &Name) {
+        let mut known = locked(&self.ids);
+        let is_it = |offer: &ObjectRef<_>| offer.name == *name && offer.namespace.as_ref() == Some(namespace);
+        let ids: Vec<OfferId> = known.iter().filter(|(_, offer)| is_it(offer)).map(|(id, _)| *id).collect();
+        for id in &ids {
+            known.remove(id);
+        }
+        self.forget_withdrawn(ids.into_iter());
+    }
+
+    /// The block at which an offer was first seen to take no orders.
+    pub(crate) fn withdrawn(&self, offer: OfferId, head: u64) -> u64 {
+        *locked(&self.withdrawn).entry(offer).or_insert(head)
+    }
+
+    /// They take orders again, or their object is gone: one that is made anew may be sold under the same ids.
+    pub(crate) fn forget_withdrawn(&self, offers: impl Iterator<Item = OfferId>) {
+        let mut since = locked(&self.withdrawn);
+        for offer in offers {
+            since.remove(&offer);
+        }
+    }
+
     /// Whether orders that were turned down and left to their deadline may be closed now.
     pub(crate) fn may_sweep(&self, namespace: &str, name: &str) -> bool {
         self.with(namespace, name, |offer| offer.budget.may_sweep(Instant::now()))
@@ -176,23 +226,27 @@ impl Offers {
 
 /// Whether the budget lets an order of an offer be declined now. What that spends is written down at once, with the offer's
 /// status: the process may not live for long.
-pub(crate) fn may_decline(context: &Context, namespace: &str, name: &str, job: JobId) -> bool {
-    let known = context.offer(namespace, name);
+pub(crate) fn may_decline(shared: &Shared, memory: &OfferMemory, namespace: &str, name: &str, job: JobId) -> bool {
+    let known = shared.offer(namespace, name);
     if let Some(offer) = known.as_ref().and_then(|offer| offer.0.as_ref().ok()) {
-        context.memory_of_offers.learn(offer);
+        memory.learn(offer);
     }
-    let (may, spent) = context.memory_of_offers.may_decline(namespace, name, job);
+    let (may, spent) = memory.may_decline(namespace, name, job);
     if spent {
-        context.offers_due.add([(namespace.to_owned(), name.to_owned())]);
+        shared.offers_due.add([(namespace.to_owned(), name.to_owned())]);
     }
     may
 }
 
 /// The API server has made a pod of an offer's job, or refused one.
-pub(crate) fn heard_of_pod(context: &Context, namespace: &str, name: &str, refused: bool) {
-    if context.memory_of_offers.with(namespace, name, |offer| offer.admission.heard(refused)) {
-        context.offers_due.add([(namespace.to_owned(), name.to_owned())]);
+pub(crate) fn heard_of_pod(shared: &Shared, memory: &OfferMemory, namespace: &str, name: &str, refused: bool) {
+    if memory.with(namespace, name, |offer| offer.admission.heard(refused)) {
+        shared.offers_due.add([(namespace.to_owned(), name.to_owned())]);
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -286,5 +340,30 @@ mod tests {
         let spending = offer.spending(now.wall).unwrap();
         assert_eq!(spending.updates_full_at.unwrap().0.as_second(), updates_back.as_second());
         assert_eq!(offer.spending(now.wall + Duration::from_hours(8)), None, "what is back stands in no status");
+    }
+
+    #[test]
+    fn nothing_is_kept_of_an_offer_that_is_gone() {
+        let offer = |name: &str| -> GpuOffer {
+            serde_json::from_value(json!({
+                "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": name, "namespace": "t"},
+                "spec": {"networkRef": "n", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}}
+            }))
+            .unwrap()
+        };
+        let memory = OfferMemory::default();
+        let id = |byte| OfferId(FixedBytes::repeat_byte(byte));
+        for (byte, name) in [(1, "o"), (2, "o"), (3, "other")] {
+            memory.learn_offer(id(byte), &offer(name));
+            memory.withdrawn(id(byte), 7);
+        }
+        memory.forget_ids(&("t".to_owned(), "o".to_owned()));
+        assert_eq!((memory.offer(id(1)), memory.offer(id(2))), (None, None));
+        assert!(memory.offer(id(3)).is_some());
+        assert_eq!(locked(&memory.withdrawn).len(), 1);
+        // Under its earlier terms it is known by its status alone.
+        assert_eq!((memory.withdrawn(id(4), 8), memory.withdrawn(id(4), 9)), (8, 8));
+        memory.forget_withdrawn([id(4)].into_iter());
+        assert_eq!(memory.withdrawn(id(4), 10), 10);
     }
 }

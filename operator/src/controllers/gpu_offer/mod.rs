@@ -33,12 +33,13 @@ use tracing::{Span, info_span};
 use super::conditions::news;
 use super::look::Action;
 use super::watch::name_of;
-use super::{Context, Error, OFFER_FINALIZER, abandon, status, unreadable};
+use super::{Error, OFFER_FINALIZER, abandon, status, unreadable};
+use crate::metrics::Metrics;
 use crate::network::Act;
 use allowance::Now;
 use dereference::{Market, Observed, Read};
 use leave::{Leaving, Stake, Stand, Step};
-use memory::{Remembered, Told};
+use memory::{OfferContext, OfferMemory, Remembered, Told};
 
 pub(crate) const KIND: &str = "GpuOffer";
 
@@ -59,18 +60,19 @@ const STEADY: Duration = Duration::from_mins(1);
 /// Looks at an offer and takes its next step.
 pub(crate) async fn reconcile(
     guarded: Arc<DeserializeGuard<GpuOffer>>,
-    context: Arc<Context>,
+    context: Arc<OfferContext>,
 ) -> Result<Action, Error> {
-    context.metrics.reconciles(KIND).inc();
-    context.ready().await?;
-    let (_busy, _timed) = (context.work.begin(KIND), context.metrics.timed(KIND));
+    let shared = &*context.shared;
+    shared.metrics.reconciles(KIND).inc();
+    shared.ready().await?;
+    let (_busy, _timed) = (shared.work.begin(KIND), shared.metrics.timed(KIND));
     let offer = match &guarded.0 {
         Ok(offer) => offer,
         Err(invalid) => return unreadable::offer(invalid, &context).await,
     };
-    unreadable::was_read(&offer.metadata, &context);
+    unreadable::was_read(&offer.metadata, shared);
     let namespace = offer.namespace().ok_or(Error::Unnamed("namespace"))?;
-    let api: Api<GpuOffer> = Api::namespaced(context.client.clone(), &namespace);
+    let api: Api<GpuOffer> = Api::namespaced(shared.client.clone(), &namespace);
     let leaving = offer.metadata.deletion_timestamp.is_some();
     if !leaving {
         // Before it stands on chain: it can't be deleted without being withdrawn.
@@ -79,17 +81,17 @@ pub(crate) async fn reconcile(
         context.memory.forget_withdrawn(stake(offer).seen.into_iter());
     }
 
-    context.memory_of_offers.learn(offer);
+    context.memory.learn(offer);
     let seen = dereference::dereference(offer, &context).await;
     ca::look(offer, seen.jobs, &context).await;
-    let told = told(offer, &seen, &context);
-    let mut acts = acts(offer, &seen, &told, &context);
+    let told = told(offer, &seen, &context.memory);
+    let mut acts = acts(offer, &seen, &told, &context.memory);
     let mut stays = None;
     if leaving {
         match leave(offer, &seen, &context).await {
             (Step::Go, _) => return go(&api, offer, &seen, &context).await,
             (Step::GiveUp, _) => {
-                abandon::write_down(&context, "GpuOffer", &offer.object_ref(&()), &abandon::of_offer(offer, seen.jobs))
+                abandon::write_down(shared, "GpuOffer", &offer.object_ref(&()), &abandon::of_offer(offer, seen.jobs))
                     .await;
                 return go(&api, offer, &seen, &context).await;
             }
@@ -102,29 +104,29 @@ pub(crate) async fn reconcile(
     let (posts, others): (Vec<Act>, Vec<Act>) = acts.into_iter().partition(|act| matches!(act, Act::SetOffer(_)));
     let as_wanted = posts.is_empty() && others.is_empty();
     request(&context, offer, &seen, &others);
-    let spending = remembered(offer, &context, |offer| offer.spending(seen.now));
+    let spending = remembered(offer, &context.memory, |offer| offer.spending(seen.now));
     let next = report::status(offer, &seen, &told, as_wanted, posting(&posts), stays.as_deref());
     let mut next = GpuOfferStatus { spending, ..next };
     abandon::warn_of(&offer.metadata, &mut next.conditions, READY);
-    context.metrics.offer_says(offer, &next);
+    shared.metrics.offer_says(offer, &next);
     status::write(&api, offer, offer.status.as_ref(), &next).await?;
     // Its id is written down by now: whatever becomes of this process and the offer's terms, somebody knows what is sold.
     request(&context, offer, &seen, &posts);
-    measure(offer, &seen, &context);
+    measure(offer, &seen, &shared.metrics);
     let stored = offer.status.clone().unwrap_or_default();
-    context.events.conditions(&offer.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
+    shared.events.conditions(&offer.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
     Ok(Action::requeue(again(&seen, &told, as_wanted && !leaving)))
 }
 
 /// What the market is to be told of the offer's GPUs.
-fn told(offer: &GpuOffer, seen: &Observed, context: &Context) -> Told {
+fn told(offer: &GpuOffer, seen: &Observed, memory: &OfferMemory) -> Told {
     let standing = match &seen.market {
         Market::Read(read) => read.chain.as_ref().map(|chain| chain.available),
         // Nothing can be said now, and so nothing is told.
         _ => stored_available(offer),
     };
     let could = seen.offered.largest_order;
-    remembered(offer, context, |offer| offer.tell(standing, could, seen.obstacle.clone(), Now::read()))
+    remembered(offer, memory, |offer| offer.tell(standing, could, seen.obstacle.clone(), Now::read()))
 }
 
 fn stored_available(offer: &GpuOffer) -> Option<u16> {
@@ -132,12 +134,12 @@ fn stored_available(offer: &GpuOffer) -> Option<u16> {
     Some(u16::try_from(on_chain.available).unwrap_or(u16::MAX))
 }
 
-fn remembered<T>(offer: &GpuOffer, context: &Context, look: impl FnOnce(&mut Remembered) -> T) -> T {
-    context.memory_of_offers.with(&offer.namespace().unwrap_or_default(), &offer.name_any(), look)
+fn remembered<T>(offer: &GpuOffer, memory: &OfferMemory, look: impl FnOnce(&mut Remembered) -> T) -> T {
+    memory.with(&offer.namespace().unwrap_or_default(), &offer.name_any(), look)
 }
 
 /// What has to be said on chain.
-fn acts(offer: &GpuOffer, seen: &Observed, told: &Told, context: &Context) -> Vec<Act> {
+fn acts(offer: &GpuOffer, seen: &Observed, told: &Told, memory: &OfferMemory) -> Vec<Act> {
     let Market::Read(read) = &seen.market else { return Vec::new() };
     let mut acts: Vec<Act> =
         read.earlier.iter().filter_map(|earlier| publish::withdraw(Some(earlier), seen.chain_time)).collect();
@@ -146,7 +148,7 @@ fn acts(offer: &GpuOffer, seen: &Observed, told: &Told, context: &Context) -> Ve
             let wanted = publish::Wanted { available: told.available, ..wanted.clone() };
             let posted = offer.status.as_ref().and_then(|s| s.on_chain.as_ref()?.card_hash.clone());
             let posted = seen.posted_card.as_deref().or(posted.as_deref());
-            let may_post = may_post(offer, read, &wanted, posted, context);
+            let may_post = may_post(offer, read, &wanted, posted, memory);
             publish::acts(&wanted, read.chain.as_ref(), posted, may_post, seen.chain_time)
         }
         // Something passing, that does not count yet: only less is said.
@@ -162,14 +164,20 @@ fn posting(posts: &[Act]) -> Option<OfferId> {
     posts.iter().find_map(|act| if let Act::SetOffer(post) = act { Some(post.terms.id()) } else { None })
 }
 
-fn may_post(offer: &GpuOffer, read: &Read, wanted: &publish::Wanted, posted: Option<&str>, context: &Context) -> bool {
+fn may_post(
+    offer: &GpuOffer,
+    read: &Read,
+    wanted: &publish::Wanted,
+    posted: Option<&str>,
+    memory: &OfferMemory,
+) -> bool {
     let hash = publish::card_hash(&wanted.card);
     if read.chain.is_some() && posted == Some(hash.as_str()) {
         return false;
     }
     let observed = offer.status.as_ref().and_then(|status| status.observed_generation);
     let by_owner = observed != offer.metadata.generation;
-    remembered(offer, context, |offer| offer.pace.may_post(&hash, by_owner, Now::read()))
+    remembered(offer, memory, |offer| offer.pace.may_post(&hash, by_owner, Now::read()))
 }
 
 fn lower(read: &Read, available: u16, now: Timestamp) -> Option<Act> {
@@ -178,10 +186,10 @@ fn lower(read: &Read, available: u16, now: Timestamp) -> Option<Act> {
 }
 
 /// Whether an offer that is being deleted can go, and what has to be said on chain before.
-async fn leave(offer: &GpuOffer, seen: &Observed, context: &Context) -> (Step, Vec<Act>) {
+async fn leave(offer: &GpuOffer, seen: &Observed, context: &OfferContext) -> (Step, Vec<Act>) {
     let network = &offer.spec.network_ref;
-    let computed = context.networks.get(network).and_then(|network| {
-        let terms = terms::terms(offer, network.spec(), &context.cluster);
+    let computed = context.shared.networks.get(network).and_then(|network| {
+        let terms = terms::terms(offer, network.spec(), &context.shared.cluster);
         terms.ok().map(|terms| terms.id())
     });
     let stake = Stake { computed, ..stake(offer) };
@@ -193,11 +201,11 @@ async fn leave(offer: &GpuOffer, seen: &Observed, context: &Context) -> (Step, V
 }
 
 /// Lets the object go.
-async fn go(api: &Api<GpuOffer>, offer: &GpuOffer, seen: &Observed, context: &Context) -> Result<Action, Error> {
-    last::tidy(&name_of(offer), &seen.around, context).await;
+async fn go(api: &Api<GpuOffer>, offer: &GpuOffer, seen: &Observed, context: &OfferContext) -> Result<Action, Error> {
+    last::tidy(&name_of(offer), &seen.around, &context.shared).await;
     status::set_finalizer(api, offer, OFFER_FINALIZER, false).await?;
-    context.metrics.forget_offer(&offer.namespace().unwrap_or_default(), &offer.name_any());
-    context.memory_of_offers.forget(&offer.namespace().unwrap_or_default(), &offer.name_any());
+    context.shared.metrics.forget_offer(&offer.namespace().unwrap_or_default(), &offer.name_any());
+    context.memory.forget(&offer.namespace().unwrap_or_default(), &offer.name_any());
     context.memory.forget_withdrawn(stake(offer).seen.into_iter());
     Ok(Action::await_change())
 }
@@ -207,21 +215,21 @@ fn stake(offer: &GpuOffer) -> Stake {
     Stake::of(&offer.spec.network_ref, None, offer.status.as_ref())
 }
 
-fn request(context: &Context, offer: &GpuOffer, seen: &Observed, acts: &[Act]) {
+fn request(context: &OfferContext, offer: &GpuOffer, seen: &Observed, acts: &[Act]) {
     if let Market::Read(read) = &seen.market {
         context.memory.learn_offer(read.id, offer);
     }
-    let Some(network) = context.networks.get(&offer.spec.network_ref) else { return };
+    let Some(network) = context.shared.networks.get(&offer.spec.network_ref) else { return };
     for act in acts {
         network.request(act.clone());
     }
 }
 
-fn measure(offer: &GpuOffer, seen: &Observed, context: &Context) {
+fn measure(offer: &GpuOffer, seen: &Observed, metrics: &Metrics) {
     if let Market::Read(read) = &seen.market
         && let (Some(chain), Ok((_, token))) = (&read.chain, &read.asked)
     {
-        context.metrics.offer(offer, token, seen.pending, chain.settled_amount);
+        metrics.offer(offer, token, seen.pending, chain.settled_amount);
     }
 }
 
@@ -237,8 +245,8 @@ fn again(seen: &Observed, told: &Told, as_wanted: bool) -> Duration {
 
 /// What to do after a failed reconcile: try again, later each time.
 #[expect(clippy::needless_pass_by_value, reason = "the signature that Controller::run takes")]
-pub(crate) fn failed(guarded: Arc<DeserializeGuard<GpuOffer>>, error: &Error, context: Arc<Context>) -> Action {
-    context.metrics.errors(KIND).inc();
+pub(crate) fn failed(guarded: Arc<DeserializeGuard<GpuOffer>>, error: &Error, context: Arc<OfferContext>) -> Action {
+    context.shared.metrics.errors(KIND).inc();
     tracing::warn!(offer = %guarded.name_any(), namespace = guarded.namespace(), %error, "reconcile failed");
-    Action::requeue(context.backoffs.failed(KIND, name_of(&*guarded)))
+    Action::requeue(context.shared.backoffs.failed(KIND, name_of(&*guarded)))
 }

@@ -17,11 +17,12 @@ use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
 use super::gpu_offer::leave::{self, Leaving, Stake, Stand, Step};
+use super::gpu_offer::memory::OfferContext;
 use super::look::Action;
 use super::packed::Packed;
 use super::reasons::Reason;
 use super::work::Name;
-use super::{Context, Error, JOB_FINALIZER, NETWORK_FINALIZER, OFFER_FINALIZER, abandon, status};
+use super::{Error, JOB_FINALIZER, NETWORK_FINALIZER, OFFER_FINALIZER, Shared, abandon, status};
 use super::{compute_job, depin_network, gpu_offer};
 use crate::inventory::{Candidate, Priority};
 use crate::metrics::Counted;
@@ -83,26 +84,26 @@ pub(crate) fn counted(
 }
 
 /// Jobs that can't be read.
-fn jobs(context: &Context) -> Vec<Job> {
-    let cached = context.jobs.store.state();
+fn jobs(shared: &Shared) -> Vec<Job> {
+    let cached = shared.jobs.store.state();
     let invalid = cached.iter().filter_map(|job| job.invalid());
-    invalid.map(|meta| Job::new(meta, context.unreadable.json(meta).as_ref())).collect()
+    invalid.map(|meta| Job::new(meta, shared.unreadable.json(meta).as_ref())).collect()
 }
 
 /// Jobs of the offer's that can't be read and are not settled.
-pub(crate) fn jobs_of(offer: &GpuOffer, context: &Context) -> u32 {
-    unsettled_of(&offer.namespace().unwrap_or_default(), &offer.name_any(), context)
+pub(crate) fn jobs_of(offer: &GpuOffer, shared: &Shared) -> u32 {
+    unsettled_of(&offer.namespace().unwrap_or_default(), &offer.name_any(), shared)
 }
 
-fn unsettled_of(namespace: &str, offer: &str, context: &Context) -> u32 {
-    let count = jobs(context).iter().filter(|job| !job.settled && job.may_be_of(namespace, offer)).count();
+fn unsettled_of(namespace: &str, offer: &str, shared: &Shared) -> u32 {
+    let count = jobs(shared).iter().filter(|job| !job.settled && job.may_be_of(namespace, offer)).count();
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// GPUs of the offer's nodes that jobs which can't be read may hold.
-pub(crate) fn candidates(offer: &GpuOffer, context: &Context) -> Vec<Candidate> {
+pub(crate) fn candidates(offer: &GpuOffer, shared: &Shared) -> Vec<Candidate> {
     let same_gpus = |job: &Job| {
-        let offers = context.offers.store.state();
+        let offers = shared.offers.store.state();
         let other = super::cache::readable(&offers)
             .find(|other| job.may_be_of(&other.namespace().unwrap_or_default(), &other.name_any()))
             .map(|other| other.spec.gpu.clone());
@@ -112,7 +113,7 @@ pub(crate) fn candidates(offer: &GpuOffer, context: &Context) -> Vec<Candidate> 
         })
     };
     let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
-    jobs(context)
+    jobs(shared)
         .into_iter()
         .filter(|job| !job.over && !job.settled)
         .filter_map(|job| {
@@ -121,7 +122,7 @@ pub(crate) fn candidates(offer: &GpuOffer, context: &Context) -> Vec<Candidate> 
                 return None;
             }
             let name = (job.namespace, job.name);
-            let bound = context.inventory.read(|inventory| inventory.is_bound(&name));
+            let bound = shared.inventory.read(|inventory| inventory.is_bound(&name));
             let priority = Priority { waiting: false, block: 0, name };
             Some(Candidate { priority, gpus: job.gpus, bound, same_offer })
         })
@@ -129,16 +130,16 @@ pub(crate) fn candidates(offer: &GpuOffer, context: &Context) -> Vec<Candidate> 
 }
 
 /// What offers that can't be read sell on a network, or sold: their orders are not passed over.
-pub(crate) async fn sold(network: &str, context: &Context) -> Result<Vec<(OfferId, Name)>, Error> {
-    let cached = context.offers.store.state();
+pub(crate) async fn sold(network: &str, shared: &Shared) -> Result<Vec<(OfferId, Name)>, Error> {
+    let cached = shared.offers.store.state();
     let mut ids = Vec::new();
     for offer in invalid(&cached) {
-        let raw = match context.unreadable.json(&offer.metadata) {
+        let raw = match shared.unreadable.json(&offer.metadata) {
             Some(raw) => raw,
             // Nobody has looked at it yet.
-            None => match fetch::<GpuOffer>(&offer.metadata, context).await? {
+            None => match fetch::<GpuOffer>(&offer.metadata, shared).await? {
                 Some(raw) => {
-                    context.unreadable.learn(&offer.metadata, raw.data.clone());
+                    shared.unreadable.learn(&offer.metadata, raw.data.clone());
                     raw.data
                 }
                 None => continue,
@@ -156,18 +157,18 @@ fn ids_on(network: &str, raw: &Value) -> Vec<OfferId> {
 }
 
 /// The token in which an offer that can't be read is paid.
-pub(crate) fn token_of(offer: &InvalidObject, context: &Context) -> Option<Address> {
-    context.unreadable.json(&offer.metadata)?.pointer("/spec/price/token")?.as_str()?.parse().ok()
+pub(crate) fn token_of(offer: &InvalidObject, shared: &Shared) -> Option<Address> {
+    shared.unreadable.json(&offer.metadata)?.pointer("/spec/price/token")?.as_str()?.parse().ok()
 }
 
 /// What can't be read and may need a network of this name; none where nothing does.
-pub(crate) fn needs_network(network: &str, context: &Context) -> Option<String> {
-    if let Some(job) = jobs(context).iter().find(|job| !job.settled && job.may_be_on(network)) {
+pub(crate) fn needs_network(network: &str, shared: &Shared) -> Option<String> {
+    if let Some(job) = jobs(shared).iter().find(|job| !job.settled && job.may_be_on(network)) {
         return Some(format!("ComputeJob {}/{} can't be read and may not be settled", job.namespace, job.name));
     }
-    let cached = context.offers.store.state();
+    let cached = shared.offers.store.state();
     let may_sell = |offer: &&InvalidObject| {
-        let raw = context.unreadable.json(&offer.metadata);
+        let raw = shared.unreadable.json(&offer.metadata);
         facts::network_of(raw.as_ref()).is_none_or(|named| named == network)
     };
     let offer = invalid(&cached).find(may_sell)?;
@@ -179,12 +180,13 @@ pub(crate) fn needs_network(network: &str, context: &Context) -> Option<String> 
 }
 
 /// An offer that can't be read sells nothing, and goes once nothing needs it.
-pub(crate) async fn offer(object: &InvalidObject, context: &Context) -> Result<Action, Error> {
-    let Some(raw) = tell::<GpuOffer>(object, context).await? else { return Ok(Action::await_change()) };
+pub(crate) async fn offer(object: &InvalidObject, context: &OfferContext) -> Result<Action, Error> {
+    let shared = &context.shared;
+    let Some(raw) = tell::<GpuOffer>(object, shared).await? else { return Ok(Action::await_change()) };
     let (namespace, name) = names(&object.metadata);
     let stake = Stake::of_json(&raw.data);
     let stand = leave::stand(&stake, context).await;
-    if let (Stand::Open(acts), Some(network)) = (&stand, context.networks.get(&stake.network)) {
+    if let (Stand::Open(acts), Some(network)) = (&stand, shared.networks.get(&stake.network)) {
         for act in acts {
             network.request(act.clone());
         }
@@ -192,15 +194,15 @@ pub(crate) async fn offer(object: &InvalidObject, context: &Context) -> Result<A
     if object.metadata.deletion_timestamp.is_none() {
         return Ok(Action::requeue(EVERY));
     }
-    let jobs = context.inventory.read(|inventory| inventory.known_unsettled(&(namespace.clone(), name.clone())));
+    let jobs = shared.inventory.read(|inventory| inventory.known_unsettled(&(namespace.clone(), name.clone())));
     let leaving = Leaving {
         stand,
         jobs,
-        unreadable: unsettled_of(&namespace, &name, context),
+        unreadable: unsettled_of(&namespace, &name, shared),
         abandoned: abandon::is_asked(&object.metadata),
     };
     match leave::step(&leaving) {
-        Step::Stay(why) => stays::<GpuOffer>(&raw, context, &why).await,
+        Step::Stay(why) => stays::<GpuOffer>(&raw, shared, &why).await,
         step => {
             if step == Step::GiveUp {
                 let what = format!(
@@ -208,10 +210,10 @@ pub(crate) async fn offer(object: &InvalidObject, context: &Context) -> Result<A
                     ids(&stake),
                     stake.network
                 );
-                abandon::write_down(context, "GpuOffer", &reference::<GpuOffer>(&raw), &what).await;
+                abandon::write_down(shared, "GpuOffer", &reference::<GpuOffer>(&raw), &what).await;
             }
             context.memory.forget_withdrawn(stake.seen.into_iter());
-            let_go::<GpuOffer>(&raw, context, OFFER_FINALIZER).await
+            let_go::<GpuOffer>(&raw, shared, OFFER_FINALIZER).await
         }
     }
 }
@@ -221,24 +223,24 @@ fn ids(stake: &Stake) -> String {
 }
 
 /// A job that can't be read keeps its pod and its GPUs; it goes once the market holds nothing of it any more.
-pub(crate) async fn job(object: &InvalidObject, context: &Context) -> Result<Action, Error> {
-    let Some(raw) = tell::<ComputeJob>(object, context).await? else { return Ok(Action::await_change()) };
+pub(crate) async fn job(object: &InvalidObject, shared: &Shared) -> Result<Action, Error> {
+    let Some(raw) = tell::<ComputeJob>(object, shared).await? else { return Ok(Action::await_change()) };
     if object.metadata.deletion_timestamp.is_none() {
         return Ok(Action::requeue(EVERY));
     }
     let job = Job::new(&object.metadata, Some(&raw.data));
     if abandon::is_asked(&object.metadata) {
         let what = abandon::of_raw_job(&raw.data);
-        abandon::write_down(context, "ComputeJob", &reference::<ComputeJob>(&raw), &what).await;
-    } else if let Some(why) = owed(&job, context).await {
-        return stays::<ComputeJob>(&raw, context, &format!("{why}. {}", abandon::ADVICE)).await;
+        abandon::write_down(shared, "ComputeJob", &reference::<ComputeJob>(&raw), &what).await;
+    } else if let Some(why) = owed(&job, shared).await {
+        return stays::<ComputeJob>(&raw, shared, &format!("{why}. {}", abandon::ADVICE)).await;
     }
-    abandon::drop_pod(context, &object.metadata).await?;
-    let_go::<ComputeJob>(&raw, context, JOB_FINALIZER).await
+    abandon::drop_pod(&shared.client, &object.metadata).await?;
+    let_go::<ComputeJob>(&raw, shared, JOB_FINALIZER).await
 }
 
 /// Why a job's money is not settled; none where it is.
-async fn owed(job: &Job, context: &Context) -> Option<String> {
+async fn owed(job: &Job, shared: &Shared) -> Option<String> {
     if job.settled || job.local {
         return None;
     }
@@ -246,7 +248,7 @@ async fn owed(job: &Job, context: &Context) -> Option<String> {
     let (Some(id), Some(name)) = (job.id, &job.network) else {
         return unknown("spec.source can't be read".to_owned());
     };
-    let Some(network) = context.networks.get(name) else {
+    let Some(network) = shared.networks.get(name) else {
         return unknown(format!("DepinNetwork {name:?} does not run"));
     };
     match network.job(id).await {
@@ -267,77 +269,75 @@ async fn owed(job: &Job, context: &Context) -> Option<String> {
 pub(crate) async fn network(
     object: &InvalidObject,
     needed_by: Option<String>,
-    context: &Context,
+    shared: &Shared,
 ) -> Result<Action, Error> {
-    let Some(raw) = tell::<DepinNetwork>(object, context).await? else { return Ok(Action::await_change()) };
+    let Some(raw) = tell::<DepinNetwork>(object, shared).await? else { return Ok(Action::await_change()) };
     if object.metadata.deletion_timestamp.is_none() {
         return Ok(Action::requeue(EVERY));
     }
     match needed_by {
         Some(why) if !abandon::is_asked(&object.metadata) => {
-            stays::<DepinNetwork>(&raw, context, &format!("{why}. {}", abandon::ADVICE)).await
+            stays::<DepinNetwork>(&raw, shared, &format!("{why}. {}", abandon::ADVICE)).await
         }
         why => {
             if abandon::is_asked(&object.metadata) {
                 let what = format!("given up: {}", why.unwrap_or_else(|| "nothing needs it".to_owned()));
-                abandon::write_down(context, "DepinNetwork", &reference::<DepinNetwork>(&raw), &what).await;
+                abandon::write_down(shared, "DepinNetwork", &reference::<DepinNetwork>(&raw), &what).await;
             }
-            context.networks.stop(&raw.name_any()).await;
-            context.metrics.forget_network(&raw.name_any());
-            let_go::<DepinNetwork>(&raw, context, NETWORK_FINALIZER).await
+            shared.networks.stop(&raw.name_any()).await;
+            shared.metrics.forget_network(&raw.name_any());
+            let_go::<DepinNetwork>(&raw, shared, NETWORK_FINALIZER).await
         }
     }
 }
 
 /// What an object says that was read: it is none of these any more.
-pub(crate) fn was_read(metadata: &ObjectMeta, context: &Context) {
-    context.unreadable.forget(metadata);
+pub(crate) fn was_read(metadata: &ObjectMeta, shared: &Shared) {
+    shared.unreadable.forget(metadata);
 }
 
 /// Fetches the object as it is and has it say that it can't be read; none where it is gone.
 async fn tell<K: Resource<DynamicType = ()>>(
     object: &InvalidObject,
-    context: &Context,
+    shared: &Shared,
 ) -> Result<Option<DynamicObject>, Error> {
-    let Some(raw) = fetch::<K>(&object.metadata, context).await? else {
-        context.unreadable.forget(&object.metadata);
+    let Some(raw) = fetch::<K>(&object.metadata, shared).await? else {
+        shared.unreadable.forget(&object.metadata);
         return Ok(None);
     };
-    if context.unreadable.learn(&object.metadata, raw.data.clone()) {
+    if shared.unreadable.learn(&object.metadata, raw.data.clone()) {
         // Which GPUs it may hold, and of which offer.
-        context
-            .offers_due
-            .add(context.inventory.read(|inventory| inventory.offer_names().cloned().collect::<Vec<_>>()));
+        shared.offers_due.add(shared.inventory.read(|inventory| inventory.offer_names().cloned().collect::<Vec<_>>()));
     }
     let message = format!(
         "this operator can't read the object: {}. It was written by a newer operator, or against the schema: correct the \
          field, or run the newer operator. Until then it is counted as holding what it may hold",
         object.error
     );
-    say::<K>(&raw, context, &Reason::Unreadable, &message).await?;
+    say::<K>(&raw, shared, &Reason::Unreadable, &message).await?;
     Ok(Some(raw))
 }
 
 /// Says why an object that is being deleted is still there.
 async fn stays<K: Resource<DynamicType = ()>>(
     raw: &DynamicObject,
-    context: &Context,
+    shared: &Shared,
     why: &str,
 ) -> Result<Action, Error> {
-    say_ready::<K>(raw, context, &Reason::Leaving, &format!("it is being deleted, and can't be read: {why}")).await?;
+    say_ready::<K>(raw, shared, &Reason::Leaving, &format!("it is being deleted, and can't be read: {why}")).await?;
     Ok(Action::requeue(SOON))
 }
 
 async fn let_go<K: Resource<DynamicType = ()>>(
     raw: &DynamicObject,
-    context: &Context,
+    shared: &Shared,
     finalizer: &str,
 ) -> Result<Action, Error> {
     // Its status was written a moment ago: its version is the newer one's.
-    let Some(now) = fetch::<K>(&raw.metadata, context).await? else { return Ok(Action::await_change()) };
-    let api = api::<K>(&raw.namespace().unwrap_or_default(), context);
+    let Some(now) = fetch::<K>(&raw.metadata, shared).await? else { return Ok(Action::await_change()) };
+    let api = api::<K>(&raw.namespace().unwrap_or_default(), shared);
     status::set_finalizer_of(&api, &now.metadata, finalizer, false).await?;
-    context.unreadable.forget(&raw.metadata);
+    shared.unreadable.forget(&raw.metadata);
     Ok(Action::await_change())
 }
 

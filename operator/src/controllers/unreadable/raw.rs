@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use crate::controllers::conditions::{Conditions, Truth, news};
 use crate::controllers::reasons::Reason;
-use crate::controllers::{Context, Error, Tried};
+use crate::controllers::{Error, Shared, Tried};
 
 /// Has the object say that it can't be read.
 pub(super) async fn say<K: Resource<DynamicType = ()>>(
     raw: &DynamicObject,
-    context: &Context,
+    shared: &Shared,
     reason: &Reason,
     message: &str,
 ) -> Result<(), Error> {
@@ -26,29 +26,29 @@ pub(super) async fn say<K: Resource<DynamicType = ()>>(
     if raw.metadata.deletion_timestamp.is_none() {
         next.set(READY, Truth::No, reason, message);
     }
-    write::<K>(raw, context, &stored, next.into_list()).await
+    write::<K>(raw, shared, &stored, next.into_list()).await
 }
 
 /// Has it say why it is not ready.
 pub(super) async fn say_ready<K: Resource<DynamicType = ()>>(
     raw: &DynamicObject,
-    context: &Context,
+    shared: &Shared,
     reason: &Reason,
     message: &str,
 ) -> Result<(), Error> {
     // As it stands after `say`.
-    let Some(raw) = fetch::<K>(&raw.metadata, context).await? else { return Ok(()) };
+    let Some(raw) = fetch::<K>(&raw.metadata, shared).await? else { return Ok(()) };
     let stored = conditions(&raw.data);
     let mut next = Conditions::from_stored(&stored, raw.metadata.generation, Timestamp::now());
     next.keep(&stored, READABLE);
     next.set(READY, Truth::No, reason, message);
-    write::<K>(&raw, context, &stored, next.into_list()).await
+    write::<K>(&raw, shared, &stored, next.into_list()).await
 }
 
 /// A merge patch of the conditions alone: the rest of the status may be what can't be read.
 async fn write<K: Resource<DynamicType = ()>>(
     raw: &DynamicObject,
-    context: &Context,
+    shared: &Shared,
     stored: &[Condition],
     next: Vec<Condition>,
 ) -> Result<(), Error> {
@@ -57,10 +57,9 @@ async fn write<K: Resource<DynamicType = ()>>(
     }
     let (namespace, name) = names(&raw.metadata);
     let body = json!({"status": {"conditions": next, "observedGeneration": raw.metadata.generation}});
-    let patched =
-        api::<K>(&namespace, context).patch_status(&name, &PatchParams::default(), &Patch::Merge(&body)).await;
+    let patched = api::<K>(&namespace, shared).patch_status(&name, &PatchParams::default(), &Patch::Merge(&body)).await;
     patched.tried(|| format!("status of {} {name}", K::kind(&())))?;
-    context.events.conditions(&reference::<K>(raw), &news(stored, &next)).await;
+    shared.events.conditions(&reference::<K>(raw), &news(stored, &next)).await;
     Ok(())
 }
 
@@ -78,20 +77,20 @@ pub(super) fn names(metadata: &ObjectMeta) -> (String, String) {
 /// The object as it is; none where it is gone. By a list of one, which the controllers' watches may do anyway.
 pub(super) async fn fetch<K: Resource<DynamicType = ()>>(
     metadata: &ObjectMeta,
-    context: &Context,
+    shared: &Shared,
 ) -> Result<Option<DynamicObject>, Error> {
     let (namespace, name) = names(metadata);
     let one = ListParams::default().fields(&format!("metadata.name={name}"));
-    let found = api::<K>(&namespace, context).list(&one).await;
+    let found = api::<K>(&namespace, shared).list(&one).await;
     Ok(found.tried(|| format!("{} {namespace}/{name}", K::kind(&())))?.items.into_iter().next())
 }
 
 /// Without a type: whatever the object holds.
-pub(super) fn api<K: Resource<DynamicType = ()>>(namespace: &str, context: &Context) -> Api<DynamicObject> {
+pub(super) fn api<K: Resource<DynamicType = ()>>(namespace: &str, shared: &Shared) -> Api<DynamicObject> {
     let kind = ApiResource::erase::<K>(&());
     match namespace {
-        "" => Api::all_with(context.client.clone(), &kind),
-        namespace => Api::namespaced_with(context.client.clone(), namespace, &kind),
+        "" => Api::all_with(shared.client.clone(), &kind),
+        namespace => Api::namespaced_with(shared.client.clone(), namespace, &kind),
     }
 }
 

@@ -14,8 +14,9 @@ use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use crate::controllers::compute_job::memory::JobContext;
 use crate::controllers::lean::{Lean, list_metadata};
-use crate::controllers::{Context, Error, Tried};
+use crate::controllers::{Error, Tried};
 
 /// Objects a page: what the API server reads for one is bounded by it only where nothing is selected. Of a list of the few
 /// that match a selector it may read all there are, for one answer.
@@ -26,8 +27,8 @@ const REST: u32 = 9;
 const LONGEST_REST: Duration = Duration::from_secs(2);
 
 /// Sweeps now and then until `cancel`.
-pub(crate) async fn run(context: &Arc<Context>, cancel: CancellationToken) {
-    tokio::join!(pods::run(context, cancel.clone()), settled::run(context, cancel));
+pub(crate) async fn run(context: &Arc<JobContext>, cancel: CancellationToken) {
+    tokio::join!(pods::run(context, cancel.clone()), settled::run(&context.shared, cancel));
 }
 
 /// The metadata of all objects of a kind, slowly: nobody waits for it.

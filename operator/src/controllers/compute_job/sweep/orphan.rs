@@ -14,10 +14,11 @@ use kube::{Api, Resource, ResourceExt};
 use super::pods::{delete, is_deleted};
 use crate::controllers::compute_job::build::{NETWORK_ANNOTATION, POD_FINALIZER};
 use crate::controllers::compute_job::lasting::Fact;
+use crate::controllers::compute_job::memory::JobContext;
 use crate::controllers::compute_job::pod_state::{self, PodState};
 use crate::controllers::compute_job::voucher;
 use crate::controllers::packed::Packed;
-use crate::controllers::{Context, Error, Tried, status};
+use crate::controllers::{Error, Shared, Tried, status};
 use crate::network::{Act, ActKey, ActState, GpuSeconds, Job, JobStatus, Network};
 use crate::settlement::plan::{self, Policy, Step};
 
@@ -124,16 +125,17 @@ fn let_go(orphan: &Orphan) -> Next {
 const POLICY: Policy = Policy { interval: Duration::from_hours(1), least: U256::ZERO, gas_cost: U256::ZERO };
 
 /// Takes the next step with a pod that has no job; gives whether nothing is left to be done.
-pub(super) async fn attend(context: &Context, meta: &PartialObjectMeta<Pod>) -> Result<bool, Error> {
+pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) -> Result<bool, Error> {
+    let shared = &context.shared;
     let (namespace, name) = (meta.namespace().ok_or(Error::Unnamed("namespace"))?, meta.name_any());
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
+    let api: Api<Pod> = Api::namespaced(shared.client.clone(), &namespace);
     let pod = api.get_opt(&name).await.tried(|| format!("pod {name}"))?.filter(|pod| pod.uid() == meta.uid());
     let Some(pod) = pod else { return Ok(true) };
     let state = pod_state::read(&pod);
     let Some(id) = job_id(&pod) else { return Ok(true) };
     // The order came back, as another object: that one reads the voucher, and lets the pod go.
     let is_its = |known: &ObjectRef<Packed>| known.name == name && known.namespace.as_ref() == Some(&namespace);
-    if context.memory.job(id).filter(is_its).is_some_and(|known| context.jobs.store.get(&known).is_some()) {
+    if context.memory.job(id).filter(is_its).is_some_and(|known| shared.jobs.store.get(&known).is_some()) {
         return Ok(!state.held);
     }
     let leaving = (state.held && is_deleted(&pod)).then_some(());
@@ -144,7 +146,7 @@ pub(super) async fn attend(context: &Context, meta: &PartialObjectMeta<Pod>) -> 
         held: state.held,
         quiet: state.quiet(leaving),
         voucher: words(&state, id),
-        chain: chain(context, network, id).await?,
+        chain: chain(shared, network, id).await?,
     };
     let about = pod.object_ref(&());
     match next(&orphan, id) {
@@ -152,12 +154,12 @@ pub(super) async fn attend(context: &Context, meta: &PartialObjectMeta<Pod>) -> 
         Next::Delete => {
             let note =
                 "its ComputeJob is gone, its finalizer was removed by hand: the pod is ended, and what it used claimed";
-            context.events.say(&about, true, "OrphanedPod", "Sweep", note).await;
-            delete(context, meta).await?;
+            shared.events.say(&about, true, "OrphanedPod", "Sweep", note).await;
+            delete(&shared.client, meta).await?;
             Ok(false)
         }
         Next::Clear => {
-            delete(context, meta).await?;
+            delete(&shared.client, meta).await?;
             Ok(true)
         }
         Next::Hold => {
@@ -165,14 +167,14 @@ pub(super) async fn attend(context: &Context, meta: &PartialObjectMeta<Pod>) -> 
             Ok(false)
         }
         Next::Ask(act) => {
-            if let Some(network) = network.and_then(|name| context.networks.get(name)) {
+            if let Some(network) = network.and_then(|name| shared.networks.get(name)) {
                 network.request(act);
             }
             Ok(false)
         }
         Next::Release(lost) => {
             if let Some(lost) = lost {
-                context.events.say(&about, true, "VoucherLost", "Sweep", &lost).await;
+                shared.events.say(&about, true, "VoucherLost", "Sweep", &lost).await;
             }
             context.memory.timers.forget(id);
             status::set_finalizer(&api, &pod, POD_FINALIZER, false).await?;
@@ -192,10 +194,10 @@ fn words(state: &PodState, id: JobId) -> Option<SignedVoucher> {
     Some(message.voucher).filter(|voucher| voucher.job == id)
 }
 
-async fn chain(context: &Context, network: Option<&String>, id: JobId) -> Result<Chain, Error> {
+async fn chain(shared: &Shared, network: Option<&String>, id: JobId) -> Result<Chain, Error> {
     let Some(name) = network else { return Ok(Chain::None) };
-    let Some(network) = context.networks.get(name) else {
-        let api: Api<DepinNetwork> = Api::all(context.client.clone());
+    let Some(network) = shared.networks.get(name) else {
+        let api: Api<DepinNetwork> = Api::all(shared.client.clone());
         let all = api.list_metadata(&ListParams::default()).await.tried(|| "list depinnetworks".to_owned())?;
         let exists = all.items.iter().any(|network| network.name_any() == *name);
         return Ok(if exists {

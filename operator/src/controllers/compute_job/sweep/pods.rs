@@ -11,16 +11,17 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Preconditions};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::orphan;
 use crate::controllers::compute_job::build::JOB_LABEL;
+use crate::controllers::compute_job::memory::JobContext;
 use crate::controllers::compute_job::settled_since;
 use crate::controllers::work::{Name, mark};
-use crate::controllers::{Context, Error, Tried, migration};
+use crate::controllers::{Error, Tried, migration};
 
 /// So long a settled job's pod is kept for its log and for `kubectl describe`.
 const POD_KEPT: SignedDuration = SignedDuration::from_mins(10);
@@ -37,7 +38,7 @@ type Owner = (String, String, String);
 /// When pods are to be asked about, and not before.
 type Waits = HashMap<Name, Instant>;
 
-pub(super) async fn run(context: &Arc<Context>, cancel: CancellationToken) {
+pub(super) async fn run(context: &Arc<JobContext>, cancel: CancellationToken) {
     let (mut waits, mut wait) = (Waits::new(), EVERY);
     while cancel.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
         let swept = cancel.run_until_cancelled(Box::pin(sweep(context, &mut waits))).await;
@@ -50,11 +51,11 @@ pub(super) async fn run(context: &Arc<Context>, cancel: CancellationToken) {
 }
 
 /// Looks at the pods of jobs that are not watched; gives how many are left that have no job.
-async fn sweep(context: &Context, waits: &mut Waits) -> usize {
-    let jobs = context.jobs.store.state();
+async fn sweep(context: &JobContext, waits: &mut Waits) -> usize {
+    let jobs = context.shared.jobs.store.state();
     let live: HashSet<u64> = jobs.iter().filter_map(|job| job.meta().uid.as_deref().map(mark)).collect();
     drop(jobs);
-    let pods: HashSet<Name> = context.inventory.read(|inventory| {
+    let pods: HashSet<Name> = context.shared.inventory.read(|inventory| {
         let owned =
             inventory.job_pods().filter(|(_, pod)| !pod.owners.iter().any(|uid| live.contains(&mark(uid.as_str()))));
         owned.map(|(name, _)| name.clone()).collect()
@@ -89,19 +90,20 @@ enum Left {
     Orphan,
 }
 
-async fn attend(context: &Context, (namespace, name): &Name) -> Result<Left, Error> {
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), namespace);
+async fn attend(context: &JobContext, (namespace, name): &Name) -> Result<Left, Error> {
+    let client = &context.shared.client;
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let pod = api.get_metadata_opt(name).await.tried(|| format!("pod {name}"))?;
     let ours = pod.and_then(|pod| Some((owner(&pod).filter(|_| pod.labels().contains_key(JOB_LABEL))?, pod)));
     let Some((owner, pod)) = ours else { return Ok(Left::Waits(LIVES)) };
-    let Some(job) = job(context, &owner).await? else {
+    let Some(job) = job(client, &owner).await? else {
         let done = orphan::attend(context, &pod).await?;
         return Ok(if done { Left::Waits(EVERY) } else { Left::Orphan });
     };
     let since = job.0.ok().as_ref().and_then(settled_since);
     Ok(Left::Waits(match since.map(|since| rest(since, Timestamp::now())) {
         Some(Duration::ZERO) if !is_deleted(&pod) => {
-            delete(context, &pod).await?;
+            delete(client, &pod).await?;
             LIVES
         }
         Some(rest) if !rest.is_zero() => rest,
@@ -127,16 +129,16 @@ fn owner<P: ResourceExt>(pod: &P) -> Option<Owner> {
 }
 
 /// A pod's job, asked of the API server itself.
-async fn job(context: &Context, (namespace, name, uid): &Owner) -> Result<Option<DeserializeGuard<ComputeJob>>, Error> {
-    let api: Api<DeserializeGuard<ComputeJob>> = Api::namespaced(context.client.clone(), namespace);
+async fn job(client: &Client, (namespace, name, uid): &Owner) -> Result<Option<DeserializeGuard<ComputeJob>>, Error> {
+    let api: Api<DeserializeGuard<ComputeJob>> = Api::namespaced(client.clone(), namespace);
     let job = api.get_opt(name).await.tried(|| format!("ComputeJob {namespace}/{name}"))?;
     let same = job.filter(|job| job.meta().uid.as_ref() == Some(uid));
     Ok(same.map(|DeserializeGuard(job)| DeserializeGuard(job.map(migration::of_any_release))))
 }
 
-pub(super) async fn delete(context: &Context, pod: &PartialObjectMeta<Pod>) -> Result<(), Error> {
+pub(super) async fn delete(client: &Client, pod: &PartialObjectMeta<Pod>) -> Result<(), Error> {
     let namespace = pod.namespace().ok_or(Error::Unnamed("namespace"))?;
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
+    let api: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     let params = DeleteParams {
         preconditions: Some(Preconditions { uid: pod.uid(), resource_version: None }),
         ..DeleteParams::default()

@@ -18,7 +18,7 @@ use tracing::warn;
 
 use super::list;
 use crate::controllers::settled::{self, Step};
-use crate::controllers::{Context, Error, Tried};
+use crate::controllers::{Error, Shared, Tried};
 
 /// How often all of them are listed, at most.
 const EVERY: Duration = Duration::from_mins(10);
@@ -28,12 +28,12 @@ const FIRST: Duration = Duration::from_secs(45);
 /// Between two that are looked at: there may be tens of thousands after an upgrade, and nobody waits for it.
 const PACE: Duration = Duration::from_millis(40);
 
-pub(super) async fn run(context: &Arc<Context>, cancel: CancellationToken) {
-    let keep = Duration::from_secs(context.config.job_retention_seconds);
+pub(super) async fn run(shared: &Arc<Shared>, cancel: CancellationToken) {
+    let keep = Duration::from_secs(shared.config.job_retention_seconds);
     let every = EVERY.min(keep).max(LEAST);
     let mut wait = FIRST.min(every);
     while cancel.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
-        match cancel.run_until_cancelled(Box::pin(sweep(context, keep))).await {
+        match cancel.run_until_cancelled(Box::pin(sweep(shared, keep))).await {
             None => return,
             Some(Ok(())) => {}
             Some(Err(error)) => warn!(%error, "settled jobs can't be listed; they are later"),
@@ -43,13 +43,13 @@ pub(super) async fn run(context: &Arc<Context>, cancel: CancellationToken) {
 }
 
 /// Lists all jobs, page by page, and looks at those that nobody watches and of which the metadata says so.
-async fn sweep(context: &Context, keep: Duration) -> Result<(), Error> {
-    let mut all = pin!(list::<ComputeJob>(&context.client));
+async fn sweep(shared: &Shared, keep: Duration) -> Result<(), Error> {
+    let mut all = pin!(list::<ComputeJob>(&shared.client));
     while let Some(job) = all.try_next().await? {
-        if is_watched(context, &job) || !settled::is_to_be_seen(&job, keep, Timestamp::now()) {
+        if is_watched(shared, &job) || !settled::is_to_be_seen(&job, keep, Timestamp::now()) {
             continue;
         }
-        if let Err(error) = attend(context, &job, keep).await {
+        if let Err(error) = attend(shared, &job, keep).await {
             warn!(job = job.name_any(), namespace = job.namespace(), %error, "a settled job can't be seen to; it is later");
         }
         tokio::time::sleep(PACE).await;
@@ -57,17 +57,17 @@ async fn sweep(context: &Context, keep: Duration) -> Result<(), Error> {
     Ok(())
 }
 
-fn is_watched(context: &Context, job: &PartialObjectMeta<ComputeJob>) -> bool {
-    let watched = context.job(&job.namespace().unwrap_or_default(), &job.name_any());
+fn is_watched(shared: &Shared, job: &PartialObjectMeta<ComputeJob>) -> bool {
+    let watched = shared.job(&job.namespace().unwrap_or_default(), &job.name_any());
     watched.is_some_and(|watched| watched.meta().uid == job.metadata.uid)
 }
 
 /// Takes the next step with one, as the API server has it now.
-async fn attend(context: &Context, seen: &PartialObjectMeta<ComputeJob>, keep: Duration) -> Result<(), Error> {
+async fn attend(shared: &Shared, seen: &PartialObjectMeta<ComputeJob>, keep: Duration) -> Result<(), Error> {
     let (namespace, name) = (seen.namespace().ok_or(Error::Unnamed("namespace"))?, seen.name_any());
     let kind = ApiResource::erase::<ComputeJob>(&());
     // Without a type: it may be one that this operator can't read.
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &kind);
+    let api: Api<DynamicObject> = Api::namespaced_with(shared.client.clone(), &namespace, &kind);
     let what = || format!("ComputeJob {namespace}/{name}");
     let Some(job) = api.get_opt(&name).await.tried(what)?.filter(|job| job.uid() == seen.uid()) else { return Ok(()) };
     if !settled::is_of_their_phase(&job.data) {
@@ -90,7 +90,7 @@ async fn attend(context: &Context, seen: &PartialObjectMeta<ComputeJob>, keep: D
             api.patch_status(&name, &PatchParams::default(), &Patch::Merge(&phase)).await.tried(what)?;
             let note = "status.phase says that the job is settled and status.settledAt does not: the phase is taken \
                         back, and the job is looked at";
-            context.events.say(&job.object_ref(&kind), true, "NotSettled", "Sweep", note).await;
+            shared.events.say(&job.object_ref(&kind), true, "NotSettled", "Sweep", note).await;
             Ok(())
         }
     }

@@ -16,8 +16,10 @@ use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 
 use super::around::Around;
+use super::memory::OfferContext;
 use crate::controllers::compute_job::{CanaryInput, attestation_address, canary, canary_name, surround};
-use crate::controllers::{Context, Error, MANAGER, Tried, status};
+use crate::controllers::{Error, MANAGER, Shared, Tried, status};
+use crate::inventory::SharedInventory;
 use decide::{Step, Under, failed, found, is_due, step};
 pub(crate) use decide::{obstacle, verdict};
 pub(crate) use volumes::verdict as storage_verdict;
@@ -31,22 +33,23 @@ pub(crate) struct Looked {
 }
 
 /// Looks after the offer's canary. Where one can't be sent, that is a finding, and nothing else is held up by it.
-pub(crate) async fn look(offer: &GpuOffer, around: &Around, now: Timestamp, context: &Context) -> Looked {
+pub(crate) async fn look(offer: &GpuOffer, around: &Around, now: Timestamp, context: &OfferContext) -> Looked {
+    let shared = &context.shared;
     let check = offer.status.as_ref().and_then(|status| status.network.clone());
     let under = Under { egress: offer.spec.isolation.egress, runtime_class: around.class.clone() };
-    let due = can_run(offer, around, context) && is_due(check.as_ref(), &under, now);
+    let due = can_run(offer, around, &shared.inventory) && is_due(check.as_ref(), &under, now);
     let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
-    let may_be_there = context.memory_of_offers.with(&namespace, &name, |offer| offer.canary);
+    let may_be_there = context.memory.with(&namespace, &name, |offer| offer.canary);
     if !due && !may_be_there {
         return Looked { check, under_way: false };
     }
-    let taken = take(offer, &under, due, now, context).await;
+    let taken = take(offer, &under, due, now, shared).await;
     let (next, under_way) = match taken {
         Ok((Step::Rest, ..)) => (check, false),
         Ok((Step::Send | Step::Wait | Step::Replace, ..)) => (check, true),
         Ok((Step::Found(reach), made, node)) => {
             let next = found(&under, &reach, made);
-            (Some(volumes::looked_for(next, check.as_ref(), &reach, node, &nodes(offer, context))), false)
+            (Some(volumes::looked_for(next, check.as_ref(), &reach, node, &nodes(offer, &shared.inventory))), false)
         }
         Ok((Step::Failed(why), ..)) => (Some(failed(check, &under, why, now)), false),
         Err(error) if due => (Some(failed(check, &under, words(&error), now)), false),
@@ -56,13 +59,13 @@ pub(crate) async fn look(offer: &GpuOffer, around: &Around, now: Timestamp, cont
             return Looked { check, under_way: false };
         }
     };
-    context.memory_of_offers.with(&namespace, &name, |offer| offer.canary = under_way);
+    context.memory.with(&namespace, &name, |offer| offer.canary = under_way);
     Looked { check: next, under_way }
 }
 
 /// Names of the nodes that the offer sells from.
-fn nodes(offer: &GpuOffer, context: &Context) -> BTreeSet<String> {
-    context.inventory.read(|inventory| inventory.nodes_of(&offer.spec.gpu).map(|(name, _)| name.clone()).collect())
+fn nodes(offer: &GpuOffer, inventory: &SharedInventory) -> BTreeSet<String> {
+    inventory.read(|inventory| inventory.nodes_of(&offer.spec.gpu).map(|(name, _)| name.clone()).collect())
 }
 
 /// The API server's own words, where it said no.
@@ -77,9 +80,9 @@ fn words(error: &Error) -> String {
 }
 
 /// Where a job's pod could not run either, nothing is tried.
-fn can_run(offer: &GpuOffer, around: &Around, context: &Context) -> bool {
+fn can_run(offer: &GpuOffer, around: &Around, inventory: &SharedInventory) -> bool {
     let has_class = around.class.is_some() || offer.spec.isolation.runtime_class_name.is_none();
-    let has_nodes = || context.inventory.read(|inventory| inventory.nodes_of(&offer.spec.gpu).next().is_some());
+    let has_nodes = || inventory.read(|inventory| inventory.nodes_of(&offer.spec.gpu).next().is_some());
     offer.metadata.deletion_timestamp.is_none()
         && around.restricted
         && !around.going
@@ -94,10 +97,10 @@ async fn take(
     under: &Under,
     due: bool,
     now: Timestamp,
-    context: &Context,
+    shared: &Shared,
 ) -> Result<(Step, Timestamp, Option<String>), Error> {
     let namespace = offer.namespace().ok_or(Error::Unnamed("namespace"))?;
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), &namespace);
+    let api: Api<Pod> = Api::namespaced(shared.client.clone(), &namespace);
     let name = canary_name(offer);
     let seen = api.get_opt(&name).await.tried(|| format!("Pod {namespace}/{name}"))?;
     let seen = seen.as_ref().map(|pod| pod::read(pod, now));
@@ -108,25 +111,19 @@ async fn take(
         Step::Rest | Step::Wait => {}
         Step::Send => {
             let check = offer.status.as_ref().and_then(|status| status.network.as_ref());
-            let nodes = check.map(|check| volumes::next(check, &nodes(offer, context))).unwrap_or_default();
-            send(offer, under, &nodes, &api, context).await?;
+            let nodes = check.map(|check| volumes::next(check, &nodes(offer, &shared.inventory))).unwrap_or_default();
+            send(offer, under, &nodes, &api, shared).await?;
         }
         Step::Replace | Step::Found(_) | Step::Failed(_) => status::delete(&api, &name).await?,
     }
     Ok((next, made, node))
 }
 
-async fn send(
-    offer: &GpuOffer,
-    under: &Under,
-    nodes: &[String],
-    api: &Api<Pod>,
-    context: &Context,
-) -> Result<(), Error> {
-    let config = &context.config;
-    let address = attestation_address(context).await;
+async fn send(offer: &GpuOffer, under: &Under, nodes: &[String], api: &Api<Pod>, shared: &Shared) -> Result<(), Error> {
+    let config = &shared.config;
+    let address = attestation_address(config).await;
     // Its policy is what it tries.
-    surround(context, offer, address).await?;
+    surround(shared, offer, address).await?;
     let host = config.attestation_host();
     let address = address.ok_or_else(|| Error::Unknown(format!("the address of {host} can't be looked up")))?;
     let attestation = SocketAddr::new(address, config.attestation_listen.port());
