@@ -37,10 +37,10 @@ pub(crate) async fn apply(context: &JobContext, seen: &Observed, decision: &Deci
 fn is_affordable(context: &JobContext, seen: &Observed, act: &Act) -> bool {
     let (namespace, offer) = (seen.job.namespace().unwrap_or_default(), &seen.job.spec.offer_ref);
     match act {
-        Act::Decline { job, .. } => memory::may_decline(&context.shared, &context.offers, &namespace, offer, *job),
+        Act::Decline { job, .. } => memory::grant_decline(&context.shared, &context.offers, &namespace, offer, *job),
         // Turned down and left to its deadline: the customer can close it too.
         Act::Refund { .. } if Outcome::stored(&seen.stored()).is_some_and(|outcome| outcome.is_declined()) => {
-            context.offers.may_sweep(&namespace, offer)
+            context.offers.grant_sweep(&namespace, offer)
         }
         _ => true,
     }
@@ -71,7 +71,7 @@ async fn create(context: &JobContext, seen: &Observed) -> Result<(), Error> {
     let resources = match policy::resources(&seen.job.spec.workload, offer) {
         Ok(resources) => resources,
         Err(refused) => {
-            context.memory.refuse_pod(seen.id, Some(PodRefused { for_good: false, message: refused.message }));
+            context.memory.note_pod_refused(seen.id, PodRefused { for_good: false, message: refused.message });
             return Ok(());
         }
     };
@@ -107,15 +107,15 @@ async fn create(context: &JobContext, seen: &Observed) -> Result<(), Error> {
     let made = objects.await;
     match made.as_ref().err().map(refusal) {
         None => {
-            memory::heard_of_pod(shared, &context.offers, &namespace, &seen.job.spec.offer_ref, false);
-            context.memory.refuse_pod(seen.id, None);
+            memory::note_pod(shared, &context.offers, &namespace, &seen.job.spec.offer_ref, false);
+            context.memory.note_pod_taken(seen.id);
         }
         // Said in the job's status, and asked again at the next look.
         Some(Some(refused)) => {
             if !refused.for_good {
-                memory::heard_of_pod(shared, &context.offers, &namespace, &seen.job.spec.offer_ref, true);
+                memory::note_pod(shared, &context.offers, &namespace, &seen.job.spec.offer_ref, true);
             }
-            context.memory.refuse_pod(seen.id, Some(refused));
+            context.memory.note_pod_refused(seen.id, refused);
             return Ok(());
         }
         Some(None) => {}

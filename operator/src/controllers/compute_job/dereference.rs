@@ -40,7 +40,7 @@ pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &JobContext) -> 
     let network = source.and_then(|s| shared.networks.get(&s.network));
     let id = job_id(job)?;
     let (offer, offer_unreadable) = offer(job, shared);
-    context.memory.learn_job(id, job);
+    context.memory.note_job(id, job);
     let token = token(offer.as_deref(), network.as_ref()).await;
     let policy = policy(source, token.as_ref(), network.as_ref(), &shared.networks);
     let started = job.status.as_ref().is_some_and(|s| s.started_at.is_some());
@@ -103,17 +103,31 @@ fn lasting(
     let missing =
         customer.and_then(|c| c.waiting.as_ref()).is_some_and(|(reason, message)| pull::missing(reason, message));
     let lingers = pod.is_some_and(|pod| pod.customer.ended.is_some() && !pod.over);
-    let when = |fact, holds: bool| timers.lasting(id, fact, holds.then_some(()));
+    let now = Instant::now();
+    timers.note(id, Fact::Silent, runs.then(|| heard.and_then(|heard| heard.last_report)), now);
+    for (fact, holds) in [
+        (Fact::Unseen, matches!(chain, ChainView::Unknown(_))),
+        (Fact::Running, runs),
+        (Fact::Leaving, pod.is_some_and(|pod| pod.deleted.is_some())),
+        (Fact::MeterDown, runs && pod.is_some_and(|pod| pod.meter_down.is_some())),
+        (Fact::ImageMissing, missing),
+        (Fact::Lingering, lingers),
+        (Fact::Failing, failing.is_some()),
+        (Fact::NodeAway, node_away),
+    ] {
+        timers.note(id, fact, holds.then_some(()), now);
+    }
+    let lasting = |fact| timers.lasting(id, fact, now);
     Lasting {
-        unseen: when(Fact::Unseen, matches!(chain, ChainView::Unknown(_))),
-        running: when(Fact::Running, runs),
-        leaving: when(Fact::Leaving, pod.is_some_and(|pod| pod.deleted.is_some())),
-        silent: timers.lasting(id, Fact::Silent, runs.then(|| heard.and_then(|heard| heard.last_report))),
-        meter_down: when(Fact::MeterDown, runs && pod.is_some_and(|pod| pod.meter_down.is_some())),
-        image_missing: when(Fact::ImageMissing, missing),
-        lingering: when(Fact::Lingering, lingers),
-        failing: when(Fact::Failing, failing.is_some()),
-        node_away: when(Fact::NodeAway, node_away),
+        unseen: lasting(Fact::Unseen),
+        running: lasting(Fact::Running),
+        leaving: lasting(Fact::Leaving),
+        silent: lasting(Fact::Silent),
+        meter_down: lasting(Fact::MeterDown),
+        image_missing: lasting(Fact::ImageMissing),
+        lingering: lasting(Fact::Lingering),
+        failing: lasting(Fact::Failing),
+        node_away: lasting(Fact::NodeAway),
     }
 }
 
@@ -196,9 +210,9 @@ async fn chain(
     };
     let unstarted = started && job.status == JobStatus::Open && head.time <= job.start_deadline;
     let gone = gone(job.status, started);
-    let since = memory.gone(id, gone);
+    memory.note_gone(id, gone);
     let patience = if started { GONE_AFTER_START } else { GONE };
-    if gone && since < patience {
+    if gone && memory.gone_for(id) < patience {
         let seconds = patience.as_secs();
         let why = format!(
             "the market shows the job as it was before ({}): a node that lags, or a reorganisation; believed after {seconds} s",
@@ -206,8 +220,8 @@ async fn chain(
         );
         return (ChainView::Unknown(why), unstarted);
     }
-    let closed = memory.closed(id, job.status == JobStatus::Closed, head.block.number);
-    let deep = closed.is_some_and(|blocks| blocks >= network.spec().depth());
+    memory.note_closed(id, job.status == JobStatus::Closed, head.block.number);
+    let deep = memory.closed_for(id, head.block.number).is_some_and(|blocks| blocks >= network.spec().depth());
     (ChainView::Known { job: Box::new(job), time, deep }, unstarted)
 }
 

@@ -61,7 +61,7 @@ pub(super) async fn refuse(
 ) -> Result<(), Error> {
     let next = refused(job, whose, Timestamp::now(), retention(&context.shared.config));
     let written = status::write(api, job, job.status.as_ref(), &next).await?;
-    context.memory.wrote(job, written);
+    context.memory.note_written(job, written);
     let stored = job.status.clone().unwrap_or_default();
     context.shared.events.conditions(&job.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
     Ok(())

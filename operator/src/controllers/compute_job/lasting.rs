@@ -53,18 +53,14 @@ pub(crate) struct Timers(Mutex<HashMap<JobId, Facts>>);
 type Facts = HashMap<Fact, (u64, Instant)>;
 
 impl Timers {
-    /// For how long a fact has had this value without a break; zero where there is none now.
-    pub(crate) fn lasting<T: Hash>(&self, job: JobId, fact: Fact, value: Option<T>) -> Duration {
-        self.at(Instant::now(), job, fact, value)
-    }
-
-    fn at<T: Hash>(&self, now: Instant, job: JobId, fact: Fact, value: Option<T>) -> Duration {
+    /// A fact has this value now, or none.
+    pub(crate) fn note<T: Hash>(&self, job: JobId, fact: Fact, value: Option<T>, now: Instant) {
         let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(value) = value else {
             if let Some(facts) = jobs.get_mut(&job) {
                 facts.remove(&fact);
             }
-            return Duration::ZERO;
+            return;
         };
         let mut hasher = DefaultHasher::new();
         value.hash(&mut hasher);
@@ -73,7 +69,13 @@ impl Timers {
         if since.0 != value {
             *since = (value, now);
         }
-        now.saturating_duration_since(since.1)
+    }
+
+    /// For how long a fact has had its value without a break; zero where it has none.
+    pub(crate) fn lasting(&self, job: JobId, fact: Fact, now: Instant) -> Duration {
+        let jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = jobs.get(&job).and_then(|facts| facts.get(&fact));
+        since.map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(*since))
     }
 
     pub(crate) fn forget(&self, job: JobId) {
@@ -92,7 +94,9 @@ mod tests {
         let (timers, start) = (Timers::default(), Instant::now());
         let (one, other) = (JobId(B256::repeat_byte(1)), JobId(B256::repeat_byte(2)));
         let look = |seconds, job, fact, value: Option<u8>| {
-            timers.at(start + Duration::from_secs(seconds), job, fact, value).as_secs()
+            let now = start + Duration::from_secs(seconds);
+            timers.note(job, fact, value, now);
+            timers.lasting(job, fact, now).as_secs()
         };
         assert_eq!(look(0, one, Fact::Silent, Some(1)), 0);
         assert_eq!(look(7, one, Fact::Silent, Some(1)), 7);

@@ -44,7 +44,7 @@ pub(crate) struct JobMemory {
 }
 
 impl JobMemory {
-    pub(crate) fn learn_job(&self, id: JobId, job: &ComputeJob) {
+    pub(crate) fn note_job(&self, id: JobId, job: &ComputeJob) {
         locked(&self.jobs).insert(id, reference(job));
     }
 
@@ -53,7 +53,7 @@ impl JobMemory {
     }
 
     /// The version of a job at which its status was written last.
-    pub(crate) fn wrote(&self, job: &ComputeJob, version: Option<String>) {
+    pub(crate) fn note_written(&self, job: &ComputeJob, version: Option<String>) {
         locked(&self.written).write(job, version, Instant::now());
     }
 
@@ -82,32 +82,42 @@ impl JobMemory {
         locked(&self.pods_refused).get(&id).cloned()
     }
 
-    pub(crate) fn refuse_pod(&self, id: JobId, refused: Option<PodRefused>) {
-        let mut all = locked(&self.pods_refused);
-        match refused {
-            Some(refused) => drop(all.insert(id, refused)),
-            None => drop(all.remove(&id)),
+    pub(crate) fn note_pod_refused(&self, id: JobId, refused: PodRefused) {
+        locked(&self.pods_refused).insert(id, refused);
+    }
+
+    pub(crate) fn note_pod_taken(&self, id: JobId) {
+        locked(&self.pods_refused).remove(&id);
+    }
+
+    /// Whether the market shows at this block that a job is closed.
+    pub(crate) fn note_closed(&self, id: JobId, closed: bool, head: u64) {
+        let mut since = locked(&self.closed);
+        if closed {
+            since.entry(id).or_insert(head);
+        } else {
+            since.remove(&id);
         }
     }
 
     /// For how many blocks a job was seen to be closed without a break; none while it is not.
-    pub(crate) fn closed(&self, id: JobId, closed: bool, head: u64) -> Option<u64> {
-        let mut since = locked(&self.closed);
-        if !closed {
+    pub(crate) fn closed_for(&self, id: JobId, head: u64) -> Option<u64> {
+        locked(&self.closed).get(&id).map(|since| head.saturating_sub(*since))
+    }
+
+    /// Whether the market shows now that a job is gone.
+    pub(crate) fn note_gone(&self, id: JobId, gone: bool) {
+        let mut since = locked(&self.gone);
+        if gone {
+            since.entry(id).or_insert_with(Instant::now);
+        } else {
             since.remove(&id);
-            return None;
         }
-        Some(head.saturating_sub(*since.entry(id).or_insert(head)))
     }
 
     /// For how long the market has shown without a break that a job is gone.
-    pub(crate) fn gone(&self, id: JobId, gone: bool) -> Duration {
-        let mut since = locked(&self.gone);
-        if !gone {
-            since.remove(&id);
-            return Duration::ZERO;
-        }
-        since.entry(id).or_insert_with(Instant::now).elapsed()
+    pub(crate) fn gone_for(&self, id: JobId) -> Duration {
+        locked(&self.gone).get(&id).map_or(Duration::ZERO, Instant::elapsed)
     }
 }
 
@@ -135,7 +145,7 @@ mod tests {
         }))
         .unwrap();
         let memory = JobMemory::default();
-        memory.wrote(&job, Some("9".to_owned()));
+        memory.note_written(&job, Some("9".to_owned()));
         memory.forget_job(JobId(alloy::primitives::B256::ZERO), &job);
         assert!(memory.behind(&job).is_some());
     }
@@ -150,12 +160,12 @@ mod tests {
             .unwrap()
         };
         let (memory, id) = (JobMemory::default(), JobId(alloy::primitives::B256::ZERO));
-        memory.learn_job(id, &job("first"));
-        memory.closed(id, true, 7);
+        memory.note_job(id, &job("first"));
+        memory.note_closed(id, true, 7);
         memory.forget_job(id, &job("second"));
         assert_eq!(memory.job(id).map(|job| job.name), Some("first".to_owned()));
-        assert_eq!(memory.closed(id, true, 9), Some(2));
+        assert_eq!(memory.closed_for(id, 9), Some(2));
         memory.forget_job(id, &job("first"));
-        assert_eq!((memory.job(id), memory.closed(id, true, 9)), (None, Some(0)));
+        assert_eq!((memory.job(id), memory.closed_for(id, 9)), (None, None));
     }
 }

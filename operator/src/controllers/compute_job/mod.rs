@@ -140,7 +140,7 @@ pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<JobContext>) -> 
 
     let applied = apply::apply(&context, &seen, &decision).await;
     let written = status::write_and_see(&api, &job, job.status.as_ref(), &decision.status).await?;
-    context.memory.wrote(&job, written.as_ref().and_then(|metadata| metadata.resource_version.clone()));
+    context.memory.note_written(&job, written.as_ref().and_then(|metadata| metadata.resource_version.clone()));
     apply::tell(shared, &seen, &decision).await;
     applied?;
     if decision.done {

@@ -37,7 +37,7 @@ impl NetworkMemory {
         self.wallets().get(network).filter(|(tried, _)| *tried == made_from).map(|(_, why)| why.clone())
     }
 
-    pub(crate) fn refuse_wallet(&self, network: &str, made_from: B256, why: Start) {
+    pub(crate) fn note_refused_wallet(&self, network: &str, made_from: B256, why: Start) {
         self.wallets().insert(network.to_owned(), (made_from, why));
     }
 
@@ -56,7 +56,7 @@ mod tests {
         let (memory, made_from) = (NetworkMemory::default(), B256::repeat_byte(1));
         let why = Start::Refused { reason: Reason::WrongPassword, message: "no".to_owned() };
         assert_eq!(memory.refused_wallet("net", made_from), None);
-        memory.refuse_wallet("net", made_from, why.clone());
+        memory.note_refused_wallet("net", made_from, why.clone());
         assert_eq!(memory.refused_wallet("net", made_from), Some(why));
         assert_eq!(memory.refused_wallet("net", B256::repeat_byte(2)), None);
         assert_eq!(memory.refused_wallet("other", made_from), None);
@@ -66,7 +66,7 @@ mod tests {
     fn nothing_is_kept_of_a_network_that_is_gone() {
         let memory = NetworkMemory::default();
         let why = Start::Refused { reason: Reason::WrongPassword, message: "no".to_owned() };
-        memory.refuse_wallet("net", B256::ZERO, why);
+        memory.note_refused_wallet("net", B256::ZERO, why);
         memory.forget_wallet("net");
         assert!(memory.wallets().is_empty());
     }

@@ -158,7 +158,7 @@ async fn try_start(
         Ok(wallet) => wallet,
         Err(why) => {
             if why.is_final() {
-                context.memory.refuse_wallet(&name, made_from, why.clone());
+                context.memory.note_refused_wallet(&name, made_from, why.clone());
             }
             return Err(why);
         }

@@ -147,7 +147,7 @@ impl<'a> Batch<'a> {
     /// Gives an order back, and says on its offer what the API server said.
     async fn decline(&self, (namespace, offer): (&str, &str), order: &Order, reason: &str, said: &str) {
         warn!(job = %order.job, namespace, error = said, "an order can't be taken and is declined");
-        if memory::may_decline(&self.context.shared, &self.context.offers, namespace, offer, order.job) {
+        if memory::grant_decline(&self.context.shared, &self.context.offers, namespace, offer, order.job) {
             self.handle.request(Act::Decline { job: order.job, reason: reason.to_owned() });
         }
         let known = self.context.shared.offer(namespace, offer);
@@ -286,7 +286,7 @@ mod tests {
         };
         assert!(goes_on(&job(order, 7), order, &memory));
         assert!(!goes_on(&job(JobId(alloy::primitives::B256::ZERO), 7), order, &memory));
-        memory.wrote(&job(order, 7), Some("9".to_owned()));
+        memory.note_written(&job(order, 7), Some("9".to_owned()));
         assert!(!goes_on(&job(order, 7), order, &memory) && goes_on(&job(order, 9), order, &memory));
     }
 

@@ -77,7 +77,7 @@ impl Admission {
 
     /// How a job's pod was treated. That may be for what only this one asks, so the API server is asked again. Whether
     /// that is news.
-    pub(crate) fn heard(&mut self, refused: bool) -> bool {
+    pub(crate) fn note_pod(&mut self, refused: bool) -> bool {
         let before = std::mem::replace(&mut self.doubted, self.refused.is_some() != refused);
         self.doubted && !before
     }
@@ -180,8 +180,8 @@ mod tests {
                     Take => admission.learn(Answer::Takes, Some(1), 2, now),
                     Refuse => admission.learn(Answer::Refuses(no()), Some(1), 2, now),
                     SayNothing => admission.learn(Answer::Nothing, Some(1), 2, now),
-                    Make => drop(admission.heard(false)),
-                    RefuseAPod => drop(admission.heard(true)),
+                    Make => drop(admission.note_pod(false)),
+                    RefuseAPod => drop(admission.note_pod(true)),
                 }
             }
             let due = |after: Duration| admission.is_due(Some(1), jobs, now + after);
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_pod_that_is_treated_otherwise_is_news_once() {
         let mut admission = Admission::default();
-        let heard = [false, true, true, false, true].map(|refused| admission.heard(refused));
+        let heard = [false, true, true, false, true].map(|refused| admission.note_pod(refused));
         assert_eq!(heard, [false, true, false, false, true]);
     }
 }

@@ -49,7 +49,7 @@ impl Budget {
     }
 
     /// Whether this order may be declined now.
-    pub(crate) fn may_decline(&mut self, job: JobId, now: Now) -> bool {
+    pub(crate) fn grant_decline(&mut self, job: JobId, now: Now) -> bool {
         self.granted.retain(|_, at| now.steady.duration_since(*at) < GRANTED);
         if self.granted.contains_key(&job) {
             return true;
@@ -63,7 +63,7 @@ impl Budget {
     }
 
     /// Whether an order that was turned down without being declined may be closed now, after its start deadline.
-    pub(crate) fn may_sweep(&mut self, now: Instant) -> bool {
+    pub(crate) fn grant_sweep(&mut self, now: Instant) -> bool {
         let since = self.swept.map(|swept| now.duration_since(swept));
         match since {
             Some(since) if since < SWEEP_FOR => true,
@@ -118,7 +118,7 @@ mod tests {
                     budget.learn(status, now.wall);
                 }
                 for order in 0..10 {
-                    declined += u32::from(budget.may_decline(job(minute * 10 + order), now));
+                    declined += u32::from(budget.grant_decline(job(minute * 10 + order), now));
                 }
             }
             assert!(declined > BURST && declined <= MOST_A_DAY, "{lives}: {declined}");
@@ -130,10 +130,10 @@ mod tests {
         let begin = Now::read();
         let mut budget = Budget::new();
         budget.learn(Some(begin.after(REFILL * (BURST - 1)).wall), begin.wall);
-        assert!(budget.may_decline(job(1), begin));
-        assert!(!budget.may_decline(job(2), begin));
-        assert!(budget.may_decline(job(1), begin.after(Duration::from_secs(2))));
-        assert!(budget.may_decline(job(2), begin.after(REFILL)));
+        assert!(budget.grant_decline(job(1), begin));
+        assert!(!budget.grant_decline(job(2), begin));
+        assert!(budget.grant_decline(job(1), begin.after(Duration::from_secs(2))));
+        assert!(budget.grant_decline(job(2), begin.after(REFILL)));
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
         let begin = Instant::now();
         let mut budget = Budget::new();
         for (second, may) in [(0, true), (29, true), (31, false), (3599, false), (3600, true), (3620, true)] {
-            assert_eq!(budget.may_sweep(begin + Duration::from_secs(second)), may, "{second}");
+            assert_eq!(budget.grant_sweep(begin + Duration::from_secs(second)), may, "{second}");
         }
     }
 

@@ -190,7 +190,10 @@ async fn earlier(
     let stake = Stake::of(&offer.spec.network_ref, None, offer.status.as_ref());
     let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
     let remembered = &context.memory;
-    let mut open = remembered.with(&namespace, &name, |offer| offer.open(stake.seen, id));
+    let mut open = remembered.with(&namespace, &name, |offer| {
+        offer.note_present(id);
+        offer.open(stake.seen, id)
+    });
     let mut earlier = Vec::new();
     for id in open.clone() {
         if let Some(chain) = network.offer(id).await?
@@ -202,8 +205,12 @@ async fn earlier(
         }
         let Some(head) = network.observed().borrow().head.map(|head| head.block.number) else { continue };
         let on_its_way = leave::is_on_its_way(network, id);
-        if !remembered.with(&namespace, &name, |offer| offer.may_come(id, on_its_way, head)) {
-            remembered.with(&namespace, &name, |offer| offer.close(id));
+        let may_come = remembered.with(&namespace, &name, |offer| {
+            offer.note_missed(id, on_its_way, head);
+            offer.may_come(id, head)
+        });
+        if !may_come {
+            remembered.with(&namespace, &name, |offer| offer.note_closed(id));
             open.retain(|known| *known != id);
         }
     }

@@ -118,7 +118,15 @@ pub(crate) async fn stand(stake: &Stake, context: &OfferContext) -> Stand {
     let on_its_way = stake.ids().any(|id| is_on_its_way(&network, id));
     match read(stake, &network, shared.time_on(name)).await {
         Ok(open) if open.is_empty() && on_its_way => Stand::Unknown("a transaction about it is on its way".to_owned()),
-        Ok(open) if open.is_empty() => Stand::Closed { orders_read: orders_are_read(stake, &network, &context.memory) },
+        Ok(open) if open.is_empty() => {
+            let (head, cursor) = {
+                let observed = network.observed();
+                let observed = observed.borrow();
+                (observed.head.map_or(0, |h| h.block.number), observed.cursor.map_or(0, |c| c.number))
+            };
+            context.memory.note_withdrawn(stake.seen.iter().copied(), head);
+            Stand::Closed { orders_read: orders_are_read(stake, cursor, &context.memory) }
+        }
         Ok(open) => {
             context.memory.forget_withdrawn(stake.ids());
             Stand::Open(open)
@@ -149,14 +157,9 @@ async fn read(stake: &Stake, network: &Network, now: Timestamp) -> Result<Vec<Ac
 }
 
 /// Every order that came before the market heard that the offer takes none is read.
-fn orders_are_read(stake: &Stake, network: &Network, memory: &OfferMemory) -> bool {
-    let observed = network.observed();
-    let (head, cursor) = {
-        let observed = observed.borrow();
-        (observed.head.map_or(0, |h| h.block.number), observed.cursor.map_or(0, |c| c.number))
-    };
+fn orders_are_read(stake: &Stake, cursor: u64, memory: &OfferMemory) -> bool {
     // What was never seen on chain took no orders; asked for and mined this moment, it is seen at the next look.
-    stake.seen.iter().all(|id| cursor >= memory.withdrawn(*id, head))
+    stake.seen.iter().all(|id| memory.withdrawn_since(*id).is_some_and(|since| cursor >= since))
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub(crate) struct Remembered {
 
 /// What the market is to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct Statement {
     /// In the way of all orders.
     pub obstacle: Option<Obstacle>,
     /// GPUs that one order can ask for.
@@ -113,10 +113,16 @@ impl Remembered {
 
     /// What the market is to be told, where it says `standing` (none: nothing of the offer) and `could` be served but for
     /// an obstacle.
-    pub(crate) fn tell(&mut self, standing: Option<u16>, could: u16, obstacle: Option<Obstacle>, now: Now) -> Told {
+    pub(crate) fn commit(
+        &mut self,
+        standing: Option<u16>,
+        could: u16,
+        obstacle: Option<Obstacle>,
+        now: Now,
+    ) -> Statement {
         let Some(obstacle) = obstacle else {
             self.since = None;
-            return Told { obstacle: None, available: self.pace.say(standing, could, now) };
+            return Statement { obstacle: None, available: self.pace.commit(standing, could, now) };
         };
         let began = match &self.since {
             Some((reason, began)) if *reason == obstacle.reason => *began,
@@ -126,36 +132,43 @@ impl Remembered {
         let sells = standing.filter(|standing| *standing > 0);
         if let Some(sells) = sells.filter(|_| now.steady.duration_since(began) < obstacle.patience) {
             // It may be gone in a moment. No more is offered meanwhile.
-            return Told { obstacle: None, available: self.pace.say(standing, could.min(sells), now) };
+            return Statement { obstacle: None, available: self.pace.commit(standing, could.min(sells), now) };
         }
         self.pace.stop(standing, now);
-        Told { obstacle: Some(obstacle), available: 0 }
+        Statement { obstacle: Some(obstacle), available: 0 }
     }
 
-    /// Of earlier terms, those that may still take orders. The present ones are posted, even if they were left before: once
-    /// they are left again they have to be closed again.
-    pub(crate) fn open(&mut self, known: impl IntoIterator<Item = OfferId>, now: OfferId) -> Vec<OfferId> {
+    /// The present terms are posted, even if they were left before: once they are left again they have to be closed again.
+    pub(crate) fn note_present(&mut self, now: OfferId) {
         self.closed.remove(&now);
         self.missed.remove(&now);
+    }
+
+    /// Of earlier terms than the present ones, those that may still take orders.
+    pub(crate) fn open(&self, known: impl IntoIterator<Item = OfferId>, now: OfferId) -> Vec<OfferId> {
         let mut open: Vec<_> = known.into_iter().filter(|id| *id != now && !self.closed.contains(id)).collect();
         open.sort();
         open.dedup();
         open
     }
 
-    pub(crate) fn close(&mut self, id: OfferId) {
+    pub(crate) fn note_closed(&mut self, id: OfferId) {
         self.missed.remove(&id);
         self.closed.insert(id);
     }
 
-    /// Of earlier terms one that takes no orders at this block. Its post, or an update that gives it GPUs, may be mined yet,
-    /// also one of an earlier process, of which nothing is known: false once that is out of the question.
-    pub(crate) fn may_come(&mut self, id: OfferId, on_its_way: bool, head: u64) -> bool {
+    /// Of earlier terms one takes no orders at this block.
+    pub(crate) fn note_missed(&mut self, id: OfferId, on_its_way: bool, head: u64) {
         let since = self.missed.entry(id).or_insert(head);
         if on_its_way {
             *since = head;
         }
-        head.saturating_sub(*since) < MISSED
+    }
+
+    /// Whether the post of such a one, or an update that gives it GPUs, may be mined yet, also one of an earlier process, of
+    /// which nothing is known.
+    pub(crate) fn may_come(&self, id: OfferId, head: u64) -> bool {
+        self.missed.get(&id).is_none_or(|since| head.saturating_sub(*since) < MISSED)
     }
 }
 
@@ -177,15 +190,15 @@ impl OfferMemory {
     }
 
     /// Whether it may be, and whether that has spent anything.
-    fn may_decline(&self, namespace: &str, name: &str, job: JobId) -> (bool, bool) {
+    fn grant_decline(&self, namespace: &str, name: &str, job: JobId) -> (bool, bool) {
         let now = Now::read();
         self.with(namespace, name, |offer| {
             let before = offer.budget.full_at(now.wall);
-            (offer.budget.may_decline(job, now), offer.budget.full_at(now.wall) != before)
+            (offer.budget.grant_decline(job, now), offer.budget.full_at(now.wall) != before)
         })
     }
 
-    pub(crate) fn learn_offer(&self, id: OfferId, offer: &GpuOffer) {
+    pub(crate) fn note_id(&self, id: OfferId, offer: &GpuOffer) {
         let reference = ObjectRef::new(&offer.name_any()).within(&offer.namespace().unwrap_or_default());
         locked(&self.ids).insert(id, reference);
     }
@@ -205,9 +218,17 @@ impl OfferMemory {
         self.forget_withdrawn(ids.into_iter());
     }
 
-    /// The block at which an offer was first seen to take no orders.
-    pub(crate) fn withdrawn(&self, offer: OfferId, head: u64) -> u64 {
-        *locked(&self.withdrawn).entry(offer).or_insert(head)
+    /// These are seen to take no orders at this block.
+    pub(crate) fn note_withdrawn(&self, offers: impl Iterator<Item = OfferId>, head: u64) {
+        let mut since = locked(&self.withdrawn);
+        for offer in offers {
+            since.entry(offer).or_insert(head);
+        }
+    }
+
+    /// The block at which an offer was first seen to take no orders; none while it is not.
+    pub(crate) fn withdrawn_since(&self, offer: OfferId) -> Option<u64> {
+        locked(&self.withdrawn).get(&offer).copied()
     }
 
     /// They take orders again, or their object is gone: one that is made anew may be sold under the same ids.
@@ -219,19 +240,19 @@ impl OfferMemory {
     }
 
     /// Whether orders that were turned down and left to their deadline may be closed now.
-    pub(crate) fn may_sweep(&self, namespace: &str, name: &str) -> bool {
-        self.with(namespace, name, |offer| offer.budget.may_sweep(Instant::now()))
+    pub(crate) fn grant_sweep(&self, namespace: &str, name: &str) -> bool {
+        self.with(namespace, name, |offer| offer.budget.grant_sweep(Instant::now()))
     }
 }
 
 /// Whether the budget lets an order of an offer be declined now. What that spends is written down at once, with the offer's
 /// status: the process may not live for long.
-pub(crate) fn may_decline(shared: &Shared, memory: &OfferMemory, namespace: &str, name: &str, job: JobId) -> bool {
+pub(crate) fn grant_decline(shared: &Shared, memory: &OfferMemory, namespace: &str, name: &str, job: JobId) -> bool {
     let known = shared.offer(namespace, name);
     if let Some(offer) = known.as_ref().and_then(|offer| offer.0.as_ref().ok()) {
         memory.learn(offer);
     }
-    let (may, spent) = memory.may_decline(namespace, name, job);
+    let (may, spent) = memory.grant_decline(namespace, name, job);
     if spent {
         shared.offers_due.add([(namespace.to_owned(), name.to_owned())]);
     }
@@ -239,8 +260,8 @@ pub(crate) fn may_decline(shared: &Shared, memory: &OfferMemory, namespace: &str
 }
 
 /// The API server has made a pod of an offer's job, or refused one.
-pub(crate) fn heard_of_pod(shared: &Shared, memory: &OfferMemory, namespace: &str, name: &str, refused: bool) {
-    if memory.with(namespace, name, |offer| offer.admission.heard(refused)) {
+pub(crate) fn note_pod(shared: &Shared, memory: &OfferMemory, namespace: &str, name: &str, refused: bool) {
+    if memory.with(namespace, name, |offer| offer.admission.note_pod(refused)) {
         shared.offers_due.add([(namespace.to_owned(), name.to_owned())]);
     }
 }
@@ -277,7 +298,7 @@ mod tests {
             (70, Some(0), 8, None, 8, false),
             (75, Some(8), 8, wrong(), 0, true),
         ] {
-            let told = offer.tell(standing, could, obstacle, begin.after(Duration::from_secs(second)));
+            let told = offer.commit(standing, could, obstacle, begin.after(Duration::from_secs(second)));
             assert_eq!((told.available, told.obstacle.is_some()), (available, counts), "after {second} s");
         }
     }
@@ -286,11 +307,17 @@ mod tests {
     fn every_earlier_offer_is_looked_at_until_it_is_closed() {
         let mut offer = Remembered::new();
         let [a, b, c] = [1, 2, 3].map(|n| OfferId(FixedBytes([n; 12])));
-        assert_eq!(offer.open([b, a, b, c], c), [a, b]);
-        offer.close(a);
-        assert_eq!(offer.open([a, b, c], c), [b]);
-        assert_eq!(offer.open([a, b, c], a), [b, c], "the terms are again what they were");
-        assert_eq!(offer.open([a, b, c], c), [a, b], "and are left again");
+        let mut open = |now, closed: Option<OfferId>| {
+            offer.note_present(now);
+            if let Some(id) = closed {
+                offer.note_closed(id);
+            }
+            offer.open([b, a, b, c], now)
+        };
+        assert_eq!(open(c, None), [a, b]);
+        assert_eq!(open(c, Some(a)), [b]);
+        assert_eq!(open(a, None), [b, c], "the terms are again what they were");
+        assert_eq!(open(c, None), [a, b], "and are left again");
     }
 
     #[test]
@@ -307,7 +334,8 @@ mod tests {
             (b, false, 1_156, true),
             (b, false, 100, true),
         ] {
-            assert_eq!(offer.may_come(id, on_its_way, head), may, "{id} {on_its_way} {head}");
+            offer.note_missed(id, on_its_way, head);
+            assert_eq!(offer.may_come(id, head), may, "{id} {on_its_way} {head}");
         }
     }
 
@@ -325,7 +353,7 @@ mod tests {
             offer.learn(&stored, now.wall);
             for order in 0..10 {
                 let id = JobId(B256::repeat_byte(process * 10 + order));
-                declined += u32::from(offer.budget.may_decline(id, now));
+                declined += u32::from(offer.budget.grant_decline(id, now));
             }
             offer.pace.stop(Some(8), now);
             let status = GpuOfferStatus { spending: offer.spending(now.wall), ..GpuOfferStatus::default() };
@@ -354,16 +382,19 @@ mod tests {
         let memory = OfferMemory::default();
         let id = |byte| OfferId(FixedBytes::repeat_byte(byte));
         for (byte, name) in [(1, "o"), (2, "o"), (3, "other")] {
-            memory.learn_offer(id(byte), &offer(name));
-            memory.withdrawn(id(byte), 7);
+            memory.note_id(id(byte), &offer(name));
+            memory.note_withdrawn([id(byte)].into_iter(), 7);
         }
         memory.forget_ids(&("t".to_owned(), "o".to_owned()));
         assert_eq!((memory.offer(id(1)), memory.offer(id(2))), (None, None));
         assert!(memory.offer(id(3)).is_some());
         assert_eq!(locked(&memory.withdrawn).len(), 1);
         // Under its earlier terms it is known by its status alone.
-        assert_eq!((memory.withdrawn(id(4), 8), memory.withdrawn(id(4), 9)), (8, 8));
+        for head in [8, 9] {
+            memory.note_withdrawn([id(4)].into_iter(), head);
+            assert_eq!(memory.withdrawn_since(id(4)), Some(8));
+        }
         memory.forget_withdrawn([id(4)].into_iter());
-        assert_eq!(memory.withdrawn(id(4), 10), 10);
+        assert_eq!(memory.withdrawn_since(id(4)), None);
     }
 }

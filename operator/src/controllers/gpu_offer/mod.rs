@@ -39,7 +39,7 @@ use crate::network::Act;
 use allowance::Now;
 use dereference::{Market, Observed, Read};
 use leave::{Leaving, Stake, Stand, Step};
-use memory::{OfferContext, OfferMemory, Remembered, Told};
+use memory::{OfferContext, OfferMemory, Remembered, Statement};
 
 pub(crate) const KIND: &str = "GpuOffer";
 
@@ -84,8 +84,8 @@ pub(crate) async fn reconcile(
     context.memory.learn(offer);
     let seen = dereference::dereference(offer, &context).await;
     ca::look(offer, seen.jobs, &context).await;
-    let told = told(offer, &seen, &context.memory);
-    let mut acts = acts(offer, &seen, &told, &context.memory);
+    let statement = statement(offer, &seen, &context.memory);
+    let mut acts = acts(offer, &seen, &statement, &context.memory);
     let mut stays = None;
     if leaving {
         match leave(offer, &seen, &context).await {
@@ -105,7 +105,7 @@ pub(crate) async fn reconcile(
     let as_wanted = posts.is_empty() && others.is_empty();
     request(&context, offer, &seen, &others);
     let spending = remembered(offer, &context.memory, |offer| offer.spending(seen.now));
-    let next = report::status(offer, &seen, &told, as_wanted, posting(&posts), stays.as_deref());
+    let next = report::status(offer, &seen, &statement, as_wanted, posting(&posts), stays.as_deref());
     let mut next = GpuOfferStatus { spending, ..next };
     abandon::warn_of(&offer.metadata, &mut next.conditions, READY);
     shared.metrics.offer_says(offer, &next);
@@ -115,18 +115,18 @@ pub(crate) async fn reconcile(
     measure(offer, &seen, &shared.metrics);
     let stored = offer.status.clone().unwrap_or_default();
     shared.events.conditions(&offer.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
-    Ok(Action::requeue(again(&seen, &told, as_wanted && !leaving)))
+    Ok(Action::requeue(again(&seen, &statement, as_wanted && !leaving)))
 }
 
 /// What the market is to be told of the offer's GPUs.
-fn told(offer: &GpuOffer, seen: &Observed, memory: &OfferMemory) -> Told {
+fn statement(offer: &GpuOffer, seen: &Observed, memory: &OfferMemory) -> Statement {
     let standing = match &seen.market {
         Market::Read(read) => read.chain.as_ref().map(|chain| chain.available),
         // Nothing can be said now, and so nothing is told.
         _ => stored_available(offer),
     };
     let could = seen.offered.largest_order;
-    remembered(offer, memory, |offer| offer.tell(standing, could, seen.obstacle.clone(), Now::read()))
+    remembered(offer, memory, |offer| offer.commit(standing, could, seen.obstacle.clone(), Now::read()))
 }
 
 fn stored_available(offer: &GpuOffer) -> Option<u16> {
@@ -139,20 +139,20 @@ fn remembered<T>(offer: &GpuOffer, memory: &OfferMemory, look: impl FnOnce(&mut 
 }
 
 /// What has to be said on chain.
-fn acts(offer: &GpuOffer, seen: &Observed, told: &Told, memory: &OfferMemory) -> Vec<Act> {
+fn acts(offer: &GpuOffer, seen: &Observed, statement: &Statement, memory: &OfferMemory) -> Vec<Act> {
     let Market::Read(read) = &seen.market else { return Vec::new() };
     let mut acts: Vec<Act> =
         read.earlier.iter().filter_map(|earlier| publish::withdraw(Some(earlier), seen.chain_time)).collect();
-    acts.extend(match (&told.obstacle, &read.asked) {
+    acts.extend(match (&statement.obstacle, &read.asked) {
         (None, Ok((wanted, _))) => {
-            let wanted = publish::Wanted { available: told.available, ..wanted.clone() };
+            let wanted = publish::Wanted { available: statement.available, ..wanted.clone() };
             let posted = offer.status.as_ref().and_then(|s| s.on_chain.as_ref()?.card_hash.clone());
             let posted = seen.posted_card.as_deref().or(posted.as_deref());
-            let may_post = may_post(offer, read, &wanted, posted, memory);
+            let may_post = grant_post(offer, read, &wanted, posted, memory);
             publish::acts(&wanted, read.chain.as_ref(), posted, may_post, seen.chain_time)
         }
         // Something passing, that does not count yet: only less is said.
-        (None, Err(_)) => lower(read, told.available, seen.chain_time).into_iter().collect(),
+        (None, Err(_)) => lower(read, statement.available, seen.chain_time).into_iter().collect(),
         // What can't be served is not posted, and what stands is taken back.
         (Some(_), _) => publish::withdraw(read.chain.as_ref(), seen.chain_time).into_iter().collect(),
     });
@@ -164,7 +164,7 @@ fn posting(posts: &[Act]) -> Option<OfferId> {
     posts.iter().find_map(|act| if let Act::SetOffer(post) = act { Some(post.terms.id()) } else { None })
 }
 
-fn may_post(
+fn grant_post(
     offer: &GpuOffer,
     read: &Read,
     wanted: &publish::Wanted,
@@ -177,7 +177,7 @@ fn may_post(
     }
     let observed = offer.status.as_ref().and_then(|status| status.observed_generation);
     let by_owner = observed != offer.metadata.generation;
-    remembered(offer, memory, |offer| offer.pace.may_post(&hash, by_owner, Now::read()))
+    remembered(offer, memory, |offer| offer.pace.grant_post(&hash, by_owner, Now::read()))
 }
 
 fn lower(read: &Read, available: u16, now: Timestamp) -> Option<Act> {
@@ -217,7 +217,7 @@ fn stake(offer: &GpuOffer) -> Stake {
 
 fn request(context: &OfferContext, offer: &GpuOffer, seen: &Observed, acts: &[Act]) {
     if let Market::Read(read) = &seen.market {
-        context.memory.learn_offer(read.id, offer);
+        context.memory.note_id(read.id, offer);
     }
     let Some(network) = context.shared.networks.get(&offer.spec.network_ref) else { return };
     for act in acts {
@@ -233,10 +233,12 @@ fn measure(offer: &GpuOffer, seen: &Observed, metrics: &Metrics) {
     }
 }
 
-fn again(seen: &Observed, told: &Told, as_wanted: bool) -> Duration {
-    if !as_wanted || seen.network.under_way || seen.obstacle.is_some() && told.obstacle.is_none() {
+fn again(seen: &Observed, statement: &Statement, as_wanted: bool) -> Duration {
+    if !as_wanted || seen.network.under_way || seen.obstacle.is_some() && statement.obstacle.is_none() {
         AWAITED
-    } else if seen.around.denied.is_some() || told.obstacle.is_none() && told.available < seen.offered.largest_order {
+    } else if seen.around.denied.is_some()
+        || statement.obstacle.is_none() && statement.available < seen.offered.largest_order
+    {
         RISING
     } else {
         STEADY

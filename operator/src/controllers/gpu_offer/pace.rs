@@ -55,7 +55,7 @@ impl Pace {
     }
 
     /// What the market should say, where it says `standing` and `could` be served.
-    pub(crate) fn say(&mut self, standing: Option<u16>, could: u16, now: Now) -> u16 {
+    pub(crate) fn commit(&mut self, standing: Option<u16>, could: u16, now: Now) -> u16 {
         let Some(standing) = standing else {
             // The first post, which says all there is.
             self.asked = Some(could);
@@ -71,7 +71,7 @@ impl Pace {
         match could.cmp(&self.asked.unwrap_or(standing).min(standing)) {
             std::cmp::Ordering::Equal => could,
             std::cmp::Ordering::Less => self.fall(could, now),
-            std::cmp::Ordering::Greater if self.may_rise(now) => self.tell(could, now),
+            std::cmp::Ordering::Greater if self.may_rise(now) => self.spend(could, now),
             std::cmp::Ordering::Greater => standing,
         }
     }
@@ -79,12 +79,12 @@ impl Pace {
     /// Nothing can be served: said at once, whatever was said before. Not more often than it rises again.
     pub(crate) fn stop(&mut self, standing: Option<u16>, now: Now) {
         if standing.is_some_and(|standing| standing > 0) && self.asked != Some(0) {
-            self.tell(0, now);
+            self.spend(0, now);
         }
     }
 
     /// Whether a card that differs from the one on chain is posted now. One that the owner changed is.
-    pub(crate) fn may_post(&mut self, hash: &str, by_owner: bool, now: Now) -> bool {
+    pub(crate) fn grant_post(&mut self, hash: &str, by_owner: bool, now: Now) -> bool {
         if self.is_asked(hash) {
             return true;
         }
@@ -105,10 +105,10 @@ impl Pace {
     /// The last one says that nothing is free, so that what follows can't be less.
     fn fall(&mut self, could: u16, now: Now) -> u16 {
         let could = if self.updates.left(now.wall) <= 1 { 0 } else { could };
-        self.tell(could, now)
+        self.spend(could, now)
     }
 
-    fn tell(&mut self, could: u16, now: Now) -> u16 {
+    fn spend(&mut self, could: u16, now: Now) -> u16 {
         self.updates.spend(now.wall);
         self.changed = Some(now.steady);
         self.asked = Some(could);
@@ -148,7 +148,7 @@ mod tests {
             (46, Some(0), 1, 1),
             (48, Some(1), 1, 1),
         ] {
-            let got = pace.say(standing, could, begin.after(SECOND * second));
+            let got = pace.commit(standing, could, begin.after(SECOND * second));
             assert_eq!(got, expected, "at {second}: {standing:?} {could}");
         }
     }
@@ -166,7 +166,7 @@ mod tests {
                 pace = Pace::new();
                 pace.learn(status, now.wall);
             }
-            let say = pace.say(Some(standing), could, now);
+            let say = pace.commit(Some(standing), could, now);
             assert!(say <= could || say == standing, "more is said than can be served");
             if say != standing {
                 told += 1;
@@ -195,12 +195,12 @@ mod tests {
         let mut pace = Pace::new();
         let mut standing = u16::MAX;
         for could in (0..60).rev() {
-            standing = pace.say(Some(standing), could, begin);
+            standing = pace.commit(Some(standing), could, begin);
             assert!(standing <= could);
         }
         assert_eq!(standing, 0);
-        assert_eq!(pace.say(Some(0), 5, begin.after(REFILL)), 0, "rises leave some for falls");
-        assert_eq!(pace.say(Some(0), 5, begin.after(REFILL * (KEPT + 1))), 5);
+        assert_eq!(pace.commit(Some(0), 5, begin.after(REFILL)), 0, "rises leave some for falls");
+        assert_eq!(pace.commit(Some(0), 5, begin.after(REFILL * (KEPT + 1))), 5);
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
         }
         pace.stop(Some(4), begin);
         assert_eq!(pace.asked, Some(0));
-        assert_eq!(pace.say(Some(4), 4, begin), 0, "it is on its way");
+        assert_eq!(pace.commit(Some(4), 4, begin), 0, "it is on its way");
     }
 
     #[test]
@@ -221,8 +221,8 @@ mod tests {
         for (left, posted) in [(KEPT, false), (KEPT + 1, true)] {
             let mut pace = Pace::new();
             pace.learn(Some(begin.after(REFILL * (BURST - left)).wall), begin.wall);
-            assert_eq!(pace.may_post("a", false, begin), posted, "{left}");
-            assert!(pace.may_post("b", true, begin), "the owner's");
+            assert_eq!(pace.grant_post("a", false, begin), posted, "{left}");
+            assert!(pace.grant_post("b", true, begin), "the owner's");
         }
     }
 
@@ -239,7 +239,7 @@ mod tests {
             ("c", false, 64, true),
         ] {
             let at = begin.after(Duration::from_mins(minute));
-            assert_eq!(pace.may_post(card, by_owner, at), posted, "{card} after {minute} min");
+            assert_eq!(pace.grant_post(card, by_owner, at), posted, "{card} after {minute} min");
         }
     }
 }

@@ -10,7 +10,7 @@ use kube::ResourceExt;
 
 use super::canary;
 use super::dereference::{Market, Observed, Read};
-use super::memory::Told;
+use super::memory::Statement;
 use super::serves::{label_it, no_class};
 use crate::controllers::conditions::{Conditions, Truth, is_true};
 use crate::controllers::reasons::Reason;
@@ -24,18 +24,18 @@ const EARLIER: usize = 8;
 pub(crate) fn status(
     offer: &GpuOffer,
     seen: &Observed,
-    told: &Told,
+    statement: &Statement,
     as_wanted: bool,
     posting: Option<OfferId>,
     stays: Option<&str>,
 ) -> GpuOfferStatus {
     let stored = offer.status.clone().unwrap_or_default();
     let mut list = Conditions::from_stored(&stored.conditions, offer.metadata.generation, seen.now);
-    published(seen, told, as_wanted, &mut list);
+    published(seen, statement, as_wanted, &mut list);
     let (truth, reason, message) = capacity(offer, seen);
     list.set(CAPACITY_AVAILABLE, truth, &reason, message);
     isolation(offer, seen, &mut list);
-    ready(told, sells(offer, seen), reason == Reason::AllInUse, stays, &mut list);
+    ready(statement, sells(offer, seen), reason == Reason::AllInUse, stays, &mut list);
     let before = stored.on_chain.as_ref().map(|c| c.offer_id.clone());
     let (on_chain, pending, earned) = match &seen.market {
         Market::Read(read) if read.chain.is_some() => {
@@ -124,23 +124,23 @@ fn earlier(
     ids
 }
 
-fn published(seen: &Observed, told: &Told, as_wanted: bool, list: &mut Conditions) {
+fn published(seen: &Observed, statement: &Statement, as_wanted: bool, list: &mut Conditions) {
     match &seen.market {
         Market::Unknown(reason, message) => list.set(PUBLISHED, Truth::Unknown, reason, message.clone()),
         Market::Invalid(error) => list.set(PUBLISHED, Truth::No, &Reason::InvalidSpec, error.to_string()),
         Market::Read(read) => {
-            let (truth, reason, message) = on_market(read, told, as_wanted);
+            let (truth, reason, message) = on_market(read, statement, as_wanted);
             list.set(PUBLISHED, truth, &reason, message);
         }
     }
 }
 
-fn on_market(read: &Read, told: &Told, as_wanted: bool) -> (Truth, Reason, String) {
+fn on_market(read: &Read, statement: &Statement, as_wanted: bool) -> (Truth, Reason, String) {
     let stands = read.chain.is_some();
     if let Some(why) = read.refused.as_ref().filter(|_| !as_wanted) {
         return (Truth::No, Reason::Refused, why.clone());
     }
-    match &told.obstacle {
+    match &statement.obstacle {
         Some(wrong) if matches!(wrong.reason, Reason::InvalidSpec | Reason::NotAToken | Reason::TokenNotRead) => {
             (Truth::No, wrong.reason.clone(), wrong.message.clone())
         }
@@ -220,13 +220,13 @@ fn all_in_use(offer: &GpuOffer, seen: &Observed) -> String {
 }
 
 /// Customers can order, or could if not everything were sold: exactly what the market says.
-fn ready(told: &Told, sells: u32, sold_out: bool, stays: Option<&str>, list: &mut Conditions) {
+fn ready(statement: &Statement, sells: u32, sold_out: bool, stays: Option<&str>, list: &mut Conditions) {
     let now = list.clone().into_list();
     if let Some(why) = stays {
         list.set(READY, Truth::No, &Reason::Leaving, format!("it is being deleted: {why}"));
         return;
     }
-    if let Some(obstacle) = &told.obstacle {
+    if let Some(obstacle) = &statement.obstacle {
         list.set(READY, Truth::No, &obstacle.reason, obstacle.message.clone());
         return;
     }
@@ -308,7 +308,7 @@ mod tests {
                 &Reason::read(capacity),
                 "m",
             );
-            ready(&Told { obstacle, available: 0 }, sells, capacity == "AllInUse", stays, &mut list);
+            ready(&Statement { obstacle, available: 0 }, sells, capacity == "AllInUse", stays, &mut list);
             let list = list.into_list();
             let ready = find(&list, READY).unwrap();
             assert_eq!((ready.status.as_str(), ready.reason.as_str()), (word, reason), "{capacity} {sells}");

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloy::primitives::U256;
 use hawser_attestation::{SignedVoucher, TerminationMessage};
@@ -139,7 +139,9 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
         return Ok(!state.held);
     }
     let leaving = (state.held && is_deleted(&pod)).then_some(());
-    let leaving = context.memory.timers.lasting(id, Fact::Leaving, leaving);
+    let (timers, now) = (&context.memory.timers, Instant::now());
+    timers.note(id, Fact::Leaving, leaving, now);
+    let leaving = timers.lasting(id, Fact::Leaving, now);
     let network = pod.annotations().get(NETWORK_ANNOTATION);
     let orphan = Orphan {
         deleted: state.deleted.is_some(),
@@ -176,7 +178,7 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
             if let Some(lost) = lost {
                 shared.events.say(&about, true, "VoucherLost", "Sweep", &lost).await;
             }
-            context.memory.timers.forget(id);
+            timers.forget(id);
             status::set_finalizer(&api, &pod, POD_FINALIZER, false).await?;
             Ok(true)
         }
