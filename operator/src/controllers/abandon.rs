@@ -10,7 +10,7 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::compute_job::POD_FINALIZER;
-use super::{Error, Shared, Tried, status};
+use super::{Error, Shared, Tried, status_writer};
 
 /// Set to `"true"` on a `GpuOffer`, `ComputeJob` or `DepinNetwork` that is being deleted.
 const ANNOTATION: &str = "hawser.dev/abandon";
@@ -118,8 +118,8 @@ pub(crate) async fn drop_pod(client: &Client, job: &ObjectMeta) -> Result<(), Er
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let Some(pod) = api.get_opt(name).await.tried(|| format!("pod {namespace}/{name}"))? else { return Ok(()) };
     if pod.owner_references().iter().any(|owner| Some(&owner.uid) == job.uid.as_ref()) {
-        status::set_finalizer_of(&api, pod.meta(), POD_FINALIZER, false).await?;
-        status::delete(&api, name).await?;
+        status_writer::set_finalizer_of(&api, pod.meta(), POD_FINALIZER, false).await?;
+        status_writer::delete(&api, name).await?;
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ mod run;
 mod scale;
 mod settled;
 mod shared;
-mod status;
+mod status_writer;
 pub(crate) mod unreadable;
 mod watch;
 mod watch_jobs;

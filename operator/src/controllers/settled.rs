@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::conditions::is_settled;
 use super::unreadable::conditions;
-use super::{Error, JOB_FINALIZER, migration, status};
+use super::{Error, JOB_FINALIZER, migration, status_writer};
 
 /// When a job was settled, once nothing of this operator's holds it any more.
 const SETTLED_AT: &str = "hawser.dev/settled-at";
@@ -53,7 +53,7 @@ pub(crate) async fn let_go<K>(api: &Api<K>, meta: &ObjectMeta, since: Timestamp)
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    status::let_go(api, meta, JOB_FINALIZER, (SETTLED_AT, &written(since))).await
+    status_writer::let_go(api, meta, JOB_FINALIZER, (SETTLED_AT, &written(since))).await
 }
 
 /// Whole seconds, as in the status.

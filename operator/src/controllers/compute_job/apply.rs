@@ -4,16 +4,16 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 
-use super::build::{self, POD_FINALIZER, PodInput};
 use super::decide::{Decision, PodStep};
 use super::ended::Outcome;
+use super::manifests::{self, POD_FINALIZER, PodInput};
 use super::memory::JobContext;
 use super::observed::{Observed, PodRefused};
 use super::policy;
 use super::surround::{self, surround};
 use crate::controllers::conditions::news;
 use crate::controllers::gpu_offer::memory;
-use crate::controllers::{Error, MANAGER, Shared, Tried, status};
+use crate::controllers::{Error, MANAGER, Shared, Tried, status_writer};
 use crate::network::Act;
 
 /// Takes the steps.
@@ -87,11 +87,11 @@ async fn create(context: &JobContext, seen: &Observed) -> Result<(), Error> {
         runtime_class: runtime_class.as_deref(),
         resources: &resources,
     };
-    let mut pod = build::pod(&seen.job, offer, &input)?;
+    let mut pod = manifests::pod(&seen.job, offer, &input)?;
     // The pod is told the address: a cluster's DNS may answer elsewhere than it seems, and is a way out for who may ask it.
     let address = surround::attestation_address(&shared.config).await;
     if let Some(address) = address {
-        pod = build::knowing(pod, &shared.config.attestation_host(), address);
+        pod = manifests::knowing(pod, &shared.config.attestation_host(), address);
     }
     let objects = async {
         // Before the pod: it never runs without.
@@ -152,7 +152,7 @@ async fn release(client: &Client, seen: &Observed) -> Result<(), Error> {
     let Some(state) = &seen.pod else { return Ok(()) };
     let api = pods(client, seen)?;
     let Some(pod) = api.get_opt(&state.name).await.tried(|| format!("pod {}", state.name))? else { return Ok(()) };
-    status::set_finalizer(&api, &pod, POD_FINALIZER, false).await
+    status_writer::set_finalizer(&api, &pod, POD_FINALIZER, false).await
 }
 
 fn pods(client: &Client, seen: &Observed) -> Result<Api<Pod>, Error> {

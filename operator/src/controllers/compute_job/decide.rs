@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::ended::Outcome;
 use super::observed::{ChainView, Observed};
-use super::{outcome, report, voucher};
+use super::{outcome, status, voucher};
 use crate::controllers::allocation::Allocation;
 use crate::network::{Act, GpuSeconds, JobStatus};
 use crate::settlement::plan::{self, Step};
@@ -71,7 +71,7 @@ pub(crate) fn decide(seen: &Observed) -> Decision {
     let let_go = stored.outcome.is_some() && seen.pod.as_ref().is_none_or(|pod| !pod.held);
     let settled = stored.settled_at.is_some() || final_voucher && saved && let_go && closed(seen);
     let verdict = Verdict { outcome, accepted, settled };
-    let status = report::status(seen, &verdict);
+    let status = status::status(seen, &verdict);
     Decision {
         pod: pod_step(seen, &verdict, &stored, final_voucher && saved),
         again: again(seen, &verdict),

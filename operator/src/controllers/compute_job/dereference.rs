@@ -316,7 +316,7 @@ fn newest_tx(network: &Network, id: JobId) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controllers::compute_job::build::POD_FINALIZER;
+    use crate::controllers::compute_job::manifests::POD_FINALIZER;
 
     #[test]
     fn a_pod_is_that_of_its_own_object_or_of_an_earlier_one_of_the_same_order() {

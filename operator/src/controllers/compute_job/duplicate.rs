@@ -18,7 +18,7 @@ use crate::controllers::depin_network::ids_of;
 use crate::controllers::packed::Packed;
 use crate::controllers::reasons::Reason;
 use crate::controllers::watch::name_of;
-use crate::controllers::{Error, Shared, status};
+use crate::controllers::{Error, Shared, status_writer};
 use crate::inventory::SharedInventory;
 
 /// What another job is for this one's order, or another offer for it.
@@ -60,7 +60,7 @@ pub(super) async fn refuse(
     context: &JobContext,
 ) -> Result<(), Error> {
     let next = refused(job, whose, Timestamp::now(), retention(&context.shared.config));
-    let written = status::write(api, job, job.status.as_ref(), &next).await?;
+    let written = status_writer::write(api, job, job.status.as_ref(), &next).await?;
     context.memory.note_written(job, written);
     let stored = job.status.clone().unwrap_or_default();
     context.shared.events.conditions(&job.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;

@@ -3,7 +3,7 @@
 use hawser_market::GpuSeconds;
 use jiff::{SignedDuration, Timestamp};
 
-use super::build::SERVICE_ACCOUNT;
+use super::manifests::SERVICE_ACCOUNT;
 use super::observed::Observed;
 use super::voucher;
 use crate::attestation::{ExpectedJob, ExpectedPod, JobRef, StartedJob};

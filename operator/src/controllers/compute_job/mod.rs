@@ -1,13 +1,13 @@
 //! One order's life: from a `ComputeJob` to its pod, to what the pod used, to the last unit paid or given back.
 
 mod apply;
-mod build;
 mod decide;
 mod dereference;
 mod duplicate;
 mod ended;
 mod expectation;
 mod lasting;
+mod manifests;
 pub(crate) mod memory;
 mod observed;
 mod outcome;
@@ -16,7 +16,7 @@ mod policy;
 pub(crate) use policy::stored;
 mod pull;
 mod rehearse;
-mod report;
+mod status;
 mod steady;
 mod surround;
 pub(crate) mod sweep;
@@ -38,12 +38,12 @@ use super::look::Action;
 use super::packed::Packed;
 use super::watch::name_of;
 use super::work::{Backoffs, Lane};
-use super::{Error, JOB_FINALIZER, Tried, abandon, migration, settled, status, unreadable};
+use super::{Error, JOB_FINALIZER, Tried, abandon, migration, settled, status_writer, unreadable};
 use crate::attestation::{Attestations, JobRef};
-pub(crate) use build::{
+pub(crate) use ended::on_chain;
+pub(crate) use manifests::{
     CA_CONFIG_MAP, CanaryInput, POD_FINALIZER, SERVICE_ACCOUNT, UNDER_ANNOTATION, canary, canary_name,
 };
-pub(crate) use ended::on_chain;
 use memory::{JobContext, JobMemory};
 pub(crate) use observed::PodRefused;
 pub(crate) use rehearse::{NotTaken, rehearse};
@@ -123,7 +123,7 @@ pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<JobContext>) -> 
     }
     if job.metadata.deletion_timestamp.is_none() {
         // Before anything outside is touched. Orders come with it; a job written by hand gets it here.
-        status::set_finalizer(&api, &job, JOB_FINALIZER, true).await?;
+        status_writer::set_finalizer(&api, &job, JOB_FINALIZER, true).await?;
     }
 
     let facts = dereference::dereference(&job, &context).await?;
@@ -139,7 +139,7 @@ pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<JobContext>) -> 
     abandon::warn_of(&job.metadata, &mut decision.status.conditions, SETTLED);
 
     let applied = apply::apply(&context, &seen, &decision).await;
-    let written = status::write_and_see(&api, &job, job.status.as_ref(), &decision.status).await?;
+    let written = status_writer::write_and_see(&api, &job, job.status.as_ref(), &decision.status).await?;
     context.memory.note_written(&job, written.as_ref().and_then(|metadata| metadata.resource_version.clone()));
     apply::tell(shared, &seen, &decision).await;
     applied?;
@@ -216,7 +216,7 @@ async fn finish(context: &JobContext, api: &Api<ComputeJob>, id: JobId, job: &Ar
     context.shared.attestations.forget(&job_ref(job));
     context.memory.forget_job(id, job);
     if job.metadata.deletion_timestamp.is_some() {
-        status::set_finalizer(api, job, JOB_FINALIZER, false).await?;
+        status_writer::set_finalizer(api, job, JOB_FINALIZER, false).await?;
     }
     Ok(())
 }

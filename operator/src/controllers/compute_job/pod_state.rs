@@ -7,7 +7,7 @@ use hawser_proto::pod::{JOB_CONTAINER, METER_CONTAINER, PROBE_CONTAINER};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
 
-use super::build::POD_FINALIZER;
+use super::manifests::POD_FINALIZER;
 use super::voucher;
 use crate::controllers::reasons::Reason;
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::apply::refusal;
-use super::build::{self, PodInput};
+use super::manifests::{self, PodInput};
 use super::policy;
 use super::surround::{attestation_address, surround};
 use crate::controllers::reasons::Reason;
@@ -56,7 +56,7 @@ async fn show(shared: &Shared, offer: &GpuOffer, runtime_class: Option<&str>) ->
         runtime_class,
         resources: &resources,
     };
-    let pod = build::pod(&job, offer, &input)?;
+    let pod = manifests::pod(&job, offer, &input)?;
     let namespace = offer.namespace().ok_or(Error::Unnamed("namespace"))?;
     dry_run::<ComputeJob>(&shared.client, &namespace, &job).await?;
     // Without its account no pod is taken.
@@ -178,7 +178,7 @@ mod tests {
             runtime_class: None,
             resources: &resources,
         };
-        let pod = build::pod(&job, &offer, &input).unwrap();
+        let pod = manifests::pod(&job, &offer, &input).unwrap();
         assert_eq!(pod.metadata.owner_references.unwrap()[0].uid, "u");
         let customer = pod.spec.unwrap().containers.remove(0);
         assert_eq!(customer.resources.unwrap().limits.unwrap()["nvidia.com/gpu"].0, "1");

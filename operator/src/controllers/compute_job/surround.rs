@@ -12,7 +12,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::build;
+use super::manifests;
 use crate::config::Config;
 use crate::controllers::cluster_network::own_ranges;
 use crate::controllers::{Error, MANAGER, Shared, Tried};
@@ -30,22 +30,22 @@ pub(crate) async fn surround(shared: &Shared, offer: &GpuOffer, attestation: Opt
     let found = shared.cluster_network.found().await?;
     let named = config.cluster_cidrs.iter().copied();
     let own = shared.inventory.read(|inventory| own_ranges(named, &found, inventory.nodes()));
-    let around = build::Surroundings {
+    let around = manifests::Surroundings {
         operator_namespace: &config.namespace,
         attestation_port: config.attestation_listen.port(),
         attestation_is_known: attestation.is_some(),
         dns: &found.dns,
         own: &own,
     };
-    let policy = build::network_policy(offer, &around)?;
-    put::<ServiceAccount>(&shared.client, &namespace, &build::service_account(&namespace)?).await?;
+    let policy = manifests::network_policy(offer, &around)?;
+    put::<ServiceAccount>(&shared.client, &namespace, &manifests::service_account(&namespace)?).await?;
     put_ca(&shared.client, &namespace, &shared.attestation_ca).await?;
     put::<NetworkPolicy>(&shared.client, &namespace, &policy).await
 }
 
 /// The CA by which meters know the attestation service: kubelet shows it to running ones, too.
 pub(crate) async fn put_ca(client: &Client, namespace: &str, ca: &str) -> Result<(), Error> {
-    put::<ConfigMap>(client, namespace, &build::ca_config_map(namespace, ca)?).await
+    put::<ConfigMap>(client, namespace, &manifests::ca_config_map(namespace, ca)?).await
 }
 
 async fn put<K>(client: &Client, namespace: &str, object: &K) -> Result<(), Error>

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alloy::primitives::B256;
 
-use super::report::Start;
+use super::status::Start;
 use crate::controllers::Shared;
 use crate::controllers::compute_job::memory::JobMemory;
 use crate::controllers::gpu_offer::memory::OfferMemory;

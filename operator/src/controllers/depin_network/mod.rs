@@ -5,8 +5,8 @@ mod endpoints;
 mod evidence;
 pub(crate) mod memory;
 mod order;
-pub(crate) mod report;
 mod sink;
+pub(crate) mod status;
 mod wallet;
 
 use std::sync::Arc;
@@ -26,10 +26,10 @@ use super::look::Action;
 use super::packed::Packed;
 use super::reasons::Reason;
 use super::watch::name_of;
-use super::{Error, NETWORK_FINALIZER, Shared, abandon, status, unreadable};
+use super::{Error, NETWORK_FINALIZER, Shared, abandon, status_writer, unreadable};
 use crate::network::{Known, NetworkSpec, Past};
 use memory::NetworkContext;
-use report::Start;
+use status::Start;
 use wallet::Source;
 
 pub(crate) use sink::ids_of;
@@ -58,7 +58,7 @@ pub(crate) async fn reconcile(
     };
     unreadable::was_read(&resource.metadata, shared);
     if resource.metadata.deletion_timestamp.is_none() {
-        status::set_finalizer(&api, resource, NETWORK_FINALIZER, true).await?;
+        status_writer::set_finalizer(&api, resource, NETWORK_FINALIZER, true).await?;
     } else if needed_by.is_none() || abandon::is_asked(&resource.metadata) {
         if abandon::is_asked(&resource.metadata) {
             let what = abandon::of_network(resource, needed_by.as_deref());
@@ -66,7 +66,7 @@ pub(crate) async fn reconcile(
         }
         shared.networks.stop(&resource.name_any()).await;
         shared.metrics.forget_network(&resource.name_any());
-        status::set_finalizer(&api, resource, NETWORK_FINALIZER, false).await?;
+        status_writer::set_finalizer(&api, resource, NETWORK_FINALIZER, false).await?;
         context.memory.forget_wallet(&resource.name_any());
         return Ok(Action::await_change());
     }
@@ -86,10 +86,10 @@ pub(crate) async fn reconcile(
         None => shared.metrics.network_away(&resource.name_any()),
     }
     let needed_by = needed_by.map(|why| format!("{why}. {}", abandon::ADVICE));
-    let mut next = report::status(resource, &start, seen.as_ref(), now, needed_by.as_deref());
+    let mut next = status::status(resource, &start, seen.as_ref(), now, needed_by.as_deref());
     next.conditions = evidence::told(resource, &next.conditions, &shared.attestations.evidence_health(), now);
     abandon::warn_of(&resource.metadata, &mut next.conditions, READY);
-    if let Some(network) = network.filter(|_| report::withdraws(&next)) {
+    if let Some(network) = network.filter(|_| status::withdraws(&next)) {
         let (earned, due) = earnings::read(resource, &network, shared, now).await;
         next.earnings = earned;
         for act in due {
@@ -97,10 +97,10 @@ pub(crate) async fn reconcile(
         }
     }
     shared.metrics.network_says(&resource.name_any(), &next.conditions);
-    status::write(&api, resource, resource.status.as_ref(), &next).await?;
+    status_writer::write(&api, resource, resource.status.as_ref(), &next).await?;
     let stored = resource.status.clone().unwrap_or_default();
     shared.events.conditions(&resource.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
-    Ok(Action::requeue(if report::is_ready(&next) { EVERY } else { SOON }))
+    Ok(Action::requeue(if status::is_ready(&next) { EVERY } else { SOON }))
 }
 
 /// What would be left without a way to its money if the network went; none where nothing would.

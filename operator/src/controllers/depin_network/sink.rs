@@ -23,7 +23,7 @@ use crate::controllers::gpu_offer::terms::ClusterId;
 use crate::controllers::gpu_offer::{memory, terms};
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Name;
-use crate::controllers::{Error, MANAGER, Tried, migration, status, unreadable};
+use crate::controllers::{Error, MANAGER, Tried, migration, status_writer, unreadable};
 use crate::network::{Act, JobStatus, Network, Order};
 
 type Taken = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
@@ -231,7 +231,7 @@ fn came_back(existing: &ComputeJob, order: &Order) -> bool {
 
 /// Deletes what is over; the order comes again until that is gone, and is then taken.
 async fn make_room(api: &Api<ComputeJob>, name: &str) -> Result<(), Error> {
-    status::delete(api, name).await?;
+    status_writer::delete(api, name).await?;
     Err(Error::Lagging(format!("ComputeJob {name} was given up in a reorganisation and is made anew")))
 }
 

@@ -9,7 +9,7 @@ use kube::{Api, Client, ResourceExt};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::endpoints;
-use super::report::Start;
+use super::status::Start;
 use crate::controllers::reasons::Reason;
 use crate::controllers::{Error, Tried};
 use crate::network::{

@@ -13,9 +13,9 @@ pub(crate) mod leave;
 pub(crate) mod memory;
 mod pace;
 mod publish;
-mod report;
 mod rights;
 pub(crate) mod serves;
+mod status;
 pub(crate) mod terms;
 pub(crate) mod worth;
 
@@ -33,7 +33,7 @@ use tracing::{Span, info_span};
 use super::conditions::news;
 use super::look::Action;
 use super::watch::name_of;
-use super::{Error, OFFER_FINALIZER, abandon, status, unreadable};
+use super::{Error, OFFER_FINALIZER, abandon, status_writer, unreadable};
 use crate::metrics::Metrics;
 use crate::network::Act;
 use allowance::Now;
@@ -76,7 +76,7 @@ pub(crate) async fn reconcile(
     let leaving = offer.metadata.deletion_timestamp.is_some();
     if !leaving {
         // Before it stands on chain: it can't be deleted without being withdrawn.
-        status::set_finalizer(&api, offer, OFFER_FINALIZER, true).await?;
+        status_writer::set_finalizer(&api, offer, OFFER_FINALIZER, true).await?;
         // It may take orders again.
         context.memory.forget_withdrawn(stake(offer).seen.into_iter());
     }
@@ -105,11 +105,11 @@ pub(crate) async fn reconcile(
     let as_wanted = posts.is_empty() && others.is_empty();
     request(&context, offer, &seen, &others);
     let spending = remembered(offer, &context.memory, |offer| offer.spending(seen.now));
-    let next = report::status(offer, &seen, &statement, as_wanted, posting(&posts), stays.as_deref());
+    let next = status::status(offer, &seen, &statement, as_wanted, posting(&posts), stays.as_deref());
     let mut next = GpuOfferStatus { spending, ..next };
     abandon::warn_of(&offer.metadata, &mut next.conditions, READY);
     shared.metrics.offer_says(offer, &next);
-    status::write(&api, offer, offer.status.as_ref(), &next).await?;
+    status_writer::write(&api, offer, offer.status.as_ref(), &next).await?;
     // Its id is written down by now: whatever becomes of this process and the offer's terms, somebody knows what is sold.
     request(&context, offer, &seen, &posts);
     measure(offer, &seen, &shared.metrics);
@@ -203,7 +203,7 @@ async fn leave(offer: &GpuOffer, seen: &Observed, context: &OfferContext) -> (St
 /// Lets the object go.
 async fn go(api: &Api<GpuOffer>, offer: &GpuOffer, seen: &Observed, context: &OfferContext) -> Result<Action, Error> {
     last::tidy(&name_of(offer), &seen.around, &context.shared).await;
-    status::set_finalizer(api, offer, OFFER_FINALIZER, false).await?;
+    status_writer::set_finalizer(api, offer, OFFER_FINALIZER, false).await?;
     context.shared.metrics.forget_offer(&offer.namespace().unwrap_or_default(), &offer.name_any());
     context.memory.forget(&offer.namespace().unwrap_or_default(), &offer.name_any());
     context.memory.forget_withdrawn(stake(offer).seen.into_iter());

@@ -22,7 +22,7 @@ use super::look::Action;
 use super::packed::Packed;
 use super::reasons::Reason;
 use super::work::Name;
-use super::{Error, JOB_FINALIZER, NETWORK_FINALIZER, OFFER_FINALIZER, Shared, abandon, status};
+use super::{Error, JOB_FINALIZER, NETWORK_FINALIZER, OFFER_FINALIZER, Shared, abandon, status_writer};
 use super::{compute_job, depin_network, gpu_offer};
 use crate::inventory::{Candidate, Priority};
 use crate::metrics::Counted;
@@ -336,7 +336,7 @@ async fn let_go<K: Resource<DynamicType = ()>>(
     // Its status was written a moment ago: its version is the newer one's.
     let Some(now) = fetch::<K>(&raw.metadata, shared).await? else { return Ok(Action::await_change()) };
     let api = api::<K>(&raw.namespace().unwrap_or_default(), shared);
-    status::set_finalizer_of(&api, &now.metadata, finalizer, false).await?;
+    status_writer::set_finalizer_of(&api, &now.metadata, finalizer, false).await?;
     shared.unreadable.forget(&raw.metadata);
     Ok(Action::await_change())
 }

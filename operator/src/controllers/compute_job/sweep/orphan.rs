@@ -12,13 +12,13 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use super::pods::{delete, is_deleted};
-use crate::controllers::compute_job::build::{NETWORK_ANNOTATION, POD_FINALIZER};
 use crate::controllers::compute_job::lasting::Fact;
+use crate::controllers::compute_job::manifests::{NETWORK_ANNOTATION, POD_FINALIZER};
 use crate::controllers::compute_job::memory::JobContext;
 use crate::controllers::compute_job::pod_state::{self, PodState};
 use crate::controllers::compute_job::voucher;
 use crate::controllers::packed::Packed;
-use crate::controllers::{Error, Shared, Tried, status};
+use crate::controllers::{Error, Shared, Tried, status_writer};
 use crate::network::{Act, ActKey, ActState, GpuSeconds, Job, JobStatus, Network};
 use crate::settlement::plan::{self, Policy, Step};
 
@@ -165,7 +165,7 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
             Ok(true)
         }
         Next::Hold => {
-            status::set_finalizer(&api, &pod, POD_FINALIZER, true).await?;
+            status_writer::set_finalizer(&api, &pod, POD_FINALIZER, true).await?;
             Ok(false)
         }
         Next::Ask(act) => {
@@ -179,7 +179,7 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
                 shared.events.say(&about, true, "VoucherLost", "Sweep", &lost).await;
             }
             timers.forget(id);
-            status::set_finalizer(&api, &pod, POD_FINALIZER, false).await?;
+            status_writer::set_finalizer(&api, &pod, POD_FINALIZER, false).await?;
             Ok(true)
         }
     }

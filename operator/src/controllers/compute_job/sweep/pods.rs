@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::orphan;
-use crate::controllers::compute_job::build::JOB_LABEL;
+use crate::controllers::compute_job::manifests::JOB_LABEL;
 use crate::controllers::compute_job::memory::JobContext;
 use crate::controllers::compute_job::settled_since;
 use crate::controllers::work::{Name, mark};

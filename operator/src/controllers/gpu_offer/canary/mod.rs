@@ -18,7 +18,7 @@ use kube::{Api, ResourceExt};
 use super::around::Around;
 use super::memory::OfferContext;
 use crate::controllers::compute_job::{CanaryInput, attestation_address, canary, canary_name, surround};
-use crate::controllers::{Error, MANAGER, Shared, Tried, status};
+use crate::controllers::{Error, MANAGER, Shared, Tried, status_writer};
 use crate::inventory::SharedInventory;
 use decide::{Step, Under, failed, found, is_due, step};
 pub(crate) use decide::{obstacle, verdict};
@@ -114,7 +114,7 @@ async fn take(
             let nodes = check.map(|check| volumes::next(check, &nodes(offer, &shared.inventory))).unwrap_or_default();
             send(offer, under, &nodes, &api, shared).await?;
         }
-        Step::Replace | Step::Found(_) | Step::Failed(_) => status::delete(&api, &name).await?,
+        Step::Replace | Step::Found(_) | Step::Failed(_) => status_writer::delete(&api, &name).await?,
     }
     Ok((next, made, node))
 }
