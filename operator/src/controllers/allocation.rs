@@ -26,7 +26,7 @@ pub(crate) enum Allocation {
 }
 
 /// Whether a job has its GPUs now; if they are free, they are reserved for it.
-pub(crate) fn of_job(job: &ComputeJob, offer: &GpuOffer, shared: &Shared) -> Allocation {
+pub(crate) fn reserve(job: &ComputeJob, offer: &GpuOffer, shared: &Shared) -> Allocation {
     let Some(me) = Candidate::new(job, false, true).filter(|me| me.priority.waiting) else {
         return Allocation::Allocated;
     };
@@ -61,7 +61,7 @@ pub(crate) fn of_job(job: &ComputeJob, offer: &GpuOffer, shared: &Shared) -> All
 }
 
 /// What an offer can say to be available now, and how many of its jobs are not over.
-pub(crate) fn of_offer(offer: &GpuOffer, shared: &Shared) -> (Capacity, Offered, u32) {
+pub(crate) fn offered_by(offer: &GpuOffer, shared: &Shared) -> (Capacity, Offered, u32) {
     let (name, sells) = (name_of(offer), Sells::from(&offer.spec));
     let (capacity, jobs) = shared.inventory.read(|inventory| (inventory.capacity(&sells), inventory.active(&name)));
     let mut left = capacity.clone();

@@ -1,4 +1,5 @@
-//! Reads what a decision about a job rests on: the offer, the pod, the chain, the attestations.
+//! Reads what a decision about a job rests on: the market, the offer, the pod, the attestations. Writes nothing, and
+//! remembers nothing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,68 +12,102 @@ use jiff::{SignedDuration, Timestamp, Unit};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 
-use super::lasting::{Fact, Lasting, Timers};
-use super::memory::{JobContext, JobMemory};
+use super::job_ref;
+use super::lasting::Lasting;
 use super::observed::{ChainView, Observed};
 use super::pod_state::PodState;
-use super::{job_ref, pull};
-use crate::attestation::{Attestations, DeadCard, Heard};
+use crate::attestation::DeadCard;
 use crate::config::Config;
-use crate::controllers::allocation::{self, Allocation};
+use crate::controllers::allocation::Allocation;
 use crate::controllers::networks::Networks;
 use crate::controllers::{Error, Shared, Tried};
 use crate::inventory::JobPod;
-use crate::network::{ActKey, ActState, Connection, JobStatus, Network, Token, WeiPerGas};
+use crate::network::{ActKey, ActState, Connection, Head, Job, JobStatus, Network, Token, WeiPerGas};
 use crate::settlement::plan::{self, Policy};
-use hawser_proto::attestation::RejectReason;
 
-/// One endpoint may be behind the others; for longer it is a reorganisation. Of a job that was started, whose pod would
-/// be stopped for it, more certainty is wanted: no endpoint that is used can lag for so long.
-const GONE: Duration = Duration::from_secs(30);
-const GONE_AFTER_START: Duration = Duration::from_secs(90);
+/// The market's word on a job, as an endpoint gives it now.
+#[derive(Debug)]
+pub(crate) enum MarketRead {
+    /// Written by hand: no market knows it.
+    Local,
+    /// It can't be read now: why.
+    Unknown(String),
+    Read {
+        job: Box<Job>,
+        /// The newest block.
+        head: Head,
+        /// The chain's time now.
+        time: Timestamp,
+        /// So many blocks deep a reorganisation does not reach.
+        depth: u64,
+    },
+}
 
-/// Reads everything once.
-pub(crate) async fn dereference(job: &Arc<ComputeJob>, context: &JobContext) -> Result<Observed, Error> {
-    let shared = &context.shared;
+/// Reads the job from its market.
+pub(crate) async fn market(source: Option<&OrderSource>, network: Option<&Network>, id: JobId) -> MarketRead {
+    let Some(source) = source else { return MarketRead::Local };
+    let Some(network) = network else {
+        return MarketRead::Unknown(format!("DepinNetwork {:?} is not ready: see its conditions", source.network));
+    };
+    let (connection, head, time) = {
+        let observed = network.observed();
+        let observed = observed.borrow();
+        (observed.connection.clone(), observed.head, observed.chain_time(Instant::now()))
+    };
+    if let Connection::Disconnected { message, .. } = connection {
+        return MarketRead::Unknown(message);
+    }
+    let Some((head, time)) = head.zip(time) else {
+        return MarketRead::Unknown(format!("DepinNetwork {:?} has not seen a block yet", source.network));
+    };
+    match network.job(id).await {
+        Ok(job) => MarketRead::Read { job: Box::new(job), head, time, depth: network.spec().depth() },
+        Err(error) => MarketRead::Unknown(error.to_string()),
+    }
+}
+
+/// The network that the job was ordered on, if it runs.
+pub(crate) fn network(job: &ComputeJob, networks: &Networks) -> Option<Network> {
+    networks.get(&job.spec.source.as_ref()?.network)
+}
+
+/// Reads the rest. What is remembered is not in it yet: `observe` adds that.
+pub(crate) async fn dereference(
+    job: &Arc<ComputeJob>,
+    (id, network): (JobId, Option<&Network>),
+    (chain, unstarted): (ChainView, bool),
+    shared: &Shared,
+) -> Result<Observed, Error> {
     // Whole seconds, as the API server keeps times.
     let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
     let source = job.spec.source.as_ref();
-    let network = source.and_then(|s| shared.networks.get(&s.network));
-    let id = job_id(job)?;
     let (offer, offer_unreadable) = offer(job, shared);
-    context.memory.note_job(id, job);
-    let token = token(offer.as_deref(), network.as_ref()).await;
-    let policy = policy(source, token.as_ref(), network.as_ref(), &shared.networks);
-    let started = job.status.as_ref().is_some_and(|s| s.started_at.is_some());
-    let (chain, unstarted) = chain(source, network.as_ref(), id, started, &context.memory).await;
+    let token = token(offer.as_deref(), network).await;
+    let policy = policy(source, token.as_ref(), network, &shared.networks);
     let pod = pod(job, may_be_started(&chain), shared).await?;
-    let heard = shared.attestations.heard(&job_ref(job));
-    let failing = failing(pod.as_ref(), &shared.attestations.dead_cards(&job_ref(job)));
-    let allocation = offer.as_ref().map_or(Allocation::NotCached, |offer| allocation::of_job(job, offer, shared));
-    let away = matches!(&allocation, Allocation::Short(shortage) if shortage.passing);
-    let lasting = lasting(id, &chain, pod.as_ref(), heard.as_ref(), failing.as_deref(), away, &context.memory.timers);
+    let me = job_ref(job);
+    let failing = failing(pod.as_ref(), &shared.attestations.dead_cards(&me));
     Ok(Observed {
         id,
         market: network
-            .as_ref()
             .map_or_else(Market::default, |n| Market { chain_id: n.spec().chain_id, address: n.spec().market }),
         chain,
         unstarted,
         token,
         pod,
-        attested: shared.attestations.attested(&job_ref(job)),
-        allocation,
+        heard: shared.attestations.heard(&me),
+        attested: shared.attestations.attested(&me),
+        allocation: Allocation::NotCached,
         offer,
         offer_unreadable,
         policy,
-        obstacle: network.as_ref().and_then(|n| obstacle(n, id)),
-        tx: network.as_ref().and_then(|n| newest_tx(n, id)),
-        heard,
+        obstacle: network.and_then(|n| obstacle(n, id)),
+        tx: network.and_then(|n| newest_tx(n, id)),
         unheard: None,
-        pod_refused: context.memory.pod_refused(id),
+        pod_refused: None,
         job: Arc::clone(job),
-        chain_time: network.as_ref().and_then(|network| network.observed().borrow().time_now(Instant::now())),
-        lasting,
+        chain_time: network.and_then(|network| network.observed().borrow().time_now(Instant::now())),
+        lasting: Lasting::default(),
         retention: retention(&shared.config),
         failing,
         now,
@@ -86,81 +121,6 @@ fn failing(pod: Option<&PodState>, dead: &[DeadCard]) -> Option<String> {
     }
     let unhealthy = &pod?.unhealthy;
     (!unhealthy.is_empty()).then(|| format!("the device plugin calls {} unhealthy", unhealthy.join(", ")))
-}
-
-/// For how long what is seen has been so.
-fn lasting(
-    id: JobId,
-    chain: &ChainView,
-    pod: Option<&PodState>,
-    heard: Option<&Heard>,
-    failing: Option<&str>,
-    node_away: bool,
-    timers: &Timers,
-) -> Lasting {
-    let customer = pod.map(|pod| &pod.customer);
-    let runs = customer.is_some_and(|c| c.started.is_some() && c.ended.is_none());
-    let missing =
-        customer.and_then(|c| c.waiting.as_ref()).is_some_and(|(reason, message)| pull::missing(reason, message));
-    let lingers = pod.is_some_and(|pod| pod.customer.ended.is_some() && !pod.over);
-    let now = Instant::now();
-    timers.note(id, Fact::Silent, runs.then(|| heard.and_then(|heard| heard.last_report)), now);
-    for (fact, holds) in [
-        (Fact::Unseen, matches!(chain, ChainView::Unknown(_))),
-        (Fact::Running, runs),
-        (Fact::Leaving, pod.is_some_and(|pod| pod.deleted.is_some())),
-        (Fact::MeterDown, runs && pod.is_some_and(|pod| pod.meter_down.is_some())),
-        (Fact::ImageMissing, missing),
-        (Fact::Lingering, lingers),
-        (Fact::Failing, failing.is_some()),
-        (Fact::NodeAway, node_away),
-    ] {
-        timers.note(id, fact, holds.then_some(()), now);
-    }
-    let lasting = |fact| timers.lasting(id, fact, now);
-    Lasting {
-        unseen: lasting(Fact::Unseen),
-        running: lasting(Fact::Running),
-        leaving: lasting(Fact::Leaving),
-        silent: lasting(Fact::Silent),
-        meter_down: lasting(Fact::MeterDown),
-        image_missing: lasting(Fact::ImageMissing),
-        lingering: lasting(Fact::Lingering),
-        failing: lasting(Fact::Failing),
-        node_away: lasting(Fact::NodeAway),
-    }
-}
-
-/// Takes the last voucher from where meter left it when it ended, unless its last report came already. Not before the
-/// chain is seen: the pod keeps it meanwhile.
-pub(crate) async fn hear_last_words(mut seen: Observed, attestations: &Attestations) -> Observed {
-    if !seen.chain_is_seen() {
-        return seen;
-    }
-    let finished = seen.attested.as_ref().is_some_and(|a| a.finished);
-    let pod = seen.pod.as_ref().filter(|pod| pod.held && !finished);
-    let job = job_ref(&seen.job);
-    if let Some(words) = pod.filter(|pod| !pod.meter_over).and_then(|pod| pod.last_words.as_deref()) {
-        // It was started again, or will be: kubelet forgets these words at its next end.
-        if let Err(refusal) = attestations.read_earlier_message(&job, words).await {
-            tracing::info!(%job, %refusal, "what the job's meter left at an earlier end brings no voucher");
-        }
-        seen.attested = attestations.attested(&job);
-        return seen;
-    }
-    if let Some(words) = pod.and_then(|pod| pod.last_words.clone()) {
-        match attestations.read_termination_message(&job, &words).await {
-            Ok(_) => {}
-            // Looked at again later; the pod keeps it meanwhile, and what is known already can be claimed.
-            Err(refusal) if refusal.reason == RejectReason::Unavailable => seen.unheard = Some(refusal.to_string()),
-            Err(refusal) => {
-                tracing::warn!(%job, %refusal, "the termination message of the job's meter brings no voucher");
-            }
-        }
-        seen.attested = attestations.attested(&job);
-        seen.heard = attestations.heard(&job);
-    }
-    seen
 }
 
 pub(super) fn job_id(job: &ComputeJob) -> Result<JobId, Error> {
@@ -178,56 +138,6 @@ fn offer(job: &ComputeJob, shared: &Shared) -> (Option<Arc<GpuOffer>>, bool) {
         Some(Err(_)) => (None, true),
         None => (None, false),
     }
-}
-
-/// The market's word on a job, and whether it has lost the job's start.
-async fn chain(
-    source: Option<&OrderSource>,
-    network: Option<&Network>,
-    id: JobId,
-    started: bool,
-    memory: &JobMemory,
-) -> (ChainView, bool) {
-    let unknown = |why: String| (ChainView::Unknown(why), false);
-    let Some(source) = source else { return (ChainView::Local, false) };
-    let Some(network) = network else {
-        return unknown(format!("DepinNetwork {:?} is not ready: see its conditions", source.network));
-    };
-    let (connection, head, time) = {
-        let observed = network.observed();
-        let observed = observed.borrow();
-        (observed.connection.clone(), observed.head, observed.chain_time(Instant::now()))
-    };
-    if let Connection::Disconnected { message, .. } = connection {
-        return unknown(message);
-    }
-    let Some((head, time)) = head.zip(time) else {
-        return unknown(format!("DepinNetwork {:?} has not seen a block yet", source.network));
-    };
-    let job = match network.job(id).await {
-        Ok(job) => job,
-        Err(error) => return unknown(error.to_string()),
-    };
-    let unstarted = started && job.status == JobStatus::Open && head.time <= job.start_deadline;
-    let gone = gone(job.status, started);
-    memory.note_gone(id, gone);
-    let patience = if started { GONE_AFTER_START } else { GONE };
-    if gone && memory.gone_for(id) < patience {
-        let seconds = patience.as_secs();
-        let why = format!(
-            "the market shows the job as it was before ({}): a node that lags, or a reorganisation; believed after {seconds} s",
-            job.status
-        );
-        return (ChainView::Unknown(why), unstarted);
-    }
-    memory.note_closed(id, job.status == JobStatus::Closed, head.block.number);
-    let deep = memory.closed_for(id, head.block.number).is_some_and(|blocks| blocks >= network.spec().depth());
-    (ChainView::Known { job: Box::new(job), time, deep }, unstarted)
-}
-
-/// The chain seems to have gone back behind what is known of the job.
-fn gone(status: JobStatus, started: bool) -> bool {
-    status == JobStatus::None || started && status == JobStatus::Open
 }
 
 /// The job's pod. Whether there is none is asked of the API server itself where the status says that there was one: a
@@ -353,22 +263,6 @@ mod tests {
             (false, true, &earlier, false),
         ] {
             assert_eq!(is_made_for(&job(ordered), started, pod), expected, "{ordered} {started} {pod:?}");
-        }
-    }
-
-    #[test]
-    fn only_what_the_chain_cannot_undo_counts_as_gone() {
-        use JobStatus::{Closed, Ended, None, Open, Running};
-        for (status, started, expected) in [
-            (None, false, true),
-            (None, true, true),
-            (Open, false, false),
-            (Open, true, true),
-            (Running, true, false),
-            (Ended, true, false),
-            (Closed, true, false),
-        ] {
-            assert_eq!(gone(status, started), expected, "{status:?} {started}");
         }
     }
 }

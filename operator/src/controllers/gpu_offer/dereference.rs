@@ -75,7 +75,7 @@ pub(crate) struct Read {
 /// Reads everything once.
 pub(crate) async fn dereference(offer: &GpuOffer, context: &OfferContext) -> Observed {
     let shared = &context.shared;
-    let (capacity, offered, active) = allocation::of_offer(offer, shared);
+    let (capacity, offered, active) = allocation::offered_by(offer, shared);
     shared.around.rights.ask(&offer.namespace().unwrap_or_default()).await;
     let around = shared.around.of(offer);
     let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());

@@ -1,0 +1,120 @@
+//! Takes down what was read of a job, and adds since when it has been so. What goes back on chain is believed after a
+//! while: one endpoint may be behind the others.
+//!
+//! `dereference` (what is) -> `observe` (and for how long) -> `decide`.
+
+use std::time::{Duration, Instant};
+
+use hawser_crds::ComputeJob;
+use hawser_market::JobId;
+
+use super::dereference::MarketRead;
+use super::lasting::{Fact, Lasting, Timers};
+use super::memory::JobMemory;
+use super::observed::{ChainView, Observed};
+use super::pull;
+use crate::controllers::allocation::Allocation;
+use crate::network::JobStatus;
+
+/// One endpoint may be behind the others; for longer it is a reorganisation. Of a job that was started, whose pod would
+/// be stopped for it, more certainty is wanted: no endpoint that is used can lag for so long.
+const GONE: Duration = Duration::from_secs(30);
+const GONE_AFTER_START: Duration = Duration::from_secs(90);
+
+/// The job's start stands in its status.
+pub(crate) fn was_started(job: &ComputeJob) -> bool {
+    job.status.as_ref().is_some_and(|status| status.started_at.is_some())
+}
+
+/// Takes down what the market says, and gives what is believed of it; and whether it has lost the job's start.
+pub(crate) fn chain(id: JobId, read: MarketRead, started: bool, memory: &JobMemory) -> (ChainView, bool) {
+    let (job, head, time, depth) = match read {
+        MarketRead::Local => return (ChainView::Local, false),
+        MarketRead::Unknown(why) => return (ChainView::Unknown(why), false),
+        MarketRead::Read { job, head, time, depth } => (job, head, time, depth),
+    };
+    let unstarted = started && job.status == JobStatus::Open && head.time <= job.start_deadline;
+    let gone = is_gone(job.status, started);
+    memory.note_gone(id, gone);
+    let patience = if started { GONE_AFTER_START } else { GONE };
+    if gone && memory.gone_for(id) < patience {
+        let seconds = patience.as_secs();
+        let why = format!(
+            "the market shows the job as it was before ({}): a node that lags, or a reorganisation; believed after {seconds} s",
+            job.status
+        );
+        return (ChainView::Unknown(why), unstarted);
+    }
+    memory.note_closed(id, job.status == JobStatus::Closed, head.block.number);
+    let deep = memory.closed_for(id, head.block.number).is_some_and(|blocks| blocks >= depth);
+    (ChainView::Known { job, time, deep }, unstarted)
+}
+
+/// The chain seems to have gone back behind what is known of the job.
+fn is_gone(status: JobStatus, started: bool) -> bool {
+    status == JobStatus::None || started && status == JobStatus::Open
+}
+
+/// Takes down what is seen, and adds what is remembered: for how long it has been so, and what the API server said of the
+/// job's pod.
+pub(crate) fn note(seen: &mut Observed, memory: &JobMemory) {
+    seen.lasting = lasting(seen, &memory.timers);
+    seen.pod_refused = memory.pod_refused(seen.id);
+}
+
+fn lasting(seen: &Observed, timers: &Timers) -> Lasting {
+    let (id, pod, heard) = (seen.id, seen.pod.as_ref(), seen.heard.as_ref());
+    let customer = pod.map(|pod| &pod.customer);
+    let runs = customer.is_some_and(|c| c.started.is_some() && c.ended.is_none());
+    let missing =
+        customer.and_then(|c| c.waiting.as_ref()).is_some_and(|(reason, message)| pull::missing(reason, message));
+    let lingers = pod.is_some_and(|pod| pod.customer.ended.is_some() && !pod.over);
+    let node_away = matches!(&seen.allocation, Allocation::Short(shortage) if shortage.passing);
+    let now = Instant::now();
+    timers.note(id, Fact::Silent, runs.then(|| heard.and_then(|heard| heard.last_report)), now);
+    for (fact, holds) in [
+        (Fact::Unseen, matches!(seen.chain, ChainView::Unknown(_))),
+        (Fact::Running, runs),
+        (Fact::Leaving, pod.is_some_and(|pod| pod.deleted.is_some())),
+        (Fact::MeterDown, runs && pod.is_some_and(|pod| pod.meter_down.is_some())),
+        (Fact::ImageMissing, missing),
+        (Fact::Lingering, lingers),
+        (Fact::Failing, seen.failing.is_some()),
+        (Fact::NodeAway, node_away),
+    ] {
+        timers.note(id, fact, holds.then_some(()), now);
+    }
+    let lasting = |fact| timers.lasting(id, fact, now);
+    Lasting {
+        unseen: lasting(Fact::Unseen),
+        running: lasting(Fact::Running),
+        leaving: lasting(Fact::Leaving),
+        silent: lasting(Fact::Silent),
+        meter_down: lasting(Fact::MeterDown),
+        image_missing: lasting(Fact::ImageMissing),
+        lingering: lasting(Fact::Lingering),
+        failing: lasting(Fact::Failing),
+        node_away: lasting(Fact::NodeAway),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_chain_cannot_undo_counts_as_gone() {
+        use JobStatus::{Closed, Ended, None, Open, Running};
+        for (status, started, expected) in [
+            (None, false, true),
+            (None, true, true),
+            (Open, false, false),
+            (Open, true, true),
+            (Running, true, false),
+            (Ended, true, false),
+            (Closed, true, false),
+        ] {
+            assert_eq!(is_gone(status, started), expected, "{status:?} {started}");
+        }
+    }
+}
