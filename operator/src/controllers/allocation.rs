@@ -60,10 +60,19 @@ pub(crate) fn reserve(job: &ComputeJob, offer: &GpuOffer, shared: &Shared) -> Al
     }
 }
 
-/// What an offer can say to be available now, and how many of its jobs are not over.
-pub(crate) fn offered_by(offer: &GpuOffer, shared: &Shared) -> (Capacity, Offered, u32) {
+/// What there is for an offer.
+pub(crate) struct Room {
+    pub capacity: Capacity,
+    /// What it can say to be available.
+    pub offered: Offered,
+    /// Its jobs that are not over.
+    pub active: u32,
+}
+
+/// What there is for an offer now.
+pub(crate) fn room(offer: &GpuOffer, shared: &Shared) -> Room {
     let (name, sells) = (name_of(offer), Sells::from(&offer.spec));
-    let (capacity, jobs) = shared.inventory.read(|inventory| (inventory.capacity(&sells), inventory.active(&name)));
+    let (capacity, active) = shared.inventory.read(|inventory| (inventory.capacity(&sells), inventory.active(&name)));
     let mut left = capacity.clone();
     let mut held: u32 = 0;
     for candidate in candidates(offer, shared) {
@@ -75,7 +84,7 @@ pub(crate) fn offered_by(offer: &GpuOffer, shared: &Shared) -> (Capacity, Offere
         }
     }
     let offered = offered(&offer.spec, &left, held);
-    (capacity, offered, jobs)
+    Room { capacity, offered, active }
 }
 
 /// Jobs of every offer that sells from the same nodes, those that can't be read among them.

@@ -1,18 +1,19 @@
-//! Reads what an offer rests on: nodes, pods and networks from the caches, the token and the offer from the chain.
+//! Reads what an offer rests on: nodes, pods and networks from the caches, the token and the offer from the chain. Writes
+//! nothing, and takes nothing down.
 
 use hawser_crds::{GpuOffer, NetworkCheck};
 use hawser_market::OfferId;
-use jiff::{Timestamp, Unit};
-use kube::ResourceExt;
+use jiff::Timestamp;
 
 use super::around::Around;
 use super::leave::{self, Stake};
 use super::memory::{OfferContext, OfferMemory};
+use super::probe::Probed;
 use super::publish::{Wanted, card_hash};
 use super::serves::{self, Obstacle, Worth};
 use super::terms::{self, OfferSpecError};
-use super::{admission, canary, worth};
-use crate::controllers::allocation;
+use super::{canary, worth};
+use crate::controllers::allocation::{self, Room};
 use crate::controllers::compute_job::NotTaken;
 use crate::controllers::reasons::Reason;
 use crate::controllers::watch::name_of;
@@ -34,6 +35,8 @@ pub(crate) struct Observed {
     /// What its jobs have earned and is not claimed.
     pub pending: Pending,
     pub market: Market,
+    /// What was seen of each of its terms, to be taken down.
+    pub terms_seen: TermsSeen,
     /// Hash of the card that is known to be posted.
     pub posted_card: Option<String>,
     pub around: Around,
@@ -57,9 +60,26 @@ pub(crate) enum Market {
     Read(Box<Read>),
 }
 
+/// What was seen of the terms under which an offer is, and was, on the market.
+#[derive(Debug, Default)]
+pub(crate) struct TermsSeen {
+    /// The present ones, where the market could be asked for them.
+    pub present: Option<OfferId>,
+    /// Earlier ones that take no orders.
+    pub missed: Vec<Missed>,
+}
+
+/// Earlier terms take no orders at this block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Missed {
+    pub id: OfferId,
+    /// A transaction about them is not mined yet.
+    pub on_its_way: bool,
+    pub head: u64,
+}
+
 /// The market's record, and what is wanted of it.
 pub(crate) struct Read {
-    pub network: Network,
     pub id: OfferId,
     pub chain: Option<Offer>,
     /// Offers of earlier terms that may still take orders.
@@ -72,20 +92,21 @@ pub(crate) struct Read {
     pub refused: Option<String>,
 }
 
-/// Reads everything once.
-pub(crate) async fn dereference(offer: &GpuOffer, context: &OfferContext) -> Observed {
-    let shared = &context.shared;
-    let (capacity, offered, active) = allocation::offered_by(offer, shared);
-    shared.around.rights.ask(&offer.namespace().unwrap_or_default()).await;
-    let around = shared.around.of(offer);
-    let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
-    let checked = canary::look(offer, &around, now, context).await;
-    // The canary holds a part of the namespace's quota for a moment.
-    let sells = offered.largest_order > 0 && !checked.under_way;
-    let refused = admission::look(offer, &around, sells, active, context).await;
-    let market = market(offer, context).await;
-    let worth = match &market {
-        Market::Read(read) => worth_of(offer, read, offered.largest_order),
+/// Reads the rest. What is remembered of earlier terms is not changed yet: `observe` does that.
+pub(crate) async fn dereference(
+    offer: &GpuOffer,
+    (room, probed): (Room, Probed),
+    now: Timestamp,
+    context: &OfferContext,
+) -> Observed {
+    let (shared, memory) = (&*context.shared, &context.memory);
+    let Room { capacity, offered, active } = room;
+    let Probed { around, network: checked, refused } = probed;
+    let network = shared.networks.get(&offer.spec.network_ref);
+    let mut terms_seen = TermsSeen::default();
+    let market = market(offer, network.as_ref(), &mut terms_seen, context).await;
+    let worth = match (&market, &network) {
+        (Market::Read(read), Some(network)) => worth_of(offer, read, network, offered.largest_order),
         _ => None,
     };
     let name = name_of(offer);
@@ -98,10 +119,11 @@ pub(crate) async fn dereference(offer: &GpuOffer, context: &OfferContext) -> Obs
         jobs: active.max(unsettled),
         unreadable: unreadable::jobs_of(offer, shared),
         pending,
-        posted_card: posted_card(offer, &market, &context.memory),
+        posted_card: network.as_ref().and_then(|network| posted_card(offer, &market, network, memory)),
         obstacle: in_the_way(offer, &around, checked.check.as_ref(), refused.as_ref(), &market, worth)
             .or_else(|| shared.capacity_is_old().then(|| Obstacle::passing(Reason::CacheOld, allocation::OLD))),
         market,
+        terms_seen,
         around,
         network: checked,
         chain_time: shared.time_on(&offer.spec.network_ref),
@@ -130,16 +152,21 @@ fn why_none(offer: &GpuOffer, inventory: &SharedInventory) -> String {
     inventory.read(|inventory| inventory::why_none(&sells, inventory.nodes_of(&sells.gpu)))
 }
 
-fn worth_of(offer: &GpuOffer, read: &Read, largest: u16) -> Option<Worth> {
+fn worth_of(offer: &GpuOffer, read: &Read, network: &Network, largest: u16) -> Option<Worth> {
     let (wanted, token) = read.asked.as_ref().ok().filter(|_| largest > 0)?;
-    let base_fee = read.network.observed().borrow().head.and_then(|head| head.base_fee);
-    let claim = worth::claim_cost(read.network.spec().tokens_per_coin.as_deref(), token.decimals, base_fee);
+    let base_fee = network.observed().borrow().head.and_then(|head| head.base_fee);
+    let claim = worth::claim_cost(network.spec().tokens_per_coin.as_deref(), token.decimals, base_fee);
     Some(Worth { brings: worth::most(&offer.spec, wanted.price, largest), gas: worth::gas_of_order(claim) })
 }
 
-async fn market(offer: &GpuOffer, context: &OfferContext) -> Market {
+async fn market(
+    offer: &GpuOffer,
+    network: Option<&Network>,
+    terms_seen: &mut TermsSeen,
+    context: &OfferContext,
+) -> Market {
     let name = &offer.spec.network_ref;
-    let Some(network) = context.shared.networks.get(name) else {
+    let Some(network) = network else {
         return Market::Unknown(
             Reason::NetworkNotReady,
             format!("DepinNetwork {name:?} is not ready: see its conditions"),
@@ -153,7 +180,7 @@ async fn market(offer: &GpuOffer, context: &OfferContext) -> Market {
         Ok(terms) => terms,
         Err(error) => return Market::Invalid(error),
     };
-    match read(offer, wanted, context, network).await {
+    match read(offer, wanted, network, terms_seen, context).await {
         Ok(read) => Market::Read(Box::new(read)),
         Err(error) => Market::Unknown(Reason::NetworkUnavailable, error.to_string()),
     }
@@ -162,16 +189,16 @@ async fn market(offer: &GpuOffer, context: &OfferContext) -> Market {
 async fn read(
     offer: &GpuOffer,
     terms: crate::network::OfferTerms,
+    network: &Network,
+    terms_seen: &mut TermsSeen,
     context: &OfferContext,
-    network: Network,
 ) -> Result<Read, NetworkError> {
     let id = terms.id();
     let chain = network.offer(id).await?;
-    let (earlier, open) = earlier(offer, id, &network, context).await?;
+    let (earlier, open) = earlier(offer, id, network, terms_seen, context).await?;
     Ok(Read {
-        asked: asked(offer, terms, &context.shared, &network).await,
-        refused: refused(&network, id),
-        network,
+        asked: asked(offer, terms, &context.shared, network).await,
+        refused: refused(network, id),
         id,
         chain,
         earlier,
@@ -179,23 +206,21 @@ async fn read(
     })
 }
 
-/// Offers of earlier terms that may take orders, and the ids of all that may come to. One that takes none for long is not
-/// looked at again: nobody opens it.
+/// Offers of earlier terms that take orders, and the ids of all that may come to. One that takes none for long is not looked
+/// at again: nobody opens it.
 async fn earlier(
     offer: &GpuOffer,
     id: OfferId,
     network: &Network,
+    terms_seen: &mut TermsSeen,
     context: &OfferContext,
 ) -> Result<(Vec<Offer>, Vec<OfferId>), NetworkError> {
     let stake = Stake::of(&offer.spec.network_ref, None, offer.status.as_ref());
-    let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
-    let remembered = &context.memory;
-    let mut open = remembered.with(&namespace, &name, |offer| {
-        offer.note_present(id);
-        offer.open(stake.seen, id)
-    });
+    let (namespace, name) = name_of(offer);
+    terms_seen.present = Some(id);
+    let open = context.memory.with(&namespace, &name, |offer| offer.open(stake.seen, id));
     let mut earlier = Vec::new();
-    for id in open.clone() {
+    for id in open.iter().copied() {
         if let Some(chain) = network.offer(id).await?
             && chain.available > 0
             && chain.valid_until > context.shared.time_on(&offer.spec.network_ref)
@@ -204,15 +229,7 @@ async fn earlier(
             continue;
         }
         let Some(head) = network.observed().borrow().head.map(|head| head.block.number) else { continue };
-        let on_its_way = leave::is_on_its_way(network, id);
-        let may_come = remembered.with(&namespace, &name, |offer| {
-            offer.note_missed(id, on_its_way, head);
-            offer.may_come(id, head)
-        });
-        if !may_come {
-            remembered.with(&namespace, &name, |offer| offer.note_closed(id));
-            open.retain(|known| *known != id);
-        }
+        terms_seen.missed.push(Missed { id, on_its_way: leave::is_on_its_way(network, id), head });
     }
     Ok((earlier, open))
 }
@@ -251,7 +268,7 @@ fn refused(network: &Network, id: OfferId) -> Option<String> {
 }
 
 /// A card counts as posted once the transaction that was asked for with it is mined.
-fn posted_card(offer: &GpuOffer, market: &Market, memory: &OfferMemory) -> Option<String> {
+fn posted_card(offer: &GpuOffer, market: &Market, network: &Network, memory: &OfferMemory) -> Option<String> {
     let Market::Read(read) = market else { return None };
     let stored = offer.status.as_ref().and_then(|s| s.on_chain.as_ref()?.card_hash.clone());
     let Ok((wanted, _)) = &read.asked else { return stored };
@@ -260,9 +277,9 @@ fn posted_card(offer: &GpuOffer, market: &Market, memory: &OfferMemory) -> Optio
         return stored;
     }
     // What is mined under the same key may have been something else.
-    let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
+    let (namespace, name) = name_of(offer);
     let asked_before = memory.with(&namespace, &name, |offer| offer.pace.is_asked(&hash));
-    let act = read.network.act(&ActKey::Offer(read.id));
+    let act = network.act(&ActKey::Offer(read.id));
     let mined = matches!(act, Some(ActState::Mined { .. } | ActState::Needless { .. }));
     (asked_before && mined && read.chain.is_some()).then_some(hash)
 }

@@ -1,13 +1,15 @@
 //! When an offer that is being deleted can go: once the market takes no orders for it and no job needs it. It works from
 //! ids alone, so that an offer that can't be read, or whose token is none, can go too.
 
-use hawser_crds::GpuOfferStatus;
+use hawser_crds::{GpuOffer, GpuOfferStatus};
 use hawser_market::OfferId;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::dereference::Observed;
 use super::memory::{OfferContext, OfferMemory};
 use super::publish;
+use super::terms;
 use crate::controllers::abandon;
 use crate::network::{Act, ActKey, ActState, Network, NetworkError, Offer};
 
@@ -27,6 +29,11 @@ impl Stake {
     pub(crate) fn of(network: &str, computed: Option<OfferId>, status: Option<&GpuOfferStatus>) -> Self {
         let ids = status.into_iter().flat_map(|s| s.on_chain.iter().map(|c| &c.offer_id).chain(&s.earlier));
         Self { network: network.to_owned(), computed, seen: ids.filter_map(|id| id.parse().ok()).collect() }
+    }
+
+    /// What may stand on chain of an offer, by its status.
+    pub(crate) fn stored(offer: &GpuOffer) -> Self {
+        Self::of(&offer.spec.network_ref, None, offer.status.as_ref())
     }
 
     /// Of an offer that can't be read, from its JSON.
@@ -98,6 +105,21 @@ pub(crate) fn step(leaving: &Leaving) -> Step {
         Stand::Unknown(why) => why.clone(),
     };
     Step::Stay(format!("{why}. {}", abandon::ADVICE))
+}
+
+/// Looks what is at stake of an offer that is being deleted.
+pub(crate) async fn look(offer: &GpuOffer, seen: &Observed, context: &OfferContext) -> Leaving {
+    let computed = context.shared.networks.get(&offer.spec.network_ref).and_then(|network| {
+        let terms = terms::terms(offer, network.spec(), &context.shared.cluster);
+        terms.ok().map(|terms| terms.id())
+    });
+    let stake = Stake { computed, ..Stake::stored(offer) };
+    Leaving {
+        stand: stand(&stake, context).await,
+        jobs: seen.jobs,
+        unreadable: seen.unreadable,
+        abandoned: abandon::is_asked(&offer.metadata),
+    }
 }
 
 /// Looks at the chain.

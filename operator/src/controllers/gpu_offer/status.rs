@@ -5,10 +5,10 @@ use hawser_crds::condition::{
     CAPACITY_AVAILABLE, DEVICE_ISOLATION, NAMESPACE_ISOLATED, NETWORK_ISOLATED, PUBLISHED, READY, STORAGE_BOUNDED,
 };
 use hawser_crds::{GpuCount, GpuOffer, GpuOfferStatus, OnChainOffer};
-use hawser_market::OfferId;
 use kube::ResourceExt;
 
 use super::canary;
+use super::decide::Decision;
 use super::dereference::{Market, Observed, Read};
 use super::memory::Statement;
 use super::serves::{label_it, no_class};
@@ -19,23 +19,16 @@ use crate::network::Offer;
 /// Ids of earlier terms that are remembered though they take no orders any more.
 const EARLIER: usize = 8;
 
-/// Builds the next status, but for what was spent. `as_wanted`: the chain holds what it should. `posting`: the id that it is
-/// about to be posted under. `stays`: why it stays though it is deleted.
-pub(crate) fn status(
-    offer: &GpuOffer,
-    seen: &Observed,
-    statement: &Statement,
-    as_wanted: bool,
-    posting: Option<OfferId>,
-    stays: Option<&str>,
-) -> GpuOfferStatus {
+/// Builds the next status, but for what was spent.
+pub(crate) fn status(offer: &GpuOffer, seen: &Observed, statement: &Statement, decision: &Decision) -> GpuOfferStatus {
+    let as_wanted = decision.is_as_wanted();
     let stored = offer.status.clone().unwrap_or_default();
     let mut list = Conditions::from_stored(&stored.conditions, offer.metadata.generation, seen.now);
     published(seen, statement, as_wanted, &mut list);
     let (truth, reason, message) = capacity(offer, seen);
     list.set(CAPACITY_AVAILABLE, truth, &reason, message);
     isolation(offer, seen, &mut list);
-    ready(statement, sells(offer, seen), reason == Reason::AllInUse, stays, &mut list);
+    ready(statement, sells(offer, seen), reason == Reason::AllInUse, decision.stays(), &mut list);
     let before = stored.on_chain.as_ref().map(|c| c.offer_id.clone());
     let (on_chain, pending, earned) = match &seen.market {
         Market::Read(read) if read.chain.is_some() => {
@@ -56,7 +49,7 @@ pub(crate) fn status(
         Market::Read(read) => id.parse().is_ok_and(|id| !read.open.contains(&id)),
         Market::Unknown(..) | Market::Invalid(_) => false,
     };
-    let other = [before, posting.map(|id| id.to_string())].into_iter().flatten();
+    let other = [before, decision.posting().map(|id| id.to_string())].into_iter().flatten();
     let earlier = earlier(stored.earlier, other, now, is_closed);
     GpuOfferStatus {
         observed_generation: offer.metadata.generation,

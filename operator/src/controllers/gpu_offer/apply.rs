@@ -1,0 +1,59 @@
+//! Does what was decided of an offer: transactions, the object's end, numbers.
+
+use hawser_crds::GpuOffer;
+use kube::Api;
+
+use super::cleanup;
+use super::dereference::{Market, Observed};
+use super::leave::{Stake, Step};
+use super::memory::OfferContext;
+use crate::controllers::watch::name_of;
+use crate::controllers::{Error, OFFER_FINALIZER, abandon, status_writer};
+use crate::metrics::Metrics;
+use crate::network::Act;
+use kube::Resource;
+
+/// Requests transactions.
+pub(crate) fn request(context: &OfferContext, offer: &GpuOffer, seen: &Observed, acts: &[Act]) {
+    if let Market::Read(read) = &seen.market {
+        context.memory.note_id(read.id, offer);
+    }
+    let Some(network) = context.shared.networks.get(&offer.spec.network_ref) else { return };
+    for act in acts {
+        network.request(act.clone());
+    }
+}
+
+/// Lets the object go; false where it stays.
+pub(crate) async fn leave(
+    api: &Api<GpuOffer>,
+    offer: &GpuOffer,
+    seen: &Observed,
+    step: &Step,
+    context: &OfferContext,
+) -> Result<bool, Error> {
+    match step {
+        Step::Stay(_) => return Ok(false),
+        Step::Go => {}
+        Step::GiveUp => {
+            let what = abandon::of_offer(offer, seen.jobs);
+            abandon::write_down(&context.shared, "GpuOffer", &offer.object_ref(&()), &what).await;
+        }
+    }
+    let name = name_of(offer);
+    cleanup::tidy(&name, &seen.around, &context.shared).await;
+    status_writer::set_finalizer(api, offer, OFFER_FINALIZER, false).await?;
+    context.shared.metrics.forget_offer(&name.0, &name.1);
+    context.memory.forget(&name.0, &name.1);
+    context.memory.forget_withdrawn(Stake::stored(offer).seen.into_iter());
+    Ok(true)
+}
+
+/// What the offer has earned, as numbers.
+pub(crate) fn measure(offer: &GpuOffer, seen: &Observed, metrics: &Metrics) {
+    if let Market::Read(read) = &seen.market
+        && let (Some(chain), Ok((_, token))) = (&read.chain, &read.asked)
+    {
+        metrics.offer(offer, token, seen.pending, chain.settled_amount);
+    }
+}

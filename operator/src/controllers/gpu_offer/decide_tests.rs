@@ -1,0 +1,173 @@
+use alloy::primitives::{Address, B256, U256};
+use serde_json::json;
+
+use super::*;
+use crate::controllers::gpu_offer::around::{Around, Said};
+use crate::controllers::gpu_offer::canary;
+use crate::controllers::gpu_offer::dereference::TermsSeen;
+use crate::controllers::gpu_offer::publish::card_hash;
+use crate::controllers::gpu_offer::serves::Obstacle;
+use crate::controllers::gpu_offer::terms::valid_until;
+use crate::controllers::reasons::Reason;
+use crate::inventory::{Capacity, Offered};
+use crate::network::{GpuSeconds, Offer, OfferTerms, Token};
+use crate::settlement::Pending;
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn terms(salt: u8) -> OfferTerms {
+    OfferTerms {
+        provider: Address::repeat_byte(1),
+        token: Address::repeat_byte(2),
+        gpu_class: B256::repeat_byte(3),
+        start_window_seconds: 600,
+        claim_window_seconds: 3600,
+        min_seconds: 60,
+        max_seconds: 600,
+        salt: B256::repeat_byte(salt),
+    }
+}
+
+fn chain(terms: OfferTerms, available: u16) -> Offer {
+    let (settled, settled_amount) = (GpuSeconds(0), U256::ZERO);
+    Offer { id: terms.id(), terms, price: 10, available, valid_until: valid_until(NOW), settled, settled_amount }
+}
+
+fn obstacle() -> Obstacle {
+    Obstacle::passing(Reason::TokenNotRead, "m")
+}
+
+/// An offer that stands as it is wanted, with eight GPUs, once changed.
+fn read(change: impl FnOnce(&mut Read)) -> Market {
+    let wanted = Wanted { terms: terms(4), price: 10, available: 0, card: "{}".to_owned() };
+    let token = Token { address: Address::ZERO, symbol: "T".to_owned(), decimals: 6 };
+    let mut read = Read {
+        id: wanted.terms.id(),
+        chain: Some(chain(terms(4), 8)),
+        earlier: Vec::new(),
+        open: Vec::new(),
+        asked: Ok((wanted, token)),
+        refused: None,
+    };
+    change(&mut read);
+    Market::Read(Box::new(read))
+}
+
+fn seen(market: Market) -> Observed {
+    Observed {
+        capacity: Capacity::default(),
+        offered: Offered { gpus: 8, largest_order: 8 },
+        why_none: String::new(),
+        jobs: 0,
+        unreadable: 0,
+        pending: Pending::default(),
+        market,
+        terms_seen: TermsSeen::default(),
+        posted_card: Some(card_hash("{}")),
+        around: Around { restricted: true, going: false, class: None, network: Said::Ready, denied: None },
+        network: canary::Looked::default(),
+        obstacle: None,
+        chain_time: NOW,
+        now: NOW,
+    }
+}
+
+fn offer() -> GpuOffer {
+    serde_json::from_value(json!({
+        "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "o", "generation": 2},
+        "spec": {"networkRef": "n", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}},
+        "status": {"observedGeneration": 2}
+    }))
+    .unwrap()
+}
+
+/// What is done, in words.
+fn words(decision: &Decision) -> Vec<String> {
+    let updates = decision.updates.iter().map(|act| match act {
+        Act::UpdateOffer { offer, available, .. } if *offer == terms(4).id() => format!("say {available}"),
+        Act::UpdateOffer { available, .. } => format!("earlier: say {available}"),
+        other => format!("{other:?}"),
+    });
+    updates.chain(decision.posts.iter().map(|_| "post".to_owned())).collect()
+}
+
+#[test]
+fn an_offer_is_posted_updated_lowered_or_withdrawn_by_what_is_seen_and_what_is_to_be_told() {
+    let told = |available| Statement { obstacle: None, available };
+    let nothing = || Statement { obstacle: Some(obstacle()), available: 0 };
+    let unknown = || Market::Unknown(Reason::NetworkUnavailable, "away".to_owned());
+    for (name, market, statement, may_post, expected, again) in [
+        ("as wanted", read(|_| ()), told(8), false, &[][..], STEADY),
+        ("not there yet", read(|r| r.chain = None), told(8), true, &["post"], AWAITED),
+        ("fewer are free", read(|_| ()), told(5), false, &["say 5"], AWAITED),
+        (
+            "fewer are told than could be served",
+            read(|r| r.chain = Some(chain(terms(4), 5))),
+            told(5),
+            false,
+            &[],
+            RISING,
+        ),
+        (
+            "earlier terms sell",
+            read(|r| r.earlier = vec![chain(terms(9), 3)]),
+            told(8),
+            false,
+            &["earlier: say 0"],
+            AWAITED,
+        ),
+        ("its token is away for a moment", read(|r| r.asked = Err(obstacle())), told(8), false, &[], STEADY),
+        ("and fewer are free", read(|r| r.asked = Err(obstacle())), told(3), false, &["say 3"], AWAITED),
+        ("nothing can be served", read(|_| ()), nothing(), true, &["say 0"], AWAITED),
+        (
+            "nothing can be served, none is told",
+            read(|r| r.chain = Some(chain(terms(4), 0))),
+            nothing(),
+            true,
+            &[],
+            STEADY,
+        ),
+        ("not posted while nothing can be served", read(|r| r.chain = None), nothing(), true, &[], STEADY),
+        ("the chain can't be seen", unknown(), told(8), true, &[], STEADY),
+    ] {
+        let decision = decide(&offer(), &seen(market), &statement, may_post, None);
+        assert_eq!(
+            (words(&decision), decision.again),
+            (expected.iter().map(ToString::to_string).collect(), again),
+            "{name}"
+        );
+        assert_eq!((decision.is_as_wanted(), decision.leaves), (expected.is_empty(), None), "{name}");
+    }
+}
+
+#[test]
+fn a_card_is_posted_where_it_differs_and_by_the_owner_where_the_owner_changed_it() {
+    let card = |seen: &Observed, generation: i64, obstacle: Option<Obstacle>| {
+        let mut offer = offer();
+        offer.metadata.generation = Some(generation);
+        card_to_post(&offer, seen, &Statement { obstacle, available: 8 }).map(|card| card.by_owner)
+    };
+    let other = Observed { posted_card: Some(card_hash("another")), ..seen(read(|_| ())) };
+    assert_eq!(card(&seen(read(|_| ())), 3, None), None, "it is posted");
+    assert_eq!(card(&seen(read(|r| r.chain = None)), 2, None), Some(false), "nothing is");
+    assert_eq!((card(&other, 2, None), card(&other, 3, None)), (Some(false), Some(true)));
+    assert_eq!(card(&other, 3, Some(obstacle())), None, "nothing can be served");
+    assert_eq!(card(&seen(read(|r| r.asked = Err(obstacle()))), 3, None), None, "it is not known");
+}
+
+#[test]
+fn an_offer_that_is_being_deleted_says_only_that_it_takes_no_orders_and_goes_once_it_does_not() {
+    let withdraw = Act::UpdateOffer { offer: terms(4).id(), price: 10, available: 0, valid_until: NOW };
+    for (stand, expected, stays) in [
+        (Stand::Open(vec![withdraw]), &["say 0"][..], true),
+        (Stand::Closed { orders_read: false }, &[], true),
+        (Stand::Closed { orders_read: true }, &[], false),
+        (Stand::Never, &[], false),
+    ] {
+        let leaving = Leaving { stand, jobs: 0, unreadable: 0, abandoned: false };
+        let statement = Statement { obstacle: None, available: 5 };
+        let decision = decide(&offer(), &seen(read(|_| ())), &statement, true, Some(&leaving));
+        assert_eq!(words(&decision), expected, "{leaving:?}");
+        assert_eq!((decision.stays().is_some(), decision.again), (stays, AWAITED), "{leaving:?}");
+    }
+}
