@@ -1,0 +1,85 @@
+//! Does what was decided of a network: starts and stops it, and lets the object go.
+
+use std::sync::Arc;
+
+use hawser_crds::DepinNetwork;
+use kube::{Api, Resource, ResourceExt};
+
+use super::decide::{Fate, Step, decide, wallet_in_use};
+use super::dereference::{Written, know};
+use super::memory::NetworkContext;
+use super::sink;
+use super::status::Start;
+use crate::controllers::{Error, NETWORK_FINALIZER, abandon, status_writer};
+use crate::network::{NetworkSpec, Past};
+
+/// Starts the network where it doesn't run as it is written now, and stops it where that can't be read.
+pub(super) async fn start(resource: &DepinNetwork, written: Written<'_>, context: &Arc<NetworkContext>) -> Start {
+    match try_start(resource, written, context).await {
+        Ok(()) => Start::Runs,
+        Err(refused) => refused,
+    }
+}
+
+async fn try_start(resource: &DepinNetwork, written: Written<'_>, context: &Arc<NetworkContext>) -> Result<(), Start> {
+    let (name, networks) = (resource.name_any(), &context.shared.networks);
+    let source = || written.source.as_ref().map_err(Clone::clone);
+    let spec = || {
+        let (evm, rpc_headers) = source()?.0.evm()?;
+        Ok(NetworkSpec { rpc_headers, ..NetworkSpec::try_from(&*evm)? })
+    };
+    let refused = || context.memory.refused_wallet(&name, source().ok()?.1);
+    let spec = match decide(source().map(drop), written.runs, spec, refused) {
+        Step::Keep => return Ok(()),
+        Step::Stop(why) => {
+            networks.stop(&name).await;
+            return Err(why);
+        }
+        Step::Refuse(why) => return Err(why),
+        Step::Open(spec) => *spec,
+    };
+    let (source, made_from) = written.source?;
+    let wallet = match source.open().await {
+        Ok(wallet) => wallet,
+        Err(why) => {
+            if why.is_final() {
+                context.memory.note_refused_wallet(&name, made_from, why.clone());
+            }
+            return Err(why);
+        }
+    };
+    let other = networks.with_wallet(&name, spec.chain_id, wallet.address());
+    if let Some(why) = wallet_in_use(other.as_deref(), wallet.address(), spec.chain_id) {
+        return Err(why);
+    }
+    let mut past = resource.status.as_ref().map(|status| Past::read(status, wallet.address())).unwrap_or_default();
+    know(&mut past.known, &name, &spec, &context.shared);
+    past.known.offers.extend(written.sold);
+    let (context_, name_) = (Arc::clone(context), name.clone());
+    let sink = |network| sink::sink(context_, name_, network);
+    networks.start(&name, made_from, (spec, resource.spec.settlement()), wallet, past, sink).await?;
+    Ok(())
+}
+
+/// Lets the object go, unless it stays.
+pub(super) async fn leave(
+    api: &Api<DepinNetwork>,
+    resource: &DepinNetwork,
+    (fate, needed_by): (Fate, Option<&str>),
+    context: &NetworkContext,
+) -> Result<bool, Error> {
+    let (name, shared) = (resource.name_any(), &*context.shared);
+    match fate {
+        Fate::Stays => return Ok(false),
+        Fate::Goes => {}
+        Fate::GivenUp => {
+            let what = abandon::of_network(resource, needed_by);
+            abandon::write_down(shared, "DepinNetwork", &resource.object_ref(&()), &what).await;
+        }
+    }
+    shared.networks.stop(&name).await;
+    shared.metrics.forget_network(&name);
+    status_writer::set_finalizer(api, resource, NETWORK_FINALIZER, false).await?;
+    context.memory.forget_wallet(&name);
+    Ok(true)
+}

@@ -1,0 +1,127 @@
+//! Whether a network goes, and whether it runs on, is started or can't be. Pure.
+
+use alloy::primitives::Address;
+
+use super::status::Start;
+use crate::controllers::reasons::Reason;
+use crate::network::NetworkSpec;
+
+/// What becomes of a `DepinNetwork`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Stays,
+    /// It is being deleted, and nothing needs it.
+    Goes,
+    /// It is being deleted, and its owner gives up what is owed on it.
+    GivenUp,
+}
+
+/// Decides that. `abandoned`: its annotation says so.
+pub(crate) fn fate(is_deleted: bool, is_needed: bool, abandoned: bool) -> Fate {
+    match (is_deleted, abandoned, is_needed) {
+        (false, ..) | (true, false, true) => Fate::Stays,
+        (true, true, _) => Fate::GivenUp,
+        (true, false, false) => Fate::Goes,
+    }
+}
+
+/// What to do about a network's wallet and connection.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// It runs as it is written.
+    Keep,
+    /// What it is made from can't be read: what runs under its name ends.
+    Stop(Start),
+    /// It can't be started as it is written: what runs under its name goes on.
+    Refuse(Start),
+    /// Its wallet is to be opened, and the network started.
+    Open(Box<NetworkSpec>),
+}
+
+/// Decides that. `source`: whether what it is made from could be read; `runs`: it runs, and was made from just that;
+/// `refused`: that its wallet can't be opened was found out before.
+pub(crate) fn decide(
+    source: Result<(), Start>,
+    runs: bool,
+    spec: impl FnOnce() -> Result<NetworkSpec, Start>,
+    refused: impl FnOnce() -> Option<Start>,
+) -> Step {
+    match source {
+        Err(why) => Step::Stop(why),
+        Ok(()) if runs => Step::Keep,
+        Ok(()) => match (spec(), refused()) {
+            (Err(why), _) | (Ok(_), Some(why)) => Step::Refuse(why),
+            (Ok(spec), None) => Step::Open(Box::new(spec)),
+        },
+    }
+}
+
+/// Why a network does not start with this wallet; none where no other one sends from it.
+pub(crate) fn wallet_in_use(other: Option<&str>, wallet: Address, chain_id: u64) -> Option<Start> {
+    let other = other?;
+    let message = format!(
+        "DepinNetwork {other:?} sends from wallet {wallet} on chain {chain_id} already: two senders take each other's nonces, give this one a key of its own",
+    );
+    Some(Start::Refused { reason: Reason::WalletInUse, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controllers::depin_network::test_network;
+    use crate::network::NetworkKind;
+
+    #[test]
+    fn a_network_goes_once_it_is_deleted_and_nothing_needs_it_or_its_owner_gives_up() {
+        for (is_deleted, is_needed, abandoned, expected) in [
+            (false, false, false, Fate::Stays),
+            (false, false, true, Fate::Stays),
+            (true, true, false, Fate::Stays),
+            (true, false, false, Fate::Goes),
+            (true, true, true, Fate::GivenUp),
+            (true, false, true, Fate::GivenUp),
+        ] {
+            assert_eq!(fate(is_deleted, is_needed, abandoned), expected, "{is_deleted} {is_needed} {abandoned}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_kept_stopped_refused_or_started_by_what_it_is_made_from() {
+        let refused = |reason: Reason| Start::Refused { reason, message: String::new() };
+        let why = |step: &Step| match step {
+            Step::Keep => "keep".to_owned(),
+            Step::Open(spec) => format!("open {}", spec.chain_id),
+            Step::Stop(Start::Refused { reason, .. }) => format!("stop: {reason}"),
+            Step::Refuse(Start::Refused { reason, .. }) => format!("refuse: {reason}"),
+            other => format!("{other:?}"),
+        };
+        let good = || {
+            let network = test_network();
+            let Ok(NetworkKind::Evm(evm)) = NetworkKind::of(&network.spec) else { panic!("it is an EVM network") };
+            NetworkSpec::try_from(evm).map_err(Start::from)
+        };
+        let bad = || Err(refused(Reason::InvalidSpec));
+        let wrong = || Some(refused(Reason::WrongPassword));
+        let no_secret = || Err(refused(Reason::SecretNotFound));
+        for (step, expected) in [
+            (decide(no_secret(), false, good, || None), "stop: SecretNotFound"),
+            (decide(Ok(()), true, bad, wrong), "keep"),
+            (decide(Ok(()), false, bad, || None), "refuse: InvalidSpec"),
+            (decide(Ok(()), false, good, wrong), "refuse: WrongPassword"),
+            (decide(Ok(()), false, bad, wrong), "refuse: InvalidSpec"),
+            (decide(Ok(()), false, good, || None), "open 31337"),
+        ] {
+            assert_eq!(why(&step), expected);
+        }
+    }
+
+    #[test]
+    fn two_networks_do_not_send_from_one_wallet() {
+        assert_eq!(wallet_in_use(None, Address::ZERO, 1), None);
+        let Some(Start::Refused { reason, message }) = wallet_in_use(Some("other"), Address::ZERO, 7) else {
+            panic!("it is refused");
+        };
+        assert_eq!(reason, Reason::WalletInUse);
+        assert!(message.contains("\"other\"") && message.contains("chain 7"), "{message}");
+    }
+}
