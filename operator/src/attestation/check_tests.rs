@@ -29,7 +29,7 @@ fn expected() -> ExpectedJob {
         job: JobRef { namespace: "tenants".to_owned(), name: "job-1".to_owned() },
         id: JobId(B256::repeat_byte(7)),
         market: Market { chain_id: 31337, address: Address::repeat_byte(9) },
-        pod: None,
+        pods: Vec::new(),
         gpus: 2,
         started: Some(StartedJob { at: at(NOW - 110), attestor: key().address() }),
         base_gpu_seconds: GpuSeconds(50),

@@ -45,7 +45,7 @@ pub(super) async fn enroll(
         return Err(blame(Refusal::new(RejectReason::Unauthenticated, message)));
     }
     // A pod may start before its job is looked at again.
-    let pod = expected_pod(&expected).map_err(|refusal| (None, refusal))?;
+    has_pod(&expected).map_err(|refusal| (None, refusal))?;
     let owner = reviewer.review(&enroll.token).await.map_err(|error| match error {
         // Anybody who reaches the port can send a wrong token: that is no news of this job.
         ReviewError::Refused(_) | ReviewError::NotBound(_) => {
@@ -53,7 +53,7 @@ pub(super) async fn enroll(
         }
         ReviewError::Unavailable(_) => blame(Refusal::new(RejectReason::Unavailable, error.to_string())),
     })?;
-    check_pod(&expected, pod, &owner).map_err(blame)?;
+    let pod = owned_pod(&expected, &owner).map_err(blame)?;
     attestations.enrol_key(&job, &pod.uid, attestor, Timestamp::now()).map_err(|until| {
         let message = format!(
             "pod {} has changed its attestor's key too often within an hour: another one is taken at {until}. Its meter's \
@@ -109,20 +109,86 @@ fn claimed(
     Ok((expected, attestor))
 }
 
-fn expected_pod(expected: &ExpectedJob) -> Result<&ExpectedPod, Refusal> {
-    let none = || Refusal::new(RejectReason::UnknownJob, format!("job {} has no pod now", expected.job));
-    expected.pod.as_ref().ok_or_else(none)
+fn has_pod(expected: &ExpectedJob) -> Result<(), Refusal> {
+    if expected.pods.is_empty() {
+        return Err(Refusal::new(RejectReason::UnknownJob, format!("job {} has no pod now", expected.job)));
+    }
+    Ok(())
 }
 
-fn check_pod(expected: &ExpectedJob, pod: &ExpectedPod, reviewed: &Reviewed) -> Result<(), Refusal> {
-    let wanted = (&expected.job.namespace, &pod.service_account, &pod.name, &pod.uid);
+/// The member's pod to which the token is bound.
+fn owned_pod<'a>(expected: &'a ExpectedJob, reviewed: &Reviewed) -> Result<&'a ExpectedPod, Refusal> {
     let found = (&reviewed.namespace, &reviewed.service_account, &reviewed.pod, &reviewed.uid);
-    if wanted == found {
-        return Ok(());
+    let is_its = |pod: &&ExpectedPod| (&expected.job.namespace, &pod.service_account, &pod.name, &pod.uid) == found;
+    expected.pods.iter().find(is_its).ok_or_else(|| {
+        let wanted = expected.pods.iter().map(|pod| {
+            format!(
+                "{}/{} (uid {}, service account {})",
+                expected.job.namespace, pod.name, pod.uid, pod.service_account
+            )
+        });
+        let message = format!(
+            "the token is of pod {}/{} (uid {}, service account {}), the job's pod is {}",
+            found.0,
+            found.2,
+            found.3,
+            found.1,
+            wanted.collect::<Vec<_>>().join(" or ")
+        );
+        Refusal::new(RejectReason::WrongPod, message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::B256;
+    use hawser_attestation::Market;
+    use hawser_market::GpuSeconds;
+
+    use super::*;
+
+    fn expected(uids: &[&str]) -> ExpectedJob {
+        let pod = |uid: &&str| ExpectedPod {
+            name: format!("job-{uid}"),
+            uid: (*uid).to_owned(),
+            service_account: "hawser-job".to_owned(),
+            addresses: Vec::new(),
+        };
+        ExpectedJob {
+            job: JobRef { namespace: "t".to_owned(), name: "job".to_owned() },
+            id: JobId(B256::ZERO),
+            market: Market::default(),
+            pods: uids.iter().map(pod).collect(),
+            gpus: 1,
+            started: None,
+            base_gpu_seconds: GpuSeconds::ZERO,
+            begin: None,
+            ended: None,
+            voucher: None,
+            card_shared: None,
+        }
     }
-    let message = format!(
-        "the token is of pod {}/{} (uid {}, service account {}), the job's pod is {}/{} (uid {}, service account {})",
-        found.0, found.2, found.3, found.1, wanted.0, wanted.2, wanted.3, wanted.1
-    );
-    Err(Refusal::new(RejectReason::WrongPod, message))
+
+    #[test]
+    fn the_pod_of_each_member_may_enrol_and_no_other() {
+        let owner = |name: &str, uid: &str| Reviewed {
+            namespace: "t".to_owned(),
+            service_account: "hawser-job".to_owned(),
+            pod: name.to_owned(),
+            uid: uid.to_owned(),
+        };
+        let two = expected(&["a", "b"]);
+        for uid in ["a", "b"] {
+            let pod = owned_pod(&two, &owner(&format!("job-{uid}"), uid)).map(|pod| pod.uid.as_str());
+            assert_eq!(pod, Ok(uid));
+        }
+        let refused = owned_pod(&two, &owner("job-a", "b")).unwrap_err();
+        assert_eq!(refused.reason, RejectReason::WrongPod);
+        assert!(
+            refused.message.contains("t/job-a (uid a, service account hawser-job) or t/job-b"),
+            "{}",
+            refused.message
+        );
+        assert!(has_pod(&two).is_ok() && has_pod(&expected(&[])).is_err());
+    }
 }

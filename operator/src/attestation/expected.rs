@@ -31,9 +31,9 @@ pub struct ExpectedJob {
     pub id: JobId,
     /// The market that vouchers are made for; `Market::default()` for a local job.
     pub market: Market,
-    /// The job's present pod; none before it was created and after it is gone.
-    pub pod: Option<ExpectedPod>,
-    /// Number of GPUs.
+    /// The job's present pods, one a member; none before they were created and after they are gone.
+    pub pods: Vec<ExpectedPod>,
+    /// Number of GPUs, of each member.
     pub gpus: u16,
     /// `startJobs` is mined (a local job: the attestor is enrolled). `attestor` is who may report.
     pub started: Option<StartedJob>,

@@ -38,7 +38,7 @@ impl Index {
 
     /// What is expected of a job has changed.
     pub(super) fn change(&mut self, job: &Arc<JobRef>, before: &ExpectedJob, now: &ExpectedJob) {
-        if (before.id, before.pod.is_some()) != (now.id, now.pod.is_some()) {
+        if (before.id, before.pods.is_empty()) != (now.id, now.pods.is_empty()) {
             remove(&mut self.ids, before.id, job);
             self.seat(job, now);
         }
@@ -59,7 +59,7 @@ impl Index {
 
     fn seat(&mut self, job: &Arc<JobRef>, expected: &ExpectedJob) {
         let seats = self.ids.entry(expected.id).or_insert_with(|| Vec::with_capacity(1));
-        let has_pod = expected.pod.is_some();
+        let has_pod = !expected.pods.is_empty();
         let at = if has_pod { seats.partition_point(|seat| seat.has_pod) } else { seats.len() };
         seats.insert(at, Seat { job: Arc::clone(job), has_pod });
     }
@@ -83,7 +83,7 @@ impl Index {
 }
 
 fn addresses(job: &ExpectedJob) -> impl Iterator<Item = IpAddr> {
-    job.pod.iter().flat_map(|pod| &pod.addresses).map(IpAddr::to_canonical)
+    job.pods.iter().flat_map(|pod| &pod.addresses).map(IpAddr::to_canonical)
 }
 
 fn remove<K: Hash + Eq, J: AsRef<JobRef>>(jobs: &mut HashMap<K, Vec<J>>, key: K, job: &JobRef) {
@@ -113,12 +113,12 @@ mod tests {
             job: JobRef { namespace: "tenants".to_owned(), name: name.to_owned() },
             id: JobId(B256::repeat_byte(id)),
             market: Market::default(),
-            pod: Some(ExpectedPod {
+            pods: vec![ExpectedPod {
                 name: name.to_owned(),
                 uid: "uid".to_owned(),
                 service_account: "hawser-job".to_owned(),
                 addresses,
-            }),
+            }],
             gpus: 1,
             started: None,
             base_gpu_seconds: GpuSeconds::ZERO,
@@ -148,8 +148,10 @@ mod tests {
 
     #[test]
     fn of_two_jobs_with_one_id_that_which_has_a_pod_is_found_and_goes_on_to_be() {
-        let pods =
-            |job: &ExpectedJob, has_pod: bool| ExpectedJob { pod: job.pod.clone().filter(|_| has_pod), ..job.clone() };
+        let pods = |job: &ExpectedJob, has_pod: bool| ExpectedJob {
+            pods: job.pods.iter().filter(|_| has_pod).cloned().collect(),
+            ..job.clone()
+        };
         let [own, other] = ["own", "other"].map(|name| job(name, 1, &["10.0.0.1"]));
         let [own_ref, other_ref] = [&own, &other].map(|job| Arc::new(job.job.clone()));
         let mut index = Index::default();

@@ -54,7 +54,8 @@ struct Entry {
     stream: Option<Stream>,
     refused: Option<Rejection>,
     since: Timestamp,
-    keys: Option<Keys>,
+    /// Of each member's pod.
+    keys: Vec<Keys>,
     dead: Vec<DeadCard>,
     /// Stays for as long as the job is known: a count that goes on holds the time in which the card was another job's.
     card_shared: Option<Box<str>>,
@@ -110,7 +111,7 @@ impl Attestations {
         };
         let entry = entries.entry(job).or_insert_with(|| {
             Box::new(Entry {
-                keys: None,
+                keys: Vec::new(),
                 dead: Vec::new(),
                 card_shared: None,
                 earlier_words: None,
@@ -219,8 +220,15 @@ impl Attestations {
         let mut jobs = self.jobs();
         let Some(entry) = jobs.entries.get_mut(job) else { return Ok(()) };
         let first = entry.expected.started.map_or(attestor, |started| started.attestor);
-        let keys = entry.keys.take().filter(|keys| keys.are_of(uid));
-        entry.keys.insert(keys.unwrap_or_else(|| Keys::new(uid, first))).enrol(attestor, now)
+        let pods = &entry.expected.pods;
+        entry.keys.retain(|keys| keys.are_of(uid) || pods.iter().any(|pod| keys.are_of(&pod.uid)));
+        if let Some(keys) = entry.keys.iter_mut().find(|keys| keys.are_of(uid)) {
+            return keys.enrol(attestor, now);
+        }
+        let mut keys = Keys::new(uid, first);
+        let taken = keys.enrol(attestor, now);
+        entry.keys.push(keys);
+        taken
     }
 
     /// What is expected of the job with this id.

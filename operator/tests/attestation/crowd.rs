@@ -23,7 +23,7 @@ const UNPROVEN: usize = 16;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_server_is_asked_about_four_tokens_at_once_at_most() {
     let world = World::new().await;
-    world.expect(|job| job.pod = Some(world::pod()));
+    world.expect(|job| job.pods = vec![world::pod()]);
     let enrolments = (0..12).map(|_| async {
         let mut sidecar = Sidecar::new(&world);
         sidecar.enroll(&world, "slow nonsense").await.refused(RejectReason::Unauthenticated, "does not accept");
@@ -71,7 +71,7 @@ async fn many_meters_behind_one_address_all_get_in_and_stay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_refused_gives_the_seat_back_after_a_while() {
     let world = World::new().await;
-    world.expect(|job| job.pod = Some(world::pod()));
+    world.expect(|job| job.pods = vec![world::pod()]);
     let refused = async || {
         let mut sidecar = Sidecar::new(&world);
         matches!(sidecar.try_enroll(&world, "nonsense").await, Some(Answer::Refused(_)))
@@ -129,7 +129,7 @@ async fn sixteen_addresses_that_take_every_seat_keep_no_meter_out() {
 async fn a_tenant_that_takes_every_seat_of_its_pod_does_not_keep_its_meter_out() {
     let mut world = World::new().await;
     let address = IpAddr::from([127, 0, 3, 1]);
-    world.expect(|job| job.pod = Some(ExpectedPod { addresses: vec![address], ..world::pod() }));
+    world.expect(|job| job.pods = vec![ExpectedPod { addresses: vec![address], ..world::pod() }]);
     let mut meter = Sidecar::new(&world).at(address);
     meter.enroll(&world, "token of job-1").await.acked();
     world.start(&meter);
@@ -152,7 +152,7 @@ async fn a_pass_that_the_operator_did_not_give_is_none() {
     let (world, other) = (World::new().await, World::new().await);
     let address = IpAddr::from([127, 0, 4, 1]);
     for world in [&world, &other] {
-        world.expect(|job| job.pod = Some(ExpectedPod { addresses: vec![address], ..world::pod() }));
+        world.expect(|job| job.pods = vec![ExpectedPod { addresses: vec![address], ..world::pod() }]);
     }
     let mut meter = Sidecar::new(&other).at(address);
     // Given by another operator, with another certificate.

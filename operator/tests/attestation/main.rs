@@ -26,7 +26,7 @@ use crate::{
 async fn a_job_is_attested_from_enrolment_to_its_last_report() {
     let world = World::new().await;
     let mut sidecar = Sidecar::new(&world);
-    world.expect(|job| job.pod = Some(world::pod()));
+    world.expect(|job| job.pods = vec![world::pod()]);
     let mut changed = world.attestations.changed();
     assert_eq!(sidecar.enroll(&world, "token of job-1").await.acked(), 0);
     assert_eq!(changed.recv().await.unwrap(), world::job());
@@ -101,7 +101,7 @@ async fn a_forged_a_replayed_and_an_excessive_report_are_refused_and_reported() 
 #[tokio::test]
 async fn a_pod_that_is_not_the_jobs_cannot_enrol() {
     let world = World::new().await;
-    world.expect(|job| job.pod = Some(world::pod()));
+    world.expect(|job| job.pods = vec![world::pod()]);
     for (token, reason, text) in [
         ("token of job-2", RejectReason::WrongPod, "the token is of pod tenants/job-2"),
         ("token of an older job-1", RejectReason::WrongPod, "uid old"),
@@ -122,7 +122,7 @@ async fn another_job_with_the_id_takes_no_meter_from_the_job_that_has_the_pod() 
     let world = World::new().await;
     let another = ExpectedPod { name: "job-2".to_owned(), uid: "other".to_owned(), ..world::pod() };
     world.expect_another(None);
-    world.expect(|job| job.pod = Some(world::pod()));
+    world.expect(|job| job.pods = vec![world::pod()]);
     let mut sidecar = Sidecar::new(&world);
     // Both are looked at again and again, in any order; later somebody makes a pod for the other one, too.
     for pod in [None, Some(another.clone()), Some(another)] {
@@ -154,7 +154,7 @@ async fn silence_can_be_told_from_use() {
 #[tokio::test]
 async fn a_key_that_never_enrolled_cannot_resume_and_a_proof_serves_one_stream() {
     let world = World::new().await;
-    world.expect(|job| job.pod = Some(world::pod()));
+    world.expect(|job| job.pods = vec![world::pod()]);
     let mut stranger = Sidecar::new(&world);
     stranger.resume(&world).await.refused(RejectReason::Unauthenticated, "enrol again");
     let mut sidecar = Sidecar::new(&world);
@@ -165,10 +165,10 @@ async fn a_key_that_never_enrolled_cannot_resume_and_a_proof_serves_one_stream()
 #[tokio::test]
 async fn a_pod_that_is_quicker_than_the_look_at_its_job_waits_and_is_to_blame_for_nothing() {
     let world = World::new().await;
-    world.expect(|job| job.pod = None);
+    world.expect(|job| job.pods = Vec::new());
     Sidecar::new(&world).enroll(&world, "token of job-1").await.refused(RejectReason::UnknownJob, "has no pod now");
     assert!(world.attestations.heard(&world::job()).unwrap().rejection.is_none());
-    world.expect(|job| job.pod = Some(world::pod()));
+    world.expect(|job| job.pods = vec![world::pod()]);
     Sidecar::new(&world).enroll(&world, "token of job-1").await.acked();
     assert_eq!(world.attestations.attested(&world::job()).unwrap().rejected, 0);
 }
@@ -176,7 +176,7 @@ async fn a_pod_that_is_quicker_than_the_look_at_its_job_waits_and_is_to_blame_fo
 #[tokio::test]
 async fn nothing_is_taken_before_the_market_names_the_attestor() {
     let world = World::new().await;
-    world.expect(|job| job.pod = Some(world::pod()));
+    world.expect(|job| job.pods = vec![world::pod()]);
     let mut sidecar = Sidecar::new(&world);
     sidecar.enroll(&world, "token of job-1").await.acked();
     sidecar.header(0).await.refused(RejectReason::UnknownJob, "not started yet");
@@ -216,7 +216,7 @@ async fn reports_made_while_the_operator_was_away_all_count() {
 #[tokio::test]
 async fn a_stolen_token_changes_the_attestor_a_few_times_and_the_meter_comes_back_each_time() {
     let world = World::new().await;
-    world.expect(|job| job.pod = Some(world::pod()));
+    world.expect(|job| job.pods = vec![world::pod()]);
     let mut meter = Sidecar::new(&world);
     meter.enroll(&world, "token of job-1").await.acked();
     for _ in 0..4 {
@@ -232,7 +232,7 @@ async fn a_stolen_token_changes_the_attestor_a_few_times_and_the_meter_comes_bac
     assert!(world.attested().last_rejection.unwrap().contains("Was the pod's token stolen?"));
     assert_eq!(world.attested().attestor, meter.address());
     // The pod that takes its place has a key of its own.
-    world.expect(|job| job.pod = job.pod.take().map(|pod| ExpectedPod { uid: "old".to_owned(), ..pod }));
+    world.expect(|job| job.pods = vec![ExpectedPod { uid: "old".to_owned(), ..job.pods.remove(0) }]);
     Sidecar::new(&world).enroll(&world, "token of an older job-1").await.acked();
 }
 

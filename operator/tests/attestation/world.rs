@@ -118,7 +118,7 @@ impl World {
             job: job(),
             id: id(),
             market: market(),
-            pod: None,
+            pods: Vec::new(),
             gpus: 2,
             started: None,
             base_gpu_seconds: GpuSeconds::ZERO,
@@ -149,9 +149,9 @@ impl World {
     pub(crate) fn expect_one_of_many(&self, n: u8) -> (JobRef, JobId) {
         let job = JobRef { namespace: "tenants".to_owned(), name: format!("many-{n}") };
         let id = JobId(B256::with_last_byte(n));
-        let pod = Some(ExpectedPod { name: job.name.clone(), ..pod() });
+        let pods = vec![ExpectedPod { name: job.name.clone(), ..pod() }];
         let usual = self.expected.lock().unwrap().clone();
-        self.attestations.expect(ExpectedJob { job: job.clone(), id, pod, ..usual });
+        self.attestations.expect(ExpectedJob { job: job.clone(), id, pods, ..usual });
         (job, id)
     }
 
@@ -161,11 +161,11 @@ impl World {
         let begin = now() - seconds(50);
         let started = Some(StartedJob { at: begin, attestor });
         let usual = self.expected.lock().unwrap().clone();
-        let pod = Some(ExpectedPod { name: job.name.clone(), ..pod() });
+        let pods = vec![ExpectedPod { name: job.name.clone(), ..pod() }];
         self.attestations.expect(ExpectedJob {
             job,
             id,
-            pod,
+            pods,
             started,
             begin: Some(begin),
             card_shared: Some(why.to_owned()),
@@ -177,7 +177,7 @@ impl World {
     pub(crate) fn expect_another(&self, pod: Option<ExpectedPod>) {
         let job = JobRef { name: "job-2".to_owned(), ..job() };
         let usual = self.expected.lock().unwrap().clone();
-        self.attestations.expect(ExpectedJob { job, pod, ..usual });
+        self.attestations.expect(ExpectedJob { job, pods: pod.into_iter().collect(), ..usual });
     }
 
     /// One of many jobs whose meter is enrolled and may report: its evidence and its count begin so many seconds ago.
@@ -186,10 +186,10 @@ impl World {
         let mut sidecar = Sidecar::of(id, self);
         sidecar.enroll(self, &job.name).await.acked();
         let begin = now() - seconds(seconds_ago);
-        let pod = Some(ExpectedPod { name: job.name.clone(), ..pod() });
+        let pods = vec![ExpectedPod { name: job.name.clone(), ..pod() }];
         let started = Some(StartedJob { at: begin, attestor: sidecar.address() });
         let usual = self.expected.lock().unwrap().clone();
-        let expected = ExpectedJob { job: job.clone(), id, pod, started, begin: Some(begin), ..usual };
+        let expected = ExpectedJob { job: job.clone(), id, pods, started, begin: Some(begin), ..usual };
         self.attestations.expect(expected);
         sidecar.directives(2).await;
         (sidecar.began, sidecar.created) = (Some(begin), begin);
@@ -222,7 +222,7 @@ impl World {
     }
 
     pub(crate) async fn running_sidecar(&self, seconds_ago: i64) -> Sidecar {
-        self.expect(|job| job.pod = Some(pod()));
+        self.expect(|job| job.pods = vec![pod()]);
         let mut sidecar = Sidecar::new(self);
         sidecar.enroll(self, "token of job-1").await.acked();
         self.start(&sidecar);

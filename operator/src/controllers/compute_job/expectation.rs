@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::manifests::SERVICE_ACCOUNT;
 use super::observed::Observed;
+use super::pod_state::PodState;
 use super::voucher;
 use crate::attestation::{ExpectedJob, ExpectedPod, JobRef, StartedJob};
 use crate::network::JobStatus;
@@ -16,12 +17,7 @@ pub(crate) fn expected(seen: &Observed, job: JobRef) -> ExpectedJob {
         job,
         id: seen.id,
         market: seen.market,
-        pod: seen.pod.as_ref().map(|pod| ExpectedPod {
-            name: pod.name.clone(),
-            uid: pod.uid.clone(),
-            service_account: SERVICE_ACCOUNT.to_owned(),
-            addresses: pod.addresses.clone(),
-        }),
+        pods: seen.pod.iter().map(expected_pod).collect(),
         gpus: u16::try_from(seen.job.spec.workload.gpus).unwrap_or(u16::MAX),
         begin: started.and_then(|started| begin(seen, started.at)),
         ended: ended(seen),
@@ -30,6 +26,15 @@ pub(crate) fn expected(seen: &Observed, job: JobRef) -> ExpectedJob {
         base_gpu_seconds: GpuSeconds::ZERO,
         voucher: voucher::stored(seen),
         card_shared: seen.job.status.as_ref().and_then(|status| status.usage.as_ref()?.card_shared.clone()),
+    }
+}
+
+fn expected_pod(pod: &PodState) -> ExpectedPod {
+    ExpectedPod {
+        name: pod.name.clone(),
+        uid: pod.uid.clone(),
+        service_account: SERVICE_ACCOUNT.to_owned(),
+        addresses: pod.addresses.clone(),
     }
 }
 
