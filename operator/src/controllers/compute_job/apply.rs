@@ -4,11 +4,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 
-use super::decide::{Decision, PodStep};
+use super::decide::{Decision, PodStep, is_to_stop};
 use super::ended::Outcome;
 use super::manifests::{self, POD_FINALIZER, PodInput};
 use super::memory::JobContext;
 use super::observed::{Observed, PodRefused};
+use super::pod_state::PodState;
 use super::policy;
 use super::surround::{self, surround};
 use crate::controllers::conditions::news;
@@ -136,8 +137,14 @@ pub(super) fn refusal(error: &Error) -> Option<PodRefused> {
 }
 
 async fn delete(client: &Client, seen: &Observed) -> Result<(), Error> {
-    let Some(pod) = &seen.pod else { return Ok(()) };
     let api = pods(client, seen)?;
+    for pod in seen.pods.iter().filter(|pod| is_to_stop(pod)) {
+        delete_one(&api, pod).await?;
+    }
+    Ok(())
+}
+
+async fn delete_one(api: &Api<Pod>, pod: &PodState) -> Result<(), Error> {
     let params = DeleteParams {
         preconditions: Some(Preconditions { uid: Some(pod.uid.clone()), resource_version: None }),
         ..DeleteParams::default()
@@ -149,10 +156,13 @@ async fn delete(client: &Client, seen: &Observed) -> Result<(), Error> {
 }
 
 async fn release(client: &Client, seen: &Observed) -> Result<(), Error> {
-    let Some(state) = &seen.pod else { return Ok(()) };
     let api = pods(client, seen)?;
-    let Some(pod) = api.get_opt(&state.name).await.tried(|| format!("pod {}", state.name))? else { return Ok(()) };
-    status_writer::set_finalizer(&api, &pod, POD_FINALIZER, false).await
+    for state in seen.pods.iter().filter(|pod| pod.held) {
+        if let Some(pod) = api.get_opt(&state.name).await.tried(|| format!("pod {}", state.name))? {
+            status_writer::set_finalizer(&api, &pod, POD_FINALIZER, false).await?;
+        }
+    }
+    Ok(())
 }
 
 fn pods(client: &Client, seen: &Observed) -> Result<Api<Pod>, Error> {

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 
 use super::ended::Outcome;
 use super::observed::{ChainView, Observed};
+use super::pod_state::PodState;
 use super::{outcome, status, voucher};
 use crate::controllers::allocation::Allocation;
-use crate::network::{Act, GpuSeconds, JobStatus};
+use crate::network::{Act, JobStatus};
 use crate::settlement::plan::{self, Step};
 
 /// What to do now.
@@ -25,7 +26,7 @@ pub(crate) struct Decision {
     pub done: bool,
 }
 
-/// What to do with the pod.
+/// What to do with the pods, with each that needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PodStep {
     Keep,
@@ -65,10 +66,10 @@ pub(crate) fn decide(seen: &Observed) -> Decision {
     let stored = seen.stored();
     let accepted = outcome::accepted(seen) || may_be_accepted(seen, outcome.as_ref());
     let final_voucher = outcome.is_some() && seen.quiet();
-    let saved = voucher::newest(seen) == voucher::stored(seen);
+    let saved = voucher::newest(seen) == voucher::stored(seen).into_iter().collect::<Vec<_>>();
     let acts = acts(seen, outcome.as_ref(), accepted, final_voucher);
     // Only once the outcome is written and the pod is let go: a settled job is not looked at again.
-    let let_go = stored.outcome.is_some() && seen.pod.as_ref().is_none_or(|pod| !pod.held);
+    let let_go = stored.outcome.is_some() && !seen.pods.any_held();
     let settled = stored.settled_at.is_some() || final_voucher && saved && let_go && closed(seen);
     let verdict = Verdict { outcome, accepted, settled };
     let status = status::status(seen, &verdict);
@@ -95,7 +96,7 @@ fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_vouche
     let newest = voucher::newest(seen);
     // Whatever else is to come: without it no use of the job is paid, and none of its vouchers lost.
     if seen.unstarted
-        && (outcome.is_none() || newest.is_some())
+        && (outcome.is_none() || !newest.is_empty())
         && let Some(attestor) = seen.attestor()
     {
         return vec![Act::Start { job: id, attestor }];
@@ -103,12 +104,12 @@ fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_vouche
     let ChainView::Known { job, time, .. } = &seen.chain else { return Vec::new() };
     if outcome.is_none()
         && accepted
-        && let Some(attestor) = seen.attested.as_ref().map(|a| a.attestor).filter(|a| Some(*a) != job.attestor)
+        && let Some(attestor) = seen.attested.first().map(|a| a.attestor).filter(|a| Some(*a) != job.attestor)
         && matches!(job.status, JobStatus::Open | JobStatus::Running)
     {
         return vec![Act::Start { job: id, attestor }];
     }
-    let attested = GpuSeconds(newest.as_ref().map_or(0, |v| v.gpu_seconds.0));
+    let attested = voucher::counted(&newest);
     match plan::next(job, attested, final_voucher, *time, seen.policy) {
         Step::Claim(_) => newest.iter().map(|v| Act::Claim(voucher::claim(v))).collect(),
         // One word, so that many can share a transaction.
@@ -138,28 +139,34 @@ fn closed(seen: &Observed) -> bool {
 }
 
 fn pod_step(seen: &Observed, verdict: &Verdict, stored: &ComputeJobStatus, saved: bool) -> PodStep {
-    match (&seen.pod, &verdict.outcome) {
-        (None, None) if verdict.accepted && seen.container_started().is_none() => PodStep::Create,
-        (None, _) | (Some(_), None) => PodStep::Keep,
-        (Some(pod), Some(_)) => {
-            // Why it ends is written down before the pod is touched: an operator that dies between the two would
-            // otherwise take its own deletion for somebody else's.
-            let written = stored.outcome.is_some();
-            if pod.held && pod.quiet(seen.lasting.leaving) && saved && written {
-                PodStep::Release
-            } else if written && !pod.over && pod.deleted.is_none() && !program_stops_itself(seen) {
-                PodStep::Delete
-            } else {
-                PodStep::Keep
-            }
-        }
+    let pods = &seen.pods;
+    if verdict.outcome.is_none() {
+        let to_make = verdict.accepted && !pods.is_complete() && seen.container_started().is_none();
+        return if to_make { PodStep::Create } else { PodStep::Keep };
     }
+    // Why it ends is written down before a pod is touched: an operator that dies between the two would otherwise take its
+    // own deletion for somebody else's.
+    let written = stored.outcome.is_some();
+    if pods.any_held() && pods.are_over(seen.lasting.leaving) && saved && written {
+        PodStep::Release
+    } else if written && pods.iter().any(is_to_stop) && !program_stops_itself(seen) {
+        PodStep::Delete
+    } else {
+        PodStep::Keep
+    }
+}
+
+/// A pod that runs on though its job is over.
+pub(crate) fn is_to_stop(pod: &PodState) -> bool {
+    !pod.over && pod.deleted.is_none()
 }
 
 /// The customer's container has ended: kubelet stops meter, which makes its last report, and the pod stays for its log.
 /// Not where somebody has put another container into the pod, which runs on and holds the GPUs.
 fn program_stops_itself(seen: &Observed) -> bool {
-    seen.pod.as_ref().is_some_and(|pod| pod.customer.ended.is_some()) && seen.lasting.lingering < LINGERS
+    seen.pods.iter().any(|pod| pod.customer.ended.is_some())
+        && seen.pods.iter().all(|pod| pod.customer.ended.is_some() || !is_to_stop(pod))
+        && seen.lasting.lingering < LINGERS
 }
 
 fn again(seen: &Observed, verdict: &Verdict) -> Duration {
@@ -211,7 +218,6 @@ fn appointments(seen: &Observed) -> impl Iterator<Item = Timestamp> {
 
 /// The word for the column.
 pub(crate) fn phase(seen: &Observed, verdict: &Verdict) -> Phase {
-    let pod = seen.pod.as_ref();
     match &verdict.outcome {
         Some(outcome) if verdict.settled => match outcome.kind {
             Kind::Completed => Phase::Succeeded,
@@ -220,7 +226,7 @@ pub(crate) fn phase(seen: &Observed, verdict: &Verdict) -> Phase {
         },
         Some(_) => Phase::Settling,
         None if !verdict.accepted => Phase::Pending,
-        None if pod.is_some_and(|p| p.customer.started.is_some()) => Phase::Running,
+        None if seen.pods.started().is_some() => Phase::Running,
         None => Phase::Starting,
     }
 }

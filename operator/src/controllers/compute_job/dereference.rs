@@ -14,6 +14,7 @@ use kube::{Api, ResourceExt};
 
 use super::job_ref;
 use super::lasting::Lasting;
+use super::members::{self, Members};
 use super::observed::{ChainView, Observed};
 use super::pod_state::PodState;
 use crate::attestation::DeadCard;
@@ -84,9 +85,9 @@ pub(crate) async fn dereference(
     let (offer, offer_unreadable) = offer(job, shared);
     let token = token(offer.as_deref(), network).await;
     let policy = policy(source, token.as_ref(), network, &shared.networks);
-    let pod = pod(job, may_be_started(&chain), shared).await?;
+    let pods = pods(job, may_be_started(&chain), shared).await?;
     let me = job_ref(job);
-    let failing = failing(pod.as_ref(), &shared.attestations.dead_cards(&me));
+    let failing = failing(&pods, &shared.attestations.dead_cards(&me));
     Ok(Observed {
         id,
         market: network
@@ -94,9 +95,9 @@ pub(crate) async fn dereference(
         chain,
         unstarted,
         token,
-        pod,
+        pods,
         heard: shared.attestations.heard(&me),
-        attested: shared.attestations.attested(&me),
+        attested: shared.attestations.attested(&me).into_iter().collect(),
         allocation: Allocation::NotCached,
         offer,
         offer_unreadable,
@@ -115,11 +116,11 @@ pub(crate) async fn dereference(
 }
 
 /// What says that the job's cards fail.
-fn failing(pod: Option<&PodState>, dead: &[DeadCard]) -> Option<String> {
+fn failing(pods: &Members, dead: &[DeadCard]) -> Option<String> {
     if let [first, ..] = dead {
         return Some(first.to_string());
     }
-    let unhealthy = &pod?.unhealthy;
+    let unhealthy: Vec<&str> = pods.iter().flat_map(|pod| &pod.unhealthy).map(String::as_str).collect();
     (!unhealthy.is_empty()).then(|| format!("the device plugin calls {} unhealthy", unhealthy.join(", ")))
 }
 
@@ -140,11 +141,21 @@ fn offer(job: &ComputeJob, shared: &Shared) -> (Option<Arc<GpuOffer>>, bool) {
     }
 }
 
-/// The job's pod. Whether there is none is asked of the API server itself where the status says that there was one: a
-/// cache may lag.
-async fn pod(job: &ComputeJob, started: bool, shared: &Shared) -> Result<Option<PodState>, Error> {
-    let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
-    let cached = shared.inventory.read(|inventory| inventory.job_pod(&(namespace.clone(), name.clone())));
+/// The job's pods.
+async fn pods(job: &ComputeJob, started: bool, shared: &Shared) -> Result<Members, Error> {
+    let names = members::names(job);
+    let mut pods = Vec::with_capacity(names.len());
+    for name in &names {
+        pods.extend(pod(job, name, started, shared).await?);
+    }
+    Ok(Members::new(names, pods))
+}
+
+/// The pod of one member. Whether there is none is asked of the API server itself where the status says that there was one:
+/// a cache may lag.
+async fn pod(job: &ComputeJob, name: &str, started: bool, shared: &Shared) -> Result<Option<PodState>, Error> {
+    let namespace = job.namespace().unwrap_or_default();
+    let cached = shared.inventory.read(|inventory| inventory.job_pod(&(namespace.clone(), name.to_owned())));
     if let Some(pod) = cached.filter(|pod| is_made_for(job, started, pod)) {
         return Ok(Some(pod.state.clone()));
     }
@@ -152,7 +163,7 @@ async fn pod(job: &ComputeJob, started: bool, shared: &Shared) -> Result<Option<
         return Ok(None);
     }
     let api: Api<Pod> = Api::namespaced(shared.client.clone(), &namespace);
-    let pod = api.get_opt(&name).await.tried(|| format!("pod {name}"))?;
+    let pod = api.get_opt(name).await.tried(|| format!("pod {name}"))?;
     let pod = pod.as_ref().and_then(JobPod::of);
     Ok(pod.filter(|pod| is_made_for(job, started, pod)).map(|pod| pod.state))
 }

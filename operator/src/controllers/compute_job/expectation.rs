@@ -17,7 +17,7 @@ pub(crate) fn expected(seen: &Observed, job: JobRef) -> ExpectedJob {
         job,
         id: seen.id,
         market: seen.market,
-        pods: seen.pod.iter().map(expected_pod).collect(),
+        pods: seen.pods.iter().map(expected_pod).collect(),
         gpus: u16::try_from(seen.job.spec.workload.gpus).unwrap_or(u16::MAX),
         begin: started.and_then(|started| begin(seen, started.at)),
         ended: ended(seen),

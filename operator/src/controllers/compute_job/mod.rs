@@ -15,6 +15,7 @@ mod freshness;
 mod kind;
 mod lasting;
 mod manifests;
+mod members;
 pub(crate) mod memory;
 mod observe;
 mod observed;

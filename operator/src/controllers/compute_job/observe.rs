@@ -12,6 +12,7 @@ use super::dereference::MarketRead;
 use super::lasting::{Fact, Lasting, Timers};
 use super::memory::JobMemory;
 use super::observed::{ChainView, Observed};
+use super::pod_state::PodState;
 use super::pull;
 use crate::controllers::allocation::Allocation;
 use crate::network::JobStatus;
@@ -63,20 +64,19 @@ pub(crate) fn note(seen: &mut Observed, memory: &JobMemory) {
 }
 
 fn lasting(seen: &Observed, timers: &Timers) -> Lasting {
-    let (id, pod, heard) = (seen.id, seen.pod.as_ref(), seen.heard.as_ref());
-    let customer = pod.map(|pod| &pod.customer);
-    let runs = customer.is_some_and(|c| c.started.is_some() && c.ended.is_none());
-    let missing =
-        customer.and_then(|c| c.waiting.as_ref()).is_some_and(|(reason, message)| pull::missing(reason, message));
-    let lingers = pod.is_some_and(|pod| pod.customer.ended.is_some() && !pod.over);
+    let (id, pods, heard) = (seen.id, &seen.pods, seen.heard.as_ref());
+    let runs = pods.any_runs();
+    let waiting = |pod: &PodState| pod.customer.waiting.clone();
+    let missing = pods.iter().filter_map(waiting).any(|(reason, message)| pull::missing(&reason, &message));
+    let lingers = pods.iter().any(|pod| pod.customer.ended.is_some() && !pod.over);
     let node_away = matches!(&seen.allocation, Allocation::Short(shortage) if shortage.passing);
     let now = Instant::now();
     timers.note(id, Fact::Silent, runs.then(|| heard.and_then(|heard| heard.last_report)), now);
     for (fact, holds) in [
         (Fact::Unseen, matches!(seen.chain, ChainView::Unknown(_))),
         (Fact::Running, runs),
-        (Fact::Leaving, pod.is_some_and(|pod| pod.deleted.is_some())),
-        (Fact::MeterDown, runs && pod.is_some_and(|pod| pod.meter_down.is_some())),
+        (Fact::Leaving, pods.iter().any(|pod| pod.deleted.is_some())),
+        (Fact::MeterDown, runs && pods.iter().any(|pod| pod.meter_down.is_some())),
         (Fact::ImageMissing, missing),
         (Fact::Lingering, lingers),
         (Fact::Failing, seen.failing.is_some()),

@@ -7,7 +7,8 @@ use hawser_market::JobId;
 use jiff::{SignedDuration, Timestamp};
 
 use super::lasting::Lasting;
-use super::pod_state::{self, PodState};
+use super::members::Members;
+use super::pod_state;
 use crate::attestation::{Attested, Heard};
 use crate::controllers::allocation::Allocation;
 use crate::controllers::reasons::Reason;
@@ -30,8 +31,10 @@ pub(crate) struct Observed {
     pub unstarted: bool,
     /// The offer's token; none where it can't be read.
     pub token: Option<Token>,
-    pub pod: Option<PodState>,
-    pub attested: Option<Attested>,
+    /// Its pods, one a member.
+    pub pods: Members,
+    /// What the meter of each member attested, once it had enrolled.
+    pub attested: Vec<Attested>,
     /// Whether the GPUs are there, for a job that is not accepted yet: if not, why. None: not known yet.
     pub allocation: Allocation,
     pub policy: Policy,
@@ -117,9 +120,9 @@ impl Observed {
         if self.is_local() { Some(self.now) } else { self.chain_time }
     }
 
-    /// When the customer's container was started: by kubelet now, or as the status holds it from before.
+    /// When the customer's container was started, in every member: by kubelet now, or as the status holds it from before.
     pub(crate) fn container_started(&self) -> Option<Timestamp> {
-        let now = self.pod.as_ref().and_then(|p| p.customer.started);
+        let now = self.pods.started();
         let stored = || self.job.status.as_ref()?.container_started_at.as_ref().map(|t| t.0);
         now.or_else(|| stored().filter(|at| pod_state::is_start(*at)))
     }
@@ -135,15 +138,12 @@ impl Observed {
 
     /// When it ended, or could not be started.
     pub(crate) fn container_ended(&self) -> Option<Timestamp> {
-        let customer = self.pod.as_ref().map(|p| &p.customer);
-        let ended = customer.and_then(|c| c.ended.as_ref()).map(|e| e.at);
-        let now = ended.or_else(|| customer?.never_ran.as_ref()?.at);
-        now.or_else(|| self.job.status.as_ref()?.container_finished_at.as_ref().map(|t| t.0))
+        self.pods.ended().or_else(|| self.job.status.as_ref()?.container_finished_at.as_ref().map(|t| t.0))
     }
 
     /// Whose vouchers there are of the job: enrolled now, or as the status holds it from before.
     pub(crate) fn attestor(&self) -> Option<Address> {
-        let enrolled = self.attested.as_ref().map(|attested| attested.attestor);
+        let enrolled = self.attested.first().map(|attested| attested.attestor);
         enrolled.or_else(|| self.job.status.as_ref()?.attestor.as_ref()?.parse().ok())
     }
 
@@ -152,13 +152,17 @@ impl Observed {
         !matches!(self.chain, ChainView::Unknown(_))
     }
 
+    /// The last report of each member's meter came.
+    pub(crate) fn has_finished(&self) -> bool {
+        !self.attested.is_empty() && self.attested.iter().all(|attested| attested.finished)
+    }
+
     /// No report will come any more, and every one that came could be judged.
     pub(crate) fn quiet(&self) -> bool {
         if !self.chain_is_seen() || self.unheard.is_some() {
             return false;
         }
-        self.attested.as_ref().is_some_and(|a| a.finished)
-            || self.pod.as_ref().is_none_or(|pod| pod.meter_over || pod.quiet(self.lasting.leaving))
+        self.has_finished() || self.pods.meters_are_over(self.lasting.leaving)
     }
 
     /// Until when the time is paid for, as it was last seen.

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::ended::Outcome;
 use super::observed::{ChainView, Observed};
+use super::pod_state::PodState;
 use super::{expectation, policy, pull};
 use crate::controllers::allocation::Allocation;
 use crate::controllers::gpu_offer::worth;
@@ -65,7 +66,7 @@ pub(crate) fn outcome(seen: &Observed) -> Option<Outcome> {
 pub(super) fn accepted(seen: &Observed) -> bool {
     let stored = seen.stored();
     let declined = Outcome::stored(&stored).is_some_and(|outcome| outcome.is_declined());
-    stored.accepted_at.is_some() || seen.pod.is_some() && !declined
+    stored.accepted_at.is_some() || !seen.pods.is_empty() && !declined
 }
 
 fn not_accepted(seen: &Observed) -> Option<Outcome> {
@@ -133,19 +134,28 @@ fn unwanted(seen: &Observed) -> Option<Outcome> {
 }
 
 fn pod_refused(seen: &Observed) -> Option<Outcome> {
-    let refused = seen.pod_refused.as_ref().filter(|refused| refused.for_good && seen.pod.is_none())?;
+    let refused = seen.pod_refused.as_ref().filter(|refused| refused.for_good && !seen.pods.is_complete())?;
     over(Kind::Failed, Reason::PodRefused, format!("the API server does not take the job's pod: {}", refused.message))
 }
 
+/// The program has ended well once it has in every member, and badly once it has in one.
 fn program_ended(seen: &Observed) -> Option<Outcome> {
-    let pod = seen.pod.as_ref()?;
+    let mut ends: Vec<Option<Outcome>> = seen.pods.iter().map(member_ended).collect();
+    if let Some(failed) = ends.iter().position(|end| end.as_ref().is_some_and(|end| end.kind != Kind::Completed)) {
+        return ends.swap_remove(failed);
+    }
+    let all = seen.pods.is_complete() && ends.iter().all(Option::is_some);
+    ends.into_iter().next().flatten().filter(|_| all)
+}
+
+fn member_ended(pod: &PodState) -> Option<Outcome> {
     let ended_from_outside = pod.deleted.is_some() || pod.disruption.is_some();
     match &pod.customer.ended {
         Some(ended) if ended.code == 0 => {
             over(Kind::Completed, Reason::ProgramEnded, "the program ended with exit code 0")
         }
         // The exit code is that of the signal, the reason is who sent it.
-        _ if pod.given_up.is_some() => given_up(seen),
+        _ if pod.given_up.is_some() => given_up(pod),
         _ if ended_from_outside => None,
         Some(ended) => {
             over(Kind::Failed, ended.reason.clone(), format!("the program ended with exit code {}", ended.code))
@@ -158,8 +168,7 @@ fn program_ended(seen: &Observed) -> Option<Outcome> {
 }
 
 /// kubelet gave up the pod. Who made it do so is said better where somebody else did.
-fn given_up(seen: &Observed) -> Option<Outcome> {
-    let pod = seen.pod.as_ref()?;
+fn given_up(pod: &PodState) -> Option<Outcome> {
     let (reason, message) = match &pod.disruption {
         Some((reason, message)) if reason.as_str() != "TerminationByKubelet" => (reason, message),
         _ => pod.given_up.as_ref().map(|(reason, message)| (reason, message))?,
@@ -242,14 +251,19 @@ fn known_time_up(seen: &Observed, why: &str) -> Option<Outcome> {
 }
 
 fn pod_gone(seen: &Observed) -> Option<Outcome> {
-    let Some(pod) = &seen.pod else {
-        let was = seen.stored().pod?;
+    // The status names a pod once all of them were there.
+    if let Some(was) = seen.pods.missing().next().filter(|_| seen.stored().pod.is_some()) {
         return over(
             Kind::Failed,
             Reason::PodDeleted,
             format!("pod {was} is gone: what was used is claimed, the rest goes back"),
         );
-    };
+    }
+    seen.pods.iter().find_map(pod_leaves)
+}
+
+/// Of a pod that is taken away, or deleted.
+fn pod_leaves(pod: &PodState) -> Option<Outcome> {
     if let Some((reason, message)) = &pod.disruption {
         let told = if message.is_empty() {
             "the pod was taken away: what was used is claimed, the rest goes back"
@@ -278,14 +292,14 @@ fn interval(seen: &Observed) -> Duration {
 
 /// The program runs, by what kubelet last said, and nobody has asked for its end.
 fn program_runs(seen: &Observed) -> bool {
-    seen.pod.as_ref().is_some_and(|pod| {
-        pod.customer.started.is_some() && pod.customer.ended.is_none() && !pod.over && pod.deleted.is_none()
-    })
+    seen.pods
+        .iter()
+        .any(|pod| pod.customer.started.is_some() && pod.customer.ended.is_none() && !pod.over && pod.deleted.is_none())
 }
 
 /// Nothing counts while meter does not run, and a tenant can bring that about: no second after it could be paid.
 fn meter_lost(seen: &Observed) -> Option<Outcome> {
-    let down = seen.pod.as_ref()?.meter_down.as_ref()?;
+    let down = seen.pods.iter().find_map(|pod| pod.meter_down.as_ref())?;
     let (silent, patience) = (seen.lasting.silent, meter_patience(seen));
     if !program_runs(seen)
         || expectation::started(seen).is_none() && seen.chain_is_seen()
@@ -316,8 +330,7 @@ fn too_slow(seen: &Observed) -> Option<Outcome> {
     if !accepted(seen) {
         return None;
     }
-    let pod = seen.pod.as_ref();
-    let waits = pod.and_then(|p| p.customer.waiting.clone());
+    let waits = seen.pods.notable().and_then(|p| p.customer.waiting.clone());
     if let Some((reason @ Reason::InvalidImageName, message)) = &waits {
         return over(Kind::Failed, reason.clone(), message);
     }
@@ -348,7 +361,7 @@ fn too_slow(seen: &Observed) -> Option<Outcome> {
 
 /// What kept the job from being started, in the words of whoever knows.
 fn not_ready(seen: &Observed) -> String {
-    let Some(pod) = &seen.pod else {
+    let Some(pod) = seen.pods.notable().filter(|_| seen.pods.is_complete()) else {
         return match &seen.pod_refused {
             Some(refused) => format!("the API server does not take the job's pod: {}", refused.message),
             None => "its pod could not be created: see the operator's log".to_owned(),
@@ -357,7 +370,7 @@ fn not_ready(seen: &Observed) -> String {
     if let Some(why) = &pod.unschedulable {
         return why.clone();
     }
-    if seen.attested.is_some() {
+    if !seen.attested.is_empty() {
         return "startJobs was not mined in time: see the conditions of the DepinNetwork".to_owned();
     }
     match seen.heard.as_ref().and_then(|heard| heard.rejection.as_ref()) {
@@ -370,7 +383,7 @@ fn not_ready(seen: &Observed) -> String {
 
 /// kubelet says `PodInitializing` while it waits for meter and while it pulls: only meter's own state tells which.
 fn never_started(seen: &Observed, seconds: i64) -> Option<Outcome> {
-    let pod = seen.pod.as_ref();
+    let pod = seen.pods.notable();
     let waits = pod.and_then(|p| p.customer.waiting.clone());
     let (reason, message) = waits.unwrap_or((Reason::Waiting, String::new()));
     let initializing = reason == Reason::PodInitializing;

@@ -9,8 +9,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::decide::{Verdict, phase};
 use super::observed::{ChainView, Observed};
 use super::outcome::offer_unreadable;
+use super::pod_state::PodState;
 use super::steady::steady;
 use super::{expectation, voucher};
+use crate::attestation::Attested;
 use crate::controllers::allocation::Allocation;
 use crate::controllers::conditions::{Conditions, Truth};
 use crate::controllers::reasons::Reason;
@@ -24,17 +26,17 @@ const VOUCHER_EVERY: i64 = 300;
 /// Builds the next status.
 pub(crate) fn status(seen: &Observed, verdict: &Verdict) -> ComputeJobStatus {
     let stored = seen.stored();
-    let pod = seen.pod.as_ref();
     let mut next = stored.clone();
     next.observed_generation = seen.job.metadata.generation;
     next.phase = phase(seen, verdict);
-    if let Some(pod) = pod {
+    // It names the first, once each member has its pod.
+    if let Some(pod) = seen.pods.first().filter(|_| seen.pods.is_complete()) {
         next.pod = Some(pod.name.clone());
         next.node = pod.node.clone().or(next.node);
     }
-    if let Some(attested) = &seen.attested {
+    if let Some(attested) = seen.attested.first() {
         next.attestor = Some(attested.attestor.to_checksum(None));
-        next.gpu_uuids.clone_from(&attested.gpu_uuids);
+        next.gpu_uuids = seen.attested.iter().flat_map(|attested| attested.gpu_uuids.clone()).collect();
     }
     next.container_started_at = seen.container_started().map(Time);
     next.container_finished_at = seen.container_ended().map(Time);
@@ -80,7 +82,7 @@ fn reason(seen: &Observed, verdict: &Verdict) -> Reason {
             _ => Reason::Waiting,
         };
     }
-    let Some(pod) = &seen.pod else {
+    let Some(pod) = seen.pods.notable().filter(|_| seen.pods.is_complete()) else {
         return if seen.pod_refused.is_some() { Reason::PodRefused } else { Reason::CreatingPod };
     };
     if pod.customer.started.is_some() {
@@ -89,7 +91,7 @@ fn reason(seen: &Observed, verdict: &Verdict) -> Reason {
     if pod.unschedulable.is_some() {
         return Reason::Unschedulable;
     }
-    if seen.attested.is_none() {
+    if seen.attested.is_empty() {
         return Reason::WaitingForAttestor;
     }
     if expectation::started(seen).is_none() {
@@ -144,7 +146,8 @@ fn accepted(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
 }
 
 fn scheduled(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
-    let Some(pod) = &seen.pod else {
+    let unbound = seen.pods.iter().find(|pod| pod.node.is_none());
+    let Some(pod) = unbound.or(seen.pods.first()).filter(|_| seen.pods.is_complete()) else {
         match &seen.pod_refused {
             Some(refused) => list.set(SCHEDULED, Truth::No, &Reason::PodRefused, refused.message.clone()),
             None if verdict.outcome.is_none() => {
@@ -176,7 +179,7 @@ fn started(seen: &Observed, verdict: &Verdict, next: &ComputeJobStatus, list: &m
     }
     match &seen.obstacle {
         Some((ActKey::Start(_), why)) => list.set(STARTED, Truth::No, &Reason::Refused, why.clone()),
-        _ if seen.attested.is_some() => {
+        _ if !seen.attested.is_empty() => {
             list.set(
                 STARTED,
                 Truth::No,
@@ -199,7 +202,7 @@ fn started(seen: &Observed, verdict: &Verdict, next: &ComputeJobStatus, list: &m
 }
 
 fn running(seen: &Observed, list: &mut Conditions) {
-    let Some(pod) = &seen.pod else { return };
+    let Some(pod) = seen.pods.notable() else { return };
     let customer = &pod.customer;
     match (&customer.ended, customer.started, &customer.waiting) {
         (Some(ended), _, _) => {
@@ -227,8 +230,8 @@ fn running(seen: &Observed, list: &mut Conditions) {
 /// was reported before this operator listened, or before the program ran, is not missed; but a silence that the operator
 /// before it told goes on until a report is heard.
 fn silence(seen: &Observed) -> Option<(Timestamp, String)> {
-    let customer = &seen.pod.as_ref()?.customer;
-    let runs_since = customer.started.filter(|_| customer.ended.is_none())?;
+    let runs = |pod: &PodState| pod.customer.started.filter(|_| pod.customer.ended.is_none());
+    let runs_since = seen.pods.iter().filter_map(runs).min()?;
     let heard = seen.heard.as_ref();
     let last_report = heard.and_then(|heard| heard.last_report);
     let told = seen.job.status.as_ref().and_then(|status| status.silent_since.as_ref());
@@ -240,7 +243,7 @@ fn silence(seen: &Observed) -> Option<(Timestamp, String)> {
     if told.is_none() && seen.now.as_second() - since.as_second() <= patience {
         return None;
     }
-    let why = match seen.pod.as_ref().and_then(|pod| pod.meter_down.as_ref()) {
+    let why = match seen.pods.iter().find_map(|pod| pod.meter_down.as_ref()) {
         Some(down) => format!(
             "the pod's container meter has ended ({down}) and nothing counts meanwhile: it is started again, or the job ends"
         ),
@@ -257,12 +260,12 @@ fn silence(seen: &Observed) -> Option<(Timestamp, String)> {
 }
 
 fn attested(seen: &Observed, list: &mut Conditions) {
-    let vouched = voucher::newest(seen).is_some();
+    let vouched = !voucher::newest(seen).is_empty();
     if let Some(shared) = seen.heard.as_ref().and_then(|heard| heard.card_shared.as_ref()) {
         list.set(ATTESTED, Truth::No, &Reason::CardShared, shared.clone());
         return;
     }
-    match seen.attested.as_ref().and_then(|a| a.last_rejection.as_ref()) {
+    match seen.attested.iter().find_map(|a| a.last_rejection.as_ref()) {
         Some(why) if !vouched => list.set(ATTESTED, Truth::No, &Reason::Refused, why.clone()),
         _ if vouched && let Some((_, silence)) = silence(seen) => {
             list.set(ATTESTED, Truth::No, &Reason::ReportsStopped, silence);
@@ -308,11 +311,13 @@ fn settled(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
 
 /// Counts and voucher are written when something else changes and every few minutes, not at each report.
 fn usage(seen: &Observed, stored: &ComputeJobStatus, phase: Phase) -> Option<Usage> {
-    let Some(attested) = &seen.attested else { return stored.usage.clone() };
+    let Some(attested) = seen.attested.first() else { return stored.usage.clone() };
     let old = stored.usage.clone().unwrap_or_default();
     let newest = voucher::newest(seen);
+    let sum = |count: fn(&Attested) -> u64| seen.attested.iter().map(count).sum::<u64>();
     // As precise as it is stored: otherwise no stored status would ever be like the next one.
-    let last_report = attested.last_report.and_then(|at| Timestamp::from_second(at.as_second()).ok());
+    let last_report = seen.attested.iter().filter_map(|attested| attested.last_report).max();
+    let last_report = last_report.and_then(|at| Timestamp::from_second(at.as_second()).ok());
     let last_report = last_report.or_else(|| old.last_report.as_ref().map(|t| t.0));
     let card_shared = seen.heard.as_ref().and_then(|heard| heard.card_shared.clone());
     let due = phase != stored.phase
@@ -326,18 +331,18 @@ fn usage(seen: &Observed, stored: &ComputeJobStatus, phase: Phase) -> Option<Usa
     }
     let signer = attested.voucher_attestor.unwrap_or(attested.attestor).to_checksum(None);
     Some(Usage {
-        gpu_seconds: newest.as_ref().map_or(old.gpu_seconds, |v| v.gpu_seconds.0),
-        vouchers_accepted: attested.accepted.max(old.vouchers_accepted),
-        vouchers_rejected: attested.rejected.max(old.vouchers_rejected),
+        gpu_seconds: if newest.is_empty() { old.gpu_seconds } else { voucher::counted(&newest).0 },
+        vouchers_accepted: sum(|attested| attested.accepted).max(old.vouchers_accepted),
+        vouchers_rejected: sum(|attested| attested.rejected).max(old.vouchers_rejected),
         last_rejection: attested.last_rejection.clone().or(old.last_rejection),
         last_report: last_report.map(Time),
-        voucher: match (newest, old.voucher) {
+        voucher: match (newest.first(), old.voucher) {
             (Some(v), Some(kept))
                 if v.gpu_seconds.0 == kept.gpu_seconds && v.signature.to_string() == kept.signature =>
             {
                 Some(kept)
             }
-            (Some(v), _) => Some(voucher::record(&v, signer)),
+            (Some(v), _) => Some(voucher::record(v, signer)),
             (None, kept) => kept,
         },
         evidence: Some(attested.evidence_url.clone()).filter(|url| !url.is_empty()).or(old.evidence),

@@ -4,7 +4,7 @@ use hawser_proto::attestation::RejectReason;
 
 use super::job_ref;
 use super::observed::Observed;
-use crate::attestation::Attestations;
+use crate::attestation::{Attestations, JobRef};
 
 /// Takes the last voucher from where meter left it when it ended, unless its last report came already. Not before the
 /// chain is seen: the pod keeps it meanwhile.
@@ -12,27 +12,31 @@ pub(crate) async fn read_message(seen: &mut Observed, attestations: &Attestation
     if !seen.chain_is_seen() {
         return;
     }
-    let finished = seen.attested.as_ref().is_some_and(|a| a.finished);
-    let pod = seen.pod.as_ref().filter(|pod| pod.held && !finished);
-    let job = job_ref(&seen.job);
-    if let Some(words) = pod.filter(|pod| !pod.meter_over).and_then(|pod| pod.last_words.as_deref()) {
-        // It was started again, or will be: kubelet forgets these words at its next end.
-        if let Err(refusal) = attestations.read_earlier_message(&job, words).await {
-            tracing::info!(%job, %refusal, "what the job's meter left at an earlier end brings no voucher");
-        }
-        seen.attested = attestations.attested(&job);
+    if seen.has_finished() {
         return;
     }
-    if let Some(words) = pod.and_then(|pod| pod.last_words.clone()) {
-        match attestations.read_termination_message(&job, &words).await {
-            Ok(_) => {}
-            // Looked at again later; the pod keeps it meanwhile, and what is known already can be claimed.
-            Err(refusal) if refusal.reason == RejectReason::Unavailable => seen.unheard = Some(refusal.to_string()),
-            Err(refusal) => {
-                tracing::warn!(%job, %refusal, "the termination message of the job's meter brings no voucher");
-            }
+    let job = job_ref(&seen.job);
+    let left =
+        seen.pods.iter().filter(|pod| pod.held).filter_map(|pod| Some((pod.meter_over, pod.last_words.clone()?)));
+    for (is_over, message) in left.collect::<Vec<_>>() {
+        if is_over {
+            read_last(seen, &job, &message, attestations).await;
+        } else if let Err(refusal) = attestations.read_earlier_message(&job, &message).await {
+            // It was started again, or will be: kubelet forgets this message at its next end.
+            tracing::info!(%job, %refusal, "what the job's meter left at an earlier end brings no voucher");
         }
-        seen.attested = attestations.attested(&job);
-        seen.heard = attestations.heard(&job);
+        seen.attested = attestations.attested(&job).into_iter().collect();
     }
+}
+
+async fn read_last(seen: &mut Observed, job: &JobRef, message: &str, attestations: &Attestations) {
+    match attestations.read_termination_message(job, message).await {
+        Ok(_) => {}
+        // Looked at again later; the pod keeps it meanwhile, and what is known already can be claimed.
+        Err(refusal) if refusal.reason == RejectReason::Unavailable => seen.unheard = Some(refusal.to_string()),
+        Err(refusal) => {
+            tracing::warn!(%job, %refusal, "the termination message of the job's meter brings no voucher");
+        }
+    }
+    seen.heard = attestations.heard(job);
 }

@@ -28,14 +28,21 @@ pub(crate) fn from_record(job: JobId, record: &VoucherRecord) -> Option<SignedVo
     })
 }
 
-/// The newest voucher that is known: from the reports, or from the status after a restart.
-pub(crate) fn newest(seen: &Observed) -> Option<SignedVoucher> {
-    let reported = seen.attested.as_ref().and_then(|a| a.voucher);
-    let stored = stored(seen);
-    match (reported, stored) {
+/// The newest voucher of each member that is known: from the reports, or from the status after a restart, which holds the
+/// first member's.
+pub(crate) fn newest(seen: &Observed) -> Vec<SignedVoucher> {
+    let mut reported = seen.attested.iter().map(|attested| attested.voucher);
+    let first = match (reported.next().flatten(), stored(seen)) {
         (Some(a), Some(b)) => Some(if b.gpu_seconds > a.gpu_seconds { b } else { a }),
         (a, b) => a.or(b),
-    }
+    };
+    first.into_iter().chain(reported.flatten()).collect()
+}
+
+/// GPU-seconds of a job: those of all its members.
+pub(crate) fn counted(vouchers: &[SignedVoucher]) -> network::GpuSeconds {
+    let sum = vouchers.iter().fold(0_u64, |sum, voucher| sum.saturating_add(voucher.gpu_seconds.0));
+    network::GpuSeconds(sum)
 }
 
 /// The voucher in the stored status.

@@ -11,17 +11,19 @@ use super::*;
 use crate::attestation::{Attested, Heard};
 use crate::controllers::allocation::Allocation;
 use crate::controllers::compute_job::lasting::Lasting;
+use crate::controllers::compute_job::members::Members;
 use crate::controllers::compute_job::pod_state::{Container, Ended, PodState};
 use crate::controllers::compute_job::voucher::record;
 use crate::controllers::conditions::{find, is_false, is_true};
 use crate::controllers::reasons::Reason;
 use crate::inventory::Shortage;
-use crate::network::{ActKey, Job, Token};
+use crate::network::{ActKey, GpuSeconds, Job, Token};
 use crate::settlement::plan::Policy;
 use hawser_crds::condition::{ACCEPTED, COMPLETE, FAILED, SETTLED, STARTED};
 
 mod clocks;
 mod ends;
+mod members;
 mod money;
 mod trouble;
 mod typed;
@@ -88,8 +90,8 @@ fn seen(chain: ChainView) -> Observed {
         chain,
         unstarted: false,
         token: Some(Token { address: Address::ZERO, symbol: "tUSD".to_owned(), decimals: 2 }),
-        pod: None,
-        attested: None,
+        pods: none(),
+        attested: Vec::new(),
         offer_unreadable: false,
         allocation: Allocation::Allocated,
         policy: Policy { interval: Duration::from_hours(1), least: U256::ZERO, gas_cost: U256::ZERO },
@@ -104,6 +106,14 @@ fn seen(chain: ChainView) -> Observed {
         retention: SignedDuration::from_hours(1),
         now: at(0),
     }
+}
+
+fn one(pod: PodState) -> Members {
+    Members::new(vec!["job-1".to_owned()], vec![pod])
+}
+
+fn none() -> Members {
+    Members::new(vec!["job-1".to_owned()], Vec::new())
 }
 
 fn short(why: &str, passing: bool) -> Allocation {
@@ -236,7 +246,7 @@ fn a_declined_order_is_settled_once_the_chain_has_closed_it() {
 fn an_unseen_chain_changes_nothing() {
     for pod in [None, Some(running_pod())] {
         let mut look = seen(known(chain(JobStatus::Running)));
-        look.pod.clone_from(&pod);
+        look.pods = pod.clone().map_or_else(none, one);
         let mut look = written(look);
         look.chain = ChainView::Unknown("no endpoint".to_owned());
         let decision = decide(&look);
@@ -249,8 +259,8 @@ fn an_unseen_chain_changes_nothing() {
 #[test]
 fn the_job_is_started_with_the_attestor_that_enrolled() {
     let mut look = written(seen(known(chain(JobStatus::Open))));
-    look.pod = Some(pod());
-    look.attested = Some(attested(None, false));
+    look.pods = one(pod());
+    look.attested = vec![attested(None, false)];
     let decision = decide(&look);
     assert_eq!(decision.acts, [Act::Start { job: id(), attestor: Address::repeat_byte(9) }]);
     look.chain = known(chain(JobStatus::Running));
@@ -262,8 +272,8 @@ fn the_job_is_started_with_the_attestor_that_enrolled() {
 #[test]
 fn a_program_that_ended_is_claimed_and_then_the_job_is_closed_and_settled() {
     let mut look = written(written_running());
-    look.pod = Some(ended_pod(0));
-    look.attested = Some(attested(Some(voucher(70)), true));
+    look.pods = one(ended_pod(0));
+    look.attested = vec![attested(Some(voucher(70)), true)];
     let first = decide(&look);
     assert_eq!((first.status.phase, reason(&first).as_str()), (Phase::Settling, "ProgramEnded"));
     assert!(is_true(&first.status.conditions, COMPLETE));
@@ -274,7 +284,7 @@ fn a_program_that_ended_is_claimed_and_then_the_job_is_closed_and_settled() {
     assert_eq!(second.pod, PodStep::Release);
     assert!(matches!(second.acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(70)));
 
-    look.pod = Some(PodState { held: false, ..ended_pod(0) });
+    look.pods = one(PodState { held: false, ..ended_pod(0) });
     look.chain = known(Job { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Running) });
     let third = decide(&look);
     assert!(matches!(third.acts.as_slice(), [Act::End { expect_used: GpuSeconds(70), .. }]), "{:?}", third.acts);
@@ -289,8 +299,8 @@ fn a_program_that_ended_is_claimed_and_then_the_job_is_closed_and_settled() {
 fn written_running() -> Observed {
     let mut look = written(seen(known(chain(JobStatus::Open))));
     look.chain = known(chain(JobStatus::Running));
-    look.pod = Some(running_pod());
-    look.attested = Some(attested(Some(voucher(20)), false));
+    look.pods = one(running_pod());
+    look.attested = vec![attested(Some(voucher(20)), false)];
     look.heard = Some(heard(-60, Some(-5), true));
     written(look)
 }
@@ -308,12 +318,12 @@ fn what_ends_a_running_job_is_named() {
         look.chain = known(job);
     };
     assert_eq!(with(&|_| ()), "Running");
-    assert_eq!(with(&|l| l.pod = Some(ended_pod(3))), "Error");
-    assert_eq!(with(&|l| l.pod = None), "PodDeleted");
-    assert_eq!(with(&|l| l.pod = Some(PodState { deleted: Some(at(10)), ..running_pod() })), "PodDeleted");
+    assert_eq!(with(&|l| l.pods = one(ended_pod(3))), "Error");
+    assert_eq!(with(&|l| l.pods = none()), "PodDeleted");
+    assert_eq!(with(&|l| l.pods = one(PodState { deleted: Some(at(10)), ..running_pod() })), "PodDeleted");
     let evicted = Some((Reason::of_kubernetes("EvictionByEvictionAPI"), String::new()));
     assert_eq!(
-        with(&|l| l.pod = Some(PodState { disruption: evicted.clone(), ..running_pod() })),
+        with(&|l| l.pods = one(PodState { disruption: evicted.clone(), ..running_pod() })),
         "EvictionByEvictionAPI"
     );
     assert_eq!(with(&|l| *l = later(l.clone(), 49)), "Running");
@@ -333,7 +343,7 @@ fn a_pod_is_deleted_only_after_the_reason_is_written() {
 #[test]
 fn an_order_that_cannot_be_started_in_time_is_declined_before_its_deadline_and_refunded_after() {
     let mut look = written(seen(known(chain(JobStatus::Open))));
-    look.pod = Some(PodState { node: None, unschedulable: Some("0/1 nodes".to_owned()), running: false, ..pod() });
+    look.pods = one(PodState { node: None, unschedulable: Some("0/1 nodes".to_owned()), running: false, ..pod() });
     assert_eq!(reason(&decide(&later(look.clone(), 289))), "Unschedulable");
     let declined = decide(&later(look.clone(), 290));
     assert_eq!(reason(&declined), "NotStartedInTime");
@@ -352,8 +362,8 @@ fn deleting_the_job_claims_what_is_owed_before_it_goes() {
     assert_eq!((reason(&first).as_str(), first.done), ("Deleted", false));
     let mut look = written(look);
     assert_eq!(decide(&look).pod, PodStep::Delete);
-    look.pod = Some(PodState { deleted: Some(at(30)), running: false, meter_over: true, ..running_pod() });
-    look.attested = Some(attested(Some(voucher(80)), true));
+    look.pods = one(PodState { deleted: Some(at(30)), running: false, meter_over: true, ..running_pod() });
+    look.attested = vec![attested(Some(voucher(80)), true)];
     let look = written(look);
     let decision = decide(&look);
     assert_eq!((decision.pod, decision.done), (PodStep::Release, false));
@@ -367,8 +377,8 @@ fn a_restarted_operator_claims_the_voucher_of_the_status() {
     let kept: VoucherRecord = record(&voucher(60), "0x");
     job.status.as_mut().unwrap().usage.get_or_insert_default().voucher = Some(kept);
     look.job = Arc::new(job);
-    look.attested = None;
-    look.pod = None;
+    look.attested = Vec::new();
+    look.pods = none();
     let decision = decide(&written(look));
     assert!(matches!(decision.acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(60)));
 }
@@ -376,7 +386,7 @@ fn a_restarted_operator_claims_the_voucher_of_the_status() {
 #[test]
 fn while_the_chain_cannot_be_seen_the_pod_of_an_ended_program_keeps_its_last_voucher() {
     let mut seen = written_running();
-    seen.pod = Some(ended_pod(0));
+    seen.pods = one(ended_pod(0));
     seen.chain = ChainView::Unknown("no network yet".to_owned());
     let seen = written(written(seen));
     let decision = decide(&seen);
@@ -387,8 +397,8 @@ fn while_the_chain_cannot_be_seen_the_pod_of_an_ended_program_keeps_its_last_vou
 #[test]
 fn an_obstacle_stands_in_the_status() {
     let mut look = written(seen(known(chain(JobStatus::Open))));
-    look.pod = Some(pod());
-    look.attested = Some(attested(None, false));
+    look.pods = one(pod());
+    look.attested = vec![attested(None, false)];
     look.obstacle = Some((ActKey::Start(id()), "the wallet is empty".to_owned()));
     let decision = decide(&look);
     let started = find(&decision.status.conditions, STARTED).unwrap();

@@ -6,12 +6,12 @@ const WEEK: i64 = 7 * 24 * 3600;
 
 #[test]
 fn no_clock_of_the_operators_ends_or_declines_anything() {
-    let open = Observed { pod: Some(pod()), ..written(seen(known(chain(JobStatus::Open)))) };
+    let open = Observed { pods: one(pod()), ..written(seen(known(chain(JobStatus::Open)))) };
     let mut pulls = written(seen(known(chain(JobStatus::Open))));
     pulls.chain = known(Job { started: Some(at(0)), end: Some(at(100)), ..chain(JobStatus::Running) });
-    pulls.pod = Some(pod());
+    pulls.pods = one(pod());
     let deleted = PodState { deleted: Some(at(-30)), ..running_pod() };
-    let leaves = written(Observed { pod: Some(deleted), ..written_running() });
+    let leaves = written(Observed { pods: one(deleted), ..written_running() });
     for off in [-WEEK, -3600, 3600, WEEK] {
         let wrong = |look: &Observed| decide(&Observed { now: at(off), ..look.clone() });
         assert_eq!(reason(&wrong(&written_running())), "Running", "{off}");
@@ -73,10 +73,10 @@ fn a_local_job_runs_and_nothing_is_asked_of_a_chain() {
     let decision = decide(&look);
     assert_eq!((decision.pod, decision.acts.len()), (PodStep::Create, 0));
     let mut look = written(look);
-    look.pod = Some(ended_pod(0));
-    look.attested = Some(attested(Some(voucher(9)), true));
+    look.pods = one(ended_pod(0));
+    look.attested = vec![attested(Some(voucher(9)), true)];
     let mut look = written(written(look));
-    look.pod = Some(PodState { held: false, ..ended_pod(0) });
+    look.pods = one(PodState { held: false, ..ended_pod(0) });
     let decision = decide(&look);
     assert_eq!((decision.acts.len(), decision.done, decision.status.phase), (0, true, Phase::Succeeded));
 }
@@ -88,7 +88,7 @@ fn a_local_job_ends_by_the_offers_longest_time() {
     job.spec.source = None;
     look.job = Arc::new(job);
     let mut look = written(look);
-    look.pod = Some(running_pod());
+    look.pods = one(running_pod());
     look.now = at(604_800 - 41);
     assert_eq!(reason(&decide(&look)), "Running");
     look.now = at(604_800 - 40);
@@ -109,7 +109,7 @@ fn the_longer_a_chain_can_not_be_seen_the_less_often_its_jobs_are_looked_at() {
 
 #[test]
 fn how_long_an_order_took_to_run_is_told_once_and_by_the_chains_time_of_the_order() {
-    let running = |pod: PodState| Observed { pod: Some(pod), ..seen(known(chain(JobStatus::Running))) };
+    let running = |pod: PodState| Observed { pods: one(pod), ..seen(known(chain(JobStatus::Running))) };
     // The start deadline is at 300, the offer's start window 600 s long: the order is of -300.
     let now = running(running_pod());
     assert_eq!(now.runs_after(), Some(260.0));

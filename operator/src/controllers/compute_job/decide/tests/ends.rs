@@ -18,7 +18,7 @@ fn a_meter_that_does_not_come_back_ends_the_job_and_one_that_is_only_cut_off_doe
         let lasting = lasting(|l| {
             (l.silent, l.meter_down) = (Duration::from_secs(silent), Duration::from_secs(since));
         });
-        Observed { pod: Some(PodState { meter_down, ..running_pod() }), lasting, ..written_running() }
+        Observed { pods: one(PodState { meter_down, ..running_pod() }), lasting, ..written_running() }
     };
     for (look, expected, why) in [
         (with(None, 9000, 0), "Running", "it runs and counts on"),
@@ -26,7 +26,7 @@ fn a_meter_that_does_not_come_back_ends_the_job_and_one_that_is_only_cut_off_doe
         (with(down(), 60, 14), "Running", "it came back, and went again"),
         (with(down(), 60, 15), "MeterLost", "nothing counts"),
         (
-            Observed { pod: Some(PodState { meter_down: down(), ..ended_pod(0) }), ..with(down(), 60, 60) },
+            Observed { pods: one(PodState { meter_down: down(), ..ended_pod(0) }), ..with(down(), 60, 60) },
             "ProgramEnded",
             "over",
         ),
@@ -40,7 +40,7 @@ fn a_meter_that_does_not_come_back_ends_the_job_and_one_that_is_only_cut_off_doe
     let over =
         PodState { over: true, running: false, meter_over: true, held: false, meter_down: down(), ..running_pod() };
     let claimed = Job { used: GpuSeconds(20), paid: U256::from(20), ..chain(JobStatus::Running) };
-    let acts = decide(&Observed { pod: Some(over), chain: known(claimed), ..lost }).acts;
+    let acts = decide(&Observed { pods: one(over), chain: known(claimed), ..lost }).acts;
     assert!(matches!(acts.as_slice(), [Act::End { reason, .. }] if reason == "MeterLost"), "{acts:?}");
     // Three intervals of a meter that reports seldom.
     let mut seldom = with(down(), 89, 60);
@@ -70,7 +70,7 @@ fn who_took_the_pod_away_is_named_and_not_the_signals_exit_code() {
     let with = |given_up: Option<(Reason, String)>, disruption: Option<(Reason, String)>, code: i32, deleted: bool| {
         let deleted = deleted.then(|| at(10));
         let pod = PodState { deleted, disruption, given_up, ..ended_pod(code) };
-        reason(&decide(&Observed { pod: Some(pod), ..written_running() }))
+        reason(&decide(&Observed { pods: one(pod), ..written_running() }))
     };
     let (evicted, admission) = (pair("Evicted"), pair("UnexpectedAdmissionError"));
     let (by_kubelet, drained) = (pair("TerminationByKubelet"), pair("EvictionByEvictionAPI"));
@@ -98,7 +98,7 @@ fn a_job_that_finds_its_pod_was_accepted_and_claims_what_the_pods_voucher_says()
     let look = Observed { allocation: held, ..seen(known(chain(JobStatus::Running))) };
     assert_eq!(reason(&decide(&look)), "NoCapacity");
     let leaving = PodState { deleted: Some(at(10)), ..ended_pod(143) };
-    let look = Observed { pod: Some(leaving), attested: Some(attested(Some(voucher(70)), true)), ..look };
+    let look = Observed { pods: one(leaving), attested: vec![attested(Some(voucher(70)), true)], ..look };
     let decision = decide(&look);
     assert_eq!(reason(&decision), "PodDeleted");
     assert!(is_true(&decision.status.conditions, ACCEPTED));
@@ -106,7 +106,7 @@ fn a_job_that_finds_its_pod_was_accepted_and_claims_what_the_pods_voucher_says()
     assert_eq!(decide(&written(look)).pod, PodStep::Release);
 
     // One that runs goes on.
-    let look = Observed { pod: Some(running_pod()), ..seen(known(chain(JobStatus::Running))) };
+    let look = Observed { pods: one(running_pod()), ..seen(known(chain(JobStatus::Running))) };
     assert_eq!(reason(&decide(&look)), "Running");
 }
 
@@ -118,7 +118,7 @@ fn cannot_start(found: i64, now: i64) -> Observed {
     let pod = PodState { customer, over: true, running: false, meter_over: true, failure: Some(words), ..pod() };
     let started = Job { started: Some(at(0)), end: Some(at(100)), ..chain(JobStatus::Running) };
     let look = written(seen(known(chain(JobStatus::Open))));
-    later(Observed { pod: Some(pod), chain: known(started), ..look }, now)
+    later(Observed { pods: one(pod), chain: known(started), ..look }, now)
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn the_time_of_a_pull_is_paid_for_after_the_free_seconds_and_not_a_second_after_
     assert_eq!(times(&cannot_start(5, 60)), (None, Some(at(5))), "and that does not change with time");
     assert_eq!(times(&cannot_start(32, 33)), (Some(at(10)), Some(at(32))));
     // Still pulling.
-    let pulls = |now| later(Observed { pod: Some(pod()), ..cannot_start(0, 0) }, now);
+    let pulls = |now| later(Observed { pods: one(pod()), ..cannot_start(0, 0) }, now);
     assert_eq!(times(&pulls(9)), (None, None));
     assert_eq!(times(&pulls(10)), (Some(at(10)), None));
 }
@@ -154,7 +154,7 @@ fn an_image_that_the_registry_does_not_have_is_not_waited_for() {
         let lasting = lasting(|l| l.image_missing = Duration::from_secs(missing));
         let started = Job { started: Some(at(0)), ..chain(JobStatus::Running) };
         let look = written(seen(known(chain(JobStatus::Open))));
-        reason(&decide(&Observed { pod: Some(pod), chain: known(started), lasting, ..look }))
+        reason(&decide(&Observed { pods: one(pod), chain: known(started), lasting, ..look }))
     };
     assert_eq!(with("r.io/x:1: not found", 29), "WaitingForAttestor");
     assert_eq!(with("r.io/x:1: not found", 30), "ImageNotFound");
@@ -177,7 +177,7 @@ fn what_refused_the_pod_is_said_again_when_the_deadline_has_come() {
 #[test]
 fn a_container_of_somebody_elses_does_not_keep_the_pod_of_a_program_that_has_ended() {
     let kept = PodState { over: false, running: true, meter_over: false, ..ended_pod(0) };
-    let mut look = written(Observed { pod: Some(kept), ..written_running() });
+    let mut look = written(Observed { pods: one(kept), ..written_running() });
     assert_eq!(decide(&look).pod, PodStep::Keep, "kubelet stops meter by itself");
     look.lasting = lasting(|l| l.lingering = Duration::from_mins(1));
     assert_eq!(decide(&look).pod, PodStep::Delete);
@@ -185,19 +185,19 @@ fn a_container_of_somebody_elses_does_not_keep_the_pod_of_a_program_that_has_end
 
 #[test]
 fn a_status_in_which_nothing_has_changed_is_the_stored_one() {
-    let mut look = written(Observed { pod: Some(ended_pod(0)), ..written_running() });
+    let mut look = written(Observed { pods: one(ended_pod(0)), ..written_running() });
     // Reports come with all the digits of a clock, and a stored time has whole seconds.
     let mut reports = attested(Some(voucher(20)), true);
     reports.last_report = Some(at(-5) + SignedDuration::from_millis(123));
-    look.attested = Some(reports);
+    look.attested = vec![reports];
     let look = written(look);
     assert_eq!(decide(&look).status, look.stored());
     let refused = |seconds: u32, rejected: u64| {
         let mut look = look.clone();
-        let mut reports = look.attested.clone().unwrap();
+        let mut reports = look.attested[0].clone();
         reports.last_rejection = Some(format!("OutOfBounds: the node's clock is {seconds} s ahead"));
         reports.rejected = rejected;
-        look.attested = Some(reports);
+        look.attested = vec![reports];
         look
     };
     let told = written(refused(12, 1));

@@ -28,8 +28,8 @@ fn a_pod_that_the_api_server_refuses_for_good_ends_the_order_and_its_words_stay_
 #[test]
 fn a_job_is_settled_once_its_close_lies_deep_enough() {
     let mut look = written(written_running());
-    look.pod = Some(PodState { held: false, ..ended_pod(0) });
-    look.attested = Some(attested(Some(voucher(70)), true));
+    look.pods = one(PodState { held: false, ..ended_pod(0) });
+    look.attested = vec![attested(Some(voucher(70)), true)];
     let mut look = written(look);
     let closed = Job { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Closed) };
     look.chain = ChainView::Known { job: Box::new(closed.clone()), time: at(0), deep: false };
@@ -41,7 +41,7 @@ fn a_job_is_settled_once_its_close_lies_deep_enough() {
 #[test]
 fn while_the_last_words_are_not_taken_what_is_known_is_claimed_only_when_it_would_be_lost() {
     let mut look = written(written_running());
-    look.pod = Some(ended_pod(0));
+    look.pods = one(ended_pod(0));
     look.unheard = Some("the evidence can't be stored now".to_owned());
     let mut look = written(look);
     let decision = decide(&look);
@@ -72,7 +72,7 @@ fn reports_that_stopped_and_a_meter_that_may_not_attest_are_told() {
     assert_eq!(attestation(&look), ("False".to_owned(), "ReportsStopped".to_owned()));
 
     let mut look = written(seen(known(chain(JobStatus::Open))));
-    look.pod = Some(pod());
+    look.pods = one(pod());
     let refusal = Refusal::new(RejectReason::WrongPod, "the token is of another pod");
     let rejection = Some(Rejection { at: at(0), times: 1, refusal });
     look.heard = Some(Heard { rejection, ..heard(-60, None, false) });
@@ -123,7 +123,7 @@ fn a_meter_that_is_silent_and_one_that_is_not_connected_are_different_findings()
         // The same of a job that has no voucher yet.
         let mut job = (*look.job).clone();
         job.status.as_mut().unwrap().usage = None;
-        let look = Observed { attested: Some(attested(None, false)), job: Arc::new(job), ..look };
+        let look = Observed { attested: vec![attested(None, false)], job: Arc::new(job), ..look };
         let conditions = decide(&look).status.conditions;
         let told = find(&conditions, ATTESTED).unwrap();
         let begins = silent.map_or_else(String::new, |silent| format!(": {silent}"));
@@ -151,7 +151,7 @@ fn a_silence_that_was_told_goes_on_under_the_next_operator_until_a_report_is_hea
     let vouched = written_running();
     let mut job = (*vouched.job).clone();
     job.status.as_mut().unwrap().usage = None;
-    let no_voucher = Observed { attested: Some(attested(None, false)), job: Arc::new(job), ..written_running() };
+    let no_voucher = Observed { attested: vec![attested(None, false)], job: Arc::new(job), ..written_running() };
     for (job, reason, otherwise) in
         [(vouched, "ReportsStopped", "VoucherAccepted"), (no_voucher, "NoVoucher", "NoVoucher")]
     {
@@ -188,11 +188,11 @@ fn a_start_that_the_chain_has_lost_is_sent_again_before_anything_else() {
     assert_eq!(find(&decide(&again).status.conditions, STARTED).unwrap().reason, "Started");
 
     // The program has ended meanwhile, and what it used is still to be paid.
-    let ended = Observed { pod: Some(ended_pod(0)), ..written_running() };
+    let ended = Observed { pods: one(ended_pod(0)), ..written_running() };
     assert!(matches!(decide(&lost(written(ended.clone()))).acts.as_slice(), [Act::Start { .. }]));
     let believed = Observed { unstarted: true, chain: known(chain(JobStatus::Open)), ..written(ended) };
     assert!(matches!(decide(&believed).acts.as_slice(), [Act::Start { .. }]));
-    let unused = Observed { job: Arc::new(job()), attested: None, ..believed };
+    let unused = Observed { job: Arc::new(job()), attested: Vec::new(), ..believed };
     assert!(matches!(decide(&unused).acts.as_slice(), [Act::Decline { .. }]), "{:?}", decide(&unused).acts);
 }
 
@@ -207,19 +207,19 @@ fn an_image_that_does_not_come_ends_the_job_and_one_that_has_no_name_at_once() {
     };
     let mut look = written(seen(known(chain(JobStatus::Open))));
     look.chain = known(chain(JobStatus::Running));
-    look.pod = Some(waiting("ImagePullBackOff"));
+    look.pods = one(waiting("ImagePullBackOff"));
     assert_eq!(reason(&decide(&look)), "WaitingForAttestor");
     let look = later(look, 10);
     assert_eq!(reason(&decide(&look)), "ImagePullTimeout");
-    let held = Observed { pod: Some(waiting("PodInitializing")), ..look.clone() };
+    let held = Observed { pods: one(waiting("PodInitializing")), ..look.clone() };
     assert_eq!(reason(&decide(&held)), "MeterNotReady", "no registry is to blame");
     let pulls = PodState { meter_ready: true, ..waiting("PodInitializing") };
-    assert_eq!(reason(&decide(&Observed { pod: Some(pulls), ..look.clone() })), "ImagePullTimeout");
+    assert_eq!(reason(&decide(&Observed { pods: one(pulls), ..look.clone() })), "ImagePullTimeout");
     // The time that was bought is over before the pull may time out.
     let mut look = later(look, 50);
     let decision = decide(&Observed { offer: None, ..look.clone() });
     assert_eq!((reason(&decision).as_str(), is_true(&decision.status.conditions, FAILED)), ("ImagePullTimeout", true));
     look = later(look, 0);
-    look.pod = Some(waiting("InvalidImageName"));
+    look.pods = one(waiting("InvalidImageName"));
     assert_eq!(reason(&decide(&look)), "InvalidImageName");
 }

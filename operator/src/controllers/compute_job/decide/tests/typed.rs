@@ -31,12 +31,12 @@ fn a_job_writes_down_when_it_was_accepted_started_and_settled_how_it_ended_and_w
     moved.chain = ChainView::Unknown("no endpoint".to_owned());
     assert_eq!(decide(&moved).status.started_at.map(|time| time.0), Some(at(-50)), "it stays while nothing is seen");
 
-    let mut over = written(Observed { pod: Some(ended_pod(3)), attested: Some(attested(None, true)), ..running });
+    let mut over = written(Observed { pods: one(ended_pod(3)), attested: vec![attested(None, true)], ..running });
     let status = over.stored();
     assert_eq!((status.outcome, status.reason.as_deref()), (Some(Outcome::Failed), Some("Error")));
     assert_eq!(status.message.as_deref(), Some("the program ended with exit code 3"));
     assert_eq!(status.decline_reason.as_deref(), Some("Error"), "kubelet's words stay in the cluster");
-    over.pod = Some(PodState { held: false, ..ended_pod(3) });
+    over.pods = one(PodState { held: false, ..ended_pod(3) });
     over = written(over);
     over.chain = known(chain(JobStatus::Closed));
     let settled = decide(&over).status;
@@ -59,8 +59,8 @@ fn an_order_that_is_declined_and_one_that_the_chain_has_lost_are_told_from_a_job
 fn nothing_is_decided_by_what_conditions_say() {
     let settled = || {
         let mut look =
-            written(Observed { pod: Some(ended_pod(0)), attested: Some(attested(None, true)), ..written_running() });
-        look.pod = Some(PodState { held: false, ..ended_pod(0) });
+            written(Observed { pods: one(ended_pod(0)), attested: vec![attested(None, true)], ..written_running() });
+        look.pods = one(PodState { held: false, ..ended_pod(0) });
         let mut look = written(look);
         look.chain = known(chain(JobStatus::Closed));
         written(look)
@@ -81,9 +81,9 @@ fn nothing_is_decided_by_what_conditions_say() {
         ("running", written_running()),
         ("silent", silent()),
         ("undone", undone()),
-        ("ended", written(Observed { pod: Some(ended_pod(0)), ..written_running() })),
-        ("failed", written(Observed { pod: Some(ended_pod(3)), ..written_running() })),
-        ("gone", written(Observed { pod: None, ..written_running() })),
+        ("ended", written(Observed { pods: one(ended_pod(0)), ..written_running() })),
+        ("failed", written(Observed { pods: one(ended_pod(3)), ..written_running() })),
+        ("gone", written(Observed { pods: none(), ..written_running() })),
         ("declined", declined()),
         ("settled", settled()),
     ] {

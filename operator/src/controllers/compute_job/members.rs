@@ -1,0 +1,96 @@
+//! The pods of a job, one for each of its members. Every kind of job that there is has one member; nothing that decides
+//! counts on it.
+
+use std::time::Duration;
+
+use hawser_crds::ComputeJob;
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::pod_state::PodState;
+
+/// What the pods of a job's members are called: that of the only one as the job.
+pub(crate) fn names(job: &ComputeJob) -> Vec<String> {
+    vec![job.name_any()]
+}
+
+/// The pods of a job that are there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Members {
+    /// What the pods of all members are called.
+    names: Vec<String>,
+    pods: Vec<PodState>,
+}
+
+impl Members {
+    /// `names`: of the pods of all members; `pods`: those that are there.
+    pub(crate) fn new(names: Vec<String>, pods: Vec<PodState>) -> Self {
+        Self { names, pods }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &PodState> {
+        self.pods.iter()
+    }
+
+    /// None of the pods is there.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pods.is_empty()
+    }
+
+    /// What the pods are called that are not there.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = &str> {
+        let is_there = |name: &str| self.pods.iter().any(|pod| pod.name == name);
+        self.names.iter().map(String::as_str).filter(move |name| !is_there(name))
+    }
+
+    /// Whether each member has its pod.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.missing().next().is_none()
+    }
+
+    /// The pod that a status names.
+    pub(crate) fn first(&self) -> Option<&PodState> {
+        self.pods.first()
+    }
+
+    /// The pod that holds the job up, or else the first: what people are told is of one pod.
+    pub(crate) fn notable(&self) -> Option<&PodState> {
+        self.pods.iter().find(|pod| pod.customer.started.is_none()).or(self.first())
+    }
+
+    /// Whether the program of a member runs at this moment, by what kubelet last said.
+    pub(crate) fn any_runs(&self) -> bool {
+        self.pods.iter().any(|pod| pod.customer.started.is_some() && pod.customer.ended.is_none())
+    }
+
+    /// When the program was started, once it is in each member: then the last one's.
+    pub(crate) fn started(&self) -> Option<Timestamp> {
+        let starts: Option<Vec<Timestamp>> = self.pods.iter().map(|pod| pod.customer.started).collect();
+        starts.filter(|_| self.is_complete())?.into_iter().max()
+    }
+
+    /// When the program had ended, or could not be started, in each member.
+    pub(crate) fn ended(&self) -> Option<Timestamp> {
+        let ended = |pod: &PodState| {
+            let ended = pod.customer.ended.as_ref().map(|ended| ended.at);
+            ended.or_else(|| pod.customer.never_ran.as_ref()?.at)
+        };
+        let ends: Option<Vec<Timestamp>> = self.pods.iter().map(ended).collect();
+        ends?.into_iter().max()
+    }
+
+    /// No container of any runs or will run any more. `leaving`: for how long one was seen being deleted.
+    pub(crate) fn are_over(&self, leaving: Duration) -> bool {
+        self.pods.iter().all(|pod| pod.quiet(leaving))
+    }
+
+    /// No meter of theirs will report any more.
+    pub(crate) fn meters_are_over(&self, leaving: Duration) -> bool {
+        self.pods.iter().all(|pod| pod.meter_over || pod.quiet(leaving))
+    }
+
+    /// One holds its last voucher still.
+    pub(crate) fn any_held(&self) -> bool {
+        self.pods.iter().any(|pod| pod.held)
+    }
+}
