@@ -13,6 +13,8 @@ pub mod lease;
 mod listen;
 pub mod metrics;
 pub mod network;
+mod objects;
+mod reasons;
 pub mod secrecy;
 pub mod settlement;
 pub mod standby;

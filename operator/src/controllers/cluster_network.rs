@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
 use kube::api::{Api, ListParams};
@@ -123,14 +123,6 @@ pub(crate) fn own_ranges<'a>(
     IpNet::aggregate(&all)
 }
 
-/// A node's own addresses and those of its pods.
-pub(crate) fn ranges_of(node: &Node) -> Vec<IpNet> {
-    let addresses = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
-    let addresses = addresses.filter_map(|address| Some(IpNet::from(address.address.parse::<IpAddr>().ok()?)));
-    let pods = node.spec.iter().flat_map(|spec| spec.pod_cidrs.iter().flatten().chain(&spec.pod_cidr));
-    addresses.chain(pods.filter_map(|range| range.parse().ok())).collect()
-}
-
 fn service_ranges(range: &ServiceCIDR) -> Vec<IpNet> {
     let cidrs = range.spec.iter().flat_map(|spec| spec.cidrs.iter().flatten());
     cidrs.filter_map(|cidr| cidr.parse().ok()).collect()
@@ -201,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_nodes_own_addresses_and_those_of_its_pods_are_the_clusters_own_each_once() {
-        let node: Node = serde_json::from_value(json!({
+        let node: k8s_openapi::api::core::v1::Node = serde_json::from_value(json!({
             "metadata": {"name": "a"},
             "spec": {"podCIDR": "172.30.4.0/24", "podCIDRs": ["172.30.4.0/24", "2001:db8:1::/64"]},
             "status": {"addresses": [

@@ -1,4 +1,3 @@
-use hawser_crds::ComputeJob;
 use hawser_crds::condition::{
     ACCEPTED, CHAIN_MATCHES, CONNECTED, FAILED, NAMESPACE_ISOLATED, NETWORK_ISOLATED, ORDERS_WATCHED, READABLE, READY,
     SIGNER_AVAILABLE, WALLET_FUNDED,
@@ -6,7 +5,7 @@ use hawser_crds::condition::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::reasons::Reason;
+use crate::reasons::Reason;
 
 /// What a condition says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,11 +95,6 @@ pub(crate) fn is_true(conditions: &[Condition], kind: &str) -> bool {
 /// Whether a status says False to a condition.
 pub(crate) fn is_false(conditions: &[Condition], kind: &str) -> bool {
     find(conditions, kind).is_some_and(|c| c.status == "False")
-}
-
-/// Whether nothing is owed for a job any more.
-pub(crate) fn is_settled(job: &ComputeJob) -> bool {
-    job.status.as_ref().is_some_and(|status| status.settled_at.is_some())
 }
 
 /// Whether a condition says that something is wrong, and not just that it has not come yet: for people, who get a warning.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::compute_job::on_chain;
 use super::conditions::{find, is_false};
-use super::reasons::Reason;
+use crate::reasons::Reason;
 
 /// How the message of `Attested` began where reports were missing.
 const NO_REPORT: &str = "no report since ";

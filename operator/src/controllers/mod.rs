@@ -17,7 +17,6 @@ mod look;
 mod migration;
 pub(crate) mod networks;
 mod packed;
-pub(crate) mod reasons;
 mod run;
 #[cfg(test)]
 mod scale;
@@ -29,6 +28,7 @@ mod watch;
 mod watch_jobs;
 pub(crate) mod work;
 
+pub(crate) use crate::objects::OFFER_LABEL;
 pub(crate) use error::{Error, Tried};
 pub use run::{StartError, Warm, run};
 pub(crate) use shared::Shared;
@@ -39,8 +39,6 @@ pub(crate) const JOB_FINALIZER: &str = "hawser.dev/settlement";
 pub(crate) const OFFER_FINALIZER: &str = "hawser.dev/offer";
 /// Finalizer of a `DepinNetwork`: no offer and no job needs it any more.
 pub(crate) const NETWORK_FINALIZER: &str = "hawser.dev/network";
-/// Label of jobs and pods: the offer's name.
-pub(crate) const OFFER_LABEL: &str = "hawser.dev/offer";
 /// Label of jobs: the network's name.
 pub(crate) const NETWORK_LABEL: &str = "hawser.dev/network";
 /// Field manager of everything that is applied.

@@ -12,9 +12,9 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::conditions::is_settled;
 use super::unreadable::conditions;
 use super::{Error, JOB_FINALIZER, migration, status_writer};
+use crate::objects::is_settled;
 
 /// When a job was settled, once nothing of this operator's holds it any more.
 const SETTLED_AT: &str = "hawser.dev/settled-at";

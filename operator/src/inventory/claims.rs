@@ -8,8 +8,8 @@ use hawser_market::JobId;
 
 use super::facts::order_key;
 use super::{Concerned, Inventory, JobFacts, Line, Sells};
-use crate::controllers::work::Name;
 use crate::inventory::{Candidate, Priority};
+use crate::objects::Name;
 use crate::settlement::Pending;
 
 impl Inventory {

@@ -11,14 +11,12 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
 use kube::core::ObjectMeta;
 
-use crate::controllers::OFFER_LABEL;
-use crate::controllers::cluster_network::ranges_of;
-use crate::controllers::compute_job::pod_state::{self, PodState};
-use crate::controllers::conditions::is_settled;
-use crate::controllers::reasons::Reason;
 use crate::inventory::Candidate;
 use crate::inventory::tolerations;
 use crate::inventory::{amount, requested};
+use crate::objects::pod_state::{self, PodState};
+use crate::objects::{OFFER_LABEL, is_settled, ranges_of};
+use crate::reasons::Reason;
 use crate::settlement::Pending;
 
 /// Labels, sorted by key.

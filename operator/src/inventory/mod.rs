@@ -21,7 +21,7 @@ pub(crate) use facts::{JobFacts, JobPod, NodeFacts, PodFacts, Sells, Words};
 pub(crate) use reservations::{Candidate, Priority, Reservations, Shortage, fits};
 pub(crate) use usable::{tolerations, why_none};
 
-use crate::controllers::work::Name;
+use crate::objects::Name;
 
 /// Offers for which a change may matter.
 pub(crate) type Concerned = BTreeSet<Name>;

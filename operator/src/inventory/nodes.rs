@@ -6,8 +6,8 @@ use std::sync::Arc;
 use hawser_crds::GpuSelector;
 
 use super::{Concerned, Inventory, JobPod, NodeFacts, PodFacts, Sells};
-use crate::controllers::work::Name;
 use crate::inventory::{Capacity, PRODUCT_LABEL, matches, seen};
+use crate::objects::Name;
 
 impl Inventory {
     /// A node as it is now; none where it is gone.

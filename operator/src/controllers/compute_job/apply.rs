@@ -9,13 +9,13 @@ use super::ended::Outcome;
 use super::manifests::{self, POD_FINALIZER, PodInput};
 use super::memory::JobContext;
 use super::observed::{Observed, PodRefused};
-use super::pod_state::PodState;
 use super::policy;
 use super::surround::{self, surround};
 use crate::controllers::conditions::news;
 use crate::controllers::gpu_offer::memory;
 use crate::controllers::{Error, MANAGER, Shared, Tried, status_writer};
 use crate::network::Act;
+use crate::objects::pod_state::PodState;
 
 /// Takes the steps.
 pub(crate) async fn apply(context: &JobContext, seen: &Observed, decision: &Decision) -> Result<(), Error> {

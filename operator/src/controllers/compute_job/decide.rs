@@ -8,10 +8,10 @@ use jiff::Timestamp;
 
 use super::ended::Outcome;
 use super::observed::{ChainView, Observed};
-use super::pod_state::PodState;
 use super::{outcome, status, voucher};
 use crate::controllers::allocation::Allocation;
 use crate::network::{Act, JobStatus};
+use crate::objects::pod_state::PodState;
 use crate::settlement::plan::{self, Step};
 
 /// What to do now.

@@ -16,7 +16,6 @@ use super::job_ref;
 use super::lasting::Lasting;
 use super::members::{self, Members};
 use super::observed::{ChainView, Observed};
-use super::pod_state::PodState;
 use crate::attestation::DeadCard;
 use crate::config::Config;
 use crate::controllers::allocation::Allocation;
@@ -24,6 +23,7 @@ use crate::controllers::networks::Networks;
 use crate::controllers::{Error, Shared, Tried};
 use crate::inventory::JobPod;
 use crate::network::{ActKey, ActState, Connection, Head, Job, JobStatus, Network, Token, WeiPerGas};
+use crate::objects::pod_state::PodState;
 use crate::settlement::plan::{self, Policy};
 
 /// The market's word on a job, as an endpoint gives it now.

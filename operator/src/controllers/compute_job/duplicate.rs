@@ -16,10 +16,10 @@ use super::memory::JobContext;
 use crate::controllers::conditions::{Conditions, Truth, news};
 use crate::controllers::depin_network::ids_of;
 use crate::controllers::packed::Packed;
-use crate::controllers::reasons::Reason;
 use crate::controllers::watch::name_of;
 use crate::controllers::{Error, Shared, status_writer};
 use crate::inventory::SharedInventory;
+use crate::reasons::Reason;
 
 /// What another job is for this one's order, or another offer for it.
 pub(super) fn belongs(job: &ComputeJob, id: JobId, shared: &Shared) -> Option<String> {

@@ -3,7 +3,7 @@
 use hawser_crds::{ComputeJobStatus, Outcome as Kind};
 
 use crate::controllers::gpu_offer::budget::fixed_words;
-use crate::controllers::reasons::Reason;
+use crate::reasons::Reason;
 
 /// A job is over, or will be as soon as its pod has stopped and its money is settled.
 #[derive(Clone, Debug, PartialEq, Eq)]

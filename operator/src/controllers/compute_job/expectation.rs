@@ -5,10 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::manifests::SERVICE_ACCOUNT;
 use super::observed::Observed;
-use super::pod_state::PodState;
 use super::voucher;
 use crate::attestation::{ExpectedJob, ExpectedPod, JobRef, StartedJob};
 use crate::network::JobStatus;
+use crate::objects::pod_state::PodState;
 
 /// What is known of the job now.
 pub(crate) fn expected(seen: &Observed, job: JobRef) -> ExpectedJob {

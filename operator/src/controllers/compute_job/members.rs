@@ -7,7 +7,7 @@ use hawser_crds::ComputeJob;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::pod_state::PodState;
+use crate::objects::pod_state::PodState;
 
 /// What the pods of a job's members are called: that of the only one as the job.
 pub(crate) fn names(job: &ComputeJob) -> Vec<String> {

@@ -20,7 +20,6 @@ pub(crate) mod memory;
 mod observe;
 mod observed;
 mod outcome;
-pub(crate) mod pod_state;
 mod policy;
 mod pull;
 mod rehearse;

@@ -12,10 +12,10 @@ use super::dereference::MarketRead;
 use super::lasting::{Fact, Lasting, Timers};
 use super::memory::JobMemory;
 use super::observed::{ChainView, Observed};
-use super::pod_state::PodState;
 use super::pull;
 use crate::controllers::allocation::Allocation;
 use crate::network::JobStatus;
+use crate::objects::pod_state::PodState;
 
 /// One endpoint may be behind the others; for longer it is a reorganisation. Of a job that was started, whose pod would
 /// be stopped for it, more certainty is wanted: no endpoint that is used can lag for so long.

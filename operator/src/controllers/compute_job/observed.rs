@@ -8,11 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::lasting::Lasting;
 use super::members::Members;
-use super::pod_state;
 use crate::attestation::{Attested, Heard};
 use crate::controllers::allocation::Allocation;
-use crate::controllers::reasons::Reason;
 use crate::network::{ActKey, Job, Token};
+use crate::objects::pod_state;
+use crate::reasons::Reason;
 use crate::settlement::plan::Policy;
 
 /// Everything that one decision about a job rests on.

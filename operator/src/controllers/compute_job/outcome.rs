@@ -7,13 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::ended::Outcome;
 use super::observed::{ChainView, Observed};
-use super::pod_state::PodState;
 use super::{expectation, policy, pull};
 use crate::controllers::allocation::Allocation;
 use crate::controllers::gpu_offer::worth;
-use crate::controllers::reasons::Reason;
 use crate::inventory::Shortage;
 use crate::network::{Job, JobStatus};
+use crate::objects::pod_state::PodState;
+use crate::reasons::Reason;
 
 /// An order that isn't started so shortly before its deadline is declined: the customer gets everything back without
 /// a transaction of its own.

@@ -1,6 +1,6 @@
 //! What kubelet says of pulling a job's image.
 
-use crate::controllers::reasons::Reason;
+use crate::reasons::Reason;
 
 /// Whether kubelet's word on a pull is the registry's that the image is not there, now and later; not where the pull may
 /// still succeed (a registry that is away, a login that is refused, a node without room).

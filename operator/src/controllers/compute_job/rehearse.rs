@@ -13,8 +13,8 @@ use super::apply::refusal;
 use super::manifests::{self, PodInput};
 use super::policy;
 use super::surround::{attestation_address, surround};
-use crate::controllers::reasons::Reason;
 use crate::controllers::{Error, JOB_FINALIZER, MANAGER, OFFER_LABEL, Shared, Tried, label_value};
+use crate::reasons::Reason;
 
 /// Name of what is shown: it stands in the API server's words.
 const NAME: &str = "order-for-one-gpu";

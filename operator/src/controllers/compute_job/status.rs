@@ -9,14 +9,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::decide::{Verdict, phase};
 use super::observed::{ChainView, Observed};
 use super::outcome::offer_unreadable;
-use super::pod_state::PodState;
 use super::steady::steady;
 use super::{expectation, voucher};
 use crate::attestation::Attested;
 use crate::controllers::allocation::Allocation;
 use crate::controllers::conditions::{Conditions, Truth};
-use crate::controllers::reasons::Reason;
 use crate::network::{ActKey, Job, JobStatus};
+use crate::objects::pod_state::PodState;
+use crate::reasons::Reason;
 
 /// Seconds without a report that are no accident any more.
 const SILENCE: i64 = 120;

@@ -3,8 +3,8 @@
 use alloy::primitives::Address;
 
 use super::status::Start;
-use crate::controllers::reasons::Reason;
 use crate::network::NetworkSpec;
+use crate::reasons::Reason;
 
 /// What becomes of a `DepinNetwork`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::attestation::{StoreFailure, StoreHealth};
 use crate::controllers::conditions::{Conditions, Truth, find};
-use crate::controllers::reasons::Reason;
+use crate::reasons::Reason;
 
 /// A failure that is over within this time is none: meters keep what they measured for much longer.
 const BLIP: Duration = Duration::from_secs(30);

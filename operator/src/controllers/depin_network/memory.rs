@@ -49,7 +49,7 @@ impl NetworkMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controllers::reasons::Reason;
+    use crate::reasons::Reason;
 
     #[test]
     fn a_wallet_is_refused_without_a_try_only_while_its_secrets_are_the_same() {

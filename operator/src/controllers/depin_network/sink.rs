@@ -18,13 +18,13 @@ use super::memory::NetworkContext;
 use super::order;
 use crate::controllers::cache::readable;
 use crate::controllers::compute_job::memory::JobMemory;
-use crate::controllers::conditions::is_settled;
 use crate::controllers::gpu_offer::terms::ClusterId;
 use crate::controllers::gpu_offer::{memory, terms};
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Name;
 use crate::controllers::{Error, MANAGER, Tried, migration, status_writer, unreadable};
 use crate::network::{Act, JobStatus, Network, Order};
+use crate::objects::is_settled;
 
 type Taken = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 

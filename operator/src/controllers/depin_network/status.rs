@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::controllers::conditions::{Conditions, Truth, find, is_true};
-use crate::controllers::reasons::Reason;
 use crate::network::{self, Backlog, Connection, Disconnected, NetworkKind, Observed};
+use crate::reasons::Reason;
 use hawser_market::{COIN_DECIMALS, format_units};
 
 /// Whether the network runs as it is written.

@@ -10,12 +10,12 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::endpoints;
 use super::status::Start;
-use crate::controllers::reasons::Reason;
 use crate::controllers::{Error, Tried};
 use crate::network::{
     AwsKeys, KmsKey, KmsSpec, NetworkKind, RemoteSigner, RpcHeaders, SpecError, UnknownKind, Wallet, WalletKey,
     address, http_url,
 };
+use crate::reasons::Reason;
 
 /// A value of a Secret; overwritten in memory when it is dropped.
 type Value = Zeroizing<Vec<u8>>;

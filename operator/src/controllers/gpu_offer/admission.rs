@@ -129,7 +129,7 @@ fn can_be_asked(offer: &GpuOffer, around: &Around, sells: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controllers::reasons::Reason;
+    use crate::reasons::Reason;
 
     fn no() -> NotTaken {
         NotTaken { reason: Reason::PodRefused, message: "exceeded quota".to_owned() }

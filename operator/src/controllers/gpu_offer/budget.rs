@@ -8,7 +8,7 @@ use hawser_market::JobId;
 use jiff::Timestamp;
 
 use super::allowance::{Allowance, Measure, Now};
-use crate::controllers::reasons::Reason;
+use crate::reasons::Reason;
 
 /// Declines that can go out in a row.
 const BURST: u32 = 32;

@@ -8,9 +8,9 @@ use crate::controllers::gpu_offer::dereference::TermsSeen;
 use crate::controllers::gpu_offer::publish::card_hash;
 use crate::controllers::gpu_offer::serves::Obstacle;
 use crate::controllers::gpu_offer::terms::valid_until;
-use crate::controllers::reasons::Reason;
 use crate::inventory::{Capacity, Offered};
 use crate::network::{GpuSeconds, Offer, OfferTerms, Token};
+use crate::reasons::Reason;
 use crate::settlement::Pending;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;

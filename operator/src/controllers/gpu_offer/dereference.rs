@@ -15,11 +15,11 @@ use super::terms::{self, OfferSpecError};
 use super::{canary, worth};
 use crate::controllers::allocation::{self, Room};
 use crate::controllers::compute_job::NotTaken;
-use crate::controllers::reasons::Reason;
 use crate::controllers::watch::name_of;
 use crate::controllers::{Shared, unreadable};
 use crate::inventory::{self, Capacity, Offered, Sells, SharedInventory};
 use crate::network::{ActKey, ActState, Network, NetworkError, Offer, Token};
+use crate::reasons::Reason;
 use crate::settlement::Pending;
 
 /// Everything that a decision about an offer rests on.

@@ -19,8 +19,8 @@ use super::budget::Budget;
 use super::pace::Pace;
 use super::serves::Obstacle;
 use crate::controllers::Shared;
-use crate::controllers::reasons::Reason;
 use crate::controllers::work::{Backoffs, Name};
+use crate::reasons::Reason;
 
 /// A post that is not mined after so many blocks, though nobody sends it any more, is not mined at all: the wallet's other
 /// transactions have taken its nonce.

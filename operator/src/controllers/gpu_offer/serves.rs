@@ -11,7 +11,7 @@ use super::around::{Around, Said};
 use super::canary;
 use super::terms::{self, OfferSpecError};
 use crate::controllers::compute_job::NotTaken;
-use crate::controllers::reasons::Reason;
+use crate::reasons::Reason;
 
 /// A network that is away for a moment takes no offer from the market: that costs a transaction, and another one when
 /// it is back.

@@ -13,8 +13,8 @@ use super::dereference::{Market, Observed, Read};
 use super::memory::Statement;
 use super::serves::{label_it, no_class};
 use crate::controllers::conditions::{Conditions, Truth, is_true};
-use crate::controllers::reasons::Reason;
 use crate::network::Offer;
+use crate::reasons::Reason;
 
 /// Ids of earlier terms that are remembered though they take no orders any more.
 const EARLIER: usize = 8;

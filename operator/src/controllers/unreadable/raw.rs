@@ -9,8 +9,8 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta, Patch, 
 use serde_json::{Value, json};
 
 use crate::controllers::conditions::{Conditions, Truth, news};
-use crate::controllers::reasons::Reason;
 use crate::controllers::{Error, Shared, Tried};
+use crate::reasons::Reason;
 
 /// Has the object say that it can't be read.
 pub(super) async fn say<K: Resource<DynamicType = ()>>(

@@ -14,8 +14,7 @@ pub(crate) use due::Due;
 pub(crate) use pace::paced;
 pub(crate) use turns::{Lane, Turns};
 
-/// Namespace and name of an object.
-pub(crate) type Name = (String, String);
+pub(crate) use crate::objects::Name;
 
 /// Eight bytes in a name's place, where all that is asked is whether it is among others. Drawn anew by each process: nobody
 /// can choose names that are taken for each other, and of a million no two are, but once in ten million.

@@ -12,12 +12,12 @@ use crate::attestation::{Attested, Heard};
 use crate::controllers::allocation::Allocation;
 use crate::controllers::compute_job::lasting::Lasting;
 use crate::controllers::compute_job::members::Members;
-use crate::controllers::compute_job::pod_state::{Container, Ended, PodState};
 use crate::controllers::compute_job::voucher::record;
 use crate::controllers::conditions::{find, is_false, is_true};
-use crate::controllers::reasons::Reason;
 use crate::inventory::Shortage;
 use crate::network::{ActKey, GpuSeconds, Job, Token};
+use crate::objects::pod_state::{Container, Ended, PodState};
+use crate::reasons::Reason;
 use crate::settlement::plan::Policy;
 use hawser_crds::condition::{ACCEPTED, COMPLETE, FAILED, SETTLED, STARTED};
 

@@ -10,6 +10,8 @@ pub(crate) use isolation::{Surroundings, ca_config_map, network_policy, service_
 pub(crate) use pod::knowing;
 pub(crate) use pod::{PodInput, pod};
 
+pub(crate) use crate::objects::POD_FINALIZER;
+
 /// Service account of the jobs' pods: it has no role, and only meter gets a token of it, for one audience.
 pub(crate) const SERVICE_ACCOUNT: &str = "hawser-job";
 /// `ConfigMap` with the CA of the attestation service, in every namespace with jobs.
@@ -18,7 +20,5 @@ pub(crate) const CA_CONFIG_MAP: &str = "hawser-attestation-ca";
 pub(crate) const JOB_LABEL: &str = "hawser.dev/job";
 /// Annotation of the jobs' pods: the `DepinNetwork`, so that a pod that has lost its job can still be settled.
 pub(crate) const NETWORK_ANNOTATION: &str = "hawser.dev/network";
-/// Finalizer of the jobs' pods: the last voucher was read.
-pub(crate) const POD_FINALIZER: &str = "hawser.dev/voucher";
 /// `PriorityClass` of the jobs' pods (-1000, never preempts): comes with the chart.
 pub(crate) const PRIORITY_CLASS: &str = "hawser-job";

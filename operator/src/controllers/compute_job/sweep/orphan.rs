@@ -15,11 +15,11 @@ use super::pods::{delete, is_deleted};
 use crate::controllers::compute_job::lasting::Fact;
 use crate::controllers::compute_job::manifests::{NETWORK_ANNOTATION, POD_FINALIZER};
 use crate::controllers::compute_job::memory::JobContext;
-use crate::controllers::compute_job::pod_state::{self, PodState};
 use crate::controllers::compute_job::voucher;
 use crate::controllers::packed::Packed;
 use crate::controllers::{Error, Shared, Tried, status_writer};
 use crate::network::{Act, ActKey, ActState, GpuSeconds, Job, JobStatus, Network};
+use crate::objects::pod_state::{self, PodState};
 use crate::settlement::plan::{self, Policy, Step};
 
 /// The end's reason on chain.

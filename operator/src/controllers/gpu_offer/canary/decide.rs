@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::controllers::conditions::Truth;
 use crate::controllers::gpu_offer::serves::Obstacle;
-use crate::controllers::reasons::Reason;
+use crate::reasons::Reason;
 
 /// A result is tried again after so long: somebody may have added a policy that allows more.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);

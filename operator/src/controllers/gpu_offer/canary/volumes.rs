@@ -7,7 +7,7 @@ use hawser_attestation::Reach;
 use hawser_crds::NetworkCheck;
 
 use crate::controllers::conditions::Truth;
-use crate::controllers::reasons::Reason;
+use crate::reasons::Reason;
 
 /// Nodes that are named in the condition, at most.
 const NAMED: usize = 32;

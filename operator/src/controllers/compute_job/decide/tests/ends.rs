@@ -3,7 +3,7 @@
 use super::*;
 use crate::controllers::compute_job::expectation;
 use crate::controllers::compute_job::observed::PodRefused;
-use crate::controllers::compute_job::pod_state::NeverRan;
+use crate::objects::pod_state::NeverRan;
 
 fn lasting(change: impl FnOnce(&mut Lasting)) -> Lasting {
     let mut lasting = Lasting::default();

@@ -7,9 +7,8 @@ use hawser_proto::pod::{JOB_CONTAINER, METER_CONTAINER, PROBE_CONTAINER};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
 
-use super::manifests::POD_FINALIZER;
-use super::voucher;
-use crate::controllers::reasons::Reason;
+use super::{POD_FINALIZER, termination};
+use crate::reasons::Reason;
 
 /// So long after its grace a pod's end is told by a node that answers.
 const NODE_ANSWERS: Duration = Duration::from_mins(1);
@@ -118,7 +117,7 @@ pub(crate) fn read(pod: &Pod) -> PodState {
         meter_ready: init.iter().any(|c| c.name == METER_CONTAINER && c.started == Some(true)),
         // A sidecar is restarted while the pod lives; its end counts once the pod or the customer's container is over.
         meter_over: meter.is_some() && (over || customer.ended.is_some() || meta.deletion_timestamp.is_some()),
-        last_words: init.iter().find(|c| c.name == METER_CONTAINER).and_then(voucher::left),
+        last_words: init.iter().find(|c| c.name == METER_CONTAINER).and_then(termination::left),
         meter_down: meter_down(&init),
         unhealthy: unhealthy(&main),
         customer,
