@@ -1,5 +1,9 @@
 //! Does what was decided: pod, acts on chain, events.
 
+use std::net::IpAddr;
+
+use hawser_crds::GpuOffer;
+use hawser_market::workload::Resources;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -11,6 +15,7 @@ use super::memory::JobContext;
 use super::observed::{Observed, PodRefused};
 use super::policy;
 use super::surround::{self, surround};
+use crate::config::Config;
 use crate::controllers::conditions::news;
 use crate::controllers::gpu_offer::memory;
 use crate::controllers::{Error, MANAGER, Shared, Tried, status_writer};
@@ -65,6 +70,7 @@ pub(crate) async fn tell(shared: &Shared, seen: &Observed, decision: &Decision) 
     }
 }
 
+/// Makes the pods that are missing.
 async fn create(context: &JobContext, seen: &Observed) -> Result<(), Error> {
     let shared = &context.shared;
     let Some(offer) = &seen.offer else { return Ok(()) };
@@ -76,45 +82,80 @@ async fn create(context: &JobContext, seen: &Observed) -> Result<(), Error> {
             return Ok(());
         }
     };
-    let namespace = seen.job.namespace().ok_or(Error::Unnamed("namespace"))?;
     let runtime_class = shared.around.runtime_class(offer);
-    let url = shared.config.attestation_url();
-    let input = PodInput {
-        job_id: seen.id.to_string(),
-        chain_id: seen.market.chain_id,
-        market: seen.market.address.to_checksum(None),
-        sidecar_image: &shared.config.sidecar_image,
-        attestation_url: &url,
-        runtime_class: runtime_class.as_deref(),
-        resources: &resources,
-    };
-    let mut pod = manifests::pod(&seen.job, offer, &input)?;
     // The pod is told the address: a cluster's DNS may answer elsewhere than it seems, and is a way out for who may ask it.
     let address = surround::attestation_address(&shared.config).await;
-    if let Some(address) = address {
-        pod = manifests::knowing(pod, &shared.config.attestation_host(), address);
-    }
-    let objects = async {
-        // Before the pod: it never runs without.
-        surround(shared, offer, address).await?;
-        let api: Api<Pod> = Api::namespaced(shared.client.clone(), &namespace);
-        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        match api.create(&params, &pod).await {
-            // An earlier look made it.
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-            other => other.map(drop).tried(|| format!("Pod {namespace}/{}", pod.name_any())),
-        }
+    let pods = wanted(seen, offer, (&resources, runtime_class.as_deref()), (&shared.config, address))?;
+    let made = make(&pods, offer, address, &pods_of(&shared.client, seen)?, shared).await;
+    note_made(made, seen, context)
+}
+
+/// The pods of the members that have none.
+fn wanted(
+    seen: &Observed,
+    offer: &GpuOffer,
+    (resources, runtime_class): (&Resources, Option<&str>),
+    (config, address): (&Config, Option<IpAddr>),
+) -> Result<Vec<Pod>, Error> {
+    let url = config.attestation_url();
+    let pod = |name| -> Result<Pod, Error> {
+        let input = PodInput {
+            name,
+            job_id: seen.id.to_string(),
+            chain_id: seen.market.chain_id,
+            market: seen.market.address.to_checksum(None),
+            sidecar_image: &config.sidecar_image,
+            attestation_url: &url,
+            runtime_class,
+            resources,
+        };
+        let pod = manifests::pod(&seen.job, offer, &input)?;
+        Ok(match address {
+            Some(address) => manifests::knowing(pod, &config.attestation_host(), address),
+            None => pod,
+        })
     };
-    let made = objects.await;
+    seen.pods.missing().map(pod).collect()
+}
+
+async fn make(
+    pods: &[Pod],
+    offer: &GpuOffer,
+    address: Option<IpAddr>,
+    api: &Api<Pod>,
+    shared: &Shared,
+) -> Result<(), Error> {
+    // Before the pods: they never run without.
+    surround(shared, offer, address).await?;
+    let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+    for pod in pods {
+        match api.create(&params, pod).await {
+            // An earlier look made it.
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            other => {
+                let namespace = pod.namespace().unwrap_or_default();
+                other.map(drop).tried(|| format!("Pod {namespace}/{}", pod.name_any()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes down what the API server said of the pods.
+fn note_made(made: Result<(), Error>, seen: &Observed, context: &JobContext) -> Result<(), Error> {
+    let namespace = seen.job.namespace().unwrap_or_default();
+    let note = |refused| {
+        memory::note_pod(&context.shared, &context.offers, &namespace, &seen.job.spec.offer_ref, refused);
+    };
     match made.as_ref().err().map(refusal) {
         None => {
-            memory::note_pod(shared, &context.offers, &namespace, &seen.job.spec.offer_ref, false);
+            note(false);
             context.memory.note_pod_taken(seen.id);
         }
         // Said in the job's status, and asked again at the next look.
         Some(Some(refused)) => {
             if !refused.for_good {
-                memory::note_pod(shared, &context.offers, &namespace, &seen.job.spec.offer_ref, true);
+                note(true);
             }
             context.memory.note_pod_refused(seen.id, refused);
             return Ok(());
@@ -137,7 +178,7 @@ pub(super) fn refusal(error: &Error) -> Option<PodRefused> {
 }
 
 async fn delete(client: &Client, seen: &Observed) -> Result<(), Error> {
-    let api = pods(client, seen)?;
+    let api = pods_of(client, seen)?;
     for pod in seen.pods.iter().filter(|pod| is_to_stop(pod)) {
         delete_one(&api, pod).await?;
     }
@@ -156,7 +197,7 @@ async fn delete_one(api: &Api<Pod>, pod: &PodState) -> Result<(), Error> {
 }
 
 async fn release(client: &Client, seen: &Observed) -> Result<(), Error> {
-    let api = pods(client, seen)?;
+    let api = pods_of(client, seen)?;
     for state in seen.pods.iter().filter(|pod| pod.held) {
         if let Some(pod) = api.get_opt(&state.name).await.tried(|| format!("pod {}", state.name))? {
             status_writer::set_finalizer(&api, &pod, POD_FINALIZER, false).await?;
@@ -165,7 +206,7 @@ async fn release(client: &Client, seen: &Observed) -> Result<(), Error> {
     Ok(())
 }
 
-fn pods(client: &Client, seen: &Observed) -> Result<Api<Pod>, Error> {
+fn pods_of(client: &Client, seen: &Observed) -> Result<Api<Pod>, Error> {
     let namespace = seen.job.namespace().ok_or(Error::Unnamed("namespace"))?;
     Ok(Api::namespaced(client.clone(), &namespace))
 }

@@ -48,6 +48,7 @@ async fn show(shared: &Shared, offer: &GpuOffer, runtime_class: Option<&str>) ->
     let Ok(resources) = policy::resources(&job.spec.workload, offer) else { return Ok(()) };
     let (url, address) = (shared.config.attestation_url(), attestation_address(&shared.config).await);
     let input = PodInput {
+        name: NAME,
         job_id: format!("0x{}", "0".repeat(64)),
         chain_id: 0,
         market: format!("0x{}", "0".repeat(40)),
@@ -170,6 +171,7 @@ mod tests {
         let resources = policy::resources(&job.spec.workload, &offer).unwrap();
         assert_eq!((resources.cpu.as_str(), resources.memory.as_str()), ("3", "5Gi"));
         let input = PodInput {
+            name: NAME,
             job_id: String::new(),
             chain_id: 0,
             market: String::new(),

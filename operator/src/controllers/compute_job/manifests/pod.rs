@@ -42,6 +42,8 @@ pub(super) const NO_SIDECARS_BY_LABEL: [(&str, &str); 3] = [
 /// What a pod is made from, besides job and offer.
 #[derive(Clone, Debug)]
 pub(crate) struct PodInput<'a> {
+    /// What the member's pod is called.
+    pub name: &'a str,
     /// The job's id as the attestor signs it.
     pub job_id: String,
     /// EIP-155 chain id; 0 for a local job.
@@ -58,16 +60,15 @@ pub(crate) struct PodInput<'a> {
     pub resources: &'a Resources,
 }
 
-/// The job's pod: probe looks at the GPUs, meter signs their use, then the customer's container runs.
+/// The pod of one of the job's members: probe looks at the GPUs, meter signs their use, then the customer's container runs.
 ///
 /// # Errors
 /// Never with a job that the API server took; the serializer's error otherwise.
 pub(crate) fn pod(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> Result<Pod, serde_json::Error> {
-    let name = job.name_any();
     let gpu = &offer.spec.gpu;
     let gpus = json!({&gpu.resource_name: job.spec.workload.gpus.to_string()});
     let mut labels: BTreeMap<&str, String> = BTreeMap::from([
-        (JOB_LABEL, label_value(&name)),
+        (JOB_LABEL, label_value(&job.name_any())),
         (OFFER_LABEL, label_value(&job.spec.offer_ref)),
         ("app.kubernetes.io/managed-by", "hawser".to_owned()),
     ]);
@@ -78,7 +79,7 @@ pub(crate) fn pod(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> R
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": name,
+            "name": input.name,
             "namespace": job.namespace(),
             "labels": labels,
             "annotations": annotations,
@@ -226,6 +227,7 @@ mod tests {
         .unwrap();
         let resources = Resources { cpu: "8".to_owned(), memory: "32Gi".to_owned(), storage: "40Gi".to_owned() };
         let input = PodInput {
+            name: "job-1",
             job_id: "0x01".to_owned(),
             chain_id: 31337,
             market: "0x02".to_owned(),
