@@ -66,18 +66,13 @@ fn said() -> BTreeMap<String, BTreeSet<(String, String)>> {
 /// Reads `CONDITION, Truth::Word, &Reason::Word`.
 fn set(call: &str) -> Option<(String, String, String)> {
     let (constant, rest) = call.split_once(',')?;
-    let (truth, rest) = rest.trim_start().strip_prefix("Truth::")?.split_once(',')?;
+    let (truth, rest) = rest.trim_start().strip_prefix("ConditionStatus::")?.split_once(',')?;
     let reason = rest.trim_start().strip_prefix("&Reason::")?;
     let reason = &reason[..reason.find(|c: char| !c.is_ascii_alphanumeric())?];
     // One that is computed is no word of the source.
     if !reason.starts_with(|c: char| c.is_ascii_uppercase()) {
         return None;
     }
-    let truth = match truth {
-        "Yes" => "True",
-        "No" => "False",
-        other => other,
-    };
     Some((constant.trim().to_owned(), truth.to_owned(), reason.to_owned()))
 }
 
@@ -115,8 +110,8 @@ fn the_reference_has_the_conditions_and_reasons_that_there_are() {
 fn a_call_is_read_over_several_lines_and_one_with_other_words_is_not() {
     let read = |call: &str| set(call).map(|(a, b, c)| [a, b, c]);
     let expected = Some(["READY", "False", "Leaving"].map(str::to_owned));
-    assert_eq!(read("READY, Truth::No, &Reason::Leaving, message)"), expected);
-    assert_eq!(read("\n    READY,\n    Truth::No,\n    &Reason::Leaving,\n"), expected);
-    assert_eq!(read("READY, Truth::No, reason, message)"), None);
+    assert_eq!(read("READY, ConditionStatus::False, &Reason::Leaving, message)"), expected);
+    assert_eq!(read("\n    READY,\n    ConditionStatus::False,\n    &Reason::Leaving,\n"), expected);
+    assert_eq!(read("READY, ConditionStatus::False, reason, message)"), None);
     assert_eq!(read("1)"), None);
 }

@@ -10,9 +10,9 @@ use tonic::{Status, Streaming};
 use tracing::Instrument;
 
 use super::{
-    directives::Told,
+    directives::SentDirectives,
     enrol::{self, Proven, Unproven},
-    peers::Visit,
+    pre_auth::Guard,
     refusal::Refusal,
     registry::{Attestations, Stream},
     review::TokenReviewer,
@@ -29,7 +29,7 @@ pub(super) struct Conversation<R> {
     reviewer: Arc<R>,
     messages: Streaming<SidecarMessage>,
     answers: Answers,
-    visit: Visit,
+    guard: Guard,
 }
 
 /// The stream is over, in one way or another.
@@ -41,23 +41,23 @@ impl<R: TokenReviewer> Conversation<R> {
         reviewer: Arc<R>,
         messages: Streaming<SidecarMessage>,
         answers: Answers,
-        visit: Visit,
+        guard: Guard,
     ) -> Self {
-        Self { attestations, reviewer, messages, answers, visit }
+        Self { attestations, reviewer, messages, answers, guard }
     }
 
     /// Runs for as long as both sides want. Who it is has to be said in the time that the visit allows.
     pub(super) async fn run(mut self) {
-        let peer = self.visit.peer();
-        if let Ok((proven, gpu_uuids, directives)) = self.meet(peer).await {
+        let peer = self.guard.peer();
+        if let Ok((proven, gpu_uuids, directives)) = self.handshake(peer).await {
             let span = tracing::info_span!("attestation", %peer, job = %proven.job, attestor = %proven.attestor);
-            self.serve(&proven, &gpu_uuids, directives).instrument(span).await;
+            self.session(&proven, &gpu_uuids, directives).instrument(span).await;
         }
     }
 
-    async fn serve(&mut self, proven: &Proven, gpu_uuids: &[String], directives: mpsc::Receiver<OperatorMessage>) {
+    async fn session(&mut self, proven: &Proven, gpu_uuids: &[String], directives: mpsc::Receiver<OperatorMessage>) {
         tracing::info!("attestor connected");
-        let _ = self.attend(proven, gpu_uuids, directives).await;
+        let _ = self.serve(proven, gpu_uuids, directives).await;
         // A meter that is gone for good does not send again what was held back.
         if let Err(refusal) = self.attestations.store_held(proven).await
             && refusal.reason != RejectReason::UnknownJob
@@ -68,12 +68,15 @@ impl<R: TokenReviewer> Conversation<R> {
     }
 
     /// Finds out who it is, and says where its evidence goes on.
-    async fn meet(&mut self, peer: SocketAddr) -> Result<(Proven, Vec<String>, mpsc::Receiver<OperatorMessage>), Over> {
+    async fn handshake(
+        &mut self,
+        peer: SocketAddr,
+    ) -> Result<(Proven, Vec<String>, mpsc::Receiver<OperatorMessage>), Over> {
         let nonce = B256::from(rand::random::<[u8; 32]>());
         self.answer(operator_message::Message::Hello(Hello { nonce: nonce.to_vec() })).await?;
         let first = self.messages.message().await;
         let Ok(Some(SidecarMessage { message: Some(first) })) = first else { return Err(Over) };
-        self.visit.speaks();
+        self.guard.speaks();
         let proven = match self.prove(nonce, first).await {
             Ok(proven) => proven,
             Err((blame, refusal)) => {
@@ -90,7 +93,7 @@ impl<R: TokenReviewer> Conversation<R> {
                 return self.refuse(0, &refusal).await;
             }
         };
-        self.visit.proven();
+        self.guard.proven();
         let stored = match self.attestations.stored_before(&proven).await {
             Ok(stored) => stored,
             Err(refusal) => return self.refuse(0, &refusal).await,
@@ -104,7 +107,7 @@ impl<R: TokenReviewer> Conversation<R> {
         let pass = self.attestations.pass(proven.id, proven.attestor).0.to_vec();
         self.answer(operator_message::Message::Ack(Ack { next_sequence, pass })).await?;
         let (sender, directives) = mpsc::channel(16);
-        let stream = Stream { attestor: proven.attestor, sender, told: Told::default() };
+        let stream = Stream { attestor: proven.attestor, sender, sent: SentDirectives::default() };
         self.attestations.enrolled(&proven.job, &gpu_uuids, stream);
         Ok((proven, gpu_uuids, directives))
     }
@@ -120,7 +123,7 @@ impl<R: TokenReviewer> Conversation<R> {
     }
 
     /// Passes directives on and takes reports, until either side has enough.
-    async fn attend(
+    async fn serve(
         &mut self,
         proven: &Proven,
         gpu_uuids: &[String],
@@ -149,7 +152,7 @@ impl<R: TokenReviewer> Conversation<R> {
                 }
                 message = self.messages.message() => {
                     let message = message.ok().flatten().ok_or(Over)?;
-                    let reports = self.gather(message);
+                    let reports = self.drain(message);
                     let taken = self.attestations.take(proven, gpu_uuids, &reports).await;
                     if let Some((sequence, refusal)) = taken.refused {
                         tracing::warn!(sequence, %refusal, "report refused");
@@ -166,7 +169,7 @@ impl<R: TokenReviewer> Conversation<R> {
     }
 
     /// This report and those that are here already.
-    fn gather(&mut self, first: SidecarMessage) -> Vec<Report> {
+    fn drain(&mut self, first: SidecarMessage) -> Vec<Report> {
         let mut reports = Vec::new();
         let mut next = Some(first);
         while let Some(message) = next.take() {

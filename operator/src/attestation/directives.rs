@@ -8,13 +8,13 @@ use super::expected::ExpectedJob;
 
 /// What the sidecar was told on its present stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct SentDirectives {
     started: bool,
     begin: bool,
     ended: Option<Timestamp>,
 }
 
-impl Told {
+impl SentDirectives {
     /// What it has to be told now.
     pub(super) fn due(&mut self, expected: &ExpectedJob, attestor: Address) -> Vec<Directive> {
         let mut due = Vec::new();

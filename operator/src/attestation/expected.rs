@@ -117,7 +117,7 @@ impl Attested {
     }
 
     /// Takes a voucher that was checked, if it is the newest.
-    pub(super) fn offer(&mut self, attestor: Address, voucher: SignedVoucher) {
+    pub(super) fn propose(&mut self, attestor: Address, voucher: SignedVoucher) {
         if self.voucher.is_none_or(|had| had.gpu_seconds <= voucher.gpu_seconds) {
             self.voucher = Some(voucher);
             self.voucher_attestor = Some(attestor);
@@ -127,7 +127,7 @@ impl Attested {
 
 /// What was heard of a job at all, from before an attestor enrolled on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub struct StreamHealth {
     /// Since when this operator listens: silence before it says nothing.
     pub since: Timestamp,
     /// The job's sidecar has a stream open.

@@ -24,7 +24,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
 use super::{
-    peers::{Peers, Seat, Visit},
+    pre_auth::{Guard, Permit, PreAuthLimiter},
     registry::Attestations,
 };
 
@@ -35,7 +35,7 @@ const FIRST_BYTES: Duration = Duration::from_secs(3);
 struct Door {
     listener: TcpListener,
     attestations: Attestations,
-    peers: Peers,
+    peers: PreAuthLimiter,
     service: CancellationToken,
     /// Those who have said nothing yet.
     arriving: FuturesUnordered<BoxFuture<'static, Option<Arrived>>>,
@@ -54,7 +54,7 @@ pub(super) fn incoming(
     attestations: Attestations,
     service: CancellationToken,
 ) -> impl Stream<Item = io::Result<Connection>> + Send {
-    let peers = Peers::new(attestations.measures().clone());
+    let peers = PreAuthLimiter::new(attestations.measures().clone());
     let door = Door { listener, attestations, peers, service, arriving: FuturesUnordered::new() };
     stream::unfold(door, |mut door| async move {
         let connection = door.next().await;
@@ -89,19 +89,19 @@ impl Door {
 
     fn admit(&self, arrived: Arrived) -> Option<Connection> {
         let Arrived { tcp, peer, knock } = arrived;
-        let visit = match knock.filter(|knock| self.attestations.opens(knock)) {
+        let guard = match knock.filter(|knock| self.attestations.opens(knock)) {
             Some(knock) => Some(self.peers.admit_attestor(peer, &knock, &self.service)),
             None => self.peers.admit(peer, self.attestations.is_pod(peer.ip().to_canonical()), &self.service),
         };
-        if visit.is_none() {
+        if guard.is_none() {
             tracing::debug!(%peer, "no seat: too many connections that have proved nothing");
         }
-        visit.map(|visit| Connection::new(tcp, visit))
+        guard.map(|guard| Connection::new(tcp, guard))
     }
 }
 
 /// Waits for what tells an attestor with a pass from others.
-async fn first_bytes(mut tcp: TcpStream, peer: SocketAddr, seat: Seat) -> Option<Arrived> {
+async fn first_bytes(mut tcp: TcpStream, peer: SocketAddr, seat: Permit) -> Option<Arrived> {
     let read = async {
         let mut first = [0];
         if tcp.peek(&mut first).await.ok()? == 0 {
@@ -123,15 +123,15 @@ async fn first_bytes(mut tcp: TcpStream, peer: SocketAddr, seat: Seat) -> Option
 pub(super) struct Connection {
     tcp: TcpStream,
     over: Pin<Box<WaitForCancellationFutureOwned>>,
-    visit: Visit,
+    guard: Guard,
 }
 impl Connection {
-    fn new(tcp: TcpStream, visit: Visit) -> Self {
+    fn new(tcp: TcpStream, guard: Guard) -> Self {
         // Each message is an answer that somebody waits for.
         let _ = tcp.set_nodelay(true);
-        visit.show_out_in_time();
-        let over = Box::pin(visit.over().clone().cancelled_owned());
-        Self { tcp, over, visit }
+        guard.show_out_in_time();
+        let over = Box::pin(guard.over().clone().cancelled_owned());
+        Self { tcp, over, guard }
     }
 
     fn poll_over(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -143,10 +143,10 @@ impl Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Visit;
+    type ConnectInfo = Guard;
 
-    fn connect_info(&self) -> Visit {
-        self.visit.clone()
+    fn connect_info(&self) -> Guard {
+        self.guard.clone()
     }
 }
 

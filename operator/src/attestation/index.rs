@@ -14,17 +14,17 @@ use super::expected::{ExpectedJob, JobRef};
 pub(super) struct Index {
     /// More than one where somebody has written another job with the id by hand. The first has a pod, if any has, and had it
     /// first: what runs goes on.
-    ids: HashMap<JobId, Vec<Seat>>,
+    ids: HashMap<JobId, Vec<Holder>>,
     addresses: HashMap<IpAddr, Vec<Arc<JobRef>>>,
 }
 
 #[derive(Debug)]
-struct Seat {
+struct Holder {
     job: Arc<JobRef>,
     has_pod: bool,
 }
 
-impl AsRef<JobRef> for Seat {
+impl AsRef<JobRef> for Holder {
     fn as_ref(&self) -> &JobRef {
         &self.job
     }
@@ -32,7 +32,7 @@ impl AsRef<JobRef> for Seat {
 
 impl Index {
     pub(super) fn add(&mut self, job: &Arc<JobRef>, expected: &ExpectedJob) {
-        self.seat(job, expected);
+        self.list(job, expected);
         self.settle(job, expected);
     }
 
@@ -40,7 +40,7 @@ impl Index {
     pub(super) fn change(&mut self, job: &Arc<JobRef>, before: &ExpectedJob, now: &ExpectedJob) {
         if (before.id, before.pods.is_empty()) != (now.id, now.pods.is_empty()) {
             remove(&mut self.ids, before.id, job);
-            self.seat(job, now);
+            self.list(job, now);
         }
         if !addresses(before).eq(addresses(now)) {
             self.unsettle(job, before);
@@ -57,11 +57,11 @@ impl Index {
         Some(&self.ids.get(&id)?.first()?.job)
     }
 
-    fn seat(&mut self, job: &Arc<JobRef>, expected: &ExpectedJob) {
-        let seats = self.ids.entry(expected.id).or_insert_with(|| Vec::with_capacity(1));
+    fn list(&mut self, job: &Arc<JobRef>, expected: &ExpectedJob) {
+        let holders = self.ids.entry(expected.id).or_insert_with(|| Vec::with_capacity(1));
         let has_pod = !expected.pods.is_empty();
-        let at = if has_pod { seats.partition_point(|seat| seat.has_pod) } else { seats.len() };
-        seats.insert(at, Seat { job: Arc::clone(job), has_pod });
+        let at = if has_pod { holders.partition_point(|holder| holder.has_pod) } else { holders.len() };
+        holders.insert(at, Holder { job: Arc::clone(job), has_pod });
     }
 
     fn settle(&mut self, job: &Arc<JobRef>, expected: &ExpectedJob) {

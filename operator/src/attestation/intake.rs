@@ -10,9 +10,9 @@ use super::{
     cards,
     check::{Checked, check_last_voucher, check_report, follow},
     enrol::Proven,
+    evidence_writer::Open,
     expected::{ExpectedJob, JobRef},
     holders::Shown,
-    ledger::Open,
     refusal::Refusal,
     registry::Attestations,
 };
@@ -33,10 +33,10 @@ type Locked<'a> = MutexGuard<'a, Option<Box<Open>>>;
 impl Attestations {
     /// Evidence of an attestor that just proved itself, as the store has it: the sidecar goes on from there.
     pub(super) async fn stored_before(&self, proven: &Proven) -> Result<Option<Chain>, Refusal> {
-        let Some((_, ledger)) = self.expected(&proven.job) else { return Err(over(&proven.job)) };
-        let mut ledger = ledger.lock().await;
-        self.write_held(&mut ledger, &proven.job, proven).await?;
-        let chain = self.open(&mut ledger, proven).await?.stored.chain.clone();
+        let Some((_, writer)) = self.expected(&proven.job) else { return Err(over(&proven.job)) };
+        let mut writer = writer.lock().await;
+        self.write_held(&mut writer, &proven.job, proven).await?;
+        let chain = self.open(&mut writer, proven).await?.stored.chain.clone();
         if let Some(chain) = &chain {
             self.advanced(&proven.job, proven.attestor, chain, 0, Timestamp::now());
         }
@@ -51,12 +51,12 @@ impl Attestations {
             refused: Some((reports.first().map_or(0, |report| report.sequence), refusal)),
             held_until: None,
         };
-        let Some((expected, ledger)) = self.expected(&proven.job) else { return refuse(0, over(&proven.job)) };
+        let Some((expected, writer)) = self.expected(&proven.job) else { return refuse(0, over(&proven.job)) };
         if let Err(refusal) = self.shared(&proven.job) {
             return refuse(0, refusal);
         }
-        let mut ledger = ledger.lock().await;
-        let open = match self.open(&mut ledger, proven).await {
+        let mut writer = writer.lock().await;
+        let open = match self.open(&mut writer, proven).await {
             Ok(open) => open,
             Err(refusal) => return refuse(0, refusal),
         };
@@ -83,7 +83,7 @@ impl Attestations {
         let (due, held_until) = (open.is_due(Instant::now()), open.due());
         // A refusal ends the stream: what was right before it is kept.
         if due || refused.is_some() {
-            return match self.write_held(&mut ledger, &proven.job, proven).await {
+            return match self.write_held(&mut writer, &proven.job, proven).await {
                 Ok(next_sequence) => Taken { next_sequence, refused, held_until: None },
                 Err(refusal) => refuse(next, refusal),
             };
@@ -93,9 +93,9 @@ impl Attestations {
 
     /// Stores what is held back of this attestor's reports. Every line before the number that it gives is stored.
     pub(super) async fn store_held(&self, proven: &Proven) -> Result<u64, Refusal> {
-        let Some((_, ledger)) = self.expected(&proven.job) else { return Err(over(&proven.job)) };
-        let mut ledger = ledger.lock().await;
-        self.write_held(&mut ledger, &proven.job, proven).await
+        let Some((_, writer)) = self.expected(&proven.job) else { return Err(over(&proven.job)) };
+        let mut writer = writer.lock().await;
+        self.write_held(&mut writer, &proven.job, proven).await
     }
 
     /// Takes the voucher from the termination message of a job's meter, by the same checks as a report, and stores
@@ -129,12 +129,12 @@ impl Attestations {
 
     async fn read_message(&self, job: &JobRef, message: TerminationMessage) -> Result<SignedVoucher, Refusal> {
         let now = Timestamp::now();
-        let Some((expected, ledger)) = self.expected(job) else { return Err(over(job)) };
+        let Some((expected, writer)) = self.expected(job) else { return Err(over(job)) };
         self.shared(job)?;
         let proven = Proven { job: job.clone(), id: expected.id, attestor: message.attestor, gpu_uuids: None };
-        let mut ledger = ledger.lock().await;
-        let opened = match self.write_held(&mut ledger, job, &proven).await {
-            Ok(_) => self.open(&mut ledger, &proven).await.map(|open| open.stored.chain.clone()),
+        let mut writer = writer.lock().await;
+        let opened = match self.write_held(&mut writer, job, &proven).await {
+            Ok(_) => self.open(&mut writer, &proven).await.map(|open| open.stored.chain.clone()),
             Err(refusal) => Err(refusal),
         };
         let base = base(&expected, opened.as_ref().ok().and_then(Option::as_ref));
@@ -142,16 +142,16 @@ impl Attestations {
         // The voucher is good, so it can be claimed while the store is away; its evidence is stored when this is read
         // again.
         let offer = |unavailable| {
-            self.offer(job, message.attestor, message.voucher);
+            self.propose(job, message.attestor, message.voucher);
             unavailable
         };
         let (chain, lines) = continued(opened.map_err(offer)?, &message.lines)?;
         if let Some(chain) = chain.clone().filter(|_| !lines.is_empty()) {
-            let open = self.open(&mut ledger, &proven).await.map_err(offer)?;
+            let open = self.open(&mut writer, &proven).await.map_err(offer)?;
             for line in lines {
                 open.hold(chain.clone(), line);
             }
-            self.write_held(&mut ledger, job, &proven).await.map_err(offer)?;
+            self.write_held(&mut writer, job, &proven).await.map_err(offer)?;
         } else if let Some(chain) = &chain {
             self.advanced(job, message.attestor, chain, 0, now);
         }
@@ -160,26 +160,26 @@ impl Attestations {
         }
         tracing::warn!(%job, attestor = %message.attestor, "the last voucher's evidence is not whole: lines are missing");
         // The newest all the same: what is signed is owed.
-        self.offer(job, message.attestor, message.voucher);
+        self.propose(job, message.attestor, message.voucher);
         Ok(message.voucher)
     }
 
-    async fn open<'a>(&self, ledger: &'a mut Locked<'_>, proven: &Proven) -> Result<&'a mut Open, Refusal> {
-        if ledger.as_ref().is_none_or(|open| open.attestor != proven.attestor) {
+    async fn open<'a>(&self, writer: &'a mut Locked<'_>, proven: &Proven) -> Result<&'a mut Open, Refusal> {
+        if writer.as_ref().is_none_or(|open| open.attestor != proven.attestor) {
             let loaded = self.evidence().load(proven.id, proven.attestor).await;
             let stored = loaded.map_err(|error| unavailable(&error))?;
             self.found(&proven.job, stored.newest().as_ref().and_then(cards::dead));
-            **ledger = Some(Box::new(Open::new(proven.attestor, stored, Instant::now())));
+            **writer = Some(Box::new(Open::new(proven.attestor, stored, Instant::now())));
         }
-        ledger.as_deref_mut().ok_or_else(|| over(&proven.job))
+        writer.as_deref_mut().ok_or_else(|| over(&proven.job))
     }
 
     /// Stores what is held back, also of another attestor that was there before: it counts from then on.
-    async fn write_held(&self, ledger: &mut Locked<'_>, job: &JobRef, proven: &Proven) -> Result<u64, Refusal> {
+    async fn write_held(&self, writer: &mut Locked<'_>, job: &JobRef, proven: &Proven) -> Result<u64, Refusal> {
         // Whatever a failing write leaves behind is read again before anything else is written.
-        let Some(open) = ledger.take() else { return Ok(0) };
+        let Some(open) = writer.take() else { return Ok(0) };
         let Some(chain) = open.head().filter(|_| !open.held().is_empty()).cloned() else {
-            return Ok(ledger.insert(open).stored.next_sequence());
+            return Ok(writer.insert(open).stored.next_sequence());
         };
         let (longer, files) = open.stored.with(chain.clone(), open.held());
         for file in &files {
@@ -187,7 +187,7 @@ impl Attestations {
         }
         let reports = u64::try_from(open.held().len()).unwrap_or(u64::MAX);
         let attestor = open.attestor;
-        **ledger = Some(Box::new(open.written(longer)));
+        **writer = Some(Box::new(open.written(longer)));
         self.advanced(job, attestor, &chain, reports, Timestamp::now());
         Ok(chain.next_sequence())
     }

@@ -13,13 +13,13 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::{
     cards::DeadCard,
-    directives::Told,
+    directives::SentDirectives,
     evidence::{EvidenceStore, StoreHealth},
-    expected::{Attested, ExpectedJob, Heard, JobRef, Rejection},
+    evidence_writer::EvidenceWriter,
+    expected::{Attested, ExpectedJob, JobRef, Rejection, StreamHealth},
     holders::{Holders, Shown},
     index::Index,
     keys::Keys,
-    ledger::Ledger,
     measure::Measures,
     passes::Passes,
     refusal::Refusal,
@@ -50,7 +50,7 @@ struct Jobs {
 struct Entry {
     expected: ExpectedJob,
     attested: Option<Attested>,
-    ledger: Ledger,
+    writer: EvidenceWriter,
     stream: Option<Stream>,
     refused: Option<Rejection>,
     since: Timestamp,
@@ -68,13 +68,13 @@ struct Entry {
 pub(super) struct Stream {
     pub(super) attestor: Address,
     pub(super) sender: mpsc::Sender<OperatorMessage>,
-    pub(super) told: Told,
+    pub(super) sent: SentDirectives,
 }
 
 impl Stream {
     /// Tells the sidecar what it does not know yet; `false`: it does not listen.
-    fn tell(&mut self, expected: &ExpectedJob) -> bool {
-        let due = self.told.due(expected, self.attestor);
+    fn send_directives(&mut self, expected: &ExpectedJob) -> bool {
+        let due = self.sent.due(expected, self.attestor);
         due.into_iter().all(|directive| self.sender.try_send(message(directive)).is_ok())
     }
 }
@@ -116,7 +116,7 @@ impl Attestations {
                 card_shared: None,
                 earlier_words: None,
                 attested: None,
-                ledger: Ledger::default(),
+                writer: EvidenceWriter::default(),
                 stream: None,
                 refused: None,
                 since: Timestamp::now(),
@@ -126,7 +126,7 @@ impl Attestations {
         entry.expected = expected;
         entry.recall();
         // A sidecar that does not read is cut off: it comes back and is told everything again.
-        if entry.stream.as_mut().is_some_and(|stream| !stream.tell(&entry.expected)) {
+        if entry.stream.as_mut().is_some_and(|stream| !stream.send_directives(&entry.expected)) {
             entry.stream = None;
         }
     }
@@ -152,10 +152,10 @@ impl Attestations {
     }
 
     /// What was heard of a job, also before an attestor enrolled; `None` for a job that is not expected.
-    pub fn heard(&self, job: &JobRef) -> Option<Heard> {
+    pub fn stream_health(&self, job: &JobRef) -> Option<StreamHealth> {
         let jobs = self.jobs();
         let entry = jobs.entries.get(job)?;
-        Some(Heard {
+        Some(StreamHealth {
             since: entry.since,
             connected: entry.stream.as_ref().is_some_and(|stream| !stream.sender.is_closed()),
             last_report: entry.attested.as_ref().and_then(|attested| attested.last_report),
@@ -238,8 +238,8 @@ impl Attestations {
         jobs.entries.get(job).map(|entry| entry.expected.clone())
     }
 
-    pub(super) fn expected(&self, job: &JobRef) -> Option<(ExpectedJob, Ledger)> {
-        self.jobs().entries.get(job).map(|entry| (entry.expected.clone(), Arc::clone(&entry.ledger)))
+    pub(super) fn expected(&self, job: &JobRef) -> Option<(ExpectedJob, EvidenceWriter)> {
+        self.jobs().entries.get(job).map(|entry| (entry.expected.clone(), Arc::clone(&entry.writer)))
     }
 
     /// A sidecar proved itself: it is the job's attestor from now on, and told what it has to know.
@@ -253,7 +253,7 @@ impl Attestations {
             }
             attested.attestor = stream.attestor;
             attested.gpu_uuids = gpu_uuids.to_vec();
-            entry.stream = stream.tell(&entry.expected).then_some(stream);
+            entry.stream = stream.send_directives(&entry.expected).then_some(stream);
         }
         if new {
             self.notify(job);
@@ -343,7 +343,7 @@ impl Attestations {
                 notable |= attested.accepted == reports;
             }
             notable |= attested.voucher.is_none();
-            attested.offer(attestor, chain.voucher());
+            attested.propose(attestor, chain.voucher());
         }
         if notable {
             self.notify(job);
@@ -351,9 +351,9 @@ impl Attestations {
     }
 
     /// A termination message's voucher was checked; its evidence is not stored yet.
-    pub(super) fn offer(&self, job: &JobRef, attestor: Address, voucher: SignedVoucher) {
+    pub(super) fn propose(&self, job: &JobRef, attestor: Address, voucher: SignedVoucher) {
         if let Some(entry) = self.jobs().entries.get_mut(job) {
-            entry.attested.get_or_insert_with(|| Attested::nothing_yet(attestor)).offer(attestor, voucher);
+            entry.attested.get_or_insert_with(|| Attested::nothing_yet(attestor)).propose(attestor, voucher);
         }
     }
 
@@ -362,7 +362,7 @@ impl Attestations {
         if let Some(entry) = self.jobs().entries.get_mut(job) {
             let attested = entry.attested.get_or_insert_with(|| Attested::nothing_yet(attestor));
             attested.finished |= attested.attestor == attestor;
-            attested.offer(attestor, voucher);
+            attested.propose(attestor, voucher);
         }
     }
 
@@ -414,7 +414,7 @@ impl Entry {
         if let Some(voucher) = self.expected.voucher
             && let Ok(signer) = voucher.attestor(self.expected.market)
         {
-            attested.offer(signer, voucher);
+            attested.propose(signer, voucher);
         }
     }
 }

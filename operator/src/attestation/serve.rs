@@ -15,7 +15,7 @@ use tonic::{
 use super::{
     conversation::Conversation,
     incoming::incoming,
-    peers::Visit,
+    pre_auth::Guard,
     registry::Attestations,
     review::{InTurn, TokenReviewer},
 };
@@ -151,17 +151,17 @@ impl<R: TokenReviewer> Attestation for Service<R> {
         &self,
         request: Request<Streaming<SidecarMessage>>,
     ) -> Result<Response<Self::AttestStream>, Status> {
-        let visit = request.extensions().get::<TlsConnectInfo<Visit>>().map(|info| info.get_ref().clone());
-        let visit = visit.ok_or_else(|| Status::internal("a stream without a connection"))?;
-        if !visit.begin() {
+        let guard = request.extensions().get::<TlsConnectInfo<Guard>>().map(|info| info.get_ref().clone());
+        let guard = guard.ok_or_else(|| Status::internal("a stream without a connection"))?;
+        if !guard.begin() {
             return Err(Status::resource_exhausted("a connection has one stream: open another connection"));
         }
         let (sender, receiver) = mpsc::channel(32);
         let (attestations, reviewer) = (self.attestations.clone(), Arc::clone(&self.reviewer));
-        let conversation = Conversation::new(attestations, reviewer, request.into_inner(), sender, visit.clone());
+        let conversation = Conversation::new(attestations, reviewer, request.into_inner(), sender, guard.clone());
         tokio::spawn(async move {
             // Ends with the operator too: an open stream must not hold up its shutdown.
-            let over = visit.over();
+            let over = guard.over();
             if over.run_until_cancelled(conversation.run()).await.is_some() {
                 over.run_until_cancelled(tokio::time::sleep(LINGER)).await;
             }

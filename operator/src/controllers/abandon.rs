@@ -109,7 +109,7 @@ pub(crate) fn of_network(network: &DepinNetwork, needed_by: Option<&str>) -> Str
 pub(crate) async fn write_down(shared: &Shared, kind: &'static str, about: &ObjectReference, what: &str) {
     warn!(kind, name = about.name, namespace = about.namespace, "abandoned by its annotation; {what}");
     shared.metrics.abandoned(kind).inc();
-    shared.events.say(about, true, "Abandoned", "Abandon", what).await;
+    shared.events.emit(about, true, "Abandoned", "Abandon", what).await;
 }
 
 /// Lets a job's pod go with it: nobody waits for its last voucher.

@@ -9,17 +9,17 @@ use crate::reasons::Reason;
 
 /// What a condition says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Truth {
-    Yes,
-    No,
+pub(crate) enum ConditionStatus {
+    True,
+    False,
     Unknown,
 }
 
-impl Truth {
+impl ConditionStatus {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::Yes => "True",
-            Self::No => "False",
+            Self::True => "True",
+            Self::False => "False",
             Self::Unknown => "Unknown",
         }
     }
@@ -48,11 +48,11 @@ impl Conditions {
         }
     }
 
-    pub(crate) fn set(&mut self, kind: &str, truth: Truth, reason: &Reason, message: impl Into<String>) {
+    pub(crate) fn set(&mut self, kind: &str, truth: ConditionStatus, reason: &Reason, message: impl Into<String>) {
         self.put(kind, truth, reason.as_str().to_owned(), message.into());
     }
 
-    fn put(&mut self, kind: &str, truth: Truth, reason: String, message: String) {
+    fn put(&mut self, kind: &str, truth: ConditionStatus, reason: String, message: String) {
         let mut next = Condition {
             type_: kind.to_owned(),
             status: truth.as_str().to_owned(),
@@ -73,7 +73,7 @@ impl Conditions {
     }
 
     /// Says of one condition what stands in the way of it: another one.
-    pub(crate) fn repeat(&mut self, kind: &str, truth: Truth, other: &Condition) {
+    pub(crate) fn repeat(&mut self, kind: &str, truth: ConditionStatus, other: &Condition) {
         self.put(kind, truth, other.reason.clone(), other.message.clone());
     }
 
@@ -112,7 +112,7 @@ pub(crate) fn is_trouble(condition: &Condition) -> bool {
 
 /// What a person wants to be told: what has come true, what is true no more, and trouble. `Ready` only repeats another
 /// condition's trouble.
-pub(crate) fn news<'a>(stored: &[Condition], next: &'a [Condition]) -> Vec<&'a Condition> {
+pub(crate) fn transitions<'a>(stored: &[Condition], next: &'a [Condition]) -> Vec<&'a Condition> {
     let is_news = |c: &Condition| {
         let old = find(stored, &c.type_);
         let (word, reason) = (old.map(|old| old.status.as_str()), old.map(|old| old.reason.as_str()));
@@ -136,22 +136,22 @@ mod tests {
     #[test]
     fn the_transition_time_moves_with_the_word_and_not_with_the_reason() {
         let mut conditions = Conditions::from_stored(&[], Some(1), at(10));
-        conditions.set("Ready", Truth::No, &Reason::Low, "a");
+        conditions.set("Ready", ConditionStatus::False, &Reason::Low, "a");
         let first = conditions.into_list();
         let mut conditions = Conditions::from_stored(&first, Some(2), at(20));
-        conditions.set("Ready", Truth::No, &Reason::Empty, "b");
+        conditions.set("Ready", ConditionStatus::False, &Reason::Empty, "b");
         let second = conditions.into_list();
         assert_eq!((second[0].last_transition_time.0, second[0].reason.as_str()), (at(10), "Empty"));
         let mut conditions = Conditions::from_stored(&second, Some(2), at(30));
-        conditions.set("Ready", Truth::Yes, &Reason::Funded, "b");
+        conditions.set("Ready", ConditionStatus::True, &Reason::Funded, "b");
         assert_eq!(conditions.into_list()[0].last_transition_time.0, at(30));
     }
 
     #[test]
     fn what_was_read_does_not_say_any_more_that_it_cannot_be() {
         let mut conditions = Conditions::from_stored(&[], None, at(10));
-        conditions.set(READABLE, Truth::No, &Reason::Unreadable, "m");
-        conditions.set(READY, Truth::No, &Reason::Unreadable, "m");
+        conditions.set(READABLE, ConditionStatus::False, &Reason::Unreadable, "m");
+        conditions.set(READY, ConditionStatus::False, &Reason::Unreadable, "m");
         let stored = conditions.into_list();
         let mut next = Conditions::from_stored(&stored, None, at(20));
         assert_eq!(next.clone().into_list(), [stored[1].clone()]);
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn news_are_what_has_come_true_what_is_true_no_more_and_trouble() {
-        let told = |before: Option<(Truth, Reason)>, kind: &str, truth: Truth, reason: Reason| {
+        let told = |before: Option<(ConditionStatus, Reason)>, kind: &str, truth: ConditionStatus, reason: Reason| {
             let mut conditions = Conditions::from_stored(&[], None, at(10));
             if let Some((truth, reason)) = before {
                 conditions.set(kind, truth, &reason, "before");
@@ -169,22 +169,32 @@ mod tests {
             let stored = conditions.into_list();
             let mut conditions = Conditions::from_stored(&stored, None, at(20));
             conditions.set(kind, truth, &reason, "now");
-            !news(&stored, &conditions.into_list()).is_empty()
+            !transitions(&stored, &conditions.into_list()).is_empty()
         };
-        assert!(told(None, "A", Truth::Yes, Reason::Free));
-        assert!(told(Some((Truth::No, Reason::Waiting)), "A", Truth::Yes, Reason::Free));
-        assert!(!told(Some((Truth::Yes, Reason::Free)), "A", Truth::Yes, Reason::Updating));
-        assert!(told(Some((Truth::Yes, Reason::Free)), "A", Truth::No, Reason::Suspended));
-        assert!(!told(None, "A", Truth::No, Reason::Waiting), "nothing has happened");
-        assert!(!told(Some((Truth::No, Reason::Waiting)), "A", Truth::No, Reason::Scheduling));
-        assert!(told(Some((Truth::No, Reason::Waiting)), "A", Truth::No, Reason::Refused));
-        assert!(told(Some((Truth::No, Reason::Refused)), "A", Truth::No, Reason::Obstructed));
-        assert!(!told(Some((Truth::No, Reason::Refused)), "A", Truth::No, Reason::Refused));
-        assert!(!told(Some((Truth::No, Reason::NoMarket)), CONNECTED, Truth::No, Reason::NoMarket));
-        assert!(told(None, CONNECTED, Truth::No, Reason::Unreachable));
-        assert!(told(None, READABLE, Truth::No, Reason::Unreadable));
+        assert!(told(None, "A", ConditionStatus::True, Reason::Free));
+        assert!(told(Some((ConditionStatus::False, Reason::Waiting)), "A", ConditionStatus::True, Reason::Free));
+        assert!(!told(Some((ConditionStatus::True, Reason::Free)), "A", ConditionStatus::True, Reason::Updating));
+        assert!(told(Some((ConditionStatus::True, Reason::Free)), "A", ConditionStatus::False, Reason::Suspended));
+        assert!(!told(None, "A", ConditionStatus::False, Reason::Waiting), "nothing has happened");
+        assert!(!told(
+            Some((ConditionStatus::False, Reason::Waiting)),
+            "A",
+            ConditionStatus::False,
+            Reason::Scheduling
+        ));
+        assert!(told(Some((ConditionStatus::False, Reason::Waiting)), "A", ConditionStatus::False, Reason::Refused));
+        assert!(told(Some((ConditionStatus::False, Reason::Refused)), "A", ConditionStatus::False, Reason::Obstructed));
+        assert!(!told(Some((ConditionStatus::False, Reason::Refused)), "A", ConditionStatus::False, Reason::Refused));
+        assert!(!told(
+            Some((ConditionStatus::False, Reason::NoMarket)),
+            CONNECTED,
+            ConditionStatus::False,
+            Reason::NoMarket
+        ));
+        assert!(told(None, CONNECTED, ConditionStatus::False, Reason::Unreachable));
+        assert!(told(None, READABLE, ConditionStatus::False, Reason::Unreadable));
         assert!(
-            !told(Some((Truth::Yes, Reason::Ready)), READY, Truth::No, Reason::Refused),
+            !told(Some((ConditionStatus::True, Reason::Ready)), READY, ConditionStatus::False, Reason::Refused),
             "its cause has an event of its own"
         );
     }

@@ -44,12 +44,12 @@ impl Events {
     /// One event for each of these conditions.
     pub(crate) async fn conditions(&self, about: &ObjectReference, news: &[&Condition]) {
         for condition in news {
-            self.say(about, is_trouble(condition), &condition.reason, &condition.type_, &condition.message).await;
+            self.emit(about, is_trouble(condition), &condition.reason, &condition.type_, &condition.message).await;
         }
     }
 
     /// One event. An event that can't be written is no reason to stop.
-    pub(crate) async fn say(&self, about: &ObjectReference, bad: bool, reason: &str, action: &str, note: &str) {
+    pub(crate) async fn emit(&self, about: &ObjectReference, bad: bool, reason: &str, action: &str, note: &str) {
         if reason.is_empty() {
             return;
         }

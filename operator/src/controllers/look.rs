@@ -135,7 +135,7 @@ async fn until(wakes: Option<Instant>) {
 }
 
 /// What a look came to, where that was not told yet.
-pub(crate) fn tell<E: std::error::Error>(kind: &'static str, failure: Option<controller::Error<Error, E>>) {
+pub(crate) fn log_failure<E: std::error::Error>(kind: &'static str, failure: Option<controller::Error<Error, E>>) {
     use controller::Error as LookError;
     match failure {
         // Told by the kind's own `failed`.

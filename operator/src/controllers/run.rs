@@ -38,7 +38,7 @@ use super::gpu_offer::around::Surroundings;
 use super::gpu_offer::memory::{OfferContext, OfferMemory};
 use super::gpu_offer::terms::ClusterId;
 use super::listed::Lists;
-use super::look::{Look, look_at, tell};
+use super::look::{Look, log_failure, look_at};
 use super::networks::Networks;
 use super::packed::Packed;
 use super::unreadable::Unreadable;
@@ -278,7 +278,7 @@ async fn run_networks(
             |network, error, context| depin_network::failed(network, error, context).into(),
             Arc::clone(context),
         )
-        .for_each(|looked| async move { tell(depin_network::KIND, looked.err()) })
+        .for_each(|looked| async move { log_failure(depin_network::KIND, looked.err()) })
         .await;
 }
 

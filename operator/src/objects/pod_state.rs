@@ -31,14 +31,14 @@ pub(crate) struct PodState {
     /// Who wants it gone, where Kubernetes says it (eviction, preemption, drain).
     pub disruption: Option<(Reason, String)>,
     /// It holds its last voucher still.
-    pub held: bool,
+    pub has_finalizer: bool,
     /// Kubernetes calls it Succeeded or Failed: no container runs any more.
-    pub over: bool,
+    pub is_finished: bool,
     /// A container runs at this moment, by what kubelet last said.
     pub running: bool,
     pub customer: Container,
     /// What meter left at its newest end, or at the one before where that holds the newer voucher.
-    pub last_words: Option<String>,
+    pub termination_message: Option<String>,
     /// Why meter does not run, by what kubelet last said; none while it does, and before it ever did.
     pub meter_down: Option<String>,
     /// meter's startupProbe has passed: from then on kubelet pulls the customer's image.
@@ -111,13 +111,13 @@ pub(crate) fn read(pod: &Pod) -> PodState {
         disruption: condition("DisruptionTarget").filter(|c| c.status == "True").map(|c| {
             (Reason::of_kubernetes(c.reason.as_deref().unwrap_or("Disrupted")), c.message.clone().unwrap_or_default())
         }),
-        held: meta.finalizers.iter().flatten().any(|f| f == POD_FINALIZER),
-        over,
+        has_finalizer: meta.finalizers.iter().flatten().any(|f| f == POD_FINALIZER),
+        is_finished: over,
         running: !over && init.iter().chain(&main).any(|c| c.state.as_ref().is_some_and(|s| s.running.is_some())),
         meter_ready: init.iter().any(|c| c.name == METER_CONTAINER && c.started == Some(true)),
         // A sidecar is restarted while the pod lives; its end counts once the pod or the customer's container is over.
         meter_over: meter.is_some() && (over || customer.ended.is_some() || meta.deletion_timestamp.is_some()),
-        last_words: init.iter().find(|c| c.name == METER_CONTAINER).and_then(termination::left),
+        termination_message: init.iter().find(|c| c.name == METER_CONTAINER).and_then(termination::left),
         meter_down: meter_down(&init),
         unhealthy: unhealthy(&main),
         customer,
@@ -210,12 +210,12 @@ fn word_of(reason: Option<&str>) -> Reason {
 impl PodState {
     /// No container runs or will run any more, so the last voucher stands in the pod's status or was never written.
     /// `leaving`: for how long it was seen being deleted.
-    pub(crate) fn quiet(&self, leaving: Duration) -> bool {
-        self.over || self.lost(leaving) || (self.deleted.is_some() && !self.running)
+    pub(crate) fn is_terminated(&self, leaving: Duration) -> bool {
+        self.is_finished || self.is_unreachable(leaving) || (self.deleted.is_some() && !self.running)
     }
 
     /// It should be gone for more than a minute and is not: its node does not answer.
-    pub(crate) fn lost(&self, leaving: Duration) -> bool {
+    pub(crate) fn is_unreachable(&self, leaving: Duration) -> bool {
         self.deleted.is_some() && leaving > self.grace + NODE_ANSWERS
     }
 }
@@ -254,7 +254,7 @@ mod tests {
         let ended = pod(json!({}), json!({"phase": "Failed", "containerStatuses": [status("job", &ended)]}));
         assert_eq!(ended.customer.ended.unwrap().code, 3);
         assert_eq!(ended.failure, None, "the program's own end is no failure of the pod");
-        assert!(ended.over && !ended.running);
+        assert!(ended.is_finished && !ended.running);
     }
 
     #[test]
@@ -283,7 +283,7 @@ mod tests {
         assert!(!pod(json!({}), json!({"phase": "Running", "initContainerStatuses": meter})).meter_over);
         let over = pod(json!({}), json!({"phase": "Succeeded", "initContainerStatuses": meter}));
         assert!(over.meter_over);
-        assert_eq!(over.last_words.as_deref(), Some("v"));
+        assert_eq!(over.termination_message.as_deref(), Some("v"));
     }
 
     #[test]
@@ -299,11 +299,11 @@ mod tests {
         // The times of API server and operator may be years apart: only what was seen to pass counts.
         let deleted = json!({"deletionTimestamp": T, "deletionGracePeriodSeconds": 30});
         let after = Duration::from_secs;
-        assert!(!pod(json!({}), json!({"phase": "Pending"})).quiet(after(900)));
-        assert!(!pod(deleted.clone(), running.clone()).quiet(after(90)));
-        assert!(pod(deleted.clone(), running).quiet(after(91)), "its node does not answer");
-        assert!(pod(deleted, json!({"phase": "Pending"})).quiet(after(0)));
-        assert!(pod(json!({}), json!({"phase": "Failed"})).quiet(after(0)));
+        assert!(!pod(json!({}), json!({"phase": "Pending"})).is_terminated(after(900)));
+        assert!(!pod(deleted.clone(), running.clone()).is_terminated(after(90)));
+        assert!(pod(deleted.clone(), running).is_terminated(after(91)), "its node does not answer");
+        assert!(pod(deleted, json!({"phase": "Pending"})).is_terminated(after(0)));
+        assert!(pod(json!({}), json!({"phase": "Failed"})).is_terminated(after(0)));
     }
 
     #[test]
@@ -355,7 +355,7 @@ mod tests {
         let said = |now: &str, before: &str| {
             let mut meter = status("meter", &json!({"terminated": {"exitCode": 128, "message": now}}));
             meter["lastState"] = json!({"terminated": {"exitCode": 101, "message": before}});
-            pod(json!({}), json!({"phase": "Failed", "initContainerStatuses": [meter]})).last_words
+            pod(json!({}), json!({"phase": "Failed", "initContainerStatuses": [meter]})).termination_message
         };
         assert_eq!(said("can't get final child's PID from pipe", &words).as_deref(), Some(words.as_str()));
         assert_eq!(said(&words, "older").as_deref(), Some(words.as_str()));

@@ -110,7 +110,7 @@ async fn a_pod_that_is_not_the_jobs_cannot_enrol() {
         Sidecar::new(&world).enroll(&world, token).await.refused(reason, text);
     }
     assert_eq!(world.attestations.attested(&world::job()), None);
-    let heard = world.attestations.heard(&world::job()).unwrap();
+    let heard = world.attestations.stream_health(&world::job()).unwrap();
     let rejection = heard.rejection.unwrap();
     assert_eq!((rejection.times, rejection.refusal.word()), (2, "WrongPod"));
     assert!(rejection.refusal.to_string().starts_with("WrongPod: "));
@@ -139,7 +139,7 @@ async fn another_job_with_the_id_takes_no_meter_from_the_job_that_has_the_pod() 
 #[tokio::test]
 async fn silence_can_be_told_from_use() {
     let world = World::new().await;
-    let heard = || world.attestations.heard(&world::job());
+    let heard = || world.attestations.stream_health(&world::job());
     assert_eq!(heard(), None);
     let mut sidecar = world.running_sidecar(30).await;
     assert_eq!(heard().map(|heard| (heard.connected, heard.last_report)), Some((true, None)));
@@ -167,7 +167,7 @@ async fn a_pod_that_is_quicker_than_the_look_at_its_job_waits_and_is_to_blame_fo
     let world = World::new().await;
     world.expect(|job| job.pods = Vec::new());
     Sidecar::new(&world).enroll(&world, "token of job-1").await.refused(RejectReason::UnknownJob, "has no pod now");
-    assert!(world.attestations.heard(&world::job()).unwrap().rejection.is_none());
+    assert!(world.attestations.stream_health(&world::job()).unwrap().rejection.is_none());
     world.expect(|job| job.pods = vec![world::pod()]);
     Sidecar::new(&world).enroll(&world, "token of job-1").await.acked();
     assert_eq!(world.attestations.attested(&world::job()).unwrap().rejected, 0);
@@ -271,7 +271,7 @@ async fn reports_that_are_held_back_are_stored_when_their_meter_is_gone() {
     for count in 1..60 {
         sidecar.report(count).await.acked();
     }
-    let last_report = || world.attestations.heard(&world::job())?.last_report;
+    let last_report = || world.attestations.stream_health(&world::job())?.last_report;
     let before = last_report();
     let report = sidecar.made_and_kept(200);
     sidecar.send(report).await;

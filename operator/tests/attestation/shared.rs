@@ -17,7 +17,7 @@ async fn a_card_that_is_sold_twice_is_paid_for_once_and_both_jobs_are_named() {
     before.report(10).await.acked();
     after.header(0).await.acked();
     after.report(10).await.acked();
-    let shared = |job| world.attestations.heard(job).unwrap().card_shared;
+    let shared = |job| world.attestations.stream_health(job).unwrap().card_shared;
     assert_eq!((shared(&first), shared(&second)), (None, None), "the first one may be over");
 
     let mut changed = world.attestations.changed();
@@ -59,7 +59,7 @@ async fn a_card_that_is_sold_twice_is_paid_for_once_and_both_jobs_are_named() {
     after.header(0).await.acked();
     before.header(0).await.acked();
     before.report(10).await.acked();
-    until("the second one is found", async || world.attestations.heard(&second).unwrap().card_shared).await;
+    until("the second one is found", async || world.attestations.stream_health(&second).unwrap().card_shared).await;
 }
 
 #[tokio::test]
@@ -75,6 +75,6 @@ async fn a_card_goes_from_job_to_job_though_last_reports_come_late() {
     before.send_report(late).await.acked();
     after.report(0).await.acked();
     for job in [&first, &second] {
-        assert_eq!(world.attestations.heard(job).unwrap().card_shared, None);
+        assert_eq!(world.attestations.stream_health(job).unwrap().card_shared, None);
     }
 }

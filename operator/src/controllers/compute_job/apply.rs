@@ -12,18 +12,18 @@ use super::decide::{Decision, PodStep, is_to_stop};
 use super::ended::Outcome;
 use super::manifests::{self, POD_FINALIZER, PodInput};
 use super::memory::JobContext;
-use super::observed::{Observed, PodRefused};
+use super::observation::{JobObservation, PodRefused};
 use super::policy;
 use super::surround::{self, surround};
 use crate::config::Config;
-use crate::controllers::conditions::news;
+use crate::controllers::conditions::transitions;
 use crate::controllers::gpu_offer::memory;
 use crate::controllers::{Error, MANAGER, Shared, Tried, status_writer};
 use crate::network::Act;
 use crate::objects::pod_state::PodState;
 
 /// Takes the steps.
-pub(crate) async fn apply(context: &JobContext, seen: &Observed, decision: &Decision) -> Result<(), Error> {
+pub(crate) async fn apply(context: &JobContext, seen: &JobObservation, decision: &Decision) -> Result<(), Error> {
     let stepped = match decision.pod {
         PodStep::Keep => Ok(()),
         PodStep::Create => create(context, seen).await,
@@ -40,7 +40,7 @@ pub(crate) async fn apply(context: &JobContext, seen: &Observed, decision: &Deci
 }
 
 /// Strangers can cause any number of orders that are turned down: what that costs has a budget.
-fn is_affordable(context: &JobContext, seen: &Observed, act: &Act) -> bool {
+fn is_affordable(context: &JobContext, seen: &JobObservation, act: &Act) -> bool {
     let (namespace, offer) = (seen.job.namespace().unwrap_or_default(), &seen.job.spec.offer_ref);
     match act {
         Act::Decline { job, .. } => memory::grant_decline(&context.shared, &context.offers, &namespace, offer, *job),
@@ -53,10 +53,10 @@ fn is_affordable(context: &JobContext, seen: &Observed, act: &Act) -> bool {
 }
 
 /// Says what is new: one event a condition, and one for a voucher that was refused.
-pub(crate) async fn tell(shared: &Shared, seen: &Observed, decision: &Decision) {
+pub(crate) async fn announce(shared: &Shared, seen: &JobObservation, decision: &Decision) {
     let about = seen.job.object_ref(&());
     let stored = seen.stored();
-    shared.events.conditions(&about, &news(&stored.conditions, &decision.status.conditions)).await;
+    shared.events.conditions(&about, &transitions(&stored.conditions, &decision.status.conditions)).await;
     if let (Some(after), Some(source)) = (seen.runs_after(), &seen.job.spec.source) {
         shared.metrics.order_runs(&source.network, after);
     }
@@ -66,12 +66,12 @@ pub(crate) async fn tell(shared: &Shared, seen: &Observed, decision: &Decision) 
         after.vouchers_rejected.saturating_sub(before.vouchers_rejected),
     );
     if let Some(why) = after.last_rejection.filter(|why| before.last_rejection.as_ref() != Some(why)) {
-        shared.events.say(&about, true, "VoucherRefused", "Attest", &why).await;
+        shared.events.emit(&about, true, "VoucherRefused", "Attest", &why).await;
     }
 }
 
 /// Makes the pods that are missing.
-async fn create(context: &JobContext, seen: &Observed) -> Result<(), Error> {
+async fn create(context: &JobContext, seen: &JobObservation) -> Result<(), Error> {
     let shared = &context.shared;
     let Some(offer) = &seen.offer else { return Ok(()) };
     // It was accepted, perhaps by an earlier release with other rules: what it gets is all that is asked here.
@@ -92,7 +92,7 @@ async fn create(context: &JobContext, seen: &Observed) -> Result<(), Error> {
 
 /// The pods of the members that have none.
 fn wanted(
-    seen: &Observed,
+    seen: &JobObservation,
     offer: &GpuOffer,
     (resources, runtime_class): (&Resources, Option<&str>),
     (config, address): (&Config, Option<IpAddr>),
@@ -111,7 +111,7 @@ fn wanted(
         };
         let pod = manifests::pod(&seen.job, offer, &input)?;
         Ok(match address {
-            Some(address) => manifests::knowing(pod, &config.attestation_host(), address),
+            Some(address) => manifests::with_host_alias(pod, &config.attestation_host(), address),
             None => pod,
         })
     };
@@ -142,7 +142,7 @@ async fn make(
 }
 
 /// Takes down what the API server said of the pods.
-fn note_made(made: Result<(), Error>, seen: &Observed, context: &JobContext) -> Result<(), Error> {
+fn note_made(made: Result<(), Error>, seen: &JobObservation, context: &JobContext) -> Result<(), Error> {
     let namespace = seen.job.namespace().unwrap_or_default();
     let note = |refused| {
         memory::note_pod(&context.shared, &context.offers, &namespace, &seen.job.spec.offer_ref, refused);
@@ -177,7 +177,7 @@ pub(super) fn refusal(error: &Error) -> Option<PodRefused> {
     Some(PodRefused { for_good, message })
 }
 
-async fn delete(client: &Client, seen: &Observed) -> Result<(), Error> {
+async fn delete(client: &Client, seen: &JobObservation) -> Result<(), Error> {
     let api = pods_of(client, seen)?;
     for pod in seen.pods.iter().filter(|pod| is_to_stop(pod)) {
         delete_one(&api, pod).await?;
@@ -196,9 +196,9 @@ async fn delete_one(api: &Api<Pod>, pod: &PodState) -> Result<(), Error> {
     }
 }
 
-async fn release(client: &Client, seen: &Observed) -> Result<(), Error> {
+async fn release(client: &Client, seen: &JobObservation) -> Result<(), Error> {
     let api = pods_of(client, seen)?;
-    for state in seen.pods.iter().filter(|pod| pod.held) {
+    for state in seen.pods.iter().filter(|pod| pod.has_finalizer) {
         if let Some(pod) = api.get_opt(&state.name).await.tried(|| format!("pod {}", state.name))? {
             status_writer::set_finalizer(&api, &pod, POD_FINALIZER, false).await?;
         }
@@ -206,7 +206,7 @@ async fn release(client: &Client, seen: &Observed) -> Result<(), Error> {
     Ok(())
 }
 
-fn pods_of(client: &Client, seen: &Observed) -> Result<Api<Pod>, Error> {
+fn pods_of(client: &Client, seen: &JobObservation) -> Result<Api<Pod>, Error> {
     let namespace = seen.job.namespace().ok_or(Error::Unnamed("namespace"))?;
     Ok(Api::namespaced(client.clone(), &namespace))
 }

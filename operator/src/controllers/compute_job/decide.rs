@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use hawser_crds::{ComputeJobStatus, Outcome as Kind, Phase};
+use hawser_crds::{ComputeJobStatus, Outcome as OutcomeKind, Phase};
 use jiff::Timestamp;
 
 use super::ended::Outcome;
-use super::observed::{ChainView, Observed};
+use super::observation::{ChainView, JobObservation};
 use super::{outcome, status, voucher};
 use crate::controllers::allocation::Allocation;
 use crate::network::{Act, JobStatus};
@@ -52,7 +52,7 @@ const IDLE: Duration = Duration::from_mins(5);
 
 /// How a decision came out, for the status.
 #[derive(Clone, Debug)]
-pub(crate) struct Verdict {
+pub(crate) struct Assessment {
     pub outcome: Option<Outcome>,
     /// The order passed the offer's policy (in this decision or an earlier one).
     pub accepted: bool,
@@ -61,28 +61,28 @@ pub(crate) struct Verdict {
 }
 
 /// Decides.
-pub(crate) fn decide(seen: &Observed) -> Decision {
+pub(crate) fn decide(seen: &JobObservation) -> Decision {
     let outcome = outcome::outcome(seen);
     let stored = seen.stored();
     let accepted = outcome::accepted(seen) || may_be_accepted(seen, outcome.as_ref());
-    let final_voucher = outcome.is_some() && seen.quiet();
+    let final_voucher = outcome.is_some() && seen.reports_are_over();
     let saved = voucher::newest(seen) == voucher::stored(seen).into_iter().collect::<Vec<_>>();
     let acts = acts(seen, outcome.as_ref(), accepted, final_voucher);
     // Only once the outcome is written and the pod is let go: a settled job is not looked at again.
-    let let_go = stored.outcome.is_some() && !seen.pods.any_held();
+    let let_go = stored.outcome.is_some() && !seen.pods.any_has_finalizer();
     let settled = stored.settled_at.is_some() || final_voucher && saved && let_go && closed(seen);
-    let verdict = Verdict { outcome, accepted, settled };
-    let status = status::status(seen, &verdict);
+    let assessment = Assessment { outcome, accepted, settled };
+    let status = status::status(seen, &assessment);
     Decision {
-        pod: pod_step(seen, &verdict, &stored, final_voucher && saved),
-        again: again(seen, &verdict),
+        pod: pod_step(seen, &assessment, &stored, final_voucher && saved),
+        again: again(seen, &assessment),
         done: settled,
         acts,
         status,
     }
 }
 
-fn may_be_accepted(seen: &Observed, outcome: Option<&Outcome>) -> bool {
+fn may_be_accepted(seen: &JobObservation, outcome: Option<&Outcome>) -> bool {
     let live = match &seen.chain {
         ChainView::Local => true,
         ChainView::Unknown(_) => false,
@@ -91,7 +91,7 @@ fn may_be_accepted(seen: &Observed, outcome: Option<&Outcome>) -> bool {
     live && outcome.is_none() && seen.allocation == Allocation::Allocated
 }
 
-fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_voucher: bool) -> Vec<Act> {
+fn acts(seen: &JobObservation, outcome: Option<&Outcome>, accepted: bool, final_voucher: bool) -> Vec<Act> {
     let id = seen.id;
     let newest = voucher::newest(seen);
     // Whatever else is to come: without it no use of the job is paid, and none of its vouchers lost.
@@ -125,7 +125,7 @@ fn acts(seen: &Observed, outcome: Option<&Outcome>, accepted: bool, final_vouche
     }
 }
 
-fn closed(seen: &Observed) -> bool {
+fn closed(seen: &JobObservation) -> bool {
     match &seen.chain {
         ChainView::Local => true,
         ChainView::Unknown(_) => false,
@@ -138,16 +138,16 @@ fn closed(seen: &Observed) -> bool {
     }
 }
 
-fn pod_step(seen: &Observed, verdict: &Verdict, stored: &ComputeJobStatus, saved: bool) -> PodStep {
+fn pod_step(seen: &JobObservation, assessment: &Assessment, stored: &ComputeJobStatus, saved: bool) -> PodStep {
     let pods = &seen.pods;
-    if verdict.outcome.is_none() {
-        let to_make = verdict.accepted && !pods.is_complete() && seen.container_started().is_none();
+    if assessment.outcome.is_none() {
+        let to_make = assessment.accepted && !pods.is_complete() && seen.container_started().is_none();
         return if to_make { PodStep::Create } else { PodStep::Keep };
     }
     // Why it ends is written down before a pod is touched: an operator that dies between the two would otherwise take its
     // own deletion for somebody else's.
     let written = stored.outcome.is_some();
-    if pods.any_held() && pods.are_over(seen.lasting.leaving) && saved && written {
+    if pods.any_has_finalizer() && pods.are_terminated(seen.lasting.leaving) && saved && written {
         PodStep::Release
     } else if written && pods.iter().any(is_to_stop) && !program_stops_itself(seen) {
         PodStep::Delete
@@ -158,19 +158,19 @@ fn pod_step(seen: &Observed, verdict: &Verdict, stored: &ComputeJobStatus, saved
 
 /// A pod that runs on though its job is over.
 pub(crate) fn is_to_stop(pod: &PodState) -> bool {
-    !pod.over && pod.deleted.is_none()
+    !pod.is_finished && pod.deleted.is_none()
 }
 
 /// The customer's container has ended: kubelet stops meter, which makes its last report, and the pod stays for its log.
 /// Not where somebody has put another container into the pod, which runs on and holds the GPUs.
-fn program_stops_itself(seen: &Observed) -> bool {
+fn program_stops_itself(seen: &JobObservation) -> bool {
     seen.pods.iter().any(|pod| pod.customer.ended.is_some())
         && seen.pods.iter().all(|pod| pod.customer.ended.is_some() || !is_to_stop(pod))
         && seen.lasting.lingering < LINGERS
 }
 
-fn again(seen: &Observed, verdict: &Verdict) -> Duration {
-    if verdict.settled {
+fn again(seen: &JobObservation, assessment: &Assessment) -> Duration {
+    if assessment.settled {
         return IDLE;
     }
     let started = seen.stored().started_at.is_some();
@@ -179,9 +179,9 @@ fn again(seen: &Observed, verdict: &Verdict) -> Duration {
         ChainView::Unknown(_) => true,
         ChainView::Local => false,
     };
-    let steady = verdict.outcome.is_none() && started && runs;
-    let uncached = verdict.outcome.is_none()
-        && !verdict.accepted
+    let steady = assessment.outcome.is_none() && started && runs;
+    let uncached = assessment.outcome.is_none()
+        && !assessment.accepted
         && seen.offer.is_some()
         && seen.allocation == Allocation::NotCached;
     let base = match (uncached, steady) {
@@ -199,7 +199,7 @@ fn again(seen: &Observed, verdict: &Verdict) -> Duration {
 }
 
 /// Moments at which something is due without anything else changing.
-fn appointments(seen: &Observed) -> impl Iterator<Item = Timestamp> {
+fn appointments(seen: &JobObservation) -> impl Iterator<Item = Timestamp> {
     let job = seen.chain_job();
     let pull = seen.offer.as_ref().map(|o| o.spec.pull.clone());
     let waits = seen.container_started().is_none();
@@ -217,15 +217,15 @@ fn appointments(seen: &Observed) -> impl Iterator<Item = Timestamp> {
 }
 
 /// The word for the column.
-pub(crate) fn phase(seen: &Observed, verdict: &Verdict) -> Phase {
-    match &verdict.outcome {
-        Some(outcome) if verdict.settled => match outcome.kind {
-            Kind::Completed => Phase::Succeeded,
-            Kind::Failed | Kind::Reorged => Phase::Failed,
-            Kind::Declined | Kind::Duplicate => Phase::Declined,
+pub(crate) fn phase(seen: &JobObservation, assessment: &Assessment) -> Phase {
+    match &assessment.outcome {
+        Some(outcome) if assessment.settled => match outcome.kind {
+            OutcomeKind::Completed => Phase::Succeeded,
+            OutcomeKind::Failed | OutcomeKind::Reorged => Phase::Failed,
+            OutcomeKind::Declined | OutcomeKind::Duplicate => Phase::Declined,
         },
         Some(_) => Phase::Settling,
-        None if !verdict.accepted => Phase::Pending,
+        None if !assessment.accepted => Phase::Pending,
         None if seen.pods.started().is_some() => Phase::Running,
         None => Phase::Starting,
     }

@@ -15,7 +15,7 @@ use kube::{Api, ResourceExt};
 use super::job_ref;
 use super::lasting::Lasting;
 use super::members::{self, Members};
-use super::observed::{ChainView, Observed};
+use super::observation::{ChainView, JobObservation};
 use crate::attestation::DeadCard;
 use crate::config::Config;
 use crate::controllers::allocation::Allocation;
@@ -78,7 +78,7 @@ pub(crate) async fn dereference(
     (id, network): (JobId, Option<&Network>),
     (chain, unstarted): (ChainView, bool),
     shared: &Shared,
-) -> Result<Observed, Error> {
+) -> Result<JobObservation, Error> {
     // Whole seconds, as the API server keeps times.
     let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
     let source = job.spec.source.as_ref();
@@ -88,7 +88,7 @@ pub(crate) async fn dereference(
     let pods = pods(job, may_be_started(&chain), shared).await?;
     let me = job_ref(job);
     let failing = failing(&pods, &shared.attestations.dead_cards(&me));
-    Ok(Observed {
+    Ok(JobObservation {
         id,
         market: network
             .map_or_else(Market::default, |n| Market { chain_id: n.spec().chain_id, address: n.spec().market }),
@@ -96,7 +96,7 @@ pub(crate) async fn dereference(
         unstarted,
         token,
         pods,
-        heard: shared.attestations.heard(&me),
+        heard: shared.attestations.stream_health(&me),
         attested: shared.attestations.attested(&me).into_iter().collect(),
         allocation: Allocation::NotCached,
         offer,
@@ -172,7 +172,7 @@ async fn pod(job: &ComputeJob, name: &str, started: bool, shared: &Shared) -> Re
 /// back, the pod of the earlier object, which had the same name, holds the vouchers of what was used.
 fn is_made_for(job: &ComputeJob, started: bool, pod: &JobPod) -> bool {
     let by_this = pod.owners.iter().any(|uid| Some(uid) == job.metadata.uid.as_ref());
-    by_this || started && job.spec.source.is_some() && pod.of_its_name && pod.state.held
+    by_this || started && job.spec.source.is_some() && pod.of_its_name && pod.state.has_finalizer
 }
 
 /// For how long settled jobs are kept.

@@ -13,7 +13,7 @@ use kube::{Api, Resource, ResourceExt};
 
 use super::dereference::retention;
 use super::memory::JobContext;
-use crate::controllers::conditions::{Conditions, Truth, news};
+use crate::controllers::conditions::{ConditionStatus, Conditions, transitions};
 use crate::controllers::depin_network::ids_of;
 use crate::controllers::packed::Packed;
 use crate::controllers::watch::name_of;
@@ -63,7 +63,7 @@ pub(super) async fn refuse(
     let written = status_writer::write(api, job, job.status.as_ref(), &next).await?;
     context.memory.note_written(job, written);
     let stored = job.status.clone().unwrap_or_default();
-    context.shared.events.conditions(&job.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
+    context.shared.events.conditions(&job.object_ref(&()), &transitions(&stored.conditions, &next.conditions)).await;
     Ok(())
 }
 
@@ -91,9 +91,9 @@ fn refused(job: &ComputeJob, whose: &str, now: Timestamp, keep: SignedDuration) 
     let mut conditions = Conditions::from_stored(&stored.conditions, job.metadata.generation, now);
     let id = job.spec.source.as_ref().map(|source| source.job_id.as_str()).unwrap_or_default();
     let why = format!("order {id} belongs to {whose}: nothing is done for this one, delete it");
-    conditions.set(ACCEPTED, Truth::No, &Reason::DuplicateOrder, &why);
-    conditions.set(FAILED, Truth::Yes, &Reason::DuplicateOrder, &why);
-    conditions.set(SETTLED, Truth::Yes, &Reason::DuplicateOrder, "nothing is owed for it");
+    conditions.set(ACCEPTED, ConditionStatus::False, &Reason::DuplicateOrder, &why);
+    conditions.set(FAILED, ConditionStatus::True, &Reason::DuplicateOrder, &why);
+    conditions.set(SETTLED, ConditionStatus::True, &Reason::DuplicateOrder, "nothing is owed for it");
     ComputeJobStatus {
         observed_generation: job.metadata.generation,
         phase: Phase::Declined,

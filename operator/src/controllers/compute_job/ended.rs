@@ -1,6 +1,6 @@
 //! How a job ended: as it is decided once, as it stands in the status from then on, and as it is told on chain.
 
-use hawser_crds::{ComputeJobStatus, Outcome as Kind};
+use hawser_crds::{ComputeJobStatus, Outcome as OutcomeKind};
 
 use crate::controllers::gpu_offer::budget::fixed_words;
 use crate::reasons::Reason;
@@ -8,7 +8,7 @@ use crate::reasons::Reason;
 /// A job is over, or will be as soon as its pod has stopped and its money is settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    pub kind: Kind,
+    pub kind: OutcomeKind,
     pub reason: Reason,
     /// For a person.
     pub message: String,
@@ -20,10 +20,10 @@ pub(crate) struct Outcome {
 const LONGEST: usize = 200;
 
 impl Outcome {
-    pub(crate) fn new(kind: Kind, reason: Reason, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: OutcomeKind, reason: Reason, message: impl Into<String>) -> Self {
         let message = message.into();
         debug_assert_eq!(
-            kind == Kind::Completed,
+            kind == OutcomeKind::Completed,
             hawser_market::end_reason::COMPLETED.contains(&reason.as_str()),
             "{reason}: customers go by it"
         );
@@ -44,15 +44,15 @@ impl Outcome {
 
     /// Whether the program never began, by the provider's word.
     pub(crate) fn is_declined(&self) -> bool {
-        matches!(self.kind, Kind::Declined | Kind::Duplicate)
+        matches!(self.kind, OutcomeKind::Declined | OutcomeKind::Duplicate)
     }
 }
 
 /// The reason as the customer reads it in the market's log. Words of kubelet, the scheduler and the API server stay in the
 /// cluster: they can tell a stranger what else is in it.
-pub(crate) fn on_chain(kind: Kind, reason: &Reason, message: &str) -> String {
+pub(crate) fn on_chain(kind: OutcomeKind, reason: &Reason, message: &str) -> String {
     let mut text = match (kind, reason) {
-        (Kind::Declined, reason) | (_, reason @ (Reason::Deleted | Reason::Terminated)) => {
+        (OutcomeKind::Declined, reason) | (_, reason @ (Reason::Deleted | Reason::Terminated)) => {
             fixed_words(reason).map_or_else(|| format!("{reason}: {message}"), ToOwned::to_owned)
         }
         (_, reason) => reason.to_string(),

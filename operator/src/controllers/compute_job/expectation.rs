@@ -4,14 +4,14 @@ use hawser_market::GpuSeconds;
 use jiff::{SignedDuration, Timestamp};
 
 use super::manifests::SERVICE_ACCOUNT;
-use super::observed::Observed;
+use super::observation::JobObservation;
 use super::voucher;
 use crate::attestation::{ExpectedJob, ExpectedPod, JobRef, StartedJob};
 use crate::network::JobStatus;
 use crate::objects::pod_state::PodState;
 
 /// What is known of the job now.
-pub(crate) fn expected(seen: &Observed, job: JobRef) -> ExpectedJob {
+pub(crate) fn expected(seen: &JobObservation, job: JobRef) -> ExpectedJob {
     let started = started(seen);
     ExpectedJob {
         job,
@@ -39,7 +39,7 @@ fn expected_pod(pod: &PodState) -> ExpectedPod {
 }
 
 /// The start, by the market; a local job starts when its attestor enrols.
-pub(crate) fn started(seen: &Observed) -> Option<StartedJob> {
+pub(crate) fn started(seen: &JobObservation) -> Option<StartedJob> {
     if seen.is_local() {
         let attestor = seen.attestor()?;
         let stored = seen.job.status.as_ref().and_then(|status| status.started_at.as_ref());
@@ -51,7 +51,7 @@ pub(crate) fn started(seen: &Observed) -> Option<StartedJob> {
 
 /// The count begins when kubelet started the customer's container, or when the free time for pulling is used up: a
 /// registry that drips bytes must not hold GPUs unpaid.
-pub(crate) fn begin(seen: &Observed, started: Timestamp) -> Option<Timestamp> {
+pub(crate) fn begin(seen: &JobObservation, started: Timestamp) -> Option<Timestamp> {
     let free = seen.offer.as_ref().map_or(0, |o| o.spec.pull.free_seconds);
     let pull_over = started.checked_add(SignedDuration::from_secs(i64::from(free))).unwrap_or(started);
     match seen.container_started() {
@@ -62,7 +62,7 @@ pub(crate) fn begin(seen: &Observed, started: Timestamp) -> Option<Timestamp> {
 }
 
 /// Nothing counts after the container's or the job's end.
-fn ended(seen: &Observed) -> Option<Timestamp> {
+fn ended(seen: &JobObservation) -> Option<Timestamp> {
     let paid_until = seen.chain_job().and_then(|job| job.end).filter(|end| seen.time().is_some_and(|now| *end <= now));
     [seen.container_ended(), paid_until].into_iter().flatten().min()
 }

@@ -80,17 +80,17 @@ impl Members {
     }
 
     /// No container of any runs or will run any more. `leaving`: for how long one was seen being deleted.
-    pub(crate) fn are_over(&self, leaving: Duration) -> bool {
-        self.pods.iter().all(|pod| pod.quiet(leaving))
+    pub(crate) fn are_terminated(&self, leaving: Duration) -> bool {
+        self.pods.iter().all(|pod| pod.is_terminated(leaving))
     }
 
     /// No meter of theirs will report any more.
     pub(crate) fn meters_are_over(&self, leaving: Duration) -> bool {
-        self.pods.iter().all(|pod| pod.meter_over || pod.quiet(leaving))
+        self.pods.iter().all(|pod| pod.meter_over || pod.is_terminated(leaving))
     }
 
     /// One holds its last voucher still.
-    pub(crate) fn any_held(&self) -> bool {
-        self.pods.iter().any(|pod| pod.held)
+    pub(crate) fn any_has_finalizer(&self) -> bool {
+        self.pods.iter().any(|pod| pod.has_finalizer)
     }
 }

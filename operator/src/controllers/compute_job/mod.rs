@@ -17,8 +17,8 @@ mod lasting;
 mod manifests;
 mod members;
 pub(crate) mod memory;
+mod observation;
 mod observe;
-mod observed;
 mod outcome;
 mod policy;
 mod pull;
@@ -51,8 +51,8 @@ pub(crate) use manifests::{
     CA_CONFIG_MAP, CanaryInput, POD_FINALIZER, SERVICE_ACCOUNT, UNDER_ANNOTATION, canary, canary_name,
 };
 use memory::JobContext;
-use observed::Observed;
-pub(crate) use observed::PodRefused;
+use observation::JobObservation;
+pub(crate) use observation::PodRefused;
 pub(crate) use policy::stored;
 pub(crate) use rehearse::{NotTaken, rehearse};
 pub(crate) use retire::forget;
@@ -100,7 +100,7 @@ pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<JobContext>) -> 
     let applied = apply::apply(&context, &seen, &decision).await;
     let written = status_writer::write_and_see(&api, &job, job.status.as_ref(), &decision.status).await?;
     context.memory.note_written(&job, written.as_ref().and_then(|metadata| metadata.resource_version.clone()));
-    apply::tell(shared, &seen, &decision).await;
+    apply::announce(shared, &seen, &decision).await;
     applied?;
     if decision.done {
         finish(&context, &api, seen.id, &job).await?;
@@ -144,7 +144,7 @@ async fn has_no_step(
 
 /// Everything that is seen of a job, and for how long it has been so. Its GPUs are reserved, the attestation service is told what
 /// to expect, and what its meter left is read.
-async fn look(job: &Arc<ComputeJob>, context: &JobContext) -> Result<Observed, Error> {
+async fn look(job: &Arc<ComputeJob>, context: &JobContext) -> Result<JobObservation, Error> {
     let (shared, id) = (&*context.shared, dereference::job_id(job)?);
     context.memory.note_job(id, job);
     let network = dereference::network(job, &shared.networks);

@@ -11,7 +11,7 @@ use hawser_market::JobId;
 use super::dereference::MarketRead;
 use super::lasting::{Fact, Lasting, Timers};
 use super::memory::JobMemory;
-use super::observed::{ChainView, Observed};
+use super::observation::{ChainView, JobObservation};
 use super::pull;
 use crate::controllers::allocation::Allocation;
 use crate::network::JobStatus;
@@ -58,17 +58,17 @@ fn is_gone(status: JobStatus, started: bool) -> bool {
 
 /// Takes down what is seen, and adds what is remembered: for how long it has been so, and what the API server said of the
 /// job's pod.
-pub(crate) fn note(seen: &mut Observed, memory: &JobMemory) {
+pub(crate) fn note(seen: &mut JobObservation, memory: &JobMemory) {
     seen.lasting = lasting(seen, &memory.timers);
     seen.pod_refused = memory.pod_refused(seen.id);
 }
 
-fn lasting(seen: &Observed, timers: &Timers) -> Lasting {
+fn lasting(seen: &JobObservation, timers: &Timers) -> Lasting {
     let (id, pods, heard) = (seen.id, &seen.pods, seen.heard.as_ref());
     let runs = pods.any_runs();
     let waiting = |pod: &PodState| pod.customer.waiting.clone();
     let missing = pods.iter().filter_map(waiting).any(|(reason, message)| pull::missing(&reason, &message));
-    let lingers = pods.iter().any(|pod| pod.customer.ended.is_some() && !pod.over);
+    let lingers = pods.iter().any(|pod| pod.customer.ended.is_some() && !pod.is_finished);
     let node_away = matches!(&seen.allocation, Allocation::Short(shortage) if shortage.passing);
     let now = Instant::now();
     timers.note(id, Fact::Silent, runs.then(|| heard.and_then(|heard| heard.last_report)), now);

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use hawser_crds::Outcome as Kind;
+use hawser_crds::Outcome as OutcomeKind;
 use jiff::{SignedDuration, Timestamp};
 
 use super::ended::Outcome;
-use super::observed::{ChainView, Observed};
+use super::observation::{ChainView, JobObservation};
 use super::{expectation, policy, pull};
 use crate::controllers::allocation::Allocation;
 use crate::controllers::gpu_offer::worth;
@@ -44,12 +44,12 @@ const METER_LOST: Duration = Duration::from_mins(1);
 const GPU_LOST: Duration = Duration::from_secs(30);
 
 #[expect(clippy::unnecessary_wraps, reason = "the rules below return it as it is")]
-fn over(kind: Kind, reason: Reason, message: impl Into<String>) -> Option<Outcome> {
+fn conclude(kind: OutcomeKind, reason: Reason, message: impl Into<String>) -> Option<Outcome> {
     Some(Outcome::new(kind, reason, message))
 }
 
 /// Looks whether the job is over now.
-pub(crate) fn outcome(seen: &Observed) -> Option<Outcome> {
+pub(crate) fn outcome(seen: &JobObservation) -> Option<Outcome> {
     Outcome::stored(&seen.stored())
         .or_else(|| not_accepted(seen))
         .or_else(|| unwanted(seen))
@@ -63,59 +63,59 @@ pub(crate) fn outcome(seen: &Observed) -> Option<Outcome> {
 }
 
 /// A job that has a pod was accepted, though its own object may not say so: that can be a later one of the same order.
-pub(super) fn accepted(seen: &Observed) -> bool {
+pub(super) fn accepted(seen: &JobObservation) -> bool {
     let stored = seen.stored();
     let declined = Outcome::stored(&stored).is_some_and(|outcome| outcome.is_declined());
     stored.accepted_at.is_some() || !seen.pods.is_empty() && !declined
 }
 
-fn not_accepted(seen: &Observed) -> Option<Outcome> {
+fn not_accepted(seen: &JobObservation) -> Option<Outcome> {
     if accepted(seen) {
         return None;
     }
     if let Some(reason) = seen.unwanted() {
-        return over(Kind::Declined, reason, "ended by the provider before it was accepted");
+        return conclude(OutcomeKind::Declined, reason, "ended by the provider before it was accepted");
     }
     if seen.offer_unreadable {
         // Its field may be corrected in time.
         return if is_late(seen) {
-            over(Kind::Declined, Reason::OfferUnreadable, offer_unreadable(seen))
+            conclude(OutcomeKind::Declined, Reason::OfferUnreadable, offer_unreadable(seen))
         } else {
             None
         };
     }
     let Some(offer) = &seen.offer else {
         let message = format!("there is no GpuOffer {:?} in this namespace", seen.job.spec.offer_ref);
-        return if seen.is_local() { None } else { over(Kind::Declined, Reason::NoOffer, message) };
+        return if seen.is_local() { None } else { conclude(OutcomeKind::Declined, Reason::NoOffer, message) };
     };
     if let Err(refused) = policy::check(&seen.job, offer) {
-        return over(Kind::Declined, Reason::read(refused.reason), refused.message);
+        return conclude(OutcomeKind::Declined, Reason::read(refused.reason), refused.message);
     }
     let deposit = seen.job.spec.source.as_ref().map(|source| source.deposit.as_str());
     if let Some(why) = deposit.and_then(|deposit| worth::too_small(deposit, seen.policy.gas_cost)) {
-        return over(Kind::Declined, Reason::DepositTooSmall, why);
+        return conclude(OutcomeKind::Declined, Reason::DepositTooSmall, why);
     }
     match &seen.allocation {
         // A local job waits for room; nobody has paid for it.
         Allocation::Short(shortage) if !seen.is_local() && !may_come(seen, shortage) => {
-            over(Kind::Declined, Reason::NoCapacity, &shortage.why)
+            conclude(OutcomeKind::Declined, Reason::NoCapacity, &shortage.why)
         }
         _ => None,
     }
 }
 
 /// What is said of an offer that is there and can't be read.
-pub(super) fn offer_unreadable(seen: &Observed) -> String {
+pub(super) fn offer_unreadable(seen: &JobObservation) -> String {
     format!("GpuOffer {:?} can't be read: see its conditions", seen.job.spec.offer_ref)
 }
 
 /// What is back in a moment can still run the order.
-fn may_come(seen: &Observed, shortage: &Shortage) -> bool {
+fn may_come(seen: &JobObservation, shortage: &Shortage) -> bool {
     shortage.passing && seen.lasting.node_away < NODE_BACK && !is_late(seen)
 }
 
 /// Whether the order's start window is too short for anything that is still to come.
-fn is_late(seen: &Observed) -> bool {
+fn is_late(seen: &JobObservation) -> bool {
     match &seen.chain {
         ChainView::Known { job, time, .. } if job.status == JobStatus::Open => {
             seen.chain_time.unwrap_or(*time) + START_AHEAD >= job.start_deadline
@@ -124,24 +124,29 @@ fn is_late(seen: &Observed) -> bool {
     }
 }
 
-fn unwanted(seen: &Observed) -> Option<Outcome> {
+fn unwanted(seen: &JobObservation) -> Option<Outcome> {
     let reason = seen.unwanted()?;
     let message = match reason {
         Reason::Deleted => "the ComputeJob was deleted: what was used is claimed, the rest goes back to the customer",
         _ => "spec.terminate is set: what was used is claimed, the rest goes back to the customer",
     };
-    over(Kind::Failed, reason, message)
+    conclude(OutcomeKind::Failed, reason, message)
 }
 
-fn pod_refused(seen: &Observed) -> Option<Outcome> {
+fn pod_refused(seen: &JobObservation) -> Option<Outcome> {
     let refused = seen.pod_refused.as_ref().filter(|refused| refused.for_good && !seen.pods.is_complete())?;
-    over(Kind::Failed, Reason::PodRefused, format!("the API server does not take the job's pod: {}", refused.message))
+    conclude(
+        OutcomeKind::Failed,
+        Reason::PodRefused,
+        format!("the API server does not take the job's pod: {}", refused.message),
+    )
 }
 
 /// The program has ended well once it has in every member, and badly once it has in one.
-fn program_ended(seen: &Observed) -> Option<Outcome> {
+fn program_ended(seen: &JobObservation) -> Option<Outcome> {
     let mut ends: Vec<Option<Outcome>> = seen.pods.iter().map(member_ended).collect();
-    if let Some(failed) = ends.iter().position(|end| end.as_ref().is_some_and(|end| end.kind != Kind::Completed)) {
+    if let Some(failed) = ends.iter().position(|end| end.as_ref().is_some_and(|end| end.kind != OutcomeKind::Completed))
+    {
         return ends.swap_remove(failed);
     }
     let all = seen.pods.is_complete() && ends.iter().all(Option::is_some);
@@ -152,17 +157,19 @@ fn member_ended(pod: &PodState) -> Option<Outcome> {
     let ended_from_outside = pod.deleted.is_some() || pod.disruption.is_some();
     match &pod.customer.ended {
         Some(ended) if ended.code == 0 => {
-            over(Kind::Completed, Reason::ProgramEnded, "the program ended with exit code 0")
+            conclude(OutcomeKind::Completed, Reason::ProgramEnded, "the program ended with exit code 0")
         }
         // The exit code is that of the signal, the reason is who sent it.
         _ if pod.given_up.is_some() => given_up(pod),
         _ if ended_from_outside => None,
-        Some(ended) => {
-            over(Kind::Failed, ended.reason.clone(), format!("the program ended with exit code {}", ended.code))
-        }
+        Some(ended) => conclude(
+            OutcomeKind::Failed,
+            ended.reason.clone(),
+            format!("the program ended with exit code {}", ended.code),
+        ),
         None => {
             let (reason, message) = pod.failure.clone()?;
-            over(Kind::Failed, reason, message)
+            conclude(OutcomeKind::Failed, reason, message)
         }
     }
 }
@@ -173,28 +180,28 @@ fn given_up(pod: &PodState) -> Option<Outcome> {
         Some((reason, message)) if reason.as_str() != "TerminationByKubelet" => (reason, message),
         _ => pod.given_up.as_ref().map(|(reason, message)| (reason, message))?,
     };
-    over(Kind::Failed, reason.clone(), message)
+    conclude(OutcomeKind::Failed, reason.clone(), message)
 }
 
 /// How an order ends that comes to nothing: one that was never accepted was turned down.
-fn unserved(seen: &Observed) -> Kind {
-    if accepted(seen) { Kind::Failed } else { Kind::Declined }
+fn unserved(seen: &JobObservation) -> OutcomeKind {
+    if accepted(seen) { OutcomeKind::Failed } else { OutcomeKind::Declined }
 }
 
-fn chain_says(seen: &Observed) -> Option<Outcome> {
+fn chain_says(seen: &JobObservation) -> Option<Outcome> {
     let (job, time) = match &seen.chain {
         ChainView::Known { job, time, .. } => (job, *time),
         ChainView::Local => return longest_time_up(seen),
         ChainView::Unknown(why) => return known_time_up(seen, why),
     };
     match job.status {
-        JobStatus::None => over(
-            Kind::Reorged,
+        JobStatus::None => conclude(
+            OutcomeKind::Reorged,
             Reason::Reorged,
             "the chain no longer holds the order: a reorganisation took its block away",
         ),
-        JobStatus::Closed => over(unserved(seen), Reason::ClosedOnChain, "the market has closed the job already"),
-        JobStatus::Open if time > job.start_deadline => over(
+        JobStatus::Closed => conclude(unserved(seen), Reason::ClosedOnChain, "the market has closed the job already"),
+        JobStatus::Open if time > job.start_deadline => conclude(
             unserved(seen),
             Reason::StartDeadlinePassed,
             "the job could not be started in time; everything goes back",
@@ -205,32 +212,40 @@ fn chain_says(seen: &Observed) -> Option<Outcome> {
 }
 
 /// By the chain alone: the operator's own clock may be wrong by days.
-fn time_up(seen: &Observed, job: &Job, time: Timestamp) -> Option<Outcome> {
+fn time_up(seen: &JobObservation, job: &Job, time: Timestamp) -> Option<Outcome> {
     let end = job.end?;
     let quiet = seen.chain_time.is_some_and(|now| now.duration_since(end) >= QUIET_CHAIN);
     if job.status != JobStatus::Ended && time < end && !quiet {
         return None;
     }
     if job.ending {
-        return over(Kind::Completed, Reason::EndedByCustomer, "the customer ended the job");
+        return conclude(OutcomeKind::Completed, Reason::EndedByCustomer, "the customer ended the job");
     }
     if seen.container_started().is_none() {
         return never_started(seen, job.duration_seconds.into());
     }
-    over(Kind::Completed, Reason::TimeUp, format!("the {} s that were paid for are over", job.duration_seconds))
+    conclude(
+        OutcomeKind::Completed,
+        Reason::TimeUp,
+        format!("the {} s that were paid for are over", job.duration_seconds),
+    )
 }
 
 /// Of a local job, which nobody has paid for.
-fn longest_time_up(seen: &Observed) -> Option<Outcome> {
+fn longest_time_up(seen: &JobObservation) -> Option<Outcome> {
     let longest = i64::from(seen.offer.as_ref()?.spec.limits.max_seconds);
     let started = seen.container_started()?;
     (seen.now.as_second() - started.as_second() >= longest).then(|| {
-        over(Kind::Completed, Reason::TimeUp, format!("the offer's limits.maxSeconds ({longest} s) are over"))
+        conclude(
+            OutcomeKind::Completed,
+            Reason::TimeUp,
+            format!("the offer's limits.maxSeconds ({longest} s) are over"),
+        )
     })?
 }
 
 /// Of a job whose chain can't be seen: it may have been prolonged meanwhile, but nobody knows, and nothing runs unpaid.
-fn known_time_up(seen: &Observed, why: &str) -> Option<Outcome> {
+fn known_time_up(seen: &JobObservation, why: &str) -> Option<Outcome> {
     if seen.lasting.unseen < OUT_OF_SIGHT {
         return None;
     }
@@ -239,7 +254,7 @@ fn known_time_up(seen: &Observed, why: &str) -> Option<Outcome> {
     if let (Some(end), Some(now)) = (end, seen.chain_time) {
         let message =
             format!("the time that was paid for until {end} is over, and the chain can't be seen since: {why}");
-        return (now >= end).then(|| over(Kind::Completed, Reason::TimeUp, message))?;
+        return (now >= end).then(|| conclude(OutcomeKind::Completed, Reason::TimeUp, message))?;
     }
     // This process has seen no block, so it has no time that it may trust: the program gets all that was bought once more.
     let bought = seen.job.spec.source.as_ref().map_or(0, |source| i64::from(source.seconds));
@@ -247,14 +262,14 @@ fn known_time_up(seen: &Observed, why: &str) -> Option<Outcome> {
     let longest = seen.offer.as_ref().map_or(known, |offer| known.min(offer.spec.limits.max_seconds.into()));
     let message = format!("{longest} s were paid for, and the chain can't be seen since this operator began: {why}");
     let ran = i64::try_from(seen.lasting.running.as_secs()).unwrap_or(i64::MAX);
-    (ran >= longest).then(|| over(Kind::Completed, Reason::TimeUp, message))?
+    (ran >= longest).then(|| conclude(OutcomeKind::Completed, Reason::TimeUp, message))?
 }
 
-fn pod_gone(seen: &Observed) -> Option<Outcome> {
+fn pod_gone(seen: &JobObservation) -> Option<Outcome> {
     // The status names a pod once all of them were there.
     if let Some(was) = seen.pods.missing().next().filter(|_| seen.stored().pod.is_some()) {
-        return over(
-            Kind::Failed,
+        return conclude(
+            OutcomeKind::Failed,
             Reason::PodDeleted,
             format!("pod {was} is gone: what was used is claimed, the rest goes back"),
         );
@@ -270,35 +285,35 @@ fn pod_leaves(pod: &PodState) -> Option<Outcome> {
         } else {
             message
         };
-        return over(Kind::Failed, reason.clone(), told);
+        return conclude(OutcomeKind::Failed, reason.clone(), told);
     }
     pod.deleted?;
-    over(
-        Kind::Failed,
+    conclude(
+        OutcomeKind::Failed,
         Reason::PodDeleted,
         format!("pod {} was deleted: what was used is claimed, the rest goes back", pod.name),
     )
 }
 
 /// Three intervals, or a minute where that is longer.
-fn meter_patience(seen: &Observed) -> Duration {
+fn meter_patience(seen: &JobObservation) -> Duration {
     METER_LOST.max(interval(seen) * 3)
 }
 
-fn interval(seen: &Observed) -> Duration {
+fn interval(seen: &JobObservation) -> Duration {
     let seconds = seen.offer.as_ref().map_or(0, |offer| offer.spec.attestation.interval_seconds);
     Duration::from_secs(seconds.into())
 }
 
 /// The program runs, by what kubelet last said, and nobody has asked for its end.
-fn program_runs(seen: &Observed) -> bool {
-    seen.pods
-        .iter()
-        .any(|pod| pod.customer.started.is_some() && pod.customer.ended.is_none() && !pod.over && pod.deleted.is_none())
+fn program_runs(seen: &JobObservation) -> bool {
+    seen.pods.iter().any(|pod| {
+        pod.customer.started.is_some() && pod.customer.ended.is_none() && !pod.is_finished && pod.deleted.is_none()
+    })
 }
 
 /// Nothing counts while meter does not run, and a tenant can bring that about: no second after it could be paid.
-fn meter_lost(seen: &Observed) -> Option<Outcome> {
+fn meter_lost(seen: &JobObservation) -> Option<Outcome> {
     let down = seen.pods.iter().find_map(|pod| pod.meter_down.as_ref())?;
     let (silent, patience) = (seen.lasting.silent, meter_patience(seen));
     if !program_runs(seen)
@@ -313,38 +328,42 @@ fn meter_lost(seen: &Observed) -> Option<Outcome> {
          program's use can't be counted. What was counted before is claimed, the rest goes back",
         patience.as_secs()
     );
-    over(Kind::Failed, Reason::MeterLost, message)
+    conclude(OutcomeKind::Failed, Reason::MeterLost, message)
 }
 
-fn gpu_lost(seen: &Observed) -> Option<Outcome> {
+fn gpu_lost(seen: &JobObservation) -> Option<Outcome> {
     let what = seen.failing.as_ref()?;
     if !program_runs(seen) || seen.lasting.failing < GPU_LOST.max(interval(seen) * 2) {
         return None;
     }
     let message =
         format!("{what}: what was used is claimed, the rest goes back. Look at the node before it is sold again");
-    over(Kind::Failed, Reason::GpuLost, message)
+    conclude(OutcomeKind::Failed, Reason::GpuLost, message)
 }
 
-fn too_slow(seen: &Observed) -> Option<Outcome> {
+fn too_slow(seen: &JobObservation) -> Option<Outcome> {
     if !accepted(seen) {
         return None;
     }
     let waits = seen.pods.notable().and_then(|p| p.customer.waiting.clone());
     if let Some((reason @ Reason::InvalidImageName, message)) = &waits {
-        return over(Kind::Failed, reason.clone(), message);
+        return conclude(OutcomeKind::Failed, reason.clone(), message);
     }
     if let Some((reason, message)) = &waits
         && pull::missing(reason, message)
         && seen.lasting.image_missing >= IMAGE_MAY_COME
     {
-        return over(Kind::Failed, Reason::ImageNotFound, format!("the registry has no such image: {message}"));
+        return conclude(
+            OutcomeKind::Failed,
+            Reason::ImageNotFound,
+            format!("the registry has no such image: {message}"),
+        );
     }
     let ChainView::Known { job, time, .. } = &seen.chain else { return None };
     let now = seen.chain_time.unwrap_or(*time);
     match (job.status, job.started) {
-        (JobStatus::Open, _) if now + DECLINE_AHEAD >= job.start_deadline => over(
-            Kind::Failed,
+        (JobStatus::Open, _) if now + DECLINE_AHEAD >= job.start_deadline => conclude(
+            OutcomeKind::Failed,
             Reason::NotStartedInTime,
             format!("not ready before the start deadline: {}", not_ready(seen)),
         ),
@@ -360,7 +379,7 @@ fn too_slow(seen: &Observed) -> Option<Outcome> {
 }
 
 /// What kept the job from being started, in the words of whoever knows.
-fn not_ready(seen: &Observed) -> String {
+fn not_ready(seen: &JobObservation) -> String {
     let Some(pod) = seen.pods.notable().filter(|_| seen.pods.is_complete()) else {
         return match &seen.pod_refused {
             Some(refused) => format!("the API server does not take the job's pod: {}", refused.message),
@@ -382,26 +401,30 @@ fn not_ready(seen: &Observed) -> String {
 }
 
 /// kubelet says `PodInitializing` while it waits for meter and while it pulls: only meter's own state tells which.
-fn never_started(seen: &Observed, seconds: i64) -> Option<Outcome> {
+fn never_started(seen: &JobObservation, seconds: i64) -> Option<Outcome> {
     let pod = seen.pods.notable();
     let waits = pod.and_then(|p| p.customer.waiting.clone());
     let (reason, message) = waits.unwrap_or((Reason::Waiting, String::new()));
     let initializing = reason == Reason::PodInitializing;
     if initializing && !pod.is_some_and(|p| p.meter_ready) {
         let why = "its meter has not heard that the job is started: see the log of the pod's container meter, and whether it reaches the operator";
-        return over(
-            Kind::Failed,
+        return conclude(
+            OutcomeKind::Failed,
             Reason::MeterNotReady,
             format!("the program did not start within {seconds} s: {why}"),
         );
     }
     // The image is there, and the runtime makes no container of it.
     if matches!(reason, Reason::CreateContainerError | Reason::CreateContainerConfigError | Reason::RunContainerError) {
-        return over(Kind::Failed, reason, format!("the program did not start within {seconds} s: {message}"));
+        return conclude(
+            OutcomeKind::Failed,
+            reason,
+            format!("the program did not start within {seconds} s: {message}"),
+        );
     }
     let why = if initializing { "its image is still being pulled".to_owned() } else { format!("{reason} {message}") };
-    over(
-        Kind::Failed,
+    conclude(
+        OutcomeKind::Failed,
         Reason::ImagePullTimeout,
         format!("the program did not start within {seconds} s: {}", why.trim()),
     )

@@ -2,18 +2,18 @@
 
 use alloy::primitives::U256;
 use hawser_crds::condition::{ACCEPTED, ATTESTED, COMPLETE, FAILED, RUNNING, SCHEDULED, SETTLED, STARTED};
-use hawser_crds::{ComputeJobStatus, Outcome as Kind, Phase, SettlementStatus, Usage};
+use hawser_crds::{ComputeJobStatus, Outcome as OutcomeKind, Phase, SettlementStatus, Usage};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::decide::{Verdict, phase};
-use super::observed::{ChainView, Observed};
+use super::decide::{Assessment, phase};
+use super::observation::{ChainView, JobObservation};
 use super::outcome::offer_unreadable;
 use super::steady::steady;
 use super::{expectation, voucher};
 use crate::attestation::Attested;
 use crate::controllers::allocation::Allocation;
-use crate::controllers::conditions::{Conditions, Truth};
+use crate::controllers::conditions::{ConditionStatus, Conditions};
 use crate::network::{ActKey, Job, JobStatus};
 use crate::objects::pod_state::PodState;
 use crate::reasons::Reason;
@@ -24,11 +24,11 @@ const SILENCE: i64 = 120;
 const VOUCHER_EVERY: i64 = 300;
 
 /// Builds the next status.
-pub(crate) fn status(seen: &Observed, verdict: &Verdict) -> ComputeJobStatus {
+pub(crate) fn status(seen: &JobObservation, assessment: &Assessment) -> ComputeJobStatus {
     let stored = seen.stored();
     let mut next = stored.clone();
     next.observed_generation = seen.job.metadata.generation;
-    next.phase = phase(seen, verdict);
+    next.phase = phase(seen, assessment);
     // It names the first, once each member has its pod.
     if let Some(pod) = seen.pods.first().filter(|_| seen.pods.is_complete()) {
         next.pod = Some(pod.name.clone());
@@ -40,42 +40,42 @@ pub(crate) fn status(seen: &Observed, verdict: &Verdict) -> ComputeJobStatus {
     }
     next.container_started_at = seen.container_started().map(Time);
     next.container_finished_at = seen.container_ended().map(Time);
-    ends(seen, verdict, &mut next);
-    next.conditions = conditions(seen, verdict, &next);
+    ends(seen, assessment, &mut next);
+    next.conditions = conditions(seen, assessment, &next);
     next.usage = usage(seen, &stored, next.phase);
     next.settlement = settlement(seen, &stored, next.usage.as_ref().map_or(0, |usage| usage.gpu_seconds));
-    next.reason = Some(reason(seen, verdict).to_string());
+    next.reason = Some(reason(seen, assessment).to_string());
     steady(&stored, next)
 }
 
 /// What decides from now on: each is written once, and stays.
-fn ends(seen: &Observed, verdict: &Verdict, next: &mut ComputeJobStatus) {
+fn ends(seen: &JobObservation, assessment: &Assessment, next: &mut ComputeJobStatus) {
     let now = || Time(seen.now);
-    if verdict.accepted {
+    if assessment.accepted {
         next.accepted_at.get_or_insert_with(now);
         // A reorganisation can move the start to another block.
         next.started_at = expectation::started(seen).map(|started| Time(started.at)).or(next.started_at.take());
         next.silent_since = silence(seen).map(|(since, _)| Time(since));
     }
-    if let Some(outcome) = &verdict.outcome {
+    if let Some(outcome) = &assessment.outcome {
         next.outcome = Some(outcome.kind);
         next.message = Some(outcome.message.clone());
         next.decline_reason = Some(outcome.on_chain.clone());
     }
-    if verdict.settled && next.settled_at.is_none() {
+    if assessment.settled && next.settled_at.is_none() {
         next.settled_at = Some(now());
         next.kept_until = seen.now.checked_add(seen.retention).ok().map(Time);
     }
 }
 
-fn reason(seen: &Observed, verdict: &Verdict) -> Reason {
-    if let Some(outcome) = &verdict.outcome {
+fn reason(seen: &JobObservation, assessment: &Assessment) -> Reason {
+    if let Some(outcome) = &assessment.outcome {
         return outcome.reason.clone();
     }
     if matches!(seen.chain, ChainView::Unknown(_)) {
         return Reason::NetworkUnavailable;
     }
-    if !verdict.accepted {
+    if !assessment.accepted {
         return match seen.allocation {
             _ if seen.offer_unreadable => Reason::OfferUnreadable,
             Allocation::Short(_) => Reason::NoCapacity,
@@ -101,98 +101,114 @@ fn reason(seen: &Observed, verdict: &Verdict) -> Reason {
     waits.filter(|reason| **reason != Reason::Waiting).cloned().unwrap_or(Reason::Starting)
 }
 
-fn conditions(seen: &Observed, verdict: &Verdict, next: &ComputeJobStatus) -> Vec<Condition> {
+fn conditions(seen: &JobObservation, assessment: &Assessment, next: &ComputeJobStatus) -> Vec<Condition> {
     let stored = seen.stored();
     let mut list = Conditions::from_stored(&stored.conditions, seen.job.metadata.generation, seen.now);
-    accepted(seen, verdict, &mut list);
-    if verdict.accepted {
-        scheduled(seen, verdict, &mut list);
-        started(seen, verdict, next, &mut list);
+    accepted(seen, assessment, &mut list);
+    if assessment.accepted {
+        scheduled(seen, assessment, &mut list);
+        started(seen, assessment, next, &mut list);
         running(seen, &mut list);
         attested(seen, &mut list);
     }
-    if let Some(outcome) = &verdict.outcome {
-        let kind = if outcome.kind == Kind::Completed { COMPLETE } else { FAILED };
-        list.set(kind, Truth::Yes, &outcome.reason, outcome.message.clone());
-        settled(seen, verdict, &mut list);
+    if let Some(outcome) = &assessment.outcome {
+        let kind = if outcome.kind == OutcomeKind::Completed { COMPLETE } else { FAILED };
+        list.set(kind, ConditionStatus::True, &outcome.reason, outcome.message.clone());
+        settled(seen, assessment, &mut list);
     }
     list.into_list()
 }
 
-fn accepted(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
-    if verdict.accepted {
+fn accepted(seen: &JobObservation, assessment: &Assessment, list: &mut Conditions) {
+    if assessment.accepted {
         let message = "the order is within the offer's policy and its GPUs are free";
-        return list.set(ACCEPTED, Truth::Yes, &Reason::WithinPolicy, message);
+        return list.set(ACCEPTED, ConditionStatus::True, &Reason::WithinPolicy, message);
     }
-    match (&verdict.outcome, &seen.chain, &seen.allocation) {
-        (Some(outcome), _, _) => list.set(ACCEPTED, Truth::No, &outcome.reason, outcome.message.clone()),
+    match (&assessment.outcome, &seen.chain, &seen.allocation) {
+        (Some(outcome), _, _) => list.set(ACCEPTED, ConditionStatus::False, &outcome.reason, outcome.message.clone()),
         (None, ChainView::Unknown(why), _) => {
-            list.set(ACCEPTED, Truth::Unknown, &Reason::NetworkUnavailable, why.clone());
+            list.set(ACCEPTED, ConditionStatus::Unknown, &Reason::NetworkUnavailable, why.clone());
         }
         (None, _, Allocation::Short(short)) => {
-            list.set(ACCEPTED, Truth::Unknown, &Reason::NoCapacity, short.why.clone());
+            list.set(ACCEPTED, ConditionStatus::Unknown, &Reason::NoCapacity, short.why.clone());
         }
         (None, _, _) if seen.offer_unreadable => {
-            list.set(ACCEPTED, Truth::Unknown, &Reason::OfferUnreadable, offer_unreadable(seen));
+            list.set(ACCEPTED, ConditionStatus::Unknown, &Reason::OfferUnreadable, offer_unreadable(seen));
         }
         (None, _, _) if seen.offer.is_none() => {
             let message = format!("there is no GpuOffer {:?} in this namespace: create it", seen.job.spec.offer_ref);
-            list.set(ACCEPTED, Truth::Unknown, &Reason::NoOffer, message);
+            list.set(ACCEPTED, ConditionStatus::Unknown, &Reason::NoOffer, message);
         }
         (None, _, _) => {
-            list.set(ACCEPTED, Truth::Unknown, &Reason::Waiting, "the market does not show the order as open yet");
+            list.set(
+                ACCEPTED,
+                ConditionStatus::Unknown,
+                &Reason::Waiting,
+                "the market does not show the order as open yet",
+            );
         }
     }
 }
 
-fn scheduled(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
+fn scheduled(seen: &JobObservation, assessment: &Assessment, list: &mut Conditions) {
     let unbound = seen.pods.iter().find(|pod| pod.node.is_none());
     let Some(pod) = unbound.or(seen.pods.first()).filter(|_| seen.pods.is_complete()) else {
         match &seen.pod_refused {
-            Some(refused) => list.set(SCHEDULED, Truth::No, &Reason::PodRefused, refused.message.clone()),
-            None if verdict.outcome.is_none() => {
-                list.set(SCHEDULED, Truth::No, &Reason::CreatingPod, "the pod is being created");
+            Some(refused) => list.set(SCHEDULED, ConditionStatus::False, &Reason::PodRefused, refused.message.clone()),
+            None if assessment.outcome.is_none() => {
+                list.set(SCHEDULED, ConditionStatus::False, &Reason::CreatingPod, "the pod is being created");
             }
             None => {}
         }
         return;
     };
     match (&pod.node, &pod.unschedulable) {
-        (Some(node), _) => list.set(SCHEDULED, Truth::Yes, &Reason::Bound, format!("pod {} runs on {node}", pod.name)),
-        (None, Some(why)) => list.set(SCHEDULED, Truth::No, &Reason::Unschedulable, why.clone()),
-        (None, None) => list.set(SCHEDULED, Truth::No, &Reason::Scheduling, "the scheduler looks for a node"),
+        (Some(node), _) => {
+            list.set(SCHEDULED, ConditionStatus::True, &Reason::Bound, format!("pod {} runs on {node}", pod.name));
+        }
+        (None, Some(why)) => list.set(SCHEDULED, ConditionStatus::False, &Reason::Unschedulable, why.clone()),
+        (None, None) => {
+            list.set(SCHEDULED, ConditionStatus::False, &Reason::Scheduling, "the scheduler looks for a node");
+        }
     }
 }
 
-fn started(seen: &Observed, verdict: &Verdict, next: &ComputeJobStatus, list: &mut Conditions) {
+fn started(seen: &JobObservation, assessment: &Assessment, next: &ComputeJobStatus, list: &mut Conditions) {
     if seen.unstarted {
         let message = "the market shows the job as open again, because of a lagging node or a reorganisation: startJobs is sent \
                        again, and the program keeps running";
-        return list.set(STARTED, Truth::Yes, &Reason::StartUndone, message);
+        return list.set(STARTED, ConditionStatus::True, &Reason::StartUndone, message);
     }
     if let Some(started) = expectation::started(seen) {
         let message = if seen.is_local() { "the attestor is enrolled" } else { "startJobs is mined" };
-        return list.set(STARTED, Truth::Yes, &Reason::Started, format!("{message}: {} attests", started.attestor));
+        return list.set(
+            STARTED,
+            ConditionStatus::True,
+            &Reason::Started,
+            format!("{message}: {} attests", started.attestor),
+        );
     }
-    if next.started_at.is_some() || verdict.outcome.is_some() {
+    if next.started_at.is_some() || assessment.outcome.is_some() {
         return;
     }
     match &seen.obstacle {
-        Some((ActKey::Start(_), why)) => list.set(STARTED, Truth::No, &Reason::Refused, why.clone()),
+        Some((ActKey::Start(_), why)) => list.set(STARTED, ConditionStatus::False, &Reason::Refused, why.clone()),
         _ if !seen.attested.is_empty() => {
             list.set(
                 STARTED,
-                Truth::No,
+                ConditionStatus::False,
                 &Reason::WaitingForChain,
                 "the attestor is enrolled, startJobs is not mined yet",
             );
         }
         _ => match seen.heard.as_ref().and_then(|heard| heard.rejection.as_ref()) {
-            Some(rejection) => list.set(STARTED, Truth::No, &Reason::EnrolmentRefused, rejection.refusal.to_string()),
+            Some(rejection) => {
+                list.set(STARTED, ConditionStatus::False, &Reason::EnrolmentRefused, rejection.refusal.to_string());
+            }
             None => {
                 list.set(
                     STARTED,
-                    Truth::No,
+                    ConditionStatus::False,
                     &Reason::WaitingForAttestor,
                     "the pod's meter has not enrolled its attestor yet",
                 );
@@ -201,35 +217,40 @@ fn started(seen: &Observed, verdict: &Verdict, next: &ComputeJobStatus, list: &m
     }
 }
 
-fn running(seen: &Observed, list: &mut Conditions) {
+fn running(seen: &JobObservation, list: &mut Conditions) {
     let Some(pod) = seen.pods.notable() else { return };
     let customer = &pod.customer;
     match (&customer.ended, customer.started, &customer.waiting) {
         (Some(ended), _, _) => {
-            list.set(RUNNING, Truth::No, &ended.reason, format!("the program ended with exit code {}", ended.code));
+            list.set(
+                RUNNING,
+                ConditionStatus::False,
+                &ended.reason,
+                format!("the program ended with exit code {}", ended.code),
+            );
         }
         (None, Some(_), _) if pod.deleted.is_some() => {
-            list.set(RUNNING, Truth::No, &Reason::Stopping, "the pod is being stopped");
+            list.set(RUNNING, ConditionStatus::False, &Reason::Stopping, "the pod is being stopped");
         }
-        (None, Some(_), _) => list.set(RUNNING, Truth::Yes, &Reason::ContainerRunning, "the program runs"),
+        (None, Some(_), _) => list.set(RUNNING, ConditionStatus::True, &Reason::ContainerRunning, "the program runs"),
         (None, None, _) if customer.never_ran.is_some() => {
             let (reason, message) = customer.never_ran.as_ref().map(|n| (&n.reason, &n.message)).unzip();
             let message =
                 message.map_or_else(String::new, |words| format!("the program could not be started: {words}"));
-            list.set(RUNNING, Truth::No, reason.unwrap_or(&Reason::StartError), message);
+            list.set(RUNNING, ConditionStatus::False, reason.unwrap_or(&Reason::StartError), message);
         }
         (None, None, Some((reason, message))) => {
             let message = if message.is_empty() { "the program has not started" } else { message };
-            list.set(RUNNING, Truth::No, reason, message);
+            list.set(RUNNING, ConditionStatus::False, reason, message);
         }
-        (None, None, _) => list.set(RUNNING, Truth::No, &Reason::Waiting, "the program has not started"),
+        (None, None, _) => list.set(RUNNING, ConditionStatus::False, &Reason::Waiting, "the program has not started"),
     }
 }
 
 /// Since when nothing was reported of a program that runs, where a report should have come, and what is known of why. What
 /// was reported before this operator listened, or before the program ran, is not missed; but a silence that the operator
 /// before it told goes on until a report is heard.
-fn silence(seen: &Observed) -> Option<(Timestamp, String)> {
+fn silence(seen: &JobObservation) -> Option<(Timestamp, String)> {
     let runs = |pod: &PodState| pod.customer.started.filter(|_| pod.customer.ended.is_none());
     let runs_since = seen.pods.iter().filter_map(runs).min()?;
     let heard = seen.heard.as_ref();
@@ -259,29 +280,39 @@ fn silence(seen: &Observed) -> Option<(Timestamp, String)> {
     Some((since, format!("no report since {since}, {why}")))
 }
 
-fn attested(seen: &Observed, list: &mut Conditions) {
+fn attested(seen: &JobObservation, list: &mut Conditions) {
     let vouched = !voucher::newest(seen).is_empty();
     if let Some(shared) = seen.heard.as_ref().and_then(|heard| heard.card_shared.as_ref()) {
-        list.set(ATTESTED, Truth::No, &Reason::CardShared, shared.clone());
+        list.set(ATTESTED, ConditionStatus::False, &Reason::CardShared, shared.clone());
         return;
     }
     match seen.attested.iter().find_map(|a| a.last_rejection.as_ref()) {
-        Some(why) if !vouched => list.set(ATTESTED, Truth::No, &Reason::Refused, why.clone()),
+        Some(why) if !vouched => list.set(ATTESTED, ConditionStatus::False, &Reason::Refused, why.clone()),
         _ if vouched && let Some((_, silence)) = silence(seen) => {
-            list.set(ATTESTED, Truth::No, &Reason::ReportsStopped, silence);
+            list.set(ATTESTED, ConditionStatus::False, &Reason::ReportsStopped, silence);
         }
         _ if vouched => {
-            list.set(ATTESTED, Truth::Yes, &Reason::VoucherAccepted, "vouchers of the job's attestor are accepted");
+            list.set(
+                ATTESTED,
+                ConditionStatus::True,
+                &Reason::VoucherAccepted,
+                "vouchers of the job's attestor are accepted",
+            );
         }
         _ => {
             let silence = silence(seen).map_or_else(String::new, |(_, silence)| format!(": {silence}"));
-            list.set(ATTESTED, Truth::No, &Reason::NoVoucher, format!("no voucher has been received yet{silence}"));
+            list.set(
+                ATTESTED,
+                ConditionStatus::False,
+                &Reason::NoVoucher,
+                format!("no voucher has been received yet{silence}"),
+            );
         }
     }
 }
 
-fn settled(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
-    if verdict.settled {
+fn settled(seen: &JobObservation, assessment: &Assessment, list: &mut Conditions) {
+    if assessment.settled {
         if seen.stored().settled_at.is_none() {
             let (reason, message) = match &seen.chain {
                 ChainView::Local => (&Reason::Local, "a local job: nothing is owed on chain".to_owned()),
@@ -294,23 +325,32 @@ fn settled(seen: &Observed, verdict: &Verdict, list: &mut Conditions) {
                 ),
                 ChainView::Unknown(why) => (&Reason::Closed, why.clone()),
             };
-            list.set(SETTLED, Truth::Yes, reason, message);
+            list.set(SETTLED, ConditionStatus::True, reason, message);
         }
         return;
     }
     match (&seen.chain, &seen.obstacle) {
-        (ChainView::Unknown(why), _) => list.set(SETTLED, Truth::Unknown, &Reason::NetworkUnavailable, why.clone()),
-        (_, Some((key, why))) => list.set(SETTLED, Truth::No, &Reason::Obstructed, format!("{key}: {why}")),
-        _ if !seen.quiet() => {
-            let why = seen.unheard.clone().unwrap_or_else(|| "the pod is stopping".to_owned());
-            list.set(SETTLED, Truth::No, &Reason::WaitingForLastVoucher, why);
+        (ChainView::Unknown(why), _) => {
+            list.set(SETTLED, ConditionStatus::Unknown, &Reason::NetworkUnavailable, why.clone());
         }
-        _ => list.set(SETTLED, Truth::No, &Reason::Settling, "what is owed is being claimed and the job closed"),
+        (_, Some((key, why))) => {
+            list.set(SETTLED, ConditionStatus::False, &Reason::Obstructed, format!("{key}: {why}"));
+        }
+        _ if !seen.reports_are_over() => {
+            let why = seen.unheard.clone().unwrap_or_else(|| "the pod is stopping".to_owned());
+            list.set(SETTLED, ConditionStatus::False, &Reason::WaitingForLastVoucher, why);
+        }
+        _ => list.set(
+            SETTLED,
+            ConditionStatus::False,
+            &Reason::Settling,
+            "what is owed is being claimed and the job closed",
+        ),
     }
 }
 
 /// Counts and voucher are written when something else changes and every few minutes, not at each report.
-fn usage(seen: &Observed, stored: &ComputeJobStatus, phase: Phase) -> Option<Usage> {
+fn usage(seen: &JobObservation, stored: &ComputeJobStatus, phase: Phase) -> Option<Usage> {
     let Some(attested) = seen.attested.first() else { return stored.usage.clone() };
     let old = stored.usage.clone().unwrap_or_default();
     let newest = voucher::newest(seen);
@@ -359,7 +399,7 @@ fn is_old(stored: Option<Timestamp>, newest: Option<Timestamp>) -> bool {
 }
 
 /// `vouched`: GPU-seconds as the status says them, which do not change with each report.
-fn settlement(seen: &Observed, stored: &ComputeJobStatus, vouched: u64) -> Option<SettlementStatus> {
+fn settlement(seen: &JobObservation, stored: &ComputeJobStatus, vouched: u64) -> Option<SettlementStatus> {
     let source = seen.job.spec.source.as_ref()?;
     let Some(job) = seen.chain_job().filter(|job| job.status != JobStatus::None) else {
         return stored.settlement.clone();

@@ -3,12 +3,12 @@
 use hawser_proto::attestation::RejectReason;
 
 use super::job_ref;
-use super::observed::Observed;
+use super::observation::JobObservation;
 use crate::attestation::{Attestations, JobRef};
 
 /// Takes the last voucher from where meter left it when it ended, unless its last report came already. Not before the
 /// chain is seen: the pod keeps it meanwhile.
-pub(crate) async fn read_message(seen: &mut Observed, attestations: &Attestations) {
+pub(crate) async fn read_message(seen: &mut JobObservation, attestations: &Attestations) {
     if !seen.chain_is_seen() {
         return;
     }
@@ -16,8 +16,11 @@ pub(crate) async fn read_message(seen: &mut Observed, attestations: &Attestation
         return;
     }
     let job = job_ref(&seen.job);
-    let left =
-        seen.pods.iter().filter(|pod| pod.held).filter_map(|pod| Some((pod.meter_over, pod.last_words.clone()?)));
+    let left = seen
+        .pods
+        .iter()
+        .filter(|pod| pod.has_finalizer)
+        .filter_map(|pod| Some((pod.meter_over, pod.termination_message.clone()?)));
     for (is_over, message) in left.collect::<Vec<_>>() {
         if is_over {
             read_last(seen, &job, &message, attestations).await;
@@ -29,7 +32,7 @@ pub(crate) async fn read_message(seen: &mut Observed, attestations: &Attestation
     }
 }
 
-async fn read_last(seen: &mut Observed, job: &JobRef, message: &str, attestations: &Attestations) {
+async fn read_last(seen: &mut JobObservation, job: &JobRef, message: &str, attestations: &Attestations) {
     match attestations.read_termination_message(job, message).await {
         Ok(_) => {}
         // Looked at again later; the pod keeps it meanwhile, and what is known already can be claimed.
@@ -38,5 +41,5 @@ async fn read_last(seen: &mut Observed, job: &JobRef, message: &str, attestation
             tracing::warn!(%job, %refusal, "the termination message of the job's meter brings no voucher");
         }
     }
-    seen.heard = attestations.heard(job);
+    seen.heard = attestations.stream_health(job);
 }

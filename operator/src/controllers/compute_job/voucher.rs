@@ -4,7 +4,7 @@ use hawser_attestation::{EvidenceRoot, SignedVoucher};
 use hawser_crds::VoucherRecord;
 use hawser_market::{GpuSeconds, JobId};
 
-use super::observed::Observed;
+use super::observation::JobObservation;
 use crate::network::{self, Claim};
 
 /// A voucher as the status holds it.
@@ -29,7 +29,7 @@ pub(crate) fn from_record(job: JobId, record: &VoucherRecord) -> Option<SignedVo
 
 /// The newest voucher of each member that is known: from the reports, or from the status after a restart, which holds the
 /// first member's.
-pub(crate) fn newest(seen: &Observed) -> Vec<SignedVoucher> {
+pub(crate) fn newest(seen: &JobObservation) -> Vec<SignedVoucher> {
     let mut reported = seen.attested.iter().map(|attested| attested.voucher);
     let first = match (reported.next().flatten(), stored(seen)) {
         (Some(a), Some(b)) => Some(if b.gpu_seconds > a.gpu_seconds { b } else { a }),
@@ -45,7 +45,7 @@ pub(crate) fn counted(vouchers: &[SignedVoucher]) -> network::GpuSeconds {
 }
 
 /// The voucher in the stored status.
-pub(crate) fn stored(seen: &Observed) -> Option<SignedVoucher> {
+pub(crate) fn stored(seen: &JobObservation) -> Option<SignedVoucher> {
     let record = seen.job.status.as_ref()?.usage.as_ref()?.voucher.as_ref()?;
     from_record(seen.id, record)
 }

@@ -8,20 +8,24 @@ use kube::{Api, Resource, ResourceExt};
 use super::decide::{Fate, Step, decide, wallet_in_use};
 use super::dereference::{Written, know};
 use super::memory::NetworkContext;
-use super::sink;
-use super::status::Start;
+use super::order_intake;
+use super::status::Startup;
 use crate::controllers::{Error, NETWORK_FINALIZER, abandon, status_writer};
 use crate::network::{NetworkSpec, Past};
 
 /// Starts the network where it doesn't run as it is written now, and stops it where that can't be read.
-pub(super) async fn start(resource: &DepinNetwork, written: Written<'_>, context: &Arc<NetworkContext>) -> Start {
+pub(super) async fn start(resource: &DepinNetwork, written: Written<'_>, context: &Arc<NetworkContext>) -> Startup {
     match try_start(resource, written, context).await {
-        Ok(()) => Start::Runs,
+        Ok(()) => Startup::Runs,
         Err(refused) => refused,
     }
 }
 
-async fn try_start(resource: &DepinNetwork, written: Written<'_>, context: &Arc<NetworkContext>) -> Result<(), Start> {
+async fn try_start(
+    resource: &DepinNetwork,
+    written: Written<'_>,
+    context: &Arc<NetworkContext>,
+) -> Result<(), Startup> {
     let (name, networks) = (resource.name_any(), &context.shared.networks);
     let source = || written.source.as_ref().map_err(Clone::clone);
     let spec = || {
@@ -56,8 +60,8 @@ async fn try_start(resource: &DepinNetwork, written: Written<'_>, context: &Arc<
     know(&mut past.known, &name, &spec, &context.shared);
     past.known.offers.extend(written.sold);
     let (context_, name_) = (Arc::clone(context), name.clone());
-    let sink = |network| sink::sink(context_, name_, network);
-    networks.start(&name, made_from, (spec, resource.spec.settlement()), wallet, past, sink).await?;
+    let intake = |network| order_intake::intake(context_, name_, network);
+    networks.start(&name, made_from, (spec, resource.spec.settlement()), wallet, past, intake).await?;
     Ok(())
 }
 

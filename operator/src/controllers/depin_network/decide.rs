@@ -2,7 +2,7 @@
 
 use alloy::primitives::Address;
 
-use super::status::Start;
+use super::status::Startup;
 use crate::network::NetworkSpec;
 use crate::reasons::Reason;
 
@@ -31,9 +31,9 @@ pub(crate) enum Step {
     /// It runs as it is written.
     Keep,
     /// What it is made from can't be read: what runs under its name ends.
-    Stop(Start),
+    Stop(Startup),
     /// It can't be started as it is written: what runs under its name goes on.
-    Refuse(Start),
+    Refuse(Startup),
     /// Its wallet is to be opened, and the network started.
     Open(Box<NetworkSpec>),
 }
@@ -41,10 +41,10 @@ pub(crate) enum Step {
 /// Decides that. `source`: whether what it is made from could be read; `runs`: it runs, and was made from just that;
 /// `refused`: that its wallet can't be opened was found out before.
 pub(crate) fn decide(
-    source: Result<(), Start>,
+    source: Result<(), Startup>,
     runs: bool,
-    spec: impl FnOnce() -> Result<NetworkSpec, Start>,
-    refused: impl FnOnce() -> Option<Start>,
+    spec: impl FnOnce() -> Result<NetworkSpec, Startup>,
+    refused: impl FnOnce() -> Option<Startup>,
 ) -> Step {
     match source {
         Err(why) => Step::Stop(why),
@@ -57,12 +57,12 @@ pub(crate) fn decide(
 }
 
 /// Why a network does not start with this wallet; none where no other one sends from it.
-pub(crate) fn wallet_in_use(other: Option<&str>, wallet: Address, chain_id: u64) -> Option<Start> {
+pub(crate) fn wallet_in_use(other: Option<&str>, wallet: Address, chain_id: u64) -> Option<Startup> {
     let other = other?;
     let message = format!(
         "DepinNetwork {other:?} sends from wallet {wallet} on chain {chain_id} already: two senders take each other's nonces, give this one a key of its own",
     );
-    Some(Start::Refused { reason: Reason::WalletInUse, message })
+    Some(Startup::Refused { reason: Reason::WalletInUse, message })
 }
 
 #[cfg(test)]
@@ -87,18 +87,18 @@ mod tests {
 
     #[test]
     fn a_network_is_kept_stopped_refused_or_started_by_what_it_is_made_from() {
-        let refused = |reason: Reason| Start::Refused { reason, message: String::new() };
+        let refused = |reason: Reason| Startup::Refused { reason, message: String::new() };
         let why = |step: &Step| match step {
             Step::Keep => "keep".to_owned(),
             Step::Open(spec) => format!("open {}", spec.chain_id),
-            Step::Stop(Start::Refused { reason, .. }) => format!("stop: {reason}"),
-            Step::Refuse(Start::Refused { reason, .. }) => format!("refuse: {reason}"),
+            Step::Stop(Startup::Refused { reason, .. }) => format!("stop: {reason}"),
+            Step::Refuse(Startup::Refused { reason, .. }) => format!("refuse: {reason}"),
             other => format!("{other:?}"),
         };
         let good = || {
             let network = test_network();
             let Ok(NetworkKind::Evm(evm)) = NetworkKind::of(&network.spec) else { panic!("it is an EVM network") };
-            NetworkSpec::try_from(evm).map_err(Start::from)
+            NetworkSpec::try_from(evm).map_err(Startup::from)
         };
         let bad = || Err(refused(Reason::InvalidSpec));
         let wrong = || Some(refused(Reason::WrongPassword));
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn two_networks_do_not_send_from_one_wallet() {
         assert_eq!(wallet_in_use(None, Address::ZERO, 1), None);
-        let Some(Start::Refused { reason, message }) = wallet_in_use(Some("other"), Address::ZERO, 7) else {
+        let Some(Startup::Refused { reason, message }) = wallet_in_use(Some("other"), Address::ZERO, 7) else {
             panic!("it is refused");
         };
         assert_eq!(reason, Reason::WalletInUse);

@@ -8,7 +8,7 @@ use hawser_crds::DepinNetwork;
 use hawser_market::{JobId, OfferId};
 use kube::ResourceExt;
 
-use super::status::Start;
+use super::status::Startup;
 use super::wallet::{self, Source};
 use crate::controllers::cache::readable;
 use crate::controllers::gpu_offer::terms;
@@ -19,7 +19,7 @@ use crate::network::{Known, NetworkSpec};
 /// What a network would be made from.
 pub(super) struct Written<'a> {
     /// With what its Secrets hold, and a hash of all of it; or why it can't be read.
-    pub source: Result<(Source<'a>, B256), Start>,
+    pub source: Result<(Source<'a>, B256), Startup>,
     /// It runs, and was made from just that.
     pub runs: bool,
     /// What offers that can't be read sell on it.

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::attestation::{StoreFailure, StoreHealth};
-use crate::controllers::conditions::{Conditions, Truth, find};
+use crate::controllers::conditions::{ConditionStatus, Conditions, find};
 use crate::reasons::Reason;
 
 /// A failure that is over within this time is none: meters keep what they measured for much longer.
@@ -17,7 +17,7 @@ const BLIP: Duration = Duration::from_secs(30);
 const LONGEST_WORDS: usize = 300;
 
 /// The conditions of a network with what is known of the store now.
-pub(super) fn told(
+pub(super) fn conditions(
     resource: &DepinNetwork,
     said: &[Condition],
     health: &StoreHealth,
@@ -29,18 +29,23 @@ pub(super) fn told(
         (Some(failing), _) if is_trouble(failing, now) => {
             let message = stored.map(|stored| stored.message.as_str()).filter(|told| is_about(told, failing));
             let message = message.map_or_else(|| words(failing), str::to_owned);
-            list.set(EVIDENCE_STORED, Truth::No, &Reason::StoreFails, message);
+            list.set(EVIDENCE_STORED, ConditionStatus::False, &Reason::StoreFails, message);
         }
         // What was said stands until something else is known.
         (Some(_), _) if stored.is_some() => {}
         (_, Some(_)) => {
-            list.set(EVIDENCE_STORED, Truth::Yes, &Reason::Stored, "the evidence store takes what jobs attest");
+            list.set(
+                EVIDENCE_STORED,
+                ConditionStatus::True,
+                &Reason::Stored,
+                "the evidence store takes what jobs attest",
+            );
         }
         // A restarted operator takes nothing back before it has tried.
         (None, None) if stored.is_some_and(|stored| stored.status == "True") => {}
         (_, None) => {
             let message = "nothing was to be stored since the operator's start";
-            list.set(EVIDENCE_STORED, Truth::Unknown, &Reason::NothingStored, message);
+            list.set(EVIDENCE_STORED, ConditionStatus::Unknown, &Reason::NothingStored, message);
         }
     }
     list.into_list()
@@ -94,7 +99,7 @@ mod tests {
     #[test]
     fn a_store_that_fails_is_told_after_a_while_and_until_it_takes_something_again() {
         let health = |stored_at: Option<i64>, failing| StoreHealth { stored_at: stored_at.map(at), failing };
-        let look = |before: &[Condition], health: &StoreHealth| told(&network(), before, health, at(1000));
+        let look = |before: &[Condition], health: &StoreHealth| conditions(&network(), before, health, at(1000));
         for (health, expected) in [
             (health(None, None), ("Unknown", "NothingStored")),
             (health(Some(900), None), ("True", "Stored")),
@@ -120,9 +125,9 @@ mod tests {
     #[test]
     fn the_other_conditions_stay_as_they_are() {
         let mut before = Conditions::from_stored(&[], Some(2), at(1));
-        before.set("Ready", Truth::Yes, &Reason::Ready, "m");
+        before.set("Ready", ConditionStatus::True, &Reason::Ready, "m");
         let before = before.into_list();
-        let after = told(&network(), &before, &StoreHealth::default(), at(1000));
+        let after = conditions(&network(), &before, &StoreHealth::default(), at(1000));
         assert_eq!((&after[0], after.len()), (&before[0], 2));
     }
 }

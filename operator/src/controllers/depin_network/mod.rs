@@ -12,7 +12,7 @@ mod endpoints;
 mod evidence;
 pub(crate) mod memory;
 mod order;
-mod sink;
+mod order_intake;
 pub(crate) mod status;
 mod wallet;
 
@@ -25,13 +25,13 @@ use jiff::{Timestamp, Unit};
 use kube::core::DeserializeGuard;
 use kube::{Api, Resource, ResourceExt};
 
-use super::conditions::news;
+use super::conditions::transitions;
 use super::look::Action;
 use super::watch::name_of;
 use super::{Error, NETWORK_FINALIZER, abandon, status_writer, unreadable};
 use memory::NetworkContext;
 
-pub(crate) use sink::ids_of;
+pub(crate) use order_intake::ids_of;
 
 pub(crate) const KIND: &str = "DepinNetwork";
 
@@ -77,7 +77,7 @@ pub(crate) async fn reconcile(
     }
     let needed_by = needed_by.map(|why| format!("{why}. {}", abandon::ADVICE));
     let mut next = status::status(resource, &start, seen.as_ref(), now, needed_by.as_deref());
-    next.conditions = evidence::told(resource, &next.conditions, &shared.attestations.evidence_health(), now);
+    next.conditions = evidence::conditions(resource, &next.conditions, &shared.attestations.evidence_health(), now);
     abandon::warn_of(&resource.metadata, &mut next.conditions, READY);
     if let Some(network) = network.filter(|_| status::withdraws(&next)) {
         let (earned, due) = earnings::read(resource, &network, shared, now).await;
@@ -89,7 +89,7 @@ pub(crate) async fn reconcile(
     shared.metrics.network_says(&name, &next.conditions);
     status_writer::write(&api, resource, resource.status.as_ref(), &next).await?;
     let stored = resource.status.clone().unwrap_or_default();
-    shared.events.conditions(&resource.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
+    shared.events.conditions(&resource.object_ref(&()), &transitions(&stored.conditions, &next.conditions)).await;
     Ok(Action::requeue(if status::is_ready(&next) { EVERY } else { SOON }))
 }
 

@@ -11,19 +11,19 @@ use hawser_crds::{DepinNetwork, DepinNetworkStatus, Head, WalletStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::controllers::conditions::{Conditions, Truth, find, is_true};
+use crate::controllers::conditions::{ConditionStatus, Conditions, find, is_true};
 use crate::network::{self, Backlog, Connection, Disconnected, NetworkKind, Observed};
 use crate::reasons::Reason;
 use hawser_market::{COIN_DECIMALS, format_units};
 
 /// Whether the network runs as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Start {
+pub(crate) enum Startup {
     Runs,
     Refused { reason: Reason, message: String },
 }
 
-impl Start {
+impl Startup {
     /// Whether it stays so until the spec or a Secret is changed. A signer that is away comes back by itself.
     pub(super) fn is_final(&self) -> bool {
         let Self::Refused { reason, .. } = self else { return false };
@@ -46,7 +46,7 @@ const HEAD_EVERY: i64 = 15;
 /// Builds the next status. `needed_by`: what holds up a deletion.
 pub(crate) fn status(
     resource: &DepinNetwork,
-    start: &Start,
+    start: &Startup,
     seen: Option<&(Observed, Backlog)>,
     now: Timestamp,
     needed_by: Option<&str>,
@@ -55,19 +55,19 @@ pub(crate) fn status(
     let stored = resource.status.clone().unwrap_or_default();
     let mut list = Conditions::from_stored(&stored.conditions, resource.metadata.generation, now);
     match (start, seen) {
-        (Start::Refused { reason, message }, _) => {
-            list.set(CONNECTED, Truth::No, reason, message.clone());
-            list.set(CHAIN_MATCHES, Truth::Unknown, reason, "not connected");
-            list.set(WALLET_FUNDED, Truth::Unknown, reason, "not connected");
-            list.set(ORDERS_WATCHED, Truth::Unknown, reason, "not connected");
-            list.set(SIGNER_AVAILABLE, Truth::Unknown, reason, "not asked");
-            list.set(TRANSACTIONS_MOVING, Truth::Unknown, reason, "nothing is sent");
-            list.set(CLOCK_IN_SYNC, Truth::Unknown, reason, "not connected");
+        (Startup::Refused { reason, message }, _) => {
+            list.set(CONNECTED, ConditionStatus::False, reason, message.clone());
+            list.set(CHAIN_MATCHES, ConditionStatus::Unknown, reason, "not connected");
+            list.set(WALLET_FUNDED, ConditionStatus::Unknown, reason, "not connected");
+            list.set(ORDERS_WATCHED, ConditionStatus::Unknown, reason, "not connected");
+            list.set(SIGNER_AVAILABLE, ConditionStatus::Unknown, reason, "not asked");
+            list.set(TRANSACTIONS_MOVING, ConditionStatus::Unknown, reason, "nothing is sent");
+            list.set(CLOCK_IN_SYNC, ConditionStatus::Unknown, reason, "not connected");
         }
         // A restarted operator takes nothing back before it has tried.
-        (Start::Runs, _) if untried(observed) && is_said(&stored, resource.metadata.generation) => {}
-        (Start::Runs, None) => list.set(CONNECTED, Truth::Unknown, &Reason::Connecting, "not tried yet"),
-        (Start::Runs, Some((observed, backlog))) => {
+        (Startup::Runs, _) if untried(observed) && is_said(&stored, resource.metadata.generation) => {}
+        (Startup::Runs, None) => list.set(CONNECTED, ConditionStatus::Unknown, &Reason::Connecting, "not tried yet"),
+        (Startup::Runs, Some((observed, backlog))) => {
             connected(observed, &mut list);
             chain_matches(resource, observed, &mut list);
             wallet_funded(observed, &mut list);
@@ -79,7 +79,12 @@ pub(crate) fn status(
     }
     ready(&mut list);
     if let Some(why) = needed_by.filter(|_| resource.metadata.deletion_timestamp.is_some()) {
-        list.set(READY, Truth::No, &Reason::Leaving, format!("deletion is pending, because it is still in use: {why}"));
+        list.set(
+            READY,
+            ConditionStatus::False,
+            &Reason::Leaving,
+            format!("deletion is pending, because it is still in use: {why}"),
+        );
     }
     let head = observed.and_then(|o| o.head).map(|h| Head { block: h.block.number, time: Time(h.time) });
     DepinNetworkStatus {
@@ -124,14 +129,19 @@ fn newer(stored: Option<Head>, seen: Option<Head>) -> Option<Head> {
 fn connected(observed: &Observed, list: &mut Conditions) {
     match &observed.connection {
         Connection::Connected { endpoint } => {
-            list.set(CONNECTED, Truth::Yes, &Reason::Connected, format!("{endpoint} answers and its head moves"));
+            list.set(
+                CONNECTED,
+                ConditionStatus::True,
+                &Reason::Connected,
+                format!("{endpoint} answers and its head moves"),
+            );
         }
         Connection::Disconnected { reason: Disconnected::Connecting, message } => {
-            list.set(CONNECTED, Truth::Unknown, &Reason::Connecting, message.clone());
+            list.set(CONNECTED, ConditionStatus::Unknown, &Reason::Connecting, message.clone());
         }
         Connection::Disconnected { reason, message } => {
             let advice = "check spec.evm.rpcUrls and the endpoints; running jobs go on meanwhile";
-            list.set(CONNECTED, Truth::No, &Reason::from(*reason), format!("{message}: {advice}"));
+            list.set(CONNECTED, ConditionStatus::False, &Reason::from(*reason), format!("{message}: {advice}"));
         }
     }
 }
@@ -142,21 +152,21 @@ fn chain_matches(resource: &DepinNetwork, observed: &Observed, list: &mut Condit
         Connection::Connected { .. } => {
             list.set(
                 CHAIN_MATCHES,
-                Truth::Yes,
+                ConditionStatus::True,
                 &Reason::Matches,
                 format!("chain {} with the market at {}", evm.chain_id, evm.market),
             );
         }
         Connection::Disconnected { reason: Disconnected::WrongChain, message } => {
             let message = format!("{message}: spec.evm.chainId is {}, correct it or the endpoint", evm.chain_id);
-            list.set(CHAIN_MATCHES, Truth::No, &Reason::WrongChain, message);
+            list.set(CHAIN_MATCHES, ConditionStatus::False, &Reason::WrongChain, message);
         }
         Connection::Disconnected { reason: Disconnected::NoMarket, message } => {
             let message = format!("{message}: there is no contract at spec.evm.market {}", evm.market);
-            list.set(CHAIN_MATCHES, Truth::No, &Reason::NoMarket, message);
+            list.set(CHAIN_MATCHES, ConditionStatus::False, &Reason::NoMarket, message);
         }
         Connection::Disconnected { message, .. } => {
-            list.set(CHAIN_MATCHES, Truth::Unknown, &Reason::NotConnected, message.clone());
+            list.set(CHAIN_MATCHES, ConditionStatus::Unknown, &Reason::NotConnected, message.clone());
         }
     }
 }
@@ -168,20 +178,20 @@ fn wallet_funded(observed: &Observed, list: &mut Conditions) {
         None => {
             list.set(
                 WALLET_FUNDED,
-                Truth::Unknown,
+                ConditionStatus::Unknown,
                 &Reason::NotConnected,
                 format!("the balance of {wallet} is not known"),
             );
         }
         Some(U256::ZERO) => {
-            list.set(WALLET_FUNDED, Truth::No, &Reason::Empty, format!("send coins for gas to {wallet}"));
+            list.set(WALLET_FUNDED, ConditionStatus::False, &Reason::Empty, format!("send coins for gas to {wallet}"));
         }
         Some(balance) if balance < least => {
             let (has, needs) = (format_units(balance, COIN_DECIMALS), format_units(least, COIN_DECIMALS));
             let message = format!("{wallet} has {has} coins, a few transactions cost {needs} now: send coins to it");
-            list.set(WALLET_FUNDED, Truth::No, &Reason::Low, message);
+            list.set(WALLET_FUNDED, ConditionStatus::False, &Reason::Low, message);
         }
-        Some(_) => list.set(WALLET_FUNDED, Truth::Yes, &Reason::Funded, format!("{wallet} can pay for gas")),
+        Some(_) => list.set(WALLET_FUNDED, ConditionStatus::True, &Reason::Funded, format!("{wallet} can pay for gas")),
     }
 }
 
@@ -190,7 +200,7 @@ fn orders_watched(observed: &Observed, list: &mut Conditions) {
         (Connection::Disconnected { .. }, ..) => {
             list.set(
                 ORDERS_WATCHED,
-                Truth::Unknown,
+                ConditionStatus::Unknown,
                 &Reason::NotConnected,
                 "orders are read again once the chain can be seen",
             );
@@ -198,21 +208,28 @@ fn orders_watched(observed: &Observed, list: &mut Conditions) {
         (_, Some(why), _) => {
             list.set(
                 ORDERS_WATCHED,
-                Truth::No,
+                ConditionStatus::False,
                 &Reason::OrdersNotRead,
                 format!("{why}: it is tried again, and orders wait for as long as their start windows"),
             );
         }
-        (_, None, None) => list.set(ORDERS_WATCHED, Truth::Unknown, &Reason::Reading, "no block was read yet"),
+        (_, None, None) => {
+            list.set(ORDERS_WATCHED, ConditionStatus::Unknown, &Reason::Reading, "no block was read yet");
+        }
         (_, None, Some(unread)) if unread > FAR_BEHIND => {
             let cursor = observed.cursor.map_or(0, |cursor| cursor.number);
             let message = format!(
                 "{unread} confirmed blocks after block {cursor} are still to be read: set spec.evm.startBlock where no order is older"
             );
-            list.set(ORDERS_WATCHED, Truth::Unknown, &Reason::CatchingUp, message);
+            list.set(ORDERS_WATCHED, ConditionStatus::Unknown, &Reason::CatchingUp, message);
         }
         (_, None, Some(_)) => {
-            list.set(ORDERS_WATCHED, Truth::Yes, &Reason::Watching, "every order up to status.cursor is taken");
+            list.set(
+                ORDERS_WATCHED,
+                ConditionStatus::True,
+                &Reason::Watching,
+                "every order up to status.cursor is taken",
+            );
         }
     }
 }
@@ -229,25 +246,35 @@ fn transactions_moving(observed: &Observed, backlog: &Backlog, list: &mut Condit
             "{queued} acts are to be sent, and none could be for more than {} s: {why}",
             NOTHING_SENT.as_secs()
         );
-        list.set(TRANSACTIONS_MOVING, Truth::No, reason, message);
+        list.set(TRANSACTIONS_MOVING, ConditionStatus::False, reason, message);
     } else if *sent > 0 && *oldest >= NOT_MINED {
         let message = format!(
             "{sent} acts were sent, and one of them is not mined for more than {} min: raise spec.evm.gas.maxFeePerGasGwei or maxPriorityFeePerGasGwei if they are lower than what the chain asks",
             NOT_MINED.as_secs() / 60
         );
-        list.set(TRANSACTIONS_MOVING, Truth::No, &Reason::NotMined, message);
+        list.set(TRANSACTIONS_MOVING, ConditionStatus::False, &Reason::NotMined, message);
     } else {
-        list.set(TRANSACTIONS_MOVING, Truth::Yes, &Reason::Moving, "what is to be done on chain gets there");
+        list.set(TRANSACTIONS_MOVING, ConditionStatus::True, &Reason::Moving, "what is to be done on chain gets there");
     }
 }
 
 fn clock_in_sync(observed: &Observed, list: &mut Conditions) {
     match (observed.clock_in_sync(), observed.clock_skew.unwrap_or(0)) {
         (None, _) => {
-            list.set(CLOCK_IN_SYNC, Truth::Unknown, &Reason::NoBlockSeen, "no block has come yet to compare with");
+            list.set(
+                CLOCK_IN_SYNC,
+                ConditionStatus::Unknown,
+                &Reason::NoBlockSeen,
+                "no block has come yet to compare with",
+            );
         }
         (Some(true), _) => {
-            list.set(CLOCK_IN_SYNC, Truth::Yes, &Reason::InSync, "this cluster's clock and the chain's agree");
+            list.set(
+                CLOCK_IN_SYNC,
+                ConditionStatus::True,
+                &Reason::InSync,
+                "this cluster's clock and the chain's agree",
+            );
         }
         // Without the running number, which would be an event each time.
         (Some(false), skew) => {
@@ -256,7 +283,7 @@ fn clock_in_sync(observed: &Observed, list: &mut Conditions) {
             let message = format!(
                 "the operator's clock is far {direction} the time of new blocks (metric hawser_clock_skew_seconds): check NTP on its node, and the endpoint"
             );
-            list.set(CLOCK_IN_SYNC, Truth::No, reason, message);
+            list.set(CLOCK_IN_SYNC, ConditionStatus::False, reason, message);
         }
     }
 }
@@ -266,12 +293,12 @@ fn signer_available(observed: &Observed, list: &mut Conditions) {
     match &observed.signer_trouble {
         None => {
             let message = format!("nothing waits for a signature of {wallet}");
-            list.set(SIGNER_AVAILABLE, Truth::Yes, &Reason::Available, message);
+            list.set(SIGNER_AVAILABLE, ConditionStatus::True, &Reason::Available, message);
         }
         Some(trouble) => {
             let message =
                 format!("{trouble}: nothing is sent until it signs; what is to be sent waits and is not lost");
-            list.set(SIGNER_AVAILABLE, Truth::No, &Reason::from(trouble), message);
+            list.set(SIGNER_AVAILABLE, ConditionStatus::False, &Reason::from(trouble), message);
         }
     }
 }
@@ -281,8 +308,10 @@ fn ready(list: &mut Conditions) {
     let wanted = [CONNECTED, CHAIN_MATCHES, WALLET_FUNDED, SIGNER_AVAILABLE, ORDERS_WATCHED, TRANSACTIONS_MOVING];
     let missing = wanted.into_iter().find(|kind| !is_true(&now, kind));
     match missing.and_then(|kind| now.iter().find(|c| c.type_ == kind)) {
-        None => list.set(READY, Truth::Yes, &Reason::Ready, "orders are watched and transactions can be sent"),
-        Some(c) => list.repeat(READY, Truth::No, c),
+        None => {
+            list.set(READY, ConditionStatus::True, &Reason::Ready, "orders are watched and transactions can be sent");
+        }
+        Some(c) => list.repeat(READY, ConditionStatus::False, c),
     }
 }
 

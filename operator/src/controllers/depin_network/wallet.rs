@@ -9,7 +9,7 @@ use kube::{Api, Client, ResourceExt};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::endpoints;
-use super::status::Start;
+use super::status::Startup;
 use crate::controllers::{Error, Tried};
 use crate::network::{
     AwsKeys, KmsKey, KmsSpec, NetworkKind, RemoteSigner, RpcHeaders, SpecError, UnknownKind, Wallet, WalletKey,
@@ -47,24 +47,24 @@ struct Wanted<'a> {
     needed: bool,
 }
 
-fn refused(reason: Reason, message: impl Into<String>) -> Start {
-    Start::Refused { reason, message: message.into() }
+fn refused(reason: Reason, message: impl Into<String>) -> Startup {
+    Startup::Refused { reason, message: message.into() }
 }
 
-impl From<SpecError> for Start {
+impl From<SpecError> for Startup {
     fn from(error: SpecError) -> Self {
         refused(Reason::InvalidSpec, error.to_string())
     }
 }
 
-impl From<UnknownKind> for Start {
+impl From<UnknownKind> for Startup {
     fn from(error: UnknownKind) -> Self {
         refused(Reason::UnknownNetworkKind, error.to_string())
     }
 }
 
 impl<'a> Kind<'a> {
-    fn of(wallet: &'a hawser_crds::Wallet) -> Result<Self, Start> {
+    fn of(wallet: &'a hawser_crds::Wallet) -> Result<Self, Startup> {
         match (&wallet.secret_ref, &wallet.keystore, &wallet.aws_kms, &wallet.web3signer) {
             (Some(key), None, None, None) => Ok(Self::Key(key)),
             (None, Some(keystore), None, None) => Ok(Self::Keystore(keystore)),
@@ -100,7 +100,7 @@ pub(super) async fn read<'a>(
     resource: &'a DepinNetwork,
     client: &Client,
     namespace: &str,
-) -> Result<Result<Source<'a>, Start>, Error> {
+) -> Result<Result<Source<'a>, Startup>, Error> {
     let evm = match NetworkKind::of(&resource.spec) {
         Ok(NetworkKind::Evm(evm)) => evm,
         Err(unknown) => return Ok(Err(unknown.into())),
@@ -165,7 +165,7 @@ impl<'a> Source<'a> {
     }
 
     /// The network as it is written, with its endpoints wherever they stand.
-    pub(super) fn evm(&self) -> Result<(Cow<'a, EvmNetwork>, RpcHeaders), Start> {
+    pub(super) fn evm(&self) -> Result<(Cow<'a, EvmNetwork>, RpcHeaders), Startup> {
         let (mut evm, mut headers) = (Cow::Borrowed(self.evm), RpcHeaders::new());
         if let Some((urls, place)) = &self.urls {
             if !evm.rpc_urls.is_empty() {
@@ -178,7 +178,7 @@ impl<'a> Source<'a> {
     }
 
     /// What signs. Asks KMS for the address where it is not written down; takes a second for a keystore.
-    pub(super) async fn open(mut self) -> Result<Wallet, Start> {
+    pub(super) async fn open(mut self) -> Result<Wallet, Startup> {
         let opened = match self.kind {
             Kind::Key(_) => WalletKey::from_hex(&self.next()).map(Wallet::Key),
             Kind::Keystore(_) => {
@@ -323,7 +323,7 @@ mod tests {
         assert_ne!(identity("https://a"), identity("https://b"));
         assert_ne!(identity("https://a\nX-Key: b"), identity("https://a\nX-Key: c"));
         for (resource, urls) in [(&hidden, "verysecret"), (&plain, "https://a/verysecret")] {
-            let Err(Start::Refused { reason, message }) = with(resource, urls).evm() else { panic!("{urls}") };
+            let Err(Startup::Refused { reason, message }) = with(resource, urls).evm() else { panic!("{urls}") };
             assert_eq!(reason, Reason::InvalidSpec);
             assert!(!message.contains("verysecret"), "{message}");
         }
@@ -348,7 +348,7 @@ mod tests {
             let resource = network(wallet);
             let Err(refusal) = source(&resource, &secrets).open().await else { panic!("{expected} is not refused") };
             assert_eq!(refusal.is_final(), expected != Reason::InvalidSpec, "{refusal:?}");
-            let Start::Refused { reason, message } = refusal else { panic!("{expected} runs") };
+            let Startup::Refused { reason, message } = refusal else { panic!("{expected} runs") };
             assert_eq!(reason, expected);
             assert!(!message.contains(&secret[..8]), "{message}");
         }

@@ -113,7 +113,7 @@ pub(crate) async fn look(
             context
                 .shared
                 .events
-                .say(&offer.object_ref(&()), true, refused.reason.as_str(), "Admit", &refused.message)
+                .emit(&offer.object_ref(&()), true, refused.reason.as_str(), "Admit", &refused.message)
                 .await;
         }
         return now;

@@ -4,7 +4,7 @@ use hawser_crds::GpuOffer;
 use kube::Api;
 
 use super::cleanup;
-use super::dereference::{Market, Observed};
+use super::dereference::{Market, OfferObservation};
 use super::leave::{Stake, Step};
 use super::memory::OfferContext;
 use crate::controllers::watch::name_of;
@@ -14,7 +14,7 @@ use crate::network::Act;
 use kube::Resource;
 
 /// Requests transactions.
-pub(crate) fn request(context: &OfferContext, offer: &GpuOffer, seen: &Observed, acts: &[Act]) {
+pub(crate) fn request(context: &OfferContext, offer: &GpuOffer, seen: &OfferObservation, acts: &[Act]) {
     if let Market::Read(read) = &seen.market {
         context.memory.note_id(read.id, offer);
     }
@@ -28,7 +28,7 @@ pub(crate) fn request(context: &OfferContext, offer: &GpuOffer, seen: &Observed,
 pub(crate) async fn leave(
     api: &Api<GpuOffer>,
     offer: &GpuOffer,
-    seen: &Observed,
+    seen: &OfferObservation,
     step: &Step,
     context: &OfferContext,
 ) -> Result<bool, Error> {
@@ -50,7 +50,7 @@ pub(crate) async fn leave(
 }
 
 /// What the offer has earned, as numbers.
-pub(crate) fn measure(offer: &GpuOffer, seen: &Observed, metrics: &Metrics) {
+pub(crate) fn measure(offer: &GpuOffer, seen: &OfferObservation, metrics: &Metrics) {
     if let Market::Read(read) = &seen.market
         && let (Some(chain), Ok((_, token))) = (&read.chain, &read.asked)
     {

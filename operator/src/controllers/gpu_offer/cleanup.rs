@@ -44,7 +44,7 @@ pub(super) async fn tidy(offer: &Name, around: &Around, shared: &Shared) {
         jobs: shared.jobs.store.state().iter().filter_map(|job| job.namespace()).collect(),
     };
     left.jobs.extend(shared.inventory.read(|inventory| {
-        let running = inventory.job_pods().filter(|(_, pod)| !pod.state.over);
+        let running = inventory.job_pods().filter(|(_, pod)| !pod.state.is_finished);
         running.map(|((namespace, _), _)| namespace.clone()).collect::<Vec<_>>()
     }));
     if needs_nothing(offer, &left) {

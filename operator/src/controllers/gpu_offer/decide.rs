@@ -6,7 +6,7 @@ use hawser_crds::GpuOffer;
 use hawser_market::OfferId;
 use jiff::Timestamp;
 
-use super::dereference::{Market, Observed, Read};
+use super::dereference::{Market, OfferObservation, Read};
 use super::leave::{self, Leaving, Stand, Step};
 use super::memory::Statement;
 use super::publish::{self, Wanted};
@@ -60,7 +60,7 @@ impl Decision {
 /// Decides. `may_post`: the card that [`card_to_post`] names can be posted now. `leaving`: the offer is being deleted.
 pub(crate) fn decide(
     offer: &GpuOffer,
-    seen: &Observed,
+    seen: &OfferObservation,
     statement: &Statement,
     may_post: bool,
     leaving: Option<&Leaving>,
@@ -81,7 +81,7 @@ pub(crate) fn decide(
 }
 
 /// The card that differs from the one that was posted; none where nothing is to be posted.
-pub(crate) fn card_to_post(offer: &GpuOffer, seen: &Observed, statement: &Statement) -> Option<Card> {
+pub(crate) fn card_to_post(offer: &GpuOffer, seen: &OfferObservation, statement: &Statement) -> Option<Card> {
     let Market::Read(read) = &seen.market else { return None };
     let (None, Ok((wanted, _))) = (&statement.obstacle, &read.asked) else { return None };
     let hash = publish::card_hash(&wanted.card);
@@ -92,13 +92,13 @@ pub(crate) fn card_to_post(offer: &GpuOffer, seen: &Observed, statement: &Statem
     Some(Card { hash, by_owner: observed != offer.metadata.generation })
 }
 
-fn posted_card(offer: &GpuOffer, seen: &Observed) -> Option<String> {
+fn posted_card(offer: &GpuOffer, seen: &OfferObservation) -> Option<String> {
     let stored = || offer.status.as_ref()?.on_chain.as_ref()?.card_hash.clone();
     seen.posted_card.clone().or_else(stored)
 }
 
 /// What has to be said on chain.
-fn acts(offer: &GpuOffer, seen: &Observed, statement: &Statement, may_post: bool) -> Vec<Act> {
+fn acts(offer: &GpuOffer, seen: &OfferObservation, statement: &Statement, may_post: bool) -> Vec<Act> {
     let Market::Read(read) = &seen.market else { return Vec::new() };
     let mut acts: Vec<Act> =
         read.earlier.iter().filter_map(|earlier| publish::withdraw(Some(earlier), seen.chain_time)).collect();
@@ -121,7 +121,7 @@ fn lower(read: &Read, available: u16, now: Timestamp) -> Option<Act> {
     Some(Act::UpdateOffer { offer: chain.id, price: chain.price, available, valid_until: chain.valid_until })
 }
 
-fn again(seen: &Observed, statement: &Statement, as_wanted: bool) -> Duration {
+fn again(seen: &OfferObservation, statement: &Statement, as_wanted: bool) -> Duration {
     if !as_wanted || seen.network.under_way || seen.obstacle.is_some() && statement.obstacle.is_none() {
         AWAITED
     } else if seen.around.denied.is_some()

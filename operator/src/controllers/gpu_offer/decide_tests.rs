@@ -53,8 +53,8 @@ fn read(change: impl FnOnce(&mut Read)) -> Market {
     Market::Read(Box::new(read))
 }
 
-fn seen(market: Market) -> Observed {
-    Observed {
+fn seen(market: Market) -> OfferObservation {
+    OfferObservation {
         capacity: Capacity::default(),
         offered: Offered { gpus: 8, largest_order: 8 },
         why_none: String::new(),
@@ -142,12 +142,12 @@ fn an_offer_is_posted_updated_lowered_or_withdrawn_by_what_is_seen_and_what_is_t
 
 #[test]
 fn a_card_is_posted_where_it_differs_and_by_the_owner_where_the_owner_changed_it() {
-    let card = |seen: &Observed, generation: i64, obstacle: Option<Obstacle>| {
+    let card = |seen: &OfferObservation, generation: i64, obstacle: Option<Obstacle>| {
         let mut offer = offer();
         offer.metadata.generation = Some(generation);
         card_to_post(&offer, seen, &Statement { obstacle, available: 8 }).map(|card| card.by_owner)
     };
-    let other = Observed { posted_card: Some(card_hash("another")), ..seen(read(|_| ())) };
+    let other = OfferObservation { posted_card: Some(card_hash("another")), ..seen(read(|_| ())) };
     assert_eq!(card(&seen(read(|_| ())), 3, None), None, "it is posted");
     assert_eq!(card(&seen(read(|r| r.chain = None)), 2, None), Some(false), "nothing is");
     assert_eq!((card(&other, 2, None), card(&other, 3, None)), (Some(false), Some(true)));

@@ -23,7 +23,7 @@ use crate::reasons::Reason;
 use crate::settlement::Pending;
 
 /// Everything that a decision about an offer rests on.
-pub(crate) struct Observed {
+pub(crate) struct OfferObservation {
     pub capacity: Capacity,
     pub offered: Offered,
     /// Why none of the nodes' GPUs can be sold, node by node.
@@ -98,7 +98,7 @@ pub(crate) async fn dereference(
     (room, probed): (Room, Probed),
     now: Timestamp,
     context: &OfferContext,
-) -> Observed {
+) -> OfferObservation {
     let (shared, memory) = (&*context.shared, &context.memory);
     let Room { capacity, offered, active } = room;
     let Probed { around, network: checked, refused } = probed;
@@ -112,7 +112,7 @@ pub(crate) async fn dereference(
     let name = name_of(offer);
     let (unsettled, pending) =
         shared.inventory.read(|inventory| (inventory.known_unsettled(&name), inventory.pending(&name)));
-    Observed {
+    OfferObservation {
         why_none: if capacity.healthy == 0 { why_none(offer, &shared.inventory) } else { String::new() },
         capacity,
         offered,

@@ -6,7 +6,7 @@ use hawser_market::OfferId;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::dereference::Observed;
+use super::dereference::OfferObservation;
 use super::memory::{OfferContext, OfferMemory};
 use super::publish;
 use super::terms;
@@ -108,7 +108,7 @@ pub(crate) fn step(leaving: &Leaving) -> Step {
 }
 
 /// Looks what is at stake of an offer that is being deleted.
-pub(crate) async fn look(offer: &GpuOffer, seen: &Observed, context: &OfferContext) -> Leaving {
+pub(crate) async fn look(offer: &GpuOffer, seen: &OfferObservation, context: &OfferContext) -> Leaving {
     let computed = context.shared.networks.get(&offer.spec.network_ref).and_then(|network| {
         let terms = terms::terms(offer, network.spec(), &context.shared.cluster);
         terms.ok().map(|terms| terms.id())

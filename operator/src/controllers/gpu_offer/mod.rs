@@ -35,11 +35,11 @@ use kube::core::DeserializeGuard;
 use kube::{Api, Resource, ResourceExt};
 use tracing::{Span, info_span};
 
-use super::conditions::news;
+use super::conditions::transitions;
 use super::look::Action;
 use super::watch::name_of;
 use super::{Error, OFFER_FINALIZER, abandon, allocation, status_writer, unreadable};
-use dereference::Observed;
+use dereference::OfferObservation;
 use leave::Stake;
 use memory::OfferContext;
 
@@ -101,12 +101,12 @@ pub(crate) async fn reconcile(
     apply::request(&context, offer, &seen, &decision.posts);
     apply::measure(offer, &seen, &shared.metrics);
     let stored = offer.status.clone().unwrap_or_default();
-    shared.events.conditions(&offer.object_ref(&()), &news(&stored.conditions, &next.conditions)).await;
+    shared.events.conditions(&offer.object_ref(&()), &transitions(&stored.conditions, &next.conditions)).await;
     Ok(Action::requeue(decision.again))
 }
 
 /// Everything that is seen of an offer, with what is due to be tried, and what was seen before.
-async fn look(offer: &GpuOffer, context: &OfferContext) -> Observed {
+async fn look(offer: &GpuOffer, context: &OfferContext) -> OfferObservation {
     let room = allocation::room(offer, &context.shared);
     let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
     let probed = probe::probe(offer, &room, now, context).await;

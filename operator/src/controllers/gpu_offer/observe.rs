@@ -6,7 +6,7 @@ use hawser_crds::GpuOffer;
 
 use super::allowance::Now;
 use super::decide::Card;
-use super::dereference::{Market, Observed};
+use super::dereference::{Market, OfferObservation};
 use super::memory::{OfferMemory, Remembered, Statement};
 use crate::controllers::watch::name_of;
 
@@ -16,7 +16,7 @@ fn remembered<T>(offer: &GpuOffer, memory: &OfferMemory, look: impl FnOnce(&mut 
 }
 
 /// Takes down which of its terms take no orders; those that never will again are not looked at any more.
-pub(crate) fn note(offer: &GpuOffer, seen: &mut Observed, memory: &OfferMemory) {
+pub(crate) fn note(offer: &GpuOffer, seen: &mut OfferObservation, memory: &OfferMemory) {
     let Some(present) = seen.terms_seen.present else { return };
     let mut closed = Vec::new();
     remembered(offer, memory, |remembered| {
@@ -35,7 +35,7 @@ pub(crate) fn note(offer: &GpuOffer, seen: &mut Observed, memory: &OfferMemory) 
 }
 
 /// Settles what the market is to be told of the offer's GPUs.
-pub(crate) fn commit(offer: &GpuOffer, seen: &Observed, memory: &OfferMemory) -> Statement {
+pub(crate) fn commit(offer: &GpuOffer, seen: &OfferObservation, memory: &OfferMemory) -> Statement {
     let standing = match &seen.market {
         Market::Read(read) => read.chain.as_ref().map(|chain| chain.available),
         // Nothing can be said now, and so nothing is told.

@@ -9,10 +9,10 @@ use kube::ResourceExt;
 
 use super::canary;
 use super::decide::Decision;
-use super::dereference::{Market, Observed, Read};
+use super::dereference::{Market, OfferObservation, Read};
 use super::memory::Statement;
 use super::serves::{label_it, no_class};
-use crate::controllers::conditions::{Conditions, Truth, is_true};
+use crate::controllers::conditions::{ConditionStatus, Conditions, is_true};
 use crate::network::Offer;
 use crate::reasons::Reason;
 
@@ -20,7 +20,12 @@ use crate::reasons::Reason;
 const EARLIER: usize = 8;
 
 /// Builds the next status, but for what was spent.
-pub(crate) fn status(offer: &GpuOffer, seen: &Observed, statement: &Statement, decision: &Decision) -> GpuOfferStatus {
+pub(crate) fn status(
+    offer: &GpuOffer,
+    seen: &OfferObservation,
+    statement: &Statement,
+    decision: &Decision,
+) -> GpuOfferStatus {
     let as_wanted = decision.is_as_wanted();
     let stored = offer.status.clone().unwrap_or_default();
     let mut list = Conditions::from_stored(&stored.conditions, offer.metadata.generation, seen.now);
@@ -70,7 +75,7 @@ pub(crate) fn status(offer: &GpuOffer, seen: &Observed, statement: &Statement, d
     }
 }
 
-fn on_chain(chain: &Offer, seen: &Observed) -> OnChainOffer {
+fn on_chain(chain: &Offer, seen: &OfferObservation) -> OnChainOffer {
     OnChainOffer {
         offer_id: chain.id.to_string(),
         price: chain.price.to_string(),
@@ -81,7 +86,7 @@ fn on_chain(chain: &Offer, seen: &Observed) -> OnChainOffer {
 }
 
 /// GPUs that customers can order now, as the market says.
-fn sells(offer: &GpuOffer, seen: &Observed) -> u32 {
+fn sells(offer: &GpuOffer, seen: &OfferObservation) -> u32 {
     if let Market::Read(read) = &seen.market {
         return read
             .chain
@@ -117,10 +122,10 @@ fn earlier(
     ids
 }
 
-fn published(seen: &Observed, statement: &Statement, as_wanted: bool, list: &mut Conditions) {
+fn published(seen: &OfferObservation, statement: &Statement, as_wanted: bool, list: &mut Conditions) {
     match &seen.market {
-        Market::Unknown(reason, message) => list.set(PUBLISHED, Truth::Unknown, reason, message.clone()),
-        Market::Invalid(error) => list.set(PUBLISHED, Truth::No, &Reason::InvalidSpec, error.to_string()),
+        Market::Unknown(reason, message) => list.set(PUBLISHED, ConditionStatus::Unknown, reason, message.clone()),
+        Market::Invalid(error) => list.set(PUBLISHED, ConditionStatus::False, &Reason::InvalidSpec, error.to_string()),
         Market::Read(read) => {
             let (truth, reason, message) = on_market(read, statement, as_wanted);
             list.set(PUBLISHED, truth, &reason, message);
@@ -128,70 +133,79 @@ fn published(seen: &Observed, statement: &Statement, as_wanted: bool, list: &mut
     }
 }
 
-fn on_market(read: &Read, statement: &Statement, as_wanted: bool) -> (Truth, Reason, String) {
+fn on_market(read: &Read, statement: &Statement, as_wanted: bool) -> (ConditionStatus, Reason, String) {
     let stands = read.chain.is_some();
     if let Some(why) = read.refused.as_ref().filter(|_| !as_wanted) {
-        return (Truth::No, Reason::Refused, why.clone());
+        return (ConditionStatus::False, Reason::Refused, why.clone());
     }
     match &statement.obstacle {
         Some(wrong) if matches!(wrong.reason, Reason::InvalidSpec | Reason::NotAToken | Reason::TokenNotRead) => {
-            (Truth::No, wrong.reason.clone(), wrong.message.clone())
+            (ConditionStatus::False, wrong.reason.clone(), wrong.message.clone())
         }
         Some(wrong) if !stands => {
-            (Truth::No, Reason::NotPosted, format!("posted once it can be served: {}", wrong.message))
+            (ConditionStatus::False, Reason::NotPosted, format!("posted once it can be served: {}", wrong.message))
         }
-        _ if !stands => (Truth::No, Reason::Posting, "the offer is being posted".to_owned()),
-        _ if as_wanted => (Truth::Yes, Reason::OnChain, "the market holds the offer as it is here".to_owned()),
+        _ if !stands => (ConditionStatus::False, Reason::Posting, "the offer is being posted".to_owned()),
+        _ if as_wanted => {
+            (ConditionStatus::True, Reason::OnChain, "the market holds the offer as it is here".to_owned())
+        }
         // The offer stands; a number in it is on its way.
-        _ => (Truth::Yes, Reason::Updating, "the market holds the offer, a change is on its way".to_owned()),
+        _ => (ConditionStatus::True, Reason::Updating, "the market holds the offer, a change is on its way".to_owned()),
     }
 }
 
-fn capacity(offer: &GpuOffer, seen: &Observed) -> (Truth, Reason, String) {
+fn capacity(offer: &GpuOffer, seen: &OfferObservation) -> (ConditionStatus, Reason, String) {
     let product = &offer.spec.gpu.product;
     match seen.offered.gpus {
         0 if offer.spec.suspend => {
-            (Truth::No, Reason::Suspended, "spec.suspend is set: nothing new is offered".to_owned())
+            (ConditionStatus::False, Reason::Suspended, "spec.suspend is set: nothing new is offered".to_owned())
         }
         0 if seen.capacity.total == 0 => (
-            Truth::No,
+            ConditionStatus::False,
             Reason::NoMatchingNode,
             format!("no node has {} and the label nvidia.com/gpu.product={product}", offer.spec.gpu.resource_name),
         ),
         0 if seen.capacity.healthy == 0 => (
-            Truth::No,
+            ConditionStatus::False,
             Reason::NoHealthyGpu,
             format!("of {} GPUs none can be sold: {}", seen.capacity.total, seen.why_none),
         ),
-        0 => (Truth::No, Reason::AllInUse, all_in_use(offer, seen)),
-        free => (Truth::Yes, Reason::Free, format!("{free} GPUs are free")),
+        0 => (ConditionStatus::False, Reason::AllInUse, all_in_use(offer, seen)),
+        free => (ConditionStatus::True, Reason::Free, format!("{free} GPUs are free")),
     }
 }
 
-fn isolation(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
+fn isolation(offer: &GpuOffer, seen: &OfferObservation, list: &mut Conditions) {
     match (&seen.around.class, &offer.spec.isolation.runtime_class_name) {
         (Some(class), _) => {
             list.set(
                 DEVICE_ISOLATION,
-                Truth::Yes,
+                ConditionStatus::True,
                 &Reason::RuntimeClass,
                 format!("pods run with RuntimeClass {class}: meter samples their cards"),
             );
         }
-        (None, Some(missing)) => list.set(DEVICE_ISOLATION, Truth::No, &Reason::RuntimeClassMissing, no_class(missing)),
+        (None, Some(missing)) => {
+            list.set(DEVICE_ISOLATION, ConditionStatus::False, &Reason::RuntimeClassMissing, no_class(missing));
+        }
         (None, None) => list.set(
             DEVICE_ISOLATION,
-            Truth::No,
+            ConditionStatus::False,
             &Reason::NotVisible,
             "there is no RuntimeClass nvidia: time is metered, and the evidence says that NVML is not visible",
         ),
     }
     if seen.around.restricted {
-        list.set(NAMESPACE_ISOLATED, Truth::Yes, &Reason::Restricted, "the namespace enforces Pod Security restricted");
+        list.set(
+            NAMESPACE_ISOLATED,
+            ConditionStatus::True,
+            &Reason::Restricted,
+            "the namespace enforces Pod Security restricted",
+        );
     } else {
         list.set(
             NAMESPACE_ISOLATED,
-            Truth::No,
+            ConditionStatus::False,
             &Reason::NotRestricted,
             label_it(&offer.namespace().unwrap_or_default()),
         );
@@ -203,7 +217,7 @@ fn isolation(offer: &GpuOffer, seen: &Observed, list: &mut Conditions) {
 }
 
 /// Who holds the GPUs of an offer that has none to sell.
-fn all_in_use(offer: &GpuOffer, seen: &Observed) -> String {
+fn all_in_use(offer: &GpuOffer, seen: &OfferObservation) -> String {
     let hawser_crds::Capacity { max, reserve } = &offer.spec.capacity;
     let most = max.map_or_else(String::new, |max| {
         format!("; capacity.max is {max}, and the jobs of this offer are {}", seen.jobs)
@@ -216,26 +230,26 @@ fn all_in_use(offer: &GpuOffer, seen: &Observed) -> String {
 fn ready(statement: &Statement, sells: u32, sold_out: bool, stays: Option<&str>, list: &mut Conditions) {
     let now = list.clone().into_list();
     if let Some(why) = stays {
-        list.set(READY, Truth::No, &Reason::Leaving, format!("it is being deleted: {why}"));
+        list.set(READY, ConditionStatus::False, &Reason::Leaving, format!("it is being deleted: {why}"));
         return;
     }
     if let Some(obstacle) = &statement.obstacle {
-        list.set(READY, Truth::No, &obstacle.reason, obstacle.message.clone());
+        list.set(READY, ConditionStatus::False, &obstacle.reason, obstacle.message.clone());
         return;
     }
     let missing = [PUBLISHED, CAPACITY_AVAILABLE].into_iter().find(|kind| !is_true(&now, kind));
     match missing.and_then(|kind| now.iter().find(|c| c.type_ == kind)) {
-        Some(c) if sold_out && c.type_ == CAPACITY_AVAILABLE => list.repeat(READY, Truth::Yes, c),
+        Some(c) if sold_out && c.type_ == CAPACITY_AVAILABLE => list.repeat(READY, ConditionStatus::True, c),
         // What it can't be told for a moment, the market still says.
         Some(c) if c.status == "Unknown" && sells > 0 => {
-            list.set(READY, Truth::Yes, &Reason::Ready, "customers can order");
+            list.set(READY, ConditionStatus::True, &Reason::Ready, "customers can order");
         }
-        Some(c) => list.repeat(READY, Truth::No, c),
+        Some(c) => list.repeat(READY, ConditionStatus::False, c),
         None if sells == 0 => {
             let message = "GPUs are free again: the market is told after a while, since each time costs gas";
-            list.set(READY, Truth::No, &Reason::Rising, message);
+            list.set(READY, ConditionStatus::False, &Reason::Rising, message);
         }
-        None => list.set(READY, Truth::Yes, &Reason::Ready, "customers can order"),
+        None => list.set(READY, ConditionStatus::True, &Reason::Ready, "customers can order"),
     }
 }
 
@@ -276,7 +290,7 @@ mod tests {
     #[test]
     fn ready_says_what_the_market_says() {
         let obstacle = |reason: &str| Some(Obstacle::new(Reason::read(reason), "m"));
-        let yes = Truth::Yes;
+        let yes = ConditionStatus::True;
         // Published, capacity's reason, in the way, what the market sells, why it stays; Ready's word and reason.
         for (published, capacity, obstacle, sells, stays, word, reason) in [
             (yes, "Free", None, 1, None, "True", "Ready"),
@@ -287,9 +301,9 @@ mod tests {
             (yes, "Suspended", obstacle("Suspended"), 0, None, "False", "Suspended"),
             (yes, "Free", obstacle("NetworkNotReady"), 0, None, "False", "NetworkNotReady"),
             (yes, "AllInUse", obstacle("NotRestricted"), 0, None, "False", "NotRestricted"),
-            (Truth::Unknown, "Free", None, 1, None, "True", "Ready"),
-            (Truth::Unknown, "Free", None, 0, None, "False", "Posting"),
-            (Truth::No, "Free", None, 0, None, "False", "Posting"),
+            (ConditionStatus::Unknown, "Free", None, 1, None, "True", "Ready"),
+            (ConditionStatus::Unknown, "Free", None, 0, None, "False", "Posting"),
+            (ConditionStatus::False, "Free", None, 0, None, "False", "Posting"),
             (yes, "Free", None, 1, Some("it waits"), "False", "Leaving"),
             (yes, "AllInUse", obstacle("Leaving"), 0, Some("it waits"), "False", "Leaving"),
         ] {
@@ -297,7 +311,7 @@ mod tests {
             list.set(PUBLISHED, published, &Reason::Posting, "m");
             list.set(
                 CAPACITY_AVAILABLE,
-                if capacity == "Free" { yes } else { Truth::No },
+                if capacity == "Free" { yes } else { ConditionStatus::False },
                 &Reason::read(capacity),
                 "m",
             );

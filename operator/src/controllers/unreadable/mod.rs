@@ -29,7 +29,7 @@ use crate::network::{Act, JobStatus};
 use crate::reasons::Reason;
 use facts::Job;
 pub(crate) use raw::conditions;
-use raw::{api, fetch, names, reference, say, say_ready};
+use raw::{api, fetch, names, reference, set_not_ready, set_unreadable};
 
 /// How often it is looked at again: chain and jobs go on.
 const EVERY: Duration = Duration::from_mins(1);
@@ -182,7 +182,7 @@ pub(crate) fn needs_network(network: &str, shared: &Shared) -> Option<String> {
 /// An offer that can't be read sells nothing, and goes once nothing needs it.
 pub(crate) async fn offer(object: &InvalidObject, context: &OfferContext) -> Result<Action, Error> {
     let shared = &context.shared;
-    let Some(raw) = tell::<GpuOffer>(object, shared).await? else { return Ok(Action::await_change()) };
+    let Some(raw) = report_unreadable::<GpuOffer>(object, shared).await? else { return Ok(Action::await_change()) };
     let (namespace, name) = names(&object.metadata);
     let stake = Stake::of_json(&raw.data);
     let stand = leave::stand(&stake, context).await;
@@ -224,7 +224,7 @@ fn ids(stake: &Stake) -> String {
 
 /// A job that can't be read keeps its pod and its GPUs; it goes once the market holds nothing of it any more.
 pub(crate) async fn job(object: &InvalidObject, shared: &Shared) -> Result<Action, Error> {
-    let Some(raw) = tell::<ComputeJob>(object, shared).await? else { return Ok(Action::await_change()) };
+    let Some(raw) = report_unreadable::<ComputeJob>(object, shared).await? else { return Ok(Action::await_change()) };
     if object.metadata.deletion_timestamp.is_none() {
         return Ok(Action::requeue(EVERY));
     }
@@ -271,7 +271,7 @@ pub(crate) async fn network(
     needed_by: Option<String>,
     shared: &Shared,
 ) -> Result<Action, Error> {
-    let Some(raw) = tell::<DepinNetwork>(object, shared).await? else { return Ok(Action::await_change()) };
+    let Some(raw) = report_unreadable::<DepinNetwork>(object, shared).await? else { return Ok(Action::await_change()) };
     if object.metadata.deletion_timestamp.is_none() {
         return Ok(Action::requeue(EVERY));
     }
@@ -297,7 +297,7 @@ pub(crate) fn was_read(metadata: &ObjectMeta, shared: &Shared) {
 }
 
 /// Fetches the object as it is and has it say that it can't be read; none where it is gone.
-async fn tell<K: Resource<DynamicType = ()>>(
+async fn report_unreadable<K: Resource<DynamicType = ()>>(
     object: &InvalidObject,
     shared: &Shared,
 ) -> Result<Option<DynamicObject>, Error> {
@@ -314,7 +314,7 @@ async fn tell<K: Resource<DynamicType = ()>>(
          field, or run the newer operator. Until then it is counted as holding what it may hold",
         object.error
     );
-    say::<K>(&raw, shared, &Reason::Unreadable, &message).await?;
+    set_unreadable::<K>(&raw, shared, &Reason::Unreadable, &message).await?;
     Ok(Some(raw))
 }
 
@@ -324,7 +324,8 @@ async fn stays<K: Resource<DynamicType = ()>>(
     shared: &Shared,
     why: &str,
 ) -> Result<Action, Error> {
-    say_ready::<K>(raw, shared, &Reason::Leaving, &format!("it is being deleted, and can't be read: {why}")).await?;
+    set_not_ready::<K>(raw, shared, &Reason::Leaving, &format!("it is being deleted, and can't be read: {why}"))
+        .await?;
     Ok(Action::requeue(SOON))
 }
 

@@ -8,12 +8,12 @@ use kube::Resource;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::controllers::conditions::{Conditions, Truth, news};
+use crate::controllers::conditions::{ConditionStatus, Conditions, transitions};
 use crate::controllers::{Error, Shared, Tried};
 use crate::reasons::Reason;
 
 /// Has the object say that it can't be read.
-pub(super) async fn say<K: Resource<DynamicType = ()>>(
+pub(super) async fn set_unreadable<K: Resource<DynamicType = ()>>(
     raw: &DynamicObject,
     shared: &Shared,
     reason: &Reason,
@@ -22,15 +22,15 @@ pub(super) async fn say<K: Resource<DynamicType = ()>>(
     let stored = conditions(&raw.data);
     let mut next = Conditions::from_stored(&stored, raw.metadata.generation, Timestamp::now());
     next.keep(&stored, READABLE);
-    next.set(READABLE, Truth::No, reason, message);
+    next.set(READABLE, ConditionStatus::False, reason, message);
     if raw.metadata.deletion_timestamp.is_none() {
-        next.set(READY, Truth::No, reason, message);
+        next.set(READY, ConditionStatus::False, reason, message);
     }
     write::<K>(raw, shared, &stored, next.into_list()).await
 }
 
 /// Has it say why it is not ready.
-pub(super) async fn say_ready<K: Resource<DynamicType = ()>>(
+pub(super) async fn set_not_ready<K: Resource<DynamicType = ()>>(
     raw: &DynamicObject,
     shared: &Shared,
     reason: &Reason,
@@ -41,7 +41,7 @@ pub(super) async fn say_ready<K: Resource<DynamicType = ()>>(
     let stored = conditions(&raw.data);
     let mut next = Conditions::from_stored(&stored, raw.metadata.generation, Timestamp::now());
     next.keep(&stored, READABLE);
-    next.set(READY, Truth::No, reason, message);
+    next.set(READY, ConditionStatus::False, reason, message);
     write::<K>(&raw, shared, &stored, next.into_list()).await
 }
 
@@ -59,7 +59,7 @@ async fn write<K: Resource<DynamicType = ()>>(
     let body = json!({"status": {"conditions": next, "observedGeneration": raw.metadata.generation}});
     let patched = api::<K>(&namespace, shared).patch_status(&name, &PatchParams::default(), &Patch::Merge(&body)).await;
     patched.tried(|| format!("status of {} {name}", K::kind(&())))?;
-    shared.events.conditions(&reference::<K>(raw), &news(stored, &next)).await;
+    shared.events.conditions(&reference::<K>(raw), &transitions(stored, &next)).await;
     Ok(())
 }
 

@@ -55,7 +55,9 @@ fn the_testdata_has_everything_that_is_read_of_a_pod() {
     let (given_up, running) = (&given_up.state, &running.state);
     assert!(given_up.unschedulable.is_some() && given_up.disruption.is_some() && given_up.given_up.is_some());
     assert!(given_up.addresses.len() == 2 && given_up.unhealthy == ["GPU-1"] && given_up.meter_down.is_some());
-    assert!(given_up.held && given_up.over && given_up.customer.ended.is_some() && given_up.node.is_some());
+    assert!(
+        given_up.has_finalizer && given_up.is_finished && given_up.customer.ended.is_some() && given_up.node.is_some()
+    );
     assert!(running.deleted.is_some() && running.grace.as_secs() == 45 && running.running && running.meter_ready);
 }
 

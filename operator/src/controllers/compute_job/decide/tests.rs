@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::*;
-use crate::attestation::{Attested, Heard};
+use crate::attestation::{Attested, StreamHealth};
 use crate::controllers::allocation::Allocation;
 use crate::controllers::compute_job::lasting::Lasting;
 use crate::controllers::compute_job::members::Members;
@@ -81,8 +81,8 @@ fn chain(status: JobStatus) -> Job {
     }
 }
 
-fn seen(chain: ChainView) -> Observed {
-    Observed {
+fn seen(chain: ChainView) -> JobObservation {
+    JobObservation {
         job: Arc::new(job()),
         id: id(),
         market: Market::default(),
@@ -121,7 +121,7 @@ fn short(why: &str, passing: bool) -> Allocation {
 }
 
 /// The same look so many seconds later, by the chain's time; the operator's own clock is a week off.
-fn later(mut look: Observed, seconds: i64) -> Observed {
+fn later(mut look: JobObservation, seconds: i64) -> JobObservation {
     if let ChainView::Known { time, .. } = &mut look.chain {
         *time = at(seconds);
     }
@@ -139,7 +139,7 @@ fn pod() -> PodState {
         name: "job-1".to_owned(),
         uid: "p".to_owned(),
         node: Some("a".to_owned()),
-        held: true,
+        has_finalizer: true,
         running: true,
         ..PodState::default()
     }
@@ -152,7 +152,7 @@ fn running_pod() -> PodState {
 fn ended_pod(code: i32) -> PodState {
     let ended = Some(Ended { at: at(-5), code, reason: Reason::Error });
     let customer = Container { started: Some(at(-40)), ended, ..Container::default() };
-    PodState { customer, over: true, running: false, meter_over: true, ..pod() }
+    PodState { customer, is_finished: true, running: false, meter_over: true, ..pod() }
 }
 
 fn voucher(gpu_seconds: u64) -> SignedVoucher {
@@ -176,12 +176,12 @@ fn attested(voucher: Option<SignedVoucher>, finished: bool) -> Attested {
     }
 }
 
-fn heard(since: i64, last_report: Option<i64>, connected: bool) -> Heard {
-    Heard { since: at(since), connected, last_report: last_report.map(at), rejection: None, card_shared: None }
+fn heard(since: i64, last_report: Option<i64>, connected: bool) -> StreamHealth {
+    StreamHealth { since: at(since), connected, last_report: last_report.map(at), rejection: None, card_shared: None }
 }
 
 /// Takes the status of a decision for the stored one, as the next look has it.
-fn written(mut seen: Observed) -> Observed {
+fn written(mut seen: JobObservation) -> JobObservation {
     let status = decide(&seen).status;
     let mut job = (*seen.job).clone();
     job.status = Some(status);
@@ -210,8 +210,8 @@ fn an_order_that_cannot_be_taken_is_declined_with_the_reason_and_gets_no_pod() {
         seen.job = Arc::new(job);
         seen
     };
-    let full = Observed { allocation: short("0 are free", false), ..seen(known(chain(JobStatus::Open))) };
-    let no_offer = Observed { offer: None, ..seen(known(chain(JobStatus::Open))) };
+    let full = JobObservation { allocation: short("0 are free", false), ..seen(known(chain(JobStatus::Open))) };
+    let no_offer = JobObservation { offer: None, ..seen(known(chain(JobStatus::Open))) };
     for (seen, word) in [
         (change_job(&|j| j.spec.source.as_mut().unwrap().malformed = Some("not JSON".to_owned())), "Malformed"),
         (change_job(&|j| j.spec.workload.gpus = 0), "NoGpu"),
@@ -284,7 +284,7 @@ fn a_program_that_ended_is_claimed_and_then_the_job_is_closed_and_settled() {
     assert_eq!(second.pod, PodStep::Release);
     assert!(matches!(second.acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(70)));
 
-    look.pods = one(PodState { held: false, ..ended_pod(0) });
+    look.pods = one(PodState { has_finalizer: false, ..ended_pod(0) });
     look.chain = known(Job { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Running) });
     let third = decide(&look);
     assert!(matches!(third.acts.as_slice(), [Act::End { expect_used: GpuSeconds(70), .. }]), "{:?}", third.acts);
@@ -296,7 +296,7 @@ fn a_program_that_ended_is_claimed_and_then_the_job_is_closed_and_settled() {
     assert_eq!((settlement.paid.as_deref(), settlement.refunded.as_deref()), (Some("70"), Some("130")));
 }
 
-fn written_running() -> Observed {
+fn written_running() -> JobObservation {
     let mut look = written(seen(known(chain(JobStatus::Open))));
     look.chain = known(chain(JobStatus::Running));
     look.pods = one(running_pod());
@@ -307,12 +307,12 @@ fn written_running() -> Observed {
 
 #[test]
 fn what_ends_a_running_job_is_named() {
-    let with = |change: &dyn Fn(&mut Observed)| {
+    let with = |change: &dyn Fn(&mut JobObservation)| {
         let mut look = written_running();
         change(&mut look);
         reason(&decide(&look))
     };
-    let chain_is = |look: &mut Observed, change: &dyn Fn(&mut Job)| {
+    let chain_is = |look: &mut JobObservation, change: &dyn Fn(&mut Job)| {
         let mut job = chain(JobStatus::Running);
         change(&mut job);
         look.chain = known(job);
@@ -348,7 +348,7 @@ fn an_order_that_cannot_be_started_in_time_is_declined_before_its_deadline_and_r
     let declined = decide(&later(look.clone(), 290));
     assert_eq!(reason(&declined), "NotStartedInTime");
     assert!(find(&declined.status.conditions, FAILED).unwrap().message.ends_with("deadline: 0/1 nodes"));
-    let late = later(Observed { job: Arc::clone(&look.job), ..seen(known(chain(JobStatus::Open))) }, 301);
+    let late = later(JobObservation { job: Arc::clone(&look.job), ..seen(known(chain(JobStatus::Open))) }, 301);
     assert_eq!(decide(&late).acts, [Act::Refund { job: id() }]);
 }
 

@@ -7,7 +7,7 @@ mod pod;
 
 pub(crate) use canary::{CanaryInput, UNDER_ANNOTATION, canary, canary_name};
 pub(crate) use isolation::{Surroundings, ca_config_map, network_policy, service_account};
-pub(crate) use pod::knowing;
+pub(crate) use pod::with_host_alias;
 pub(crate) use pod::{PodInput, pod};
 
 pub(crate) use crate::objects::POD_FINALIZER;

@@ -109,7 +109,7 @@ pub(crate) fn pod(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> R
 
 /// Tells the pod the attestation service's address: with it meter needs no DNS. A host that is an address itself, as
 /// one made from the URL may be, says it already.
-pub(crate) fn knowing(mut pod: Pod, host: &str, address: IpAddr) -> Pod {
+pub(crate) fn with_host_alias(mut pod: Pod, host: &str, address: IpAddr) -> Pod {
     if host.parse::<IpAddr>().is_err()
         && let Some(spec) = &mut pod.spec
     {
@@ -308,11 +308,11 @@ mod tests {
     fn a_pod_that_may_not_ask_dns_knows_the_attestation_service_by_address() {
         let plain = || built(json!({"image": "i", "gpus": 1}));
         let address = "10.96.0.7".parse().unwrap();
-        let spec = knowing(plain(), "hawser-attestation.hawser.svc", address).spec.unwrap();
+        let spec = with_host_alias(plain(), "hawser-attestation.hawser.svc", address).spec.unwrap();
         let alias =
             HostAlias { ip: "10.96.0.7".to_owned(), hostnames: Some(vec!["hawser-attestation.hawser.svc".to_owned()]) };
         assert_eq!(spec.host_aliases, Some(vec![alias]));
-        assert_eq!(knowing(plain(), "10.96.0.7", address), plain());
+        assert_eq!(with_host_alias(plain(), "10.96.0.7", address), plain());
     }
 
     #[test]

@@ -29,9 +29,9 @@ const REASON: &str = "JobObjectGone";
 #[derive(Clone, Debug)]
 struct Orphan {
     deleted: bool,
-    held: bool,
+    has_finalizer: bool,
     /// Nothing runs in it any more.
-    quiet: bool,
+    is_terminated: bool,
     /// The voucher that it holds.
     voucher: Option<SignedVoucher>,
     chain: Chain,
@@ -70,13 +70,13 @@ enum Next {
 }
 
 fn next(orphan: &Orphan, id: JobId) -> Next {
-    if !orphan.held {
+    if !orphan.has_finalizer {
         return let_go(orphan);
     }
     if !orphan.deleted {
         return Next::Delete;
     }
-    if !orphan.quiet {
+    if !orphan.is_terminated {
         return Next::Wait;
     }
     let counted = orphan.voucher.as_ref().map_or(0, |v| v.gpu_seconds.0);
@@ -136,27 +136,27 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
     // The order came back, as another object: that one reads the voucher, and lets the pod go.
     let is_its = |known: &ObjectRef<Packed>| known.name == name && known.namespace.as_ref() == Some(&namespace);
     if context.memory.job(id).filter(is_its).is_some_and(|known| shared.jobs.store.get(&known).is_some()) {
-        return Ok(!state.held);
+        return Ok(!state.has_finalizer);
     }
-    let leaving = (state.held && is_deleted(&pod)).then_some(());
+    let leaving = (state.has_finalizer && is_deleted(&pod)).then_some(());
     let (timers, now) = (&context.memory.timers, Instant::now());
     timers.note(id, Fact::Leaving, leaving, now);
     let leaving = timers.lasting(id, Fact::Leaving, now);
     let network = pod.annotations().get(NETWORK_ANNOTATION);
     let orphan = Orphan {
         deleted: state.deleted.is_some(),
-        held: state.held,
-        quiet: state.quiet(leaving),
+        has_finalizer: state.has_finalizer,
+        is_terminated: state.is_terminated(leaving),
         voucher: words(&state, id),
         chain: chain(shared, network, id).await?,
     };
     let about = pod.object_ref(&());
     match next(&orphan, id) {
-        Next::Wait => Ok(!orphan.held),
+        Next::Wait => Ok(!orphan.has_finalizer),
         Next::Delete => {
             let note =
                 "its ComputeJob is gone, its finalizer was removed by hand: the pod is ended, and what it used claimed";
-            shared.events.say(&about, true, "OrphanedPod", "Sweep", note).await;
+            shared.events.emit(&about, true, "OrphanedPod", "Sweep", note).await;
             delete(&shared.client, meta).await?;
             Ok(false)
         }
@@ -176,7 +176,7 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
         }
         Next::Release(lost) => {
             if let Some(lost) = lost {
-                shared.events.say(&about, true, "VoucherLost", "Sweep", &lost).await;
+                shared.events.emit(&about, true, "VoucherLost", "Sweep", &lost).await;
             }
             timers.forget(id);
             status_writer::set_finalizer(&api, &pod, POD_FINALIZER, false).await?;
@@ -192,7 +192,7 @@ fn job_id(pod: &Pod) -> Option<JobId> {
 }
 
 fn words(state: &PodState, id: JobId) -> Option<SignedVoucher> {
-    let message = TerminationMessage::parse(state.last_words.as_deref()?).ok()?;
+    let message = TerminationMessage::parse(state.termination_message.as_deref()?).ok()?;
     Some(message.voucher).filter(|voucher| voucher.job == id)
 }
 
@@ -266,14 +266,14 @@ mod tests {
         let key = PrivateKeySigner::from_slice(&[3; 32]).unwrap();
         let count = hawser_market::GpuSeconds(60);
         let voucher = SignedVoucher::sign(&key, Market::default(), id(), count, EvidenceRoot(B256::ZERO)).unwrap();
-        Orphan { deleted: true, held: true, quiet: true, voucher: Some(voucher), chain }
+        Orphan { deleted: true, has_finalizer: true, is_terminated: true, voucher: Some(voucher), chain }
     }
 
     #[test]
     fn a_pod_without_a_job_ends_is_paid_for_closed_and_let_go() {
         let running = |used| orphan(known(JobStatus::Running, used, None));
         assert_eq!(next(&Orphan { deleted: false, ..running(0) }, id()), Next::Delete);
-        assert_eq!(next(&Orphan { quiet: false, ..running(0) }, id()), Next::Wait);
+        assert_eq!(next(&Orphan { is_terminated: false, ..running(0) }, id()), Next::Wait);
         assert!(matches!(next(&running(0), id()), Next::Ask(Act::Claim(claim)) if claim.gpu_seconds == GpuSeconds(60)));
         let end = Next::Ask(Act::End { job: id(), expect_used: GpuSeconds(60), reason: REASON.to_owned() });
         assert_eq!(next(&running(60), id()), end);
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_pod_that_its_settled_job_has_let_go_is_no_orphan_and_one_of_an_unsettled_job_is_held_again() {
-        let let_go = |chain, deleted| Orphan { held: false, deleted, ..orphan(chain) };
+        let let_go = |chain, deleted| Orphan { has_finalizer: false, deleted, ..orphan(chain) };
         let lost = || Chain::Lost("no DepinNetwork".to_owned());
         for (chain, expected) in [
             (known(JobStatus::Closed, 60, None), Next::Clear),

@@ -90,7 +90,7 @@ async fn attend(shared: &Shared, seen: &PartialObjectMeta<ComputeJob>, keep: Dur
             api.patch_status(&name, &PatchParams::default(), &Patch::Merge(&phase)).await.tried(what)?;
             let note = "status.phase says that the job is settled and status.settledAt does not: the phase is taken \
                         back, and the job is looked at";
-            shared.events.say(&job.object_ref(&kind), true, "NotSettled", "Sweep", note).await;
+            shared.events.emit(&job.object_ref(&kind), true, "NotSettled", "Sweep", note).await;
             Ok(())
         }
     }

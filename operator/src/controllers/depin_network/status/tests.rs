@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use alloy::primitives::{Address, B256};
 
 use super::*;
-use crate::controllers::conditions::news;
+use crate::controllers::conditions::transitions;
 use crate::controllers::depin_network::test_network as resource;
 use crate::network::{Block, WalletError, Withdrawn};
 
@@ -29,7 +29,7 @@ fn observed(connection: Connection, balance: Option<u64>) -> Observed {
 }
 
 fn look(network: &DepinNetwork, seen: Observed, backlog: Backlog) -> DepinNetworkStatus {
-    status(network, &Start::Runs, Some(&(seen, backlog)), Timestamp::UNIX_EPOCH, None)
+    status(network, &Startup::Runs, Some(&(seen, backlog)), Timestamp::UNIX_EPOCH, None)
 }
 
 fn good() -> Observed {
@@ -116,14 +116,14 @@ fn disconnected(reason: Disconnected) -> Connection {
 #[test]
 fn conditions_name_the_trouble_and_ready_takes_its_reason() {
     let good = Connection::Connected { endpoint: "http://a".to_owned() };
-    let refused = Start::Refused { reason: Reason::SecretNotFound, message: "create it".to_owned() };
+    let refused = Startup::Refused { reason: Reason::SecretNotFound, message: "create it".to_owned() };
     let unread = Observed { orders_trouble: Some("why".to_owned()), ..observed(good.clone(), Some(5)) };
     for (start, seen, connected, matches, funded, ready) in [
-        (Start::Runs, Some(unread), "Connected", "Matches", "Funded", "OrdersNotRead"),
-        (Start::Runs, Some(observed(good.clone(), Some(5))), "Connected", "Matches", "Funded", "Ready"),
-        (Start::Runs, Some(observed(good, Some(0))), "Connected", "Matches", "Empty", "Empty"),
+        (Startup::Runs, Some(unread), "Connected", "Matches", "Funded", "OrdersNotRead"),
+        (Startup::Runs, Some(observed(good.clone(), Some(5))), "Connected", "Matches", "Funded", "Ready"),
+        (Startup::Runs, Some(observed(good, Some(0))), "Connected", "Matches", "Empty", "Empty"),
         (
-            Start::Runs,
+            Startup::Runs,
             Some(observed(disconnected(Disconnected::WrongChain), None)),
             "WrongChain",
             "WrongChain",
@@ -131,7 +131,7 @@ fn conditions_name_the_trouble_and_ready_takes_its_reason() {
             "WrongChain",
         ),
         (
-            Start::Runs,
+            Startup::Runs,
             Some(observed(disconnected(Disconnected::NoMarket), None)),
             "NoMarket",
             "NoMarket",
@@ -139,7 +139,7 @@ fn conditions_name_the_trouble_and_ready_takes_its_reason() {
             "NoMarket",
         ),
         (
-            Start::Runs,
+            Startup::Runs,
             Some(observed(disconnected(Disconnected::HeadStalled), None)),
             "HeadStalled",
             "NotConnected",
@@ -173,7 +173,7 @@ fn a_signer_that_does_not_sign_is_a_condition_of_its_own_and_goes_when_it_signs(
         assert!(condition.message.starts_with("AWS KMS key k in r can't be asked now: no answer within 10 s: "));
     }
     assert!(is_true(&away.conditions, WALLET_FUNDED), "that is another question");
-    let told = news(&[], &away.conditions);
+    let told = transitions(&[], &away.conditions);
     assert!(told.iter().any(|condition| condition.type_ == SIGNER_AVAILABLE), "an event says so");
 
     seen.signer_trouble = None;
@@ -189,7 +189,7 @@ fn a_restarted_operator_takes_nothing_back_before_it_has_tried() {
     network.metadata.generation = Some(1);
     let look = |network: &DepinNetwork, seen: Option<&Observed>| {
         let seen = seen.map(|seen| (seen.clone(), Backlog::default()));
-        status(network, &Start::Runs, seen.as_ref(), Timestamp::UNIX_EPOCH, None)
+        status(network, &Startup::Runs, seen.as_ref(), Timestamp::UNIX_EPOCH, None)
     };
     assert!(!is_ready(&look(&network, None)));
     network.status = Some(look(&network, Some(&observed(good, Some(5)))));

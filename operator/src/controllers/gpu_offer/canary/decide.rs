@@ -5,7 +5,7 @@ use hawser_crds::{Egress, NetworkCheck, Reachable};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::controllers::conditions::Truth;
+use crate::controllers::conditions::ConditionStatus;
 use crate::controllers::gpu_offer::serves::Obstacle;
 use crate::reasons::Reason;
 
@@ -149,14 +149,14 @@ pub(crate) fn failed(stored: Option<NetworkCheck>, under: &Under, why: String, n
 }
 
 /// `NetworkIsolated`: its word, its reason, its message.
-pub(crate) fn verdict(check: Option<&NetworkCheck>, now: Timestamp) -> (Truth, Reason, String) {
+pub(crate) fn verdict(check: Option<&NetworkCheck>, now: Timestamp) -> (ConditionStatus, Reason, String) {
     let Some(check) = check else {
         let message = "no pod of this offer has tried yet what its NetworkPolicy forbids".to_owned();
-        return (Truth::Unknown, Reason::NotTried, message);
+        return (ConditionStatus::Unknown, Reason::NotTried, message);
     };
     let failure = check.failure.as_ref().map(|why| format!("the newest canary found nothing out: {why}"));
     let Some(time) = &check.time else {
-        return (Truth::Unknown, Reason::NoResult, failure.unwrap_or_default());
+        return (ConditionStatus::Unknown, Reason::NoResult, failure.unwrap_or_default());
     };
     let later = failure.map_or_else(String::new, |failure| format!(". Since then {failure}"));
     if !check.cluster.is_empty() {
@@ -167,7 +167,7 @@ pub(crate) fn verdict(check: Option<&NetworkCheck>, now: Timestamp) -> (Truth, R
             time.0,
             check.cluster.join(", ")
         );
-        return (Truth::No, Reason::NotEnforced, message);
+        return (ConditionStatus::False, Reason::NotEnforced, message);
     }
     if !check.node.is_empty() {
         let message = format!(
@@ -176,14 +176,18 @@ pub(crate) fn verdict(check: Option<&NetworkCheck>, now: Timestamp) -> (Truth, R
             time.0,
             check.node.join(", ")
         );
-        return (Truth::No, Reason::NodeReachable, message);
+        return (ConditionStatus::False, Reason::NodeReachable, message);
     }
     let held = check.held.join(", ");
     if now.duration_since(time.0) > COUNTS {
-        return (Truth::Unknown, Reason::NoResult, format!("{held} could not be reached at {}{later}", time.0));
+        return (
+            ConditionStatus::Unknown,
+            Reason::NoResult,
+            format!("{held} could not be reached at {}{later}", time.0),
+        );
     }
     let message = format!("at {} a pod of this offer tried {held} and reached none of them{later}", time.0);
-    (Truth::Yes, Reason::Enforced, message)
+    (ConditionStatus::True, Reason::Enforced, message)
 }
 
 /// What was reached and is not accepted is in the way of all orders.

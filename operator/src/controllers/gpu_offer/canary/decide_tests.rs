@@ -100,21 +100,39 @@ fn what_a_canary_left_is_taken_once_and_one_that_does_not_end_is_given_up() {
 fn the_condition_says_what_was_tried_and_reached_and_when() {
     let hours = |count: i64| at(count * 3600);
     for (check, now, truth, reason, says) in [
-        (None, at(0), Truth::Unknown, Reason::NotTried, "no pod of this offer"),
-        (Some(failed_at(0, NetworkCheck::default())), at(9), Truth::Unknown, Reason::NoResult, "no image"),
+        (None, at(0), ConditionStatus::Unknown, Reason::NotTried, "no pod of this offer"),
+        (Some(failed_at(0, NetworkCheck::default())), at(9), ConditionStatus::Unknown, Reason::NoResult, "no image"),
         (
             Some(check(&[], &[])),
             hours(24),
-            Truth::Yes,
+            ConditionStatus::True,
             Reason::Enforced,
             "1970-01-01T00:00:00Z a pod of this offer tried 10.0.0.1:443",
         ),
-        (Some(failed_at(60, check(&[], &[]))), hours(2), Truth::Yes, Reason::Enforced, "no image"),
-        (Some(failed_at(60, check(&[], &[]))), hours(25), Truth::Unknown, Reason::NoResult, "no image"),
-        (Some(check(&["10.1.2.3:8080"], &["n"])), at(0), Truth::No, Reason::NotEnforced, "reached 10.1.2.3:8080"),
+        (Some(failed_at(60, check(&[], &[]))), hours(2), ConditionStatus::True, Reason::Enforced, "no image"),
+        (Some(failed_at(60, check(&[], &[]))), hours(25), ConditionStatus::Unknown, Reason::NoResult, "no image"),
+        (
+            Some(check(&["10.1.2.3:8080"], &["n"])),
+            at(0),
+            ConditionStatus::False,
+            Reason::NotEnforced,
+            "reached 10.1.2.3:8080",
+        ),
         // What is known to be broken is not forgotten because it can't be tried any more.
-        (Some(failed_at(60, check(&["10.1.2.3:8080"], &[]))), hours(99), Truth::No, Reason::NotEnforced, "no image"),
-        (Some(check(&[], &["10.0.0.9:10250"])), at(0), Truth::No, Reason::NodeReachable, "own node (10.0.0.9:10250)"),
+        (
+            Some(failed_at(60, check(&["10.1.2.3:8080"], &[]))),
+            hours(99),
+            ConditionStatus::False,
+            Reason::NotEnforced,
+            "no image",
+        ),
+        (
+            Some(check(&[], &["10.0.0.9:10250"])),
+            at(0),
+            ConditionStatus::False,
+            Reason::NodeReachable,
+            "own node (10.0.0.9:10250)",
+        ),
     ] {
         let (said, why, message) = verdict(check.as_ref(), now);
         assert_eq!((said, why), (truth, reason), "{message}");

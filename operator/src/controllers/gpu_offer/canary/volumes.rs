@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use hawser_attestation::Reach;
 use hawser_crds::NetworkCheck;
 
-use crate::controllers::conditions::Truth;
+use crate::controllers::conditions::ConditionStatus;
 use crate::reasons::Reason;
 
 /// Nodes that are named in the condition, at most.
@@ -54,14 +54,14 @@ pub(crate) fn next(check: &NetworkCheck, nodes: &BTreeSet<String>) -> Vec<String
 }
 
 /// `StorageBounded`: its word, its reason, its message.
-pub(crate) fn verdict(check: Option<&NetworkCheck>) -> (Truth, Reason, String) {
+pub(crate) fn verdict(check: Option<&NetworkCheck>) -> (ConditionStatus, Reason, String) {
     let Some((check, tried)) = check.and_then(|check| Some((check, check.volumes_tried_on.as_ref()?))) else {
         let message = "no pod of this offer has looked yet whether its node mounts volumes of images".to_owned();
-        return (Truth::Unknown, Reason::NotTried, message);
+        return (ConditionStatus::Unknown, Reason::NotTried, message);
     };
     if check.volumes_mounted_on.is_empty() {
         let message = format!("node {tried}, which was looked at last, mounts no volumes that images declare");
-        return (Truth::Yes, Reason::NoImageVolumes, message);
+        return (ConditionStatus::True, Reason::NoImageVolumes, message);
     }
     let names: Vec<&str> = check.volumes_mounted_on.iter().take(NAMED).map(String::as_str).collect();
     let more = check.volumes_mounted_on.len() - names.len();
@@ -72,7 +72,7 @@ pub(crate) fn verdict(check: Option<&NetworkCheck>) -> (Truth, Reason, String) {
          image_volumes = bind out of CRI-O's",
         names.join(", ")
     );
-    (Truth::No, Reason::ImageVolumes, message)
+    (ConditionStatus::False, Reason::ImageVolumes, message)
 }
 
 #[cfg(test)]
@@ -85,29 +85,29 @@ mod tests {
         looked_for(NetworkCheck::default(), stored, &reach, Some(node.to_owned()), &nodes)
     }
 
-    fn says(check: Option<&NetworkCheck>) -> (Truth, Reason) {
+    fn says(check: Option<&NetworkCheck>) -> (ConditionStatus, Reason) {
         let (truth, reason, _) = verdict(check);
         (truth, reason)
     }
 
     #[test]
     fn a_node_that_mounts_volumes_of_images_is_named_until_a_canary_there_finds_none() {
-        assert_eq!(says(None), (Truth::Unknown, Reason::NotTried));
+        assert_eq!(says(None), (ConditionStatus::Unknown, Reason::NotTried));
         let old_image = found(None, "a", None);
         assert_eq!(
             says(Some(&old_image)),
-            (Truth::Unknown, Reason::NotTried),
+            (ConditionStatus::Unknown, Reason::NotTried),
             "an image that declares no volume shows nothing"
         );
         let good = found(None, "a", Some(false));
-        assert_eq!(says(Some(&good)), (Truth::Yes, Reason::NoImageVolumes));
+        assert_eq!(says(Some(&good)), (ConditionStatus::True, Reason::NoImageVolumes));
         let bad = found(Some(&good), "b", Some(true));
-        assert_eq!(says(Some(&bad)), (Truth::No, Reason::ImageVolumes));
+        assert_eq!(says(Some(&bad)), (ConditionStatus::False, Reason::ImageVolumes));
         let (_, _, message) = verdict(Some(&bad));
         assert!(message.starts_with("b: ") && message.contains("ignore_image_defined_volumes"), "{message}");
         let other = found(Some(&bad), "a", Some(false));
         assert_eq!(other.volumes_mounted_on, ["b"], "another node's good result mends nothing there");
-        assert_eq!(says(Some(&found(Some(&other), "b", Some(false)))), (Truth::Yes, Reason::NoImageVolumes));
+        assert_eq!(says(Some(&found(Some(&other), "b", Some(false)))), (ConditionStatus::True, Reason::NoImageVolumes));
     }
 
     #[test]

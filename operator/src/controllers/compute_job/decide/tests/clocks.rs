@@ -6,14 +6,14 @@ const WEEK: i64 = 7 * 24 * 3600;
 
 #[test]
 fn no_clock_of_the_operators_ends_or_declines_anything() {
-    let open = Observed { pods: one(pod()), ..written(seen(known(chain(JobStatus::Open)))) };
+    let open = JobObservation { pods: one(pod()), ..written(seen(known(chain(JobStatus::Open)))) };
     let mut pulls = written(seen(known(chain(JobStatus::Open))));
     pulls.chain = known(Job { started: Some(at(0)), end: Some(at(100)), ..chain(JobStatus::Running) });
     pulls.pods = one(pod());
     let deleted = PodState { deleted: Some(at(-30)), ..running_pod() };
-    let leaves = written(Observed { pods: one(deleted), ..written_running() });
+    let leaves = written(JobObservation { pods: one(deleted), ..written_running() });
     for off in [-WEEK, -3600, 3600, WEEK] {
-        let wrong = |look: &Observed| decide(&Observed { now: at(off), ..look.clone() });
+        let wrong = |look: &JobObservation| decide(&JobObservation { now: at(off), ..look.clone() });
         assert_eq!(reason(&wrong(&written_running())), "Running", "{off}");
         assert_eq!(reason(&wrong(&open)), "WaitingForAttestor", "{off}: its deadline is at 300");
         assert_eq!(wrong(&open).acts, [], "{off}");
@@ -27,14 +27,14 @@ fn no_clock_of_the_operators_ends_or_declines_anything() {
     assert_eq!(reason(&decide(&later(pulls.clone(), 59))), "WaitingForAttestor");
     assert_eq!(reason(&decide(&later(pulls, 60))), "ImagePullTimeout");
     let gone = Lasting { leaving: Duration::from_secs(61), ..Lasting::default() };
-    assert!(!decide(&Observed { lasting: gone, ..leaves }).acts.is_empty(), "its node does not answer");
+    assert!(!decide(&JobObservation { lasting: gone, ..leaves }).acts.is_empty(), "its node does not answer");
 }
 
 #[test]
 fn a_jobs_end_is_the_markets_word_or_the_time_of_a_block_or_long_past_on_a_chain_that_is_quiet() {
     let at_the = |status: JobStatus, block: i64, now: i64| {
         let chain = ChainView::Known { job: Box::new(chain(status)), time: at(block), deep: true };
-        reason(&decide(&Observed { chain, chain_time: Some(at(now)), ..written_running() }))
+        reason(&decide(&JobObservation { chain, chain_time: Some(at(now)), ..written_running() }))
     };
     assert_eq!(at_the(JobStatus::Running, 38, 62), "Running", "a top-up may stand in a block that is to come");
     assert_eq!(at_the(JobStatus::Running, 50, 50), "TimeUp");
@@ -54,7 +54,7 @@ fn a_job_whose_chain_can_not_be_seen_ends_when_its_time_was_last_known_to_end() 
             ..Lasting::default()
         };
         let chain = ChainView::Unknown("no endpoint".to_owned());
-        reason(&decide(&Observed { chain, chain_time: now.map(at), lasting, now: at(WEEK), ..written_running() }))
+        reason(&decide(&JobObservation { chain, chain_time: now.map(at), lasting, now: at(WEEK), ..written_running() }))
     };
     assert_eq!(blind(59, Some(50), 90), "NetworkUnavailable", "a hiccup of an endpoint");
     assert_eq!(blind(60, Some(49), 90), "NetworkUnavailable");
@@ -76,7 +76,7 @@ fn a_local_job_runs_and_nothing_is_asked_of_a_chain() {
     look.pods = one(ended_pod(0));
     look.attested = vec![attested(Some(voucher(9)), true)];
     let mut look = written(written(look));
-    look.pods = one(PodState { held: false, ..ended_pod(0) });
+    look.pods = one(PodState { has_finalizer: false, ..ended_pod(0) });
     let decision = decide(&look);
     assert_eq!((decision.acts.len(), decision.done, decision.status.phase), (0, true, Phase::Succeeded));
 }
@@ -97,9 +97,9 @@ fn a_local_job_ends_by_the_offers_longest_time() {
 
 #[test]
 fn the_longer_a_chain_can_not_be_seen_the_less_often_its_jobs_are_looked_at() {
-    let again = |look: Observed, unseen| {
+    let again = |look: JobObservation, unseen| {
         let lasting = Lasting { unseen: Duration::from_secs(unseen), ..Lasting::default() };
-        decide(&Observed { chain: ChainView::Unknown("no endpoint".to_owned()), lasting, ..look }).again.as_secs()
+        decide(&JobObservation { chain: ChainView::Unknown("no endpoint".to_owned()), lasting, ..look }).again.as_secs()
     };
     let open = || written(seen(known(chain(JobStatus::Open))));
     assert_eq!(decide(&written_running()).again.as_secs(), 10);
@@ -109,7 +109,7 @@ fn the_longer_a_chain_can_not_be_seen_the_less_often_its_jobs_are_looked_at() {
 
 #[test]
 fn how_long_an_order_took_to_run_is_told_once_and_by_the_chains_time_of_the_order() {
-    let running = |pod: PodState| Observed { pods: one(pod), ..seen(known(chain(JobStatus::Running))) };
+    let running = |pod: PodState| JobObservation { pods: one(pod), ..seen(known(chain(JobStatus::Running))) };
     // The start deadline is at 300, the offer's start window 600 s long: the order is of -300.
     let now = running(running_pod());
     assert_eq!(now.runs_after(), Some(260.0));
@@ -119,5 +119,5 @@ fn how_long_an_order_took_to_run_is_told_once_and_by_the_chains_time_of_the_orde
     assert_eq!(running(PodState { customer: early, ..pod() }).runs_after(), Some(0.0), "two clocks that differ");
     let mut known_before = job();
     known_before.status = Some(serde_json::from_value(json!({"containerStartedAt": at(-40)})).unwrap());
-    assert_eq!(Observed { job: Arc::new(known_before), ..now }.runs_after(), None, "it was told before");
+    assert_eq!(JobObservation { job: Arc::new(known_before), ..now }.runs_after(), None, "it was told before");
 }

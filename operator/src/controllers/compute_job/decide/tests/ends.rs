@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::controllers::compute_job::expectation;
-use crate::controllers::compute_job::observed::PodRefused;
+use crate::controllers::compute_job::observation::PodRefused;
 use crate::objects::pod_state::NeverRan;
 
 fn lasting(change: impl FnOnce(&mut Lasting)) -> Lasting {
@@ -18,7 +18,7 @@ fn a_meter_that_does_not_come_back_ends_the_job_and_one_that_is_only_cut_off_doe
         let lasting = lasting(|l| {
             (l.silent, l.meter_down) = (Duration::from_secs(silent), Duration::from_secs(since));
         });
-        Observed { pods: one(PodState { meter_down, ..running_pod() }), lasting, ..written_running() }
+        JobObservation { pods: one(PodState { meter_down, ..running_pod() }), lasting, ..written_running() }
     };
     for (look, expected, why) in [
         (with(None, 9000, 0), "Running", "it runs and counts on"),
@@ -26,7 +26,7 @@ fn a_meter_that_does_not_come_back_ends_the_job_and_one_that_is_only_cut_off_doe
         (with(down(), 60, 14), "Running", "it came back, and went again"),
         (with(down(), 60, 15), "MeterLost", "nothing counts"),
         (
-            Observed { pods: one(PodState { meter_down: down(), ..ended_pod(0) }), ..with(down(), 60, 60) },
+            JobObservation { pods: one(PodState { meter_down: down(), ..ended_pod(0) }), ..with(down(), 60, 60) },
             "ProgramEnded",
             "over",
         ),
@@ -37,10 +37,16 @@ fn a_meter_that_does_not_come_back_ends_the_job_and_one_that_is_only_cut_off_doe
     let decision = decide(&lost);
     assert_eq!((decision.pod, decision.status.phase), (PodStep::Delete, Phase::Settling));
     // On chain too, once its last voucher is in.
-    let over =
-        PodState { over: true, running: false, meter_over: true, held: false, meter_down: down(), ..running_pod() };
+    let over = PodState {
+        is_finished: true,
+        running: false,
+        meter_over: true,
+        has_finalizer: false,
+        meter_down: down(),
+        ..running_pod()
+    };
     let claimed = Job { used: GpuSeconds(20), paid: U256::from(20), ..chain(JobStatus::Running) };
-    let acts = decide(&Observed { pods: one(over), chain: known(claimed), ..lost }).acts;
+    let acts = decide(&JobObservation { pods: one(over), chain: known(claimed), ..lost }).acts;
     assert!(matches!(acts.as_slice(), [Act::End { reason, .. }] if reason == "MeterLost"), "{acts:?}");
     // Three intervals of a meter that reports seldom.
     let mut seldom = with(down(), 89, 60);
@@ -56,7 +62,7 @@ fn a_meter_that_does_not_come_back_ends_the_job_and_one_that_is_only_cut_off_doe
 fn cards_that_fail_for_long_end_the_job() {
     let with = |failing: Option<&str>, seconds: u64| {
         let lasting = lasting(|l| l.failing = Duration::from_secs(seconds));
-        let look = Observed { failing: failing.map(str::to_owned), lasting, ..written_running() };
+        let look = JobObservation { failing: failing.map(str::to_owned), lasting, ..written_running() };
         reason(&decide(&look))
     };
     assert_eq!(with(None, 0), "Running");
@@ -70,7 +76,7 @@ fn who_took_the_pod_away_is_named_and_not_the_signals_exit_code() {
     let with = |given_up: Option<(Reason, String)>, disruption: Option<(Reason, String)>, code: i32, deleted: bool| {
         let deleted = deleted.then(|| at(10));
         let pod = PodState { deleted, disruption, given_up, ..ended_pod(code) };
-        reason(&decide(&Observed { pods: one(pod), ..written_running() }))
+        reason(&decide(&JobObservation { pods: one(pod), ..written_running() }))
     };
     let (evicted, admission) = (pair("Evicted"), pair("UnexpectedAdmissionError"));
     let (by_kubelet, drained) = (pair("TerminationByKubelet"), pair("EvictionByEvictionAPI"));
@@ -95,10 +101,10 @@ fn who_took_the_pod_away_is_named_and_not_the_signals_exit_code() {
 #[test]
 fn a_job_that_finds_its_pod_was_accepted_and_claims_what_the_pods_voucher_says() {
     let held = short("1 GPUs asked for, the offer sells 1 and 1 are held by other jobs", false);
-    let look = Observed { allocation: held, ..seen(known(chain(JobStatus::Running))) };
+    let look = JobObservation { allocation: held, ..seen(known(chain(JobStatus::Running))) };
     assert_eq!(reason(&decide(&look)), "NoCapacity");
     let leaving = PodState { deleted: Some(at(10)), ..ended_pod(143) };
-    let look = Observed { pods: one(leaving), attested: vec![attested(Some(voucher(70)), true)], ..look };
+    let look = JobObservation { pods: one(leaving), attested: vec![attested(Some(voucher(70)), true)], ..look };
     let decision = decide(&look);
     assert_eq!(reason(&decision), "PodDeleted");
     assert!(is_true(&decision.status.conditions, ACCEPTED));
@@ -106,19 +112,19 @@ fn a_job_that_finds_its_pod_was_accepted_and_claims_what_the_pods_voucher_says()
     assert_eq!(decide(&written(look)).pod, PodStep::Release);
 
     // One that runs goes on.
-    let look = Observed { pods: one(running_pod()), ..seen(known(chain(JobStatus::Running))) };
+    let look = JobObservation { pods: one(running_pod()), ..seen(known(chain(JobStatus::Running))) };
     assert_eq!(reason(&decide(&look)), "Running");
 }
 
 /// A job that is started on chain at 0, whose image may be pulled for 10 s for nothing, and whose program can't be started.
-fn cannot_start(found: i64, now: i64) -> Observed {
+fn cannot_start(found: i64, now: i64) -> JobObservation {
     let never = NeverRan { at: Some(at(found)), reason: Reason::StartError, message: "no such file".to_owned() };
     let words = (Reason::StartError, "the program could not be started: no such file".to_owned());
     let customer = Container { never_ran: Some(never), ..Container::default() };
-    let pod = PodState { customer, over: true, running: false, meter_over: true, failure: Some(words), ..pod() };
+    let pod = PodState { customer, is_finished: true, running: false, meter_over: true, failure: Some(words), ..pod() };
     let started = Job { started: Some(at(0)), end: Some(at(100)), ..chain(JobStatus::Running) };
     let look = written(seen(known(chain(JobStatus::Open))));
-    later(Observed { pods: one(pod), chain: known(started), ..look }, now)
+    later(JobObservation { pods: one(pod), chain: known(started), ..look }, now)
 }
 
 #[test]
@@ -132,7 +138,7 @@ fn a_program_that_could_not_be_started_ends_the_job_with_kubelets_words() {
 
 #[test]
 fn the_time_of_a_pull_is_paid_for_after_the_free_seconds_and_not_a_second_after_a_start_that_failed() {
-    let times = |look: &Observed| {
+    let times = |look: &JobObservation| {
         let job = crate::attestation::JobRef { namespace: "t".to_owned(), name: "job-1".to_owned() };
         let expected = expectation::expected(look, job);
         (expected.begin, expected.ended)
@@ -141,7 +147,7 @@ fn the_time_of_a_pull_is_paid_for_after_the_free_seconds_and_not_a_second_after_
     assert_eq!(times(&cannot_start(5, 60)), (None, Some(at(5))), "and that does not change with time");
     assert_eq!(times(&cannot_start(32, 33)), (Some(at(10)), Some(at(32))));
     // Still pulling.
-    let pulls = |now| later(Observed { pods: one(pod()), ..cannot_start(0, 0) }, now);
+    let pulls = |now| later(JobObservation { pods: one(pod()), ..cannot_start(0, 0) }, now);
     assert_eq!(times(&pulls(9)), (None, None));
     assert_eq!(times(&pulls(10)), (Some(at(10)), None));
 }
@@ -154,7 +160,7 @@ fn an_image_that_the_registry_does_not_have_is_not_waited_for() {
         let lasting = lasting(|l| l.image_missing = Duration::from_secs(missing));
         let started = Job { started: Some(at(0)), ..chain(JobStatus::Running) };
         let look = written(seen(known(chain(JobStatus::Open))));
-        reason(&decide(&Observed { pods: one(pod), chain: known(started), lasting, ..look }))
+        reason(&decide(&JobObservation { pods: one(pod), chain: known(started), lasting, ..look }))
     };
     assert_eq!(with("r.io/x:1: not found", 29), "WaitingForAttestor");
     assert_eq!(with("r.io/x:1: not found", 30), "ImageNotFound");
@@ -165,9 +171,9 @@ fn an_image_that_the_registry_does_not_have_is_not_waited_for() {
 fn what_refused_the_pod_is_said_again_when_the_deadline_has_come() {
     let refused = PodRefused { for_good: false, message: "exceeded quota: team".to_owned() };
     let look = written(seen(known(chain(JobStatus::Open))));
-    let waits = decide(&Observed { pod_refused: Some(refused.clone()), ..look.clone() });
+    let waits = decide(&JobObservation { pod_refused: Some(refused.clone()), ..look.clone() });
     assert_eq!(reason(&waits), "PodRefused");
-    let decision = decide(&later(Observed { pod_refused: Some(refused), ..look }, 290));
+    let decision = decide(&later(JobObservation { pod_refused: Some(refused), ..look }, 290));
     let failed = find(&decision.status.conditions, FAILED).unwrap();
     assert_eq!(failed.reason, "NotStartedInTime");
     assert!(failed.message.ends_with("the API server does not take the job's pod: exceeded quota: team"), "{failed:?}");
@@ -176,8 +182,8 @@ fn what_refused_the_pod_is_said_again_when_the_deadline_has_come() {
 
 #[test]
 fn a_container_of_somebody_elses_does_not_keep_the_pod_of_a_program_that_has_ended() {
-    let kept = PodState { over: false, running: true, meter_over: false, ..ended_pod(0) };
-    let mut look = written(Observed { pods: one(kept), ..written_running() });
+    let kept = PodState { is_finished: false, running: true, meter_over: false, ..ended_pod(0) };
+    let mut look = written(JobObservation { pods: one(kept), ..written_running() });
     assert_eq!(decide(&look).pod, PodStep::Keep, "kubelet stops meter by itself");
     look.lasting = lasting(|l| l.lingering = Duration::from_mins(1));
     assert_eq!(decide(&look).pod, PodStep::Delete);
@@ -185,7 +191,7 @@ fn a_container_of_somebody_elses_does_not_keep_the_pod_of_a_program_that_has_end
 
 #[test]
 fn a_status_in_which_nothing_has_changed_is_the_stored_one() {
-    let mut look = written(Observed { pods: one(ended_pod(0)), ..written_running() });
+    let mut look = written(JobObservation { pods: one(ended_pod(0)), ..written_running() });
     // Reports come with all the digits of a clock, and a stored time has whole seconds.
     let mut reports = attested(Some(voucher(20)), true);
     reports.last_report = Some(at(-5) + SignedDuration::from_millis(123));
@@ -202,7 +208,7 @@ fn a_status_in_which_nothing_has_changed_is_the_stored_one() {
     };
     let told = written(refused(12, 1));
     assert_ne!(told.stored(), look.stored());
-    let again = Observed { job: Arc::clone(&told.job), ..refused(9, 2) };
+    let again = JobObservation { job: Arc::clone(&told.job), ..refused(9, 2) };
     assert_eq!(decide(&again).status, told.stored());
 }
 
@@ -211,7 +217,7 @@ fn an_order_waits_for_a_node_that_may_be_back_in_a_moment_and_not_past_its_start
     let look = |passing: bool, away: u64, now: i64| {
         let lasting = Lasting { node_away: Duration::from_secs(away), ..Lasting::default() };
         let full = short("0 are free", passing);
-        let look = Observed { allocation: full, lasting, ..seen(known(chain(JobStatus::Open))) };
+        let look = JobObservation { allocation: full, lasting, ..seen(known(chain(JobStatus::Open))) };
         let decision = decide(&later(look, now));
         (decision.status.phase, reason(&decision), decision.acts.len())
     };
@@ -233,7 +239,7 @@ fn an_order_waits_for_a_node_that_may_be_back_in_a_moment_and_not_past_its_start
 #[test]
 fn an_order_of_an_offer_that_cannot_be_read_waits_for_it_and_not_past_its_start_window() {
     let look = |now: i64| {
-        let unread = Observed {
+        let unread = JobObservation {
             offer: None,
             offer_unreadable: true,
             allocation: Allocation::NotCached,

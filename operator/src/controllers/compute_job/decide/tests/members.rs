@@ -15,8 +15,8 @@ fn two(pods: Vec<PodState>) -> Members {
 }
 
 /// A job of two members that runs.
-fn running_two() -> Observed {
-    written(Observed { pods: two(vec![running_pod(), running_pod()]), ..written_running() })
+fn running_two() -> JobObservation {
+    written(JobObservation { pods: two(vec![running_pod(), running_pod()]), ..written_running() })
 }
 
 #[test]
@@ -34,7 +34,8 @@ fn what_two_members_used_is_added_up() {
         [([Some(20), Some(30)], 50), ([Some(20), None], 20), ([None, Some(30)], 30), ([None, None], 0)]
     {
         let running = seen(known(chain(JobStatus::Running)));
-        let look = Observed { pods: two(vec![running_pod(), running_pod()]), attested: reports(counts), ..running };
+        let look =
+            JobObservation { pods: two(vec![running_pod(), running_pod()]), attested: reports(counts), ..running };
         let status = decide(&look).status;
         let usage = status.usage.unwrap();
         assert_eq!((usage.gpu_seconds, usage.vouchers_accepted), (expected, 6), "{counts:?}");
@@ -52,7 +53,7 @@ fn a_job_of_two_members_runs_once_both_do_and_ends_well_once_both_have() {
         ("one has failed", vec![running_pod(), ended_pod(3)], Phase::Settling, Some("Error")),
     ] {
         // As it was before it was seen to be complete and to run.
-        let look = Observed { pods: two(pods), ..seen(known(chain(JobStatus::Running))) };
+        let look = JobObservation { pods: two(pods), ..seen(known(chain(JobStatus::Running))) };
         let status = decide(&look).status;
         assert_eq!(status.phase, phase, "{name}");
         assert_eq!(status.reason.filter(|_| status.outcome.is_some()).as_deref(), ends, "{name}");
@@ -81,7 +82,7 @@ fn pods_are_made_until_each_member_has_one_and_named_from_then_on() {
         (vec![pod()], PodStep::Create, None),
         (vec![pod(), pod()], PodStep::Keep, Some("job-1-0")),
     ] {
-        let decision = decide(&Observed { pods: two(pods), ..accepted.clone() });
+        let decision = decide(&JobObservation { pods: two(pods), ..accepted.clone() });
         assert_eq!((decision.pod, decision.status.pod.as_deref()), (step, named));
     }
 }

@@ -6,7 +6,7 @@ use hawser_proto::attestation::RejectReason;
 
 use super::*;
 use crate::attestation::{Refusal, Rejection};
-use crate::controllers::compute_job::observed::PodRefused;
+use crate::controllers::compute_job::observation::PodRefused;
 use crate::controllers::conditions::is_trouble;
 
 #[test]
@@ -28,7 +28,7 @@ fn a_pod_that_the_api_server_refuses_for_good_ends_the_order_and_its_words_stay_
 #[test]
 fn a_job_is_settled_once_its_close_lies_deep_enough() {
     let mut look = written(written_running());
-    look.pods = one(PodState { held: false, ..ended_pod(0) });
+    look.pods = one(PodState { has_finalizer: false, ..ended_pod(0) });
     look.attested = vec![attested(Some(voucher(70)), true)];
     let mut look = written(look);
     let closed = Job { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Closed) };
@@ -60,7 +60,7 @@ fn while_the_last_words_are_not_taken_what_is_known_is_claimed_only_when_it_woul
 #[test]
 fn reports_that_stopped_and_a_meter_that_may_not_attest_are_told() {
     let mut look = written(written_running());
-    let attestation = |look: &Observed| {
+    let attestation = |look: &JobObservation| {
         let conditions = decide(look).status.conditions;
         let attested = find(&conditions, ATTESTED).unwrap();
         (attested.status.clone(), attested.reason.clone())
@@ -75,7 +75,7 @@ fn reports_that_stopped_and_a_meter_that_may_not_attest_are_told() {
     look.pods = one(pod());
     let refusal = Refusal::new(RejectReason::WrongPod, "the token is of another pod");
     let rejection = Some(Rejection { at: at(0), times: 1, refusal });
-    look.heard = Some(Heard { rejection, ..heard(-60, None, false) });
+    look.heard = Some(StreamHealth { rejection, ..heard(-60, None, false) });
     let conditions = decide(&look).status.conditions;
     let started = find(&conditions, STARTED).unwrap();
     let expected = ("EnrolmentRefused", "WrongPod: the token is of another pod");
@@ -86,7 +86,7 @@ fn reports_that_stopped_and_a_meter_that_may_not_attest_are_told() {
 fn a_card_that_another_job_has_is_told_with_both_jobs_whatever_was_vouched_for() {
     let words = "GPU GPU-1 is that of two jobs".to_owned();
     let mut look = written_running();
-    look.heard = Some(Heard { card_shared: Some(words.clone()), ..heard(-60, Some(-5), true) });
+    look.heard = Some(StreamHealth { card_shared: Some(words.clone()), ..heard(-60, Some(-5), true) });
     let status = decide(&look).status;
     let told = find(&status.conditions, ATTESTED).unwrap();
     assert_eq!((told.status.as_str(), told.reason.as_str(), &told.message), ("False", "CardShared", &words));
@@ -112,7 +112,7 @@ fn a_meter_that_is_silent_and_one_that_is_not_connected_are_different_findings()
     ];
     for (heard, now, silent, why) in cases {
         let chain = known(Job { end: Some(at(3000)), ..chain(JobStatus::Running) });
-        let look = Observed { heard: heard.clone(), now: at(now), chain, ..written_running() };
+        let look = JobObservation { heard: heard.clone(), now: at(now), chain, ..written_running() };
         let silent = silent.map(|(since, finding)| format!("no report since {}, {finding}", at(since)));
         let conditions = decide(&look).status.conditions;
         let told = find(&conditions, ATTESTED).unwrap();
@@ -123,7 +123,7 @@ fn a_meter_that_is_silent_and_one_that_is_not_connected_are_different_findings()
         // The same of a job that has no voucher yet.
         let mut job = (*look.job).clone();
         job.status.as_mut().unwrap().usage = None;
-        let look = Observed { attested: vec![attested(None, false)], job: Arc::new(job), ..look };
+        let look = JobObservation { attested: vec![attested(None, false)], job: Arc::new(job), ..look };
         let conditions = decide(&look).status.conditions;
         let told = find(&conditions, ATTESTED).unwrap();
         let begins = silent.map_or_else(String::new, |silent| format!(": {silent}"));
@@ -139,11 +139,11 @@ fn a_meter_that_is_silent_and_one_that_is_not_connected_are_different_findings()
 
 #[test]
 fn a_silence_that_was_told_goes_on_under_the_next_operator_until_a_report_is_heard() {
-    let look = |job: &Observed, heard: Option<Heard>, now: i64| {
+    let look = |job: &JobObservation, heard: Option<StreamHealth>, now: i64| {
         let chain = known(Job { end: Some(at(3000)), ..chain(JobStatus::Running) });
-        Observed { heard, now: at(now), chain, ..job.clone() }
+        JobObservation { heard, now: at(now), chain, ..job.clone() }
     };
-    let told = |look: &Observed| {
+    let told = |look: &JobObservation| {
         let conditions = decide(look).status.conditions;
         let told = find(&conditions, ATTESTED).unwrap();
         (told.reason.clone(), told.message.clone())
@@ -151,7 +151,7 @@ fn a_silence_that_was_told_goes_on_under_the_next_operator_until_a_report_is_hea
     let vouched = written_running();
     let mut job = (*vouched.job).clone();
     job.status.as_mut().unwrap().usage = None;
-    let no_voucher = Observed { attested: vec![attested(None, false)], job: Arc::new(job), ..written_running() };
+    let no_voucher = JobObservation { attested: vec![attested(None, false)], job: Arc::new(job), ..written_running() };
     for (job, reason, otherwise) in
         [(vouched, "ReportsStopped", "VoucherAccepted"), (no_voucher, "NoVoucher", "NoVoucher")]
     {
@@ -174,7 +174,8 @@ fn a_silence_that_was_told_goes_on_under_the_next_operator_until_a_report_is_hea
 
 #[test]
 fn a_start_that_the_chain_has_lost_is_sent_again_before_anything_else() {
-    let lost = |look: Observed| Observed { unstarted: true, chain: ChainView::Unknown("gone".to_owned()), ..look };
+    let lost =
+        |look: JobObservation| JobObservation { unstarted: true, chain: ChainView::Unknown("gone".to_owned()), ..look };
     let attestor = Address::repeat_byte(9);
     let running = lost(written_running());
     let decision = decide(&running);
@@ -184,15 +185,15 @@ fn a_start_that_the_chain_has_lost_is_sent_again_before_anything_else() {
     assert_eq!((told.status.as_str(), told.reason.as_str()), ("True", "StartUndone"), "vouchers still count");
 
     // It stands on chain again.
-    let again = Observed { unstarted: false, chain: known(chain(JobStatus::Running)), ..written(running) };
+    let again = JobObservation { unstarted: false, chain: known(chain(JobStatus::Running)), ..written(running) };
     assert_eq!(find(&decide(&again).status.conditions, STARTED).unwrap().reason, "Started");
 
     // The program has ended meanwhile, and what it used is still to be paid.
-    let ended = Observed { pods: one(ended_pod(0)), ..written_running() };
+    let ended = JobObservation { pods: one(ended_pod(0)), ..written_running() };
     assert!(matches!(decide(&lost(written(ended.clone()))).acts.as_slice(), [Act::Start { .. }]));
-    let believed = Observed { unstarted: true, chain: known(chain(JobStatus::Open)), ..written(ended) };
+    let believed = JobObservation { unstarted: true, chain: known(chain(JobStatus::Open)), ..written(ended) };
     assert!(matches!(decide(&believed).acts.as_slice(), [Act::Start { .. }]));
-    let unused = Observed { job: Arc::new(job()), attested: Vec::new(), ..believed };
+    let unused = JobObservation { job: Arc::new(job()), attested: Vec::new(), ..believed };
     assert!(matches!(decide(&unused).acts.as_slice(), [Act::Decline { .. }]), "{:?}", decide(&unused).acts);
 }
 
@@ -211,13 +212,13 @@ fn an_image_that_does_not_come_ends_the_job_and_one_that_has_no_name_at_once() {
     assert_eq!(reason(&decide(&look)), "WaitingForAttestor");
     let look = later(look, 10);
     assert_eq!(reason(&decide(&look)), "ImagePullTimeout");
-    let held = Observed { pods: one(waiting("PodInitializing")), ..look.clone() };
+    let held = JobObservation { pods: one(waiting("PodInitializing")), ..look.clone() };
     assert_eq!(reason(&decide(&held)), "MeterNotReady", "no registry is to blame");
     let pulls = PodState { meter_ready: true, ..waiting("PodInitializing") };
-    assert_eq!(reason(&decide(&Observed { pods: one(pulls), ..look.clone() })), "ImagePullTimeout");
+    assert_eq!(reason(&decide(&JobObservation { pods: one(pulls), ..look.clone() })), "ImagePullTimeout");
     // The time that was bought is over before the pull may time out.
     let mut look = later(look, 50);
-    let decision = decide(&Observed { offer: None, ..look.clone() });
+    let decision = decide(&JobObservation { offer: None, ..look.clone() });
     assert_eq!((reason(&decision).as_str(), is_true(&decision.status.conditions, FAILED)), ("ImagePullTimeout", true));
     look = later(look, 0);
     look.pods = one(waiting("InvalidImageName"));

@@ -31,12 +31,12 @@ fn a_job_writes_down_when_it_was_accepted_started_and_settled_how_it_ended_and_w
     moved.chain = ChainView::Unknown("no endpoint".to_owned());
     assert_eq!(decide(&moved).status.started_at.map(|time| time.0), Some(at(-50)), "it stays while nothing is seen");
 
-    let mut over = written(Observed { pods: one(ended_pod(3)), attested: vec![attested(None, true)], ..running });
+    let mut over = written(JobObservation { pods: one(ended_pod(3)), attested: vec![attested(None, true)], ..running });
     let status = over.stored();
     assert_eq!((status.outcome, status.reason.as_deref()), (Some(Outcome::Failed), Some("Error")));
     assert_eq!(status.message.as_deref(), Some("the program ended with exit code 3"));
     assert_eq!(status.decline_reason.as_deref(), Some("Error"), "kubelet's words stay in the cluster");
-    over.pods = one(PodState { held: false, ..ended_pod(3) });
+    over.pods = one(PodState { has_finalizer: false, ..ended_pod(3) });
     over = written(over);
     over.chain = known(chain(JobStatus::Closed));
     let settled = decide(&over).status;
@@ -46,11 +46,11 @@ fn a_job_writes_down_when_it_was_accepted_started_and_settled_how_it_ended_and_w
 
 #[test]
 fn an_order_that_is_declined_and_one_that_the_chain_has_lost_are_told_from_a_job_that_failed() {
-    let full = Observed { allocation: short("0 are free", false), ..seen(known(chain(JobStatus::Open))) };
+    let full = JobObservation { allocation: short("0 are free", false), ..seen(known(chain(JobStatus::Open))) };
     let declined = decide(&full).status;
     assert_eq!((declined.outcome, declined.accepted_at), (Some(Outcome::Declined), None));
     assert_eq!(declined.decline_reason.as_deref(), Some("NoCapacity: 0 are free"));
-    let lost = Observed { chain: known(chain(JobStatus::None)), ..written_running() };
+    let lost = JobObservation { chain: known(chain(JobStatus::None)), ..written_running() };
     assert_eq!(decide(&lost).status.outcome, Some(Outcome::Reorged));
 }
 
@@ -58,9 +58,12 @@ fn an_order_that_is_declined_and_one_that_the_chain_has_lost_are_told_from_a_job
 #[test]
 fn nothing_is_decided_by_what_conditions_say() {
     let settled = || {
-        let mut look =
-            written(Observed { pods: one(ended_pod(0)), attested: vec![attested(None, true)], ..written_running() });
-        look.pods = one(PodState { held: false, ..ended_pod(0) });
+        let mut look = written(JobObservation {
+            pods: one(ended_pod(0)),
+            attested: vec![attested(None, true)],
+            ..written_running()
+        });
+        look.pods = one(PodState { has_finalizer: false, ..ended_pod(0) });
         let mut look = written(look);
         look.chain = known(chain(JobStatus::Closed));
         written(look)
@@ -71,26 +74,27 @@ fn nothing_is_decided_by_what_conditions_say() {
         written(look)
     };
     let silent = || {
-        let mut look = Observed { now: at(300), heard: Some(heard(-60, Some(-5), false)), ..written_running() };
+        let mut look = JobObservation { now: at(300), heard: Some(heard(-60, Some(-5), false)), ..written_running() };
         look.chain = known(Job { end: Some(at(3000)), ..chain(JobStatus::Running) });
-        Observed { heard: None, ..written(look) }
+        JobObservation { heard: None, ..written(look) }
     };
-    let undone = || Observed { unstarted: true, chain: ChainView::Unknown("gone".to_owned()), ..written_running() };
+    let undone =
+        || JobObservation { unstarted: true, chain: ChainView::Unknown("gone".to_owned()), ..written_running() };
     for (name, look) in [
         ("accepted", written(seen(known(chain(JobStatus::Open))))),
         ("running", written_running()),
         ("silent", silent()),
         ("undone", undone()),
-        ("ended", written(Observed { pods: one(ended_pod(0)), ..written_running() })),
-        ("failed", written(Observed { pods: one(ended_pod(3)), ..written_running() })),
-        ("gone", written(Observed { pods: none(), ..written_running() })),
+        ("ended", written(JobObservation { pods: one(ended_pod(0)), ..written_running() })),
+        ("failed", written(JobObservation { pods: one(ended_pod(3)), ..written_running() })),
+        ("gone", written(JobObservation { pods: none(), ..written_running() })),
         ("declined", declined()),
         ("settled", settled()),
     ] {
         let expected = decide(&look);
         let mut job = (*look.job).clone();
         job.status.as_mut().unwrap().conditions.clear();
-        let got = decide(&Observed { job: Arc::new(job), ..look });
+        let got = decide(&JobObservation { job: Arc::new(job), ..look });
         assert_eq!(
             (&got.acts, got.pod, got.again, got.done),
             (&expected.acts, expected.pod, expected.again, expected.done),

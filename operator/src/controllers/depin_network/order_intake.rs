@@ -26,7 +26,7 @@ use crate::controllers::{Error, MANAGER, Tried, migration, status_writer, unread
 use crate::network::{Act, JobStatus, Network, Order};
 use crate::objects::is_settled;
 
-type Taken = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+type Ingested = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// So many orders are looked up, and so many jobs written, side by side.
 const SIDE_BY_SIDE: usize = 32;
@@ -35,14 +35,14 @@ const SIDE_BY_SIDE: usize = 32;
 const PASSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(4)];
 
 /// Takes orders of one network.
-pub(crate) fn sink(
+pub(crate) fn intake(
     context: Arc<NetworkContext>,
     network: String,
     handle: Network,
-) -> impl Fn(Vec<Order>) -> Taken + Send + Sync + 'static {
+) -> impl Fn(Vec<Order>) -> Ingested + Send + Sync + 'static {
     move |orders| {
         let (context, network, handle) = (Arc::clone(&context), network.clone(), handle.clone());
-        Box::pin(async move { Batch::new(&context, &network, &handle).await?.take(&orders).await })
+        Box::pin(async move { Batch::new(&context, &network, &handle).await?.ingest(&orders).await })
     }
 }
 
@@ -69,7 +69,7 @@ impl<'a> Batch<'a> {
 
     /// The chain is asked for all of them side by side. Their jobs are written block by block: of two orders for the last
     /// GPU the earlier one runs, so the later one's job must not be there first.
-    async fn take(&self, orders: &[Order]) -> Result<(), Error> {
+    async fn ingest(&self, orders: &[Order]) -> Result<(), Error> {
         let asked = stream::iter(0..orders.len())
             .map(|at| async move { Ok::<_, Error>((at, self.is_wanted(&orders[at]).await?)) });
         let asked: Vec<(usize, bool)> = asked.buffered(SIDE_BY_SIDE).try_collect().await?;
@@ -153,7 +153,7 @@ impl<'a> Batch<'a> {
         let known = self.context.shared.offer(namespace, offer);
         if let Some(offer) = known.as_ref().and_then(|offer| offer.0.as_ref().ok()) {
             let note = format!("order {} is declined, as its ComputeJob can't be created: {said}", order.job);
-            self.context.shared.events.say(&offer.object_ref(&()), true, "OrderNotAdmitted", "Decline", &note).await;
+            self.context.shared.events.emit(&offer.object_ref(&()), true, "OrderNotAdmitted", "Decline", &note).await;
         }
     }
 }

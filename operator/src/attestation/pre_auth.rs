@@ -35,7 +35,7 @@ const PROVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Who waits, in each class.
 #[derive(Clone, Debug)]
-pub(super) struct Peers(Arc<Waiting>);
+pub(super) struct PreAuthLimiter(Arc<Waiting>);
 
 #[derive(Debug)]
 struct Waiting {
@@ -49,8 +49,8 @@ struct Waiting {
 
 /// A place among those who wait.
 #[derive(Debug)]
-pub(super) struct Seat {
-    peers: Peers,
+pub(super) struct Permit {
+    peers: PreAuthLimiter,
     class: Class,
     address: IpAddr,
     attestor: Option<(JobId, Address)>,
@@ -59,7 +59,7 @@ pub(super) struct Seat {
     proven: bool,
 }
 
-impl Peers {
+impl PreAuthLimiter {
     pub(super) fn new(measures: Measures) -> Self {
         for (class, limits) in [(Class::Arriving, ARRIVING), (Class::Pod, PODS), (Class::Stranger, STRANGERS)] {
             measures.most_seats(class, limits.all);
@@ -74,18 +74,18 @@ impl Peers {
     }
 
     /// Somebody has connected and said nothing yet.
-    pub(super) fn arrive(&self, peer: SocketAddr, service: &CancellationToken) -> Option<Seat> {
+    pub(super) fn arrive(&self, peer: SocketAddr, service: &CancellationToken) -> Option<Permit> {
         self.seat(Class::Arriving, peer, service)
     }
 
     /// Whoever has no pass, from the address of an expected job's pod or from elsewhere.
-    pub(super) fn admit(&self, peer: SocketAddr, is_pod: bool, service: &CancellationToken) -> Option<Visit> {
+    pub(super) fn admit(&self, peer: SocketAddr, is_pod: bool, service: &CancellationToken) -> Option<Guard> {
         let seat = self.seat(if is_pod { Class::Pod } else { Class::Stranger }, peer, service)?;
-        Some(Visit::new(peer, seat))
+        Some(Guard::new(peer, seat))
     }
 
     /// An attestor with a good pass: always let in. Its newest connection counts.
-    pub(super) fn admit_attestor(&self, peer: SocketAddr, knock: &Knock, service: &CancellationToken) -> Visit {
+    pub(super) fn admit_attestor(&self, peer: SocketAddr, knock: &Knock, service: &CancellationToken) -> Guard {
         let (attestor, over) = ((knock.job, knock.attestor), service.child_token());
         let mut attestors = lock(&self.0.attestors);
         let id = attestors.get(&attestor).map_or(0, |(id, _)| id + 1);
@@ -96,11 +96,11 @@ impl Peers {
         self.0.measures.seats(Class::Attestor, attestors.len());
         let address = canonical(peer);
         let peers = self.clone();
-        let seat = Seat { peers, class: Class::Attestor, address, attestor: Some(attestor), id, over, proven: false };
-        Visit::new(peer, seat)
+        let seat = Permit { peers, class: Class::Attestor, address, attestor: Some(attestor), id, over, proven: false };
+        Guard::new(peer, seat)
     }
 
-    fn seat(&self, class: Class, peer: SocketAddr, service: &CancellationToken) -> Option<Seat> {
+    fn seat(&self, class: Class, peer: SocketAddr, service: &CancellationToken) -> Option<Permit> {
         let (address, over) = (canonical(peer), service.child_token());
         let mut seats = self.0.seats(class)?;
         let Some(Seated { id, evicted }) = seats.take(address, over.clone(), Instant::now()) else {
@@ -112,7 +112,7 @@ impl Peers {
             self.0.measures.evicted(class);
             evicted.cancel();
         }
-        Some(Seat { peers: self.clone(), class, address, attestor: None, id, over, proven: false })
+        Some(Permit { peers: self.clone(), class, address, attestor: None, id, over, proven: false })
     }
 }
 
@@ -127,7 +127,7 @@ impl Waiting {
     }
 }
 
-impl Seat {
+impl Permit {
     /// Ends with the seat.
     pub(super) fn over(&self) -> &CancellationToken {
         &self.over
@@ -145,7 +145,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Permit {
     fn drop(&mut self) {
         let waiting = &self.peers.0;
         if let Some(attestor) = &self.attestor {
@@ -178,18 +178,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A connection from its first byte to its end: its transport holds it, and its conversation.
 #[derive(Clone, Debug)]
-pub(super) struct Visit(Arc<Inner>);
+pub(super) struct Guard(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     peer: SocketAddr,
-    seat: Mutex<Option<Seat>>,
+    seat: Mutex<Option<Permit>>,
     begun: AtomicBool,
     over: CancellationToken,
 }
 
-impl Visit {
-    fn new(peer: SocketAddr, seat: Seat) -> Self {
+impl Guard {
+    fn new(peer: SocketAddr, seat: Permit) -> Self {
         let over = seat.over.clone();
         Self(Arc::new(Inner { peer, seat: Mutex::new(Some(seat)), begun: AtomicBool::new(false), over }))
     }
@@ -224,21 +224,21 @@ impl Visit {
 
     /// Ends the visit of who has not proved anything in time.
     pub(super) fn show_out_in_time(&self) {
-        let visit: Weak<Inner> = Arc::downgrade(&self.0);
+        let guard: Weak<Inner> = Arc::downgrade(&self.0);
         tokio::spawn(async move {
             tokio::time::sleep(PROVE_WITHIN).await;
-            if let Some(visit) = visit.upgrade()
-                && visit.seat().is_some()
+            if let Some(guard) = guard.upgrade()
+                && guard.seat().is_some()
             {
-                tracing::debug!(peer = %visit.peer, "proved nothing in time");
-                visit.over.cancel();
+                tracing::debug!(peer = %guard.peer, "proved nothing in time");
+                guard.over.cancel();
             }
         });
     }
 }
 
 impl Inner {
-    fn seat(&self) -> MutexGuard<'_, Option<Seat>> {
+    fn seat(&self) -> MutexGuard<'_, Option<Permit>> {
         lock(&self.seat)
     }
 }
@@ -263,16 +263,16 @@ mod tests {
 
     #[test]
     fn who_proves_itself_takes_no_seat() {
-        let (peers, service) = (Peers::new(Measures::default()), CancellationToken::new());
+        let (peers, service) = (PreAuthLimiter::new(Measures::default()), CancellationToken::new());
         for is_pod in [false, true] {
-            let admit = || peers.admit(peer(), is_pod, &service).inspect(Visit::proven);
+            let admit = || peers.admit(peer(), is_pod, &service).inspect(Guard::proven);
             assert_eq!((0..100).map_while(|_| admit()).count(), 100);
         }
     }
 
     #[test]
     fn neither_strangers_nor_tenants_take_the_seats_of_the_others_or_keep_a_pass_out() {
-        let (peers, service) = (Peers::new(Measures::default()), CancellationToken::new());
+        let (peers, service) = (PreAuthLimiter::new(Measures::default()), CancellationToken::new());
         let fill = |is_pod| (0..100).map_while(|_| peers.admit(peer(), is_pod, &service)).collect::<Vec<_>>();
         let strangers = fill(false);
         assert_eq!(strangers.len(), STRANGERS.each);
@@ -281,12 +281,12 @@ mod tests {
         for _ in 0..100 {
             peers.admit_attestor(peer(), &knock(), &service).proven();
         }
-        assert!(pods.iter().chain(&strangers).all(|visit| !visit.over().is_cancelled()));
+        assert!(pods.iter().chain(&strangers).all(|guard| !guard.over().is_cancelled()));
     }
 
     #[test]
     fn of_an_attestor_the_newest_connection_counts() {
-        let (peers, service) = (Peers::new(Measures::default()), CancellationToken::new());
+        let (peers, service) = (PreAuthLimiter::new(Measures::default()), CancellationToken::new());
         let first = peers.admit_attestor(peer(), &knock(), &service);
         let second = peers.admit_attestor(peer(), &knock(), &service);
         assert!(first.over().is_cancelled() && !second.over().is_cancelled());
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn an_address_in_either_way_to_write_it_is_one_address() {
-        let (peers, service) = (Peers::new(Measures::default()), CancellationToken::new());
+        let (peers, service) = (PreAuthLimiter::new(Measures::default()), CancellationToken::new());
         let mapped: SocketAddr = "[::ffff:10.0.0.1]:1".parse().unwrap();
         let in_turn = [peer(), mapped].into_iter().cycle().take(100);
         let all: Vec<_> = in_turn.map_while(|peer| peers.admit(peer, false, &service)).collect();
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn whoever_says_nothing_makes_room_for_the_next() {
-        let (peers, service) = (Peers::new(Measures::default()), CancellationToken::new());
+        let (peers, service) = (PreAuthLimiter::new(Measures::default()), CancellationToken::new());
         let silent: Vec<_> = (0..2 * ARRIVING.all).map_while(|_| peers.arrive(peer(), &service)).collect();
         // All come from one address, as a tenant's and its meter's do: the oldest go.
         assert_eq!(silent.len(), 2 * ARRIVING.all);

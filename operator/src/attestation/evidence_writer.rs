@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::evidence::Stored;
 
 /// Whoever holds the lock is the one who writes it.
-pub(super) type Ledger = Arc<tokio::sync::Mutex<Option<Box<Open>>>>;
+pub(super) type EvidenceWriter = Arc<tokio::sync::Mutex<Option<Box<Open>>>>;
 
 /// Reports that are held back at most. A meter sends no more than 64 that are not confirmed.
 const HELD: usize = 60;

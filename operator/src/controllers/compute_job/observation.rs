@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::lasting::Lasting;
 use super::members::Members;
-use crate::attestation::{Attested, Heard};
+use crate::attestation::{Attested, StreamHealth};
 use crate::controllers::allocation::Allocation;
 use crate::network::{ActKey, Job, Token};
 use crate::objects::pod_state;
@@ -17,7 +17,7 @@ use crate::settlement::plan::Policy;
 
 /// Everything that one decision about a job rests on.
 #[derive(Clone, Debug)]
-pub(crate) struct Observed {
+pub(crate) struct JobObservation {
     pub job: Arc<ComputeJob>,
     /// The market's id; for a local job one made from its name.
     pub id: JobId,
@@ -39,7 +39,7 @@ pub(crate) struct Observed {
     pub allocation: Allocation,
     pub policy: Policy,
     /// What was heard of the pod's meter, also before it enrolled; none for a job that is not expected yet.
-    pub heard: Option<Heard>,
+    pub heard: Option<StreamHealth>,
     /// Why the last words of the pod's meter could not be taken yet.
     pub unheard: Option<String>,
     /// Why the API server does not take the job's pod.
@@ -87,7 +87,7 @@ pub(crate) enum ChainView {
     },
 }
 
-impl Observed {
+impl JobObservation {
     /// The status as it is stored.
     pub(crate) fn stored(&self) -> ComputeJobStatus {
         self.job.status.clone().unwrap_or_default()
@@ -158,7 +158,7 @@ impl Observed {
     }
 
     /// No report will come any more, and every one that came could be judged.
-    pub(crate) fn quiet(&self) -> bool {
+    pub(crate) fn reports_are_over(&self) -> bool {
         if !self.chain_is_seen() || self.unheard.is_some() {
             return false;
         }
