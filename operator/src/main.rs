@@ -1,4 +1,7 @@
 //! `hawser-operator`: wiring only.
+//!
+//! Configuration, keys and certificates -> watches, while another replica leads -> the lease -> the attestation service and
+//! the controllers -> everything ends in the order in which it may lose nothing.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

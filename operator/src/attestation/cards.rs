@@ -1,3 +1,5 @@
+//! Cards that are dead, by the newest line of a meter's evidence. Pure.
+
 use std::fmt;
 
 use hawser_attestation::{Body, Line};

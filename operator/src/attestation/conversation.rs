@@ -1,3 +1,8 @@
+//! One stream with one sidecar.
+//!
+//! `handshake` (a nonce, who is it?, from where does its evidence go on) -> `serve` (directives out, reports in, until either
+//! side has enough) -> what is still held back is stored.
+
 use std::{net::SocketAddr, sync::Arc};
 
 use alloy::primitives::B256;

@@ -1,3 +1,6 @@
+//! Evidence in the object store: `<prefix>/<job id>/<attestor>/<000000>.jsonl`, read back after a restart, and how the store
+//! does.
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy::primitives::Address;

@@ -1,3 +1,6 @@
+//! What passes between this service and the controllers: what a job's use is to be ([`ExpectedJob`]), and what its reports
+//! came to ([`Attested`], [`StreamHealth`]). Plain data.
+
 use std::{fmt, net::IpAddr};
 
 use alloy::primitives::Address;

@@ -1,3 +1,5 @@
+//! Which job's meter has shown which card: two live jobs that show one card are told apart by who showed it first. Pure.
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,

@@ -1,3 +1,5 @@
+//! Finds expected jobs by an order's id and by a pod's address.
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     hash::Hash,

@@ -1,3 +1,5 @@
+//! What this service counts for Prometheus.
+
 use jiff::Timestamp;
 use prometheus_client::{
     encoding::EncodeLabelSet,

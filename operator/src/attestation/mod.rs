@@ -1,8 +1,9 @@
 //! Attested use: what the rest of the operator says about its jobs ([`Attestations::expect`]) and what the sidecars'
 //! reports came to ([`Attestations::attested`]).
 //!
-//! A stream's way: `incoming` (a seat among `peers`) -> `serve` -> `conversation` -> `enrol` (who is it?) -> `intake` (`check`, then the
-//! `ledger` is stored by `evidence`, then it counts) -> `registry` (what the controllers read).
+//! A stream's way: `incoming` (a permit of the `pre_auth` limiter) -> `serve` -> `conversation` -> `enrol` (who is it?) ->
+//! `intake` (`check`, then what `evidence_writer` holds is stored by `evidence`, then it counts) -> `registry` (what the
+//! controllers read).
 //!
 //! Held in memory. Evidence lies in the object store before a report counts, and the newest voucher also stands in
 //! the pod's termination message and in the job's status: after a restart all three give it back.

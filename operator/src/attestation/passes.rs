@@ -1,3 +1,5 @@
+//! Passes: what lets an attestor that enrolled before in among strangers, without a look at anything that is kept.
+
 use alloy::primitives::Address;
 use hawser_attestation::{Knock, Pass};
 use hawser_market::JobId;

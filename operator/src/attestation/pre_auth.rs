@@ -1,5 +1,5 @@
-//! Who is at the door: connections that have proved nothing yet. Whoever proves to be a job's attestor leaves these
-//! counts, as a job has one stream: so any number of meters can be behind one address.
+//! Limits connections that have proved nothing yet: each has a [`Permit`], which is a seat of its class. Whoever proves to be
+//! a job's attestor leaves these counts, as a job has one stream: so any number of meters can be behind one address.
 
 use std::{
     collections::HashMap,

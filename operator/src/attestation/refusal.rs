@@ -1,3 +1,5 @@
+//! Why a message was refused: the same words for the sidecar, the log and the job's status.
+
 use std::fmt;
 
 use hawser_proto::attestation::{RejectReason, Rejected};

@@ -1,3 +1,6 @@
+//! What is expected of each job, and what was attested for it: the one table of this service. Controllers write what they
+//! expect and read what came of it; connections write what they were told.
+
 use std::{
     collections::HashMap,
     net::IpAddr,

@@ -1,3 +1,5 @@
+//! Whose pod a token is of: asked of the API server, a few at a time.
+
 use std::future::Future;
 
 use hawser_proto::pod::TOKEN_AUDIENCE;

@@ -1,3 +1,5 @@
+//! Listens, speaks TLS and gRPC, and bounds what each connection may cost, from its first byte on.
+
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use hawser_proto::attestation::{

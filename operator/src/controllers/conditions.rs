@@ -1,3 +1,5 @@
+//! Conditions on their way from the stored status to the next one, and which of their changes are worth an event.
+
 use hawser_crds::condition::{
     ACCEPTED, CHAIN_MATCHES, CONNECTED, FAILED, NAMESPACE_ISOLATED, NETWORK_ISOLATED, ORDERS_WATCHED, READABLE, READY,
     SIGNER_AVAILABLE, WALLET_FUNDED,

@@ -1,3 +1,5 @@
+//! Why a look stopped half way. Nothing is concluded from an error: the look is taken again.
+
 use thiserror::Error;
 
 use super::gpu_offer::terms::OfferSpecError;

@@ -1,5 +1,20 @@
 //! The controllers: one reconcile a kind, each a chain of named steps. Reading and writing stand at the ends; what is
 //! decided between them is pure.
+//!
+//! The three rhyme: each kind's folder has the same files with the same meaning.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `mod.rs` | the story of a look, in one screen |
+//! | `memory.rs` | what a look has at hand, and what is remembered while this process runs |
+//! | `dereference.rs` | reads; writes nothing |
+//! | `observe.rs` | takes down what was read, and adds since when it has been so (jobs, offers) |
+//! | `decide.rs` | decides; pure, with a table test |
+//! | `manifests/`, `publish.rs` | build what is written to the cluster, and to the chain; pure |
+//! | `apply.rs` | does what was decided |
+//! | `status.rs` | what is reported; `status_writer` writes it |
+//!
+//! [`Shared`] is what they have in common; a function takes the smallest thing that it needs.
 
 pub(crate) mod abandon;
 pub(crate) mod allocation;

@@ -1,3 +1,6 @@
+//! Writes statuses by server-side apply, and finalizers, and only where something changes. What a status says is built in
+//! each kind's `status.rs`.
+
 use std::borrow::Cow;
 use std::fmt::Debug;
 

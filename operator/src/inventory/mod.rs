@@ -1,6 +1,9 @@
 //! What the cluster has, who holds it, and who wants it: counts that are kept up to date by each change of a node, a pod,
 //! a job or an offer, so that a look at an offer costs what concerns the offer. Each change tells which offers it
-//! concerns; one that changes no count concerns none.
+//! concerns; one that changes no count concerns none. Pure, but for what was reserved a moment ago.
+//!
+//! A change: `facts` (what is kept of an object) -> `nodes`, `claims` (counts) -> the offers that it concerns. A question:
+//! `usable` (which nodes) -> `capacity` (how many GPUs) -> `reservations` (who comes first).
 
 mod capacity;
 mod claims;

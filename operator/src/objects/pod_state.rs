@@ -1,4 +1,4 @@
-//! What a pod's status says about a job.
+//! What a pod's status says about a job: one flat answer, read in one place. Pure.
 
 use std::net::IpAddr;
 use std::time::Duration;

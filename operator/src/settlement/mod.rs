@@ -1,4 +1,5 @@
-//! When attested use is turned into payment.
+//! What to do next about a job's money, and what is still to be claimed. Pure: [`plan`] names the step, the job's controller
+//! takes it.
 
 mod pending;
 pub mod plan;

@@ -1,3 +1,5 @@
+//! What is attested and not claimed yet, as a job's status says it, and its sum. Pure.
+
 use alloy::primitives::U256;
 use hawser_crds::ComputeJob;
 use jiff::Timestamp;

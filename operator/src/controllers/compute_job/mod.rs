@@ -142,8 +142,8 @@ async fn has_no_step(
     Ok(None)
 }
 
-/// Everything that is seen of a job, and for how long it has been so. Its GPUs are reserved, the attestation service is told what
-/// to expect, and what its meter left is read.
+/// Everything that is seen of a job, and for how long it has been so. Its GPUs are reserved, the attestation service is told
+/// what to expect, and what its meter left is read.
 async fn look(job: &Arc<ComputeJob>, context: &JobContext) -> Result<JobObservation, Error> {
     let (shared, id) = (&*context.shared, dereference::job_id(job)?);
     context.memory.note_job(id, job);

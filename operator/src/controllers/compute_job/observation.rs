@@ -1,3 +1,7 @@
+//! Everything that a decision about a job rests on, as plain data, and what follows from it at once.
+//!
+//! `dereference` fills it in, `observe` and `termination` add to it; `decide`, `outcome`, `expectation` and `status` read it.
+
 use std::sync::Arc;
 
 use alloy::primitives::Address;

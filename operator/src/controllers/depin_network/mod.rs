@@ -2,7 +2,7 @@
 //!
 //! A look: `dereference` with `wallet` and `endpoints` (what it is made from) -> `decide` (does it go, run, start?) -> `apply`
 //! -> `status` with `evidence`, `earnings`. What a network that runs brings in goes its own way: the chain's order ->
-//! `sink` -> `order` -> a `ComputeJob`.
+//! `order_intake` -> `order` -> a `ComputeJob`.
 
 mod apply;
 mod decide;

@@ -1,3 +1,6 @@
+//! What keeps a job's pods apart from the cluster: the offer's `NetworkPolicy`, the pods' account without rights, and the CA
+//! by which their meters know the operator. Pure.
+
 use hawser_crds::{Egress, GpuOffer};
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};

@@ -1,3 +1,5 @@
+//! The pod of a job's member: `probe` looks at the GPUs, `meter` signs their use, then the customer's container runs. Pure.
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 

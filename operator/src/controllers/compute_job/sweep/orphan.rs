@@ -1,3 +1,5 @@
+//! A pod whose `ComputeJob` is gone: what is known of it, its next step as a pure function, and that step taken.
+
 use std::time::{Duration, Instant};
 
 use alloy::primitives::U256;
