@@ -17,9 +17,10 @@ use tracing::Instrument;
 use super::{
     directives::SentDirectives,
     enrol::{self, Proven, Unproven},
+    entry::Stream,
     pre_auth::Guard,
     refusal::Refusal,
-    registry::{Attestations, Stream},
+    registry::Attestations,
     review::TokenReviewer,
 };
 

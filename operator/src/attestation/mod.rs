@@ -13,6 +13,7 @@ mod check;
 mod conversation;
 mod directives;
 mod enrol;
+mod entry;
 mod evidence;
 mod evidence_writer;
 mod expected;

@@ -7,16 +7,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use alloy::primitives::{Address, B256, keccak256};
+use alloy::primitives::{Address, keccak256};
 use hawser_attestation::{Chain, Knock, Pass, SignedVoucher};
 use hawser_market::JobId;
-use hawser_proto::attestation::{Directive, OperatorMessage, RejectReason, operator_message};
+use hawser_proto::attestation::RejectReason;
 use jiff::Timestamp;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::broadcast;
 
 use super::{
     cards::DeadCard,
-    directives::SentDirectives,
+    entry::{Entry, Stream},
     evidence::{EvidenceStore, StoreHealth},
     evidence_writer::EvidenceWriter,
     expected::{Attested, ExpectedJob, JobRef, Rejection, StreamHealth},
@@ -47,43 +47,6 @@ struct Jobs {
     entries: HashMap<Arc<JobRef>, Box<Entry>>,
     index: Index,
     holders: Holders,
-}
-
-#[derive(Debug)]
-struct Entry {
-    expected: ExpectedJob,
-    attested: Option<Attested>,
-    writer: EvidenceWriter,
-    stream: Option<Stream>,
-    refused: Option<Rejection>,
-    since: Timestamp,
-    /// Of each member's pod.
-    keys: Vec<Keys>,
-    dead: Vec<DeadCard>,
-    /// Stays for as long as the job is known: a count that goes on holds the time in which the card was another job's.
-    card_shared: Option<Box<str>>,
-    /// The termination message that was read last, of a meter that was started again since.
-    earlier_words: Option<B256>,
-}
-
-/// The open stream to a job's sidecar.
-#[derive(Clone, Debug)]
-pub(super) struct Stream {
-    pub(super) attestor: Address,
-    pub(super) sender: mpsc::Sender<OperatorMessage>,
-    pub(super) sent: SentDirectives,
-}
-
-impl Stream {
-    /// Tells the sidecar what it does not know yet; `false`: it does not listen.
-    fn send_directives(&mut self, expected: &ExpectedJob) -> bool {
-        let due = self.sent.due(expected, self.attestor);
-        due.into_iter().all(|directive| self.sender.try_send(message(directive)).is_ok())
-    }
-}
-
-fn message(directive: Directive) -> OperatorMessage {
-    OperatorMessage { message: Some(operator_message::Message::Directive(directive)) }
 }
 
 impl Attestations {
@@ -395,29 +358,5 @@ impl Attestations {
     fn jobs(&self) -> MutexGuard<'_, Jobs> {
         // A panic elsewhere must not stop every other job's attestation; each change here leaves an entry whole.
         self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Entry {
-    /// Whether that is news: another card is dead than before.
-    fn find_dead(&mut self, dead: Option<Vec<DeadCard>>) -> bool {
-        let Some(dead) = dead else { return false };
-        let news = dead.iter().any(|card| self.dead.iter().all(|had| had.uuid != card.uuid));
-        self.dead = dead;
-        news
-    }
-
-    /// After a restart: the market knows the attestor, and the job's status its newest voucher and whose its card is.
-    fn recall(&mut self) {
-        if self.card_shared.is_none() {
-            self.card_shared = self.expected.card_shared.as_deref().map(Into::into);
-        }
-        let Some(started) = self.expected.started else { return };
-        let attested = self.attested.get_or_insert_with(|| Attested::nothing_yet(started.attestor));
-        if let Some(voucher) = self.expected.voucher
-            && let Ok(signer) = voucher.attestor(self.expected.market)
-        {
-            attested.propose(signer, voucher);
-        }
     }
 }

@@ -5,6 +5,7 @@
 //! `apply` (the pod, by `manifests`, and actions on chain), `status_writer`, `retire`. Beside it, `sweep` clears away what
 //! outlived its job.
 
+mod accounts;
 mod apply;
 mod decide;
 mod dereference;
@@ -15,6 +16,7 @@ mod freshness;
 mod kind;
 mod lasting;
 mod manifests;
+mod member;
 mod members;
 pub(crate) mod memory;
 mod observation;

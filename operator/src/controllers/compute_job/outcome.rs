@@ -7,12 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::ended::Outcome;
 use super::observation::{ChainView, JobObservation};
-use super::{expectation, policy, pull};
+use super::{expectation, member, policy, pull};
 use crate::controllers::allocation::Allocation;
 use crate::controllers::gpu_offer::worth;
 use crate::inventory::Shortage;
 use crate::network::{Job, JobStatus};
-use crate::objects::pod_state::PodState;
 use crate::reasons::Reason;
 
 /// An order that isn't started so shortly before its deadline is declined: the customer gets everything back without
@@ -44,7 +43,7 @@ const METER_LOST: Duration = Duration::from_mins(1);
 const GPU_LOST: Duration = Duration::from_secs(30);
 
 #[expect(clippy::unnecessary_wraps, reason = "the rules below return it as it is")]
-fn conclude(kind: OutcomeKind, reason: Reason, message: impl Into<String>) -> Option<Outcome> {
+pub(super) fn conclude(kind: OutcomeKind, reason: Reason, message: impl Into<String>) -> Option<Outcome> {
     Some(Outcome::new(kind, reason, message))
 }
 
@@ -144,43 +143,13 @@ fn pod_refused(seen: &JobObservation) -> Option<Outcome> {
 
 /// The program has ended well once it has in every member, and badly once it has in one.
 fn program_ended(seen: &JobObservation) -> Option<Outcome> {
-    let mut ends: Vec<Option<Outcome>> = seen.pods.iter().map(member_ended).collect();
+    let mut ends: Vec<Option<Outcome>> = seen.pods.iter().map(member::ended).collect();
     if let Some(failed) = ends.iter().position(|end| end.as_ref().is_some_and(|end| end.kind != OutcomeKind::Completed))
     {
         return ends.swap_remove(failed);
     }
     let all = seen.pods.is_complete() && ends.iter().all(Option::is_some);
     ends.into_iter().next().flatten().filter(|_| all)
-}
-
-fn member_ended(pod: &PodState) -> Option<Outcome> {
-    let ended_from_outside = pod.deleted.is_some() || pod.disruption.is_some();
-    match &pod.customer.ended {
-        Some(ended) if ended.code == 0 => {
-            conclude(OutcomeKind::Completed, Reason::ProgramEnded, "the program ended with exit code 0")
-        }
-        // The exit code is that of the signal, the reason is who sent it.
-        _ if pod.given_up.is_some() => given_up(pod),
-        _ if ended_from_outside => None,
-        Some(ended) => conclude(
-            OutcomeKind::Failed,
-            ended.reason.clone(),
-            format!("the program ended with exit code {}", ended.code),
-        ),
-        None => {
-            let (reason, message) = pod.failure.clone()?;
-            conclude(OutcomeKind::Failed, reason, message)
-        }
-    }
-}
-
-/// kubelet gave up the pod. Who made it do so is said better where somebody else did.
-fn given_up(pod: &PodState) -> Option<Outcome> {
-    let (reason, message) = match &pod.disruption {
-        Some((reason, message)) if reason.as_str() != "TerminationByKubelet" => (reason, message),
-        _ => pod.given_up.as_ref().map(|(reason, message)| (reason, message))?,
-    };
-    conclude(OutcomeKind::Failed, reason.clone(), message)
 }
 
 /// How an order ends that comes to nothing: one that was never accepted was turned down.
@@ -274,25 +243,7 @@ fn pod_gone(seen: &JobObservation) -> Option<Outcome> {
             format!("pod {was} is gone: what was used is claimed, the rest goes back"),
         );
     }
-    seen.pods.iter().find_map(pod_leaves)
-}
-
-/// Of a pod that is taken away, or deleted.
-fn pod_leaves(pod: &PodState) -> Option<Outcome> {
-    if let Some((reason, message)) = &pod.disruption {
-        let told = if message.is_empty() {
-            "the pod was taken away: what was used is claimed, the rest goes back"
-        } else {
-            message
-        };
-        return conclude(OutcomeKind::Failed, reason.clone(), told);
-    }
-    pod.deleted?;
-    conclude(
-        OutcomeKind::Failed,
-        Reason::PodDeleted,
-        format!("pod {} was deleted: what was used is claimed, the rest goes back", pod.name),
-    )
+    seen.pods.iter().find_map(member::leaves)
 }
 
 /// Three intervals, or a minute where that is longer.

@@ -1,28 +1,24 @@
 //! The status of a job, from what was seen and decided.
 
-use alloy::primitives::U256;
 use hawser_crds::condition::{ACCEPTED, ATTESTED, COMPLETE, FAILED, RUNNING, SCHEDULED, SETTLED, STARTED};
-use hawser_crds::{ComputeJobStatus, Outcome as OutcomeKind, Phase, SettlementStatus, Usage};
+use hawser_crds::{ComputeJobStatus, Outcome as OutcomeKind};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::accounts::{settlement, usage};
 use super::decide::{Assessment, phase};
 use super::observation::{ChainView, JobObservation};
 use super::outcome::offer_unreadable;
 use super::steady::steady;
 use super::{expectation, voucher};
-use crate::attestation::Attested;
 use crate::controllers::allocation::Allocation;
 use crate::controllers::conditions::{ConditionStatus, Conditions};
-use crate::network::{ActKey, Job, JobStatus};
+use crate::network::{ActKey, JobStatus};
 use crate::objects::pod_state::PodState;
 use crate::reasons::Reason;
 
 /// Seconds without a report that are no accident any more.
 const SILENCE: i64 = 120;
-/// The newest voucher is written so often while nothing else changes, in seconds.
-const VOUCHER_EVERY: i64 = 300;
-
 /// Builds the next status.
 pub(crate) fn status(seen: &JobObservation, assessment: &Assessment) -> ComputeJobStatus {
     let stored = seen.stored();
@@ -347,90 +343,4 @@ fn settled(seen: &JobObservation, assessment: &Assessment, list: &mut Conditions
             "what is owed is being claimed and the job closed",
         ),
     }
-}
-
-/// Counts and voucher are written when something else changes and every few minutes, not at each report.
-fn usage(seen: &JobObservation, stored: &ComputeJobStatus, phase: Phase) -> Option<Usage> {
-    let Some(attested) = seen.attested.first() else { return stored.usage.clone() };
-    let old = stored.usage.clone().unwrap_or_default();
-    let newest = voucher::newest(seen);
-    let sum = |count: fn(&Attested) -> u64| seen.attested.iter().map(count).sum::<u64>();
-    // As precise as it is stored: otherwise no stored status would ever be like the next one.
-    let last_report = seen.attested.iter().filter_map(|attested| attested.last_report).max();
-    let last_report = last_report.and_then(|at| Timestamp::from_second(at.as_second()).ok());
-    let last_report = last_report.or_else(|| old.last_report.as_ref().map(|t| t.0));
-    let card_shared = seen.heard.as_ref().and_then(|heard| heard.card_shared.clone());
-    let due = phase != stored.phase
-        || matches!(phase, Phase::Settling | Phase::Succeeded | Phase::Failed | Phase::Declined)
-        || old.voucher.is_none()
-        || old.last_rejection != attested.last_rejection && attested.last_rejection.is_some()
-        || old.card_shared.is_none() && card_shared.is_some()
-        || is_old(old.last_report.as_ref().map(|t| t.0), last_report);
-    if !due {
-        return Some(old);
-    }
-    let signer = attested.voucher_attestor.unwrap_or(attested.attestor).to_checksum(None);
-    Some(Usage {
-        gpu_seconds: if newest.is_empty() { old.gpu_seconds } else { voucher::counted(&newest).0 },
-        vouchers_accepted: sum(|attested| attested.accepted).max(old.vouchers_accepted),
-        vouchers_rejected: sum(|attested| attested.rejected).max(old.vouchers_rejected),
-        last_rejection: attested.last_rejection.clone().or(old.last_rejection),
-        last_report: last_report.map(Time),
-        voucher: match (newest.first(), old.voucher) {
-            (Some(v), Some(kept))
-                if v.gpu_seconds.0 == kept.gpu_seconds && v.signature.to_string() == kept.signature =>
-            {
-                Some(kept)
-            }
-            (Some(v), _) => Some(voucher::record(v, signer)),
-            (None, kept) => kept,
-        },
-        evidence: Some(attested.evidence_url.clone()).filter(|url| !url.is_empty()).or(old.evidence),
-        card_shared: card_shared.or(old.card_shared),
-    })
-}
-
-fn is_old(stored: Option<Timestamp>, newest: Option<Timestamp>) -> bool {
-    match (stored, newest) {
-        (Some(stored), Some(newest)) => newest.as_second() - stored.as_second() >= VOUCHER_EVERY,
-        (None, newest) => newest.is_some(),
-        (Some(_), None) => false,
-    }
-}
-
-/// `vouched`: GPU-seconds as the status says them, which do not change with each report.
-fn settlement(seen: &JobObservation, stored: &ComputeJobStatus, vouched: u64) -> Option<SettlementStatus> {
-    let source = seen.job.spec.source.as_ref()?;
-    let Some(job) = seen.chain_job().filter(|job| job.status != JobStatus::None) else {
-        return stored.settlement.clone();
-    };
-    let old = stored.settlement.clone().unwrap_or_default();
-    let deposited = deposited(&source.deposit, old.deposited.as_deref(), job);
-    let unclaimed = (job.status != JobStatus::Closed).then(|| unclaimed(job, vouched));
-    let whole = |units: U256| Some(seen.token.as_ref()?.format_units(units));
-    Some(SettlementStatus {
-        claimed_gpu_seconds: job.used.0,
-        paid: Some(job.paid.to_string()),
-        unclaimed: unclaimed.map(|units| units.to_string()),
-        claimed: whole(job.paid),
-        pending: unclaimed.and_then(whole),
-        claimable_until: job.refundable_from.map(Time),
-        paid_until: job.end.map(Time).or(old.paid_until),
-        refunded: (job.status == JobStatus::Closed).then(|| deposited.saturating_sub(job.paid).to_string()),
-        deposited: Some(deposited.to_string()),
-        tx: seen.tx.clone().or(old.tx),
-    })
-}
-
-/// Token units that a claim of everything attested would bring.
-fn unclaimed(job: &Job, vouched: u64) -> U256 {
-    job.id.paid(vouched).min(job.deposit).saturating_sub(job.paid)
-}
-
-/// Everything that the customer has deposited: the order and each top-up. A shortened job's deposit is smaller again,
-/// but what was given back counts as deposited.
-fn deposited(order: &str, stored: Option<&str>, job: &Job) -> U256 {
-    let number = |text: &str| text.parse::<U256>().unwrap_or_default();
-    let live = if job.status == JobStatus::Closed { U256::ZERO } else { job.deposit };
-    [number(order), stored.map(number).unwrap_or_default(), live].into_iter().max().unwrap_or_default()
 }
