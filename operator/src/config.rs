@@ -1,3 +1,5 @@
+//! The operator's arguments, as the chart writes them.
+
 use std::net::SocketAddr;
 
 use clap::Parser;

@@ -1,3 +1,5 @@
+//! When the API server was heard last.
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! What the operator asks a network to do, and how far that has come.
+
 use std::fmt;
 
 use alloy::primitives::{Address, B256, Signature};

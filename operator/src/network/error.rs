@@ -1,3 +1,5 @@
+//! Why a network can't be asked, or was made from fields that don't hold.
+
 use std::borrow::Cow;
 
 use alloy::transports::TransportError;

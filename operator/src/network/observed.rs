@@ -1,3 +1,5 @@
+//! What was last seen of a network: connection, head, wallet, clock.
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 

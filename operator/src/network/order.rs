@@ -1,3 +1,5 @@
+//! An order as a customer placed it, and up to where orders were seen.
+
 use alloy::{
     primitives::{Address, B256, Bytes, U256, keccak256},
     sol_types::SolValue,

@@ -1,3 +1,5 @@
+//! What a network is made from, read and checked from its `DepinNetwork`.
+
 use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, B256};

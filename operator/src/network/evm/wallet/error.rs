@@ -1,3 +1,5 @@
+//! Why a wallet can't be opened, or does not sign.
+
 use thiserror::Error;
 
 /// Why a wallet can't be used, or doesn't sign. Never holds a key or a password.

@@ -1,0 +1,58 @@
+//! What holds for every source file of the workspace, whatever it does.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use std::{fs, path::Path};
+
+/// Folders of the workspace with Rust in them that people write.
+const CRATES: [&str; 11] = [
+    "attestation",
+    "cli",
+    "contracts/bindings",
+    "crds",
+    "e2e",
+    "evm",
+    "market",
+    "operator",
+    "proto",
+    "sidecar",
+    "xtask",
+];
+
+/// Each Rust file below a folder, by its path from the workspace's root, with its text.
+fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "node_modules" && name != "target") {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(root()).unwrap().display().to_string();
+            found.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn all() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for folder in CRATES {
+        sources(&root().join(folder), &mut found);
+    }
+    assert!(found.len() > 300, "only {} files", found.len());
+    found
+}
+
+/// Modules of tests are named by what they test.
+fn is_test(path: &str) -> bool {
+    path.contains("/tests/") || path.ends_with("tests.rs")
+}
+
+#[test]
+fn each_module_says_at_its_head_what_it_is_for() {
+    let silent = |(path, text): (String, String)| (!is_test(&path) && !text.starts_with("//!")).then_some(path);
+    let silent: Vec<_> = all().into_iter().filter_map(silent).collect();
+    assert!(silent.is_empty(), "begin these with //! and a sentence: {silent:#?}");
+}
