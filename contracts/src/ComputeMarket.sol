@@ -3,39 +3,49 @@ pragma solidity 0.8.37;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 import {Fees} from "./base/Fees.sol";
-import {Jobs} from "./base/Jobs.sol";
-import {IComputeMarket} from "./interfaces/IComputeMarket.sol";
+import {Orders} from "./base/Orders.sol";
+import {Running} from "./base/Running.sol";
+import {IMarketClaims} from "./interfaces/IMarketClaims.sol";
 import {ClaimLog, ClaimLogLibrary} from "./libraries/ClaimLog.sol";
-import {Hashes} from "./libraries/Hashes.sol";
 import {Price} from "./libraries/Price.sol";
+import {Verification} from "./libraries/Verification.sol";
 import {VoucherCheck, VoucherCheckLibrary} from "./libraries/VoucherCheck.sol";
 import {Vouchers} from "./libraries/Vouchers.sol";
-import {JobStatus, SkipReason} from "./types/Job.sol";
-import {JobId, JobIdLibrary} from "./types/JobId.sol";
-import {JobState, JobStateLibrary} from "./types/JobState.sol";
+import {SkipReason} from "./types/Job.sol";
+import {JobId} from "./types/JobId.sol";
+import {JobState} from "./types/JobState.sol";
 import {OfferId} from "./types/OfferId.sol";
-import {Voucher} from "./types/Voucher.sol";
+import {LastVoucher, Voucher} from "./types/Voucher.sol";
 
-/// @title Market for GPU time: orders, starts, claims and ends
-/// @notice What each function means is said in `IComputeMarket`.
-contract ComputeMarket is Jobs, Fees, EIP712, Multicall {
+/// @title Market for GPU time
+/// @notice What each function means is said in `IComputeMarket` and what that is made of. Here are the claims.
+contract ComputeMarket is Orders, Running, Fees, Multicall {
     using Price for JobId;
 
     /// @dev What a claim needs for each of its vouchers, and what it adds up over them.
     struct Batch {
-        bytes32 offerId;
+        OfferId offerId;
         uint256 claimWindow;
         VoucherCheck check;
+        address verifier;
         ClaimLog next;
         uint256 gpuSeconds;
         uint256 paid;
+        // Place of the first voucher in calldata.
+        uint256 first;
+        // Of last vouchers: what goes back to the customer of the jobs right before, and how many came to which end.
+        address token;
+        address customer;
+        uint256 owed;
+        uint256 closed;
+        uint256 completed;
+        uint256 early;
     }
 
-    /// @inheritdoc IComputeMarket
-    uint32 public constant END_NOTICE = 60;
+    /// @inheritdoc IMarketClaims
+    uint256 public constant VERIFIER_GAS = Verification.GAS;
 
     /// @param owner Who sets the fee.
     /// @param bps First fee, in hundredths of a percent.
@@ -46,281 +56,185 @@ contract ComputeMarket is Jobs, Fees, EIP712, Multicall {
         Fees(bps, sink)
     {}
 
-    // ----------------------------------------------------------------------------------------------------- customer
-
-    /// @inheritdoc IComputeMarket
-    function openJob(OfferId offerId, uint16 gpus, uint32 duration, uint128 maxPrice, bytes32 salt, bytes calldata spec)
-        external
-        nonReentrant
-        returns (JobId id)
-    {
-        StoredOffer memory posted = _offers[offerId];
-        _requireTaken(offerId, posted, gpus, duration, maxPrice);
-        require(spec.length <= MAX_TEXT, TextTooLong(spec.length, MAX_TEXT));
-
-        bytes8 order = Hashes.order(offerId, msg.sender, duration, salt, keccak256(spec));
-        id = JobIdLibrary.pack(offerId, posted.price, gpus, order);
-        require(_orders[id].customer == address(0), JobExists(id));
-
-        uint256 startDeadline = block.timestamp + posted.startWindow;
-        _jobs[id].state = JobStateLibrary.open(duration);
-        _orders[id] = Order(msg.sender, uint32(startDeadline), posted.minDuration, posted.maxDuration, false);
-        uint256 deposit = id.deposit(duration);
-        emit JobOpened(id, offerId, msg.sender, duration, uint64(startDeadline), deposit, salt, spec);
-
-        _take(posted.token, deposit);
-    }
-
-    /// @inheritdoc IComputeMarket
-    function topUp(JobId id, uint32 extra) external nonReentrant {
-        JobState state = _jobs[id].state;
-        Order memory order = _orders[id];
-        _requireCustomer(id, order);
-        JobStatus status = _status(state, order.customer);
-        require(status == JobStatus.Open || status == JobStatus.Running, WrongStatus(id, status));
-        // Such an order can't be started any more: what was paid for it could only be refunded.
-        require(
-            status == JobStatus.Running || block.timestamp <= order.startDeadline,
-            StartDeadlinePassed(id, order.startDeadline)
-        );
-        require(!order.ending, EndAnnounced(id, state.end()));
-        uint256 duration = state.duration() + extra;
-        require(duration <= order.maxDuration, DurationOutOfRange(duration, order.minDuration, order.maxDuration));
-
-        _jobs[id].state = state.withDuration(duration);
-        uint256 deposit = id.deposit(duration);
-        emit JobToppedUp(id, id.offerId(), uint32(duration), deposit);
-
-        _take(_offers[id.offerId()].token, deposit - id.deposit(state.duration()));
-    }
-
-    /// @inheritdoc IComputeMarket
-    function endJob(JobId id) external returns (uint64) {
-        JobState state = _jobs[id].state;
-        Order memory order = _orders[id];
-        _requireCustomer(id, order);
-        JobStatus status = _status(state, order.customer);
-        require(status == JobStatus.Running, WrongStatus(id, status));
-
-        uint256 end = Math.max(block.timestamp + END_NOTICE, state.started() + order.minDuration);
-        require(end < state.end(), EndNotEarlier(id, end, state.end()));
-        _announceEnd(id, state, end, "");
-        return uint64(end);
-    }
-
-    // ----------------------------------------------------------------------------------------------------- operator
-
-    /// @inheritdoc IComputeMarket
-    function declineJobs(JobId[] calldata ids, string calldata reason) external returns (uint256 done) {
-        _requireReason(reason);
-        for (uint256 i = 0; i < ids.length; ++i) {
-            JobId id = ids[i];
-            JobState state = _jobs[id].state;
-            if (!_isOperator(_offers[id.offerId()].provider)) {
-                emit JobSkipped(id, SkipReason.NotOperator);
-            } else if (state.duration() == 0) {
-                emit JobSkipped(id, SkipReason.NotLive);
-            } else if (state.started() != 0) {
-                emit JobSkipped(id, SkipReason.AlreadyStarted);
-            } else {
-                (address customer, uint256 refunded) = _close(id, state);
-                emit JobDeclined(id, customer, refunded, reason);
-                ++done;
-            }
-        }
-    }
-
-    /// @inheritdoc IComputeMarket
-    function startJobs(JobId[] calldata ids, address[] calldata attestors) external returns (uint256 done) {
-        require(ids.length == attestors.length, LengthMismatch(ids.length, attestors.length));
-        OfferId offerId;
-        bool allowed = false;
-        for (uint256 i = 0; i < ids.length; ++i) {
-            JobId id = ids[i];
-            if (id.offerId() != offerId) {
-                offerId = id.offerId();
-                allowed = _isOperator(_offers[offerId].provider);
-            }
-            if (!allowed) emit JobSkipped(id, SkipReason.NotOperator);
-            else if (_start(id, attestors[i])) ++done;
-        }
-    }
-
-    /// @inheritdoc IComputeMarket
-    function endJobs(JobId[] calldata ids, uint64 endAt, uint64[] calldata expectUsed, string calldata reason)
+    /// @inheritdoc IMarketClaims
+    function claim(OfferId offerId, Voucher[] calldata vouchers, bytes[] calldata proofs)
         external
         returns (uint256 done)
     {
-        require(ids.length == expectUsed.length, LengthMismatch(ids.length, expectUsed.length));
-        _requireReason(reason);
-        for (uint256 i = 0; i < ids.length; ++i) {
-            JobId id = ids[i];
-            JobState state = _jobs[id].state;
-            if (!_isOperator(_offers[id.offerId()].provider)) {
-                emit JobSkipped(id, SkipReason.NotOperator);
-            } else if (state.duration() == 0) {
-                emit JobSkipped(id, SkipReason.NotLive);
-            } else if (state.started() == 0) {
-                emit JobSkipped(id, SkipReason.NotStarted);
-            } else if (state.used() < expectUsed[i]) {
-                emit JobSkipped(id, SkipReason.UnclaimedUse);
-            } else if (endAt == 0) {
-                (address customer, uint256 refunded) = _close(id, state);
-                emit JobEnded(id, customer, state.used(), refunded, reason);
-                ++done;
-            } else if (endAt <= block.timestamp) {
-                emit JobSkipped(id, SkipReason.EndPassed);
-            } else if (endAt >= state.end()) {
-                emit JobSkipped(id, SkipReason.EndNotEarlier);
-            } else {
-                _announceEnd(id, state, endAt, reason);
-                ++done;
-            }
-        }
-    }
-
-    // ------------------------------------------------------------------------------------------------------- anyone
-
-    /// @inheritdoc IComputeMarket
-    function claim(OfferId offerId, Voucher[] calldata vouchers) external returns (uint256 done) {
-        StoredOffer storage posted = _offers[offerId];
-        require(posted.provider != address(0), UnknownOffer(offerId));
-        ClaimLog log = ClaimLogLibrary.reserve(vouchers.length);
-        Batch memory batch = Batch({
-            offerId: OfferId.unwrap(offerId),
-            claimWindow: posted.claimWindow,
-            check: VoucherCheckLibrary.prepare(_domainSeparatorV4()),
-            next: log,
-            gpuSeconds: 0,
-            paid: 0
-        });
+        StoredOffer storage stored = _offers[offerId];
+        (Batch memory batch, ClaimLog log) = _begin(offerId, stored, vouchers.length, proofs.length);
         (uint256 place, uint256 end) = Vouchers.places(vouchers);
+        batch.first = place;
         for (; place < end; place = Vouchers.next(place)) {
-            _settle(batch, Vouchers.read(place));
+            _claim(batch, place, proofs);
         }
-        done = batch.next.lines(log);
-        if (done == 0) return 0;
-
-        uint256 charged = _charge(posted, batch.gpuSeconds, batch.paid);
-        _credit(posted.provider, posted.token, batch.paid - charged);
-        log.finish(done, offerId, posted.provider, batch.gpuSeconds, batch.paid, charged);
+        return _finish(batch, log, stored);
     }
 
-    /// @inheritdoc IComputeMarket
-    function refund(JobId[] calldata ids) external returns (uint256 done) {
-        for (uint256 i = 0; i < ids.length; ++i) {
-            JobId id = ids[i];
-            JobState state = _jobs[id].state;
-            if (state.duration() == 0) {
-                emit JobSkipped(id, SkipReason.NotLive);
-            } else if (block.timestamp < _refundableFrom(id, state)) {
-                emit JobSkipped(id, SkipReason.TooEarly);
-            } else {
-                (address customer, uint256 refunded) = _close(id, state);
-                emit JobRefunded(id, customer, refunded);
-                ++done;
-            }
+    /// @inheritdoc IMarketClaims
+    function settle(OfferId offerId, LastVoucher[] calldata vouchers, bytes[] calldata proofs)
+        external
+        returns (uint256 done)
+    {
+        StoredOffer storage stored = _offers[offerId];
+        (Batch memory batch, ClaimLog log) = _begin(offerId, stored, vouchers.length, proofs.length);
+        _requireOperator(stored.posted.provider);
+        batch.token = stored.posted.token;
+        (uint256 place, uint256 end) = Vouchers.places(vouchers);
+        batch.first = place;
+        for (; place < end; place = Vouchers.nextLast(place)) {
+            _settle(batch, place, proofs);
         }
+        _credit(batch.customer, batch.token, batch.owed);
+        if (batch.early != 0) stored.endedByProvider += uint48(batch.early);
+        _finish(batch, log, stored);
+        return batch.closed;
     }
 
-    // -------------------------------------------------------------------------------------------------------- views
-
-    /// @inheritdoc IComputeMarket
-    function voucherDigest(JobId id, uint256 gpuSeconds, bytes32 evidenceRoot) external view returns (bytes32) {
-        return _hashTypedDataV4(Hashes.usageVoucher(id, gpuSeconds, evidenceRoot));
-    }
-
-    // ------------------------------------------------------------------------------------------------------ private
-
-    /// @dev Reverts where an offer doesn't take such an order.
-    function _requireTaken(OfferId offerId, StoredOffer memory posted, uint256 gpus, uint256 duration, uint256 maxPrice)
+    function _begin(OfferId offerId, StoredOffer storage stored, uint256 count, uint256 proofs)
         private
         view
+        returns (Batch memory batch, ClaimLog log)
     {
-        require(posted.provider != address(0), UnknownOffer(offerId));
-        require(block.timestamp <= posted.validUntil, OfferExpired(offerId, posted.validUntil));
-        require(gpus != 0 && gpus <= posted.available, GpusUnavailable(gpus, posted.available));
-        require(posted.price <= maxPrice, PriceAboveMax(posted.price, maxPrice));
-        require(
-            duration != 0 && duration >= posted.minDuration && duration <= posted.maxDuration,
-            DurationOutOfRange(duration, posted.minDuration, posted.maxDuration)
-        );
-        _requireAbove(posted.provider, posted.token, posted.price);
+        require(stored.posted.provider != address(0), UnknownOffer(offerId));
+        require(proofs == 0 || proofs == count, LengthMismatch(count, proofs));
+        log = ClaimLogLibrary.reserve(count);
+        batch.offerId = offerId;
+        batch.claimWindow = stored.claimWindow;
+        batch.check = VoucherCheckLibrary.prepare(_domainSeparatorV4());
+        batch.next = log;
+        if (stored.verified) batch.verifier = stored.verifier;
     }
 
-    /// @dev A reason is logged once for each job of a batch.
-    function _requireReason(string calldata reason) private pure {
-        require(bytes(reason).length <= MAX_REASON, TextTooLong(bytes(reason).length, MAX_REASON));
+    /// @dev Pays the provider and the sink what the batch adds up to, and logs it.
+    function _finish(Batch memory batch, ClaimLog log, StoredOffer storage stored) private returns (uint256 lines) {
+        lines = batch.next.lines(log);
+        if (lines == 0 && batch.completed == 0) return 0;
+        (address payee, address token) = (stored.posted.provider, stored.posted.token);
+        uint256 charged = _charge(stored, token, batch.gpuSeconds, batch.paid, batch.completed);
+        _credit(payee, token, batch.paid - charged);
+        if (lines != 0) log.finish(lines, batch.offerId, payee, batch.gpuSeconds, batch.paid, charged);
     }
 
-    function _requireCustomer(JobId id, Order memory order) private view {
-        require(order.customer == msg.sender, NotCustomer(id, msg.sender));
-    }
-
-    /// @dev Starts a job or rotates its attestor; logs why not where it can't.
-    function _start(JobId id, address attestor) private returns (bool) {
-        JobState state = _jobs[id].state;
-        if (state.duration() == 0) {
-            emit JobSkipped(id, SkipReason.NotLive);
-        } else if (attestor == address(0)) {
-            emit JobSkipped(id, SkipReason.ZeroAttestor);
-        } else if (state.started() != 0) {
-            if (block.timestamp < state.end()) {
-                _jobs[id].state = state.withStart(attestor, state.started());
-                emit AttestorRotated(id, attestor);
-                return true;
-            }
-            emit JobSkipped(id, SkipReason.AlreadyEnded);
-        } else if (block.timestamp > _orders[id].startDeadline) {
-            emit JobSkipped(id, SkipReason.DeadlinePassed);
-        } else {
-            _jobs[id].state = state.withStart(attestor, block.timestamp);
-            emit JobStarted(id, attestor, uint64(block.timestamp));
-            return true;
-        }
-        return false;
-    }
-
-    /// @dev Pays one voucher: writes its job, its line of the log, and adds to the sums of the batch.
-    function _settle(Batch memory batch, Voucher calldata voucher) private {
-        JobId id = voucher.jobId;
+    /// @dev Pays one voucher.
+    function _claim(Batch memory batch, uint256 place, bytes[] calldata proofs) private {
+        Voucher calldata voucher = Vouchers.read(place);
+        JobId id = voucher.use.job(batch.offerId);
         JobSlot storage slot = _jobs[id];
         JobState state = slot.state;
-        // Nothing overflows: `used` is at most GPUs times seconds, 40 bits; payments have 120, and no calldata holds 2^100
-        // vouchers.
-        unchecked {
-            uint256 started = state.started();
-            uint256 end = started + state.duration();
-            uint256 bound = id.gpus() * ((block.timestamp < end ? block.timestamp : end) - started);
-            uint256 used = Vouchers.count(voucher);
-            if (used > bound) used = bound;
-            uint256 before = state.used();
-            // A job that is not there or closed has no seconds, so its bound is 0; one that was not started ended in
-            // 1970. Which of these it was is found out only where a voucher is skipped.
-            if (!id.isOf(batch.offerId)) {
-                _skip(batch, id, state, used);
-            } else if (used <= before) {
-                _skip(batch, id, state, used);
-            } else if (block.timestamp > end + batch.claimWindow) {
-                _skip(batch, id, state, used);
-            } else if (batch.check.isSigned(voucher, state.attestor())) {
-                slot.state = state.withUsed(used);
-                batch.next = batch.next.write(id, used, voucher.evidenceRoot);
-                batch.gpuSeconds += used - before;
-                batch.paid += id.paid(used) - id.paid(before);
-            } else {
-                _skip(batch, id, state, used);
+        uint256 used = _cut(id, state, voucher.use.gpuSeconds());
+        if (used <= state.used()) {
+            _skip(batch, id, state, used);
+        } else if (_isLate(batch, state)) {
+            _skip(batch, id, state, used);
+        } else if (!batch.check.isSigned(id, voucher.use.gpuSeconds(), place, state.attestor())) {
+            _skip(batch, id, state, used);
+        } else if (_isRefused(batch, id, place, Vouchers.SIZE, proofs)) {
+            emit JobSkipped(id, SkipReason.Unverified);
+        } else {
+            slot.state = state.withUsed(used);
+            _add(batch, id, state, used, voucher.evidenceRoot);
+        }
+    }
+
+    /// @dev Pays one last voucher, where it adds anything to what was claimed, and closes its job.
+    function _settle(Batch memory batch, uint256 place, bytes[] calldata proofs) private {
+        LastVoucher calldata voucher = Vouchers.readLast(place);
+        JobId id = voucher.use.job(batch.offerId);
+        JobSlot storage slot = _jobs[id];
+        JobState state = slot.state;
+        bool live = state.duration() != 0 && state.isStarted();
+        bool running = block.timestamp < state.end();
+        (uint256 count, uint256 used) = (voucher.use.gpuSeconds(), state.used());
+        // What was claimed already needs no voucher: anybody may have brought this one before.
+        if (live && count > used) {
+            used = _cut(id, state, count);
+            if (running && used < count) {
+                emit JobSkipped(id, SkipReason.UnclaimedUse);
+                return;
             }
+            live = used == state.used()
+                || (!_isLate(batch, state) && batch.check.isSigned(id, count, place, state.attestor()));
+            if (live && used != state.used() && _isRefused(batch, id, place, Vouchers.SIZE_OF_LAST, proofs)) {
+                emit JobSkipped(id, SkipReason.Unverified);
+                return;
+            }
+        }
+        if (!live) {
+            _skip(batch, id, state, count);
+            return;
+        }
+        address customer = _customerOf(id, voucher.customer, voucher.orderHash);
+        if (customer == address(0)) {
+            emit JobSkipped(id, SkipReason.WrongOrder);
+            return;
+        }
+        slot.state = state.withUsed(used).withDuration(0);
+        if (used != state.used()) _add(batch, id, state, used, voucher.evidenceRoot);
+        uint256 refunded = id.deposit(state.duration()) - id.paid(used);
+        emit JobSettled(id, customer, refunded);
+        unchecked {
+            if (!running) ++batch.completed;
+            else if (!state.ending()) ++batch.early;
+            ++batch.closed;
+        }
+        _owe(batch, customer, refunded);
+    }
+
+    /// @dev A count, cut to what can have been used by now. Of a job that was not started it is any count, and nobody signs
+    /// for its attestor, zero; of one that is not there or closed it is no more than was claimed, or the same is so.
+    function _cut(JobId id, JobState state, uint256 count) private view returns (uint256) {
+        unchecked {
+            uint256 end = state.end();
+            uint256 most = id.gpus() * ((block.timestamp < end ? block.timestamp : end) - state.second());
+            return count < most ? count : most;
+        }
+    }
+
+    function _isLate(Batch memory batch, JobState state) private view returns (bool) {
+        unchecked {
+            return block.timestamp > state.end() + batch.claimWindow;
+        }
+    }
+
+    /// @dev Whether the offer has a verifier that doesn't accept a voucher.
+    function _isRefused(Batch memory batch, JobId id, uint256 place, uint256 size, bytes[] calldata proofs)
+        private
+        view
+        returns (bool)
+    {
+        if (batch.verifier == address(0)) return false;
+        Voucher calldata voucher = Vouchers.read(place);
+        bytes calldata proof = proofs.length == 0 ? msg.data[:0] : proofs[(place - batch.first) / size];
+        return !Verification.accepts(batch.verifier, id, voucher.use.gpuSeconds(), voucher.evidenceRoot, proof);
+    }
+
+    /// @dev Adds a paid voucher to the log and the sums of a batch. Nothing overflows: `used` is at most GPUs times seconds,
+    /// 39 bits; payments have 119, and no calldata holds 2^100 vouchers.
+    function _add(Batch memory batch, JobId id, JobState state, uint256 used, bytes32 evidenceRoot) private pure {
+        unchecked {
+            batch.next = batch.next.write(id, used, evidenceRoot);
+            batch.gpuSeconds += used - state.used();
+            batch.paid += id.paid(used) - id.paid(state.used());
+        }
+    }
+
+    /// @dev Owes a customer what a job left. Jobs of one customer side by side are one credit.
+    function _owe(Batch memory batch, address customer, uint256 amount) private {
+        if (customer == batch.customer) {
+            batch.owed += amount;
+        } else {
+            _credit(batch.customer, batch.token, batch.owed);
+            (batch.customer, batch.owed) = (customer, amount);
         }
     }
 
     /// @dev Logs why a voucher was skipped: the first of these that is so.
     function _skip(Batch memory batch, JobId id, JobState state, uint256 used) private {
         SkipReason reason = SkipReason.BadSignature;
-        if (!id.isOf(batch.offerId)) reason = SkipReason.WrongOffer;
-        else if (state.duration() == 0) reason = SkipReason.NotLive;
-        else if (state.started() == 0) reason = SkipReason.NotStarted;
-        else if (block.timestamp > state.end() + batch.claimWindow) reason = SkipReason.ClaimWindowPassed;
+        if (state.duration() == 0) reason = SkipReason.NotLive;
+        else if (!state.isStarted()) reason = SkipReason.NotStarted;
+        else if (_isLate(batch, state)) reason = SkipReason.ClaimWindowPassed;
         else if (used <= state.used()) reason = SkipReason.Stale;
         emit JobSkipped(id, reason);
     }

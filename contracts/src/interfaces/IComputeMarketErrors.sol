@@ -7,11 +7,13 @@ import {OfferId} from "../types/OfferId.sol";
 
 /// @title Why the market refuses a call
 /// @notice Each carries what was asked and what the limit is. Besides these, calls fail with the errors of the token, and
-/// with OpenZeppelin's: `OwnableUnauthorizedAccount`, `ReentrancyGuardReentrantCall`, `SafeERC20FailedOperation`.
+/// with OpenZeppelin's: `OwnableUnauthorizedAccount`, `ReentrancyGuardReentrantCall`, `SafeERC20FailedOperation`; and
+/// `openJobByPermit2` with those of Permit2.
 interface IComputeMarketErrors {
     /// @notice The caller is neither the provider nor its operator.
     error NotOperator(address caller, address provider);
-    /// @notice The caller did not order this job.
+    /// @notice The caller is neither the customer of this job nor the delegate who ordered it, or what should prove that
+    /// is of another order.
     error NotCustomer(JobId id, address caller);
     /// @notice The provider has not called `setProvider`.
     error UnknownProvider(address provider);
@@ -25,7 +27,7 @@ interface IComputeMarketErrors {
     error WindowTooLong(uint256 window, uint256 limit);
     /// @notice A claim window is shorter than the market allows.
     error WindowTooShort(uint256 window, uint256 limit);
-    /// @notice The provider takes no orders in this token: its floor is 0.
+    /// @notice The provider takes no orders of this GPU class in this token: its floor is 0.
     error TokenRefused(address provider, address token);
     /// @notice The price is below the provider's floor.
     error PriceBelowFloor(uint256 price, uint256 floor);
@@ -65,4 +67,36 @@ interface IComputeMarketErrors {
     error FeeTooHigh(uint256 bps, uint256 limit);
     /// @notice A fee needs someone to receive it.
     error ZeroFeeSink();
+    /// @notice The market can't be owed its own fee: nobody could have it sent.
+    error SinkIsTheMarket();
+    /// @notice This account never was the receiver of the fee.
+    error NotFeeSink(address account);
+    /// @notice No order is taken any more, and that stands.
+    error SunsetPassed(uint256 sunset);
+    /// @notice Offers that are posted now could outlive it.
+    error SunsetTooSoon(uint256 asked, uint256 earliest);
+    /// @notice A second that far away can't be kept.
+    error SunsetTooLate(uint256 asked, uint256 limit);
+    /// @notice Nobody is the zero address: whatever is credited to it is lost.
+    error ZeroAccount();
+    /// @notice The order's deadline has passed.
+    error OrderExpired(uint256 deadline);
+    /// @notice The text is not the one whose hash was ordered.
+    error SpecMismatch(bytes32 specHash, bytes32 hashOfText);
+    /// @notice The customer did not sign this order, or not for this market and chain.
+    error BadOrderSignature(address customer, bytes32 digest);
+    /// @notice A signed order with this salt was placed or cancelled already.
+    error SaltUsed(address customer, uint256 salt);
+    /// @notice The account's credit doesn't cover it.
+    error CreditTooLow(address account, address token, uint256 credit, uint256 asked);
+    /// @notice The delegation is another account's.
+    error NotPrincipal(uint32 delegation, address account);
+    /// @notice The caller is not this delegation's delegate, or it has ended.
+    error NotDelegate(uint32 delegation, address caller);
+    /// @notice The delegation is for another token.
+    error OtherToken(uint32 delegation, address token, address asked);
+    /// @notice With this, more would be spent today than the delegation allows.
+    error LimitExceeded(uint32 delegation, uint256 spent, uint256 limit);
+    /// @notice There is no number left for a delegation.
+    error TooManyDelegations(uint256 limit);
 }

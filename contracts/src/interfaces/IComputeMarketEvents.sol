@@ -8,8 +8,8 @@ import {OfferId} from "../types/OfferId.sol";
 import {Settlement} from "../types/Voucher.sol";
 
 /// @title What the market logs
-/// @notice Amounts are units of the offer's token, times are Unix seconds, use is in GPU-seconds. Orders, cards, claims and
-/// the reasons of a provider live in these logs only.
+/// @notice Amounts are units of the offer's token, times are Unix seconds, use is in GPU-seconds. Orders, specs, cards, claims
+/// and the reasons of a provider live in these logs only.
 interface IComputeMarketEvents {
     /// @notice A provider set its keys.
     /// @param provider The provider: address of its cold key.
@@ -17,11 +17,12 @@ interface IComputeMarketEvents {
     /// @param payout The only address to which its earnings can be withdrawn.
     event ProviderSet(address indexed provider, address indexed operator, address payout);
 
-    /// @notice A provider set the lowest price that its offers may have in a token; 0 means that the token is refused.
+    /// @notice A provider set the lowest price that its offers may have in a token.
     /// @param provider The provider.
     /// @param token ERC-20 token.
-    /// @param floor Token units per GPU-hour.
-    event FloorSet(address indexed provider, address indexed token, uint256 floor);
+    /// @param gpuClass GPU class; 0 for all classes that have no floor of their own.
+    /// @param floor Token units per GPU-hour. 0: the class has none of its own, or, for class 0, the token is refused.
+    event FloorSet(address indexed provider, address indexed token, bytes32 indexed gpuClass, uint128 floor);
 
     /// @notice An offer was posted, or posted again with another price, availability, validity or card.
     /// @param offerId Name of the offer.
@@ -48,25 +49,37 @@ interface IComputeMarketEvents {
     /// @param validUntil Last second at which an order is taken.
     event OfferUpdated(OfferId indexed offerId, uint128 price, uint16 available, uint64 validUntil);
 
-    /// @notice An order was placed and its deposit taken.
+    /// @notice An order was placed and its deposit taken. Price, GPUs and delegation are in the id; the deposit is
+    /// `ceil(price * gpus * duration / 3600)`; it can be started until the block's time plus the offer's start window.
     /// @param id Name of the job.
     /// @param offerId Offer that was ordered.
-    /// @param customer Who ordered and paid.
+    /// @param customer Whose order it is.
     /// @param duration Seconds ordered.
-    /// @param startDeadline Last second at which it can be started.
-    /// @param deposit Token units that the market holds for it.
-    /// @param salt Customer's salt, part of the order's hash.
-    /// @param spec Public description of the workload, as the customer wrote it. Never trust it.
+    /// @param orderHash Hash of the order: needed to credit or ask the customer. With the customer it is in the id.
+    /// @param specHash keccak256 of the spec. It and the duration are in `orderHash`.
     event JobOpened(
         JobId indexed id,
         OfferId indexed offerId,
         address indexed customer,
         uint32 duration,
-        uint64 startDeadline,
-        uint256 deposit,
-        bytes32 salt,
-        bytes spec
+        bytes32 orderHash,
+        bytes32 specHash
     );
+
+    /// @notice The text of an order's spec, right after its `JobOpened`.
+    /// @param id Name of the job.
+    /// @param spec Public description of the workload, as the customer wrote it. Never trust it.
+    event SpecPosted(JobId indexed id, bytes spec);
+
+    /// @notice Somebody else than the customer sent and paid for an order.
+    /// @param id Name of the job.
+    /// @param payer Who.
+    event JobPaidBy(JobId indexed id, address indexed payer);
+
+    /// @notice A customer made its signed orders with a salt worthless.
+    /// @param customer Who.
+    /// @param salt Salt of the orders.
+    event OrderCancelled(address indexed customer, uint256 salt);
 
     /// @notice The provider turned an order down; the whole deposit was credited to the customer.
     /// @param id Name of the job.
@@ -86,20 +99,23 @@ interface IComputeMarketEvents {
     /// @param attestor Whose signature counts from now on.
     event AttestorRotated(JobId indexed id, address attestor);
 
-    /// @notice A customer paid for more time.
+    /// @notice Somebody paid for more time.
     /// @param id Name of the job.
     /// @param offerId Its offer.
+    /// @param by Who called: where it is the delegate of `topUpAs`, the principal's credit paid.
     /// @param duration Seconds paid for now, in all.
     /// @param deposit Token units for all of it.
-    event JobToppedUp(JobId indexed id, OfferId indexed offerId, uint32 duration, uint256 deposit);
+    event JobToppedUp(
+        JobId indexed id, OfferId indexed offerId, address indexed by, uint32 duration, uint256 deposit
+    );
 
     /// @notice A job's end was moved forward; the price of the time after it was credited to the customer.
     /// @param id Name of the job.
     /// @param offerId Its offer.
-    /// @param by The customer, or the provider's operator.
+    /// @param by The customer, its delegate, or the provider's operator.
     /// @param end Second at which the job ends now.
     /// @param released Token units credited to the customer.
-    /// @param reason What the provider says; empty where it was the customer.
+    /// @param reason What the provider says; empty where it was the customer or its delegate.
     event JobEndAnnounced(
         JobId indexed id, OfferId indexed offerId, address by, uint64 end, uint256 released, string reason
     );
@@ -112,13 +128,20 @@ interface IComputeMarketEvents {
     /// @param reason What the provider says. Never trust it.
     event JobEnded(JobId indexed id, address indexed customer, uint256 used, uint256 refunded, string reason);
 
+    /// @notice The provider settled a job with its last voucher and closed it; the rest was credited. What was paid of it last is
+    /// in the `UsageClaimed` log of the same call.
+    /// @param id Name of the job.
+    /// @param customer Who was credited.
+    /// @param refunded Token units credited.
+    event JobSettled(JobId indexed id, address indexed customer, uint256 refunded);
+
     /// @notice A job that was never started, or not claimed in full, was closed by time; the rest was credited.
     /// @param id Name of the job.
     /// @param customer Who was credited.
     /// @param refunded Token units credited.
     event JobRefunded(JobId indexed id, address indexed customer, uint256 refunded);
 
-    /// @notice Attested use was paid. One log per `claim`, none where nothing was paid.
+    /// @notice Attested use was paid. One log per `claim` or `settle`, none where nothing was paid.
     /// @param offerId Offer of all of the jobs.
     /// @param provider Who was credited.
     /// @param settlements Each job that was paid, in the order of the vouchers.
@@ -139,12 +162,35 @@ interface IComputeMarketEvents {
     /// @param reason Why.
     event JobSkipped(JobId indexed id, SkipReason reason);
 
-    /// @notice Credit left the market: all that the account had, or as much as the market had of the token.
+    /// @notice Somebody credited an account with tokens.
+    /// @param account Whose credit it is.
+    /// @param token ERC-20 token.
+    /// @param from Who paid.
+    /// @param amount Token units.
+    event Deposited(address indexed account, address indexed token, address indexed from, uint256 amount);
+
+    /// @notice Credit left the market: all that the account had, what it asked for, or as much as the market had of the token.
     /// @param account Whose credit it was.
     /// @param token ERC-20 token.
     /// @param to Who received it.
     /// @param amount Token units that were sent.
     event Withdrawn(address indexed account, address indexed token, address indexed to, uint256 amount);
+
+    /// @notice A principal made, changed or revoked a delegation.
+    /// @param delegation Its number.
+    /// @param principal Whose credit it spends.
+    /// @param delegate Who may spend it.
+    /// @param token ERC-20 token.
+    /// @param perDay Token units for one day of UTC.
+    /// @param until Last second at which anything can be spent; 0 where it was revoked.
+    event DelegationSet(
+        uint32 indexed delegation,
+        address indexed principal,
+        address indexed delegate,
+        address token,
+        uint112 perDay,
+        uint40 until
+    );
 
     /// @notice The owner set the fee that holds now, or who receives it. A raise that was announced before is taken back
     /// where no `FeeRaiseAnnounced` follows.
@@ -156,4 +202,8 @@ interface IComputeMarketEvents {
     /// @param bps Hundredths of a percent of what is claimed.
     /// @param from Second from which it holds: no order that was placed before the announcement can be claimed then.
     event FeeRaiseAnnounced(uint16 bps, uint64 from);
+
+    /// @notice The owner announced the last second at which an order is taken, or took that back.
+    /// @param last Unix second; 0 where it was taken back.
+    event SunsetAnnounced(uint64 last);
 }

@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {IComputeMarketEvents} from "../interfaces/IComputeMarketEvents.sol";
 import {JobId} from "../types/JobId.sol";
 import {OfferId} from "../types/OfferId.sol";
+import {Use, UseLibrary} from "../types/Use.sol";
 
 /// @dev Memory position at which the next line of the log is written.
 type ClaimLog is uint256;
@@ -12,10 +13,10 @@ using ClaimLogLibrary for ClaimLog global;
 
 /// @notice Writes the data of `UsageClaimed` where it is emitted from, one line per job, without knowing beforehand
 /// how many of the vouchers count. An array of structs would be built first and encoded after.
-/// @dev Data: offset of the array (0x80), gpuSeconds, paid, fee, length, then 3 words per line.
+/// @dev Data: offset of the array (0x80), gpuSeconds, paid, fee, length, then 2 words per line.
 library ClaimLogLibrary {
     uint256 private constant HEAD = 0xa0;
-    uint256 private constant LINE = 0x60;
+    uint256 private constant LINE = 0x40;
 
     /// @notice Reserves memory for at most so many lines, and returns where the first one goes.
     function reserve(uint256 most) internal pure returns (ClaimLog first) {
@@ -27,10 +28,10 @@ library ClaimLogLibrary {
 
     /// @notice Writes a line, and returns where the next one goes.
     function write(ClaimLog log, JobId id, uint256 used, bytes32 evidenceRoot) internal pure returns (ClaimLog next) {
+        Use use = UseLibrary.pack(id, used);
         assembly ("memory-safe") {
-            mstore(log, id)
-            mstore(add(log, 0x20), used)
-            mstore(add(log, 0x40), evidenceRoot)
+            mstore(log, use)
+            mstore(add(log, 0x20), evidenceRoot)
             next := add(log, LINE)
         }
     }

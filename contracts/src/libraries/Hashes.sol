@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {JobId} from "../types/JobId.sol";
 import {OfferTerms} from "../types/Offer.sol";
 import {OfferId} from "../types/OfferId.sol";
+import {Order} from "../types/Order.sol";
 
 /// @notice What ids and signatures are hashes of.
 library Hashes {
@@ -11,19 +12,31 @@ library Hashes {
     bytes32 internal constant USAGE_VOUCHER =
         keccak256("UsageVoucher(bytes32 jobId,uint256 gpuSeconds,bytes32 evidenceRoot)");
 
-    /// @notice Id of the offer with these terms.
-    function offerId(OfferTerms memory terms) internal pure returns (OfferId) {
-        return OfferId.wrap(bytes12(keccak256(abi.encode(terms))));
+    string private constant ORDER_TYPE =
+        "Order(bytes8 offerId,address customer,uint16 gpus,uint32 duration,uint128 maxPrice,uint64 deadline,uint256 salt,bytes32 specHash)";
+
+    /// @notice EIP-712 type of an order.
+    bytes32 internal constant ORDER = keccak256(bytes(ORDER_TYPE));
+
+    /// @notice How Permit2 is told that an order is signed together with the transfer that pays for it.
+    string internal constant ORDER_WITNESS =
+        string.concat("Order witness)", ORDER_TYPE, "TokenPermissions(address token,uint256 amount)");
+
+    /// @notice Id on this market of the offer with these terms.
+    function offerId(OfferTerms memory terms) internal view returns (OfferId) {
+        return OfferId.wrap(bytes8(keccak256(abi.encode(terms, address(this), block.chainid))));
     }
 
-    /// @notice The part of a job's id that holds who ordered what. With it in the id, a reorg can't put another's order in a
-    /// job's place. Of 64 bits, a customer can find two workloads of its own with one id (2^32 work).
-    function order(OfferId offer, address customer, uint256 duration, bytes32 salt, bytes32 specHash)
-        internal
-        pure
-        returns (bytes8)
-    {
-        return bytes8(keccak256(abi.encode(offer, customer, duration, salt, specHash)));
+    /// @notice EIP-712 struct hash of an order.
+    function orderStruct(Order calldata signed) internal pure returns (bytes32) {
+        return keccak256(abi.encode(ORDER, signed));
+    }
+
+    /// @notice Hash of an order, in its job's id. The duration and the hash of the spec stand beside the digest, so that
+    /// whoever is told of an order can see that they belong to its id, without what else was signed.
+    /// @param digest EIP-712 digest of the order, which names chain and market.
+    function order(bytes32 digest, uint256 duration, bytes32 specHash) internal pure returns (bytes32) {
+        return keccak256(abi.encode(digest, duration, specHash));
     }
 
     /// @notice EIP-712 struct hash of a voucher.

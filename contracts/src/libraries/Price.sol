@@ -6,15 +6,20 @@ import {JobId} from "../types/JobId.sol";
 
 /// @notice What time costs. Deposits round up and payments round down, both on the cumulative count: nothing is lost
 /// or gained by claiming in more or fewer steps, and a deposit always covers its payment.
-/// @dev Nothing here overflows: price 80 bits, GPUs 16, seconds 24, used 40.
+/// @dev Nothing here overflows: a price has 128 bits at most, GPUs 16, seconds 32, used 39.
 library Price {
     uint256 private constant SECONDS_PER_HOUR = 3600;
     uint256 private constant BPS = 10_000;
 
     /// @notice Token units that a job of so many seconds deposits.
     function deposit(JobId id, uint256 duration) internal pure returns (uint256) {
+        return deposit(id.price(), id.gpus(), duration);
+    }
+
+    /// @notice Token units that such an order deposits.
+    function deposit(uint256 price, uint256 gpus, uint256 duration) internal pure returns (uint256) {
         unchecked {
-            return Math.ceilDiv(id.price() * id.gpus() * duration, SECONDS_PER_HOUR);
+            return Math.ceilDiv(price * gpus * duration, SECONDS_PER_HOUR);
         }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Voucher} from "../types/Voucher.sol";
+import {JobId} from "../types/JobId.sol";
 import {Hashes} from "./Hashes.sol";
 
 /// @dev Memory position of the words that vouchers are checked in.
@@ -11,9 +11,9 @@ using VoucherCheckLibrary for VoucherCheck global;
 
 /// @notice Checks the signatures of many vouchers in the same memory. It answers as OpenZeppelin's `ECDSA.tryRecover`
 /// does for `Hashes.usageVoucher` (`test/fuzz/VoucherCheck.t.sol` compares them), and saves 200 gas a voucher.
-/// @dev Words: EIP-712 type hash, then the five words of a voucher as they lie in calldata, then the 66 bytes of which
-/// the digest is the hash. `ecrecover` takes digest, v, r and s: digest and v are put before r, where words of the
-/// voucher are that were hashed by then, and s is put in the place of vs.
+/// @dev Words: EIP-712 type hash, job, count, then the last three words of a voucher as they lie in calldata, then the 66 bytes
+/// of which the digest is the hash. `ecrecover` takes digest, v, r and s: digest and v are put before r, where words are
+/// that were hashed by then, and s is put in the place of vs.
 library VoucherCheckLibrary {
     /// @dev Above it lies the other one of two signatures of the same message: only one of them counts (EIP-2).
     uint256 private constant HIGHEST_S = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0;
@@ -32,13 +32,16 @@ library VoucherCheckLibrary {
     }
 
     /// @notice Whether a voucher was signed by an attestor. Nobody signs for the zero address.
-    function isSigned(VoucherCheck check, Voucher calldata voucher, address attestor)
+    /// @param place Where the voucher lies in calldata.
+    function isSigned(VoucherCheck check, JobId id, uint256 gpuSeconds, uint256 place, address attestor)
         internal
         view
         returns (bool signed)
     {
         assembly ("memory-safe") {
-            calldatacopy(add(check, 0x20), voucher, 0xa0)
+            mstore(add(check, 0x20), id)
+            mstore(add(check, 0x40), gpuSeconds)
+            calldatacopy(add(check, 0x60), add(place, 0x20), 0x60)
             mstore(add(check, 0xe2), keccak256(check, 0x80))
             mstore(add(check, 0x40), keccak256(add(check, 0xc0), 0x42))
             let vs := mload(add(check, 0xa0))

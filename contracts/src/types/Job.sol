@@ -22,8 +22,8 @@ struct Job {
     JobStatus status;
     /// Offer that was ordered.
     OfferId offerId;
-    /// Who ordered and paid.
-    address customer;
+    /// Delegation by which it was ordered; 0 where it was none. Whose job it is says `JobOpened`, or the delegation.
+    uint32 delegation;
     /// Whose signature on a voucher counts; zero before the start.
     address attestor;
     /// Locked price, token units per GPU-hour.
@@ -36,7 +36,7 @@ struct Job {
     uint32 minDuration;
     /// The offer's longest order, in seconds.
     uint32 maxDuration;
-    /// Last Unix second at which the job can be started.
+    /// Last Unix second at which the job could or can be started; 0 once it was.
     uint64 startDeadline;
     /// Unix second of the start; 0 before it.
     uint64 started;
@@ -62,7 +62,7 @@ enum SkipReason {
     NotLive,
     /// `declineJobs`: the job was started already.
     AlreadyStarted,
-    /// `claim`, `endJobs`: the job was not started.
+    /// `claim`, `settle`, `endJobs`: the job was not started.
     NotStarted,
     /// `startJobs`: the start deadline has passed.
     DeadlinePassed,
@@ -70,20 +70,22 @@ enum SkipReason {
     ZeroAttestor,
     /// `startJobs`: the job's end has passed.
     AlreadyEnded,
-    /// `claim`: the job belongs to another offer.
-    WrongOffer,
-    /// `claim`: the claim window has ended.
+    /// `claim`, `settle`: the claim window has ended.
     ClaimWindowPassed,
     /// `claim`: the voucher adds nothing to what was claimed.
     Stale,
-    /// `claim`: the signature is not the attestor's.
+    /// `claim`, `settle`: the signature is not the attestor's.
     BadSignature,
-    /// `endJobs`: less was claimed than the caller expects; claim first.
+    /// `endJobs`: less was claimed than the caller expects; claim first. `settle`: more is signed for than can be paid yet.
     UnclaimedUse,
     /// `endJobs` with notice: the job ends before that anyway.
     EndNotEarlier,
     /// `refund`: the start deadline or the claim window still runs.
     TooEarly,
     /// `endJobs` with notice: the second of the notice has passed already.
-    EndPassed
+    EndPassed,
+    /// Customer and hash of the order are not those of this job.
+    WrongOrder,
+    /// `claim`, `settle`: the offer's verifier doesn't accept the voucher.
+    Unverified
 }

@@ -4,10 +4,13 @@ pragma solidity ^0.8.28;
 import {OfferId} from "./OfferId.sol";
 
 /// @notice Name of a job, which carries what the order locked:
-/// `offerId 96 | price 80 | gpus 16 | orderHash 64`, most significant bits first.
-/// It names neither chain nor market: the same order on another market has the same id, though no voucher of one counts on
-/// the other. Whoever follows several markets keeps them apart by chain and address.
-/// @dev Claims read price and GPUs from the id, so they cost no storage.
+/// `offerId 64 | price 80 | gpus 16 | order 96`, most significant bits first. The last field is
+/// `0 | hash 95` of an order that its customer placed, signed, or had paid by another, and
+/// `1 | delegation 31 | hash 64` of one that a delegate placed.
+/// The hash covers chain and market, so no two markets have a job of the same name.
+/// @dev Claims read price and GPUs from the id, so they cost no storage. Who is refunded is in the hash too, and must be told
+/// and proved where it is needed. A delegate could grind two orders with one hash, its principal's and its own, so
+/// what it placed names the delegation outside the hash.
 type JobId is bytes32;
 
 using JobIdLibrary for JobId global;
@@ -23,40 +26,66 @@ function differs(JobId a, JobId b) pure returns (bool) {
 
 /// @notice Packs and unpacks a `JobId`.
 library JobIdLibrary {
-    /// @notice Builds the id from its four parts.
+    uint256 private constant ORDER = type(uint96).max;
+    uint256 private constant DELEGATED = 1 << 95;
+    uint256 private constant HASH_OF_DELEGATED = type(uint64).max;
+
+    /// @notice Builds the id of an order.
     /// @param offerId_ Offer that was ordered.
     /// @param price_ Locked price, token units per GPU-hour.
     /// @param gpus_ Number of GPUs.
-    /// @param orderHash_ First 64 bits of the order's hash.
-    function pack(OfferId offerId_, uint80 price_, uint16 gpus_, bytes8 orderHash_) internal pure returns (JobId) {
-        return JobId.wrap(
-            bytes32(OfferId.unwrap(offerId_)) | bytes32(uint256(price_) << 80) | bytes32(uint256(gpus_) << 64)
-                | bytes32(uint256(uint64(orderHash_)))
-        );
+    /// @param customer Who is refunded.
+    /// @param orderHash Hash of the order (`Hashes.order`).
+    /// @param delegation_ Delegation by which it was placed; 0 where it was none.
+    function pack(
+        OfferId offerId_,
+        uint256 price_,
+        uint256 gpus_,
+        address customer,
+        bytes32 orderHash,
+        uint256 delegation_
+    ) internal pure returns (JobId) {
+        uint256 head = (uint256(uint64(OfferId.unwrap(offerId_))) << 192) | (price_ << 112) | (gpus_ << 96);
+        uint256 hash = hashOf(head, customer, orderHash);
+        if (delegation_ == 0) return JobId.wrap(bytes32(head | (hash & (DELEGATED - 1))));
+        return JobId.wrap(bytes32(head | DELEGATED | (delegation_ << 64) | (hash & HASH_OF_DELEGATED)));
+    }
+
+    /// @notice Whether an order that no delegate placed was this customer's, with this hash.
+    function isOrder(JobId id, address customer, bytes32 orderHash) internal pure returns (bool) {
+        uint256 word = uint256(JobId.unwrap(id));
+        return (hashOf(word & ~ORDER, customer, orderHash) & (DELEGATED - 1)) == (word & ORDER);
     }
 
     /// @notice Offer that was ordered.
     function offerId(JobId id) internal pure returns (OfferId) {
-        return OfferId.wrap(bytes12(JobId.unwrap(id)));
-    }
-
-    /// @notice Whether this offer was ordered: an `OfferId` as 32 bytes.
-    function isOf(JobId id, bytes32 offerId_) internal pure returns (bool) {
-        return uint256(JobId.unwrap(id) ^ offerId_) >> 160 == 0;
+        return OfferId.wrap(bytes8(JobId.unwrap(id)));
     }
 
     /// @notice Locked price, token units per GPU-hour.
     function price(JobId id) internal pure returns (uint256) {
-        return uint80(uint256(JobId.unwrap(id)) >> 80);
+        return uint80(uint256(JobId.unwrap(id)) >> 112);
     }
 
     /// @notice Number of GPUs.
     function gpus(JobId id) internal pure returns (uint256) {
-        return uint16(uint256(JobId.unwrap(id)) >> 64);
+        return uint16(uint256(JobId.unwrap(id)) >> 96);
     }
 
-    /// @notice First 64 bits of the order's hash.
-    function orderHash(JobId id) internal pure returns (bytes8) {
-        return bytes8(uint64(uint256(JobId.unwrap(id))));
+    /// @notice Delegation by which the order was placed; 0 where it was none.
+    function delegation(JobId id) internal pure returns (uint32) {
+        uint256 word = uint256(JobId.unwrap(id));
+        return word & DELEGATED == 0 ? 0 : uint32((word >> 64) & type(uint32).max >> 1);
+    }
+
+    /// @dev With all that stands outside the hash, so that a preimage fits jobs of one offer, price and number of GPUs only.
+    function hashOf(uint256 head, address customer, bytes32 orderHash) private pure returns (uint256 hash) {
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(free, head)
+            mstore(add(free, 0x20), customer)
+            mstore(add(free, 0x40), orderHash)
+            hash := keccak256(free, 0x60)
+        }
     }
 }

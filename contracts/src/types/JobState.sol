@@ -1,25 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-/// @dev What of a job changes while it runs, in one slot, the only one that a claim writes:
-/// `attestor 160 | used 40 | started 32 | duration 24`, most significant bits first.
-/// `used` (GPU-seconds) fits because it never exceeds 2^16 GPUs times 2^24 seconds; `started` lasts until 2106.
-/// `duration` is never 0 for a live job, so 0 means: none, or closed.
+/// @dev All that is stored of a job, in one slot:
+/// `attestor 160 | ending 1 | used 39 | second 32 | duration 24`, most significant bits first.
+/// `second` is the start deadline before the start, while there is no attestor, and the start after it; it lasts until 2106.
+/// `used` (GPU-seconds) fits because it never exceeds 2^15 GPUs times 2^24 seconds. `duration` is never 0 for a live job, so a
+/// word of which only that is 0 is a closed job's, and 0 means that there is none.
 type JobState is uint256;
 
 using JobStateLibrary for JobState global;
 
 /// @notice Packs and unpacks a `JobState`. Callers guarantee that values fit their fields.
 library JobStateLibrary {
+    uint256 private constant SECOND_AT = 24;
     uint256 private constant USED_AT = 56;
-    uint256 private constant STARTED_AT = 24;
+    uint256 private constant ENDING = 1 << 95;
     uint256 private constant ATTESTOR_AT = 96;
     uint256 private constant DURATION = type(uint24).max;
-    uint256 private constant USED = uint256(type(uint40).max) << USED_AT;
+    uint256 private constant USED = ((1 << 39) - 1) << USED_AT;
 
     /// @notice An order that was not started.
-    function open(uint256 duration_) internal pure returns (JobState) {
-        return JobState.wrap(duration_);
+    function open(uint256 duration_, uint256 startDeadline) internal pure returns (JobState) {
+        return JobState.wrap((startDeadline << SECOND_AT) | duration_);
+    }
+
+    /// @notice Whether there is or was such a job.
+    function exists(JobState state) internal pure returns (bool) {
+        return JobState.unwrap(state) != 0;
     }
 
     /// @notice Whose signature counts; zero before the start.
@@ -27,14 +34,24 @@ library JobStateLibrary {
         return address(uint160(JobState.unwrap(state) >> ATTESTOR_AT));
     }
 
-    /// @notice GPU-seconds claimed so far.
-    function used(JobState state) internal pure returns (uint256) {
-        return uint40(JobState.unwrap(state) >> USED_AT);
+    /// @notice Whether the job was started.
+    function isStarted(JobState state) internal pure returns (bool) {
+        return JobState.unwrap(state) >> ATTESTOR_AT != 0;
     }
 
-    /// @notice Unix second of the start; 0 before it.
-    function started(JobState state) internal pure returns (uint256) {
-        return uint32(JobState.unwrap(state) >> STARTED_AT);
+    /// @notice Whether an end earlier than the paid one was announced.
+    function ending(JobState state) internal pure returns (bool) {
+        return JobState.unwrap(state) & ENDING != 0;
+    }
+
+    /// @notice GPU-seconds claimed so far.
+    function used(JobState state) internal pure returns (uint256) {
+        return (JobState.unwrap(state) & USED) >> USED_AT;
+    }
+
+    /// @notice Unix second of the start, or the last one at which the job can be started.
+    function second(JobState state) internal pure returns (uint256) {
+        return uint32(JobState.unwrap(state) >> SECOND_AT);
     }
 
     /// @notice Seconds paid for; 0 where there is no such job or it is closed.
@@ -45,14 +62,14 @@ library JobStateLibrary {
     /// @notice Unix second at which a started job ends.
     function end(JobState state) internal pure returns (uint256) {
         unchecked {
-            return started(state) + duration(state);
+            return second(state) + duration(state);
         }
     }
 
     /// @notice The job, started at a second and attested by somebody.
-    function withStart(JobState state, address attestor_, uint256 started_) internal pure returns (JobState) {
-        uint256 kept = JobState.unwrap(state) & (USED | DURATION);
-        return JobState.wrap((uint256(uint160(attestor_)) << ATTESTOR_AT) | kept | (started_ << STARTED_AT));
+    function withStart(JobState state, address attestor_, uint256 started) internal pure returns (JobState) {
+        uint256 kept = JobState.unwrap(state) & (ENDING | USED | DURATION);
+        return JobState.wrap((uint256(uint160(attestor_)) << ATTESTOR_AT) | kept | (started << SECOND_AT));
     }
 
     /// @notice The job with so many GPU-seconds claimed.
@@ -63,5 +80,10 @@ library JobStateLibrary {
     /// @notice The job with so many seconds paid for.
     function withDuration(JobState state, uint256 duration_) internal pure returns (JobState) {
         return JobState.wrap((JobState.unwrap(state) & ~DURATION) | duration_);
+    }
+
+    /// @notice The job with an earlier end announced.
+    function withEnding(JobState state, uint256 duration_) internal pure returns (JobState) {
+        return JobState.wrap(JobState.unwrap(withDuration(state, duration_)) | ENDING);
     }
 }

@@ -11,7 +11,8 @@ struct OfferTerms {
     address token;
     /// GPU class: product name in UTF-8, zero-padded, or a hash of it where it is longer than 32 bytes.
     bytes32 gpuClass;
-    /// Seconds after the order in which the job can be started; later the customer can take the deposit back.
+    /// Seconds after the order in which the job can be started, at most `MAX_START_WINDOW`; later the customer can take the
+    /// deposit back.
     uint32 startWindow;
     /// Seconds after the end of a job in which its use can be claimed, at least `MIN_CLAIM_WINDOW`; later the customer can take
     /// the rest back.
@@ -20,8 +21,26 @@ struct OfferTerms {
     uint32 minDuration;
     /// Longest order, in seconds, top-ups included.
     uint32 maxDuration;
+    /// Contract that each voucher of the offer's jobs must satisfy besides the attestor's signature (`IVerifier`); zero
+    /// for none.
+    address verifier;
     /// Tells apart offers that are otherwise the same.
     bytes32 salt;
+}
+
+/// @notice How jobs of an offer came to their ends, beside what was paid. Anybody can order, so anybody can raise each of these
+/// that is a customer's to choose, and `declined` with orders that can't be served.
+struct Counters {
+    /// Jobs that ran to their end and were closed.
+    uint40 completed;
+    /// Orders that the provider turned down.
+    uint48 declined;
+    /// Orders that the provider let lie until the start deadline had passed.
+    uint48 notStarted;
+    /// Jobs that the provider ended before the time that was paid.
+    uint48 endedByProvider;
+    /// Jobs that the customer ended before the time that was paid.
+    uint48 endedByCustomer;
 }
 
 /// @notice An offer as it stands now.
@@ -33,12 +52,14 @@ struct Offer {
     /// Token units per GPU-hour that an order pays now. At most 2^80 - 1.
     uint128 price;
     /// Most GPUs that one order can ask for now: the provider's statement, not a ledger. 0 where the provider's floor refuses
-    /// the token or lies above the price: then no order is taken, whatever was stated.
+    /// the token or class or lies above the price: then no order is taken, whatever was stated.
     uint16 available;
     /// Last Unix second at which an order is taken.
     uint64 validUntil;
     /// GPU-seconds paid so far over all jobs of this offer.
-    uint128 settledGpuSeconds;
+    uint64 settledGpuSeconds;
     /// Token units paid so far over all jobs of this offer, fee included. Stays at 2^128 - 1 once there.
     uint256 settledAmount;
+    /// How its jobs came to their ends.
+    Counters counters;
 }
