@@ -9,6 +9,7 @@ import {IMarketDelegations} from "./IMarketDelegations.sol";
 import {IMarketJobs} from "./IMarketJobs.sol";
 import {IMarketOffers} from "./IMarketOffers.sol";
 import {IMarketOrders} from "./IMarketOrders.sol";
+import {IMarketOrdersFor} from "./IMarketOrdersFor.sol";
 import {IMarketOwner} from "./IMarketOwner.sol";
 import {IMarketRunning} from "./IMarketRunning.sol";
 
@@ -30,6 +31,7 @@ interface IComputeMarket is
     IComputeMarketErrors,
     IMarketOffers,
     IMarketOrders,
+    IMarketOrdersFor,
     IMarketRunning,
     IMarketClaims,
     IMarketJobs,

@@ -43,7 +43,4 @@ interface IMarketCredits {
 
     /// @notice Token units that an account can withdraw or spend on orders.
     function credit(address account, address token) external view returns (uint256);
-
-    /// @notice Uniswap's Permit2. Where it is not on a chain, `openJobByPermit2` fails there, and nothing else.
-    function PERMIT2() external pure returns (address);
 }

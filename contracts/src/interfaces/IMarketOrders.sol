@@ -23,45 +23,6 @@ interface IMarketOrders {
     /// @return id Name of the job.
     function openJob(Order calldata order, bytes calldata spec) external returns (JobId id);
 
-    /// @notice Places an order that its customer signed (EIP-712; ERC-1271 where the customer is a contract); the customer's
-    /// credit pays.
-    /// @dev By anybody, until the order's deadline, once for each salt, as long as it was not cancelled. Errors: those above,
-    /// `BadOrderSignature`, `SaltUsed`, `CreditTooLow`.
-    /// @param order Order.
-    /// @param spec Public description of the workload, or nothing.
-    /// @param signature The customer's.
-    /// @return id Name of the job.
-    function openJobSigned(Order calldata order, bytes calldata spec, bytes calldata signature)
-        external
-        returns (JobId id);
-
-    /// @notice Places an order that its customer signed together with a transfer of tokens by Permit2; these tokens pay.
-    /// @dev By anybody, as above. What is signed is Permit2's `PermitWitnessTransferFrom` to this market with the order as
-    /// witness, the order's deadline, and as amount what the deposit would be at `maxPrice`. Errors: those above, `SaltUsed`,
-    /// `TransferMismatch`, those of Permit2.
-    /// @param order Order.
-    /// @param spec Public description of the workload, or nothing.
-    /// @param nonce Permit2's.
-    /// @param signature The customer's.
-    /// @return id Name of the job.
-    function openJobByPermit2(Order calldata order, bytes calldata spec, uint256 nonce, bytes calldata signature)
-        external
-        returns (JobId id);
-
-    /// @notice Places an order in the name of a delegation's principal, whose credit pays, within the limit of the day.
-    /// @dev By the delegate. Errors: those above, `NotPrincipal` where the order's customer is another, `NotDelegate`,
-    /// `OtherToken`, `LimitExceeded`, `CreditTooLow`.
-    /// @param delegation Number of the delegation.
-    /// @param order Order.
-    /// @param spec Public description of the workload, or nothing.
-    /// @return id Name of the job, which carries the delegation.
-    function openJobAs(uint32 delegation, Order calldata order, bytes calldata spec) external returns (JobId id);
-
-    /// @notice Makes the caller's signed orders with these salts worthless, by whichever signature they would be paid.
-    /// @dev By anybody, for itself. An order that was placed already stays. Event: `OrderCancelled` for each.
-    /// @param salts Salts of the orders.
-    function cancelOrders(uint256[] calldata salts) external;
-
     /// @notice Pays for more time at the locked price, up to the offer's longest duration, from the caller's credit, then its
     /// allowance.
     /// @dev By anybody, while the job is running, or is open and can still be started, and no end was announced. What comes
@@ -71,13 +32,6 @@ interface IMarketOrders {
     /// @param extra Seconds to add.
     function topUp(JobId id, uint32 extra) external;
 
-    /// @notice The same for a job that a delegate ordered, from the principal's credit within the limit of the day.
-    /// @dev By the delegate of that delegation. Errors: those of `topUp`, `NotDelegate`, `OtherToken`, `LimitExceeded`,
-    /// `CreditTooLow`. Event: `JobToppedUp`.
-    /// @param id Job.
-    /// @param extra Seconds to add.
-    function topUpAs(JobId id, uint32 extra) external;
-
     /// @notice Moves the end of a running job forward to `END_NOTICE` seconds from now, but not before its shortest
     /// duration. The tail is credited at once; use until the end can still be claimed.
     /// @dev By the customer, or the delegate who ordered it. Errors: `NotCustomer`, `WrongStatus`, `EndNotEarlier`. Event:
@@ -85,9 +39,6 @@ interface IMarketOrders {
     /// @param ref Job, with what proves whose it is.
     /// @return end Second at which the job ends now.
     function endJob(JobRef calldata ref) external returns (uint64 end);
-
-    /// @notice Whether a signed order with this salt was placed or cancelled.
-    function isSaltUsed(address customer, uint256 salt) external view returns (bool);
 
     /// @notice Seconds between a customer's `endJob` and the end at the earliest.
     function END_NOTICE() external pure returns (uint32);

@@ -25,7 +25,7 @@ contract BadItemInABatchTest is MarketTest {
         (closed, open_, running_) = (open(1, 3600, "closed"), open(1, 3600, "open"), open(1, 3600, "running"));
         (good, late) = (open(1, 3600, "good"), open(1, 1000, "late"));
         vm.prank(operator);
-        market.declineJobs(one(closed), "");
+        market.declineJobs(refs(one(closed)), "");
         start(running_);
     }
 
@@ -48,7 +48,7 @@ contract BadItemInABatchTest is MarketTest {
         vouchers[7] = sign(good, 600);
         SkipReason[7] memory why = [
             SkipReason.NotLive,
-            SkipReason.WrongOffer,
+            SkipReason.NotLive,
             SkipReason.NotLive,
             SkipReason.NotStarted,
             SkipReason.BadSignature,
@@ -56,31 +56,11 @@ contract BadItemInABatchTest is MarketTest {
             SkipReason.Stale
         ];
         for (uint256 i = 0; i < 7; ++i) {
-            expectSkip(vouchers[i < 6 ? i : 7].jobId, why[i]);
+            expectSkip(vouchers[i < 6 ? i : 7].use.job(offerId), why[i]);
         }
         vm.prank(stranger);
-        vm.assertEq(market.claim(offerId, vouchers), 1);
+        vm.assertEq(market.claim(offerId, vouchers, noProofs()), 1);
         vm.assertEq(market.job(good).used, 600);
-    }
-
-    /// @dev A count of more bits than the ABI names is what its signature says it is.
-    function test_OfAClaimACountTooWideForItsType() public {
-        vm.warp(T0 + 600);
-        start(good);
-        vm.warp(T0 + 1200);
-        Voucher[] memory vouchers = new Voucher[](2);
-        vouchers[0] = sign(running_, 100);
-        vouchers[1] = sign(good, 100);
-        bytes memory data = abi.encodeCall(IComputeMarket.claim, (offerId, vouchers));
-        // Selector, offer, offset and length; then the first voucher's job; then its count.
-        assembly ("memory-safe") {
-            mstore(add(data, add(0x20, add(4, 0x80))), shl(64, 1))
-        }
-        (bool ok, bytes memory answer) = address(market).call(data);
-        vm.assertTrue(ok);
-        vm.assertEq(abi.decode(answer, (uint256)), 1);
-        vm.assertEq(market.job(good).used, 100);
-        vm.assertEq(market.job(running_).used, 0);
     }
 
     function test_OfStarts() public {
@@ -96,7 +76,7 @@ contract BadItemInABatchTest is MarketTest {
 
     function test_OfDeclines() public {
         vm.prank(operator);
-        vm.assertEq(market.declineJobs(batch(none, foreign, closed, running_, good), ""), 1);
+        vm.assertEq(market.declineJobs(refs(batch(none, foreign, closed, running_, good)), ""), 1);
         assertStatus(good, JobStatus.Closed);
         assertStatus(running_, JobStatus.Running);
     }
@@ -105,11 +85,11 @@ contract BadItemInABatchTest is MarketTest {
         start(good);
         uint64[] memory expected = new uint64[](5);
         vm.prank(operator);
-        vm.assertEq(market.endJobs(batch(none, foreign, closed, open_, good), 0, expected, ""), 1);
+        vm.assertEq(market.endJobs(refs(batch(none, foreign, closed, open_, good)), 0, expected, ""), 1);
         assertStatus(good, JobStatus.Closed);
         start(late);
         vm.prank(operator);
-        vm.assertEq(market.endJobs(batch(none, late, closed, good, running_), uint64(T0 + 1500), expected, ""), 1);
+        vm.assertEq(market.endJobs(refs(batch(none, late, closed, good, running_)), uint64(T0 + 1500), expected, ""), 1);
         vm.assertEq(market.job(running_).end, T0 + 1500);
         vm.assertEq(market.job(late).end, T0 + 1000);
     }
@@ -117,7 +97,7 @@ contract BadItemInABatchTest is MarketTest {
     function test_OfRefunds() public {
         vm.warp(T0 + START_WINDOW + 1);
         vm.prank(stranger);
-        vm.assertEq(market.refund(batch(none, foreign, closed, running_, good)), 1);
+        vm.assertEq(market.refund(refs(batch(none, foreign, closed, running_, good))), 1);
         assertStatus(good, JobStatus.Closed);
     }
 }

@@ -17,7 +17,7 @@ contract BaitAndSwitchTest is MarketTest {
         bait = terms();
         bait.token = address(0xbad);
         vm.prank(provider);
-        market.setFloor(bait.token, 1);
+        market.setFloor(bait.token, 0, 1);
         vm.assertTrue(post(bait) != offerId);
         vm.assertEq(market.offer(offerId).terms.token, address(token));
         vm.assertEq(market.offer(offerId).terms.gpuClass, terms().gpuClass);
@@ -47,7 +47,7 @@ contract BaitAndSwitchTest is MarketTest {
         for (uint256 slot = 0; slot < 16 && salt == 0; ++slot) {
             uint256 place = uint256(keccak256(abi.encode(OfferId.unwrap(offerId), slot)));
             if (address(uint160(uint256(vm.load(address(market), bytes32(place))))) == provider) {
-                salt = bytes32(place + 4);
+                salt = bytes32(place + 5);
             }
         }
         vm.assertTrue(salt != 0);

@@ -20,7 +20,7 @@ contract BlockedReceiverTest is HostileTokenTest {
         hostile.setBlocked(payout);
         settle();
         vm.prank(customer);
-        vm.assertEq(market.withdraw(address(hostile), customer), 3e6);
+        vm.assertEq(market.withdraw(address(hostile), customer, type(uint256).max), 3e6);
 
         vm.expectRevert(abi.encodeWithSelector(HostileToken.Blocked.selector, payout));
         vm.prank(operator);
@@ -41,7 +41,7 @@ contract BlockedReceiverTest is HostileTokenTest {
         vm.prank(operator);
         market.withdrawFor(provider, address(hostile));
         vm.prank(customer);
-        vm.assertEq(market.withdraw(address(hostile), stranger), 3e6);
+        vm.assertEq(market.withdraw(address(hostile), stranger, type(uint256).max), 3e6);
     }
 
     function test_ABlockedFeeSinkStopsNoClaim() public {
@@ -57,7 +57,7 @@ contract BlockedReceiverTest is HostileTokenTest {
     function test_WhereTheMarketItselfIsBlockedCreditStillOrders() public {
         JobId first = open(2, 3600, 0);
         vm.prank(operator);
-        market.declineJobs(one(first), "");
+        market.declineJobs(refs(one(first)), "");
         hostile.setBlocked(address(market));
         JobId id = open(2, 3600, "from credit");
         start(id);

@@ -33,10 +33,10 @@ contract FeeOnTransferTokenTest is HostileTokenTest {
     function test_TurnedOnLaterItCostsTheReceiver() public {
         JobId id = open(1, 3600, 0);
         vm.prank(operator);
-        market.declineJobs(one(id), "");
+        market.declineJobs(refs(one(id)), "");
         hostile.setFee(1);
         vm.prank(customer);
-        vm.assertEq(market.withdraw(address(hostile), stranger), 2e6);
+        vm.assertEq(market.withdraw(address(hostile), stranger, type(uint256).max), 2e6);
         vm.assertEq(hostile.balanceOf(stranger), 2e6 - 1);
         vm.assertEq(hostile.balanceOf(address(market)), 0);
     }

@@ -26,8 +26,7 @@ contract FreeGpuLockTest is MarketTest {
         }
         vm.assertEq(market.offer(offerId).available, AVAILABLE);
         fund(stranger, 2e6);
-        vm.prank(stranger);
-        market.openJob(offerId, 1, 3600, PRICE, 0, "{}");
+        place(stranger, orderOf(offerId, stranger, 1, 3600, PRICE, 0, "{}"), "{}");
     }
 
     function test_TheProviderTurnsAFloodDownInOneCall() public {
@@ -36,7 +35,7 @@ contract FreeGpuLockTest is MarketTest {
             ids[i] = open(AVAILABLE, 3600, bytes32(i));
         }
         vm.prank(operator);
-        vm.assertEq(market.declineJobs(ids, "sold out"), 20);
+        vm.assertEq(market.declineJobs(refs(ids), "sold out"), 20);
         vm.assertEq(creditOf(customer), 20 * 8 * 2e6);
     }
 
@@ -44,13 +43,13 @@ contract FreeGpuLockTest is MarketTest {
     function test_AStartedJobPaysForItsShortestDuration() public {
         JobId id = running();
         vm.prank(customer);
-        vm.assertEq(market.endJob(id), T0 + MIN_DURATION);
+        vm.assertEq(market.endJob(ref(id)), T0 + MIN_DURATION);
         vm.warp(T0 + MIN_DURATION);
         claim(id, type(uint64).max);
         vm.assertEq(market.job(id).used, 2 * MIN_DURATION);
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.WrongStatus.selector, id, JobStatus.Ended));
         vm.prank(customer);
-        market.endJob(id);
+        market.endJob(ref(id));
     }
 
     /// @dev The deposit lies still as long as the GPUs do.
@@ -58,12 +57,12 @@ contract FreeGpuLockTest is MarketTest {
         JobId id = open(2, 3600, 0);
         vm.warp(T0 + START_WINDOW);
         vm.prank(customer);
-        vm.assertEq(market.refund(one(id)), 0);
+        vm.assertEq(market.refund(refs(one(id))), 0);
         vm.expectRevert(
             abi.encodeWithSelector(IComputeMarketErrors.NothingToWithdraw.selector, customer, address(token))
         );
         vm.prank(customer);
-        market.withdraw(address(token), customer);
+        market.withdraw(address(token), customer, type(uint256).max);
         start(id);
     }
 }

@@ -43,7 +43,7 @@ contract OddTokenTest is MarketTest {
         OfferTerms memory t = terms();
         t.token = other;
         vm.prank(provider);
-        market.setFloor(other, 1);
+        market.setFloor(other, 0, 1);
         offerId = post(t);
     }
 
@@ -57,9 +57,9 @@ contract OddTokenTest is MarketTest {
     function test_ATokenThatAnswersNothingIsTaken() public {
         JobId id = open(1, 3600, 0);
         vm.prank(operator);
-        market.declineJobs(one(id), "");
+        market.declineJobs(refs(one(id)), "");
         vm.prank(customer);
-        vm.assertEq(market.withdraw(address(odd), customer), 2e6);
+        vm.assertEq(market.withdraw(address(odd), customer, type(uint256).max), 2e6);
         vm.assertEq(odd.balanceOf(customer), 2e6);
     }
 
@@ -70,11 +70,11 @@ contract OddTokenTest is MarketTest {
         odd.set(customer, 2e6, false);
         JobId id = open(1, 3600, 0);
         vm.prank(operator);
-        market.declineJobs(one(id), "");
+        market.declineJobs(refs(one(id)), "");
         odd.set(customer, 0, true);
         vm.expectRevert(abi.encodeWithSignature("SafeERC20FailedOperation(address)", address(odd)));
         vm.prank(customer);
-        market.withdraw(address(odd), customer);
+        market.withdraw(address(odd), customer, type(uint256).max);
         vm.assertEq(market.credit(customer, address(odd)), 2e6);
     }
 

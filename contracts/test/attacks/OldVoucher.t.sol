@@ -15,13 +15,13 @@ contract OldVoucherTest is MarketTest {
         Voucher memory old = sign(id, 100);
         Voucher memory newest = sign(id, 7200);
         vm.prank(customer);
-        vm.assertEq(market.claim(offerId, one(old)), 1);
+        vm.assertEq(market.claim(offerId, one(old), noProofs()), 1);
         assertStatus(id, JobStatus.Ended);
         vm.prank(customer);
-        vm.assertEq(market.refund(one(id)), 0);
+        vm.assertEq(market.refund(refs(one(id))), 0);
 
         vm.warp(T0 + 3600 + CLAIM_WINDOW);
-        vm.assertEq(market.claim(offerId, one(newest)), 1);
+        vm.assertEq(market.claim(offerId, one(newest), noProofs()), 1);
         vm.assertEq(market.job(id).paid, 4e6);
     }
 
@@ -32,7 +32,7 @@ contract OldVoucherTest is MarketTest {
         claim(id, 7000);
         expectSkip(id, SkipReason.Stale);
         vm.prank(customer);
-        vm.assertEq(market.claim(offerId, one(old)), 0);
+        vm.assertEq(market.claim(offerId, one(old), noProofs()), 0);
         vm.assertEq(market.job(id).used, 7000);
     }
 
@@ -42,7 +42,7 @@ contract OldVoucherTest is MarketTest {
         vm.warp(T0 + 1000);
         Voucher memory old = sign(id, 100);
         vm.prank(customer);
-        market.claim(offerId, one(old));
+        market.claim(offerId, one(old), noProofs());
         vm.assertEq(end(id, 0, 2000), 0);
         claim(id, 2000);
         vm.assertEq(end(id, 0, 2000), 1);
@@ -55,8 +55,8 @@ contract OldVoucherTest is MarketTest {
         vm.warp(T0 + 1000);
         Voucher memory newest = sign(id, 2000);
         vm.prank(customer);
-        market.endJob(id);
-        vm.assertEq(market.claim(offerId, one(newest)), 1);
+        market.endJob(ref(id));
+        vm.assertEq(market.claim(offerId, one(newest), noProofs()), 1);
         vm.assertEq(market.job(id).used, 2000);
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {JobStatus} from "../../src/types/Job.sol";
 import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
 
@@ -20,8 +21,8 @@ contract PermitFrontRunTest is MarketTest {
         bytes32 digest = keccak256(abi.encodePacked(hex"1901", token.DOMAIN_SEPARATOR(), message));
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(CUSTOMER_KEY, digest);
         list = new bytes[](2);
-        list[0] = abi.encodeCall(IComputeMarket.permit, (address(token), value, T0, v, r, s));
-        list[1] = abi.encodeCall(IComputeMarket.openJob, (offerId, 1, 3600, PRICE, 0, "{}"));
+        list[0] = abi.encodeCall(market.permit, (address(token), value, T0, v, r, s));
+        list[1] = abi.encodeCall(market.openJob, (orderOf(offerId, customer, 1, 3600, PRICE, 0, "{}"), "{}"));
         permit = abi.encodeCall(token.permit, (customer, address(market), value, T0, v, r, s));
     }
 
@@ -32,9 +33,7 @@ contract PermitFrontRunTest is MarketTest {
         vm.assertTrue(ok);
         multicall(customer, list);
         vm.assertEq(token.balanceOf(address(market)), 2e6);
-        vm.assertEq(
-            market.job(market.jobIdOf(offerId, PRICE, 1, customer, 3600, 0, keccak256("{}"))).customer, customer
-        );
+        assertStatus(market.jobIdOf(orderOf(offerId, customer, 1, 3600, PRICE, 0, "{}"), PRICE, 0), JobStatus.Open);
     }
 
     function test_AStrangersOrderCantBePaidWithIt() public {
@@ -53,7 +52,7 @@ contract PermitFrontRunTest is MarketTest {
         vm.prank(customer);
         token.approve(address(market), 2e6);
         (bytes[] memory list,) = calls(0);
-        list[0] = abi.encodeCall(IComputeMarket.permit, (address(market), 2e6, T0, 27, 0, 0));
+        list[0] = abi.encodeCall(market.permit, (address(market), 2e6, T0, 27, 0, 0));
         multicall(customer, list);
         vm.assertEq(token.balanceOf(address(market)), 2e6);
     }
@@ -62,7 +61,7 @@ contract PermitFrontRunTest is MarketTest {
         vm.prank(customer);
         token.approve(address(market), 2e6);
         (bytes[] memory list,) = calls(0);
-        list[0] = abi.encodeCall(IComputeMarket.permit, (address(0xdead), 2e6, T0, 27, 0, 0));
+        list[0] = abi.encodeCall(market.permit, (address(0xdead), 2e6, T0, 27, 0, 0));
         multicall(customer, list);
         vm.assertEq(token.balanceOf(address(market)), 2e6);
         market.permit(address(0), 1, T0, 27, 0, 0);

@@ -14,19 +14,19 @@ contract RebasingTokenTest is HostileTokenTest {
         JobId shrunk = open(2, 3600, 0);
         hostile.shrink(address(market), 4e6);
         vm.prank(operator);
-        market.declineJobs(one(shrunk), "");
+        market.declineJobs(refs(one(shrunk)), "");
 
         token = honest;
         offerId = market.offerIdOf(terms());
         JobId id = running();
         end(id, 0, 0);
         vm.prank(customer);
-        vm.assertEq(market.withdraw(address(honest), customer), 4e6);
+        vm.assertEq(market.withdraw(address(honest), customer, type(uint256).max), 4e6);
         vm.expectRevert(
             abi.encodeWithSelector(IComputeMarketErrors.NothingToWithdraw.selector, customer, address(hostile))
         );
         vm.prank(customer);
-        market.withdraw(address(hostile), customer);
+        market.withdraw(address(hostile), customer, type(uint256).max);
         vm.assertEq(market.credit(customer, address(hostile)), 4e6);
     }
 
@@ -43,19 +43,19 @@ contract RebasingTokenTest is HostileTokenTest {
         vm.expectEmit(address(market));
         emit IComputeMarketEvents.Withdrawn(customer, address(hostile), customer, 1.05e6);
         vm.prank(customer);
-        vm.assertEq(market.withdraw(address(hostile), customer), 1.05e6);
+        vm.assertEq(market.withdraw(address(hostile), customer, type(uint256).max), 1.05e6);
         vm.assertEq(hostile.balanceOf(customer), before + 1.05e6);
         vm.assertEq(creditOf(customer), 0.95e6);
         vm.assertEq(creditOf(sink), 0.05e6);
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NothingToWithdraw.selector, sink, address(hostile)));
         vm.prank(sink);
-        market.withdraw(address(hostile), sink);
+        market.withdraw(address(hostile), sink, type(uint256).max);
 
         hostile.mint(address(market), 1e6 - 1);
         vm.prank(customer);
-        vm.assertEq(market.withdraw(address(hostile), customer), 0.95e6);
+        vm.assertEq(market.withdraw(address(hostile), customer, type(uint256).max), 0.95e6);
         vm.prank(sink);
-        vm.assertEq(market.withdraw(address(hostile), sink), 0.05e6 - 1);
+        vm.assertEq(market.withdraw(address(hostile), sink, type(uint256).max), 0.05e6 - 1);
         vm.assertEq(creditOf(sink), 1);
     }
 
@@ -86,7 +86,7 @@ contract RebasingTokenTest is HostileTokenTest {
     function test_ATokenThatTakesMoreThanItSendsCantPayOut() public {
         JobId id = open(2, 3600, 0);
         vm.prank(operator);
-        market.declineJobs(one(id), "");
+        market.declineJobs(refs(one(id)), "");
         hostile.setCall(address(hostile), abi.encodeCall(HostileToken.shrink, (address(market), 1)));
         open(1, 3600, "from credit, nothing moves");
         hostile.mint(address(market), 10);
@@ -94,7 +94,7 @@ contract RebasingTokenTest is HostileTokenTest {
             abi.encodeWithSelector(IComputeMarketErrors.TransferMismatch.selector, address(hostile), 2e6, 2e6 + 1)
         );
         vm.prank(customer);
-        market.withdraw(address(hostile), customer);
+        market.withdraw(address(hostile), customer, type(uint256).max);
         vm.assertEq(creditOf(customer), 2e6);
     }
 }

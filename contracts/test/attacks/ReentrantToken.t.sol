@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
 import {JobStatus} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
+import {JobRef, Order} from "../../src/types/Order.sol";
 import {HostileTokenTest} from "../support/HostileTokenTest.sol";
 import {vm} from "../support/Vm.sol";
 
@@ -26,12 +27,12 @@ contract ReentrantTokenTest is HostileTokenTest {
     }
 
     function test_NothingThatMovesTokensCanBeEnteredAgain() public {
-        earned();
+        JobId running_ = earned();
         bytes[4] memory calls = [
-            abi.encodeCall(IComputeMarket.openJob, (offerId, 1, 3600, PRICE, "again", "{}")),
-            abi.encodeCall(IComputeMarket.topUp, (JobId.wrap(0), 1)),
-            abi.encodeCall(IComputeMarket.withdraw, (address(hostile), address(hostile))),
-            abi.encodeCall(IComputeMarket.withdrawFor, (provider, address(hostile)))
+            abi.encodeCall(market.openJob, (orderOf(offerId, address(hostile), 1, 3600, PRICE, "again", "{}"), "{}")),
+            abi.encodeCall(market.topUp, (running_, 1)),
+            abi.encodeCall(market.withdraw, (address(hostile), address(hostile), type(uint256).max)),
+            abi.encodeCall(market.withdrawFor, (provider, address(hostile)))
         ];
         for (uint256 i = 0; i < calls.length; ++i) {
             hostile.setCall(address(market), calls[i]);
@@ -39,14 +40,15 @@ contract ReentrantTokenTest is HostileTokenTest {
             open(1, 3600, 0);
             vm.expectRevert(abi.encodeWithSignature("ReentrancyGuardReentrantCall()"));
             vm.prank(provider);
-            market.withdraw(address(hostile), payout);
+            market.withdraw(address(hostile), payout, type(uint256).max);
         }
     }
 
     /// @dev The order is there before its tokens are. Turned down in between, it is credited once, and paid for.
     function test_AnOrderTurnedDownWhileItIsPaidIsPaidBackOnce() public {
-        JobId id = market.jobIdOf(offerId, PRICE, 2, customer, 3600, 0, keccak256("{}"));
-        hostile.setCall(address(market), abi.encodeCall(IComputeMarket.declineJobs, (one(id), "")));
+        Order memory order = orderOf(offerId, customer, 2, 3600, PRICE, 0, "{}");
+        JobId id = market.jobIdOf(order, PRICE, 0);
+        hostile.setCall(address(market), abi.encodeCall(market.declineJobs, (one(JobRef(id, customer, orderHash(order))), "")));
         uint256 before = hostile.balanceOf(customer);
         open(2, 3600, 0);
         assertStatus(id, JobStatus.Closed);
@@ -54,16 +56,16 @@ contract ReentrantTokenTest is HostileTokenTest {
         assertBooks(id);
         hostile.setCall(address(0), "");
         vm.prank(customer);
-        market.withdraw(address(hostile), customer);
+        market.withdraw(address(hostile), customer, type(uint256).max);
         vm.assertEq(hostile.balanceOf(customer), before);
     }
 
     /// @dev A claim during a withdrawal earns what it would earn after it.
     function test_AClaimDuringAWithdrawalIsCreditedAfterIt() public {
         JobId id = earned();
-        hostile.setCall(address(market), abi.encodeCall(IComputeMarket.claim, (offerId, one(sign(id, 2000)))));
+        hostile.setCall(address(market), abi.encodeCall(market.claim, (offerId, one(sign(id, 2000)), noProofs())));
         vm.prank(provider);
-        vm.assertEq(market.withdraw(address(hostile), payout), 975_000);
+        vm.assertEq(market.withdraw(address(hostile), payout, type(uint256).max), 975_000);
         vm.assertEq(hostile.balanceOf(payout), 975_000);
         assertBooks(id);
         vm.assertEq(market.job(id).used, 2000);

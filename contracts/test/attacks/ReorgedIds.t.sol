@@ -11,8 +11,7 @@ import {vm} from "../support/Vm.sol";
 /// another that took its place.
 contract ReorgedIdsTest is MarketTest {
     function openSpec(address by, bytes memory spec) private returns (JobId) {
-        vm.prank(by);
-        return market.openJob(offerId, 2, 3600, PRICE, 0, spec);
+        return place(by, orderOf(offerId, by, 2, 3600, PRICE, 0, spec), spec);
     }
 
     function test_AStartMeantForAnOrderThatVanishedStartsNothingElse() public {
@@ -47,7 +46,7 @@ contract ReorgedIdsTest is MarketTest {
         vm.assertTrue(openSpec(customer, "{}") != seen);
         vm.revertToState(fork);
         vm.prank(customer);
-        vm.assertTrue(market.openJob(offerId, 1, 3600, PRICE, 0, "{}") != seen);
+        vm.assertTrue(market.openJob(orderOf(offerId, customer, 1, 3600, PRICE, 0, "{}"), "{}") != seen);
     }
 
     /// @dev Ids don't count anything, so the order of blocks doesn't change them.
@@ -69,10 +68,10 @@ contract ReorgedIdsTest is MarketTest {
         Voucher memory voucher = sign(id, 200);
         vm.revertToState(fork);
         vm.warp(T0 + 20);
-        vm.assertEq(market.claim(offerId, one(voucher)), 0);
+        vm.assertEq(market.claim(offerId, one(voucher), noProofs()), 0);
         start(id);
         vm.warp(T0 + 100);
-        vm.assertEq(market.claim(offerId, one(voucher)), 1);
+        vm.assertEq(market.claim(offerId, one(voucher), noProofs()), 1);
         vm.assertEq(market.job(id).used, 160);
     }
 }

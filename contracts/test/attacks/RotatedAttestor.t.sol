@@ -12,10 +12,10 @@ import {vm} from "../support/Vm.sol";
 contract RotatedAttestorTest is MarketTest {
     uint256 private constant NEXT_KEY = 0xBEEF;
 
-    function rotation(JobId id) private pure returns (bytes memory) {
+    function rotation(JobId id) private view returns (bytes memory) {
         address[] memory signers = new address[](1);
         signers[0] = vm.addr(NEXT_KEY);
-        return abi.encodeCall(IComputeMarket.startJobs, (one(id), signers));
+        return abi.encodeCall(market.startJobs, (one(id), signers));
     }
 
     function test_AVoucherOfTheEarlierAttestorIsLostUnlessClaimedFirst() public {
@@ -25,11 +25,11 @@ contract RotatedAttestorTest is MarketTest {
         uint256 before = vm.snapshotState();
         startAs(id, vm.addr(NEXT_KEY));
         expectSkip(id, SkipReason.BadSignature);
-        vm.assertEq(market.claim(offerId, one(last)), 0);
+        vm.assertEq(market.claim(offerId, one(last), noProofs()), 0);
 
         vm.revertToState(before);
         bytes[] memory calls = new bytes[](2);
-        calls[0] = abi.encodeCall(IComputeMarket.claim, (offerId, one(last)));
+        calls[0] = abi.encodeCall(market.claim, (offerId, one(last), noProofs()));
         calls[1] = rotation(id);
         multicall(operator, calls);
         vm.assertEq(market.job(id).used, 2000);
@@ -43,8 +43,8 @@ contract RotatedAttestorTest is MarketTest {
         claim(id, 1500);
         startAs(id, vm.addr(NEXT_KEY));
         expectSkip(id, SkipReason.Stale);
-        vm.assertEq(market.claim(offerId, one(signAs(NEXT_KEY, id, 1500))), 0);
-        vm.assertEq(market.claim(offerId, one(signAs(NEXT_KEY, id, 1501))), 1);
+        vm.assertEq(market.claim(offerId, one(signAs(NEXT_KEY, id, 1500)), noProofs()), 0);
+        vm.assertEq(market.claim(offerId, one(signAs(NEXT_KEY, id, 1501)), noProofs()), 1);
         vm.assertEq(market.job(id).used, 1501);
     }
 }

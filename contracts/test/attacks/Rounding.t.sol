@@ -16,8 +16,7 @@ contract RoundingTest is MarketTest {
         vm.prank(operator);
         offerId = market.setOffer(t, price, AVAILABLE, type(uint64).max, "");
         fund(customer, 1e30);
-        vm.prank(customer);
-        id = market.openJob(offerId, 1, duration, price, 0, "");
+        id = place(customer, orderOf(offerId, customer, 1, duration, price, 0, ""), "");
         start(id);
     }
 

@@ -22,7 +22,7 @@ contract StolenOperatorTest is MarketTest {
             abi.encodeWithSelector(IComputeMarketErrors.NothingToWithdraw.selector, operator, address(token))
         );
         vm.prank(operator);
-        market.withdraw(address(token), operator);
+        market.withdraw(address(token), operator, type(uint256).max);
         vm.prank(operator);
         market.withdrawFor(provider, address(token));
         vm.assertEq(token.balanceOf(payout), 975_000);
@@ -32,9 +32,9 @@ contract StolenOperatorTest is MarketTest {
         vm.prank(operator);
         market.setProvider(operator, operator);
         vm.prank(operator);
-        market.setFloor(address(token), 0);
+        market.setFloor(address(token), 0, 0);
         vm.assertEq(market.provider(provider).payout, payout);
-        vm.assertEq(market.floor(provider, address(token)), 1);
+        vm.assertEq(market.floor(provider, address(token), 0), 1);
     }
 
     /// @dev The thief is a customer too, and has a job that it ends for nothing: it loses the provider the use since the
@@ -54,7 +54,7 @@ contract StolenOperatorTest is MarketTest {
         JobId id = running();
         vm.warp(T0 + 600);
         startAs(id, vm.addr(THIEF_KEY));
-        market.claim(offerId, one(signAs(THIEF_KEY, id, type(uint64).max)));
+        market.claim(offerId, one(signAs(THIEF_KEY, id, type(uint64).max)), noProofs());
         vm.assertEq(market.job(id).used, 1200);
         vm.assertEq(creditOf(operator), 0);
     }
@@ -66,10 +66,10 @@ contract StolenOperatorTest is MarketTest {
         vm.warp(T0 + 1060);
         Voucher memory last = sign(id, 2120);
         startAs(id, vm.addr(THIEF_KEY));
-        vm.assertEq(market.claim(offerId, one(last)), 0);
+        vm.assertEq(market.claim(offerId, one(last), noProofs()), 0);
         // The real operator puts its attestor back, and the voucher counts again.
         start(id);
-        vm.assertEq(market.claim(offerId, one(last)), 1);
+        vm.assertEq(market.claim(offerId, one(last), noProofs()), 1);
         vm.assertEq(market.job(id).used, 2120);
     }
 
@@ -89,15 +89,15 @@ contract StolenOperatorTest is MarketTest {
         vm.prank(operator);
         vm.assertEq(market.startJobs(one(id), right), 0);
         expectSkip(id, SkipReason.BadSignature);
-        vm.assertEq(market.claim(offerId, one(last)), 0);
+        vm.assertEq(market.claim(offerId, one(last), noProofs()), 0);
         vm.warp(T0 + 3600 + CLAIM_WINDOW + 1);
-        vm.assertEq(market.refund(one(id)), 1);
+        vm.assertEq(market.refund(refs(one(id))), 1);
         vm.assertEq(market.job(id).used, 7080);
     }
 
     function test_JunkOffersAreStoppedByTheFloor() public {
         vm.prank(provider);
-        market.setFloor(address(token), PRICE);
+        market.setFloor(address(token), 0, PRICE);
         OfferTerms memory junk = terms();
         (junk.salt, junk.claimWindow) = ("junk", 5 minutes);
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.PriceBelowFloor.selector, PRICE - 1, PRICE));
@@ -117,15 +117,15 @@ contract StolenOperatorTest is MarketTest {
         vm.prank(provider);
         market.setProvider(stranger, payout);
         vm.prank(provider);
-        market.setFloor(address(token), type(uint256).max);
+        market.setFloor(address(token), 0, type(uint128).max);
 
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.PriceBelowFloor.selector, PRICE, type(uint256).max));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.PriceBelowFloor.selector, PRICE, type(uint128).max));
         vm.prank(customer);
-        market.openJob(posted, 1, 3600, PRICE, 0, "");
+        market.openJob(orderOf(posted, customer, 1, 3600, PRICE, 0, ""), "");
         vm.prank(operator);
-        vm.assertEq(market.endJobs(one(id), 0, new uint64[](1), ""), 0);
+        vm.assertEq(market.endJobs(refs(one(id)), 0, new uint64[](1), ""), 0);
         vm.prank(stranger);
-        vm.assertEq(market.endJobs(one(id), 0, new uint64[](1), ""), 1);
+        vm.assertEq(market.endJobs(refs(one(id)), 0, new uint64[](1), ""), 1);
     }
 }
 

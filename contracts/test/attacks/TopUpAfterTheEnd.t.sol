@@ -29,7 +29,7 @@ contract TopUpAfterTheEndTest is MarketTest {
         JobId id = running();
         vm.warp(T0 + 600);
         vm.prank(customer);
-        market.endJob(id);
+        market.endJob(ref(id));
         refused(id, abi.encodeWithSelector(IComputeMarketErrors.EndAnnounced.selector, id, T0 + 660));
     }
 

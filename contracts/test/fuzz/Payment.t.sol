@@ -5,6 +5,7 @@ import {JobId, JobIdLibrary} from "../../src/types/JobId.sol";
 import {JobState, JobStateLibrary} from "../../src/types/JobState.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
+import {Use, UseLibrary} from "../../src/types/Use.sol";
 import {Voucher} from "../../src/types/Voucher.sol";
 import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
@@ -18,8 +19,7 @@ contract PaymentTest is MarketTest {
         vm.prank(operator);
         offerId = market.setOffer(t, price, type(uint16).max, type(uint64).max, "");
         fund(customer, 2 ** 120);
-        vm.prank(customer);
-        id = market.openJob(offerId, gpus, duration, price, 0, "");
+        id = place(customer, orderOf(offerId, customer, gpus, duration, price, 0, ""), "");
         start(id);
     }
 
@@ -31,7 +31,7 @@ contract PaymentTest is MarketTest {
         uint24 passed
     ) public {
         price = uint80(bound(price, 1, type(uint80).max));
-        gpus = uint16(bound(gpus, 1, type(uint16).max));
+        gpus = uint16(bound(gpus, 1, 2 ** 15 - 1));
         duration = uint24(bound(duration, 1, type(uint24).max));
         JobId id = anyJob(price, gpus, duration);
         uint256 deposit = (uint256(price) * gpus * duration + 3599) / 3600;
@@ -80,7 +80,7 @@ contract PaymentTest is MarketTest {
         for (uint256 i = 0; i < 8; ++i) {
             vouchers[i] = sign(ids[i % 2], counts[i] % 10_000);
         }
-        market.claim(offerId, vouchers);
+        market.claim(offerId, vouchers, noProofs());
         vm.assertEq(creditOf(provider), provided);
         vm.assertEq(creditOf(sink), charged);
     }
@@ -90,24 +90,40 @@ contract PaymentTest is MarketTest {
         vm.assume(key != ATTESTOR_KEY);
         JobId id = running();
         vm.warp(T0 + 3600);
-        vm.assertEq(market.claim(offerId, one(signAs(key, id, count))), 0);
+        vm.assertEq(market.claim(offerId, one(signAs(key, id, count)), noProofs()), 0);
     }
 
-    function testFuzz_AJobIdGivesBackItsParts(bytes12 offer, uint80 price, uint16 gpus, bytes8 order) public pure {
-        JobId id = JobIdLibrary.pack(OfferId.wrap(offer), price, gpus, order);
+    function testFuzz_AJobIdGivesBackItsParts(
+        bytes8 offer,
+        uint80 price,
+        uint16 gpus,
+        address whose,
+        bytes32 order,
+        uint32 delegation
+    ) public pure {
+        delegation %= 2 ** 31;
+        JobId id = JobIdLibrary.pack(OfferId.wrap(offer), price, gpus, whose, order, delegation);
         vm.assertTrue(id.offerId() == OfferId.wrap(offer));
         vm.assertEq(id.price(), price);
         vm.assertEq(id.gpus(), gpus);
-        vm.assertEq(bytes32(id.orderHash()), bytes32(order));
+        vm.assertEq(id.delegation(), delegation);
+        vm.assertEq(id.isOrder(whose, order) ? 1 : 0, delegation == 0 ? 1 : 0);
+        vm.assertEq(Use.unwrap(UseLibrary.pack(id, 7)), JobId.unwrap(id) << 64 >> 64 | bytes32(uint256(7) << 192));
+        vm.assertTrue(UseLibrary.pack(id, type(uint64).max).job(OfferId.wrap(offer)) == id);
+        vm.assertEq(UseLibrary.pack(id, type(uint64).max).gpuSeconds(), type(uint64).max);
     }
 
-    /// @dev Whoever can claim for a job by another offer is paid by that offer's window, token and provider: one bit that
-    /// is not looked at is half of the work of grinding such an offer.
-    function testFuzz_AJobIsOfItsOwnOfferAlone(bytes12 offer, uint80 price, uint16 gpus, bytes8 order) public pure {
-        JobId id = JobIdLibrary.pack(OfferId.wrap(offer), price, gpus, order);
-        vm.assertTrue(id.isOf(offer));
-        for (uint256 bit = 0; bit < 96; ++bit) {
-            vm.assertFalse(id.isOf(offer ^ bytes12(uint96(1 << bit))));
+    /// @dev Whoever can be shown to be the customer is credited the deposit: one bit of the id, the account or the hash that
+    /// is not looked at is half of the work of grinding that.
+    function testFuzz_AnOrderIsOfItsOwnCustomerAlone(bytes8 offer, uint80 price, uint16 gpus, address whose, bytes32 order)
+        public
+        pure
+    {
+        JobId id = JobIdLibrary.pack(OfferId.wrap(offer), price, gpus, whose, order, 0);
+        for (uint256 bit = 0; bit < 256; ++bit) {
+            vm.assertFalse(id.isOrder(whose, order ^ bytes32(1 << bit)));
+            vm.assertFalse(JobId.wrap(JobId.unwrap(id) ^ bytes32(1 << bit)).isOrder(whose, order));
+            if (bit < 160) vm.assertFalse(id.isOrder(address(uint160(whose) ^ uint160(1 << bit)), order));
         }
     }
 
@@ -118,15 +134,22 @@ contract PaymentTest is MarketTest {
         uint24 duration,
         uint24 changed
     ) public pure {
-        JobState state = JobStateLibrary.open(duration).withStart(signer, started).withUsed(used).withDuration(changed);
+        used %= 2 ** 39;
+        JobState state = JobStateLibrary.open(duration, 7);
+        vm.assertEq(state.second(), 7);
+        vm.assertFalse(state.isStarted() || state.ending());
+        state = state.withStart(signer, started).withUsed(used).withDuration(changed);
         vm.assertEq(state.attestor(), signer);
-        vm.assertEq(state.started(), started);
+        vm.assertEq(state.isStarted() ? 1 : 0, signer == address(0) ? 0 : 1);
+        vm.assertEq(state.second(), started);
         vm.assertEq(state.used(), used);
         vm.assertEq(state.duration(), changed);
         vm.assertEq(state.end(), uint256(started) + changed);
-        JobState rotated = state.withStart(address(1), started);
+        vm.assertFalse(state.ending());
+        JobState rotated = state.withEnding(duration).withStart(address(1), started);
         vm.assertEq(rotated.attestor(), address(1));
         vm.assertEq(rotated.used(), used);
-        vm.assertEq(rotated.duration(), changed);
+        vm.assertEq(rotated.duration(), duration);
+        vm.assertTrue(rotated.ending() && rotated.withUsed(1).withDuration(0).ending());
     }
 }

@@ -6,8 +6,12 @@ import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/Messa
 import {Hashes} from "../../src/libraries/Hashes.sol";
 import {VoucherCheck, VoucherCheckLibrary} from "../../src/libraries/VoucherCheck.sol";
 import {JobId} from "../../src/types/JobId.sol";
+import {OfferId} from "../../src/types/OfferId.sol";
+import {Use, UseLibrary} from "../../src/types/Use.sol";
 import {Voucher} from "../../src/types/Voucher.sol";
 import {vm} from "../support/Vm.sol";
+
+OfferId constant OFFER = OfferId.wrap("offer");
 
 contract Checker {
     bytes32 private immutable domain;
@@ -21,7 +25,12 @@ contract Checker {
         VoucherCheck words = VoucherCheckLibrary.prepare(domain);
         bool[] memory answers = new bool[](vouchers.length);
         for (uint256 i = 0; i < vouchers.length; ++i) {
-            answers[i] = words.isSigned(vouchers[i], attestors[i]);
+            Voucher calldata voucher = vouchers[i];
+            uint256 place;
+            assembly ("memory-safe") {
+                place := voucher
+            }
+            answers[i] = words.isSigned(voucher.use.job(OFFER), voucher.use.gpuSeconds(), place, attestors[i]);
         }
         return answers;
     }
@@ -39,7 +48,7 @@ contract VoucherCheckTest {
     Checker private immutable checker = new Checker(DOMAIN);
 
     function digest(Voucher memory v) private pure returns (bytes32) {
-        return MessageHashUtils.toTypedDataHash(DOMAIN, Hashes.usageVoucher(v.jobId, v.gpuSeconds, v.evidenceRoot));
+        return MessageHashUtils.toTypedDataHash(DOMAIN, Hashes.usageVoucher(v.use.job(OFFER), v.use.gpuSeconds(), v.evidenceRoot));
     }
 
     function expected(Voucher memory v, address attestor) private pure returns (bool) {
@@ -48,7 +57,7 @@ contract VoucherCheckTest {
     }
 
     function sign(uint256 key, bytes32 id, uint64 count, bytes32 root) private pure returns (Voucher memory v) {
-        v = Voucher(JobId.wrap(id), count, root, 0, 0);
+        v = Voucher(UseLibrary.pack(JobId.wrap(id), count), root, 0, 0);
         (v.r, v.vs) = vm.signCompact(key, digest(v));
     }
 
@@ -74,8 +83,8 @@ contract VoucherCheckTest {
             attestors[i] = vm.addr(key);
         }
         bytes32 flip = bytes32(1 << (bit % 256));
-        vouchers[1].jobId = JobId.wrap(id ^ flip);
-        vouchers[2].gpuSeconds ^= uint64(1 << (bit % 64));
+        vouchers[1].use = Use.wrap(Use.unwrap(vouchers[1].use) ^ bytes32(1 << (bit % 192)));
+        vouchers[2].use = Use.wrap(Use.unwrap(vouchers[2].use) ^ bytes32(1 << (192 + bit % 64)));
         vouchers[3].evidenceRoot ^= flip;
         vouchers[4].r ^= flip;
         vouchers[5].vs ^= flip;
@@ -102,7 +111,7 @@ contract VoucherCheckTest {
     function compareAtTheLimit(bytes32 id, bytes32 r, bytes32 vs) private view returns (bool) {
         Voucher[] memory vouchers = new Voucher[](1);
         address[] memory attestors = new address[](1);
-        vouchers[0] = Voucher(JobId.wrap(id), 7, 0, r, vs);
+        vouchers[0] = Voucher(UseLibrary.pack(JobId.wrap(id), 7), 0, r, vs);
         attestors[0] = ecrecover(digest(vouchers[0]), uint8(uint256(vs) >> 255) + 27, r, bytes32(uint256(vs) & LOW));
         return compare(vouchers, attestors);
     }
@@ -124,12 +133,12 @@ contract VoucherCheckTest {
     /// @dev Where nothing can be recovered the answer is no, also to one who asks for the zero address.
     function test_NobodyIsNoSigner() public view {
         Voucher[] memory vouchers = new Voucher[](6);
-        vouchers[0] = Voucher(JobId.wrap(0), 1, 0, 0, 0);
-        vouchers[1] = Voucher(JobId.wrap(0), 1, 0, bytes32(N), bytes32(uint256(1)));
-        vouchers[2] = Voucher(JobId.wrap(0), 1, 0, bytes32(uint256(1)), 0);
-        vouchers[3] = Voucher(JobId.wrap(0), 1, 0, bytes32(type(uint256).max), bytes32(uint256(1)));
-        vouchers[4] = Voucher(JobId.wrap(0), 1, 0, bytes32(uint256(5)), bytes32(uint256(1)));
-        vouchers[5] = Voucher(JobId.wrap(0), 1, 0, bytes32(uint256(1)), bytes32(type(uint256).max));
+        vouchers[0] = Voucher(UseLibrary.pack(JobId.wrap(0), 1), 0, 0, 0);
+        vouchers[1] = Voucher(UseLibrary.pack(JobId.wrap(0), 1), 0, bytes32(N), bytes32(uint256(1)));
+        vouchers[2] = Voucher(UseLibrary.pack(JobId.wrap(0), 1), 0, bytes32(uint256(1)), 0);
+        vouchers[3] = Voucher(UseLibrary.pack(JobId.wrap(0), 1), 0, bytes32(type(uint256).max), bytes32(uint256(1)));
+        vouchers[4] = Voucher(UseLibrary.pack(JobId.wrap(0), 1), 0, bytes32(uint256(5)), bytes32(uint256(1)));
+        vouchers[5] = Voucher(UseLibrary.pack(JobId.wrap(0), 1), 0, bytes32(uint256(1)), bytes32(type(uint256).max));
         bool[] memory answers = checker.check(vouchers, new address[](6));
         for (uint256 i = 0; i < answers.length; ++i) {
             vm.assertFalse(answers[i]);

@@ -46,7 +46,7 @@ contract GasTest is MarketTest {
             vouchers[i] = sign(jobs[i], gpuSeconds);
         }
         vm.prank(operator);
-        market.claim(offerId, vouchers);
+        market.claim(offerId, vouchers, noProofs());
     }
 
     function snapshot(string memory name) private returns (uint256) {
@@ -89,8 +89,7 @@ contract GasTest is MarketTest {
         market.updateOffer(offerId, price, AVAILABLE, type(uint64).max);
         fund(customer, uint256(price) * 1000);
         for (uint256 i = 0; i < JOBS; ++i) {
-            vm.prank(customer);
-            jobs[i] = market.openJob(offerId, 2, 3600, price, keccak256(abi.encode("again", i)), "{}");
+            jobs[i] = place(customer, orderOf(offerId, customer, 2, 3600, price, keccak256(abi.encode("again", i)), "{}"), "{}");
         }
     }
 
@@ -118,8 +117,7 @@ contract GasTest is MarketTest {
         vm.prank(operator);
         market.updateOffer(offerId, PRICE + 1, 4, uint64(T0 + 1000));
         snapshot("updateOffer");
-        vm.prank(customer);
-        market.openJob(offerId, 1, 3600, PRICE + 1, 0, new bytes(1024));
+        place(customer, orderOf(offerId, customer, 1, 3600, PRICE + 1, 0, new bytes(1024)), new bytes(1024));
         snapshot("openJob, spec of 1024 zero bytes");
         startJobs(3);
         vm.prank(customer);
@@ -127,20 +125,20 @@ contract GasTest is MarketTest {
         snapshot("topUp");
         vm.warp(T0 + 600);
         vm.prank(customer);
-        market.endJob(jobs[0]);
+        market.endJob(ref(jobs[0]));
         snapshot("endJob");
         claimJobs(1, 1000);
         snapshot("claim, 1 job, first of the market");
         end(jobs[1], 0, 0);
         snapshot("endJobs, 1 job, at once");
         vm.prank(operator);
-        market.declineJobs(one(jobs[3]), "no");
+        market.declineJobs(refs(one(jobs[3])), "no");
         snapshot("declineJobs, 1 job");
         vm.warp(T0 + 601);
-        market.refund(one(jobs[4]));
+        market.refund(refs(one(jobs[4])));
         snapshot("refund, 1 job");
         vm.prank(customer);
-        market.withdraw(address(token), customer);
+        market.withdraw(address(token), customer, type(uint256).max);
         snapshot("withdraw");
     }
 }

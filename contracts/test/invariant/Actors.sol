@@ -46,13 +46,13 @@ abstract contract Actors is Stage {
     /// @dev A floor above the price, or a token refused, stops orders and nothing else.
     function changeFloor(uint256 choice) external {
         vm.prank(provider);
-        market.setFloor(address(token), [uint256(1), 1, 0, type(uint256).max][choice % 4]);
+        market.setFloor(address(token), 0, [uint128(1), 1, 0, type(uint128).max][choice % 4]);
     }
 
     // ----------------------------------------------------------------------------------------------------- operator
 
     function changePrice(uint256 which, uint80 price) external {
-        if (market.floor(provider, address(token)) != 1) return;
+        if (market.floor(provider, address(token), 0) != 1) return;
         vm.prank(runner());
         market.updateOffer(offerIds[which % 2], price % 1e12 + 1, 64, type(uint64).max);
     }
@@ -75,7 +75,7 @@ abstract contract Actors is Stage {
         (JobId id, Job memory job, bool any) = pick(which);
         if (!any) return;
         vm.prank(runner());
-        vm.assertEq(market.declineJobs(one(id), ""), job.status == JobStatus.Open ? 1 : 0);
+        vm.assertEq(market.declineJobs(refs(one(id)), ""), job.status == JobStatus.Open ? 1 : 0);
     }
 
     function endByOperator(uint256 which, uint64 notice, uint64 expectUsed) external {
@@ -85,7 +85,7 @@ abstract contract Actors is Stage {
         uint64[] memory expected = new uint64[](1);
         expected[0] = expectUsed % 3 == 0 ? expectUsed % 1_000_000 : 0;
         vm.prank(runner());
-        uint256 done = market.endJobs(one(id), endAt, expected, "");
+        uint256 done = market.endJobs(refs(one(id)), endAt, expected, "");
         if (done == 0) return;
         vm.assertGe(job.used, expected[0], "ended with unclaimed use");
         if (endAt != 0) models[id].end = endAt;
@@ -104,7 +104,7 @@ abstract contract Actors is Stage {
         vouchers[0] = sign(key, id, count);
         if (twice) vouchers[1] = vouchers[0];
         vm.prank(stranger);
-        uint256 done = market.claim(id.offerId(), vouchers);
+        uint256 done = market.claim(id.offerId(), vouchers, noProofs());
         if (key != model.attestorKey || job.status == JobStatus.Closed) vm.assertEq(done, 0);
         if (twice) vm.assertLe(done, 1, "one use paid twice");
     }
@@ -112,12 +112,21 @@ abstract contract Actors is Stage {
     // ---------------------------------------------------------------------------------------------------- customers
 
     function order(uint256 which, uint16 gpus, uint32 duration, uint256 by) external {
-        if (jobs.length >= MOST_JOBS || market.floor(provider, address(token)) != 1) return;
-        vm.prank(customers[by % 2]);
-        JobId id = market.openJob(
-            offerIds[which % 2], gpus % 64 + 1, 120 + duration % 19_881, type(uint128).max, bytes32(nextSalt++), ""
+        if (jobs.length >= MOST_JOBS || market.floor(provider, address(token), 0) != 1) return;
+        address whose = customers[by % 2];
+        jobs.push(
+            place(
+                orderOf(
+                    offerIds[which % 2],
+                    whose,
+                    gpus % 64 + 1,
+                    120 + duration % 19_881,
+                    type(uint128).max,
+                    bytes32(nextSalt++),
+                    ""
+                )
+            )
         );
-        jobs.push(id);
     }
 
     function prolong(uint256 which, uint32 extra) external {
@@ -125,7 +134,7 @@ abstract contract Actors is Stage {
         if (!any || job.ending || (job.status != JobStatus.Open && job.status != JobStatus.Running)) return;
         if (job.status == JobStatus.Open && block.timestamp > job.startDeadline) return;
         extra = uint32(extra % (job.maxDuration - job.duration + 1));
-        vm.prank(job.customer);
+        vm.prank(ref(id).customer);
         market.topUp(id, extra);
         if (job.status == JobStatus.Running) models[id].end += extra;
     }
@@ -134,8 +143,8 @@ abstract contract Actors is Stage {
         (JobId id, Job memory job, bool any) = pick(which);
         if (!any || job.status != JobStatus.Running) return;
         if (block.timestamp + 60 >= job.end || job.started + job.minDuration >= job.end) return;
-        vm.prank(job.customer);
-        models[id].end = market.endJob(id);
+        vm.prank(ref(id).customer);
+        models[id].end = market.endJob(ref(id));
     }
 
     // ------------------------------------------------------------------------------------------------------- anyone
@@ -145,7 +154,7 @@ abstract contract Actors is Stage {
         if (!any) return;
         vm.prank(stranger);
         bool due = job.status != JobStatus.Closed && block.timestamp >= job.refundableFrom;
-        vm.assertEq(market.refund(one(id)), due ? 1 : 0);
+        vm.assertEq(market.refund(refs(one(id))), due ? 1 : 0);
     }
 
     function withdraw(uint256 who) external {
@@ -153,6 +162,6 @@ abstract contract Actors is Stage {
         if (market.credit(account, address(token)) == 0) return;
         vm.prank(account == provider ? runner() : account);
         if (account == provider) market.withdrawFor(provider, address(token));
-        else market.withdraw(address(token), account);
+        else market.withdraw(address(token), account, type(uint256).max);
     }
 }

@@ -5,6 +5,7 @@ import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
 import {Job, JobStatus} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
+import {Order} from "../../src/types/Order.sol";
 import {Voucher} from "../../src/types/Voucher.sol";
 import {HostileToken} from "../tokens/HostileToken.sol";
 import {TestToken} from "../tokens/TestToken.sol";
@@ -37,7 +38,7 @@ contract Attackers is Actors {
         if (done == 1) (models[id].attestorKey, models[id].signed) = (THIEF_KEY, type(uint64).max);
         Voucher memory voucher = sign(THIEF_KEY, id, type(uint64).max);
         vm.prank(operator);
-        market.claim(id.offerId(), one(voucher));
+        market.claim(id.offerId(), one(voucher), noProofs());
     }
 
     /// @dev Ends jobs for nothing, and posts offers as it likes.
@@ -45,13 +46,13 @@ contract Attackers is Actors {
         (JobId id, Job memory job, bool any) = pick(which);
         if (!any) return;
         vm.prank(operator);
-        uint256 done = market.endJobs(one(id), 0, new uint64[](1), "");
+        uint256 done = market.endJobs(refs(one(id)), 0, new uint64[](1), "");
         bool live = job.status == JobStatus.Running || job.status == JobStatus.Ended;
         vm.assertEq(done, stolen() && live ? 1 : 0);
         OfferTerms memory junk = OfferTerms(
-            provider, address(token), "junk", window % 86_401, 300 + window % 2_591_701, 0, 1, bytes32(nextSalt++)
+            provider, address(token), "junk", window % 64_801, 300 + window % 2_591_701, 0, 1, address(0), bytes32(nextSalt++)
         );
-        uint256 lowest = market.floor(provider, address(token));
+        uint256 lowest = market.floor(provider, address(token), 0);
         vm.prank(operator);
         try market.setOffer(junk, price, 1, type(uint64).max, "") {
             vm.assertTrue(stolen() && lowest != 0 && price >= lowest);
@@ -69,17 +70,18 @@ contract Attackers is Actors {
             vm.prank(by);
             vm.assertEq(market.startJobs(one(id), signers(1)), 0);
             vm.prank(by);
-            vm.assertEq(market.declineJobs(one(id), ""), 0);
+            vm.assertEq(market.declineJobs(refs(one(id)), ""), 0);
             vm.prank(by);
-            vm.assertEq(market.endJobs(one(id), 0, new uint64[](1), ""), 0);
-            refused(by, abi.encodeCall(IComputeMarket.withdrawFor, (provider, address(token))));
-            refused(by, abi.encodeCall(IComputeMarket.updateOffer, (offerIds[0], 1, 1, 1)));
+            vm.assertEq(market.endJobs(refs(one(id)), 0, new uint64[](1), ""), 0);
+            refused(by, abi.encodeCall(market.withdrawFor, (provider, address(token))));
+            refused(by, abi.encodeCall(market.updateOffer, (offerIds[0], 1, 1, 1)));
         }
-        refused(by, abi.encodeCall(IComputeMarket.endJob, (id)));
-        refused(by, abi.encodeCall(IComputeMarket.topUp, (id, 60)));
-        refused(by, abi.encodeCall(IComputeMarket.withdraw, (address(token), by)));
-        refused(by, abi.encodeCall(IComputeMarket.withdrawFor, (customers[which % 2], address(token))));
-        refused(by, abi.encodeCall(IComputeMarket.setFee, (0, by)));
+        refused(by, abi.encodeCall(market.endJob, (ref(id))));
+        refused(by, abi.encodeCall(market.topUp, (id, 60)));
+        refused(by, abi.encodeCall(market.topUpAs, (id, 60)));
+        refused(by, abi.encodeCall(market.withdraw, (address(token), by, type(uint256).max)));
+        refused(by, abi.encodeCall(market.withdrawFor, (customers[which % 2], address(token))));
+        refused(by, abi.encodeCall(market.setFee, (0, by)));
         vm.assertEq(abi.encode(market.job(id)), abi.encode(before));
         vm.assertEq(token.balanceOf(by), 0);
     }
@@ -104,25 +106,31 @@ contract Attackers is Actors {
         JobId[] memory ids =
             one(hostileJobs.length == 0 || which % 3 == 0 ? nextHostile() : hostileJobs[which % hostileJobs.length]);
         uint64[] memory none = new uint64[](1);
-        if (choice % 6 == 0) return abi.encodeCall(IComputeMarket.declineJobs, (ids, ""));
-        if (choice % 6 == 1) return abi.encodeCall(IComputeMarket.startJobs, (ids, signers(1)));
-        if (choice % 6 == 2) return abi.encodeCall(IComputeMarket.endJobs, (ids, 0, none, ""));
-        if (choice % 6 == 3) return abi.encodeCall(IComputeMarket.refund, (ids));
-        if (choice % 6 == 4) return abi.encodeCall(IComputeMarket.withdrawFor, (accomplice, address(hostile)));
-        return abi.encodeCall(IComputeMarket.claim, (hostileOffer, one(sign(1, ids[0], type(uint64).max))));
+        if (choice % 6 == 0) return abi.encodeCall(market.declineJobs, (refs(ids), ""));
+        if (choice % 6 == 1) return abi.encodeCall(market.startJobs, (ids, signers(1)));
+        if (choice % 6 == 2) return abi.encodeCall(market.endJobs, (refs(ids), 0, none, ""));
+        if (choice % 6 == 3) return abi.encodeCall(market.refund, (refs(ids)));
+        if (choice % 6 == 4) return abi.encodeCall(market.withdrawFor, (accomplice, address(hostile)));
+        return abi.encodeCall(market.claim, (hostileOffer, one(sign(1, ids[0], type(uint64).max)), noProofs()));
     }
 
-    /// @dev Id that the next order in the hostile token will get.
+    /// @dev The next order in the hostile token.
+    function hostileOrder() private view returns (Order memory) {
+        return orderOf(hostileOffer, customers[0], 2, 3600, PRICE, bytes32(hostileJobs.length), "");
+    }
+
+    /// @dev The id that it will get.
     function nextHostile() private view returns (JobId) {
-        bytes32 salt = bytes32(hostileJobs.length);
-        return market.jobIdOf(hostileOffer, PRICE, 2, customers[0], 3600, salt, keccak256(""));
+        return market.jobIdOf(hostileOrder(), PRICE, 0);
     }
 
     function orderInHostileToken() external {
         if (hostileJobs.length >= MOST_JOBS) return;
+        Order memory order = hostileOrder();
         JobId id = nextHostile();
+        remember(id, order.customer, market.orderHashOf(order));
         vm.prank(customers[0]);
-        try market.openJob(hostileOffer, 2, 3600, PRICE, bytes32(hostileJobs.length), "") {
+        try market.openJob(order, "") {
             hostileJobs.push(id);
         } catch {}
     }
@@ -136,7 +144,7 @@ contract Attackers is Actors {
         if (choice % 3 == 0) {
             try market.topUp(id, 60) {} catch {}
         } else {
-            try market.withdraw(address(hostile), customers[0]) {} catch {}
+            try market.withdraw(address(hostile), customers[0], type(uint256).max) {} catch {}
         }
         ok;
     }
@@ -154,16 +162,16 @@ contract Attackers is Actors {
         Voucher[] memory both = new Voucher[](2);
         (both[0], both[1]) = (y, x);
         uint256 fork = vm.snapshotState();
-        market.claim(first.offerId(), one(x));
-        market.claim(first.offerId(), one(y));
+        market.claim(first.offerId(), one(x), noProofs());
+        market.claim(first.offerId(), one(y), noProofs());
         bytes32 inOrder = outcome(first, second);
         vm.revertToState(fork);
         fork = vm.snapshotState();
-        market.claim(first.offerId(), one(y));
-        market.claim(first.offerId(), one(x));
+        market.claim(first.offerId(), one(y), noProofs());
+        market.claim(first.offerId(), one(x), noProofs());
         bytes32 reversed = outcome(first, second);
         vm.revertToState(fork);
-        market.claim(first.offerId(), both);
+        market.claim(first.offerId(), both, noProofs());
         vm.assertEq(outcome(first, second), inOrder);
         vm.assertEq(reversed, inOrder);
     }
@@ -176,14 +184,14 @@ contract Attackers is Actors {
         Voucher memory voucher = latest(id, count);
         uint256 due = job.gpus * ((block.timestamp < job.end ? block.timestamp : job.end) - job.started);
         uint64[] memory expected = new uint64[](1);
-        expected[0] = uint64(voucher.gpuSeconds < due ? voucher.gpuSeconds : due);
+        expected[0] = uint64(voucher.use.gpuSeconds() < due ? voucher.use.gpuSeconds() : due);
         bool inWindow = block.timestamp < job.refundableFrom;
         uint256 fork = vm.snapshotState();
         finish(id, expected, byTime);
-        market.claim(id.offerId(), one(voucher));
+        market.claim(id.offerId(), one(voucher), noProofs());
         uint256 ended = market.job(id).used;
         vm.revertToState(fork);
-        market.claim(id.offerId(), one(voucher));
+        market.claim(id.offerId(), one(voucher), noProofs());
         finish(id, expected, byTime);
         if (inWindow) vm.assertEq(market.job(id).used, ended, "a claim was lost");
         else vm.assertEq(market.job(id).used, job.used, "claimed after the window");
@@ -191,10 +199,10 @@ contract Attackers is Actors {
 
     function finish(JobId id, uint64[] memory expected, bool byTime) private {
         if (byTime) {
-            market.refund(one(id));
+            market.refund(refs(one(id)));
         } else {
             vm.prank(runner());
-            market.endJobs(one(id), 0, expected, "");
+            market.endJobs(refs(one(id)), 0, expected, "");
         }
     }
 
@@ -235,13 +243,13 @@ contract Attackers is Actors {
     function empty(JobId[] storage list, address asset, address[4] memory owed, address paidTo) private {
         for (uint256 i = 0; i < list.length; ++i) {
             vm.prank(stranger);
-            market.refund(one(list[i]));
+            market.refund(refs(one(list[i])));
             vm.assertEq(uint256(market.job(list[i]).status), uint256(JobStatus.Closed));
         }
         for (uint256 i = 0; i < 4; ++i) {
             if (market.credit(owed[i], asset) == 0) continue;
             vm.prank(owed[i]);
-            market.withdraw(asset, i == 3 ? paidTo : owed[i]);
+            market.withdraw(asset, i == 3 ? paidTo : owed[i], type(uint256).max);
         }
     }
 }

@@ -6,6 +6,8 @@ import {Job, JobStatus} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
+import {Order} from "../../src/types/Order.sol";
+import {UseLibrary} from "../../src/types/Use.sol";
 import {Voucher} from "../../src/types/Voucher.sol";
 import {HostileToken} from "../tokens/HostileToken.sol";
 import {TestToken} from "../tokens/TestToken.sol";
@@ -54,11 +56,11 @@ abstract contract Stage is Lists {
         vm.prank(provider);
         market.setProvider(operator, payouts[0]);
         vm.prank(provider);
-        market.setFloor(address(token), 1);
+        market.setFloor(address(token), 0, 1);
         vm.prank(accomplice);
         market.setProvider(address(hostile), accomplice);
         vm.prank(accomplice);
-        market.setFloor(address(hostile), 1);
+        market.setFloor(address(hostile), 0, 1);
         for (uint256 i = 0; i < 2; ++i) {
             offerIds[i] = post(provider, address(token), 600, 1800, bytes32(i));
             token.mint(customers[i], MINTED);
@@ -75,9 +77,17 @@ abstract contract Stage is Lists {
         internal
         returns (OfferId)
     {
-        OfferTerms memory terms = OfferTerms(by, asset, "GPU", startWindow, claimWindow, 120, 20_000, salt);
+        OfferTerms memory terms = OfferTerms(by, asset, "GPU", startWindow, claimWindow, 120, 20_000, address(0), salt);
         vm.prank(by);
         return market.setOffer(terms, PRICE, 64, type(uint64).max, "");
+    }
+
+    /// @dev A customer places an order and remembers of it what is needed later.
+    function place(Order memory order) internal returns (JobId id) {
+        bytes32 orderHash = market.orderHashOf(order);
+        vm.prank(order.customer);
+        id = market.openJob(order, "");
+        remember(id, order.customer, orderHash);
     }
 
     // -------------------------------------------------------------------------------------------------------- views
@@ -104,7 +114,7 @@ abstract contract Stage is Lists {
 
     function sign(uint256 key, JobId id, uint64 count) internal view returns (Voucher memory) {
         (bytes32 r, bytes32 vs) = vm.signCompact(key, market.voucherDigest(id, count, 0));
-        return Voucher(id, count, 0, r, vs);
+        return Voucher(UseLibrary.pack(id, count), 0, r, vs);
     }
 
     function signers(uint256 key) internal pure returns (address[] memory attestors) {

@@ -18,7 +18,7 @@ abstract contract HostileTokenTest is MarketTest {
         // The hostile one takes the place of the token in everything that the base does.
         token = TestToken(address(hostile));
         vm.prank(provider);
-        market.setFloor(address(hostile), 1);
+        market.setFloor(address(hostile), 0, 1);
         offerId = post(terms());
         fund(customer, 1e12);
     }

@@ -8,6 +8,8 @@ import {Job, JobStatus, SkipReason} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
+import {Order} from "../../src/types/Order.sol";
+import {UseLibrary} from "../../src/types/Use.sol";
 import {Voucher} from "../../src/types/Voucher.sol";
 import {TestToken} from "../tokens/TestToken.sol";
 import {Lists} from "./Lists.sol";
@@ -26,6 +28,9 @@ abstract contract MarketTest is Lists {
     uint16 internal constant FEE_BPS = 250;
     uint256 internal constant T0 = 1_800_000_000;
 
+    bytes32 internal constant ORDER_TYPE = keccak256(
+        "Order(bytes8 offerId,address customer,uint16 gpus,uint32 duration,uint128 maxPrice,uint64 deadline,uint256 salt,bytes32 specHash)"
+    );
     uint256 internal constant ATTESTOR_KEY = 0xA77E57;
     uint256 internal constant CUSTOMER_KEY = 0xC0571;
     address internal immutable owner = address(0x0111);
@@ -48,7 +53,7 @@ abstract contract MarketTest is Lists {
         vm.prank(provider);
         market.setProvider(operator, payout);
         vm.prank(provider);
-        market.setFloor(address(token), 1);
+        market.setFloor(address(token), 0, 1);
         offerId = post(terms());
         fund(customer, 1e12);
     }
@@ -66,6 +71,7 @@ abstract contract MarketTest is Lists {
             claimWindow: CLAIM_WINDOW,
             minDuration: MIN_DURATION,
             maxDuration: MAX_DURATION,
+            verifier: address(0),
             salt: 0
         });
     }
@@ -82,8 +88,32 @@ abstract contract MarketTest is Lists {
     }
 
     function open(uint16 gpus, uint32 duration, bytes32 salt) internal returns (JobId) {
-        vm.prank(customer);
-        return market.openJob(offerId, gpus, duration, PRICE, salt, "{}");
+        return place(customer, orderOf(offerId, customer, gpus, duration, PRICE, salt, "{}"), "{}");
+    }
+
+    /// @dev Somebody places an order and remembers of it what is needed later.
+    function place(address by, Order memory order, bytes memory spec) internal returns (JobId id) {
+        vm.prank(by);
+        id = market.openJob(order, spec);
+        remember(id, order.customer, orderHash(order));
+    }
+
+    /// @dev As EIP-712 says, without asking the market.
+    function digestOf(Order memory order) internal view returns (bytes32) {
+        bytes32 domain = keccak256(
+            abi.encode(
+                keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
+                keccak256("Hawser ComputeMarket"),
+                keccak256("1"),
+                block.chainid,
+                address(market)
+            )
+        );
+        return keccak256(abi.encodePacked(hex"1901", domain, keccak256(abi.encode(ORDER_TYPE, order))));
+    }
+
+    function orderHash(Order memory order) internal view returns (bytes32) {
+        return keccak256(abi.encode(digestOf(order), order.duration, order.specHash));
     }
 
     function start(JobId id) internal {
@@ -110,18 +140,18 @@ abstract contract MarketTest is Lists {
     function signAs(uint256 key, JobId id, uint64 gpuSeconds) internal view returns (Voucher memory voucher) {
         bytes32 root = keccak256(abi.encode(id, gpuSeconds));
         (bytes32 r, bytes32 vs) = vm.signCompact(key, market.voucherDigest(id, gpuSeconds, root));
-        return Voucher(id, gpuSeconds, root, r, vs);
+        return Voucher(UseLibrary.pack(id, gpuSeconds), root, r, vs);
     }
 
     function claim(JobId id, uint64 gpuSeconds) internal returns (uint256) {
-        return market.claim(offerId, one(sign(id, gpuSeconds)));
+        return market.claim(offerId, one(sign(id, gpuSeconds)), noProofs());
     }
 
     function end(JobId id, uint64 endAt, uint64 expectUsed) internal returns (uint256) {
         uint64[] memory expected = new uint64[](1);
         expected[0] = expectUsed;
         vm.prank(operator);
-        return market.endJobs(one(id), endAt, expected, "done");
+        return market.endJobs(refs(one(id)), endAt, expected, "done");
     }
 
     function multicall(address sender, bytes[] memory calls) internal {

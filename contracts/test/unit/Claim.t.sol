@@ -8,6 +8,7 @@ import {JobStatus, SkipReason} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
+import {UseLibrary} from "../../src/types/Use.sol";
 import {Settlement, Voucher} from "../../src/types/Voucher.sol";
 import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
@@ -15,8 +16,8 @@ import {vm} from "../support/Vm.sol";
 contract ClaimTest is MarketTest {
     function skipped(Voucher memory voucher, SkipReason why) private {
         uint256 before = creditOf(provider);
-        expectSkip(voucher.jobId, why);
-        vm.assertEq(market.claim(offerId, one(voucher)), 0);
+        expectSkip(voucher.use.job(offerId), why);
+        vm.assertEq(market.claim(offerId, one(voucher), noProofs()), 0);
         vm.assertEq(creditOf(provider), before);
     }
 
@@ -43,14 +44,14 @@ contract ClaimTest is MarketTest {
         vouchers[2] = sign(b, 7000);
 
         Settlement[] memory lines = new Settlement[](2);
-        lines[0] = Settlement(a, 3600, vouchers[0].evidenceRoot);
-        lines[1] = Settlement(b, 7000, vouchers[2].evidenceRoot);
+        lines[0] = Settlement(UseLibrary.pack(a, 3600), vouchers[0].evidenceRoot);
+        lines[1] = Settlement(UseLibrary.pack(b, 7000), vouchers[2].evidenceRoot);
         expectSkip(a, SkipReason.Stale);
         uint256 paid = 2e6 + uint256(7000) * 2e6 / 3600;
         vm.expectEmit(address(market));
         emit IComputeMarketEvents.UsageClaimed(offerId, provider, lines, 10_600, paid, 50_000 + 97_222);
         vm.prank(stranger);
-        vm.assertEq(market.claim(offerId, vouchers), 2);
+        vm.assertEq(market.claim(offerId, vouchers, noProofs()), 2);
         vm.assertEq(creditOf(provider) + creditOf(sink), paid);
     }
 
@@ -67,7 +68,7 @@ contract ClaimTest is MarketTest {
         vm.prank(operator);
         vm.assertEq(market.startJobs(ids, signers), 300);
         vm.warp(T0 + 3600);
-        vm.assertEq(market.claim(offerId, vouchers), 300);
+        vm.assertEq(market.claim(offerId, vouchers, noProofs()), 300);
         for (uint256 i = 0; i < 300; ++i) {
             vm.assertEq(market.job(ids[i]).used, 1800 + i);
         }
@@ -87,10 +88,10 @@ contract ClaimTest is MarketTest {
         JobId id = running();
         vm.warp(T0 + 100);
         Voucher memory eager = sign(id, 7200);
-        market.claim(offerId, one(eager));
+        market.claim(offerId, one(eager), noProofs());
         vm.assertEq(market.job(id).used, 200);
         vm.warp(T0 + 3600 + CLAIM_WINDOW);
-        market.claim(offerId, one(eager));
+        market.claim(offerId, one(eager), noProofs());
         vm.assertEq(market.job(id).used, 7200);
         vm.assertEq(market.job(id).paid, 4e6);
     }
@@ -110,7 +111,7 @@ contract ClaimTest is MarketTest {
         vouchers[0] = signAs(0xBAD, id, 2000);
         vouchers[1] = sign(id, 1000);
         expectSkip(id, SkipReason.BadSignature);
-        vm.assertEq(market.claim(offerId, vouchers), 1);
+        vm.assertEq(market.claim(offerId, vouchers, noProofs()), 1);
         vm.assertEq(market.job(id).used, 1000);
     }
 
@@ -120,13 +121,13 @@ contract ClaimTest is MarketTest {
         start(other);
         vm.warp(T0 + 1000);
         Voucher memory changed = sign(id, 500);
-        changed.gpuSeconds = 501;
+        changed.use = UseLibrary.pack(id, 501);
         skipped(changed, SkipReason.BadSignature);
         changed = sign(id, 500);
         changed.evidenceRoot = 0;
         skipped(changed, SkipReason.BadSignature);
         changed = sign(id, 500);
-        changed.jobId = other;
+        changed.use = UseLibrary.pack(other, 500);
         skipped(changed, SkipReason.BadSignature);
     }
 
@@ -151,7 +152,7 @@ contract ClaimTest is MarketTest {
         skipped(elsewhere, SkipReason.BadSignature);
         Voucher memory here = sign(id, 500);
         vm.assertTrue(here.r != elsewhere.r);
-        vm.assertEq(market.claim(offerId, one(here)), 1);
+        vm.assertEq(market.claim(offerId, one(here), noProofs()), 1);
     }
 
     /// @dev In the compact form most of the other signatures of a message can't be written down: s has 255 bits. Those that
@@ -171,7 +172,7 @@ contract ClaimTest is MarketTest {
         skipped(voucher, SkipReason.BadSignature);
         voucher.vs = bytes32(half);
         startAs(id, ecrecover(digest, 27, voucher.r, voucher.vs));
-        vm.assertEq(market.claim(offerId, one(voucher)), 1);
+        vm.assertEq(market.claim(offerId, one(voucher), noProofs()), 1);
 
         voucher = sign(id, 600);
         (voucher.r, voucher.vs) = (0, 0);
@@ -184,7 +185,7 @@ contract ClaimTest is MarketTest {
         Voucher memory old = sign(id, 2000);
         startAs(id, vm.addr(0xBEEF));
         skipped(old, SkipReason.BadSignature);
-        vm.assertEq(market.claim(offerId, one(signAs(0xBEEF, id, 1500))), 1);
+        vm.assertEq(market.claim(offerId, one(signAs(0xBEEF, id, 1500)), noProofs()), 1);
     }
 
     function test_AJobThatWasNotStartedPaysNothing() public {
@@ -202,11 +203,11 @@ contract ClaimTest is MarketTest {
     function test_TheClaimWindowEndsWhereTheRefundBegins() public {
         JobId id = running();
         vm.warp(T0 + 3600 + CLAIM_WINDOW);
-        vm.assertEq(market.refund(one(id)), 0);
+        vm.assertEq(market.refund(refs(one(id))), 0);
         vm.assertEq(claim(id, 3600), 1);
         vm.warp(T0 + 3600 + CLAIM_WINDOW + 1);
         skipped(sign(id, 7200), SkipReason.ClaimWindowPassed);
-        vm.assertEq(market.refund(one(id)), 1);
+        vm.assertEq(market.refund(refs(one(id))), 1);
     }
 
     /// @dev What is wrong with a voucher in the last second of the window is not that it came too late.
@@ -225,14 +226,14 @@ contract ClaimTest is MarketTest {
         JobId id = running();
         vm.warp(T0 + 1000);
         Voucher memory voucher = sign(id, 500);
-        expectSkip(id, SkipReason.WrongOffer);
-        vm.assertEq(market.claim(other, one(voucher)), 0);
+        expectSkip(voucher.use.job(other), SkipReason.NotLive);
+        vm.assertEq(market.claim(other, one(voucher), noProofs()), 0);
     }
 
     function test_AnUnknownOfferCantBeClaimedFor() public {
         OfferId none = OfferId.wrap("none");
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.UnknownOffer.selector, none));
-        market.claim(none, new Voucher[](0));
+        market.claim(none, new Voucher[](0), noProofs());
     }
 
     function test_AClaimClosesNothing() public {
@@ -254,33 +255,19 @@ contract ClaimTest is MarketTest {
     function test_NothingPaidIsNothingLogged() public {
         JobId id = running();
         vm.recordLogs();
-        market.claim(offerId, one(sign(id, 0)));
+        market.claim(offerId, one(sign(id, 0)), noProofs());
         vm.assertEq(vm.getRecordedLogs().length, 1);
     }
 
-    /// @dev Signed by the attestor for a count of up to 256 bits, of which the low bits alone would be a small one.
-    function claimWide(JobId id, uint256 count) private returns (uint256) {
-        bytes32 root = keccak256("root");
-        (bytes32 r, bytes32 vs) = vm.signCompact(ATTESTOR_KEY, market.voucherDigest(id, count, root));
-        bytes memory data = abi.encodeCall(IComputeMarket.claim, (offerId, one(Voucher(id, 0, root, r, vs))));
-        // Selector, offer, offset and length; then the job; then the count.
-        assembly ("memory-safe") {
-            mstore(add(data, add(0x20, add(4, 0x80))), count)
-        }
-        (bool ok, bytes memory answer) = address(market).call(data);
-        vm.assertTrue(ok);
-        return abi.decode(answer, (uint256));
-    }
-
-    function test_ACountOfAnyWidthIsCutToTheBoundAndNotToItsLowBits() public {
+    function test_ACountOfAnyHeightIsCutToTheBoundAndNotToItsLowBits() public {
         JobId id = running();
         vm.warp(T0 + 1000);
-        uint256[7] memory highest = [uint256(40), 63, 64, 100, 128, 200, 255];
+        uint64[5] memory highest = [uint64(38), 39, 40, 62, 63];
         uint256 fork = vm.snapshotState();
         for (uint256 i = 0; i < highest.length; ++i) {
             vm.revertToState(fork);
             fork = vm.snapshotState();
-            vm.assertEq(claimWide(id, (uint256(1) << highest[i]) + 7), 1);
+            vm.assertEq(claim(id, (uint64(1) << highest[i]) + 7), 1);
             vm.assertEq(market.job(id).used, 2000);
         }
     }

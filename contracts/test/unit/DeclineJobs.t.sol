@@ -11,7 +11,7 @@ import {vm} from "../support/Vm.sol";
 contract DeclineJobsTest is MarketTest {
     function decline(address by, JobId id) private returns (uint256) {
         vm.prank(by);
-        return market.declineJobs(one(id), "spec is not JSON");
+        return market.declineJobs(refs(one(id)), "spec is not JSON");
     }
 
     function test_TheWholeDepositGoesBackWithTheReason() public {
@@ -56,10 +56,10 @@ contract DeclineJobsTest is MarketTest {
         string memory most = string(new bytes(256));
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.TextTooLong.selector, 257, 256));
         vm.prank(operator);
-        market.declineJobs(one(id), string(new bytes(257)));
+        market.declineJobs(refs(one(id)), string(new bytes(257)));
         vm.expectEmit(address(market));
         emit IComputeMarketEvents.JobDeclined(id, customer, 4e6, most);
         vm.prank(operator);
-        vm.assertEq(market.declineJobs(one(id), most), 1);
+        vm.assertEq(market.declineJobs(refs(one(id)), most), 1);
     }
 }

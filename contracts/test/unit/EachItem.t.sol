@@ -6,6 +6,7 @@ import {JobStatus, SkipReason} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
+import {UseLibrary} from "../../src/types/Use.sol";
 import {Settlement, Voucher} from "../../src/types/Voucher.sol";
 import {TestToken} from "../tokens/TestToken.sol";
 import {MarketTest} from "../support/MarketTest.sol";
@@ -26,7 +27,7 @@ contract EachItemTest is MarketTest {
         vm.prank(rival);
         market.setProvider(rivalOperator, rival);
         vm.prank(rival);
-        market.setFloor(address(rivalToken), 1);
+        market.setFloor(address(rivalToken), 0, 1);
         OfferTerms memory t = terms();
         (t.provider, t.token, t.startWindow, t.claimWindow) =
         (rival, address(rivalToken), 2 * START_WINDOW, 2 * CLAIM_WINDOW);
@@ -39,8 +40,7 @@ contract EachItemTest is MarketTest {
     }
 
     function openRival(bytes32 salt) private returns (JobId) {
-        vm.prank(customer);
-        return market.openJob(rivalOffer, 1, 3600, PRICE, salt, "{}");
+        return place(customer, orderOf(rivalOffer, customer, 1, 3600, PRICE, salt, "{}"), "{}");
     }
 
     function startRival(JobId id) private {
@@ -51,8 +51,7 @@ contract EachItemTest is MarketTest {
     }
 
     function openAs(address by, uint16 gpus, bytes32 salt) private returns (JobId) {
-        vm.prank(by);
-        return market.openJob(offerId, gpus, 3600, PRICE, salt, "{}");
+        return place(by, orderOf(offerId, by, gpus, 3600, PRICE, salt, "{}"), "{}");
     }
 
     function list(JobId a, JobId b, JobId c) private pure returns (JobId[] memory ids) {
@@ -85,7 +84,7 @@ contract EachItemTest is MarketTest {
         expectSkip(theirs, SkipReason.NotOperator);
         expectDeclined(last, customer, 2e6);
         vm.prank(operator);
-        vm.assertEq(market.declineJobs(list(mine, theirs, last), "no"), 2);
+        vm.assertEq(market.declineJobs(refs(list(mine, theirs, last)), "no"), 2);
         assertStatus(theirs, JobStatus.Open);
         vm.assertEq(market.credit(customer, address(rivalToken)), 0);
     }
@@ -98,7 +97,7 @@ contract EachItemTest is MarketTest {
         expectDeclined(mine, customer, 2e6);
         expectSkip(alsoTheirs, SkipReason.NotOperator);
         vm.prank(operator);
-        vm.assertEq(market.declineJobs(list(theirs, mine, alsoTheirs), "no"), 1);
+        vm.assertEq(market.declineJobs(refs(list(theirs, mine, alsoTheirs)), "no"), 1);
         assertStatus(theirs, JobStatus.Open);
         assertStatus(alsoTheirs, JobStatus.Open);
     }
@@ -112,11 +111,11 @@ contract EachItemTest is MarketTest {
         expectDeclined(b, stranger, 4e6);
         expectDeclined(a, customer, 2e6);
         vm.prank(operator);
-        vm.assertEq(market.declineJobs(list(started, b, a), "no"), 2);
+        vm.assertEq(market.declineJobs(refs(list(started, b, a)), "no"), 2);
         expectSkip(a, SkipReason.NotLive);
         expectSkip(started, SkipReason.AlreadyStarted);
         vm.prank(operator);
-        vm.assertEq(market.declineJobs(list(a, b, started), "no"), 0);
+        vm.assertEq(market.declineJobs(refs(list(a, b, started)), "no"), 0);
         vm.assertEq(creditOf(customer), 2e6);
         vm.assertEq(creditOf(stranger), 4e6);
     }
@@ -175,7 +174,7 @@ contract EachItemTest is MarketTest {
         expectSkip(theirs, SkipReason.NotOperator);
         expectEnded(last, 0, 2e6);
         vm.prank(operator);
-        vm.assertEq(market.endJobs(list(mine, theirs, last), 0, list(0, 0, 0), "no"), 2);
+        vm.assertEq(market.endJobs(refs(list(mine, theirs, last)), 0, list(0, 0, 0), "no"), 2);
         assertStatus(theirs, JobStatus.Running);
     }
 
@@ -189,7 +188,7 @@ contract EachItemTest is MarketTest {
         emit IComputeMarketEvents.JobEndAnnounced(mine, offerId, operator, uint64(T0 + 1800), 1e6, "no");
         expectSkip(last, SkipReason.NotOperator);
         vm.prank(operator);
-        vm.assertEq(market.endJobs(list(theirs, mine, last), uint64(T0 + 1800), list(0, 0, 0), "no"), 1);
+        vm.assertEq(market.endJobs(refs(list(theirs, mine, last)), uint64(T0 + 1800), list(0, 0, 0), "no"), 1);
         vm.assertEq(market.job(theirs).end, T0 + 3600);
         vm.assertEq(market.job(last).end, T0 + 3600);
     }
@@ -207,13 +206,13 @@ contract EachItemTest is MarketTest {
         expectSkip(b, SkipReason.UnclaimedUse);
         expectEnded(c, 1800, 1e6);
         vm.prank(operator);
-        vm.assertEq(market.endJobs(list(a, b, c), 0, list(900, 1, 1800), "no"), 2);
+        vm.assertEq(market.endJobs(refs(list(a, b, c)), 0, list(900, 1, 1800), "no"), 2);
         vm.revertToState(fork);
         expectSkip(c, SkipReason.UnclaimedUse);
         expectEnded(b, 0, 2e6);
         expectSkip(a, SkipReason.UnclaimedUse);
         vm.prank(operator);
-        vm.assertEq(market.endJobs(list(c, b, a), 0, list(1801, 0, 901), "no"), 1);
+        vm.assertEq(market.endJobs(refs(list(c, b, a)), 0, list(1801, 0, 901), "no"), 1);
     }
 
     function test_EachNoticeMeetsItsOwnEnd() public {
@@ -226,7 +225,7 @@ contract EachItemTest is MarketTest {
         emit IComputeMarketEvents.JobEndAnnounced(b, offerId, operator, uint64(T0 + 1810), 2e6, "no");
         expectSkip(c, SkipReason.NotStarted);
         vm.prank(operator);
-        vm.assertEq(market.endJobs(list(a, b, c), uint64(T0 + 1810), list(0, 0, 0), "no"), 1);
+        vm.assertEq(market.endJobs(refs(list(a, b, c)), uint64(T0 + 1810), list(0, 0, 0), "no"), 1);
         vm.assertEq(market.job(a).end, T0 + 1800);
     }
 
@@ -244,14 +243,14 @@ contract EachItemTest is MarketTest {
         expectSkip(theirs, SkipReason.TooEarly);
         expectRefunded(mine, customer, 2e6);
         expectRefunded(last, stranger, 4e6);
-        vm.assertEq(market.refund(list(theirs, mine, last)), 2);
+        vm.assertEq(market.refund(refs(list(theirs, mine, last))), 2);
         vm.revertToState(fork);
         expectRefunded(mine, customer, 2e6);
         expectSkip(theirs, SkipReason.TooEarly);
-        vm.assertEq(market.refund(list(mine, theirs, last)), 2);
+        vm.assertEq(market.refund(refs(list(mine, theirs, last))), 2);
         vm.assertEq(creditOf(stranger), 4e6);
         vm.warp(T0 + 2 * START_WINDOW + 1);
-        vm.assertEq(market.refund(one(theirs)), 1);
+        vm.assertEq(market.refund(refs(one(theirs))), 1);
         vm.assertEq(market.credit(customer, address(rivalToken)), 2e6);
         vm.assertEq(creditOf(customer), 2e6);
     }
@@ -266,11 +265,11 @@ contract EachItemTest is MarketTest {
         expectSkip(theirs, SkipReason.TooEarly);
         expectRefunded(mine, customer, 2e6);
         expectSkip(later, SkipReason.TooEarly);
-        vm.assertEq(market.refund(list(theirs, mine, later)), 1);
+        vm.assertEq(market.refund(refs(list(theirs, mine, later))), 1);
         vm.revertToState(fork);
         expectRefunded(mine, customer, 2e6);
         expectSkip(theirs, SkipReason.TooEarly);
-        vm.assertEq(market.refund(list(mine, theirs, later)), 1);
+        vm.assertEq(market.refund(refs(list(mine, theirs, later))), 1);
         assertStatus(later, JobStatus.Running);
         assertStatus(theirs, JobStatus.Ended);
     }
@@ -293,12 +292,12 @@ contract EachItemTest is MarketTest {
         (vouchers[0], vouchers[1], vouchers[2]) =
         (sign(theirs, 1), sign(a, type(uint64).max), sign(b, type(uint64).max));
         Settlement[] memory lines = new Settlement[](2);
-        lines[0] = Settlement(a, 3600, vouchers[1].evidenceRoot);
-        lines[1] = Settlement(b, 4 * 3600, vouchers[2].evidenceRoot);
-        expectSkip(theirs, SkipReason.WrongOffer);
+        lines[0] = Settlement(UseLibrary.pack(a, 3600), vouchers[1].evidenceRoot);
+        lines[1] = Settlement(UseLibrary.pack(b, 4 * 3600), vouchers[2].evidenceRoot);
+        expectSkip(vouchers[0].use.job(offerId), SkipReason.NotLive);
         vm.expectEmit(address(market));
         emit IComputeMarketEvents.UsageClaimed(offerId, provider, lines, 1800 + 4 * 3600, 1e6 + 4e6, 125_000);
-        vm.assertEq(market.claim(offerId, vouchers), 2);
+        vm.assertEq(market.claim(offerId, vouchers, noProofs()), 2);
         vm.assertEq(market.job(theirs).used, 0);
         vm.assertEq(market.credit(rival, address(rivalToken)), 0);
     }
@@ -312,7 +311,7 @@ contract EachItemTest is MarketTest {
         (vouchers[0], vouchers[1], vouchers[2]) = (sign(old, 1), sign(young, 1), signAs(0xBEEF, young, 7000));
         expectSkip(old, SkipReason.ClaimWindowPassed);
         expectSkip(young, SkipReason.BadSignature);
-        vm.assertEq(market.claim(offerId, vouchers), 1);
+        vm.assertEq(market.claim(offerId, vouchers, noProofs()), 1);
         vm.assertEq(market.job(young).used, 7000);
     }
 }

@@ -11,13 +11,13 @@ import {vm} from "../support/Vm.sol";
 contract EndJobTest is MarketTest {
     function endByCustomer(JobId id) private returns (uint64) {
         vm.prank(customer);
-        return market.endJob(id);
+        return market.endJob(ref(id));
     }
 
     function refused(JobId id, bytes memory why) private {
         vm.expectRevert(why);
         vm.prank(customer);
-        market.endJob(id);
+        market.endJob(ref(id));
     }
 
     function test_TheJobEndsAfterANoticeAndTheTailIsCredited() public {
@@ -43,9 +43,9 @@ contract EndJobTest is MarketTest {
         endByCustomer(id);
         vm.warp(T0 + 900 + CLAIM_WINDOW);
         claim(id, 1000);
-        vm.assertEq(market.refund(one(id)), 0);
+        vm.assertEq(market.refund(refs(one(id))), 0);
         vm.warp(T0 + 900 + CLAIM_WINDOW + 1);
-        vm.assertEq(market.refund(one(id)), 1);
+        vm.assertEq(market.refund(refs(one(id))), 1);
         vm.assertEq(creditOf(customer) + creditOf(provider) + creditOf(sink), 4e6);
     }
 
@@ -100,6 +100,6 @@ contract EndJobTest is MarketTest {
         JobId id = running();
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NotCustomer.selector, id, operator));
         vm.prank(operator);
-        market.endJob(id);
+        market.endJob(ref(id));
     }
 }

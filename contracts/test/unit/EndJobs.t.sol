@@ -95,8 +95,8 @@ contract EndJobsTest is MarketTest {
         JobId id = running();
         vm.warp(T0 + 900);
         bytes[] memory calls = new bytes[](2);
-        calls[0] = abi.encodeCall(IComputeMarket.claim, (offerId, one(sign(id, 1800))));
-        calls[1] = abi.encodeCall(IComputeMarket.endJobs, (one(id), uint64(T0 + 899), new uint64[](1), "reclaimed"));
+        calls[0] = abi.encodeCall(market.claim, (offerId, one(sign(id, 1800)), noProofs()));
+        calls[1] = abi.encodeCall(market.endJobs, (one(ref(id)), uint64(T0 + 899), new uint64[](1), "reclaimed"));
         multicall(operator, calls);
         vm.assertEq(market.job(id).used, 1800);
         vm.assertEq(market.job(id).end, T0 + 3600);
@@ -121,11 +121,11 @@ contract EndJobsTest is MarketTest {
         string memory most = string(new bytes(256));
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.TextTooLong.selector, 257, 256));
         vm.prank(operator);
-        market.endJobs(one(id), 0, new uint64[](1), string(new bytes(257)));
+        market.endJobs(refs(one(id)), 0, new uint64[](1), string(new bytes(257)));
         vm.expectEmit(address(market));
         emit IComputeMarketEvents.JobEnded(id, customer, 0, 4e6, most);
         vm.prank(operator);
-        vm.assertEq(market.endJobs(one(id), 0, new uint64[](1), most), 1);
+        vm.assertEq(market.endJobs(refs(one(id)), 0, new uint64[](1), most), 1);
         vm.assertEq(market.MAX_REASON(), 256);
     }
 
@@ -144,7 +144,7 @@ contract EndJobsTest is MarketTest {
         JobId id = running();
         expectSkip(id, SkipReason.NotOperator);
         vm.prank(stranger);
-        market.endJobs(one(id), 0, new uint64[](1), "");
+        market.endJobs(refs(one(id)), 0, new uint64[](1), "");
         assertStatus(id, JobStatus.Running);
     }
 
@@ -154,8 +154,8 @@ contract EndJobsTest is MarketTest {
         bytes[] memory calls = new bytes[](2);
         uint64[] memory expected = new uint64[](1);
         expected[0] = 1800;
-        calls[0] = abi.encodeCall(IComputeMarket.claim, (offerId, one(sign(id, 1800))));
-        calls[1] = abi.encodeCall(IComputeMarket.endJobs, (one(id), 0, expected, "done"));
+        calls[0] = abi.encodeCall(market.claim, (offerId, one(sign(id, 1800)), noProofs()));
+        calls[1] = abi.encodeCall(market.endJobs, (one(ref(id)), 0, expected, "done"));
         multicall(operator, calls);
         vm.assertEq(creditOf(customer), 3e6);
         vm.assertEq(creditOf(provider) + creditOf(sink), 1e6);
@@ -163,8 +163,8 @@ contract EndJobsTest is MarketTest {
 
     function test_JobsAndExpectationsComeInPairs() public {
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.LengthMismatch.selector, 2, 1));
-        market.endJobs(new JobId[](2), 0, new uint64[](1), "");
+        market.endJobs(refs(new JobId[](2)), 0, new uint64[](1), "");
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.LengthMismatch.selector, 1, 2));
-        market.endJobs(new JobId[](1), 0, new uint64[](2), "");
+        market.endJobs(refs(new JobId[](1)), 0, new uint64[](2), "");
     }
 }

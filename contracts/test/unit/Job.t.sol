@@ -12,7 +12,6 @@ contract JobTest is MarketTest {
     function test_AJobThatWasNeverOrderedIsNone() public view {
         Job memory job = market.job(JobId.wrap(bytes32(OfferId.unwrap(offerId))));
         vm.assertEq(uint256(job.status), uint256(JobStatus.None));
-        vm.assertEq(job.customer, address(0));
         vm.assertEq(job.deposit + job.paid + job.refundableFrom, 0);
     }
 
@@ -29,7 +28,7 @@ contract JobTest is MarketTest {
         vm.warp(T0 + 3610);
         assertStatus(id, JobStatus.Ended);
         vm.warp(T0 + 3610 + CLAIM_WINDOW + 1);
-        market.refund(one(id));
+        market.refund(refs(one(id)));
         assertStatus(id, JobStatus.Closed);
     }
 
@@ -44,7 +43,8 @@ contract JobTest is MarketTest {
         vm.assertEq(job.used, 1800);
         vm.assertEq(job.started, T0);
         vm.assertEq(uint256(job.duration) + job.end + job.refundableFrom, 0);
-        vm.assertEq(job.customer, customer);
+        vm.assertEq(job.startDeadline, 0);
+        vm.assertEq(market.customerOf(ref(id)), customer);
         vm.assertEq(job.attestor, attestor);
     }
 

@@ -18,8 +18,8 @@ contract OffersTest is MarketTest {
     }
 
     function test_PagesFollowTheOrderOfPosting() public view {
-        vm.assertEq(market.offerCount(), 5);
-        Offer[] memory page = market.offers(1, 2);
+        vm.assertEq(market.offerCountOf(provider), 5);
+        Offer[] memory page = market.offersOf(provider, 1, 2);
         vm.assertEq(page.length, 2);
         vm.assertEq(page[0].terms.salt, bytes32(uint256(1)));
         vm.assertEq(page[1].terms.salt, bytes32(uint256(2)));
@@ -27,9 +27,9 @@ contract OffersTest is MarketTest {
     }
 
     function test_APageEndsWithTheList() public view {
-        vm.assertEq(market.offers(3, type(uint256).max).length, 2);
-        vm.assertEq(market.offers(5, 1).length, 0);
-        vm.assertEq(market.offers(type(uint256).max, type(uint256).max).length, 0);
+        vm.assertEq(market.offersOf(provider, 3, type(uint256).max).length, 2);
+        vm.assertEq(market.offersOf(provider, 5, 1).length, 0);
+        vm.assertEq(market.offersOf(provider, type(uint256).max, type(uint256).max).length, 0);
     }
 
     function test_AnUnknownOfferIsAnError() public {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
 import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
 import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {Job, JobStatus} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
+import {Order} from "../../src/types/Order.sol";
 import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
 
@@ -14,25 +16,26 @@ contract OpenJobTest is MarketTest {
     function refused(bytes memory why, uint16 gpus, uint32 duration, uint128 maxPrice) private {
         vm.expectRevert(why);
         vm.prank(customer);
-        market.openJob(offerId, gpus, duration, maxPrice, 0, "{}");
+        market.openJob(orderOf(offerId, customer, gpus, duration, maxPrice, 0, "{}"), "{}");
     }
 
     function test_AnOrderIsStoredLoggedAndPaidFor() public {
         bytes memory spec = '{"image":"x@sha256:0"}';
-        JobId expected = market.jobIdOf(offerId, PRICE, 2, customer, 3600, "salt", keccak256(spec));
+        Order memory order = orderOf(offerId, customer, 2, 3600, PRICE, "salt", spec);
+        JobId expected = market.jobIdOf(order, PRICE, 0);
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.JobOpened(
-            expected, offerId, customer, 3600, uint64(T0 + START_WINDOW), 4e6, "salt", spec
-        );
-        vm.prank(customer);
-        JobId id = market.openJob(offerId, 2, 3600, PRICE, "salt", spec);
+        emit IComputeMarketEvents.JobOpened(expected, offerId, customer, 3600, orderHash(order), keccak256(spec));
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.SpecPosted(expected, spec);
+        JobId id = place(customer, order, spec);
 
         vm.assertTrue(id == expected);
         vm.assertEq(token.balanceOf(address(market)), 4e6);
         Job memory job = market.job(id);
         assertStatus(id, JobStatus.Open);
         vm.assertTrue(job.offerId == offerId);
-        vm.assertEq(job.customer, customer);
+        vm.assertEq(job.delegation, 0);
+        vm.assertEq(market.customerOf(ref(id)), customer);
         vm.assertEq(job.attestor, address(0));
         vm.assertEq(job.price, PRICE);
         vm.assertEq(job.gpus, 2);
@@ -48,8 +51,7 @@ contract OpenJobTest is MarketTest {
     function test_TheDepositIsRoundedUp() public {
         vm.prank(operator);
         market.updateOffer(offerId, 1, AVAILABLE, type(uint64).max);
-        vm.prank(customer);
-        JobId id = market.openJob(offerId, 1, MIN_DURATION, 1, 0, "{}");
+        JobId id = place(customer, orderOf(offerId, customer, 1, MIN_DURATION, 1, 0, "{}"), "{}");
         vm.assertEq(market.job(id).deposit, 1);
     }
 
@@ -63,7 +65,7 @@ contract OpenJobTest is MarketTest {
     function test_CreditIsSpentBeforeTokens() public {
         JobId first = open(2, 3600, 0);
         vm.prank(operator);
-        market.declineJobs(one(first), "");
+        market.declineJobs(refs(one(first)), "");
         vm.assertEq(creditOf(customer), 4e6);
         uint256 before = token.balanceOf(customer);
 
@@ -79,7 +81,7 @@ contract OpenJobTest is MarketTest {
     function test_CreditPaysAsFarAsItGoes() public {
         JobId first = open(2, 3600, 0);
         vm.prank(operator);
-        market.declineJobs(one(first), "");
+        market.declineJobs(refs(one(first)), "");
         uint256 before = token.balanceOf(customer);
         uint256 fork = vm.snapshotState();
         open(2, 3600, "all of it");
@@ -100,7 +102,7 @@ contract OpenJobTest is MarketTest {
     function test_CreditAloneOrdersWithoutAnAllowance() public {
         JobId first = open(2, 3600, 0);
         vm.prank(operator);
-        market.declineJobs(one(first), "");
+        market.declineJobs(refs(one(first)), "");
         vm.prank(customer);
         token.approve(address(market), 0);
         JobId id = open(2, 3600, "from credit");
@@ -123,35 +125,53 @@ contract OpenJobTest is MarketTest {
     function test_AClosedOrderCantBeOpenedAgain() public {
         JobId id = open(1, 3600, 0);
         vm.prank(operator);
-        market.declineJobs(one(id), "");
+        market.declineJobs(refs(one(id)), "");
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.JobExists.selector, id));
         open(1, 3600, 0);
     }
 
     function test_EachPartOfTheOrderIsInTheId() public view {
-        JobId[7] memory ids = [
-            market.jobIdOf(offerId, PRICE, 1, customer, 3600, 0, 0),
-            market.jobIdOf(offerId, PRICE, 1, stranger, 3600, 0, 0),
-            market.jobIdOf(offerId, PRICE - 1, 1, customer, 3600, 0, 0),
-            market.jobIdOf(offerId, PRICE, 1, customer, 3601, 0, 0),
-            market.jobIdOf(offerId, PRICE, 1, customer, 3600, "s", 0),
-            market.jobIdOf(offerId, PRICE, 1, customer, 3600, 0, "spec"),
-            market.jobIdOf(offerId, PRICE, 2, customer, 3600, 0, 0)
-        ];
-        for (uint256 i = 0; i < 7; ++i) {
+        JobId[12] memory ids;
+        for (uint256 i = 0; i < 12; ++i) {
+            Order memory order = orderOf(offerId, customer, 1, 3600, PRICE, 0, "");
+            if (i == 1) order.offerId = OfferId.wrap("none");
+            if (i == 2) order.customer = stranger;
+            if (i == 3) order.gpus = 2;
+            if (i == 4) order.duration = 3601;
+            if (i == 5) order.maxPrice = PRICE + 1;
+            if (i == 6) order.deadline = 7;
+            if (i == 7) order.salt = 1;
+            if (i == 8) order.specHash = "spec";
+            ids[i] = market.jobIdOf(order, i == 9 ? PRICE - 1 : PRICE, i < 10 ? 0 : uint32(i - 9));
             for (uint256 j = 0; j < i; ++j) {
                 vm.assertTrue(ids[i] != ids[j]);
             }
         }
     }
 
+    /// @dev The same terms and the same order on another market, or another chain.
+    function test_AnIdNamesMarketAndChain() public {
+        Order memory order = orderOf(offerId, customer, 1, 3600, PRICE, 0, "");
+        IComputeMarket other = deployMarket(0, sink);
+        vm.assertTrue(other.offerIdOf(terms()) != offerId);
+        vm.assertTrue(other.jobIdOf(order, PRICE, 0) != market.jobIdOf(order, PRICE, 0));
+        JobId here = market.jobIdOf(order, PRICE, 0);
+        vm.chainId(99_999);
+        vm.assertTrue(market.jobIdOf(order, PRICE, 0) != here);
+        vm.assertTrue(market.offerIdOf(terms()) != offerId);
+    }
+
     /// @dev By the same parts others compute it before they order.
     function test_AnIdIsMadeOfOfferPriceGpusAndAHashOfTheOrder() public {
-        bytes32 order = keccak256(abi.encode(offerId, customer, 3600, bytes32("salt"), keccak256("{}")));
-        bytes32 offer = bytes32(OfferId.unwrap(offerId));
-        bytes32 expected = offer | bytes32(uint256(PRICE) << 80) | bytes32(uint256(2) << 64) | order >> 192;
-        vm.assertEq(JobId.unwrap(open(2, 3600, "salt")), expected);
-        vm.assertEq(JobId.unwrap(market.jobIdOf(offerId, PRICE, 2, customer, 3600, "salt", keccak256("{}"))), expected);
+        Order memory order = orderOf(offerId, customer, 2, 3600, PRICE, "salt", "{}");
+        vm.assertEq(market.orderDigest(order), digestOf(order));
+        vm.assertEq(market.orderHashOf(order), orderHash(order));
+        uint256 head = uint256(bytes32(OfferId.unwrap(offerId))) | uint256(PRICE) << 112 | uint256(2) << 96;
+        uint256 hash = uint256(keccak256(abi.encode(head, customer, orderHash(order))));
+        vm.assertEq(JobId.unwrap(open(2, 3600, "salt")), bytes32(head | hash % 2 ** 95));
+        vm.assertEq(
+            JobId.unwrap(market.jobIdOf(order, PRICE, 5)), bytes32(head | 1 << 95 | 5 << 64 | hash % 2 ** 64)
+        );
     }
 
     function test_MoreGpusThanOfferedAreRefused() public {
@@ -207,15 +227,14 @@ contract OpenJobTest is MarketTest {
     function test_AnUnknownOfferTakesNoOrders() public {
         OfferId none = OfferId.wrap("none");
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.UnknownOffer.selector, none));
-        market.openJob(none, 1, 3600, PRICE, 0, "{}");
+        market.openJob(orderOf(none, customer, 1, 3600, PRICE, 0, "{}"), "{}");
     }
 
     function test_ASpecHasALimit() public {
-        vm.prank(customer);
-        market.openJob(offerId, 1, 3600, PRICE, 0, new bytes(4096));
+        place(customer, orderOf(offerId, customer, 1, 3600, PRICE, 0, new bytes(4096)), new bytes(4096));
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.TextTooLong.selector, 4097, 4096));
         vm.prank(customer);
-        market.openJob(offerId, 1, 3600, PRICE, 0, new bytes(4097));
+        market.openJob(orderOf(offerId, customer, 1, 3600, PRICE, 0, new bytes(4097)), new bytes(4097));
     }
 
     function test_AnOrderWithoutTheMoneyIsRefused() public {
@@ -225,6 +244,6 @@ contract OpenJobTest is MarketTest {
             )
         );
         vm.prank(stranger);
-        market.openJob(offerId, 1, 3600, PRICE, 0, "{}");
+        market.openJob(orderOf(offerId, stranger, 1, 3600, PRICE, 0, "{}"), "{}");
     }
 }

@@ -45,17 +45,17 @@ contract OwnershipTest is MarketTest {
         vm.warp(T0 + 600);
         claim(id, 600);
         vm.prank(owner);
-        vm.assertEq(market.endJobs(one(id), 0, new uint64[](1), ""), 0);
+        vm.assertEq(market.endJobs(refs(one(id)), 0, new uint64[](1), ""), 0);
         vm.prank(owner);
         vm.assertEq(market.startJobs(one(id), new address[](1)), 0);
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NotCustomer.selector, id, owner));
         vm.prank(owner);
-        market.endJob(id);
+        market.endJob(ref(id));
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NotOperator.selector, owner, provider));
         vm.prank(owner);
         market.withdrawFor(provider, address(token));
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NothingToWithdraw.selector, owner, address(token)));
         vm.prank(owner);
-        market.withdraw(address(token), owner);
+        market.withdraw(address(token), owner, type(uint256).max);
     }
 }

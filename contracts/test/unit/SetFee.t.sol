@@ -139,16 +139,16 @@ contract SetFeeTest is MarketTest {
     /// @dev The longest windows and the longest order that an offer can have, started and claimed in their last seconds.
     function test_NoOrderFeelsARaiseThatWasAnnouncedAfterIt() public {
         OfferTerms memory t = terms();
-        (t.startWindow, t.claimWindow, t.maxDuration) = (1 days, 30 days, type(uint24).max);
+        (t.startWindow, t.claimWindow, t.maxDuration) = (18 hours, 30 days, type(uint24).max);
         offerId = post(t);
         fund(customer, 1e15);
         JobId id = open(1, 120, 0);
         setFee(owner, 1000, sink);
-        vm.warp(T0 + 1 days);
+        vm.warp(T0 + 18 hours);
         start(id);
         vm.prank(customer);
         market.topUp(id, type(uint24).max - 120);
-        vm.warp(T0 + 1 days + type(uint24).max + 30 days);
+        vm.warp(T0 + 18 hours + type(uint24).max + 30 days);
         vm.assertEq(claim(id, type(uint24).max), 1);
         vm.assertEq(creditOf(sink), market.job(id).paid * FEE_BPS / 10_000);
         vm.warp(block.timestamp + 1);
@@ -194,15 +194,9 @@ contract SetFeeTest is MarketTest {
         vm.assertEq(creditOf(provider), 4e6 - 70_000);
     }
 
-    /// @dev Only the sink withdraws what it was credited: one that can't call keeps the fee in the market.
-    function test_AFeeToAnAddressWithoutAKeyStaysInTheMarket() public {
-        setFee(owner, FEE_BPS, address(market));
-        JobId id = running();
-        vm.warp(T0 + 3600);
-        claim(id, 7200);
-        vm.assertEq(creditOf(address(market)), 100_000);
-        vm.prank(operator);
-        market.withdrawFor(provider, address(token));
-        vm.assertEq(token.balanceOf(address(market)), 100_000);
+    /// @dev It could neither call nor be sent anything.
+    function test_TheMarketItselfIsNoReceiver() public {
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.SinkIsTheMarket.selector));
+        setFee(owner, 0, address(market));
     }
 }

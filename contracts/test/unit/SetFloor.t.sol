@@ -8,16 +8,16 @@ import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
 
 contract SetFloorTest is MarketTest {
-    function setFloor(uint256 price) private {
+    function setFloor(uint128 price) private {
         vm.prank(provider);
-        market.setFloor(address(token), price);
+        market.setFloor(address(token), 0, price);
     }
 
     function test_AFloorIsStoredAndLogged() public {
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.FloorSet(provider, address(token), 7);
+        emit IComputeMarketEvents.FloorSet(provider, address(token), 0, 7);
         setFloor(7);
-        vm.assertEq(market.floor(provider, address(token)), 7);
+        vm.assertEq(market.floor(provider, address(token), 0), 7);
     }
 
     function test_ARefusedTokenTakesNoOrdersFromThenOn() public {
@@ -33,7 +33,7 @@ contract SetFloorTest is MarketTest {
     }
 
     function shown() private view returns (uint256) {
-        Offer[] memory page = market.offers(0, 1);
+        Offer[] memory page = market.offersOf(provider, 0, 1);
         vm.assertEq(page[0].available, market.offer(offerId).available);
         return page[0].available;
     }
@@ -55,13 +55,12 @@ contract SetFloorTest is MarketTest {
         vm.assertEq(shown(), AVAILABLE);
     }
 
-    /// @dev One floor for a token, whatever GPU class an offer sells; none for another token or provider.
     function test_AFloorIsOfOneProviderAndOneToken() public {
         vm.prank(stranger);
-        market.setFloor(address(token), PRICE + 1);
+        market.setFloor(address(token), 0, PRICE + 1);
         vm.prank(provider);
-        market.setFloor(stranger, PRICE + 1);
-        vm.assertEq(market.floor(provider, address(token)), 1);
+        market.setFloor(stranger, 0, PRICE + 1);
+        vm.assertEq(market.floor(provider, address(token), 0), 1);
         vm.assertEq(shown(), AVAILABLE);
         open(1, 3600, 0);
     }

@@ -9,6 +9,8 @@ import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
 
 contract SetOfferTest is MarketTest {
+    uint64 private constant FOREVER = uint64(T0 + 30 days);
+
     function refused(OfferTerms memory t, bytes memory why) private {
         vm.expectRevert(why);
         vm.prank(operator);
@@ -30,14 +32,14 @@ contract SetOfferTest is MarketTest {
         vm.assertEq(offer.price, 5);
         vm.assertEq(offer.available, 3);
         vm.assertEq(offer.validUntil, T0 + 60);
-        vm.assertEq(market.offerCount(), 2);
+        vm.assertEq(market.offerCountOf(provider), 2);
     }
 
     function test_PostedAgainItOnlyChangesWhatMayChange() public {
         vm.prank(operator);
         OfferId again = market.setOffer(terms(), 9, 4, uint64(T0), "");
         vm.assertTrue(again == offerId);
-        vm.assertEq(market.offerCount(), 1);
+        vm.assertEq(market.offerCountOf(provider), 1);
         vm.assertEq(market.offer(offerId).price, 9);
         vm.assertEq(market.offer(offerId).available, 4);
         vm.expectEmit(address(market));
@@ -47,8 +49,8 @@ contract SetOfferTest is MarketTest {
     }
 
     function test_EachTermGivesAnotherOffer() public view {
-        bytes12[9] memory seen;
-        for (uint256 i = 0; i < 9; ++i) {
+        bytes8[10] memory seen;
+        for (uint256 i = 0; i < 10; ++i) {
             OfferTerms memory t = terms();
             if (i == 1) t.provider = stranger;
             if (i == 2) t.token = stranger;
@@ -58,6 +60,7 @@ contract SetOfferTest is MarketTest {
             if (i == 6) t.minDuration += 1;
             if (i == 7) t.maxDuration += 1;
             if (i == 8) t.salt = "x";
+            if (i == 9) t.verifier = stranger;
             seen[i] = OfferId.unwrap(market.offerIdOf(t));
             for (uint256 j = 0; j < i; ++j) {
                 vm.assertTrue(seen[i] != seen[j]);
@@ -84,19 +87,19 @@ contract SetOfferTest is MarketTest {
     /// @dev What is logged is what the market keeps, and who is paid, whoever posts.
     function test_WhatIsLoggedIsWhatIsKept() public {
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.OfferSet(offerId, provider, terms(), 7, 65_535, type(uint40).max, "card");
+        emit IComputeMarketEvents.OfferSet(offerId, provider, terms(), 7, 32_767, FOREVER, "card");
         vm.prank(operator);
         market.setOffer(terms(), 7, 65_535, type(uint64).max, "card");
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.OfferSet(offerId, provider, terms(), 7, 1, type(uint40).max, "");
+        emit IComputeMarketEvents.OfferSet(offerId, provider, terms(), 7, 1, FOREVER, "");
         vm.prank(provider);
-        market.setOffer(terms(), 7, 1, uint64(type(uint40).max) + 2, "");
+        market.setOffer(terms(), 7, 1, FOREVER + 1, "");
         vm.assertEq(market.offer(offerId).available, 1);
     }
 
     function test_TheEdgesOfTheTermsAreAllowed() public {
         OfferTerms memory t = terms();
-        (t.startWindow, t.claimWindow, t.minDuration, t.maxDuration) = (1 days, 30 days, 2 ** 24 - 1, 2 ** 24 - 1);
+        (t.startWindow, t.claimWindow, t.minDuration, t.maxDuration) = (18 hours, 30 days, 2 ** 24 - 1, 2 ** 24 - 1);
         vm.assertEq(abi.encode(market.offer(post(t)).terms), abi.encode(t));
         (t.startWindow, t.claimWindow, t.minDuration, t.maxDuration) = (0, 5 minutes, 0, 1);
         vm.assertEq(abi.encode(market.offer(post(t)).terms), abi.encode(t));
@@ -125,8 +128,8 @@ contract SetOfferTest is MarketTest {
             t, abi.encodeWithSelector(IComputeMarketErrors.InvalidDurations.selector, 61, 2 ** 24, type(uint24).max)
         );
         t = terms();
-        t.startWindow = 1 days + 1;
-        refused(t, abi.encodeWithSelector(IComputeMarketErrors.WindowTooLong.selector, 1 days + 1, 1 days));
+        t.startWindow = 18 hours + 1;
+        refused(t, abi.encodeWithSelector(IComputeMarketErrors.WindowTooLong.selector, 18 hours + 1, 18 hours));
         t = terms();
         t.claimWindow = 30 days + 1;
         refused(t, abi.encodeWithSelector(IComputeMarketErrors.WindowTooLong.selector, 30 days + 1, 30 days));
@@ -137,7 +140,7 @@ contract SetOfferTest is MarketTest {
 
     function test_APriceLiesBetweenTheFloorAnd80Bits() public {
         vm.prank(provider);
-        market.setFloor(address(token), 100);
+        market.setFloor(address(token), 0, 100);
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.PriceBelowFloor.selector, 99, 100));
         vm.prank(operator);
         market.setOffer(terms(), 99, AVAILABLE, type(uint64).max, "");
@@ -162,7 +165,8 @@ contract SetOfferTest is MarketTest {
         market.setOffer(terms(), PRICE, AVAILABLE, type(uint64).max, card);
     }
 
-    function test_ForeverMeansAsLongAsTheSlotHolds() public view {
-        vm.assertEq(market.offer(offerId).validUntil, type(uint40).max);
+    function test_ForeverMeansAMonth() public view {
+        vm.assertEq(market.offer(offerId).validUntil, T0 + 30 days);
+        vm.assertEq(market.MAX_VALIDITY(), 30 days);
     }
 }

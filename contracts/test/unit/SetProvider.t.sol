@@ -36,9 +36,9 @@ contract SetProviderTest is MarketTest {
         vm.prank(operator);
         market.withdrawFor(provider, address(token));
         vm.prank(operator);
-        vm.assertEq(market.declineJobs(one(id), "stolen"), 0);
+        vm.assertEq(market.declineJobs(refs(one(id)), "stolen"), 0);
         vm.prank(provider);
-        vm.assertEq(market.declineJobs(one(id), "the cold key still can"), 1);
+        vm.assertEq(market.declineJobs(refs(one(id)), "the cold key still can"), 1);
     }
 
     /// @dev The payout address binds withdrawals only: the cold key also pays its own orders with what was earned.
@@ -46,9 +46,8 @@ contract SetProviderTest is MarketTest {
         JobId id = running();
         vm.warp(T0 + 3600);
         claim(id, 7200);
-        vm.prank(provider);
-        JobId own = market.openJob(offerId, 1, 3600, PRICE, 0, "");
-        vm.assertEq(market.job(own).customer, provider);
+        JobId own = place(provider, orderOf(offerId, provider, 1, 3600, PRICE, 0, ""), "");
+        vm.assertEq(market.customerOf(ref(own)), provider);
         vm.assertEq(creditOf(provider), 3.9e6 - 2e6);
     }
 }

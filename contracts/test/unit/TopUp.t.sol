@@ -26,7 +26,7 @@ contract TopUpTest is MarketTest {
         market.updateOffer(offerId, PRICE * 10, 0, uint64(T0));
         vm.warp(T0 + 3599);
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.JobToppedUp(id, offerId, 5400, 6e6);
+        emit IComputeMarketEvents.JobToppedUp(id, offerId, customer, 5400, 6e6);
         topUp(id, 1800);
         vm.assertEq(token.balanceOf(address(market)), 6e6);
         vm.assertEq(market.job(id).end, T0 + 5400);
@@ -46,7 +46,7 @@ contract TopUpTest is MarketTest {
         JobId id = running();
         JobId declined = open(1, 3600, "declined");
         vm.prank(operator);
-        market.declineJobs(one(declined), "");
+        market.declineJobs(refs(one(declined)), "");
         uint256 before = token.balanceOf(customer);
         topUp(id, 1800);
         vm.assertEq(creditOf(customer), 0);
@@ -137,10 +137,17 @@ contract TopUpTest is MarketTest {
         refused(id, 60, abi.encodeWithSelector(IComputeMarketErrors.WrongStatus.selector, id, JobStatus.Closed));
     }
 
-    function test_OnlyTheCustomerTopsUp() public {
+    /// @dev Whoever pays, what comes back is the customer's.
+    function test_AnybodyTopsUpAndTheCustomerIsCreditedWhatComesBack() public {
         JobId id = running();
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.NotCustomer.selector, id, stranger));
+        fund(stranger, 2e6);
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.JobToppedUp(id, offerId, stranger, 5400, 6e6);
         vm.prank(stranger);
-        market.topUp(id, 60);
+        market.topUp(id, 1800);
+        vm.assertEq(token.balanceOf(stranger), 0);
+        end(id, 0, 0);
+        vm.assertEq(creditOf(customer), 6e6);
+        vm.assertEq(creditOf(stranger), 0);
     }
 }

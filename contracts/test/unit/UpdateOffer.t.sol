@@ -8,6 +8,8 @@ import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
 
 contract UpdateOfferTest is MarketTest {
+    uint64 private constant FOREVER = uint64(T0 + 30 days);
+
     function test_PriceAvailabilityAndValidityChange() public {
         vm.expectEmit(address(market));
         emit IComputeMarketEvents.OfferUpdated(offerId, 3e6, 1, uint64(T0 + 9));
@@ -18,21 +20,20 @@ contract UpdateOfferTest is MarketTest {
         vm.assertEq(market.offer(offerId).validUntil, T0 + 9);
     }
 
-    /// @dev What is logged is what the market keeps.
-    function test_ForeverIsLoggedAsLongAsTheSlotHolds() public {
+    function test_WhatIsLoggedIsWhatIsKept() public {
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.OfferUpdated(offerId, PRICE, 2, type(uint40).max);
+        emit IComputeMarketEvents.OfferUpdated(offerId, PRICE, 2, FOREVER);
         vm.prank(operator);
         market.updateOffer(offerId, PRICE, 2, type(uint64).max);
-        vm.assertEq(market.offer(offerId).validUntil, type(uint40).max);
+        vm.assertEq(market.offer(offerId).validUntil, FOREVER);
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.OfferUpdated(offerId, PRICE, 2, type(uint40).max);
+        emit IComputeMarketEvents.OfferUpdated(offerId, PRICE, 2, FOREVER);
         vm.prank(operator);
-        market.updateOffer(offerId, PRICE, 2, uint64(type(uint40).max) + 2);
+        market.updateOffer(offerId, PRICE, 2, FOREVER + 1);
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.OfferUpdated(offerId, PRICE, 2, type(uint40).max - 1);
+        emit IComputeMarketEvents.OfferUpdated(offerId, PRICE, 2, FOREVER - 1);
         vm.prank(operator);
-        market.updateOffer(offerId, PRICE, 2, type(uint40).max - 1);
+        market.updateOffer(offerId, PRICE, 2, FOREVER - 1);
     }
 
     function test_TheColdKeyUpdatesToo() public {

@@ -25,12 +25,12 @@ contract WhichReasonTest is MarketTest {
     function refused(Asked memory asked, bytes memory why) private {
         vm.expectRevert(why);
         vm.prank(stranger);
-        market.openJob(asked.offer, asked.gpus, asked.duration, asked.maxPrice, 0, asked.spec);
+        market.openJob(orderOf(asked.offer, stranger, asked.gpus, asked.duration, asked.maxPrice, 0, asked.spec), asked.spec);
     }
 
-    function setFloor(uint256 price) private {
+    function setFloor(uint128 price) private {
         vm.prank(provider);
-        market.setFloor(address(token), price);
+        market.setFloor(address(token), 0, price);
     }
 
     /// @dev Wrong in every way; then one after another is put right.
@@ -113,11 +113,11 @@ contract WhichReasonTest is MarketTest {
         JobId id = open(1, 3600, 0);
         vm.expectRevert(abi.encodeWithSelector(Errors.NotCustomer.selector, id, stranger));
         vm.prank(stranger);
-        market.endJob(id);
+        market.endJob(ref(id));
         JobId missing = none();
         vm.expectRevert(abi.encodeWithSelector(Errors.NotCustomer.selector, missing, customer));
         vm.prank(customer);
-        market.endJob(missing);
+        market.endJob(ref(missing));
     }
 
     function postRefused(address by, OfferTerms memory t, uint128 price, uint256 card, bytes memory why) private {
@@ -172,7 +172,7 @@ contract WhichReasonTest is MarketTest {
     function test_OfAnUpdate() public {
         OfferId missing = OfferId.wrap("none");
         uint128 high = uint128(type(uint80).max) + 1;
-        setFloor(type(uint256).max);
+        setFloor(type(uint128).max);
         updateRefused(stranger, missing, high, abi.encodeWithSelector(Errors.UnknownOffer.selector, missing));
         updateRefused(stranger, offerId, high, abi.encodeWithSelector(Errors.NotOperator.selector, stranger, provider));
         updateRefused(
@@ -182,14 +182,14 @@ contract WhichReasonTest is MarketTest {
             operator,
             offerId,
             high - 1,
-            abi.encodeWithSelector(Errors.PriceBelowFloor.selector, high - 1, type(uint256).max)
+            abi.encodeWithSelector(Errors.PriceBelowFloor.selector, high - 1, type(uint128).max)
         );
     }
 
     function test_OfAWithdrawal() public {
         vm.expectRevert(abi.encodeWithSelector(Errors.PayoutOnly.selector, provider, payout, stranger));
         vm.prank(provider);
-        market.withdraw(address(token), stranger);
+        market.withdraw(address(token), stranger, type(uint256).max);
         vm.expectRevert(abi.encodeWithSelector(Errors.UnknownProvider.selector, customer));
         market.withdrawFor(customer, address(token));
         vm.expectRevert(abi.encodeWithSelector(Errors.NotOperator.selector, stranger, provider));
@@ -208,7 +208,7 @@ contract WhichReasonTest is MarketTest {
 
     function test_OfABatchThatIsWrongAsAWhole() public {
         vm.expectRevert(abi.encodeWithSelector(Errors.LengthMismatch.selector, 1, 2));
-        market.endJobs(new JobId[](1), uint64(T0), new uint64[](2), string(new bytes(257)));
+        market.endJobs(refs(new JobId[](1)), uint64(T0), new uint64[](2), string(new bytes(257)));
     }
 
     // --------------------------------------------------------------------------------------------------------- skips
@@ -220,7 +220,7 @@ contract WhichReasonTest is MarketTest {
     function declineSkips(address by, JobId id, SkipReason why) private {
         expectSkip(id, why);
         vm.prank(by);
-        vm.assertEq(market.declineJobs(one(id), ""), 0);
+        vm.assertEq(market.declineJobs(refs(one(id)), ""), 0);
     }
 
     function test_OfADecline() public {
@@ -261,7 +261,7 @@ contract WhichReasonTest is MarketTest {
         expected[0] = expectUsed;
         expectSkip(id, why);
         vm.prank(by);
-        vm.assertEq(market.endJobs(one(id), endAt, expected, ""), 0);
+        vm.assertEq(market.endJobs(refs(one(id)), endAt, expected, ""), 0);
     }
 
     function test_OfAnEnd() public {
@@ -281,13 +281,13 @@ contract WhichReasonTest is MarketTest {
         endSkips(stranger, id, 0, 1, SkipReason.NotOperator);
         endSkips(operator, id, 1, 1, SkipReason.NotLive);
         vm.prank(operator);
-        market.declineJobs(one(unstarted), "");
+        market.declineJobs(refs(one(unstarted)), "");
         endSkips(operator, unstarted, 1, 1, SkipReason.NotLive);
     }
 
     function claimSkips(OfferId of_, Voucher memory voucher, SkipReason why) private {
-        expectSkip(voucher.jobId, why);
-        vm.assertEq(market.claim(of_, one(voucher)), 0);
+        expectSkip(voucher.use.job(of_), why);
+        vm.assertEq(market.claim(of_, one(voucher), noProofs()), 0);
     }
 
     function test_OfAClaim() public {
@@ -298,16 +298,16 @@ contract WhichReasonTest is MarketTest {
         JobId id = running();
         vm.warp(T0 + 100);
         claim(id, 100);
-        claimSkips(other, signAs(0xBAD, none(), 0), SkipReason.WrongOffer);
-        claimSkips(other, signAs(0xBAD, id, 100), SkipReason.WrongOffer);
+        claimSkips(other, signAs(0xBAD, none(), 0), SkipReason.NotLive);
+        claimSkips(other, signAs(0xBAD, id, 100), SkipReason.NotLive);
         claimSkips(offerId, signAs(0xBAD, unstarted, 0), SkipReason.NotStarted);
         claimSkips(offerId, signAs(0xBAD, id, 100), SkipReason.Stale);
         claimSkips(offerId, signAs(0xBAD, id, 101), SkipReason.BadSignature);
         vm.prank(operator);
-        market.declineJobs(one(unstarted), "");
+        market.declineJobs(refs(one(unstarted)), "");
         claimSkips(offerId, signAs(0xBAD, unstarted, 0), SkipReason.NotLive);
         vm.warp(T0 + 3600 + CLAIM_WINDOW + 1);
-        claimSkips(other, signAs(0xBAD, id, 100), SkipReason.WrongOffer);
+        claimSkips(other, signAs(0xBAD, id, 100), SkipReason.NotLive);
         claimSkips(offerId, signAs(0xBAD, id, 100), SkipReason.ClaimWindowPassed);
         claimSkips(offerId, signAs(0xBAD, id, 7200), SkipReason.ClaimWindowPassed);
         end(id, 0, 0);
@@ -316,7 +316,7 @@ contract WhichReasonTest is MarketTest {
 
     function refundSkips(JobId id, SkipReason why) private {
         expectSkip(id, why);
-        vm.assertEq(market.refund(one(id)), 0);
+        vm.assertEq(market.refund(refs(one(id))), 0);
     }
 
     function test_OfARefund() public {
@@ -324,7 +324,7 @@ contract WhichReasonTest is MarketTest {
         JobId declined = open(1, 3600, "declined");
         end(id, 0, 0);
         vm.prank(operator);
-        market.declineJobs(one(declined), "");
+        market.declineJobs(refs(one(declined)), "");
         refundSkips(id, SkipReason.NotLive);
         refundSkips(declined, SkipReason.NotLive);
         vm.warp(T0 + 100 days);

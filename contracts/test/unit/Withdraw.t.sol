@@ -21,7 +21,7 @@ contract WithdrawTest is MarketTest {
         vm.expectEmit(address(market));
         emit IComputeMarketEvents.Withdrawn(customer, address(token), stranger, 3e6);
         vm.prank(customer);
-        vm.assertEq(market.withdraw(address(token), stranger), 3e6);
+        vm.assertEq(market.withdraw(address(token), stranger, type(uint256).max), 3e6);
         vm.assertEq(token.balanceOf(stranger), 3e6);
         vm.assertEq(creditOf(customer), 0);
     }
@@ -29,34 +29,34 @@ contract WithdrawTest is MarketTest {
     function test_TheFeeSinksCreditGoesWhereItSays() public {
         settled();
         vm.prank(sink);
-        vm.assertEq(market.withdraw(address(token), stranger), 25_000);
+        vm.assertEq(market.withdraw(address(token), stranger, type(uint256).max), 25_000);
     }
 
     function test_EarningsGoToThePayoutAddressOnly() public {
         settled();
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.PayoutOnly.selector, provider, payout, provider));
         vm.prank(provider);
-        market.withdraw(address(token), provider);
+        market.withdraw(address(token), provider, type(uint256).max);
         vm.prank(provider);
-        vm.assertEq(market.withdraw(address(token), payout), 975_000);
+        vm.assertEq(market.withdraw(address(token), payout, type(uint256).max), 975_000);
         vm.assertEq(token.balanceOf(payout), 975_000);
     }
 
     function test_WithdrawnTwiceItIsPaidOnce() public {
         settled();
         vm.prank(customer);
-        market.withdraw(address(token), customer);
+        market.withdraw(address(token), customer, type(uint256).max);
         vm.expectRevert(
             abi.encodeWithSelector(IComputeMarketErrors.NothingToWithdraw.selector, customer, address(token))
         );
         vm.prank(customer);
-        market.withdraw(address(token), customer);
+        market.withdraw(address(token), customer, type(uint256).max);
     }
 
     function test_CreditCantBeSentToTheMarketItself() public {
         settled();
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.TransferMismatch.selector, address(token), 3e6, 0));
         vm.prank(customer);
-        market.withdraw(address(token), address(market));
+        market.withdraw(address(token), address(market), type(uint256).max);
     }
 }

@@ -7,10 +7,10 @@ import {JobId} from "../types/JobId.sol";
 import {JobState} from "../types/JobState.sol";
 import {OfferId} from "../types/OfferId.sol";
 import {JobRef} from "../types/Order.sol";
-import {Jobs} from "./Jobs.sol";
+import {Jobs} from "../base/Jobs.sol";
 
 /// @title What a provider does with orders, and what time does
-abstract contract Running is Jobs {
+abstract contract Running is Jobs, IMarketRunning {
     /// @inheritdoc IMarketRunning
     uint256 public constant MAX_REASON = 256;
 
