@@ -32,13 +32,10 @@ abstract contract Fees is Ledger, Ownable2Step {
     /// difference of the fee on all that the offer ever paid, so that it doesn't depend on how claims are batched.
     /// The amount stops at its limit rather than stopping claims: 2^20 jobs at the highest price for the longest time, which only
     /// a worthless token can have.
-    function _charge(
-        StoredOffer storage stored,
-        address token,
-        uint256 gpuSeconds,
-        uint256 paid,
-        uint256 completed
-    ) internal returns (uint256 charged) {
+    function _charge(StoredOffer storage stored, address token, uint256 gpuSeconds, uint256 paid, uint256 completed)
+        internal
+        returns (uint256 charged)
+    {
         Fee memory current = _fee;
         uint256 bps = _bpsNow(current);
         uint256 before = stored.settledAmount;

@@ -22,10 +22,16 @@ abstract contract Ledger is Offers, ReentrancyGuardTransient {
 
     /// @dev Takes an amount from the caller: from its credit first, then its tokens.
     function _take(address token, uint256 amount) internal {
-        uint256 owed = _credits[msg.sender][token];
-        uint256 fromCredit = Math.min(owed, amount);
-        if (fromCredit != 0) _credits[msg.sender][token] = owed - fromCredit;
-        if (amount != fromCredit) _pull(token, amount - fromCredit);
+        mapping(address => uint256) storage own = _credits[msg.sender];
+        uint256 owed = own[token];
+        unchecked {
+            if (owed >= amount) {
+                own[token] = owed - amount;
+            } else {
+                if (owed != 0) own[token] = 0;
+                _pull(token, amount - owed);
+            }
+        }
     }
 
     /// @dev Takes an amount from an account's credit alone.

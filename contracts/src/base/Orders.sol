@@ -6,6 +6,7 @@ import {Price} from "../libraries/Price.sol";
 import {JobStatus} from "../types/Job.sol";
 import {JobId, JobIdLibrary} from "../types/JobId.sol";
 import {JobState, JobStateLibrary} from "../types/JobState.sol";
+import {OfferId} from "../types/OfferId.sol";
 import {Order} from "../types/Order.sol";
 import {Jobs} from "./Jobs.sol";
 
@@ -19,21 +20,24 @@ abstract contract Orders is Jobs {
     /// @dev Stores and logs an order; the caller has seen to it that the customer wants it, and takes the deposit.
     function _open(Order calldata order, bytes32 orderHash, uint32 delegation, bytes calldata spec)
         internal
-        returns (JobId id, address token, uint256 price)
+        returns (JobId id, address token, uint256 deposit)
     {
-        require(order.customer != address(0), ZeroAccount());
+        (address customer, uint256 gpus, uint256 duration) = (order.customer, order.gpus, order.duration);
+        require(customer != address(0), ZeroAccount());
         require(block.timestamp <= order.deadline, OrderExpired(order.deadline));
         StoredOffer storage stored = _offers[order.offerId];
         Posted memory posted = stored.posted;
-        _requireTaken(order, stored, posted);
+        _requireTaken(order.offerId, stored, posted, gpus, duration, order.maxPrice);
 
-        (token, price) = (posted.token, posted.price);
-        id = JobIdLibrary.pack(order.offerId, price, order.gpus, order.customer, orderHash, delegation);
+        id = JobIdLibrary.pack(order.offerId, posted.price, gpus, customer, orderHash, delegation);
         JobSlot storage slot = _jobs[id];
         require(!slot.state.exists(), JobExists(id));
-        slot.state = JobStateLibrary.open(order.duration, block.timestamp + posted.startWindow);
-        emit JobOpened(id, order.offerId, order.customer, order.duration, orderHash, order.specHash);
+        unchecked {
+            slot.state = JobStateLibrary.open(duration, block.timestamp + posted.startWindow);
+        }
+        emit JobOpened(id, order.offerId, customer, uint32(duration), orderHash, order.specHash);
         if (spec.length != 0) _post(id, order.specHash, spec);
+        return (id, posted.token, Price.deposit(posted.price, gpus, duration));
     }
 
     /// @dev Logs the text of a spec.
@@ -44,14 +48,21 @@ abstract contract Orders is Jobs {
     }
 
     /// @dev Reverts where an offer doesn't take such an order.
-    function _requireTaken(Order calldata order, StoredOffer storage stored, Posted memory posted) private view {
-        require(posted.provider != address(0), UnknownOffer(order.offerId));
-        require(block.timestamp <= posted.validUntil, OfferExpired(order.offerId, posted.validUntil));
-        require(order.gpus != 0 && order.gpus <= posted.available, GpusUnavailable(order.gpus, posted.available));
-        require(posted.price <= order.maxPrice, PriceAboveMax(posted.price, order.maxPrice));
+    function _requireTaken(
+        OfferId offerId,
+        StoredOffer storage stored,
+        Posted memory posted,
+        uint256 gpus,
+        uint256 duration,
+        uint256 maxPrice
+    ) private view {
+        require(posted.provider != address(0), UnknownOffer(offerId));
+        require(block.timestamp <= posted.validUntil, OfferExpired(offerId, posted.validUntil));
+        require(gpus != 0 && gpus <= posted.available, GpusUnavailable(gpus, posted.available));
+        require(posted.price <= maxPrice, PriceAboveMax(posted.price, maxPrice));
         require(
-            order.duration != 0 && order.duration >= posted.minDuration && order.duration <= posted.maxDuration,
-            DurationOutOfRange(order.duration, posted.minDuration, posted.maxDuration)
+            duration != 0 && duration >= posted.minDuration && duration <= posted.maxDuration,
+            DurationOutOfRange(duration, posted.minDuration, posted.maxDuration)
         );
         _requireAbove(stored, posted, posted.price);
     }

@@ -13,6 +13,7 @@ import {SkipReason} from "../types/Job.sol";
 import {JobId} from "../types/JobId.sol";
 import {JobState} from "../types/JobState.sol";
 import {OfferId} from "../types/OfferId.sol";
+import {Use} from "../types/Use.sol";
 import {LastVoucher, Voucher} from "../types/Voucher.sol";
 
 /// @title Claims: what is paid of a job, while it runs and last
@@ -102,24 +103,35 @@ abstract contract Claims is Jobs, Fees, IMarketClaims {
         if (lines != 0) log.finish(lines, batch.offerId, payee, batch.gpuSeconds, batch.paid, charged);
     }
 
-    /// @dev Pays one voucher.
+    /// @dev Pays one voucher: writes its job, its line of the log, and adds to the sums of the batch.
     function _claim(Batch memory batch, uint256 place, bytes[] calldata proofs) private {
-        Voucher calldata voucher = Vouchers.read(place);
-        JobId id = voucher.use.job(batch.offerId);
+        Use use = Vouchers.read(place).use;
+        JobId id = use.job(batch.offerId);
         JobSlot storage slot = _jobs[id];
         JobState state = slot.state;
-        uint256 used = _cut(id, state, voucher.use.gpuSeconds());
-        if (used <= state.used()) {
-            _skip(batch, id, state, used);
-        } else if (_isLate(batch, state)) {
-            _skip(batch, id, state, used);
-        } else if (!batch.check.isSigned(id, voucher.use.gpuSeconds(), place, state.attestor())) {
-            _skip(batch, id, state, used);
-        } else if (_isRefused(batch, id, place, Vouchers.SIZE, proofs)) {
-            emit JobSkipped(id, SkipReason.Unverified);
-        } else {
-            slot.state = state.withUsed(used);
-            _add(batch, id, state, used, voucher.evidenceRoot);
+        // Nothing overflows: `used` is at most GPUs times seconds, 39 bits; payments have 119, and no calldata holds 2^100
+        // vouchers.
+        unchecked {
+            uint256 second = state.second();
+            uint256 end = second + state.duration();
+            // As in `_cut`.
+            uint256 used = id.gpus() * ((block.timestamp < end ? block.timestamp : end) - second);
+            if (use.gpuSeconds() < used) used = use.gpuSeconds();
+            uint256 before = state.used();
+            if (used <= before) {
+                _skip(batch, id, state, used);
+            } else if (block.timestamp > end + batch.claimWindow) {
+                _skip(batch, id, state, used);
+            } else if (!batch.check.isSigned(id, use.gpuSeconds(), place, state.attestor())) {
+                _skip(batch, id, state, used);
+            } else if (batch.verifier != address(0) && _isRefused(batch, id, place, Vouchers.SIZE, proofs)) {
+                emit JobSkipped(id, SkipReason.Unverified);
+            } else {
+                slot.state = state.withUsed(used);
+                batch.next = batch.next.write(id, used, Vouchers.read(place).evidenceRoot);
+                batch.gpuSeconds += used - before;
+                batch.paid += id.paid(used) - id.paid(before);
+            }
         }
     }
 

@@ -12,8 +12,6 @@ import {Orders} from "../base/Orders.sol";
 
 /// @title What customers do themselves
 abstract contract Ordering is Orders, IMarketOrders {
-    using Price for JobId;
-
     /// @inheritdoc IMarketOrders
     uint32 public constant END_NOTICE = 60;
 
@@ -21,10 +19,10 @@ abstract contract Ordering is Orders, IMarketOrders {
     function openJob(Order calldata order, bytes calldata spec) external returns (JobId id) {
         (, bytes32 orderHash) = _hashesOf(order);
         address token;
-        uint256 price;
-        (id, token, price) = _open(order, orderHash, 0, spec);
+        uint256 deposit;
+        (id, token, deposit) = _open(order, orderHash, 0, spec);
         if (msg.sender != order.customer) emit JobPaidBy(id, msg.sender);
-        _take(token, id.deposit(order.duration));
+        _take(token, deposit);
     }
 
     /// @inheritdoc IMarketOrders

@@ -109,7 +109,7 @@ abstract contract Running is Jobs, IMarketRunning {
             emit JobSkipped(id, SkipReason.DeadlinePassed);
         } else {
             _jobs[id].state = state.withStart(attestor, block.timestamp);
-            emit JobStarted(id, attestor, uint64(block.timestamp));
+            emit JobStarted(id, attestor);
             return true;
         }
         return false;

@@ -23,6 +23,7 @@ abstract contract OfferBook is Offers, IMarketOffers {
     uint32 public constant MAX_VALIDITY = VALIDITY_LIMIT;
     /// @inheritdoc IMarketOffers
     uint16 public constant MAX_GPUS = 2 ** 15 - 1;
+
     /// @inheritdoc IMarketOffers
     function setProvider(address operator, address payout) external {
         require(payout != address(0), ZeroPayout());

@@ -16,8 +16,6 @@ import {Delegating} from "./Delegating.sol";
 /// @title Orders that others place for a customer
 abstract contract OrdersFor is Orders, Delegating, IMarketOrdersFor {
     using BitMaps for BitMaps.BitMap;
-    using Price for JobId;
-
     /// @inheritdoc IMarketOrdersFor
     address public constant PERMIT2 = 0x000000000022D473030F116dDEE9F6B43aC78BA3;
 
@@ -33,8 +31,9 @@ abstract contract OrdersFor is Orders, Delegating, IMarketOrdersFor {
         );
         _useSalt(order);
         address token;
-        (id, token,) = _open(order, orderHash, 0, spec);
-        _takeCredit(order.customer, token, id.deposit(order.duration));
+        uint256 deposit;
+        (id, token, deposit) = _open(order, orderHash, 0, spec);
+        _takeCredit(order.customer, token, deposit);
     }
 
     /// @inheritdoc IMarketOrdersFor
@@ -45,12 +44,13 @@ abstract contract OrdersFor is Orders, Delegating, IMarketOrdersFor {
         (, bytes32 orderHash) = _hashesOf(order);
         _useSalt(order);
         address token;
-        (id, token,) = _open(order, orderHash, 0, spec);
+        uint256 deposit;
+        (id, token, deposit) = _open(order, orderHash, 0, spec);
         uint256 most = Price.deposit(order.maxPrice, order.gpus, order.duration);
         _takeByPermit2(
             order.customer,
             IPermit2.PermitTransferFrom(IPermit2.TokenPermissions(token, most), nonce, order.deadline),
-            id.deposit(order.duration),
+            deposit,
             Hashes.orderStruct(order),
             signature
         );
@@ -62,8 +62,9 @@ abstract contract OrdersFor is Orders, Delegating, IMarketOrdersFor {
         require(order.customer == principal, NotPrincipal(delegation, order.customer));
         (, bytes32 orderHash) = _hashesOf(order);
         address token;
-        (id, token,) = _open(order, orderHash, delegation, spec);
-        _spend(delegation, token, id.deposit(order.duration));
+        uint256 deposit;
+        (id, token, deposit) = _open(order, orderHash, delegation, spec);
+        _spend(delegation, token, deposit);
     }
 
     /// @inheritdoc IMarketOrdersFor

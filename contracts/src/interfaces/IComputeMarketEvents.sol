@@ -88,11 +88,10 @@ interface IComputeMarketEvents {
     /// @param reason What the provider says. Never trust it.
     event JobDeclined(JobId indexed id, address indexed customer, uint256 refunded, string reason);
 
-    /// @notice A job was started: its time counts from now.
+    /// @notice A job was started: its time counts from this block's.
     /// @param id Name of the job.
     /// @param attestor Whose signature on a voucher counts.
-    /// @param started Second of the start.
-    event JobStarted(JobId indexed id, address attestor, uint64 started);
+    event JobStarted(JobId indexed id, address attestor);
 
     /// @notice A running job got another attestor. Vouchers of the earlier one count no more.
     /// @param id Name of the job.
@@ -105,9 +104,7 @@ interface IComputeMarketEvents {
     /// @param by Who called: where it is the delegate of `topUpAs`, the principal's credit paid.
     /// @param duration Seconds paid for now, in all.
     /// @param deposit Token units for all of it.
-    event JobToppedUp(
-        JobId indexed id, OfferId indexed offerId, address indexed by, uint32 duration, uint256 deposit
-    );
+    event JobToppedUp(JobId indexed id, OfferId indexed offerId, address indexed by, uint32 duration, uint256 deposit);
 
     /// @notice A job's end was moved forward; the price of the time after it was credited to the customer.
     /// @param id Name of the job.

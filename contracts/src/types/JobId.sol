@@ -45,7 +45,8 @@ library JobIdLibrary {
         bytes32 orderHash,
         uint256 delegation_
     ) internal pure returns (JobId) {
-        uint256 head = (uint256(uint64(OfferId.unwrap(offerId_))) << 192) | (price_ << 112) | (gpus_ << 96);
+        uint256 head =
+            (uint256(uint64(OfferId.unwrap(offerId_))) << 192) | (price_ << 112) | (gpus_ << 96);
         uint256 hash = hashOf(head, customer, orderHash);
         if (delegation_ == 0) return JobId.wrap(bytes32(head | (hash & (DELEGATED - 1))));
         return JobId.wrap(bytes32(head | DELEGATED | (delegation_ << 64) | (hash & HASH_OF_DELEGATED)));

@@ -48,7 +48,9 @@ contract ReentrantTokenTest is HostileTokenTest {
     function test_AnOrderTurnedDownWhileItIsPaidIsPaidBackOnce() public {
         Order memory order = orderOf(offerId, customer, 2, 3600, PRICE, 0, "{}");
         JobId id = market.jobIdOf(order, PRICE, 0);
-        hostile.setCall(address(market), abi.encodeCall(market.declineJobs, (one(JobRef(id, customer, orderHash(order))), "")));
+        hostile.setCall(
+            address(market), abi.encodeCall(market.declineJobs, (one(JobRef(id, customer, orderHash(order))), ""))
+        );
         uint256 before = hostile.balanceOf(customer);
         open(2, 3600, 0);
         assertStatus(id, JobStatus.Closed);

@@ -115,10 +115,13 @@ contract PaymentTest is MarketTest {
 
     /// @dev Whoever can be shown to be the customer is credited the deposit: one bit of the id, the account or the hash that
     /// is not looked at is half of the work of grinding that.
-    function testFuzz_AnOrderIsOfItsOwnCustomerAlone(bytes8 offer, uint80 price, uint16 gpus, address whose, bytes32 order)
-        public
-        pure
-    {
+    function testFuzz_AnOrderIsOfItsOwnCustomerAlone(
+        bytes8 offer,
+        uint80 price,
+        uint16 gpus,
+        address whose,
+        bytes32 order
+    ) public pure {
         JobId id = JobIdLibrary.pack(OfferId.wrap(offer), price, gpus, whose, order, 0);
         for (uint256 bit = 0; bit < 256; ++bit) {
             vm.assertFalse(id.isOrder(whose, order ^ bytes32(1 << bit)));

@@ -48,7 +48,9 @@ contract VoucherCheckTest {
     Checker private immutable checker = new Checker(DOMAIN);
 
     function digest(Voucher memory v) private pure returns (bytes32) {
-        return MessageHashUtils.toTypedDataHash(DOMAIN, Hashes.usageVoucher(v.use.job(OFFER), v.use.gpuSeconds(), v.evidenceRoot));
+        return MessageHashUtils.toTypedDataHash(
+            DOMAIN, Hashes.usageVoucher(v.use.job(OFFER), v.use.gpuSeconds(), v.evidenceRoot)
+        );
     }
 
     function expected(Voucher memory v, address attestor) private pure returns (bool) {

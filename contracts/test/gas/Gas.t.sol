@@ -4,7 +4,8 @@ pragma solidity ^0.8.28;
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
-import {Voucher} from "../../src/types/Voucher.sol";
+import {Order} from "../../src/types/Order.sol";
+import {LastVoucher, Voucher} from "../../src/types/Voucher.sol";
 import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
 
@@ -89,7 +90,9 @@ contract GasTest is MarketTest {
         market.updateOffer(offerId, price, AVAILABLE, type(uint64).max);
         fund(customer, uint256(price) * 1000);
         for (uint256 i = 0; i < JOBS; ++i) {
-            jobs[i] = place(customer, orderOf(offerId, customer, 2, 3600, price, keccak256(abi.encode("again", i)), "{}"), "{}");
+            jobs[i] = place(
+                customer, orderOf(offerId, customer, 2, 3600, price, keccak256(abi.encode("again", i)), "{}"), "{}"
+            );
         }
     }
 
@@ -106,6 +109,56 @@ contract GasTest is MarketTest {
     function test_ClaimAtAPriceOfEighteenDecimalsCostsAHundredMore() public {
         orderAt(2_345_678_901_234_567_891);
         vm.assertLe(furtherClaim(", 18 decimals"), 12_100, "gas of a further claim in a token of 18 decimals");
+    }
+
+    /// @dev The last claim and the end of a job in one call; the names in the snapshots end as told.
+    function furtherEnd(string memory which) private returns (uint256 marginal) {
+        startJobs(JOBS);
+        vm.warp(T0 + 3000);
+        claimJobs(JOBS, 1000);
+        settleJobs(0, 1);
+        settleJobs(1, 1);
+        uint256 one = snapshot(string.concat("settle, 1 job", which));
+        settleJobs(2, JOBS);
+        uint256 all = snapshot(string.concat("settle, 98 jobs", which));
+        marginal = (all - one) / (JOBS - 3);
+        vm.snapshotValue(GROUP, string.concat("settle, each further job", which), marginal);
+    }
+
+    function settleJobs(uint256 from, uint256 to) private {
+        if (to <= from) to = from + 1;
+        LastVoucher[] memory vouchers = new LastVoucher[](to - from);
+        for (uint256 i = from; i < to; ++i) {
+            vouchers[i - from] = last(sign(jobs[i], 5400), ref(jobs[i]));
+        }
+        vm.prank(operator);
+        vm.assertEq(market.settle(offerId, vouchers, noProofs()), to - from);
+    }
+
+    function test_AClaimAndAnEndTogetherCostWithinTheTarget() public {
+        vm.assertLe(furtherEnd(""), 17_000, "gas of a further claim and end together");
+    }
+
+    function test_AClaimAndAnEndOfEighteenDecimalsCostWithinTheTarget() public {
+        orderAt(2_345_678_901_234_567_891);
+        vm.assertLe(furtherEnd(", 18 decimals"), 17_000, "gas of a further claim and end together");
+    }
+
+    function openByHash(string memory name, uint256 salt) private returns (uint256) {
+        Order memory order = orderOf(offerId, customer, 2, 3600, PRICE, bytes32(salt), "a spec");
+        order.deadline = uint64(T0 + 1000);
+        vm.prank(customer);
+        market.openJob(order, "");
+        return snapshot(name);
+    }
+
+    /// @dev An order by hash: with a transfer of the token, and from credit.
+    function test_AnOrder() public {
+        openByHash("openJob, by hash, with a transfer", 7);
+        vm.prank(customer);
+        market.deposit(customer, address(token), 1e9);
+        snapshot("deposit");
+        openByHash("openJob, by hash, from credit", 8);
     }
 
     function test_TheOtherCalls() public {

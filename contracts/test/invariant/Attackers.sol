@@ -50,7 +50,15 @@ contract Attackers is Actors {
         bool live = job.status == JobStatus.Running || job.status == JobStatus.Ended;
         vm.assertEq(done, stolen() && live ? 1 : 0);
         OfferTerms memory junk = OfferTerms(
-            provider, address(token), "junk", window % 64_801, 300 + window % 2_591_701, 0, 1, address(0), bytes32(nextSalt++)
+            provider,
+            address(token),
+            "junk",
+            window % 64_801,
+            300 + window % 2_591_701,
+            0,
+            1,
+            address(0),
+            bytes32(nextSalt++)
         );
         uint256 lowest = market.floor(provider, address(token), 0);
         vm.prank(operator);
@@ -77,7 +85,6 @@ contract Attackers is Actors {
             refused(by, abi.encodeCall(market.updateOffer, (offerIds[0], 1, 1, 1)));
         }
         refused(by, abi.encodeCall(market.endJob, (ref(id))));
-        refused(by, abi.encodeCall(market.topUp, (id, 60)));
         refused(by, abi.encodeCall(market.topUpAs, (id, 60)));
         refused(by, abi.encodeCall(market.withdraw, (address(token), by, type(uint256).max)));
         refused(by, abi.encodeCall(market.withdrawFor, (customers[which % 2], address(token))));

@@ -37,9 +37,7 @@ abstract contract Lists {
         bytes32 salt,
         bytes memory spec
     ) internal pure returns (Order memory) {
-        return Order(
-            offer, customer_, gpus, duration, maxPrice, type(uint64).max, uint256(salt), keccak256(spec)
-        );
+        return Order(offer, customer_, gpus, duration, maxPrice, type(uint64).max, uint256(salt), keccak256(spec));
     }
 
     function one(JobId id) internal pure returns (JobId[] memory ids) {
@@ -68,9 +66,7 @@ abstract contract Lists {
     }
 
     function last(Voucher memory voucher, JobRef memory known) internal pure returns (LastVoucher memory) {
-        return LastVoucher(
-            voucher.use, voucher.evidenceRoot, voucher.r, voucher.vs, known.customer, known.orderHash
-        );
+        return LastVoucher(voucher.use, voucher.evidenceRoot, voucher.r, voucher.vs, known.customer, known.orderHash);
     }
 
     function noProofs() internal pure returns (bytes[] memory) {

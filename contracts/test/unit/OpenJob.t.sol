@@ -169,9 +169,7 @@ contract OpenJobTest is MarketTest {
         uint256 head = uint256(bytes32(OfferId.unwrap(offerId))) | uint256(PRICE) << 112 | uint256(2) << 96;
         uint256 hash = uint256(keccak256(abi.encode(head, customer, orderHash(order))));
         vm.assertEq(JobId.unwrap(open(2, 3600, "salt")), bytes32(head | hash % 2 ** 95));
-        vm.assertEq(
-            JobId.unwrap(market.jobIdOf(order, PRICE, 5)), bytes32(head | 1 << 95 | 5 << 64 | hash % 2 ** 64)
-        );
+        vm.assertEq(JobId.unwrap(market.jobIdOf(order, PRICE, 5)), bytes32(head | 1 << 95 | 5 << 64 | hash % 2 ** 64));
     }
 
     function test_MoreGpusThanOfferedAreRefused() public {

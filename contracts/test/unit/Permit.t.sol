@@ -29,8 +29,7 @@ contract PermitTest is MarketTest {
 
     function calls(Signature memory signature) private view returns (bytes[] memory list) {
         list = new bytes[](2);
-        list[0] =
-            abi.encodeCall(market.permit, (address(token), 2e6, T0, signature.v, signature.r, signature.s));
+        list[0] = abi.encodeCall(market.permit, (address(token), 2e6, T0, signature.v, signature.r, signature.s));
         list[1] = abi.encodeCall(market.openJob, (orderOf(offerId, customer, 1, 3600, PRICE, 0, "{}"), "{}"));
     }
 

@@ -22,7 +22,7 @@ contract StartJobsTest is MarketTest {
         JobId id = open(2, 3600, 0);
         vm.warp(T0 + 10);
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.JobStarted(id, attestor, uint64(T0 + 10));
+        emit IComputeMarketEvents.JobStarted(id, attestor);
         start(id);
         Job memory job = market.job(id);
         assertStatus(id, JobStatus.Running);
