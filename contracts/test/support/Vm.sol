@@ -18,6 +18,10 @@ interface Vm {
     function getRecordedLogs() external returns (Log[] memory);
     function snapshotState() external returns (uint256 id);
     function revertToState(uint256 id) external returns (bool success);
+    function deal(address account, uint256 balance) external;
+    function etch(address account, bytes calldata code) external;
+    function readFile(string calldata path) external view returns (string memory);
+    function parseBytes(string calldata hexText) external pure returns (bytes memory);
     function load(address account, bytes32 slot) external view returns (bytes32);
     function store(address account, bytes32 slot, bytes32 value) external;
     function assume(bool condition) external pure;

@@ -3,7 +3,8 @@ pragma solidity ^0.8.28;
 
 import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
 import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
-import {Offer} from "../../src/types/Offer.sol";
+import {Offer, OfferTerms} from "../../src/types/Offer.sol";
+import {OfferId} from "../../src/types/OfferId.sol";
 import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
 
@@ -63,5 +64,56 @@ contract SetFloorTest is MarketTest {
         vm.assertEq(market.floor(provider, address(token), 0), 1);
         vm.assertEq(shown(), AVAILABLE);
         open(1, 3600, 0);
+    }
+
+    bytes32 private constant H100 = "NVIDIA-H100-80GB-HBM3";
+
+    function setFloorOf(bytes32 gpuClass, uint128 price) private {
+        vm.prank(provider);
+        market.setFloor(address(token), gpuClass, price);
+    }
+
+    function refused(bytes memory why) private {
+        vm.expectRevert(why);
+        open(1, 3600, 0);
+    }
+
+    function test_AClassHasAFloorOfItsOwn() public {
+        OfferTerms memory cheap = terms();
+        cheap.gpuClass = "NVIDIA-T4";
+        OfferId t4 = post(cheap);
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.FloorSet(provider, address(token), H100, PRICE + 1);
+        setFloorOf(H100, PRICE + 1);
+        vm.assertEq(market.floor(provider, address(token), H100), PRICE + 1);
+        vm.assertEq(market.floor(provider, address(token), "NVIDIA-T4"), 1);
+        vm.assertEq(shown(), 0);
+        vm.assertEq(market.offer(t4).available, AVAILABLE);
+        refused(abi.encodeWithSelector(IComputeMarketErrors.PriceBelowFloor.selector, PRICE, PRICE + 1));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.PriceBelowFloor.selector, PRICE, PRICE + 1));
+        post(terms());
+        place(customer, orderOf(t4, customer, 1, 3600, PRICE, 0, ""), "");
+    }
+
+    /// @dev Also below the floor of the others, and where the token is refused for them.
+    function test_AClassesOwnFloorStandsForTheCommonOne() public {
+        setFloorOf(H100, PRICE);
+        setFloor(PRICE + 1);
+        open(1, 3600, "a");
+        setFloor(0);
+        open(1, 3600, "b");
+        vm.assertEq(market.floor(provider, address(token), 0), 0);
+        setFloorOf(H100, 0);
+        refused(abi.encodeWithSelector(IComputeMarketErrors.TokenRefused.selector, provider, address(token)));
+        setFloor(PRICE);
+        open(1, 3600, "c");
+        setFloorOf(H100, type(uint128).max);
+        refused(abi.encodeWithSelector(IComputeMarketErrors.PriceBelowFloor.selector, PRICE, type(uint128).max));
+        // Where another class has one, this one still has the common one.
+        setFloorOf(H100, 0);
+        setFloorOf("NVIDIA-T4", type(uint128).max);
+        open(1, 3600, "d");
+        setFloor(PRICE + 1);
+        refused(abi.encodeWithSelector(IComputeMarketErrors.PriceBelowFloor.selector, PRICE, PRICE + 1));
     }
 }
