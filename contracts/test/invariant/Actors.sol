@@ -3,7 +3,8 @@ pragma solidity ^0.8.28;
 
 import {Job, JobStatus} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
-import {Voucher} from "../../src/types/Voucher.sol";
+import {Order} from "../../src/types/Order.sol";
+import {LastVoucher, Voucher} from "../../src/types/Voucher.sol";
 import {vm} from "../support/Vm.sol";
 import {Stage} from "./Stage.sol";
 
@@ -109,6 +110,61 @@ abstract contract Actors is Stage {
         if (twice) vm.assertLe(done, 1, "one use paid twice");
     }
 
+    /// @dev The last voucher: of the attestor or somebody else, with its own customer or another one.
+    function settle(uint256 which, uint64 count, uint256 key, bool lie) external {
+        (JobId id, Job memory job, bool any) = pick(which);
+        if (!any) return;
+        count = uint64(count % 2_000_000);
+        Model storage model = models[id];
+        key = key % 4 == 0 ? KEYS + 1 : model.attestorKey == 0 ? 1 : model.attestorKey;
+        if (key == model.attestorKey && count > model.signed) model.signed = count;
+        LastVoucher memory voucher = last(sign(key, id, count), ref(id));
+        if (lie) voucher.customer = stranger;
+        vm.prank(runner());
+        uint256 done = market.settle(id.offerId(), one(voucher), noProofs());
+        vm.assertEq(uint256(market.job(id).status), uint256(done == 1 ? JobStatus.Closed : job.status));
+        if (done == 0) return;
+        vm.assertTrue(job.status == JobStatus.Running || job.status == JobStatus.Ended);
+        vm.assertTrue(!lie || job.delegation != 0);
+        vm.assertTrue(count <= job.used || key == model.attestorKey || market.job(id).used == job.used);
+    }
+
+    /// @dev Jobs of two providers, three windows and two tokens in one batch, some of them twice: each is judged by itself.
+    function manyAtOnce(uint256 seed, uint256 what) external {
+        if (jobs.length == 0 || hostileJobs.length == 0) return;
+        JobId[] memory ids = new JobId[](8);
+        Job[] memory before = new Job[](8);
+        uint256 due = 0;
+        for (uint256 i = 0; i < 8; ++i) {
+            uint256 random = uint256(keccak256(abi.encode(seed, i)));
+            ids[i] =
+                random % 2 == 0 ? jobs[(random >> 8) % jobs.length] : hostileJobs[(random >> 8) % hostileJobs.length];
+            before[i] = market.job(ids[i]);
+            bool first = true;
+            for (uint256 j = 0; j < i; ++j) {
+                if (ids[j] == ids[i]) first = false;
+            }
+            bool mine = what % 3 == 0 || random % 2 == 0;
+            if (first && mine && isDue(before[i], what)) ++due;
+        }
+        vm.prank(what % 3 == 0 ? stranger : runner());
+        uint256 done = what % 3 == 0
+            ? market.refund(refs(ids))
+            : what % 3 == 1 ? market.declineJobs(refs(ids), "") : market.endJobs(refs(ids), 0, new uint64[](8), "");
+        vm.assertEq(done, due);
+        for (uint256 i = 0; i < 8; ++i) {
+            bool closed = before[i].status == JobStatus.Closed || isDue(before[i], what)
+                && (what % 3 == 0 || before[i].offerId != hostileOffer);
+            vm.assertEq(market.job(ids[i]).status == JobStatus.Closed ? 1 : 0, closed ? 1 : 0);
+        }
+    }
+
+    function isDue(Job memory job, uint256 what) private view returns (bool) {
+        if (what % 3 == 1) return job.status == JobStatus.Open;
+        if (what % 3 == 2) return job.status == JobStatus.Running || job.status == JobStatus.Ended;
+        return job.status != JobStatus.Closed && block.timestamp >= job.refundableFrom;
+    }
+
     // ---------------------------------------------------------------------------------------------------- customers
 
     function order(uint256 which, uint16 gpus, uint32 duration, uint256 by) external {
@@ -134,7 +190,8 @@ abstract contract Actors is Stage {
         if (!any || job.ending || (job.status != JobStatus.Open && job.status != JobStatus.Running)) return;
         if (job.status == JobStatus.Open && block.timestamp > job.startDeadline) return;
         extra = uint32(extra % (job.maxDuration - job.duration + 1));
-        vm.prank(ref(id).customer);
+        // Whoever pays for it.
+        vm.prank(customers[extra % 2]);
         market.topUp(id, extra);
         if (job.status == JobStatus.Running) models[id].end += extra;
     }
@@ -143,8 +200,54 @@ abstract contract Actors is Stage {
         (JobId id, Job memory job, bool any) = pick(which);
         if (!any || job.status != JobStatus.Running) return;
         if (block.timestamp + 60 >= job.end || job.started + job.minDuration >= job.end) return;
-        vm.prank(ref(id).customer);
+        vm.prank(job.delegation != 0 ? agent : ref(id).customer);
         models[id].end = market.endJob(ref(id));
+    }
+
+    /// @dev Somebody pays in for one of the two.
+    function payIn(uint256 by, uint256 whom, uint64 amount) external {
+        vm.prank(customers[by % 2]);
+        market.deposit(customers[whom % 2], address(token), amount % 1e12 + 1);
+    }
+
+    /// @dev A delegate orders, up to the limit of its day and the credit that there is.
+    function orderAsDelegate(uint256 which, uint16 gpus, uint32 duration) external {
+        if (jobs.length >= MOST_JOBS || market.floor(provider, address(token), 0) != 1) return;
+        Order memory asked = orderOf(
+            offerIds[which % 2],
+            customers[0],
+            gpus % 64 + 1,
+            120 + duration % 19_881,
+            type(uint128).max,
+            bytes32(nextSalt++),
+            ""
+        );
+        uint256 before = market.credit(customers[0], address(token));
+        vm.prank(agent);
+        try market.openJobAs(delegation, asked, "") returns (JobId id) {
+            jobs.push(id);
+            spend(before);
+        } catch {}
+    }
+
+    function prolongAsDelegate(uint256 which, uint32 extra) external {
+        (JobId id, Job memory job, bool any) = pick(which);
+        if (!any) return;
+        extra = uint32(extra % 20_000);
+        uint256 before = market.credit(customers[0], address(token));
+        vm.prank(agent);
+        try market.topUpAs(id, extra) {
+            vm.assertEq(job.delegation, delegation);
+            if (job.status == JobStatus.Running) models[id].end += extra;
+            spend(before);
+        } catch {}
+    }
+
+    /// @dev Never more in a day than the principal allowed.
+    function spend(uint256 before) private {
+        uint256 day = block.timestamp / 1 days;
+        spentOn[day] += before - market.credit(customers[0], address(token));
+        vm.assertLe(spentOn[day], PER_DAY, "spent more than a day's limit");
     }
 
     // ------------------------------------------------------------------------------------------------------- anyone

@@ -93,6 +93,7 @@ contract MarketInvariants {
 
     function invariant_NothingGoesToAKeyThatEarnsNothing() public view {
         vm.assertEq(token.balanceOf(actors.operator()) + token.balanceOf(actors.stranger()), 0);
+        vm.assertEq(token.balanceOf(actors.agent()) + credit(actors.agent()) + credit(address(0)), 0);
         vm.assertEq(credit(actors.operator()) + credit(actors.stranger()) + credit(OWNER), 0);
     }
 

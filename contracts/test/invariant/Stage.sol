@@ -30,6 +30,7 @@ abstract contract Stage is Lists {
     uint256 internal constant MOST_JOBS = 24;
     uint128 internal constant PRICE = 1_234_567;
     uint256 public constant MINTED = 1e18;
+    uint112 internal constant PER_DAY = 1e9;
 
     IComputeMarket public immutable market;
     TestToken public immutable token;
@@ -43,6 +44,11 @@ abstract contract Stage is Lists {
     address[2] public customers = [address(0x0701), address(0x0702)];
     /// A provider of its own that takes the hostile token, which is its operator.
     address public immutable accomplice = address(0x0888);
+
+    /// May spend so much a day of what the first customer has credit of.
+    address public immutable agent = address(0x0A6E);
+    uint32 internal delegation;
+    mapping(uint256 day => uint256) internal spentOn;
 
     OfferId[2] public offerIds;
     OfferId public hostileOffer;
@@ -62,7 +68,7 @@ abstract contract Stage is Lists {
         vm.prank(accomplice);
         market.setFloor(address(hostile), 0, 1);
         for (uint256 i = 0; i < 2; ++i) {
-            offerIds[i] = post(provider, address(token), 600, 1800, bytes32(i));
+            offerIds[i] = post(provider, address(token), uint32(600 + 300 * i), uint32(1800 + 900 * i), bytes32(i));
             token.mint(customers[i], MINTED);
             hostile.mint(customers[i], MINTED);
             vm.prank(customers[i]);
@@ -70,7 +76,9 @@ abstract contract Stage is Lists {
             vm.prank(customers[i]);
             hostile.approve(address(market), type(uint256).max);
         }
-        hostileOffer = post(accomplice, address(hostile), 600, 1800, 0);
+        hostileOffer = post(accomplice, address(hostile), 700, 2000, 0);
+        vm.prank(customers[0]);
+        delegation = market.delegate(agent, address(token), PER_DAY, type(uint40).max);
     }
 
     function post(address by, address asset, uint32 startWindow, uint32 claimWindow, bytes32 salt)
