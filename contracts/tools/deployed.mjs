@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Whether what stands at an address is the market of this source: its code, with zeros where the constructor put what it
-// computed, against snapshots/bytecode.json; and what its owner has set. Asks the node, sends nothing.
+// computed, against snapshots/bytecode.json; so is its extension's; and what its owner has set. Asks the node, sends nothing.
 //   npm run deployed -- https://rpc.example.com 0x...
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -17,14 +17,21 @@ if (!url || !isAddress(address)) {
 
 const node = new JsonRpcProvider(url, undefined, { staticNetwork: true });
 const built = read("snapshots/bytecode.json");
-const code = getBytes(await node.getCode(address));
-for (const { start, length } of built.immutables) code.fill(0, start, start + length);
-if (keccak256(code) !== built.runtime) {
+const market = new Contract(address, read("bindings/abi/ComputeMarket.json").abi, node);
+
+// Compares the code at an address with what is built, and ends where it is another one.
+async function compare(where, { runtime, immutables }) {
+  const code = getBytes(await node.getCode(where));
+  for (const { start, length } of immutables) code.fill(0, start, start + length);
+  if (keccak256(code) === runtime) return;
   const other = `its code (${code.length} bytes) is not that of snapshots/bytecode.json`;
-  console.error(`${address}: ${code.length === 0 ? "there is no contract on this chain" : other}`);
+  console.error(`${where}: ${code.length === 0 ? "there is no contract on this chain" : other}`);
   process.exit(1);
 }
-const market = new Contract(address, read("bindings/abi/ComputeMarket.json").abi, node);
-const [{ chainId }, owner, [bps, sink]] = await Promise.all([node.getNetwork(), market.owner(), market.fee()]);
+
+await compare(address, built);
+await compare(await market.EXTENSION(), built.extension);
+const [{ chainId }, owner, [bps, sink], last] = await Promise.all([node.getNetwork(), market.owner(), market.fee(), market.sunset()]);
 console.log(`${address} on chain ${chainId} is the market of this source`);
 console.log(`owner ${owner}, fee ${Number(bps) / 100} %, paid to ${sink}`);
+if (last !== 0n) console.log(`it takes no orders after ${new Date(Number(last) * 1000).toISOString()}`);
