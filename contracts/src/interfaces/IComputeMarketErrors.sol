@@ -7,8 +7,9 @@ import {OfferId} from "../types/OfferId.sol";
 
 /// @title Why the market refuses a call
 /// @notice Each carries what was asked and what the limit is. Besides these, calls fail with the errors of the token, and
-/// with OpenZeppelin's: `OwnableUnauthorizedAccount`, `ReentrancyGuardReentrantCall`, `SafeERC20FailedOperation`; and
-/// `openJobByPermit2` with those of Permit2.
+/// with OpenZeppelin's: `OwnableUnauthorizedAccount`, `ReentrancyGuardReentrantCall`, `SafeERC20FailedOperation`, and
+/// `FailedCall` where something that was called failed without a word, or there is no such function; `openJobByPermit2` also with
+/// those of Permit2.
 interface IComputeMarketErrors {
     /// @notice The caller is neither the provider nor its operator.
     error NotOperator(address caller, address provider);

@@ -20,7 +20,7 @@ interface IMarketOffers {
     /// @dev Anybody for itself: an operator can't set it. It doesn't touch orders that were placed, nor their top-ups. An
     /// offer below a raised floor takes no orders; `offersOf` and `offer` show 0 available until it is posted at the floor or
     /// above, or the floor falls again while the offer is valid. No event names the offers that this concerns.
-    /// Once there is a floor of any class in a token, each order in it costs 4,200 gas more.
+    /// Once there is a floor of any class in a token, each order in it costs 4,300 gas more.
     /// Event: `FloorSet`.
     /// @param token ERC-20 token.
     /// @param gpuClass GPU class as in the offers' terms; 0 sets the floor of all classes that have none of their own.
