@@ -232,5 +232,10 @@ contract SettleTest is MarketTest {
         vm.assertEq(market.offer(offerId).counters.completed, 1);
         vm.assertEq(market.offer(offerId).counters.endedByProvider, 2);
         vm.assertEq(market.offer(offerId).settledGpuSeconds, 5400);
+        JobId another = open(1, 3600, "another");
+        start(another);
+        vm.warp(block.timestamp + 3600);
+        settle(another, 0);
+        vm.assertEq(market.offer(offerId).counters.completed, 2);
     }
 }
