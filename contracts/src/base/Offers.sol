@@ -65,10 +65,10 @@ abstract contract Offers is IComputeMarketErrors, IComputeMarketEvents {
     /// @dev Last second at which an order can be taken; 0 where there is no end to that.
     uint40 internal _sunset;
 
-    /// @dev Whether the caller may run the offers of a provider.
+    /// @dev Whether the caller may run the offers of a provider. Of one that there is not, which has no offers, nobody may: its
+    /// address is zero where it is read from an offer that is not there.
     function _isOperator(address account) internal view returns (bool) {
-        Provider storage keys = _providers[account];
-        return keys.payout != address(0) && (msg.sender == account || msg.sender == keys.operator);
+        return msg.sender == account || msg.sender == _providers[account].operator;
     }
 
     /// @dev Reverts where the caller may not run the offers of a provider.
