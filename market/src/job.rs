@@ -64,21 +64,19 @@ impl fmt::Display for JobStatus {
     }
 }
 
-/// A job as the market holds it. Price and GPUs stand in its id.
+/// A job as the market holds it. Price, GPUs and delegation stand in its id; whose it is says its [`crate::OrderRef`] alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     /// Name of the job.
     pub id: JobId,
     /// Where it stands.
     pub status: JobStatus,
-    /// Who ordered and paid.
-    pub customer: Address,
     /// Whose vouchers count; none before the start.
     pub attestor: Option<Address>,
     /// Seconds paid for, as topped up or shortened; 0 once closed.
     pub duration_seconds: u32,
-    /// Last second at which it can be started.
-    pub start_deadline: Timestamp,
+    /// Last second at which it can be started; none once it was.
+    pub start_deadline: Option<Timestamp>,
     /// When it was started.
     pub started: Option<Timestamp>,
     /// When it ends: `started + duration`; none before the start and once closed.
@@ -101,10 +99,9 @@ impl Job {
         Ok(Self {
             id,
             status: job.status.try_into()?,
-            customer: job.customer,
             attestor: Some(job.attestor).filter(|attestor| !attestor.is_zero()),
             duration_seconds: job.duration,
-            start_deadline: timestamp(job.startDeadline),
+            start_deadline: some_timestamp(job.startDeadline),
             started: some_timestamp(job.started),
             end: some_timestamp(job.end),
             ending: job.ending,
@@ -144,7 +141,7 @@ mod tests {
         ComputeMarket::Job {
             status,
             offerId: FixedBytes::default(),
-            customer: Address::repeat_byte(1),
+            delegation: 0,
             attestor: Address::ZERO,
             price: 5,
             gpus: 2,
@@ -166,6 +163,7 @@ mod tests {
     fn zero_is_none_and_a_second_beyond_every_calendar_is_the_last() {
         let job = Job::read(JobId(B256::ZERO), &answer(1)).unwrap();
         assert_eq!((job.status, job.attestor, job.started, job.end), (JobStatus::Open, None, None, None));
+        assert_eq!(job.start_deadline, Some(timestamp(100)));
         assert_eq!(job.refundable_from, Some(Timestamp::MAX));
         assert_eq!(job.used, GpuSeconds(7));
     }
@@ -184,7 +182,8 @@ mod tests {
     fn what_can_be_paid_grows_with_time_up_to_the_end() {
         let offer = crate::OfferId(FixedBytes::default());
         let id = JobId::from_parts(offer, 5, 2, FixedBytes::default()).unwrap();
-        let job = Job::read(id, &ComputeMarket::Job { started: 100, end: 160, ..answer(2) }).unwrap();
+        let job = Job::read(id, &ComputeMarket::Job { startDeadline: 0, started: 100, end: 160, ..answer(2) }).unwrap();
+        assert_eq!(job.start_deadline, None);
         for (now, most) in [(90, 0), (100, 0), (130, 60), (160, 120), (500, 120)] {
             assert_eq!(job.bound(timestamp(now)), GpuSeconds(most), "{now}");
         }

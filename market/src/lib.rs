@@ -7,6 +7,7 @@
 //! |---|---|
 //! | Which offer, which job? | [`OfferId`], [`JobId`]: what the order locked stands in the job's id |
 //! | Where does a job stand? | [`JobStatus`], [`Job`] |
+//! | Whose is it? | [`OrderRef`], which a job's id proves |
 //! | What is for sale? | [`OfferTerms`], [`Offer`] |
 //! | How much was used? | [`GpuSeconds`], and the [`UsageVoucher`] that an attestor signs for it |
 //! | How much is that? | [`JobId::deposit`], [`JobId::paid`], [`Token`], [`parse_units`], [`format_units`] |
@@ -21,6 +22,7 @@ mod gpu_seconds;
 mod ids;
 mod job;
 mod offer;
+mod order;
 pub mod refusal;
 mod skip_reason;
 pub mod text;
@@ -32,5 +34,6 @@ pub use gpu_seconds::GpuSeconds;
 pub use ids::{JobId, OfferId, ParseIdError, deposit};
 pub use job::{Job, JobStatus, UnknownStatus, timestamp};
 pub use offer::{Offer, OfferTerms};
+pub use order::OrderRef;
 pub use skip_reason::SkipReason;
-pub use voucher::{UsageVoucher, eip712_domain, signed_voucher};
+pub use voucher::{UsageVoucher, eip712_domain, last_voucher, signed_voucher};

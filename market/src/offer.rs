@@ -26,16 +26,20 @@ pub struct OfferTerms {
     pub min_seconds: u32,
     /// Longest order, in seconds, top-ups included.
     pub max_seconds: u32,
+    /// Contract that each voucher must satisfy besides the attestor's signature; zero for none.
+    pub verifier: Address,
     /// Tells apart offers that are otherwise the same.
     pub salt: B256,
 }
 
 impl OfferTerms {
-    /// Name of the offer with these terms: the first 96 bits of the hash of their ABI encoding.
-    pub fn id(&self) -> OfferId {
-        let hash = keccak256(ComputeMarket::OfferTerms::from(self).abi_encode());
+    /// Name of the offer with these terms on the market at this address of this chain: the first 64 bits of a hash over all
+    /// three.
+    pub fn id(&self, chain_id: u64, market: Address) -> OfferId {
+        let terms = ComputeMarket::OfferTerms::from(self);
+        let hash = keccak256((terms, market, U256::from(chain_id)).abi_encode_params());
         let mut id = FixedBytes::ZERO;
-        id.copy_from_slice(&hash[..12]);
+        id.copy_from_slice(&hash[..8]);
         OfferId(id)
     }
 }
@@ -50,6 +54,7 @@ impl From<&OfferTerms> for ComputeMarket::OfferTerms {
             claimWindow: terms.claim_window_seconds,
             minDuration: terms.min_seconds,
             maxDuration: terms.max_seconds,
+            verifier: terms.verifier,
             salt: terms.salt,
         }
     }
@@ -65,6 +70,7 @@ impl From<&ComputeMarket::OfferTerms> for OfferTerms {
             claim_window_seconds: terms.claimWindow,
             min_seconds: terms.minDuration,
             max_seconds: terms.maxDuration,
+            verifier: terms.verifier,
             salt: terms.salt,
         }
     }
@@ -97,7 +103,7 @@ impl From<&ComputeMarket::Offer> for Offer {
             price: offer.price,
             available: offer.available,
             valid_until: timestamp(offer.validUntil),
-            settled: GpuSeconds(offer.settledGpuSeconds.try_into().unwrap_or(u64::MAX)),
+            settled: GpuSeconds(offer.settledGpuSeconds),
             settled_amount: offer.settledAmount,
         }
     }

@@ -12,7 +12,7 @@ pub enum SkipReason {
     NotLive,
     /// `declineJobs`: the job was started already.
     AlreadyStarted,
-    /// `claim`, `endJobs`: the job was not started.
+    /// `claim`, `settle`, `endJobs`: the job was not started.
     NotStarted,
     /// `startJobs`: the start deadline has passed.
     DeadlinePassed,
@@ -20,15 +20,13 @@ pub enum SkipReason {
     ZeroAttestor,
     /// `startJobs`: the job's end has passed.
     AlreadyEnded,
-    /// `claim`: the job belongs to another offer.
-    WrongOffer,
-    /// `claim`: the claim window has ended.
+    /// `claim`, `settle`: the claim window has ended.
     ClaimWindowPassed,
     /// `claim`: the voucher adds nothing to what was claimed.
     Stale,
-    /// `claim`: the signature is not the attestor's.
+    /// `claim`, `settle`: the signature is not the attestor's.
     BadSignature,
-    /// `endJobs`: less was claimed than the caller expects.
+    /// `endJobs`: less was claimed than the caller expects. `settle`: more is signed for than can be paid yet.
     UnclaimedUse,
     /// `endJobs` with notice: the job already ends earlier.
     EndNotEarlier,
@@ -36,11 +34,15 @@ pub enum SkipReason {
     TooEarly,
     /// `endJobs` with notice: the second of the notice has passed already.
     EndPassed,
+    /// Customer and hash of the order are not those of the job.
+    WrongOrder,
+    /// `claim`, `settle`: the offer's verifier does not accept the voucher.
+    Unverified,
 }
 
 impl SkipReason {
     /// In the market's order.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::NotOperator,
         Self::NotLive,
         Self::AlreadyStarted,
@@ -48,7 +50,6 @@ impl SkipReason {
         Self::DeadlinePassed,
         Self::ZeroAttestor,
         Self::AlreadyEnded,
-        Self::WrongOffer,
         Self::ClaimWindowPassed,
         Self::Stale,
         Self::BadSignature,
@@ -56,6 +57,8 @@ impl SkipReason {
         Self::EndNotEarlier,
         Self::TooEarly,
         Self::EndPassed,
+        Self::WrongOrder,
+        Self::Unverified,
     ];
 
     /// From the number in a `JobSkipped` log; none if a newer market knows more.
@@ -77,14 +80,17 @@ impl fmt::Display for SkipReason {
             Self::DeadlinePassed => "the job's start deadline has passed",
             Self::ZeroAttestor => "the zero address can't attest",
             Self::AlreadyEnded => "the job's time is over",
-            Self::WrongOffer => "the job belongs to another offer",
             Self::ClaimWindowPassed => "the job's claim window has closed: its unclaimed use is lost",
             Self::Stale => "the voucher adds nothing to what was claimed, or lies ahead of the running time",
             Self::BadSignature => "the voucher is not signed by the job's attestor",
-            Self::UnclaimedUse => "less was claimed than expected: claim first",
+            Self::UnclaimedUse => {
+                "less was claimed than expected, or more is signed for than can be paid yet: claim first"
+            }
             Self::EndNotEarlier => "the job already ends earlier",
             Self::TooEarly => "the job can't be refunded yet",
             Self::EndPassed => "the second of the notice had passed when the transaction was mined",
+            Self::WrongOrder => "customer and order hash are not those of the job: take both from its JobOpened log",
+            Self::Unverified => "the offer's verifier does not accept the voucher",
         })
     }
 }
@@ -108,6 +114,6 @@ mod tests {
         for (number, reason) in SkipReason::ALL.into_iter().enumerate() {
             assert_eq!(SkipReason::from_number(u8::try_from(number).unwrap()), Some(reason));
         }
-        assert_eq!(SkipReason::from_number(15), None);
+        assert_eq!(SkipReason::from_number(16), None);
     }
 }

@@ -6,7 +6,7 @@ use alloy::{
 };
 use hawser_contracts::ComputeMarket;
 
-use crate::JobId;
+use crate::{GpuSeconds, JobId, OrderRef};
 
 pub use eip712::UsageVoucher;
 
@@ -47,15 +47,35 @@ pub fn eip712_domain(chain_id: u64, market: Address) -> Eip712Domain {
 
 /// A voucher with its attestor's signature, as `claim` takes it; `None` where the count needs more than 64 bits.
 pub fn signed_voucher(voucher: &UsageVoucher, signature: &Signature) -> Option<ComputeMarket::Voucher> {
-    let compact = signature.normalized_s().as_erc2098();
-    let (r, vs) = compact.split_at(32);
-    Some(ComputeMarket::Voucher {
-        jobId: voucher.jobId,
-        gpuSeconds: voucher.gpuSeconds.try_into().ok()?,
+    let (r, vs) = compact(signature);
+    Some(ComputeMarket::Voucher { r#use: in_one_word(voucher)?, evidenceRoot: voucher.evidenceRoot, r, vs })
+}
+
+/// A job's last voucher with its attestor's signature, as `settle` takes it; `None` where the count needs more than 64 bits.
+pub fn last_voucher(
+    voucher: &UsageVoucher,
+    signature: &Signature,
+    order: OrderRef,
+) -> Option<ComputeMarket::LastVoucher> {
+    let (r, vs) = compact(signature);
+    Some(ComputeMarket::LastVoucher {
+        r#use: in_one_word(voucher)?,
         evidenceRoot: voucher.evidenceRoot,
-        r: B256::from_slice(r),
-        vs: B256::from_slice(vs),
+        r,
+        vs,
+        customer: order.customer,
+        orderHash: order.hash,
     })
+}
+
+fn in_one_word(voucher: &UsageVoucher) -> Option<B256> {
+    Some(JobId(voucher.jobId).with_use(GpuSeconds(voucher.gpuSeconds.try_into().ok()?)))
+}
+
+fn compact(signature: &Signature) -> (B256, B256) {
+    let bytes = signature.normalized_s().as_erc2098();
+    let (r, vs) = bytes.split_at(32);
+    (B256::from_slice(r), B256::from_slice(vs))
 }
 
 #[cfg(test)]
@@ -83,10 +103,14 @@ mod tests {
     fn a_signature_goes_into_the_claim_in_compact_form() {
         let voucher = UsageVoucher::new(JobId(B256::ZERO), 7, B256::ZERO);
         let signature = Signature::new(U256::from(1), U256::from(2), true);
+        let order = OrderRef { customer: Address::repeat_byte(3), hash: B256::repeat_byte(4) };
         let signed = signed_voucher(&voucher, &signature).unwrap();
+        let last = last_voucher(&voucher, &signature, order).unwrap();
         assert_eq!(signed.r, B256::with_last_byte(1));
         assert_eq!(signed.vs, b256!("8000000000000000000000000000000000000000000000000000000000000002"));
-        assert_eq!(signed.gpuSeconds, 7);
+        assert_eq!(signed.r#use, b256!("0000000000000007000000000000000000000000000000000000000000000000"));
+        assert_eq!((last.r, last.vs, last.r#use), (signed.r, signed.vs, signed.r#use));
+        assert_eq!((last.customer, last.orderHash), (order.customer, order.hash));
     }
 
     #[test]

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
+import {JobId} from "../../src/types/JobId.sol";
+import {OfferTerms} from "../../src/types/Offer.sol";
+import {OfferId} from "../../src/types/OfferId.sol";
+import {Order} from "../../src/types/Order.sol";
+import {vm} from "../support/Vm.sol";
+
+/// @notice Ids and hashes of one order on one market of one chain: the crate `hawser-market` tests the same values.
+contract IdsForRustTest {
+    IComputeMarket private market;
+
+    function setUp() public {
+        vm.chainId(31_337);
+        market = IComputeMarket(vm.deployCode("ComputeMarket.sol:ComputeMarket", abi.encode(address(1), 0, address(0))));
+        vm.assertEq(address(market), 0x5615dEB798BB3E4dFa0139dFa1b3D433Cc23b72f);
+    }
+
+    function test_AnOfferIsNamedByTermsMarketAndChain() public view {
+        OfferTerms memory terms = OfferTerms({
+            provider: address(1),
+            token: address(2),
+            gpuClass: bytes32("NVIDIA-H200"),
+            startWindow: 600,
+            claimWindow: 7200,
+            minDuration: 60,
+            maxDuration: 86_400,
+            verifier: address(3),
+            salt: bytes32(uint256(4))
+        });
+        vm.assertEq(bytes32(OfferId.unwrap(market.offerIdOf(terms))), bytes32(bytes8(0x1ed852e8909cb453)));
+    }
+
+    function test_AnOrderIsHashed() public view {
+        vm.assertEq(market.orderHashOf(order()), 0xc0062ffa710f4ca5fc1144025f4aa9fb7d568e58a5b48b2e6cc615be9d7e650e);
+    }
+
+    function test_AJobIsNamedByItsOrderAndDelegation() public view {
+        JobId own = market.jobIdOf(order(), 2_500_000, 0);
+        JobId delegated = market.jobIdOf(order(), 2_500_000, 7);
+        vm.assertEq(
+            JobId.unwrap(own), bytes32(uint256(0xabababababababab000000000000002625a0000808ed94e3d4291701accfeb72))
+        );
+        vm.assertEq(
+            JobId.unwrap(delegated),
+            bytes32(uint256(0xabababababababab000000000000002625a0000880000007d4291701accfeb72))
+        );
+    }
+
+    function order() private pure returns (Order memory) {
+        return Order({
+            offerId: OfferId.wrap(0xabababababababab),
+            customer: address(5),
+            gpus: 8,
+            duration: 3600,
+            maxPrice: 2_500_000,
+            deadline: 1_800_000_000,
+            salt: 6,
+            specHash: keccak256("spec")
+        });
+    }
+}
