@@ -63,6 +63,10 @@ pub struct OrderSource {
     /// Address of the customer.
     #[schemars(regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
     pub customer: String,
+    /// The network's own hash of the order (32 bytes, hex). Needed to end, decline and refund the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^0x[0-9a-f]{64}$"))]
+    pub order_hash: Option<String>,
     /// Seconds bought with the order.
     pub seconds: u32,
     /// Tokens deposited with the order, in the token's smallest unit.

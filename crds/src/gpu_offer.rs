@@ -122,8 +122,8 @@ pub struct Price {
     "rule": "self.minSeconds <= self.maxSeconds",
     "message": "limits.minSeconds is greater than limits.maxSeconds"
 }, {
-    "rule": "self.startWindowSeconds <= 86400",
-    "message": "limits.startWindowSeconds is longer than the market takes: write at most 86400 (a day)"
+    "rule": "self.startWindowSeconds <= 64800",
+    "message": "limits.startWindowSeconds is longer than the market takes: write at most 64800 (18 hours)"
 }, {
     "rule": "self.claimWindowSeconds <= 2592000",
     "message": "limits.claimWindowSeconds is longer than the market takes: write at most 2592000 (thirty days)"
@@ -148,7 +148,7 @@ pub struct Limits {
     #[schemars(schema_with = "quantity")]
     pub storage_per_gpu: Quantity,
     /// Seconds after an order's block within which the job must start; otherwise the customer gets everything back. The market
-    /// accepts at most 86,400 (a day).
+    /// accepts at most 64,800 (18 hours).
     #[schemars(range(min = 10))]
     pub start_window_seconds: u32,
     /// Seconds after a job's end within which its use can be claimed. The market accepts 300 (five minutes) to 2,592,000
@@ -356,7 +356,7 @@ pub struct GpuCount {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OnChainOffer {
-    /// The market's `OfferId` (12 bytes, hex).
+    /// The market's `OfferId` (8 bytes, hex).
     pub offer_id: String,
     /// Price in the token's smallest unit per GPU-hour.
     pub price: String,

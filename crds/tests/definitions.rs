@@ -116,13 +116,15 @@ fn kubectl_explain_names_the_conditions_that_each_kind_has() {
 
 #[test]
 fn windows_are_bounded_as_the_market_bounds_them_with_words_that_name_the_limit() {
-    let market = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/src/base/Offers.sol");
-    let market = std::fs::read_to_string(market).unwrap();
+    let contracts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/src");
+    let read = |file: &str| std::fs::read_to_string(contracts.join(file)).unwrap();
+    let market = read("base/Offers.sol") + &read("extension/OfferBook.sol");
     let constant = |name: &str| -> u64 {
         let value = market.split_once(&format!(" {name} = ")).unwrap().1.split_once(';').unwrap().0;
         let (count, unit) = value.split_once(' ').unwrap();
         let seconds = match unit {
             "minutes" => 60,
+            "hours" => 3600,
             "days" => 24 * 3600,
             other => panic!("{other}"),
         };
@@ -132,7 +134,7 @@ fn windows_are_bounded_as_the_market_bounds_them_with_words_that_name_the_limit(
     let minimum = limits["properties"]["claimWindowSeconds"]["minimum"].as_f64();
     assert_eq!(minimum, u32::try_from(constant("MIN_CLAIM_WINDOW")).ok().map(f64::from));
     let rules = limits["x-kubernetes-validations"].as_array().unwrap();
-    for (field, name) in [("startWindowSeconds", "MAX_START_WINDOW"), ("claimWindowSeconds", "MAX_CLAIM_WINDOW")] {
+    for (field, name) in [("startWindowSeconds", "START_WINDOW_LIMIT"), ("claimWindowSeconds", "CLAIM_WINDOW_LIMIT")] {
         let most = constant(name);
         let rule = rules.iter().find(|rule| rule["rule"] == format!("self.{field} <= {most}"));
         let message = rule.unwrap_or_else(|| panic!("no rule keeps {field} up to {most}"))["message"].as_str().unwrap();
