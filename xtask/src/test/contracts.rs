@@ -1,4 +1,5 @@
-//! The contracts: format, tests, and the files that are generated from them; or the same tests with many more runs.
+//! The contracts: format, tests, and the files that are generated from them; or the same tests with many more runs, and whether
+//! they notice mutations of the sources.
 
 use std::process::Command;
 
@@ -19,7 +20,8 @@ pub(crate) fn run(layout: &Layout, deep: bool, summary: &mut Summary) {
         npm
     };
     if deep {
-        return summary.tests("forge test, deep profile", &mut script("test:deep"), forge, Expected::Some);
+        summary.tests("forge test, deep profile", &mut script("test:deep"), forge, Expected::Some);
+        return summary.check("each mutation is noticed", || show(&mut script("mutations")));
     }
     summary.check("forge fmt", || show(&mut script("fmt")));
     summary.tests("forge test", &mut script("test"), forge, Expected::Some);

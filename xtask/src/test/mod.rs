@@ -41,8 +41,9 @@ pub(crate) struct Options {
     /// Only end-to-end tests whose name contains this (or another such)
     #[arg(long, value_name = "NAME")]
     filter: Vec<String>,
-    /// Instead of all that, what takes too long for every change: the contracts' deep profile (about half an hour) and
-    /// the end-to-end tests of the module `deep`. With `--only contracts` or `--only end-to-end` one of them
+    /// Instead of all that, what takes too long for every change: the contracts' deep profile (about half an hour),
+    /// mutations of their sources, and the end-to-end tests of the module `deep`. With `--only contracts`
+    /// or `--only end-to-end` one of them
     #[arg(long)]
     deep: bool,
 }
