@@ -14,6 +14,8 @@ use crate::budget::Class;
 
 /// A block by its number.
 pub const BLOCK_BY_NUMBER: &str = "eth_getBlockByNumber";
+/// What came of a transaction.
+pub const RECEIPT: &str = "eth_getTransactionReceipt";
 /// A signature over a transaction, of a signer that holds the key.
 pub const SIGN_TRANSACTION: &str = "eth_signTransaction";
 
@@ -28,7 +30,6 @@ const BALANCE: &str = "eth_getBalance";
 const ESTIMATE: &str = "eth_estimateGas";
 const NEWEST: &str = "eth_blockNumber";
 const PRICE: &str = "eth_gasPrice";
-const RECEIPT: &str = "eth_getTransactionReceipt";
 const SEND: &str = "eth_sendRawTransaction";
 const FEES: &str = "eth_feeHistory";
 const TIP: &str = "eth_maxPriorityFeePerGas";

@@ -8,9 +8,9 @@ use hawser_contracts::ComputeMarket;
 
 use crate::{JobId, eip712_domain};
 
-/// Whose an order is and the network's hash of it. The market stores neither: both are hashed into the job's id, and whatever
-/// credits a customer is told them again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Whose an order is and the network's hash of it. The market stores neither: both are hashed into the job's id, and
+/// whatever credits a customer is told them again. The default is nobody's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct OrderRef {
     /// Who may end the job, and is credited what comes back.
     pub customer: Address,

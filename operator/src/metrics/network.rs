@@ -68,6 +68,7 @@ impl Metrics {
             ActKey::Decline(_) => "decline",
             ActKey::Start(_) => "start",
             ActKey::Claim(_) => "claim",
+            ActKey::Settle(_) => "settle",
             ActKey::End(_) => "end",
             ActKey::Refund(_) => "refund",
             ActKey::Withdraw(_) => "withdraw",

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use alloy::primitives::{Address, B256, Signature};
-use hawser_market::{JobId, OfferId};
+use hawser_market::{JobId, OfferId, OrderRef};
 use jiff::Timestamp;
 
 use super::{GpuSeconds, OfferTerms};
@@ -28,6 +28,8 @@ pub enum Act {
     Decline {
         /// The order.
         job: JobId,
+        /// Whose it is, as its id proves.
+        order: OrderRef,
         /// Why, for the customer.
         reason: String,
     },
@@ -40,10 +42,19 @@ pub enum Act {
     },
     /// Be paid for attested use.
     Claim(Claim),
+    /// Be paid for a job's last voucher and close it in the same call; what is left goes back to the customer.
+    Settle {
+        /// The last voucher. Where it was claimed before, the job is closed all the same.
+        claim: Claim,
+        /// Whose it is, as its id proves.
+        order: OrderRef,
+    },
     /// End a started job at once and for good; what was not claimed goes back to the customer.
     End {
         /// The job.
         job: JobId,
+        /// Whose it is, as its id proves.
+        order: OrderRef,
         /// What must have been claimed before; with less the market leaves the job alone, so that no claim is lost.
         expect_used: GpuSeconds,
         /// Why, for the customer.
@@ -53,6 +64,8 @@ pub enum Act {
     Refund {
         /// The job.
         job: JobId,
+        /// Whose it is, as its id proves.
+        order: OrderRef,
     },
     /// Send the provider's credit to its payout address.
     Withdraw {
@@ -66,6 +79,8 @@ pub enum Act {
 /// An offer to be posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfferPost {
+    /// Name of the offer with these terms on this market.
+    pub offer: OfferId,
     /// What never changes.
     pub terms: OfferTerms,
     /// Token units per GPU-hour.
@@ -102,6 +117,8 @@ pub enum ActKey {
     Start(JobId),
     /// Claiming a job's use.
     Claim(JobId),
+    /// Claiming a job's last use and closing it.
+    Settle(JobId),
     /// Ending a job.
     End(JobId),
     /// Closing a job by time.
@@ -114,13 +131,14 @@ impl Act {
     /// Its name.
     pub fn key(&self) -> ActKey {
         match self {
-            Self::SetOffer(post) => ActKey::Offer(post.terms.id()),
+            Self::SetOffer(post) => ActKey::Offer(post.offer),
             Self::UpdateOffer { offer, .. } => ActKey::Offer(*offer),
             Self::Decline { job, .. } => ActKey::Decline(*job),
             Self::Start { job, .. } => ActKey::Start(*job),
             Self::Claim(claim) => ActKey::Claim(claim.job),
+            Self::Settle { claim, .. } => ActKey::Settle(claim.job),
             Self::End { job, .. } => ActKey::End(*job),
-            Self::Refund { job } => ActKey::Refund(*job),
+            Self::Refund { job, .. } => ActKey::Refund(*job),
             Self::Withdraw { token, .. } => ActKey::Withdraw(*token),
         }
     }
@@ -131,7 +149,12 @@ impl ActKey {
     pub const fn job(&self) -> Option<JobId> {
         match self {
             Self::Offer(_) | Self::Withdraw(_) => None,
-            Self::Decline(job) | Self::Start(job) | Self::Claim(job) | Self::End(job) | Self::Refund(job) => Some(*job),
+            Self::Decline(job)
+            | Self::Start(job)
+            | Self::Claim(job)
+            | Self::Settle(job)
+            | Self::End(job)
+            | Self::Refund(job) => Some(*job),
         }
     }
 }
@@ -143,6 +166,7 @@ impl fmt::Display for ActKey {
             Self::Decline(id) => write!(f, "decline {id}"),
             Self::Start(id) => write!(f, "start {id}"),
             Self::Claim(id) => write!(f, "claim {id}"),
+            Self::Settle(id) => write!(f, "settle {id}"),
             Self::End(id) => write!(f, "end {id}"),
             Self::Refund(id) => write!(f, "refund {id}"),
             Self::Withdraw(token) => write!(f, "withdraw {token}"),

@@ -174,7 +174,7 @@ pub(super) fn sent(tx: B256) -> ActState {
 #[cfg(test)]
 mod tests {
     use alloy::primitives::Address;
-    use hawser_market::JobId;
+    use hawser_market::{JobId, OrderRef};
 
     use super::*;
 
@@ -271,7 +271,8 @@ mod tests {
     #[test]
     fn what_waits_is_counted_from_when_it_was_asked_for_and_unsent_from_when_anything_went_on() {
         let (mut ledger, t) = (Ledger::default(), Instant::now());
-        let (s, end) = (Duration::from_secs, Act::Refund { job: JobId(B256::repeat_byte(2)) });
+        let (s, end) =
+            (Duration::from_secs, Act::Refund { job: JobId(B256::repeat_byte(2)), order: OrderRef::default() });
         assert_eq!(ledger.backlog(t), Backlog::default());
         ledger.request(start(1), t);
         ledger.request(end.clone(), t + s(10));

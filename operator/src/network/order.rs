@@ -1,49 +1,57 @@
 //! An order as a customer placed it, and up to where orders were seen.
 
-use alloy::{
-    primitives::{Address, B256, Bytes, U256, keccak256},
-    sol_types::SolValue,
-};
+use alloy::primitives::{B256, Bytes, U256, keccak256};
 use hawser_crds as crd;
-use hawser_market::{JobId, OfferId};
-use jiff::Timestamp;
+use hawser_market::{JobId, OfferId, OrderRef};
 
 use super::{Block, SpecError};
 
-/// An order that a customer placed and paid for, as its log says.
+/// An order that was placed and paid for, as its logs say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     /// Name of the job; carries price and GPUs.
     pub job: JobId,
     /// The offer, one of this network's provider.
     pub offer: OfferId,
-    /// Who ordered.
-    pub customer: Address,
+    /// Whose order it is, and the network's hash of it.
+    pub by: OrderRef,
     /// Seconds ordered.
     pub duration_seconds: u32,
-    /// Last second at which it can be started.
-    pub start_deadline: Timestamp,
-    /// Token units that the market holds for it.
-    pub deposit: U256,
-    /// The customer's salt.
-    pub salt: B256,
-    /// The public spec as the customer wrote it: hostile until parsed.
-    pub spec: Bytes,
+    /// Hash of the public spec.
+    pub spec_hash: B256,
+    /// The public spec as the customer wrote it: hostile until parsed. None where it was not posted.
+    pub spec: Option<Bytes>,
     /// The block that holds it; at least the network's confirmations deep.
     pub block: Block,
-    /// The customer's transaction.
+    /// The transaction that placed it.
     pub tx: B256,
 }
 
 impl Order {
-    /// Whether the id is that of this very order: it holds a hash over offer, customer, duration, salt and spec, and the
-    /// price and GPUs that the deposit is for. An endpoint can't show another order under it.
+    /// Whether the id is that of this very order: it holds the offer and a hash over price, GPUs, customer and the order's
+    /// own hash. An endpoint can't show another customer or another hash under it. Duration and hash of the spec are in the
+    /// order's hash, but are proved by the whole order alone, which is in no log.
     pub fn is_what_its_id_says(&self) -> bool {
-        let parts = (self.offer.0, self.customer, U256::from(self.duration_seconds), self.salt, keccak256(&self.spec));
-        let hash = keccak256(parts.abi_encode_params());
-        self.job.offer_id() == self.offer
-            && self.job.order_hash().as_slice() == &hash[..8]
-            && self.job.deposit(self.duration_seconds) == self.deposit
+        self.job.offer_id() == self.offer && self.job.is_of(self.by)
+    }
+
+    /// Whether a text is the spec that was ordered.
+    pub(super) fn is_its_spec(&self, text: &[u8]) -> bool {
+        keccak256(text) == self.spec_hash
+    }
+
+    /// Token units that the market holds for it.
+    pub fn deposit(&self) -> U256 {
+        self.job.deposit(self.duration_seconds)
+    }
+}
+
+/// Whose an order is, as Kubernetes holds it in texts. Objects of before have no hash of the order: the market then names
+/// that as the reason why it leaves them out.
+pub(crate) fn order_ref(customer: Option<&str>, hash: Option<&str>) -> OrderRef {
+    OrderRef {
+        customer: customer.and_then(|text| text.parse().ok()).unwrap_or_default(),
+        hash: hash.and_then(|text| text.parse().ok()).unwrap_or_default(),
     }
 }
 
@@ -72,5 +80,46 @@ impl TryFrom<&crd::Cursor> for Cursor {
 impl From<Block> for Cursor {
     fn from(block: Block) -> Self {
         Self { number: block.number, hash: Some(block.hash) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::{Address, FixedBytes};
+
+    use super::*;
+
+    #[test]
+    fn an_order_under_another_ones_id_is_none() {
+        let by = OrderRef { customer: Address::repeat_byte(1), hash: B256::repeat_byte(2) };
+        let offer = OfferId(FixedBytes::repeat_byte(7));
+        let order = Order {
+            job: JobId::of_order(offer, 5, 2, by, None).unwrap(),
+            offer,
+            by,
+            duration_seconds: 60,
+            spec_hash: keccak256("spec"),
+            spec: None,
+            block: Block { number: 1, hash: B256::ZERO },
+            tx: B256::ZERO,
+        };
+        assert!(order.is_what_its_id_says());
+        assert!(order.is_its_spec(b"spec") && !order.is_its_spec(b"another"));
+        for wrong in [
+            Order { by: OrderRef { customer: Address::repeat_byte(3), ..by }, ..order.clone() },
+            Order { by: OrderRef { hash: B256::repeat_byte(3), ..by }, ..order.clone() },
+            Order { offer: OfferId(FixedBytes::repeat_byte(8)), ..order.clone() },
+        ] {
+            assert!(!wrong.is_what_its_id_says(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn whose_an_order_is_is_read_from_texts_and_nobodys_where_they_are_missing_or_nonsense() {
+        let (customer, hash) = (format!("0x{}", "05".repeat(20)), format!("0x{}", "06".repeat(32)));
+        let whole = OrderRef { customer: Address::repeat_byte(5), hash: B256::repeat_byte(6) };
+        assert_eq!(order_ref(Some(&customer), Some(&hash)), whole);
+        assert_eq!(order_ref(Some(&customer), None), OrderRef { hash: B256::ZERO, ..whole });
+        assert_eq!(order_ref(None, Some("0x12")), OrderRef::default());
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use alloy::primitives::{Address, B256};
 use hawser_crds::{Confirmations, DepinNetworkSpec, EvmNetwork, Finality};
 use hawser_evm::StallLimit;
+use hawser_market::OfferId;
 use reqwest::{Url, header::HeaderMap};
 
-use super::{SpecError, WeiPerGas};
+use super::{OfferTerms, SpecError, WeiPerGas};
 
 /// Headers that an endpoint is asked with, by its URL: marked as secret, so that nothing prints them.
 pub type RpcHeaders = BTreeMap<Url, HeaderMap>;
@@ -63,6 +64,11 @@ pub struct NetworkSpec {
 }
 
 impl NetworkSpec {
+    /// Name of the offer with these terms on this network.
+    pub fn offer_id(&self, terms: &OfferTerms) -> OfferId {
+        terms.id(self.chain_id, self.market)
+    }
+
     /// Blocks after which what happened in a block counts as final.
     pub const fn depth(&self) -> u64 {
         match self.confirmations {

@@ -81,7 +81,7 @@ const LAST_SHARE: i32 = 8;
 pub fn next(job: &Job, attested: GpuSeconds, over: bool, now: Timestamp, policy: Policy) -> Step {
     match job.status {
         JobStatus::None | JobStatus::Closed => Step::Done,
-        JobStatus::Open if now > job.start_deadline => Step::Refund,
+        JobStatus::Open if job.start_deadline.is_some_and(|deadline| now > deadline) => Step::Refund,
         JobStatus::Open if over => Step::Decline,
         JobStatus::Open => Step::Wait,
         JobStatus::Running | JobStatus::Ended => started(job, attested, over, now, policy),
@@ -139,10 +139,9 @@ mod tests {
         Job {
             id: JobId::from_parts(OfferId(FixedBytes::ZERO), 3600, 2, FixedBytes::ZERO).unwrap(),
             status,
-            customer: Address::ZERO,
             attestor: started.then_some(Address::repeat_byte(1)),
             duration_seconds: 3600,
-            start_deadline: at(100),
+            start_deadline: Some(at(100)),
             started: started.then_some(at(50)),
             end: started.then_some(at(3650)),
             ending: false,

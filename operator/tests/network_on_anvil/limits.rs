@@ -36,7 +36,7 @@ fn ask_like_controllers(node: &Node, network: &Network, jobs: &[JobId]) {
             }
         });
     }
-    let (network, token, offer) = (network.clone(), node.token, node.post().terms.id());
+    let (network, token, offer) = (network.clone(), node.token, node.post().offer);
     tokio::spawn(async move {
         let (mut earnings, mut offers) = (tokio::time::interval(EARNINGS_EVERY), tokio::time::interval(OFFER_EVERY));
         loop {
@@ -117,7 +117,7 @@ async fn under_a_limit(permille_of_need: u64) {
     proxy.limit.store(1500 * permille_of_need / 1000, Ordering::SeqCst);
     proxy.forget_counts();
     let begun = Instant::now();
-    let offer = node.post().terms.id();
+    let offer = node.post().offer;
     for salt in 100..104 {
         let placed = Instant::now();
         let job = node.order(offer, salt).await;
@@ -148,7 +148,7 @@ async fn a_burst_above_the_limit_passes() {
     // Forty who ask for an offer each, at once and again and again, for a while.
     let greedy: Vec<_> = (0..40)
         .map(|_| {
-            let (network, offer) = (network.clone(), node.post().terms.id());
+            let (network, offer) = (network.clone(), node.post().offer);
             tokio::spawn(async move {
                 loop {
                     drop(network.offer(offer).await);
@@ -156,7 +156,7 @@ async fn a_burst_above_the_limit_passes() {
             })
         })
         .collect();
-    let job = node.order(node.post().terms.id(), 200).await;
+    let job = node.order(node.post().offer, 200).await;
     node.until("the order is read beside the burst", async || {
         assert!(network.observed().borrow().connection.is_connected(), "it says that it is away");
         seen.jobs().contains(&job).then_some(())

@@ -63,7 +63,7 @@ async fn an_offer_is_posted_under_the_id_that_its_terms_give_and_then_changed() 
     let node = Node::start().await;
     let (network, _stop) = node.network();
     let post = node.post();
-    let id = post.terms.id();
+    let id = post.offer;
     assert_eq!(network.offer(id).await.unwrap(), None);
 
     assert_mined(&node.done(&network, Act::SetOffer(post.clone())).await);
@@ -84,14 +84,12 @@ async fn an_offer_is_posted_under_the_id_that_its_terms_give_and_then_changed() 
 async fn an_offer_that_the_market_refuses_is_reported_in_words() {
     let node = Node::start().await;
     let (network, _stop) = node.network();
-    let mut post = node.post();
-    post.terms.token = Address::repeat_byte(9);
+    let post = node.post_with(|terms| terms.token = Address::repeat_byte(9));
     assert_says(&node.done(&network, Act::SetOffer(post)).await, "call setFloor with its key");
     let mut post = node.post();
     post.price = 0;
     assert_says(&node.done(&network, Act::SetOffer(post)).await, "below the provider's floor of 1");
-    let mut post = node.post();
-    post.terms.provider = Address::repeat_byte(9);
+    let post = node.post_with(|terms| terms.provider = Address::repeat_byte(9));
     assert_says(&node.done(&network, Act::SetOffer(post)).await, "call setProvider with");
 }
 
@@ -114,7 +112,8 @@ async fn an_order_is_seen_once_it_is_deep_enough_and_again_from_an_old_cursor() 
     let order = seen.orders().remove(0);
     assert_eq!(order.block.number, placed);
     assert_eq!((order.job.gpus(), order.job.price(), order.duration_seconds), (GPUS, PRICE, SECONDS));
-    assert_eq!((order.deposit, order.spec.to_vec()), (job.deposit(SECONDS), spec(1)));
+    assert_eq!((order.deposit(), order.by), (job.deposit(SECONDS), node.by(job.offer_id(), 1)));
+    assert_eq!(order.spec.unwrap().to_vec(), spec(1));
 
     node.mine(5).await;
     let past = order.block.number + 3;
@@ -183,18 +182,86 @@ async fn a_job_is_started_paid_for_what_was_attested_and_ended() {
     assert!(matches!(replayed, ActState::Needless { .. }), "{replayed:?}");
     assert_eq!(network.job(job).await.unwrap().used, GpuSeconds(100), "neither was paid");
 
-    let end = |used| Act::End { job, expect_used: GpuSeconds(used), reason: "finished".into() };
+    let order = node.by(job.offer_id(), 1);
+    let end = |used| Act::End { job, order, expect_used: GpuSeconds(used), reason: "finished".into() };
     assert_says(&node.done(&network, end(101)).await, "claim first");
+    let foreign =
+        Act::End { job, order: node.by(job.offer_id(), 2), expect_used: GpuSeconds(100), reason: String::new() };
+    assert_says(&node.done(&network, foreign).await, "customer and order hash are not those of the job");
     assert_mined(&node.done(&network, end(100)).await);
     let closed = network.job(job).await.unwrap();
     assert_eq!((closed.status, closed.paid), (JobStatus::Closed, U256::from(100_000)));
     let now = network.observed().borrow().head.unwrap().time;
     let policy = plan::Policy { interval: std::time::Duration::from_secs(1), least: U256::ZERO, gas_cost: U256::ZERO };
     assert_eq!(plan::next(&closed, GpuSeconds(100), true, now, policy), Step::Done);
-    let again = node.done(&network, Act::Refund { job }).await;
+    let again = node.done(&network, Act::Refund { job, order }).await;
     assert!(matches!(again, ActState::Needless { .. }), "{again:?}");
     let fee = 100_000 * 250 / 10_000;
     assert_eq!(network.credit(node.token).await.unwrap(), U256::from(100_000 - fee));
+}
+
+#[tokio::test]
+async fn a_last_voucher_is_paid_and_its_job_closed_in_one_call() {
+    let node = Node::start().await;
+    let (network, _stop) = node.network();
+    let attestor = PrivateKeySigner::random();
+    let first = open(&node, &network, 1).await;
+    let second = node.order(first.offer_id(), 2).await;
+    let order = |salt| node.by(first.offer_id(), salt);
+    for job in [first, second] {
+        assert_mined(&node.done(&network, Act::Start { job, attestor: attestor.address() }).await);
+    }
+    node.rpc("evm_increaseTime", json!([60])).await;
+    node.mine(1).await;
+    let mined = node.block().await;
+    node.until("the block is seen", async || {
+        network.observed().borrow().head.filter(|head| head.block.number >= mined)
+    })
+    .await;
+
+    let settle = |job, by, used| Act::Settle { claim: claim(&network, &attestor, job, used), order: by };
+    let foreign = node.done(&network, settle(first, order(2), 100)).await;
+    assert_says(&foreign, "customer and order hash are not those of the job");
+    let ahead = node.done(&network, settle(first, order(1), 10_000)).await;
+    assert_says(&ahead, "more is signed for than can be paid yet");
+    let forged = Act::Settle { claim: claim(&network, &PrivateKeySigner::random(), first, 100), order: order(1) };
+    assert_says(&node.done(&network, forged).await, "not signed by the job's attestor");
+    assert_eq!(network.job(first).await.unwrap().status, JobStatus::Running, "nothing of that closed it");
+
+    // A stranger brought the second one's voucher before.
+    assert_mined(&node.done(&network, Act::Claim(claim(&network, &attestor, second, 40))).await);
+    node.stop_mining().await;
+    let acts = [settle(first, order(1), 100), settle(second, order(2), 40)];
+    acts.iter().cloned().for_each(|act| network.request(act));
+    let tx = assert_mined(&node.over(&network, &acts[0].key()).await);
+    assert_eq!(assert_mined(&node.over(&network, &acts[1].key()).await), tx);
+    for (job, paid) in [(first, 100_000), (second, 40_000)] {
+        let closed = network.job(job).await.unwrap();
+        assert_eq!((closed.status, closed.paid), (JobStatus::Closed, U256::from(paid)));
+    }
+    let fees = 140_000 * 250 / 10_000;
+    assert_eq!(network.credit(node.token).await.unwrap(), U256::from(140_000 - fees));
+}
+
+#[tokio::test]
+async fn an_order_whose_text_was_not_posted_comes_without_it_beside_those_with_their_texts() {
+    let node = Node::start().await;
+    let (network, _stop) = node.network();
+    let offer = node.offer(&network).await;
+    let seen = Seen::watch(&network, None);
+    // Of few the receipts are read; of many the texts are asked for together.
+    let few: Vec<_> = (0..2).map(|salt| (salt, salt != 1)).collect();
+    let many: Vec<_> = (2..14).map(|salt| (salt, salt != 7)).collect();
+    for orders in [few, many] {
+        let jobs = node.order_in_one_block(offer, &orders).await;
+        node.mine(2).await;
+        let here = || seen.orders().into_iter().filter(|order| jobs.contains(&order.job)).collect::<Vec<_>>();
+        node.until("all are seen", async || (here().len() == jobs.len()).then_some(())).await;
+        for (salt, posted) in orders {
+            let order = here().into_iter().find(|order| order.by == node.by(offer, salt)).unwrap();
+            assert_eq!(order.spec.map(|text| text.to_vec()), posted.then(|| spec(salt)), "order {salt}");
+        }
+    }
 }
 
 /// Earns 97,500 units: 100,000, less the fee of 2.5 %.
@@ -285,7 +352,14 @@ async fn one_bad_item_is_left_out_and_the_others_go_in_one_transaction() {
     let first = open(&node, &network, 1).await;
     let second = node.order(first.offer_id(), 2).await;
     let declined = node.order(first.offer_id(), 3).await;
-    assert_mined(&node.done(&network, Act::Decline { job: declined, reason: "no room".into() }).await);
+    assert_mined(
+        &node
+            .done(
+                &network,
+                Act::Decline { job: declined, order: node.by(first.offer_id(), 3), reason: "no room".into() },
+            )
+            .await,
+    );
 
     node.stop_mining().await;
     let acts = [first, second, declined].map(|job| Act::Start { job, attestor: Address::repeat_byte(5) });

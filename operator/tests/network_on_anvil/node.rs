@@ -8,13 +8,13 @@ use std::{
 
 use alloy::{
     network::EthereumWallet,
-    primitives::{Address, B256, U256},
+    primitives::{Address, B256, U256, keccak256},
     providers::{DynProvider, Provider, ProviderBuilder},
     signers::local::PrivateKeySigner,
 };
 use hawser_contracts::{ComputeMarket, TestToken};
 use hawser_crds::Confirmations;
-use hawser_market::{JobId, OfferId};
+use hawser_market::{JobId, OfferId, OrderRef};
 use hawser_operator::network::{
     Act, ActKey, ActState, Network, NetworkSpec, OfferPost, OfferTerms, Past, RpcHeaders, StallLimit, Wallet, WalletKey,
 };
@@ -113,7 +113,7 @@ impl Node {
         let (token, market) = (*token.address(), *market.address());
         let keys = ComputeMarket::new(market, provider);
         keys.setProvider(signer(OPERATOR).address(), PAYOUT).send().await.unwrap().watch().await.unwrap();
-        keys.setFloor(token, U256::ONE).send().await.unwrap().watch().await.unwrap();
+        keys.setFloor(token, B256::ZERO, 1).send().await.unwrap().watch().await.unwrap();
         let tokens = TestToken::new(token, customer.clone());
         tokens
             .mint(signer(CUSTOMER).address(), U256::from(10).pow(U256::from(30)))
@@ -167,21 +167,43 @@ impl Node {
 
     /// Orders as the customer; on a node that doesn't mine by itself, a block is mined for it.
     pub async fn order(&self, offer: OfferId, salt: u8) -> JobId {
-        let (id, tx) = self.send_order(offer, salt).await;
+        let (id, tx) = self.send_order(offer, salt, spec(salt)).await;
         self.rpc("evm_mine", json!([])).await;
         self.ordered(tx).await;
         id
     }
 
+    /// Orders as the customer with each of the salts in one block, and posts the text of the workload where it is told to.
+    pub async fn order_in_one_block(&self, offer: OfferId, orders: &[(u8, bool)]) -> Vec<JobId> {
+        self.stop_mining().await;
+        let (mut jobs, mut txs) = (Vec::new(), Vec::new());
+        for (salt, posted) in orders {
+            let text = if *posted { spec(*salt) } else { Vec::new() };
+            let (job, tx) = self.send_order(offer, *salt, text).await;
+            jobs.push(job);
+            txs.push(tx);
+        }
+        self.mine(1).await;
+        for tx in txs {
+            self.ordered(tx).await;
+        }
+        jobs
+    }
+
+    /// Whose such an order is.
+    pub fn by(&self, offer: OfferId, salt: u8) -> OrderRef {
+        OrderRef::new(&order(offer, salt), CHAIN_ID, self.market)
+    }
+
     /// Orders on a node that mines by time; and the block that holds the order.
     pub async fn place(&self, offer: OfferId, salt: u8) -> (JobId, u64) {
-        let (id, tx) = self.send_order(offer, salt).await;
+        let (id, tx) = self.send_order(offer, salt, spec(salt)).await;
         (id, self.ordered(tx).await)
     }
 
-    async fn send_order(&self, offer: OfferId, salt: u8) -> (JobId, B256) {
+    async fn send_order(&self, offer: OfferId, salt: u8, text: Vec<u8>) -> (JobId, B256) {
         let market = ComputeMarket::new(self.market, self.customer.clone());
-        let call = market.openJob(offer.0, GPUS, SECONDS, PRICE, B256::repeat_byte(salt), spec(salt).into());
+        let call = market.openJob(order(offer, salt), text.into());
         let id = JobId(call.call().await.unwrap());
         let pending = call.gas(500_000).send().await.unwrap();
         (id, *pending.tx_hash())
@@ -217,28 +239,39 @@ impl Node {
     }
 
     pub fn post(&self) -> OfferPost {
+        let terms = OfferTerms {
+            provider: signer(PROVIDER).address(),
+            token: self.token,
+            gpu_class: B256::repeat_byte(b'H'),
+            start_window_seconds: 3600,
+            claim_window_seconds: 3600,
+            min_seconds: 60,
+            max_seconds: 86_400,
+            verifier: Address::ZERO,
+            salt: B256::ZERO,
+        };
         OfferPost {
-            terms: OfferTerms {
-                provider: signer(PROVIDER).address(),
-                token: self.token,
-                gpu_class: B256::repeat_byte(b'H'),
-                start_window_seconds: 3600,
-                claim_window_seconds: 3600,
-                min_seconds: 60,
-                max_seconds: 86_400,
-                salt: B256::ZERO,
-            },
+            offer: self.spec().offer_id(&terms),
+            terms,
             price: PRICE,
             available: 8,
-            valid_until: "2100-01-01T00:00:00Z".parse::<Timestamp>().unwrap(),
+            // Less than the month that the market keeps, also where a test moves its clock.
+            valid_until: Timestamp::from_second(Timestamp::now().as_second() + 20 * 86_400).unwrap(),
             card: r#"{"region":"nowhere"}"#.to_owned(),
         }
+    }
+
+    /// The same with other terms.
+    pub fn post_with(&self, change: impl FnOnce(&mut OfferTerms)) -> OfferPost {
+        let mut post = self.post();
+        change(&mut post.terms);
+        OfferPost { offer: self.spec().offer_id(&post.terms), ..post }
     }
 
     /// Posts the offer through the network.
     pub async fn offer(&self, network: &Network) -> OfferId {
         let post = self.post();
-        let id = post.terms.id();
+        let id = post.offer;
         self.done(network, Act::SetOffer(post)).await;
         id
     }
@@ -320,6 +353,19 @@ pub fn connect(url: &str, key: &str) -> DynProvider {
         .erased();
     provider.client().set_poll_interval(LOOK);
     provider
+}
+
+fn order(offer: OfferId, salt: u8) -> ComputeMarket::Order {
+    ComputeMarket::Order {
+        offerId: offer.0,
+        customer: signer(CUSTOMER).address(),
+        gpus: GPUS,
+        duration: SECONDS,
+        maxPrice: PRICE,
+        deadline: u64::MAX,
+        salt: U256::from(salt),
+        specHash: keccak256(spec(salt)),
+    }
 }
 
 pub fn spec(salt: u8) -> Vec<u8> {

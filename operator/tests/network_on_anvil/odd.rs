@@ -119,9 +119,7 @@ async fn whatever_the_words_for_fees_that_are_too_low_they_are_raised_until_it_i
         let mut spec = node.spec();
         spec.rpc_urls = vec![url.parse().unwrap()];
         let (network, stop) = start(spec);
-        let mut post = node.post();
-        post.terms.salt = alloy::primitives::keccak256(words);
-        let act = Act::SetOffer(post);
+        let act = Act::SetOffer(node.post_with(|terms| terms.salt = alloy::primitives::keccak256(words)));
         network.request(act.clone());
         assert_mined(&node.until_mining(&network, &act.key()).await);
         stop.cancel();

@@ -10,9 +10,9 @@ use super::ended::Outcome;
 use super::observation::{ChainView, JobObservation};
 use super::{outcome, status, voucher};
 use crate::controllers::allocation::Allocation;
-use crate::network::{Act, JobStatus};
+use crate::network::{Act, JobStatus, OrderRef, order_ref};
 use crate::objects::pod_state::PodState;
-use crate::settlement::plan::{self, Step};
+use crate::settlement::plan::{self, Due, Step};
 
 /// What to do now.
 #[derive(Clone, Debug)]
@@ -110,19 +110,39 @@ fn acts(seen: &JobObservation, outcome: Option<&Outcome>, accepted: bool, final_
         return vec![Act::Start { job: id, attestor }];
     }
     let attested = voucher::counted(&newest);
-    match plan::next(job, attested, final_voucher, *time, seen.policy) {
+    let order = order(seen);
+    let step = plan::next(job, attested, final_voucher, *time, seen.policy);
+    if let (Step::Claim(Due::Over) | Step::End { .. }, [last], true) = (step, newest.as_slice(), settles(seen, outcome))
+    {
+        // It closes the job: how that ended, and the voucher, are written down before.
+        let written = seen.stored().outcome.is_some() && voucher::stored(seen).as_ref() == Some(last);
+        return written.then(|| Act::Settle { claim: voucher::claim(last), order }).into_iter().collect();
+    }
+    match step {
         Step::Claim(_) => newest.iter().map(|v| Act::Claim(voucher::claim(v))).collect(),
         // One word, so that many can share a transaction.
         Step::End { expect_used } => {
             let reason = outcome.map_or_else(String::new, |o| o.reason.to_string());
-            vec![Act::End { job: id, expect_used, reason }]
+            vec![Act::End { job: id, order, expect_used, reason }]
         }
         Step::Decline => {
-            vec![Act::Decline { job: id, reason: outcome.map_or_else(String::new, |o| o.on_chain.clone()) }]
+            let reason = outcome.map_or_else(String::new, |o| o.on_chain.clone());
+            vec![Act::Decline { job: id, order, reason }]
         }
-        Step::Refund => vec![Act::Refund { job: id }],
+        Step::Refund => vec![Act::Refund { job: id, order }],
         Step::Wait | Step::Done => Vec::new(),
     }
+}
+
+/// Whether the last voucher and the end go in one call. It gives the customer no reason, so only a job whose customer got what
+/// was bought is ended by it. Where the market won't, claim and end follow one by one.
+fn settles(seen: &JobObservation, outcome: Option<&Outcome>) -> bool {
+    !seen.unsettleable && outcome.is_some_and(|outcome| outcome.kind == OutcomeKind::Completed)
+}
+
+fn order(seen: &JobObservation) -> OrderRef {
+    let source = seen.job.spec.source.as_ref();
+    order_ref(source.map(|source| source.customer.as_str()), source.and_then(|source| source.order_hash.as_deref()))
 }
 
 fn closed(seen: &JobObservation) -> bool {

@@ -103,6 +103,7 @@ pub(crate) async fn dereference(
         offer_unreadable,
         policy,
         obstacle: network.and_then(|n| obstacle(n, id)),
+        unsettleable: network.is_some_and(|n| is_unsettleable(n, id)),
         tx: network.and_then(|n| newest_tx(n, id)),
         unheard: None,
         pod_refused: None,
@@ -217,14 +218,22 @@ fn policy(
     }
 }
 
-const KEYS: [fn(JobId) -> ActKey; 5] = [ActKey::End, ActKey::Claim, ActKey::Decline, ActKey::Refund, ActKey::Start];
+const KEYS: [fn(JobId) -> ActKey; 6] =
+    [ActKey::End, ActKey::Settle, ActKey::Claim, ActKey::Decline, ActKey::Refund, ActKey::Start];
 
 fn obstacle(network: &Network, id: JobId) -> Option<(ActKey, String)> {
     KEYS.iter().map(|key| key(id)).find_map(|key| match network.act(&key)? {
+        // Claim and end follow in its place.
+        ActState::Refused { .. } if matches!(key, ActKey::Settle(_)) => None,
         ActState::Refused { error } => Some((key, error)),
         ActState::Queued { waiting: Some(why) } => Some((key, why)),
         _ => None,
     })
+}
+
+/// Whether the market won't take the last voucher and the end in one call.
+fn is_unsettleable(network: &Network, id: JobId) -> bool {
+    matches!(network.act(&ActKey::Settle(id)), Some(ActState::Refused { .. }))
 }
 
 fn newest_tx(network: &Network, id: JobId) -> Option<String> {

@@ -50,6 +50,8 @@ pub(crate) struct JobObservation {
     pub pod_refused: Option<PodRefused>,
     /// What the market or the wallet said against an act for this job, in words.
     pub obstacle: Option<(ActKey, String)>,
+    /// The market won't take the last voucher and the end in one call.
+    pub unsettleable: bool,
     /// The newest transaction for this job.
     pub tx: Option<String>,
     /// The chain's time now: that of the newest block, and what has passed since it came. Kept where the chain can't be seen
@@ -135,7 +137,7 @@ impl JobObservation {
     pub(crate) fn runs_after(&self) -> Option<f64> {
         let started = self.container_started().filter(|_| self.stored().container_started_at.is_none())?;
         let window = self.offer.as_ref()?.spec.limits.start_window_seconds;
-        let ordered = self.chain_job()?.start_deadline.checked_sub(SignedDuration::from_secs(window.into())).ok()?;
+        let ordered = self.chain_job()?.start_deadline?.checked_sub(SignedDuration::from_secs(window.into())).ok()?;
         // Two clocks: the chain's and the node's.
         Some(started.duration_since(ordered).as_secs_f64().max(0.0))
     }

@@ -34,7 +34,8 @@ pub(crate) fn chain(id: JobId, read: MarketRead, started: bool, memory: &JobMemo
         MarketRead::Unknown(why) => return (ChainView::Unknown(why), false),
         MarketRead::Read { job, head, time, depth } => (job, head, time, depth),
     };
-    let unstarted = started && job.status == JobStatus::Open && head.time <= job.start_deadline;
+    let in_time = job.start_deadline.is_none_or(|deadline| head.time <= deadline);
+    let unstarted = started && job.status == JobStatus::Open && in_time;
     let gone = is_gone(job.status, started);
     memory.note_gone(id, gone);
     let patience = if started { GONE_AFTER_START } else { GONE };

@@ -117,7 +117,8 @@ fn may_come(seen: &JobObservation, shortage: &Shortage) -> bool {
 fn is_late(seen: &JobObservation) -> bool {
     match &seen.chain {
         ChainView::Known { job, time, .. } if job.status == JobStatus::Open => {
-            seen.chain_time.unwrap_or(*time) + START_AHEAD >= job.start_deadline
+            let soon = seen.chain_time.unwrap_or(*time) + START_AHEAD;
+            job.start_deadline.is_some_and(|deadline| soon >= deadline)
         }
         ChainView::Known { .. } | ChainView::Local | ChainView::Unknown(_) => false,
     }
@@ -170,7 +171,7 @@ fn chain_says(seen: &JobObservation) -> Option<Outcome> {
             "the chain no longer holds the order: a reorganisation took its block away",
         ),
         JobStatus::Closed => conclude(unserved(seen), Reason::ClosedOnChain, "the market has closed the job already"),
-        JobStatus::Open if time > job.start_deadline => conclude(
+        JobStatus::Open if job.start_deadline.is_some_and(|deadline| time > deadline) => conclude(
             unserved(seen),
             Reason::StartDeadlinePassed,
             "the job could not be started in time; everything goes back",
@@ -313,7 +314,7 @@ fn too_slow(seen: &JobObservation) -> Option<Outcome> {
     let ChainView::Known { job, time, .. } = &seen.chain else { return None };
     let now = seen.chain_time.unwrap_or(*time);
     match (job.status, job.started) {
-        (JobStatus::Open, _) if now + DECLINE_AHEAD >= job.start_deadline => conclude(
+        (JobStatus::Open, _) if job.start_deadline.is_some_and(|deadline| now + DECLINE_AHEAD >= deadline) => conclude(
             OutcomeKind::Failed,
             Reason::NotStartedInTime,
             format!("not ready before the start deadline: {}", not_ready(seen)),

@@ -58,7 +58,7 @@ pub(super) fn know(known: &mut Known, network: &str, spec: &NetworkSpec, shared:
     let offers = shared.offers.store.state();
     for offer in readable(&offers).filter(|offer| offer.spec.network_ref == network) {
         if let Ok(terms) = terms::terms(offer, spec, &shared.cluster) {
-            known.offers.insert(terms.id());
+            known.offers.insert(spec.offer_id(&terms));
             known.tokens.insert(terms.token);
         }
         let status = offer.status.as_ref();

@@ -9,10 +9,15 @@ use crate::controllers::compute_job::stored;
 use crate::controllers::{JOB_FINALIZER, NETWORK_LABEL, OFFER_LABEL, label_value};
 use crate::network::Order;
 
+/// What a customer is told whose order has no text.
+const NOT_POSTED: &str = "the workload was not posted with the order, and this provider reads it nowhere else: order again with \
+                          its text";
+
 /// The `ComputeJob` of an order for an offer. A spec that can't be read gives one too: it is declined on chain with
 /// the reason.
 pub(crate) fn compute_job(network: &str, namespace: &str, offer: &str, order: &Order) -> ComputeJob {
-    match Workload::from_spec(&order.spec, order.job.gpus()) {
+    let Some(spec) = &order.spec else { return malformed_job(network, namespace, offer, order, NOT_POSTED) };
+    match Workload::from_spec(spec, order.job.gpus()) {
         Ok(workload) => build(network, namespace, offer, order, stored(workload), None),
         Err(why) => malformed_job(network, namespace, offer, order, &why.to_string()),
     }
@@ -39,9 +44,10 @@ fn build(
     let source = OrderSource {
         network: network.to_owned(),
         job_id: order.job.to_string(),
-        customer: address(order.customer),
+        customer: address(order.by.customer),
+        order_hash: Some(order.by.hash.to_string()),
         seconds: order.duration_seconds,
-        deposit: order.deposit.to_string(),
+        deposit: order.deposit().to_string(),
         price: order.job.price().to_string(),
         block: order.block.number,
         malformed,
@@ -68,9 +74,8 @@ fn address(address: Address) -> String {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::{B256, Bytes, FixedBytes, U256};
-    use hawser_market::{JobId, OfferId};
-    use jiff::Timestamp;
+    use alloy::primitives::{B256, Bytes, FixedBytes};
+    use hawser_market::{JobId, OfferId, OrderRef};
 
     use super::*;
     use crate::network::Block;
@@ -78,14 +83,12 @@ mod tests {
     fn order(spec: &str) -> Order {
         let offer = OfferId(FixedBytes::repeat_byte(7));
         Order {
-            job: JobId::from_parts(offer, 5, 2, FixedBytes([0, 1, 2, 3, 4, 5, 6, 0xab])).unwrap(),
+            job: JobId::from_parts(offer, 5, 2, FixedBytes::repeat_byte(0x5b)).unwrap(),
             offer,
-            customer: Address::repeat_byte(9),
+            by: OrderRef { customer: Address::repeat_byte(9), hash: B256::repeat_byte(0xab) },
             duration_seconds: 60,
-            start_deadline: Timestamp::from_second(1000).unwrap(),
-            deposit: U256::from(1),
-            salt: B256::ZERO,
-            spec: Bytes::copy_from_slice(spec.as_bytes()),
+            spec_hash: B256::ZERO,
+            spec: Some(Bytes::copy_from_slice(spec.as_bytes())),
             block: Block { number: 12, hash: B256::ZERO },
             tx: B256::ZERO,
         }
@@ -99,6 +102,7 @@ mod tests {
         assert_eq!((name.len(), name.starts_with("job-")), (20, true), "{name}");
         let source = job.spec.source.unwrap();
         assert_eq!((source.malformed, source.block, source.seconds), (None, 12, 60));
+        assert_eq!(source.order_hash, Some(format!("0x{}", "ab".repeat(32))));
         assert_eq!((job.spec.workload.gpus, job.spec.workload.env[0].value.as_str()), (2, "b"));
     }
 
@@ -114,6 +118,14 @@ mod tests {
             assert!(malformed.contains(why), "{spec}: {malformed}");
             assert_eq!(job.spec.workload.gpus, 2);
         }
+    }
+
+    #[test]
+    fn an_order_whose_spec_was_not_posted_gives_a_job_that_says_so() {
+        let job = compute_job("net", "tenants", "h100", &Order { spec: None, ..order("{}") });
+        let malformed = job.spec.source.unwrap().malformed.unwrap_or_default();
+        assert!(malformed.contains("was not posted with the order"), "{malformed}");
+        assert!(malformed.ends_with("order again with its text"), "{malformed}");
     }
 
     #[test]

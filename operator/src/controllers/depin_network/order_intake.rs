@@ -148,7 +148,7 @@ impl<'a> Batch<'a> {
     async fn decline(&self, (namespace, offer): (&str, &str), order: &Order, reason: &str, said: &str) {
         warn!(job = %order.job, namespace, error = said, "an order can't be taken and is declined");
         if memory::grant_decline(&self.context.shared, &self.context.offers, namespace, offer, order.job) {
-            self.handle.request(Act::Decline { job: order.job, reason: reason.to_owned() });
+            self.handle.request(Act::Decline { job: order.job, order: order.by, reason: reason.to_owned() });
         }
         let known = self.context.shared.offer(namespace, offer);
         if let Some(offer) = known.as_ref().and_then(|offer| offer.0.as_ref().ok()) {
@@ -257,7 +257,8 @@ pub(crate) fn ids_of(offer: &GpuOffer, network: &Network, cluster: &ClusterId) -
     let status = offer.status.as_ref();
     let now = status.and_then(|s| s.on_chain.as_ref()).map(|c| &c.offer_id);
     let stored = now.into_iter().chain(status.into_iter().flat_map(|s| &s.earlier));
-    let computed = terms::terms(offer, network.spec(), cluster).ok().map(|terms| terms.id());
+    let spec = network.spec();
+    let computed = terms::terms(offer, spec, cluster).ok().map(|terms| spec.offer_id(&terms));
     stored.filter_map(|id| id.parse().ok()).chain(computed).collect()
 }
 

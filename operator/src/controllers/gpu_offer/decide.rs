@@ -53,7 +53,7 @@ impl Decision {
 
     /// The id under which the offer is to be posted.
     pub(crate) fn posting(&self) -> Option<OfferId> {
-        self.posts.iter().find_map(|act| if let Act::SetOffer(post) = act { Some(post.terms.id()) } else { None })
+        self.posts.iter().find_map(|act| if let Act::SetOffer(post) = act { Some(post.offer) } else { None })
     }
 }
 
@@ -97,6 +97,9 @@ fn posted_card(offer: &GpuOffer, seen: &OfferObservation) -> Option<String> {
     seen.posted_card.clone().or_else(stored)
 }
 
+/// Most GPUs of one order that the market keeps of an offer.
+const MOST_GPUS: u16 = (1 << 15) - 1;
+
 /// What has to be said on chain.
 fn acts(offer: &GpuOffer, seen: &OfferObservation, statement: &Statement, may_post: bool) -> Vec<Act> {
     let Market::Read(read) = &seen.market else { return Vec::new() };
@@ -104,7 +107,7 @@ fn acts(offer: &GpuOffer, seen: &OfferObservation, statement: &Statement, may_po
         read.earlier.iter().filter_map(|earlier| publish::withdraw(Some(earlier), seen.chain_time)).collect();
     acts.extend(match (&statement.obstacle, &read.asked) {
         (None, Ok((wanted, _))) => {
-            let wanted = Wanted { available: statement.available, ..wanted.clone() };
+            let wanted = Wanted { available: statement.available.min(MOST_GPUS), ..wanted.clone() };
             let posted = posted_card(offer, seen);
             publish::acts(&wanted, read.chain.as_ref(), posted.as_deref(), may_post, seen.chain_time)
         }

@@ -24,13 +24,18 @@ fn terms(salt: u8) -> OfferTerms {
         claim_window_seconds: 3600,
         min_seconds: 60,
         max_seconds: 600,
+        verifier: Address::ZERO,
         salt: B256::repeat_byte(salt),
     }
 }
 
+fn id(terms: &OfferTerms) -> OfferId {
+    terms.id(1, Address::ZERO)
+}
+
 fn chain(terms: OfferTerms, available: u16) -> Offer {
     let (settled, settled_amount) = (GpuSeconds(0), U256::ZERO);
-    Offer { id: terms.id(), terms, price: 10, available, valid_until: valid_until(NOW), settled, settled_amount }
+    Offer { id: id(&terms), terms, price: 10, available, valid_until: valid_until(NOW), settled, settled_amount }
 }
 
 fn obstacle() -> Obstacle {
@@ -39,10 +44,11 @@ fn obstacle() -> Obstacle {
 
 /// An offer that stands as it is wanted, with eight GPUs, once changed.
 fn read(change: impl FnOnce(&mut Read)) -> Market {
-    let wanted = Wanted { terms: terms(4), price: 10, available: 0, card: "{}".to_owned() };
+    let (terms_, card) = (terms(4), "{}".to_owned());
+    let wanted = Wanted { id: id(&terms_), terms: terms_, price: 10, available: 0, card, sunset: None };
     let token = Token { address: Address::ZERO, symbol: "T".to_owned(), decimals: 6 };
     let mut read = Read {
-        id: wanted.terms.id(),
+        id: wanted.id,
         chain: Some(chain(terms(4), 8)),
         earlier: Vec::new(),
         open: Vec::new(),
@@ -84,7 +90,7 @@ fn offer() -> GpuOffer {
 /// What is done, in words.
 fn words(decision: &Decision) -> Vec<String> {
     let updates = decision.updates.iter().map(|act| match act {
-        Act::UpdateOffer { offer, available, .. } if *offer == terms(4).id() => format!("say {available}"),
+        Act::UpdateOffer { offer, available, .. } if *offer == id(&terms(4)) => format!("say {available}"),
         Act::UpdateOffer { available, .. } => format!("earlier: say {available}"),
         other => format!("{other:?}"),
     });
@@ -157,7 +163,7 @@ fn a_card_is_posted_where_it_differs_and_by_the_owner_where_the_owner_changed_it
 
 #[test]
 fn an_offer_that_is_being_deleted_says_only_that_it_takes_no_orders_and_goes_once_it_does_not() {
-    let withdraw = Act::UpdateOffer { offer: terms(4).id(), price: 10, available: 0, valid_until: NOW };
+    let withdraw = Act::UpdateOffer { offer: id(&terms(4)), price: 10, available: 0, valid_until: NOW };
     for (stand, expected, stays) in [
         (Stand::Open(vec![withdraw]), &["say 0"][..], true),
         (Stand::Closed { orders_read: false }, &[], true),

@@ -193,11 +193,12 @@ async fn read(
     terms_seen: &mut TermsSeen,
     context: &OfferContext,
 ) -> Result<Read, NetworkError> {
-    let id = terms.id();
+    let id = network.spec().offer_id(&terms);
+    let sunset = network.sunset().await?;
     let chain = network.offer(id).await?;
     let (earlier, open) = earlier(offer, id, network, terms_seen, context).await?;
     Ok(Read {
-        asked: asked(offer, terms, &context.shared, network).await,
+        asked: asked(offer, (id, terms, sunset), &context.shared, network).await,
         refused: refused(network, id),
         id,
         chain,
@@ -236,7 +237,7 @@ async fn earlier(
 
 async fn asked(
     offer: &GpuOffer,
-    terms: crate::network::OfferTerms,
+    (id, terms, sunset): (OfferId, crate::network::OfferTerms, Option<Timestamp>),
     shared: &Shared,
     network: &Network,
 ) -> Result<(Wanted, Token), Obstacle> {
@@ -256,7 +257,7 @@ async fn asked(
         terms::card(offer, first, &shared.config.evidence_public_url)
     })?;
     let price = terms::price(&offer.spec, token.decimals)?;
-    Ok((Wanted { terms, price, available: 0, card }, token))
+    Ok((Wanted { id, terms, price, available: 0, card, sunset }, token))
 }
 
 fn refused(network: &Network, id: OfferId) -> Option<String> {

@@ -111,7 +111,7 @@ pub(crate) fn step(leaving: &Leaving) -> Step {
 pub(crate) async fn look(offer: &GpuOffer, seen: &OfferObservation, context: &OfferContext) -> Leaving {
     let computed = context.shared.networks.get(&offer.spec.network_ref).and_then(|network| {
         let terms = terms::terms(offer, network.spec(), &context.shared.cluster);
-        terms.ok().map(|terms| terms.id())
+        terms.ok().map(|terms| network.spec().offer_id(&terms))
     });
     let stake = Stake { computed, ..Stake::stored(offer) };
     Leaving {
@@ -190,7 +190,7 @@ mod tests {
 
     use super::*;
 
-    const ID: &str = "0x010203040506070809101112";
+    const ID: &str = "0x0102030405060708";
 
     #[test]
     fn an_offer_stays_for_as_long_as_anything_is_at_stake_and_no_longer() {

@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn every_earlier_offer_is_looked_at_until_it_is_closed() {
         let mut offer = Remembered::new();
-        let [a, b, c] = [1, 2, 3].map(|n| OfferId(FixedBytes([n; 12])));
+        let [a, b, c] = [1, 2, 3].map(|n| OfferId(FixedBytes([n; 8])));
         let mut open = |now, closed: Option<OfferId>| {
             offer.note_present(now);
             if let Some(id) = closed {
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn a_post_that_is_not_mined_is_waited_for_as_long_as_it_may_be() {
         let mut offer = Remembered::new();
-        let [a, b] = [1, 2].map(|n| OfferId(FixedBytes([n; 12])));
+        let [a, b] = [1, 2].map(|n| OfferId(FixedBytes([n; 8])));
         for (id, on_its_way, head, may) in [
             (a, true, 100, true),
             (a, true, 900, true),

@@ -1,6 +1,7 @@
 //! What has to be said on chain of an offer. Pure.
 
 use alloy::primitives::keccak256;
+use hawser_market::OfferId;
 use jiff::Timestamp;
 
 use super::terms::{lapses_soon, valid_until};
@@ -9,10 +10,21 @@ use crate::network::{Act, Offer, OfferPost, OfferTerms};
 /// How the offer should stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
+    pub id: OfferId,
     pub terms: OfferTerms,
     pub price: u128,
     pub available: u16,
     pub card: String,
+    /// Last second at which the market takes any order, if it ends.
+    pub sunset: Option<Timestamp>,
+}
+
+impl Wanted {
+    /// Until when it is to hold. The market keeps nothing beyond its sunset: to ask for that would be asked again and again.
+    fn until(&self, now: Timestamp) -> Timestamp {
+        let until = valid_until(now);
+        self.sunset.map_or(until, |sunset| until.min(sunset))
+    }
 }
 
 /// The acts that make chain and wish the same; none where they are.
@@ -30,7 +42,8 @@ pub(crate) fn acts(
     if may_post && posted_card != Some(card_hash(&wanted.card).as_str()) {
         return vec![post(wanted, now)];
     }
-    let stale = wanted.available > 0 && lapses_soon(chain.valid_until, now);
+    let longer = wanted.until(now) > chain.valid_until;
+    let stale = wanted.available > 0 && lapses_soon(chain.valid_until, now) && longer;
     if chain.price == wanted.price && chain.available == wanted.available && !stale {
         return Vec::new();
     }
@@ -38,16 +51,17 @@ pub(crate) fn acts(
         offer: chain.id,
         price: wanted.price,
         available: wanted.available,
-        valid_until: valid_until(now),
+        valid_until: wanted.until(now),
     }]
 }
 
 fn post(wanted: &Wanted, now: Timestamp) -> Act {
     Act::SetOffer(OfferPost {
+        offer: wanted.id,
         terms: wanted.terms.clone(),
         price: wanted.price,
         available: wanted.available,
-        valid_until: valid_until(now),
+        valid_until: wanted.until(now),
         card: wanted.card.clone(),
     })
 }
@@ -65,7 +79,7 @@ pub(crate) fn card_hash(card: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::{Address, B256, U256};
+    use alloy::primitives::{Address, B256, FixedBytes, U256};
 
     use super::*;
     use crate::network::GpuSeconds;
@@ -83,15 +97,23 @@ mod tests {
             claim_window_seconds: 3600,
             min_seconds: 60,
             max_seconds: 600,
+            verifier: Address::ZERO,
             salt: B256::repeat_byte(4),
         };
-        Wanted { terms, price: 10, available: 8, card: "{}".to_owned() }
+        Wanted {
+            id: OfferId(FixedBytes::repeat_byte(7)),
+            terms,
+            price: 10,
+            available: 8,
+            card: "{}".to_owned(),
+            sunset: None,
+        }
     }
 
     fn chain(change: impl FnOnce(&mut Offer)) -> Offer {
         let wanted = wanted();
         let mut offer = Offer {
-            id: wanted.terms.id(),
+            id: wanted.id,
             terms: wanted.terms,
             price: 10,
             available: 8,
@@ -101,6 +123,20 @@ mod tests {
         };
         change(&mut offer);
         offer
+    }
+
+    #[test]
+    fn an_offer_is_not_renewed_beyond_the_markets_sunset() {
+        let now = at(3600 * 13);
+        let sunset = at(3600 * 30);
+        let ends = Wanted { sunset: Some(sunset), ..wanted() };
+        let hash = card_hash("{}");
+        let renewed = acts(&ends, Some(&chain(|_| ())), Some(&hash), true, now);
+        assert!(matches!(renewed.as_slice(), [Act::UpdateOffer { valid_until, .. }] if *valid_until == sunset));
+        let renewed = chain(|c| c.valid_until = sunset);
+        assert_eq!(acts(&ends, Some(&renewed), Some(&hash), true, at(3600 * 29)), [], "it holds as long as it can");
+        let posted = acts(&ends, None, None, true, now);
+        assert!(matches!(posted.as_slice(), [Act::SetOffer(post)] if post.valid_until == sunset));
     }
 
     #[derive(Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alloy::primitives::{B256, keccak256};
+use alloy::primitives::{Address, B256, keccak256};
 use hawser_attestation::Tier;
 use hawser_crds::{AttestationTier, GpuOffer, GpuOfferSpec};
 use jiff::Timestamp;
@@ -56,6 +56,7 @@ pub(crate) fn terms(
         claim_window_seconds: spec.limits.claim_window_seconds,
         min_seconds: spec.limits.min_seconds,
         max_seconds: spec.limits.max_seconds,
+        verifier: Address::ZERO,
         salt: keccak256(name),
     })
 }

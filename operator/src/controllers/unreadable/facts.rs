@@ -8,6 +8,7 @@ use kube::api::ObjectMeta;
 use serde_json::Value;
 
 use crate::controllers::{NETWORK_LABEL, OFFER_LABEL, label_value, migration};
+use crate::network::{OrderRef, order_ref};
 
 /// GPUs that a job holds that doesn't say how many: it has at least one.
 const AT_LEAST: u32 = 1;
@@ -24,6 +25,8 @@ pub(crate) struct Job {
     labels: BTreeMap<String, String>,
     /// The market's id.
     pub id: Option<JobId>,
+    /// Whose its order is.
+    pub order: OrderRef,
     /// It certainly has no order on chain.
     pub local: bool,
     pub gpus: u32,
@@ -43,6 +46,7 @@ impl Job {
             network: text("/spec/source/network"),
             labels: metadata.labels.clone().unwrap_or_default(),
             id: text("/spec/source/jobId").and_then(|id| id.parse().ok()),
+            order: order_ref(text("/spec/source/customer").as_deref(), text("/spec/source/orderHash").as_deref()),
             local: raw
                 .and_then(|raw| raw.get("spec"))
                 .is_some_and(|spec| spec.is_object() && spec.get("source").is_none()),

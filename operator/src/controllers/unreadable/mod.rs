@@ -253,12 +253,12 @@ async fn owed(job: &Job, shared: &Shared) -> Option<String> {
     };
     match network.job(id).await {
         Err(error) => unknown(error.to_string()),
-        Ok(job) if job.status == JobStatus::Closed => None,
-        Ok(job) => {
+        Ok(on_chain) if on_chain.status == JobStatus::Closed => None,
+        Ok(on_chain) => {
             let head = network.observed().borrow().head.map(|head| head.time);
-            let late = job.refundable_from.is_some_and(|from| head.is_some_and(|now| now >= from));
+            let late = on_chain.refundable_from.is_some_and(|from| head.is_some_and(|now| now >= from));
             if late {
-                network.request(Act::Refund { job: id });
+                network.request(Act::Refund { job: id, order: job.order });
             }
             Some("the market holds its deposit: an operator that reads it settles it; after its claim window it is closed".to_owned())
         }
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn orders_of_an_offer_that_can_not_be_read_are_known_by_all_ids_that_it_may_be_sold_under() {
-        let [now, before] = ["0x010203040506070809101112", "0x020203040506070809101112"];
+        let [now, before] = ["0x0102030405060708", "0x0202030405060708"];
         let mut raw = json!({
             "spec": {"networkRef": "base", "limits": "of another kind"},
             "status": {"onChain": {"offerId": now, "price": 3}, "earlier": [before, "nonsense"]}

@@ -8,7 +8,7 @@ use alloy::{
     sol_types::SolCall,
 };
 use hawser_contracts::ComputeMarket;
-use hawser_market::{OfferId, UsageVoucher, signed_voucher};
+use hawser_market::{OfferId, UsageVoucher, last_voucher, signed_voucher};
 use jiff::Timestamp;
 
 use crate::network::{Act, Claim};
@@ -19,6 +19,7 @@ use crate::network::{Act, Claim};
 enum Kind {
     Start,
     Claim(OfferId),
+    Settle(OfferId),
     Offer(OfferId),
     Refund,
     Withdraw(Address, Address),
@@ -30,9 +31,10 @@ fn kind(act: &Act) -> Kind {
     match act {
         Act::Start { .. } => Kind::Start,
         Act::Claim(claim) => Kind::Claim(claim.job.offer_id()),
+        Act::Settle { claim, .. } => Kind::Settle(claim.job.offer_id()),
         Act::End { reason, .. } => Kind::End(reason.clone()),
         Act::Decline { reason, .. } => Kind::Decline(reason.clone()),
-        Act::SetOffer(post) => Kind::Offer(post.terms.id()),
+        Act::SetOffer(post) => Kind::Offer(post.offer),
         Act::UpdateOffer { offer, .. } => Kind::Offer(*offer),
         Act::Refund { .. } => Kind::Refund,
         Act::Withdraw { provider, token } => Kind::Withdraw(*provider, *token),
@@ -46,7 +48,8 @@ pub(super) struct Batch {
     acts: Vec<Act>,
 }
 
-/// Groups acts into batches of at most `most`. Jobs of one offer lie side by side, which costs least.
+/// Groups acts into batches of at most `most`. Jobs of one offer lie side by side, and last vouchers of one customer: that
+/// costs least.
 pub(super) fn batches(acts: Vec<Act>, most: usize) -> Vec<Batch> {
     let mut kinds: BTreeMap<Kind, Vec<Act>> = BTreeMap::new();
     for act in acts {
@@ -55,12 +58,17 @@ pub(super) fn batches(acts: Vec<Act>, most: usize) -> Vec<Batch> {
     kinds
         .into_iter()
         .flat_map(|(kind, mut acts)| {
-            acts.sort_by_key(Act::key);
+            acts.sort_by_key(|act| (payee(act), act.key()));
             let batches: Vec<_> =
                 acts.chunks(most.max(1)).map(|acts| Batch { kind: kind.clone(), acts: acts.to_vec() }).collect();
             batches
         })
         .collect()
+}
+
+/// Who is credited what a last voucher leaves.
+fn payee(act: &Act) -> Option<Address> {
+    if let Act::Settle { order, .. } = act { Some(order.customer) } else { None }
 }
 
 /// Acts that a log line names; of more it gives the number.
@@ -104,6 +112,7 @@ impl Batch {
         match self.kind {
             Kind::Start => "startJobs",
             Kind::Claim(_) => "claim",
+            Kind::Settle(_) => "settle",
             Kind::End(_) => "endJobs",
             Kind::Decline(_) => "declineJobs",
             Kind::Offer(_) => "setOffer",
@@ -114,10 +123,10 @@ impl Batch {
 
     /// The call's data.
     pub(super) fn call(&self) -> Bytes {
-        let ids = || self.acts.iter().filter_map(|act| act.key().job()).map(|job| job.0).collect::<Vec<_>>();
+        let refs = || self.each(job_ref);
         match &self.kind {
             Kind::Start => ComputeMarket::startJobsCall {
-                ids: ids(),
+                ids: self.acts.iter().filter_map(|act| act.key().job()).map(|job| job.0).collect(),
                 attestors: self.each(|act| match act {
                     Act::Start { attestor, .. } => Some(*attestor),
                     _ => None,
@@ -127,13 +136,23 @@ impl Batch {
             Kind::Claim(offer) => ComputeMarket::claimCall {
                 offerId: offer.0,
                 vouchers: self.each(|act| match act {
-                    Act::Claim(claim) => voucher(claim),
+                    Act::Claim(claim) => signed_voucher(&voucher(claim), &claim.signature),
                     _ => None,
                 }),
+                proofs: Vec::new(),
+            }
+            .abi_encode(),
+            Kind::Settle(offer) => ComputeMarket::settleCall {
+                offerId: offer.0,
+                vouchers: self.each(|act| match act {
+                    Act::Settle { claim, order } => last_voucher(&voucher(claim), &claim.signature, *order),
+                    _ => None,
+                }),
+                proofs: Vec::new(),
             }
             .abi_encode(),
             Kind::End(reason) => ComputeMarket::endJobsCall {
-                ids: ids(),
+                refs: refs(),
                 endAt: 0,
                 expectUsed: self.each(|act| match act {
                     Act::End { expect_used, .. } => Some(expect_used.0),
@@ -142,9 +161,11 @@ impl Batch {
                 reason: reason.clone(),
             }
             .abi_encode(),
-            Kind::Decline(reason) => ComputeMarket::declineJobsCall { ids: ids(), reason: reason.clone() }.abi_encode(),
+            Kind::Decline(reason) => {
+                ComputeMarket::declineJobsCall { refs: refs(), reason: reason.clone() }.abi_encode()
+            }
             Kind::Offer(_) => self.each(offer_call).pop().unwrap_or_default(),
-            Kind::Refund => ComputeMarket::refundCall { ids: ids() }.abi_encode(),
+            Kind::Refund => ComputeMarket::refundCall { refs: refs() }.abi_encode(),
             Kind::Withdraw(account, token) => {
                 ComputeMarket::withdrawForCall { account: *account, token: *token }.abi_encode()
             }
@@ -191,9 +212,17 @@ fn offer_call(act: &Act) -> Option<Vec<u8>> {
     }
 }
 
-fn voucher(claim: &Claim) -> Option<ComputeMarket::Voucher> {
-    let voucher = UsageVoucher::new(claim.job, claim.gpu_seconds.0, claim.evidence_root);
-    signed_voucher(&voucher, &claim.signature)
+fn voucher(claim: &Claim) -> UsageVoucher {
+    UsageVoucher::new(claim.job, claim.gpu_seconds.0, claim.evidence_root)
+}
+
+fn job_ref(act: &Act) -> Option<ComputeMarket::JobRef> {
+    match act {
+        Act::Decline { job, order, .. } | Act::End { job, order, .. } | Act::Refund { job, order } => {
+            Some(order.of_job(*job))
+        }
+        _ => None,
+    }
 }
 
 fn unix(time: Timestamp) -> u64 {
@@ -203,13 +232,13 @@ fn unix(time: Timestamp) -> u64 {
 #[cfg(test)]
 mod tests {
     use alloy::primitives::{B256, FixedBytes, Signature};
-    use hawser_market::JobId;
+    use hawser_market::{JobId, OrderRef};
 
     use super::*;
     use crate::network::GpuSeconds;
 
     fn job(offer: u8, number: u8) -> JobId {
-        JobId::from_parts(OfferId(FixedBytes([offer; 12])), 1, 1, FixedBytes([number; 8])).unwrap()
+        JobId::from_parts(OfferId(FixedBytes([offer; 8])), 1, 1, FixedBytes([number; 12])).unwrap()
     }
 
     fn start(offer: u8, number: u8) -> Act {
@@ -225,12 +254,26 @@ mod tests {
         })
     }
 
+    fn order(customer: u8) -> OrderRef {
+        OrderRef { customer: Address::repeat_byte(customer), hash: B256::repeat_byte(customer) }
+    }
+
+    fn settle(number: u8, customer: u8) -> Act {
+        let Act::Claim(claim) = claim(1, number) else { unreachable!() };
+        Act::Settle { claim, order: order(customer) }
+    }
+
     fn end(number: u8, reason: &str) -> Act {
-        Act::End { job: job(1, number), expect_used: GpuSeconds(u64::from(number)), reason: reason.into() }
+        Act::End {
+            job: job(1, number),
+            order: order(number),
+            expect_used: GpuSeconds(u64::from(number)),
+            reason: reason.into(),
+        }
     }
 
     fn decline(number: u8, reason: &str) -> Act {
-        Act::Decline { job: job(1, number), reason: reason.into() }
+        Act::Decline { job: job(1, number), order: order(number), reason: reason.into() }
     }
 
     #[test]
@@ -239,6 +282,9 @@ mod tests {
             decline(1, "full"),
             claim(2, 1),
             end(1, "done"),
+            settle(1, 9),
+            settle(2, 8),
+            settle(3, 9),
             start(2, 1),
             claim(1, 2),
             start(1, 1),
@@ -253,6 +299,7 @@ mod tests {
                 vec![start(1, 1), start(2, 1)],
                 vec![claim(1, 1), claim(1, 2)],
                 vec![claim(2, 1)],
+                vec![settle(2, 8), settle(1, 9), settle(3, 9)],
                 vec![end(1, "done"), end(2, "done")],
                 vec![decline(1, "full")],
                 vec![decline(2, "no such image")],
@@ -278,12 +325,18 @@ mod tests {
 
         let batch = batches(vec![claim(7, 1)], 10).pop().unwrap();
         let call = ComputeMarket::claimCall::abi_decode(&batch.call()).unwrap();
-        assert_eq!((call.offerId, call.vouchers.len()), (FixedBytes([7; 12]), 1));
-        assert_eq!((call.vouchers[0].jobId, U256::from(call.vouchers[0].gpuSeconds)), (job(7, 1).0, U256::ONE));
+        assert_eq!((call.offerId, call.vouchers.len()), (FixedBytes([7; 8]), 1));
+        assert_eq!(call.vouchers[0].r#use, job(7, 1).with_use(GpuSeconds(1)));
+
+        let batch = batches(vec![settle(3, 9)], 10).pop().unwrap();
+        let call = ComputeMarket::settleCall::abi_decode(&batch.call()).unwrap();
+        assert_eq!(call.vouchers[0].r#use, job(1, 3).with_use(GpuSeconds(3)));
+        assert_eq!((call.vouchers[0].customer, call.vouchers[0].orderHash), (order(9).customer, order(9).hash));
 
         let batch = batches(vec![end(3, "done"), end(4, "done")], 10).pop().unwrap();
         let call = ComputeMarket::endJobsCall::abi_decode(&batch.call()).unwrap();
         assert_eq!((call.expectUsed.as_slice(), call.endAt, call.reason.as_str()), ([3, 4].as_slice(), 0, "done"));
+        assert_eq!(call.refs, [order(3).of_job(job(1, 3)), order(4).of_job(job(1, 4))]);
     }
 
     #[test]

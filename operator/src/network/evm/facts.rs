@@ -97,6 +97,14 @@ impl Facts {
         }
     }
 
+    /// The market tells the start deadline until the start only; afterwards it says when the job was ordered.
+    fn add_start_deadlines(&self, jobs: &mut [Job]) {
+        let known = lock(&self.known);
+        for job in jobs.iter_mut().filter(|job| job.start_deadline.is_none()) {
+            job.start_deadline = known.get(&job.id).and_then(|fact| fact.job.as_ref()?.start_deadline);
+        }
+    }
+
     fn status(&self, id: JobId) -> Option<JobStatus> {
         Some(lock(&self.known).get(&id)?.job.as_ref()?.status)
     }
@@ -147,6 +155,7 @@ impl Inner {
 
     async fn read_jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, NetworkError> {
         let mut jobs = read::jobs(&self.pool, self.spec.market, ids).await?;
+        self.facts.add_start_deadlines(&mut jobs);
         let before = |job: &Job| self.facts.status(job.id).map_or(rank(JobStatus::Open), rank);
         let lost: Vec<_> = jobs.iter().filter(|job| rank(job.status) < before(job)).map(|job| job.id).collect();
         if lost.is_empty() {
@@ -167,8 +176,7 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::{Address, B256, U256};
-    use jiff::Timestamp;
+    use alloy::primitives::{B256, U256};
 
     use super::*;
     use crate::network::GpuSeconds;
@@ -181,10 +189,9 @@ mod tests {
         Job {
             id: id(number),
             status,
-            customer: Address::ZERO,
             attestor: None,
             duration_seconds: 1,
-            start_deadline: Timestamp::UNIX_EPOCH,
+            start_deadline: None,
             started: None,
             end: None,
             ending: false,
@@ -227,6 +234,16 @@ mod tests {
         facts.learn(&[job(1, JobStatus::Running)], Some(block(1)), t);
         facts.touch(id(1));
         assert_eq!(facts.known(id(1), Some(block(1)), t), None);
+    }
+
+    #[test]
+    fn a_started_job_keeps_the_start_deadline_that_it_had() {
+        let (facts, deadline) = (Facts::default(), hawser_market::timestamp(1000));
+        let open = Job { start_deadline: Some(deadline), ..job(1, JobStatus::Open) };
+        facts.learn(&[open], Some(block(1)), Instant::now());
+        let mut read = [job(1, JobStatus::Running), job(2, JobStatus::Running)];
+        facts.add_start_deadlines(&mut read);
+        assert_eq!(read.map(|job| job.start_deadline), [Some(deadline), None]);
     }
 
     #[test]

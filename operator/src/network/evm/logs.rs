@@ -1,12 +1,12 @@
 //! What a log of the market's says.
 
 use alloy::{
-    primitives::{Address, U256},
+    primitives::{Address, Bytes, U256},
     rpc::types::Log,
     sol_types::SolEvent,
 };
-use hawser_contracts::ComputeMarket::{JobOpened, Withdrawn};
-use hawser_market::{JobId, OfferId};
+use hawser_contracts::ComputeMarket::{JobOpened, SpecPosted, Withdrawn};
+use hawser_market::{JobId, OfferId, OrderRef};
 
 use crate::network::{Block, NetworkSpec, Order};
 
@@ -25,18 +25,16 @@ pub(super) fn withdrawal(log: &Log, spec: &NetworkSpec) -> Option<Withdrawal> {
     Some(Withdrawal { token: withdrawn.token, units: withdrawn.amount, block })
 }
 
-/// The order in a log; none where the log is not what the market writes.
+/// The order in a log, without its spec; none where the log is not what the market writes.
 pub(super) fn order(log: &Log, market: Address) -> Option<Order> {
     let opened = JobOpened::decode_log(&log.inner).ok().filter(|opened| opened.address == market)?;
     let order = Order {
         job: JobId(opened.id),
         offer: OfferId(opened.offerId),
-        customer: opened.customer,
+        by: OrderRef::from(&opened.data),
         duration_seconds: opened.duration,
-        start_deadline: hawser_market::timestamp(opened.startDeadline),
-        deposit: opened.deposit,
-        salt: opened.salt,
-        spec: opened.spec.clone(),
+        spec_hash: opened.specHash,
+        spec: None,
         block: Block { number: log.block_number?, hash: log.block_hash? },
         tx: log.transaction_hash?,
     };
@@ -45,4 +43,10 @@ pub(super) fn order(log: &Log, market: Address) -> Option<Order> {
         return None;
     }
     Some(order)
+}
+
+/// The text of a spec in a log, and the job whose it is.
+pub(super) fn spec(log: &Log, market: Address) -> Option<(JobId, Bytes)> {
+    let posted = SpecPosted::decode_log(&log.inner).ok().filter(|posted| posted.address == market && !log.removed)?;
+    Some((JobId(posted.id), posted.spec.clone()))
 }

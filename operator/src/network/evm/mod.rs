@@ -20,6 +20,7 @@ mod pool_error;
 mod read;
 mod refusal;
 mod simulate;
+mod specs;
 mod submit;
 mod tally;
 mod wallet;
@@ -37,6 +38,7 @@ use alloy::{
 };
 use hawser_evm::{EndpointOptions, Expected, Manner, Names, Options, Pool};
 use hawser_market::{JobId, OfferId, eip712_domain};
+use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -58,6 +60,7 @@ const ACT_CHANGES: usize = 4096;
 
 /// A provider's credit changes by claims and withdrawals; it is read no more often than this.
 const CREDIT_EVERY: Duration = Duration::from_secs(12);
+const SUNSET_EVERY: Duration = Duration::from_hours(1);
 
 /// A network in use: one per `DepinNetwork`. Clones are the same network.
 #[derive(Clone)]
@@ -70,6 +73,8 @@ struct Inner {
     observed: watch::Sender<Observed>,
     tokens: Mutex<HashMap<Address, Token>>,
     credits: Mutex<HashMap<Address, (Instant, U256)>>,
+    /// The last second at which the market takes an order, and when that was read.
+    sunset: Mutex<Option<(Instant, Option<Timestamp>)>>,
     ledger: Mutex<Ledger>,
     headers: Mutex<Headers>,
     /// When numbers after one that the endpoint did not give were tried last, and none of them was given.
@@ -109,7 +114,9 @@ impl Inner {
         if let (Some(job), false) = (act.key().job(), matches!(state, ActState::Queued { .. })) {
             self.facts.touch(job);
         }
-        if let (Act::Withdraw { .. } | Act::Claim(_), false) = (act, matches!(state, ActState::Queued { .. })) {
+        if let (Act::Withdraw { .. } | Act::Claim(_) | Act::Settle { .. }, false) =
+            (act, matches!(state, ActState::Queued { .. }))
+        {
             lock(&self.credits).clear();
         }
         if lock(&self.ledger).set(act, state, Instant::now()) {
@@ -179,6 +186,7 @@ impl Network {
             observed: watch::Sender::new(observed),
             tokens: Mutex::default(),
             credits: Mutex::default(),
+            sunset: Mutex::default(),
             ledger: Mutex::default(),
             headers: Mutex::default(),
             tried_in_vain: Mutex::default(),
@@ -237,6 +245,18 @@ impl Network {
     pub async fn offer(&self, id: OfferId) -> Result<Option<Offer>, NetworkError> {
         lock(&self.0.ours).learn_offer(id);
         read::offer(&self.0.pool, self.0.spec.market, id).await
+    }
+
+    /// The last second at which the market takes an order, if its owner has announced one. That is announced a month ahead,
+    /// so it is read seldom.
+    pub async fn sunset(&self) -> Result<Option<Timestamp>, NetworkError> {
+        let known = lock(&self.0.sunset).filter(|(at, _)| at.elapsed() < SUNSET_EVERY);
+        if let Some((_, sunset)) = known {
+            return Ok(sunset);
+        }
+        let sunset = read::sunset(&self.0.pool, self.0.spec.market).await?;
+        *lock(&self.0.sunset) = Some((Instant::now(), sunset));
+        Ok(sunset)
     }
 
     /// An ERC-20 token; read once.

@@ -310,6 +310,7 @@ impl Watcher<'_> {
             let ours = lock(&self.network.ours);
             logs.iter().filter_map(|log| order(log, market)).filter(|order| ours.has(order.offer)).collect()
         };
+        let Some(orders) = self.network.with_specs(orders).await? else { return Ok(Look::Again) };
         if !orders.is_empty() {
             // Whoever takes them looks at each.
             let jobs: Vec<_> = orders.iter().map(|order| order.job).collect();

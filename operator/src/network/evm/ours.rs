@@ -50,7 +50,7 @@ impl Ours {
     pub(super) fn learn(&mut self, act: &Act) {
         match act {
             Act::SetOffer(post) => {
-                self.learn_offer(post.terms.id());
+                self.learn_offer(post.offer);
                 self.learn_token(post.terms.token);
             }
             Act::UpdateOffer { offer, .. } => {
@@ -59,10 +59,10 @@ impl Ours {
             Act::Withdraw { token, .. } => {
                 self.learn_token(*token);
             }
-            Act::Decline { job, .. } | Act::Start { job, .. } | Act::End { job, .. } | Act::Refund { job } => {
+            Act::Decline { job, .. } | Act::Start { job, .. } | Act::End { job, .. } | Act::Refund { job, .. } => {
                 self.learn_offer(job.offer_id());
             }
-            Act::Claim(claim) => {
+            Act::Claim(claim) | Act::Settle { claim, .. } => {
                 self.learn_offer(claim.job.offer_id());
             }
         }
@@ -125,7 +125,7 @@ mod tests {
         let mut ours = Ours::new(Address::repeat_byte(1), Address::repeat_byte(2), Known::default());
         ours.learn_token(Address::repeat_byte(3));
         for number in 0..offers {
-            let mut id = FixedBytes::<12>::ZERO;
+            let mut id = FixedBytes::<8>::ZERO;
             id[..4].copy_from_slice(&number.to_be_bytes());
             ours.learn_offer(OfferId(id));
         }
@@ -138,7 +138,7 @@ mod tests {
         let offer = OfferId(FixedBytes::repeat_byte(9));
         assert!(ours.learn_offer(offer) && !ours.learn_offer(offer));
         let mut expected = B256::ZERO;
-        expected[..12].copy_from_slice(&[9; 12]);
+        expected[..8].copy_from_slice(&[9; 8]);
         let address = |byte| Address::repeat_byte(byte).into_word();
         assert_eq!(ours.topics(), [expected, address(3), address(2)]);
         let filter = serde_json::to_value(ours.filter()).unwrap();

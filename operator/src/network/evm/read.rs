@@ -9,6 +9,7 @@ use alloy::{
 use hawser_contracts::{ComputeMarket, ComputeMarket::ComputeMarketInstance};
 use hawser_evm::{Class, Pool, token_metadata};
 use hawser_market::{JobId, OfferId};
+use jiff::Timestamp;
 
 use crate::network::{Job, NetworkError, Offer, Token};
 
@@ -40,6 +41,11 @@ pub(super) async fn credit(
     token: Address,
 ) -> Result<U256, NetworkError> {
     view(pool, instance(pool.provider(), market).credit(account, token)).await
+}
+
+pub(super) async fn sunset(pool: &Pool, market: Address) -> Result<Option<Timestamp>, NetworkError> {
+    let last = view(pool, instance(pool.provider(), market).sunset()).await?;
+    Ok((last != 0).then(|| hawser_market::timestamp(last)))
 }
 
 pub(super) async fn job(pool: &Pool, market: Address, id: JobId) -> Result<Job, NetworkError> {

@@ -16,7 +16,7 @@ use crate::network::{Act, ActState, Claim, Job, JobStatus, NetworkError};
 pub(super) fn state(skip: SkipReason, act: &Act) -> ActState {
     let needless = matches!(
         (skip, act),
-        (SkipReason::NotLive, Act::Decline { .. } | Act::End { .. } | Act::Refund { .. })
+        (SkipReason::NotLive, Act::Decline { .. } | Act::Settle { .. } | Act::End { .. } | Act::Refund { .. })
             | (SkipReason::Stale, Act::Claim(_))
     );
     let words = skip.to_string();
@@ -32,14 +32,47 @@ pub(super) fn why_skipped(act: &Act, job: &Job, now: Timestamp, domain: &Eip712D
         (_, None | Closed) => Some(SkipReason::NotLive),
         (Act::Decline { .. }, Running | Ended) => Some(SkipReason::AlreadyStarted),
         (Act::Start { attestor, .. }, _) if attestor.is_zero() => Some(SkipReason::ZeroAttestor),
-        (Act::Start { .. }, Open) if now > job.start_deadline => Some(SkipReason::DeadlinePassed),
+        (Act::Start { .. }, Open) if job.start_deadline.is_some_and(|deadline| now > deadline) => {
+            Some(SkipReason::DeadlinePassed)
+        }
         (Act::Start { .. }, Ended) => Some(SkipReason::AlreadyEnded),
-        (Act::Claim(_) | Act::End { .. }, Open) => Some(SkipReason::NotStarted),
+        (Act::Claim(_) | Act::Settle { .. } | Act::End { .. }, Open) => Some(SkipReason::NotStarted),
         (Act::Claim(claim), _) => why_not_paid(claim, job, now, domain),
+        (Act::Settle { claim, .. }, _) if claim.gpu_seconds > job.used => {
+            why_not_last(claim, job, now, domain).or_else(|| wrong_order(act))
+        }
         (Act::End { expect_used, .. }, _) if job.used < *expect_used => Some(SkipReason::UnclaimedUse),
         (Act::Refund { .. }, _) if job.refundable_from.is_none_or(|from| now < from) => Some(SkipReason::TooEarly),
-        _ => Option::None,
+        _ => wrong_order(act),
     }
+}
+
+/// What doesn't show in the job: a caller that may not do it, or a verifier.
+pub(super) const fn unseen(act: &Act) -> SkipReason {
+    match act {
+        Act::Claim(_) | Act::Settle { .. } => SkipReason::Unverified,
+        _ => SkipReason::NotOperator,
+    }
+}
+
+fn wrong_order(act: &Act) -> Option<SkipReason> {
+    let (job, order) = match act {
+        Act::Decline { job, order, .. } | Act::End { job, order, .. } | Act::Refund { job, order } => (job, order),
+        Act::Settle { claim, order } => (&claim.job, order),
+        _ => return None,
+    };
+    // Whose a delegate's order is stands in the market.
+    (job.delegation().is_none() && !job.is_of(*order)).then_some(SkipReason::WrongOrder)
+}
+
+/// A last voucher that adds to what was claimed.
+fn why_not_last(claim: &Claim, job: &Job, now: Timestamp, domain: &Eip712Domain) -> Option<SkipReason> {
+    let payable = claim.gpu_seconds.min(job.bound(now));
+    if job.status == JobStatus::Running && payable < claim.gpu_seconds {
+        return Some(SkipReason::UnclaimedUse);
+    }
+    // Closed without a look at the voucher.
+    (payable > job.used).then(|| why_not_paid(claim, job, now, domain))?
 }
 
 fn why_not_paid(claim: &Claim, job: &Job, now: Timestamp, domain: &Eip712Domain) -> Option<SkipReason> {

@@ -11,7 +11,6 @@ use alloy::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use hawser_evm::Class;
-use hawser_market::SkipReason;
 use jiff::Timestamp;
 
 use super::{Inner, batch::Batch, read, refusal};
@@ -130,11 +129,10 @@ async fn skipped(network: &Inner, act: &Act) -> Result<Option<ActState>, Network
     };
     let domain = network.domain();
     let why = |now| refusal::why_skipped(act, &job, now, &domain);
-    if matches!(act, Act::Claim(_)) && why(head).is_some() && why(soon).is_none() {
+    if matches!(act, Act::Claim(_) | Act::Settle { .. }) && why(head).is_some() && why(soon).is_none() {
         return Ok(None);
     }
-    // What doesn't show in the job is the caller.
-    Ok(Some(refusal::state(why(head).unwrap_or(SkipReason::NotOperator), act)))
+    Ok(Some(refusal::state(why(head).unwrap_or(refusal::unseen(act)), act)))
 }
 
 /// On a quiet chain the block that ours would come into, otherwise the newest one. Not every endpoint knows the former.
@@ -202,7 +200,7 @@ fn with_headroom(estimate: u64) -> u64 {
 /// On a quiet chain the estimate may be of a claim that is left out.
 fn least_gas(network: &Inner, batch: &Batch) -> u64 {
     let vouchers = u64::try_from(batch.acts().len()).unwrap_or(u64::MAX);
-    let claims = batch.acts().iter().any(|act| matches!(act, Act::Claim(_)));
+    let claims = batch.acts().iter().any(|act| matches!(act, Act::Claim(_) | Act::Settle { .. }));
     if claims && is_quiet(network) { CLAIM_GAS.saturating_add(VOUCHER_GAS.saturating_mul(vouchers)) } else { 0 }
 }
 

@@ -130,9 +130,7 @@ async fn a_signer_that_is_away_silent_or_locked_keeps_all_acts_waiting_until_it_
     let address = wallet.address();
     let (network, _stop) = start_with(node.spec(), wallet);
     let first = Act::SetOffer(node.post());
-    let mut post = node.post();
-    post.terms.salt = B256::repeat_byte(1);
-    let second = Act::SetOffer(post);
+    let second = Act::SetOffer(node.post_with(|terms| terms.salt = B256::repeat_byte(1)));
     for (mood, words, reason) in [
         (Mood::Away, "can't be asked now: it answers 503", "SignerUnavailable"),
         (Mood::Locked, "doesn't sign: error", "SignerRefused"),
@@ -167,9 +165,7 @@ async fn a_signer_that_is_away_is_not_asked_at_every_request() {
     // No block comes meanwhile: the node makes one for each transaction.
     for salt in 0..40 {
         ticks.tick().await;
-        let mut post = node.post();
-        post.terms.salt = B256::repeat_byte(salt);
-        network.request(Act::SetOffer(post));
+        network.request(Act::SetOffer(node.post_with(|terms| terms.salt = B256::repeat_byte(salt))));
     }
     let (seconds, more) = (begun.elapsed().as_secs(), asked() - before);
     assert!(more <= seconds + 1, "asked {more} times more in {seconds} s");

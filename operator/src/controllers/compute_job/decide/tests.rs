@@ -25,6 +25,7 @@ mod clocks;
 mod ends;
 mod members;
 mod money;
+mod settles;
 mod trouble;
 mod typed;
 
@@ -38,13 +39,18 @@ fn id() -> JobId {
     JobId::from_parts(OfferId(FixedBytes::repeat_byte(7)), 3600, 2, FixedBytes::repeat_byte(1)).unwrap()
 }
 
+fn order() -> OrderRef {
+    OrderRef { customer: Address::repeat_byte(5), hash: B256::repeat_byte(6) }
+}
+
 fn job() -> ComputeJob {
     serde_json::from_value(json!({
         "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob",
         "metadata": {"name": "job-1", "namespace": "t", "uid": "u", "generation": 1},
         "spec": {
             "offerRef": "o", "workload": {"image": "i", "gpus": 2},
-            "source": {"network": "n", "jobId": id().to_string(), "customer": "0x", "seconds": 100,
+            "source": {"network": "n", "jobId": id().to_string(), "customer": order().customer.to_string(),
+                "orderHash": order().hash.to_string(), "seconds": 100,
                 "deposit": "200", "price": "3600", "block": 1}
         }
     }))
@@ -67,10 +73,9 @@ fn chain(status: JobStatus) -> Job {
     Job {
         id: id(),
         status,
-        customer: Address::repeat_byte(5),
         attestor: live.then(|| Address::repeat_byte(9)),
         duration_seconds: 100,
-        start_deadline: at(300),
+        start_deadline: Some(at(300)),
         started: live.then(|| at(-50)),
         end: live.then(|| at(50)),
         ending: false,
@@ -99,6 +104,7 @@ fn seen(chain: ChainView) -> JobObservation {
         unheard: None,
         pod_refused: None,
         obstacle: None,
+        unsettleable: false,
         tx: None,
         chain_time: Some(at(0)),
         lasting: Lasting::default(),
@@ -221,8 +227,10 @@ fn an_order_that_cannot_be_taken_is_declined_with_the_reason_and_gets_no_pod() {
     ] {
         let decision = decide(&seen);
         assert_eq!((reason(&decision).as_str(), decision.pod), (word, PodStep::Keep));
-        let [Act::Decline { job, reason }] = decision.acts.as_slice() else { panic!("{word}: {:?}", decision.acts) };
-        assert_eq!(*job, id());
+        let [Act::Decline { job, order: of, reason }] = decision.acts.as_slice() else {
+            panic!("{word}: {:?}", decision.acts)
+        };
+        assert_eq!((*job, *of), (id(), order()));
         assert!(reason.starts_with(word), "{reason}");
         assert!(is_false(&decision.status.conditions, ACCEPTED) && is_true(&decision.status.conditions, FAILED));
     }
@@ -267,33 +275,6 @@ fn the_job_is_started_with_the_attestor_that_enrolled() {
     let decision = decide(&look);
     assert_eq!(decision.acts, []);
     assert!(is_true(&decision.status.conditions, STARTED));
-}
-
-#[test]
-fn a_program_that_ended_is_claimed_and_then_the_job_is_closed_and_settled() {
-    let mut look = written(written_running());
-    look.pods = one(ended_pod(0));
-    look.attested = vec![attested(Some(voucher(70)), true)];
-    let first = decide(&look);
-    assert_eq!((first.status.phase, reason(&first).as_str()), (Phase::Settling, "ProgramEnded"));
-    assert!(is_true(&first.status.conditions, COMPLETE));
-    assert_eq!(first.pod, PodStep::Keep, "the voucher is not written yet");
-
-    let mut look = written(look);
-    let second = decide(&look);
-    assert_eq!(second.pod, PodStep::Release);
-    assert!(matches!(second.acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(70)));
-
-    look.pods = one(PodState { has_finalizer: false, ..ended_pod(0) });
-    look.chain = known(Job { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Running) });
-    let third = decide(&look);
-    assert!(matches!(third.acts.as_slice(), [Act::End { expect_used: GpuSeconds(70), .. }]), "{:?}", third.acts);
-
-    look.chain = known(Job { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Closed) });
-    let last = decide(&look);
-    assert_eq!((last.acts, last.done, last.status.phase), (Vec::new(), true, Phase::Succeeded));
-    let settlement = last.status.settlement.unwrap();
-    assert_eq!((settlement.paid.as_deref(), settlement.refunded.as_deref()), (Some("70"), Some("130")));
 }
 
 fn written_running() -> JobObservation {
@@ -349,49 +330,7 @@ fn an_order_that_cannot_be_started_in_time_is_declined_before_its_deadline_and_r
     assert_eq!(reason(&declined), "NotStartedInTime");
     assert!(find(&declined.status.conditions, FAILED).unwrap().message.ends_with("deadline: 0/1 nodes"));
     let late = later(JobObservation { job: Arc::clone(&look.job), ..seen(known(chain(JobStatus::Open))) }, 301);
-    assert_eq!(decide(&late).acts, [Act::Refund { job: id() }]);
-}
-
-#[test]
-fn deleting_the_job_claims_what_is_owed_before_it_goes() {
-    let mut look = written_running();
-    let mut job = (*look.job).clone();
-    job.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0)));
-    look.job = Arc::new(job);
-    let first = decide(&look);
-    assert_eq!((reason(&first).as_str(), first.done), ("Deleted", false));
-    let mut look = written(look);
-    assert_eq!(decide(&look).pod, PodStep::Delete);
-    look.pods = one(PodState { deleted: Some(at(30)), running: false, meter_over: true, ..running_pod() });
-    look.attested = vec![attested(Some(voucher(80)), true)];
-    let look = written(look);
-    let decision = decide(&look);
-    assert_eq!((decision.pod, decision.done), (PodStep::Release, false));
-    assert!(matches!(decision.acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(80)));
-}
-
-#[test]
-fn a_restarted_operator_claims_the_voucher_of_the_status() {
-    let mut look = written(written_running());
-    let mut job = (*look.job).clone();
-    let kept: VoucherRecord = record(&voucher(60), "0x");
-    job.status.as_mut().unwrap().usage.get_or_insert_default().voucher = Some(kept);
-    look.job = Arc::new(job);
-    look.attested = Vec::new();
-    look.pods = none();
-    let decision = decide(&written(look));
-    assert!(matches!(decision.acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(60)));
-}
-
-#[test]
-fn while_the_chain_cannot_be_seen_the_pod_of_an_ended_program_keeps_its_last_voucher() {
-    let mut seen = written_running();
-    seen.pods = one(ended_pod(0));
-    seen.chain = ChainView::Unknown("no network yet".to_owned());
-    let seen = written(written(seen));
-    let decision = decide(&seen);
-    assert_eq!(decision.pod, PodStep::Keep);
-    assert!(decision.acts.is_empty() && !decision.done);
+    assert_eq!(decide(&late).acts, [Act::Refund { job: id(), order: order() }]);
 }
 
 #[test]

@@ -20,5 +20,8 @@ pub(crate) const CA_CONFIG_MAP: &str = "hawser-attestation-ca";
 pub(crate) const JOB_LABEL: &str = "hawser.dev/job";
 /// Annotation of the jobs' pods: the `DepinNetwork`, so that a pod that has lost its job can still be settled.
 pub(crate) const NETWORK_ANNOTATION: &str = "hawser.dev/network";
+/// Whose the order is, and its hash: the end of a job on the network needs both, also of one that has lost its object.
+pub(crate) const CUSTOMER_ANNOTATION: &str = "hawser.dev/customer";
+pub(crate) const ORDER_ANNOTATION: &str = "hawser.dev/order-hash";
 /// `PriorityClass` of the jobs' pods (-1000, never preempts): comes with the chart.
 pub(crate) const PRIORITY_CLASS: &str = "hawser-job";

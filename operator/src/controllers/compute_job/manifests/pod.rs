@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use hawser_crds::{ComputeJob, GpuOffer};
+use hawser_crds::{ComputeJob, GpuOffer, OrderSource};
 use hawser_market::workload::Resources;
 use hawser_proto::pod::{
     CA_FILE, GPU_DIR, IDENTITY_DIR, KEY_DIR, METER_CONTAINER, PROBE_CONTAINER, SIDECAR_PROGRAM, STARTED_COMMAND,
@@ -13,7 +13,10 @@ use k8s_openapi::api::core::v1::{HostAlias, Pod};
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
-use super::{CA_CONFIG_MAP, JOB_LABEL, NETWORK_ANNOTATION, POD_FINALIZER, PRIORITY_CLASS, SERVICE_ACCOUNT, customer};
+use super::{
+    CA_CONFIG_MAP, CUSTOMER_ANNOTATION, JOB_LABEL, NETWORK_ANNOTATION, ORDER_ANNOTATION, POD_FINALIZER, PRIORITY_CLASS,
+    SERVICE_ACCOUNT, customer,
+};
 use crate::controllers::{OFFER_LABEL, label_value};
 use crate::inventory::node_selector;
 use crate::inventory::tolerations;
@@ -62,6 +65,12 @@ pub(crate) struct PodInput<'a> {
     pub resources: &'a Resources,
 }
 
+fn of_order(source: &OrderSource) -> Vec<(&'static str, &str)> {
+    let hash = source.order_hash.as_deref().map(|hash| (ORDER_ANNOTATION, hash));
+    let of_all = [(NETWORK_ANNOTATION, source.network.as_str()), (CUSTOMER_ANNOTATION, source.customer.as_str())];
+    of_all.into_iter().chain(hash).collect()
+}
+
 /// The pod of one of the job's members: probe looks at the GPUs, meter signs their use, then the customer's container runs.
 ///
 /// # Errors
@@ -75,7 +84,7 @@ pub(crate) fn pod(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> R
         ("app.kubernetes.io/managed-by", "hawser".to_owned()),
     ]);
     let mut annotations = BTreeMap::from(NO_SIDECARS);
-    annotations.extend(job.spec.source.as_ref().map(|source| (NETWORK_ANNOTATION, source.network.as_str())));
+    annotations.extend(job.spec.source.iter().flat_map(of_order));
     labels.extend(NO_SIDECARS_BY_LABEL.map(|(name, value)| (name, value.to_owned())));
     serde_json::from_value(json!({
         "apiVersion": "v1",
@@ -210,8 +219,12 @@ mod tests {
 
     use super::*;
 
-    #[expect(clippy::needless_pass_by_value, reason = "json! at the call reads best")]
     fn built(workload: Value) -> Pod {
+        built_of(json!({"offerRef": "h100", "workload": workload}))
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "json! at the call reads best")]
+    fn built_of(spec: Value) -> Pod {
         let offer = serde_json::from_value(json!({
             "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "h100", "namespace": "tenants"},
             "spec": {
@@ -224,7 +237,7 @@ mod tests {
         let job = serde_json::from_value(json!({
             "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob",
             "metadata": {"name": "job-1", "namespace": "tenants", "uid": "u"},
-            "spec": {"offerRef": "h100", "workload": workload}
+            "spec": spec
         }))
         .unwrap();
         let resources = Resources { cpu: "8".to_owned(), memory: "32Gi".to_owned(), storage: "40Gi".to_owned() };
@@ -338,5 +351,20 @@ mod tests {
         assert_eq!(annotations["sidecar.istio.io/inject"], "false");
         assert_eq!(annotations["linkerd.io/inject"], "disabled");
         assert_eq!((labels["sidecar.istio.io/inject"].as_str(), labels[JOB_LABEL].as_str()), ("false", "job-1"));
+    }
+
+    #[test]
+    fn a_pod_says_whose_its_order_is_and_that_of_a_local_job_says_nothing() {
+        let (customer, hash) = (format!("0x{}", "05".repeat(20)), format!("0x{}", "06".repeat(32)));
+        let spec = json!({
+            "offerRef": "h100", "workload": {"image": "i", "gpus": 1},
+            "source": {"network": "n", "jobId": format!("0x{}", "07".repeat(32)), "customer": customer, "orderHash": hash,
+                "seconds": 1, "deposit": "1", "price": "1", "block": 1}
+        });
+        let annotations = built_of(spec).metadata.annotations.unwrap();
+        let said = [NETWORK_ANNOTATION, CUSTOMER_ANNOTATION, ORDER_ANNOTATION].map(|name| annotations[name].as_str());
+        assert_eq!(said, ["n", customer.as_str(), hash.as_str()]);
+        let local = built(json!({"image": "i", "gpus": 1})).metadata.annotations.unwrap();
+        assert!(!local.contains_key(CUSTOMER_ANNOTATION) && !local.contains_key(ORDER_ANNOTATION));
     }
 }

@@ -15,12 +15,14 @@ use kube::{Api, Resource, ResourceExt};
 
 use super::pods::{delete, is_deleted};
 use crate::controllers::compute_job::lasting::Fact;
-use crate::controllers::compute_job::manifests::{NETWORK_ANNOTATION, POD_FINALIZER};
+use crate::controllers::compute_job::manifests::{
+    CUSTOMER_ANNOTATION, NETWORK_ANNOTATION, ORDER_ANNOTATION, POD_FINALIZER,
+};
 use crate::controllers::compute_job::memory::JobContext;
 use crate::controllers::compute_job::voucher;
 use crate::controllers::packed::Packed;
 use crate::controllers::{Error, Shared, Tried, status_writer};
-use crate::network::{Act, ActKey, ActState, GpuSeconds, Job, JobStatus, Network};
+use crate::network::{Act, ActKey, ActState, GpuSeconds, Job, JobStatus, Network, OrderRef, order_ref};
 use crate::objects::pod_state::{self, PodState};
 use crate::settlement::plan::{self, Policy, Step};
 
@@ -36,6 +38,8 @@ struct Orphan {
     is_terminated: bool,
     /// The voucher that it holds.
     voucher: Option<SignedVoucher>,
+    /// Whose its job is, as its annotations say.
+    order: OrderRef,
     chain: Chain,
 }
 
@@ -97,9 +101,11 @@ fn next(orphan: &Orphan, id: JobId) -> Next {
                 Step::Claim(_) => {
                     orphan.voucher.as_ref().map_or(Next::Wait, |v| Next::Ask(Act::Claim(voucher::claim(v))))
                 }
-                Step::End { expect_used } => Next::Ask(Act::End { job: id, expect_used, reason: REASON.to_owned() }),
-                Step::Decline => Next::Ask(Act::Decline { job: id, reason: REASON.to_owned() }),
-                Step::Refund => Next::Ask(Act::Refund { job: id }),
+                Step::End { expect_used } => {
+                    Next::Ask(Act::End { job: id, order: orphan.order, expect_used, reason: REASON.to_owned() })
+                }
+                Step::Decline => Next::Ask(Act::Decline { job: id, order: orphan.order, reason: REASON.to_owned() }),
+                Step::Refund => Next::Ask(Act::Refund { job: id, order: orphan.order }),
                 Step::Done => Next::Release((counted > job.used.0 && job.status == JobStatus::Closed).then(|| {
                     let why = refused.as_deref().unwrap_or("the job was closed before");
                     format!("of its voucher's {counted} GPU-seconds {} were paid: {why}", job.used.0)
@@ -150,6 +156,7 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
         has_finalizer: state.has_finalizer,
         is_terminated: state.is_terminated(leaving),
         voucher: words(&state, id),
+        order: order(&pod),
         chain: chain(shared, network, id).await?,
     };
     let about = pod.object_ref(&());
@@ -191,6 +198,12 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
 fn job_id(pod: &Pod) -> Option<JobId> {
     let meter = pod.spec.as_ref()?.init_containers.iter().flatten().find(|c| c.name == METER_CONTAINER)?;
     meter.env.iter().flatten().find(|v| v.name == env::JOB_ID)?.value.as_ref()?.parse().ok()
+}
+
+/// Whose the pod's job is.
+fn order(pod: &Pod) -> OrderRef {
+    let said = |annotation: &str| pod.annotations().get(annotation).map(String::as_str);
+    order_ref(said(CUSTOMER_ANNOTATION), said(ORDER_ANNOTATION))
 }
 
 fn words(state: &PodState, id: JobId) -> Option<SignedVoucher> {
@@ -249,10 +262,9 @@ mod tests {
         let job = Job {
             id: id(),
             status,
-            customer: Address::repeat_byte(5),
             attestor: Some(Address::repeat_byte(9)),
             duration_seconds: 100,
-            start_deadline: at(300),
+            start_deadline: Some(at(300)),
             started: Some(at(-50)),
             end: Some(at(50)),
             ending: false,
@@ -264,11 +276,16 @@ mod tests {
         Chain::Known { job: Box::new(job), time: at(0), refused: refused.map(str::to_owned) }
     }
 
+    fn order_of_job() -> OrderRef {
+        OrderRef { customer: Address::repeat_byte(5), hash: B256::repeat_byte(6) }
+    }
+
     fn orphan(chain: Chain) -> Orphan {
         let key = PrivateKeySigner::from_slice(&[3; 32]).unwrap();
         let count = hawser_market::GpuSeconds(60);
         let voucher = SignedVoucher::sign(&key, Market::default(), id(), count, EvidenceRoot(B256::ZERO)).unwrap();
-        Orphan { deleted: true, has_finalizer: true, is_terminated: true, voucher: Some(voucher), chain }
+        let (voucher, order) = (Some(voucher), order_of_job());
+        Orphan { deleted: true, has_finalizer: true, is_terminated: true, voucher, order, chain }
     }
 
     #[test]
@@ -277,7 +294,12 @@ mod tests {
         assert_eq!(next(&Orphan { deleted: false, ..running(0) }, id()), Next::Delete);
         assert_eq!(next(&Orphan { is_terminated: false, ..running(0) }, id()), Next::Wait);
         assert!(matches!(next(&running(0), id()), Next::Ask(Act::Claim(claim)) if claim.gpu_seconds == GpuSeconds(60)));
-        let end = Next::Ask(Act::End { job: id(), expect_used: GpuSeconds(60), reason: REASON.to_owned() });
+        let end = Next::Ask(Act::End {
+            job: id(),
+            order: order_of_job(),
+            expect_used: GpuSeconds(60),
+            reason: REASON.to_owned(),
+        });
         assert_eq!(next(&running(60), id()), end);
         assert_eq!(next(&orphan(known(JobStatus::Closed, 60, None)), id()), Next::Release(None));
         assert_eq!(next(&orphan(Chain::Unseen), id()), Next::Wait, "the pod keeps it");
@@ -321,5 +343,17 @@ mod tests {
         assert!(said(&orphan(known(JobStatus::Closed, 20, refused()))).ends_with("another attestor"));
         let empty = Orphan { voucher: None, ..orphan(Chain::Lost("no DepinNetwork".to_owned())) };
         assert_eq!(next(&empty, id()), Next::Release(None), "nothing to lose");
+    }
+
+    #[test]
+    fn whose_an_orphans_job_is_is_read_from_its_annotations() {
+        let OrderRef { customer, hash } = order_of_job();
+        let pod = |annotations: serde_json::Value| -> Pod {
+            serde_json::from_value(serde_json::json!({"metadata": {"annotations": annotations}})).unwrap()
+        };
+        let said =
+            pod(serde_json::json!({CUSTOMER_ANNOTATION: customer.to_string(), ORDER_ANNOTATION: hash.to_string()}));
+        assert_eq!(order(&said), order_of_job());
+        assert_eq!(order(&pod(serde_json::json!({}))), OrderRef::default());
     }
 }

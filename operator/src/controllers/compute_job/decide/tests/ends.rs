@@ -177,7 +177,7 @@ fn what_refused_the_pod_is_said_again_when_the_deadline_has_come() {
     let failed = find(&decision.status.conditions, FAILED).unwrap();
     assert_eq!(failed.reason, "NotStartedInTime");
     assert!(failed.message.ends_with("the API server does not take the job's pod: exceeded quota: team"), "{failed:?}");
-    assert_eq!(decision.acts, [Act::Decline { job: id(), reason: "NotStartedInTime".to_owned() }]);
+    assert_eq!(decision.acts, [Act::Decline { job: id(), order: order(), reason: "NotStartedInTime".to_owned() }]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn an_order_that_comes_to_nothing_was_turned_down_unless_it_was_accepted() {
-    let late = || Job { start_deadline: at(-10), ..chain(JobStatus::Open) };
+    let late = || Job { start_deadline: Some(at(-10)), ..chain(JobStatus::Open) };
     for job in [late(), chain(JobStatus::Closed)] {
         let unseen = seen(known(job.clone()));
         assert_eq!(decide(&unseen).status.outcome, Some(Outcome::Declined), "{job:?}");
