@@ -50,6 +50,12 @@ pub enum NetworkError {
     /// There is no ERC-20 token at an address: another endpoint won't find one either.
     #[error("there is no ERC-20 token at {0} on this chain: it does not answer decimals()")]
     NotAToken(alloy::primitives::Address),
+    /// There is no market of this release at an address: another endpoint won't find one either.
+    #[error(
+        "the contract at {0} is not the market that this operator works with: where it is one of an earlier release, run that \
+         until its jobs are settled, and make a new network with a market of this release"
+    )]
+    OtherMarket(alloy::primitives::Address),
 }
 
 impl From<hawser_evm::Error> for NetworkError {

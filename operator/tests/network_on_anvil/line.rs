@@ -15,7 +15,7 @@ use hawser_operator::{
 
 use serde_json::json;
 
-use crate::node::{GPUS, Node, PAYOUT, PRICE, SECONDS, assert_mined, assert_says, spec, start_again};
+use crate::node::{GPUS, Node, PAYOUT, PRICE, SECONDS, assert_mined, assert_says, spec, start, start_again};
 
 /// Orders that a watcher handed over.
 #[derive(Clone, Default)]
@@ -78,6 +78,17 @@ async fn an_offer_is_posted_under_the_id_that_its_terms_give_and_then_changed() 
 
     let token = network.token(node.token).await.unwrap();
     assert_eq!((token.decimals, token.symbol.as_str()), (6, "tUSD"));
+}
+
+#[tokio::test]
+async fn a_contract_that_is_no_market_of_this_release_is_named_with_the_way_out() {
+    let node = Node::start().await;
+    let mut spec = node.spec();
+    assert_eq!(start(spec.clone()).0.sunset().await.unwrap(), None);
+    spec.market = node.token;
+    let refused = start(spec).0.sunset().await.unwrap_err().to_string();
+    assert!(refused.starts_with(&format!("the contract at {} is not the market", node.token)), "{refused}");
+    assert!(refused.contains("run that until its jobs are settled"), "{refused}");
 }
 
 #[tokio::test]

@@ -194,6 +194,7 @@ async fn read(
     context: &OfferContext,
 ) -> Result<Read, NetworkError> {
     let id = network.spec().offer_id(&terms);
+    // What is no market of this release says so here.
     let sunset = network.sunset().await?;
     let chain = network.offer(id).await?;
     let (earlier, open) = earlier(offer, id, network, terms_seen, context).await?;

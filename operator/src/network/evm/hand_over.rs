@@ -50,9 +50,13 @@ pub(super) async fn hand_over(
     let sent = network.fence.hold(network.pool.provider().send_raw_transaction(&raw)).await;
     let sent = sent.map_err(|lost| NetworkError::Unavailable(lost.to_string()))?;
     match sent.map_err(NetworkError::from) {
-        Ok(_) | Err(NetworkError::Unavailable(_) | NetworkError::Malformed { .. } | NetworkError::NotAToken(_)) => {
-            Ok(Handed::Out(hash))
-        }
+        Ok(_)
+        | Err(
+            NetworkError::Unavailable(_)
+            | NetworkError::Malformed { .. }
+            | NetworkError::NotAToken(_)
+            | NetworkError::OtherMarket(_),
+        ) => Ok(Handed::Out(hash)),
         Err(NetworkError::Answer { message, .. }) => match pool_error::read(&message) {
             PoolError::Known => Ok(Handed::Out(hash)),
             answer => Ok(Handed::Back { answer, message }),

@@ -11,6 +11,7 @@ use hawser_evm::{Class, Pool, token_metadata};
 use hawser_market::{JobId, OfferId};
 use jiff::Timestamp;
 
+use super::refusal;
 use crate::network::{Job, NetworkError, Offer, Token};
 
 type MarketError = ComputeMarket::ComputeMarketErrors;
@@ -44,7 +45,13 @@ pub(super) async fn credit(
 }
 
 pub(super) async fn sunset(pool: &Pool, market: Address) -> Result<Option<Timestamp>, NetworkError> {
-    let last = view(pool, instance(pool.provider(), market).sunset()).await?;
+    let last = instance(pool.provider(), market).sunset().call().await.map_err(|error| match error {
+        contract::Error::TransportError(error) => {
+            let error = NetworkError::from(error);
+            if refusal::reverted(&error).is_some() { NetworkError::OtherMarket(market) } else { error }
+        }
+        _ => NetworkError::OtherMarket(market),
+    })?;
     Ok((last != 0).then(|| hawser_market::timestamp(last)))
 }
 
