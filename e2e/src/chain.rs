@@ -7,7 +7,7 @@ use alloy::contract::RawCallBuilder;
 use alloy::eips::BlockNumberOrTag;
 use alloy::network::{Ethereum, EthereumWallet};
 use alloy::primitives::utils::parse_units;
-use alloy::primitives::{Address, Bytes, TxHash, U256, keccak256};
+use alloy::primitives::{Address, B256, Bytes, FixedBytes, TxHash, U256, keccak256};
 use alloy::providers::{DynProvider, PendingTransactionBuilder, Provider, ProviderBuilder};
 use alloy::rpc::types::TransactionReceipt;
 use alloy::signers::local::PrivateKeySigner;
@@ -148,7 +148,7 @@ impl Chain {
         let nonce = provider.get_transaction_count(actors.provider.address).await?;
         let provider = ComputeMarket::new(market, provider);
         sent.push(provider.setProvider(actors.operator.address, actors.payout.address).nonce(nonce).send().await?);
-        sent.push(provider.setFloor(token, U256::from(1)).nonce(nonce + 1).send().await?);
+        sent.push(provider.setFloor(token, B256::ZERO, 1).nonce(nonce + 1).send().await?);
         all_mined(sent).await?;
         Ok(Self { rpc_url: rpc_url.to_owned(), actors, market, token, chain_id, start_block })
     }
@@ -260,14 +260,8 @@ impl Chain {
     /// When the market refuses, with the refusal decoded.
     pub async fn send_order(&self, account: &Account, order: &RawOrder<'_>) -> Result<(JobId, Sent)> {
         let market = self.market_as(account)?;
-        let call = market.openJob(
-            order.offer,
-            order.gpus,
-            order.seconds,
-            u128::MAX >> 48,
-            keccak256(jiff::Timestamp::now().as_nanosecond().to_be_bytes()),
-            order.spec.to_vec().into(),
-        );
+        let salt = keccak256(jiff::Timestamp::now().as_nanosecond().to_be_bytes());
+        let call = market.openJob(order.of(account.address, salt), order.spec.to_vec().into());
         let id = call.call().await.map_err(refusal)?;
         // The id depends on nothing that can change between the two calls but the price, which tests leave alone.
         let call = call.max_fee_per_gas(DEAR).max_priority_fee_per_gas(USUAL_TIP);
@@ -306,13 +300,29 @@ pub type Sent = PendingTransactionBuilder<Ethereum>;
 #[derive(Clone, Copy, Debug)]
 pub struct RawOrder<'a> {
     /// The offer.
-    pub offer: alloy::primitives::FixedBytes<12>,
+    pub offer: FixedBytes<8>,
     /// GPUs.
     pub gpus: u16,
     /// Seconds.
     pub seconds: u32,
     /// The public spec.
     pub spec: &'a [u8],
+}
+
+impl RawOrder<'_> {
+    /// The order of this customer, at any price and at any time.
+    pub fn of(&self, customer: Address, salt: B256) -> ComputeMarket::Order {
+        ComputeMarket::Order {
+            offerId: self.offer,
+            customer,
+            gpus: self.gpus,
+            duration: self.seconds,
+            maxPrice: u128::MAX >> 48,
+            deadline: u64::MAX,
+            salt: salt.into(),
+            specHash: keccak256(self.spec),
+        }
+    }
 }
 
 /// A contract's custom error as text with its values.

@@ -4,7 +4,7 @@ use alloy::primitives::{Address, U256};
 use alloy::providers::Provider as _;
 use anyhow::{Result, ensure};
 use hawser_contracts::ComputeMarket;
-use hawser_market::{JobId, JobStatus};
+use hawser_market::{JobId, JobStatus, OfferId};
 
 use crate::chain::{Account, Chain};
 
@@ -91,8 +91,11 @@ impl Chain {
     pub async fn claims(&self, id: JobId) -> Result<usize> {
         let market = self.market_as(&self.actors.owner)?;
         let logs = market.UsageClaimed_filter().from_block(self.start_block).query().await?;
-        let of_this_job = |settlement: &ComputeMarket::Settlement| settlement.jobId == id.0;
-        Ok(logs.iter().filter(|(event, _)| event.settlements.iter().any(of_this_job)).count())
+        let of_this_job = |event: &ComputeMarket::UsageClaimed| {
+            let mut uses = event.settlements.iter().map(|line| JobId::of_use(line.r#use, OfferId(event.offerId)));
+            uses.any(|(job, _)| job == id)
+        };
+        Ok(logs.iter().filter(|(event, _)| of_this_job(event)).count())
     }
 
     /// How often a job was started, on the chain as it is now.

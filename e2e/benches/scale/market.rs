@@ -6,7 +6,7 @@ use alloy::providers::{DynProvider, Provider};
 use alloy::sol_types::{SolCall, SolEvent};
 use anyhow::{Context, Result, ensure};
 use hawser_contracts::ComputeMarket;
-use hawser_e2e::chain::{self, Chain};
+use hawser_e2e::chain::{self, Chain, RawOrder};
 use hawser_market::JobId;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -44,13 +44,13 @@ pub(crate) fn workload() -> Value {
 pub(crate) struct Market {
     chain: Chain,
     customer: ComputeMarket::ComputeMarketInstance<DynProvider>,
-    offers: Vec<FixedBytes<12>>,
+    offers: Vec<FixedBytes<8>>,
     salt: u64,
 }
 
 impl Market {
     /// Of offers that are on chain.
-    pub(crate) async fn new(chain: Chain, offers: Vec<FixedBytes<12>>) -> Result<Self> {
+    pub(crate) async fn new(chain: Chain, offers: Vec<FixedBytes<8>>) -> Result<Self> {
         chain.allow(&chain.actors.customer).await?;
         let customer = chain.market_as(&chain.actors.customer)?;
         customer.provider().raw_request::<_, Value>("evm_setBlockGasLimit".into(), [format!("{BLOCK_GAS:#x}")]).await?;
@@ -68,15 +68,9 @@ impl Market {
             let calls = (0..some).map(|_| {
                 self.salt += 1;
                 let offer = usize::try_from(self.salt).unwrap_or_default() % self.offers.len();
-                let call = ComputeMarket::openJobCall {
-                    offerId: self.offers[offer],
-                    gpus: 1,
-                    duration: SECONDS,
-                    maxPrice: u128::MAX >> 48,
-                    salt: keccak256(self.salt.to_be_bytes()),
-                    spec: spec.clone(),
-                };
-                Bytes::from(call.abi_encode())
+                let order = RawOrder { offer: self.offers[offer], gpus: 1, seconds: SECONDS, spec: &spec };
+                let order = order.of(self.chain.actors.customer.address, keccak256(self.salt.to_be_bytes()));
+                Bytes::from(ComputeMarket::openJobCall { order, spec: spec.clone() }.abi_encode())
             });
             let calls: Vec<Bytes> = calls.collect();
             sent.push(self.customer.multicall(calls).send().await.map_err(chain::refusal)?);

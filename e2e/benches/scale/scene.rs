@@ -177,7 +177,7 @@ where
 }
 
 /// An offer in each tenant's namespace; gives their ids on chain.
-async fn publish(client: &Client, chain: &Chain) -> Result<Vec<FixedBytes<12>>> {
+async fn publish(client: &Client, chain: &Chain) -> Result<Vec<FixedBytes<8>>> {
     let mut ids = Vec::new();
     for number in 0..OFFERS {
         let offer = json!({

@@ -100,7 +100,9 @@ async fn a_registry_that_drips_bytes_holds_no_gpu_for_longer_than_the_pull_may_t
 async fn a_malformed_spec_is_declined_with_its_reason_and_the_next_order_runs() -> Result<()> {
     Scene::with_gpus("malformed", 1, async |scene| {
         let image = &scene.world.environment.povray_image;
-        let specs: [(&str, Vec<u8>); 6] = [
+        let specs: [(&str, Vec<u8>); 7] = [
+            // The market logs no text then.
+            ("nothing", Vec::new()),
             ("not JSON", b"\xff\xfe{".to_vec()),
             ("negative", json!({ "image": image, "gpus": -1 }).to_string().into_bytes()),
             ("unknown field", json!({ "image": image, "gpus": 1, "hostNetwork": true }).to_string().into_bytes()),

@@ -1,6 +1,6 @@
 use alloy::sol_types::SolCall as _;
 use anyhow::{Result, ensure};
-use hawser_contracts::ComputeMarket::{claimCall, startJobsCall};
+use hawser_contracts::ComputeMarket::{settleCall, startJobsCall};
 use hawser_e2e::endpoint::Moment;
 use hawser_e2e::{operator, wait};
 
@@ -18,7 +18,7 @@ async fn an_operator_that_dies_at_any_moment_of_a_transaction_starts_once_and_cl
             // Longer than no operator is there: the first death meets a job that is to start, the second one that is to be paid.
             let order = scene.order(&scene.wish(1, 300, &sleep(30))).await?.order;
             starting.came(wait::SOON).await?;
-            let mut claiming = endpoint.catch(claimCall::SELECTOR, moment);
+            let mut claiming = endpoint.catch(settleCall::SELECTOR, moment);
             operator::kill(&scene.client).await?;
             claiming.came(wait::SOON).await?;
             operator::kill(&scene.client).await?;

@@ -125,7 +125,7 @@ impl Sent {
 }
 
 /// The scene's own offer and others beside it; gives their ids on chain.
-async fn offers(scene: &Scene) -> Result<Vec<FixedBytes<12>>> {
+async fn offers(scene: &Scene) -> Result<Vec<FixedBytes<8>>> {
     let mut ids = Vec::new();
     for number in 0..OFFERS {
         let name = if number == 0 { OFFER.to_owned() } else { format!("{OFFER}-{number}") };
@@ -141,7 +141,7 @@ async fn offers(scene: &Scene) -> Result<Vec<FixedBytes<12>>> {
 /// Two customers who order again and again, and want more than there is; returns when every order is closed.
 async fn customers(
     scene: &Scene,
-    offers: &[FixedBytes<12>],
+    offers: &[FixedBytes<8>],
     quiet: &Mutex<()>,
     chance: &mut Chance,
 ) -> Result<Vec<JobId>> {
