@@ -5,15 +5,27 @@ use serde_json::json;
 use super::{Case, Change, Table};
 
 const SOURCE: &str = r#"{"source": {"network": "n", "jobId": "0x0707070707070707070707070707070707070707070707070707070707070707",
+    "customer": "0x0000000000000000000000000000000000000001", "seconds": 60, "deposit": "100", "price": "1", "block": 7,
+    "orderHash": "0x0808080808080808080808080808080808080808080808080808080808080808"}}"#;
+
+/// As an operator wrote it that knew a market which kept customers itself.
+const OLD_SOURCE: &str = r#"{"source": {"network": "n", "jobId": "0x0707070707070707070707070707070707070707070707070707070707070707",
     "customer": "0x0000000000000000000000000000000000000001", "seconds": 60, "deposit": "100", "price": "1", "block": 7}}"#;
 
 const MADE: &[Case] = &[
     ("{}", None),
     (SOURCE, None),
+    (OLD_SOURCE, None),
     (
         r#"{"source": {"network": "n", "jobId": "0x07", "customer": "0x0000000000000000000000000000000000000001",
             "seconds": 60, "deposit": "100", "price": "1", "block": 7}}"#,
         Some("spec.source.jobId in body should match"),
+    ),
+    (
+        r#"{"source": {"network": "n", "jobId": "0x0707070707070707070707070707070707070707070707070707070707070707",
+            "customer": "0x0000000000000000000000000000000000000001", "orderHash": "0x08", "seconds": 60, "deposit": "100",
+            "price": "1", "block": 7}}"#,
+        Some("spec.source.orderHash in body should match"),
     ),
     (r#"{"offerRef": ""}"#, Some("spec.offerRef in body should be at least 1 chars long")),
     (r#"{"workload": {"kind": "Batch"}}"#, None),
@@ -38,6 +50,13 @@ const CHANGED: &[Change] = &[
     (
         SOURCE,
         (r#"{"source": null}"#, Some("spec.source can't be added or removed: only spec.terminate can be changed")),
+    ),
+    (
+        OLD_SOURCE,
+        (
+            r#"{"source": {"orderHash": "0x0808080808080808080808080808080808080808080808080808080808080808"}}"#,
+            Some("source can't be changed: only spec.terminate can"),
+        ),
     ),
     (SOURCE, (r#"{"source": {"deposit": "200"}}"#, Some("source can't be changed: only spec.terminate can"))),
 ];

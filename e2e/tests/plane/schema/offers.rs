@@ -21,10 +21,10 @@ const MADE: &[Case] = &[
         r#"{"limits": {"minSeconds": 61, "maxSeconds": 60}}"#,
         Some("limits.minSeconds is greater than limits.maxSeconds"),
     ),
-    (r#"{"limits": {"startWindowSeconds": 86400, "claimWindowSeconds": 2592000}}"#, None),
+    (r#"{"limits": {"startWindowSeconds": 64800, "claimWindowSeconds": 2592000}}"#, None),
     (
-        r#"{"limits": {"startWindowSeconds": 86401}}"#,
-        Some("limits.startWindowSeconds is longer than the market takes: write at most 86400 (a day)"),
+        r#"{"limits": {"startWindowSeconds": 64801}}"#,
+        Some("limits.startWindowSeconds is longer than the market takes: write at most 64800 (18 hours)"),
     ),
     (
         r#"{"limits": {"claimWindowSeconds": 2592001}}"#,
