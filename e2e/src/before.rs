@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use alloy::primitives::Bytes;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use hawser_local::Layout;
 use hawser_local::images::{self, Registry, Rootfs};
 use tokio::process::Command;
@@ -26,7 +26,7 @@ impl Before {
     /// That of `HAWSER_UPGRADE_FROM`, or of the usual commit. What is compiled stays in the cache.
     ///
     /// # Errors
-    /// When the checkout doesn't have it in its history, or it doesn't compile.
+    /// When the checkout doesn't have it in its history, or it speaks of another market, or doesn't compile.
     pub async fn prepare(environment: &Environment) -> Result<Self> {
         let named = std::env::var("HAWSER_UPGRADE_FROM").ok().filter(|name| !name.is_empty());
         let commit = resolve(&environment.root, &named.unwrap_or_else(|| COMMIT.to_owned())).await?;
@@ -34,6 +34,11 @@ impl Before {
         let folder = layout.cache().join("before").join(&commit);
         let root = folder.join("source");
         check_out(&environment.root, &commit, &root).await?;
+        ensure!(
+            artifact(&root)?["abi"] == artifact(&environment.root)?["abi"],
+            "commit {commit}, from which an upgrade is tried, speaks another interface of the market, and a deployed market \
+             never changes: there is no upgrade from it, name a later one in HAWSER_UPGRADE_FROM"
+        );
         let target = folder.join("target");
         build(&root, &target).await.with_context(|| format!("commit {commit} does not compile"))?;
         let (sources, programs) = (root.clone(), target.join("debug"));
@@ -58,12 +63,18 @@ impl Before {
     /// # Errors
     /// When the artifact is not there or has none.
     pub fn market(&self) -> Result<Bytes> {
-        let path = self.root.join("contracts/bindings/abi/ComputeMarket.json");
-        let text = std::fs::read(&path).with_context(|| format!("{} can't be read", path.display()))?;
-        let artifact: serde_json::Value = serde_json::from_slice(&text)?;
-        let code = artifact["bytecode"]["object"].as_str().and_then(|code| code.parse().ok());
-        code.with_context(|| format!("{} has no bytecode", path.display()))
+        let code = artifact(&self.root)?["bytecode"]["object"].as_str().and_then(|code| code.parse().ok());
+        code.with_context(|| format!("{} of {} has no bytecode", ARTIFACT, self.root.display()))
     }
+}
+
+const ARTIFACT: &str = "contracts/bindings/abi/ComputeMarket.json";
+
+/// ABI and code of the market that these sources speak of.
+fn artifact(root: &Path) -> Result<serde_json::Value> {
+    let path = root.join(ARTIFACT);
+    let text = std::fs::read(&path).with_context(|| format!("{} can't be read", path.display()))?;
+    Ok(serde_json::from_slice(&text)?)
 }
 
 async fn resolve(repository: &Path, commit: &str) -> Result<String> {
