@@ -43,6 +43,9 @@ pub(crate) enum Outcome {
     Declined,
     /// The provider ended it; what was used is paid.
     Ended,
+    /// The same with the job's last voucher, for which the market takes no reason: nothing went wrong.
+    #[serde(rename = "ended")]
+    Settled,
     /// Closed by time: never started, or never claimed in full.
     Refunded,
 }
@@ -51,10 +54,19 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Declined => "Declined",
-            Self::Ended => "Ended",
+            Self::Ended | Self::Settled => "Ended",
             Self::Refunded => "Refunded",
         })
     }
+}
+
+/// What a view of a job needs of its offer.
+#[derive(Clone, Debug)]
+pub(crate) struct Sold {
+    pub(crate) token: Token,
+    pub(crate) card: Card,
+    /// Seconds after the order in which it can be started.
+    pub(crate) start_window: u32,
 }
 
 /// One job. Amounts are in the token's smallest unit, times are Unix seconds and 0 where there is none yet.
@@ -63,7 +75,8 @@ impl fmt::Display for Outcome {
 pub(crate) struct JobView {
     pub(crate) job_id: JobId,
     pub(crate) offer_id: OfferId,
-    pub(crate) customer: Address,
+    /// None where the order is not in the blocks that were looked at.
+    pub(crate) customer: Option<Address>,
     pub(crate) status: JobStatus,
     pub(crate) outcome: Option<Outcome>,
     /// What the provider said when it declined or ended the job.
@@ -108,38 +121,47 @@ pub(crate) fn decimal<S: Serializer>(amount: &U256, serializer: S) -> Result<S::
     serializer.collect_str(amount)
 }
 
+/// Last second at which the job could be started; 0 where nobody tells. The market forgets it with the start.
+fn start_deadline(job: &Job, history: &History, offer: &Sold) -> u64 {
+    match job.start_deadline {
+        None if history.ordered_at != 0 => history.ordered_at.saturating_add(u64::from(offer.start_window)),
+        deadline => second(deadline),
+    }
+}
+
 impl JobView {
-    pub(crate) fn new(job: &Job, history: &History, token: Token, card: &Card) -> Self {
+    pub(crate) fn new(job: &Job, history: &History, offer: &Sold) -> Self {
         let id = job.id;
         let (outcome, said) = match &history.closing {
             Some(Closing::Declined(reason)) => (Some(Outcome::Declined), Some(reason)),
             Some(Closing::Ended(reason)) => (Some(Outcome::Ended), Some(reason)),
+            Some(Closing::Settled) => (Some(Outcome::Settled), history.end_reason.as_ref()),
             Some(Closing::Refunded) => (Some(Outcome::Refunded), history.end_reason.as_ref()),
             None => (None, history.end_reason.as_ref()),
         };
         Self {
             job_id: id,
             offer_id: id.offer_id(),
-            customer: job.customer,
+            customer: history.order.map(|order| order.customer),
             status: job.status,
             outcome,
             reason: said.filter(|reason| !reason.is_empty()).cloned(),
             gpus: id.gpus(),
             seconds: job.duration_seconds,
             price: U256::from(id.price()),
-            token,
+            token: offer.token.clone(),
             deposited: history.deposited,
             paid: job.paid,
             returned: history.returned,
             used_gpu_seconds: job.used,
             attestor: job.attestor,
             ordered: history.ordered_at,
-            start_deadline: second(Some(job.start_deadline)),
+            start_deadline: start_deadline(job, history, offer),
             started: second(job.started),
             end: second(job.end),
             ending: job.ending,
             refundable_from: second(job.refundable_from),
-            evidence: card.evidence_of(id),
+            evidence: offer.card.evidence_of(id),
         }
     }
 
@@ -157,7 +179,7 @@ impl Report for JobView {
         pairs([
             ("Job", self.job_id.to_string()),
             ("Offer", self.offer_id.to_string()),
-            ("Customer", self.customer.to_string()),
+            ("Customer", self.customer.map_or_else(dash, |customer| customer.to_string())),
             ("Status", self.state()),
             ("Reason", self.reason.clone().unwrap_or_else(dash)),
             ("GPUs", self.gpus.to_string()),

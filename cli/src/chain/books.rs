@@ -7,9 +7,7 @@ use alloy::{
     rpc::types::{Filter, Log, TransactionReceipt},
     sol_types::SolEvent,
 };
-use hawser_contracts::ComputeMarket::{
-    FeeRaiseAnnounced, FeeSet, FloorSet, OwnershipTransferred, UsageClaimed, Withdrawn,
-};
+use hawser_contracts::ComputeMarket::{FeeRaiseAnnounced, FeeSet, OwnershipTransferred, UsageClaimed, Withdrawn};
 use hawser_evm::gas_price_of;
 use hawser_market::{JobId, OfferId};
 use tokio::task::JoinSet;
@@ -94,12 +92,6 @@ impl Market {
         let filter = self.events::<Withdrawn>().topic1(account.into_word());
         let logs = self.logs_in(filter, period).await?;
         logs.into_iter().map(|log| read(&log).map(|withdrawn| (log, withdrawn))).collect()
-    }
-
-    /// Tokens for which an account ever set a floor.
-    pub(crate) async fn floors(&self, account: Address) -> Result<Vec<Address>, Failure> {
-        let logs = self.logs(self.events::<FloorSet>().topic1(account.into_word())).await?;
-        logs.iter().map(|log| read::<FloorSet>(log).map(|set| set.token)).collect()
     }
 
     /// Logs of the claims that were paid to a provider in a period.

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use alloy::{
-    primitives::{Address, B256, U256},
+    primitives::{B256, U256},
     rpc::types::{Filter, Log},
-    sol_types::{SolEvent, SolEventInterface},
+    sol_types::SolEventInterface,
 };
-use hawser_contracts::ComputeMarket::{ComputeMarketEvents as Event, JobOpened};
-use hawser_market::{JobId, OfferId, text::printable};
+use hawser_contracts::ComputeMarket::ComputeMarketEvents as Event;
+use hawser_market::{JobId, OrderRef, text::printable};
 
 use super::Market;
 use crate::failure::Failure;
+
+/// How many topics one request names: endpoints limit that.
+pub(super) const TOPICS: usize = 100;
 
 /// How a job came to its end on chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub(crate) enum Closing {
     Declined(String),
     /// The provider ended it.
     Ended(String),
+    /// The provider closed it with its last voucher, for which the market takes no reason.
+    Settled,
     /// Closed by time.
     Refunded,
 }
@@ -27,7 +32,9 @@ pub(crate) enum Closing {
 /// One job's events, folded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
-    /// Second of the order; 0 where the node gives no time with its logs.
+    /// Whose it is; none where the order is not in the blocks that were looked at.
+    pub(crate) order: Option<OrderRef>,
+    /// Second of the order; 0 where the node doesn't have its block.
     pub(crate) ordered_at: u64,
     pub(crate) block: u64,
     /// Token units deposited in all, top-ups included.
@@ -45,7 +52,8 @@ impl History {
             Event::JobOpened(opened) => {
                 self.ordered_at = log.block_timestamp.unwrap_or_default();
                 self.block = log.block_number.unwrap_or_default();
-                self.deposited = opened.deposit;
+                self.deposited = JobId(opened.id).deposit(opened.duration);
+                self.order = Some(OrderRef::from(opened));
             }
             Event::JobToppedUp(topped_up) => self.deposited = topped_up.deposit,
             Event::JobEndAnnounced(announced) => {
@@ -56,6 +64,7 @@ impl History {
                 self.close(declined.refunded, Closing::Declined(printable(&declined.reason)));
             }
             Event::JobEnded(ended) => self.close(ended.refunded, Closing::Ended(printable(&ended.reason))),
+            Event::JobSettled(settled) => self.close(settled.refunded, Closing::Settled),
             Event::JobRefunded(refunded) => self.close(refunded.refunded, Closing::Refunded),
             _ => {}
         }
@@ -68,72 +77,48 @@ impl History {
 }
 
 impl Market {
-    /// Jobs that an account ordered, in the order of their blocks.
-    pub(crate) async fn jobs_of(&self, customer: Address) -> Result<Vec<JobId>, Failure> {
-        let opened = Filter::new()
-            .address(self.address())
-            .event_signature(JobOpened::SIGNATURE_HASH)
-            .topic3(customer.into_word());
-        let logs = self.logs(opened).await?;
-        Ok(logs.iter().filter_map(|log| log.topics().get(1).copied().map(JobId::from)).collect())
-    }
-
-    /// The job that an account ordered from an offer with this salt. The market itself refuses the same order only as
-    /// long as the offer's price is the same.
-    pub(crate) async fn ordered_with(
-        &self,
-        customer: Address,
-        offer: OfferId,
-        salt: B256,
-    ) -> Result<Option<JobId>, Failure> {
-        let opened = Filter::new()
-            .address(self.address())
-            .event_signature(JobOpened::SIGNATURE_HASH)
-            .topic2(topic(offer))
-            .topic3(customer.into_word());
-        let logs = self.logs(opened).await?;
-        let mut opened = logs.iter().filter_map(|log| JobOpened::decode_log(&log.inner).ok());
-        Ok(opened.find(|opened| opened.salt == salt).map(|opened| JobId(opened.id)))
-    }
-
     /// The histories of jobs.
     pub(crate) async fn histories(&self, jobs: &[JobId]) -> Result<BTreeMap<JobId, History>, Failure> {
         let mut histories: BTreeMap<JobId, History> = BTreeMap::new();
-        // Endpoints limit how many topics one request may name.
-        for some in jobs.chunks(100) {
+        for some in jobs.chunks(TOPICS) {
             let ids: Vec<B256> = some.iter().map(|job| job.0).collect();
             let filter = Filter::new().address(self.address()).topic1(ids);
             for log in self.logs(filter).await? {
                 let (Some(id), Ok(event)) = (log.topics().get(1).copied(), Event::decode_log(&log.inner)) else {
                     continue;
                 };
-                histories.entry(JobId(id)).or_default().apply(&event.data, &log);
+                let history = histories.entry(JobId(id)).or_default();
+                history.apply(&event.data, &log);
+                if matches!(event.data, Event::JobOpened(_)) && history.ordered_at == 0 {
+                    history.ordered_at = self.time_of(&log).await.unwrap_or_default();
+                }
             }
         }
         Ok(histories)
     }
 }
 
-pub(super) fn topic(offer: OfferId) -> B256 {
-    B256::right_padding_from(offer.0.as_slice())
-}
-
 #[cfg(test)]
 mod tests {
-    use hawser_contracts::ComputeMarket::{JobDeclined, JobEndAnnounced, JobEnded, JobToppedUp};
+    use alloy::primitives::{Address, FixedBytes};
+    use hawser_contracts::ComputeMarket::{JobDeclined, JobEndAnnounced, JobEnded, JobOpened, JobSettled, JobToppedUp};
+    use hawser_market::OfferId;
 
     use super::*;
 
+    /// At this price a second costs one unit.
+    fn id() -> B256 {
+        JobId::from_parts(OfferId(FixedBytes::ZERO), 3600, 1, FixedBytes::ZERO).unwrap().0
+    }
+
     fn opened() -> Event {
         Event::JobOpened(JobOpened {
-            id: B256::ZERO,
-            offerId: [0; 12].into(),
-            customer: Address::ZERO,
-            duration: 60,
-            startDeadline: 0,
-            deposit: U256::from(100),
-            salt: B256::ZERO,
-            spec: Vec::new().into(),
+            id: id(),
+            offerId: FixedBytes::ZERO,
+            customer: Address::repeat_byte(1),
+            duration: 100,
+            orderHash: B256::repeat_byte(2),
+            specHash: B256::ZERO,
         })
     }
 
@@ -150,21 +135,22 @@ mod tests {
         let history = fold(&[
             opened(),
             Event::JobToppedUp(JobToppedUp {
-                id: B256::ZERO,
-                offerId: [0; 12].into(),
-                duration: 120,
+                id: id(),
+                offerId: FixedBytes::ZERO,
+                by: Address::ZERO,
+                duration: 200,
                 deposit: U256::from(200),
             }),
             Event::JobEndAnnounced(JobEndAnnounced {
-                id: B256::ZERO,
-                offerId: [0; 12].into(),
+                id: id(),
+                offerId: FixedBytes::ZERO,
                 by: Address::ZERO,
                 end: 1,
                 released: U256::from(50),
                 reason: "enough".to_owned(),
             }),
             Event::JobEnded(JobEnded {
-                id: B256::ZERO,
+                id: id(),
                 customer: Address::ZERO,
                 used: U256::from(10),
                 refunded: U256::from(30),
@@ -178,11 +164,20 @@ mod tests {
     }
 
     #[test]
+    fn an_order_tells_its_deposit_and_its_customer_and_a_settlement_gives_back_the_rest() {
+        let settled = JobSettled { id: id(), customer: Address::repeat_byte(1), refunded: U256::from(30) };
+        let history = fold(&[opened(), Event::JobSettled(settled)]);
+        assert_eq!((history.deposited, history.returned), (U256::from(100), U256::from(30)));
+        assert_eq!(history.order.map(|order| order.customer), Some(Address::repeat_byte(1)));
+        assert_eq!(history.closing, Some(Closing::Settled));
+    }
+
+    #[test]
     fn a_reason_can_not_steer_the_terminal() {
         let history = fold(&[
             opened(),
             Event::JobDeclined(JobDeclined {
-                id: B256::ZERO,
+                id: id(),
                 customer: Address::ZERO,
                 refunded: U256::from(100),
                 reason: "\u{1b}[1A paid".to_owned(),

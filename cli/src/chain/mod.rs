@@ -4,6 +4,8 @@ mod books;
 mod endpoint;
 mod history;
 mod logs;
+mod offers;
+mod orders;
 mod payment;
 mod record;
 mod send;
@@ -18,18 +20,16 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use hawser_contracts::{ComputeMarket, ComputeMarket::ComputeMarketInstance};
-use hawser_market::{Job, JobId, JobStatus, OfferId};
+use hawser_market::{Job, JobId, JobStatus};
 
 pub(crate) use books::{Fee, FeeSince, place, read};
 pub(crate) use history::{Closing, History};
 pub(crate) use logs::Pages;
+pub(crate) use offers::ALL_CLASSES;
 pub(crate) use payment::Purchase;
 pub(crate) use record::{Claimed, Named, Record};
 
 use crate::{args::Connection, failure::Failure};
-
-/// How many offers one call asks for.
-const OFFERS_PER_CALL: u64 = 100;
 
 /// Blocks, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,25 +108,6 @@ impl Market {
         self.provider.get_block_number().await.map_err(|error| send::failure(error, None))
     }
 
-    /// All offers that were ever posted, oldest first.
-    pub(crate) async fn offers(&self) -> Result<Vec<ComputeMarket::Offer>, Failure> {
-        let mut offers = Vec::new();
-        loop {
-            let from = U256::from(offers.len());
-            let page = self.contract.offers(from, U256::from(OFFERS_PER_CALL)).call().await;
-            let page = page.map_err(|error| send::call_failure(error, None))?;
-            let last = (page.len() as u64) < OFFERS_PER_CALL;
-            offers.extend(page);
-            if last {
-                return Ok(offers);
-            }
-        }
-    }
-
-    pub(crate) async fn offer(&self, id: OfferId) -> Result<ComputeMarket::Offer, Failure> {
-        self.contract.offer(id.0).call().await.map_err(|error| send::call_failure(error, None))
-    }
-
     /// A job that was ordered on this market.
     pub(crate) async fn job(&self, id: JobId) -> Result<Job, Failure> {
         let job = self.contract.job(id.0).call().await.map_err(|error| send::call_failure(error, None))?;
@@ -164,11 +145,6 @@ impl Market {
                 self.chain_id
             ))
         })
-    }
-
-    /// Lowest price of a provider's offers in a token; 0 where it is refused.
-    pub(crate) async fn floor_of(&self, account: Address, token: Address) -> Result<U256, Failure> {
-        self.contract.floor(account, token).call().await.map_err(|error| send::call_failure(error, None))
     }
 
     /// Where a provider's earnings go; `None` for everybody else.

@@ -9,7 +9,7 @@ use hawser_attestation::Market as VoucherMarket;
 use hawser_contracts::ComputeMarket::{ComputeMarketEvents as Event, OfferSet, UsageClaimed};
 use hawser_market::{JobId, JobStatus, OfferId};
 
-use super::{Market, history::topic};
+use super::{Market, orders::topic};
 use crate::{failure::Failure, job::second};
 
 /// An attestor that the provider named, and the second in which the chain took it.
@@ -111,13 +111,14 @@ impl Market {
         let mut claims = Vec::new();
         for log in self.logs_from(claimed, from).await? {
             let Ok(claim) = UsageClaimed::decode_log(&log.inner) else { continue };
-            let of_job: Vec<_> = claim.settlements.iter().filter(|settled| settled.jobId == id.0).collect();
+            let uses =
+                claim.settlements.iter().map(|line| (JobId::of_use(line.r#use, id.offer_id()), line.evidenceRoot));
+            let of_job: Vec<_> = uses.filter(|((job, _), _)| *job == id).collect();
             if of_job.is_empty() {
                 continue;
             }
             let at = self.time_of(&log).await?;
-            let claimed = |used: u64, root| Claimed { used, root, at };
-            claims.extend(of_job.iter().map(|one| claimed(one.used.saturating_to(), one.evidenceRoot)));
+            claims.extend(of_job.into_iter().map(|((_, used), root)| Claimed { used: used.0, root, at }));
         }
         Ok(claims)
     }

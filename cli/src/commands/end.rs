@@ -44,7 +44,7 @@ pub(crate) async fn run(market: &Market, id: JobId) -> Result<Ending, Failure> {
     // A job that isn't there is a plainer answer than what the market says of it.
     market.job(id).await?;
     let token = market.token(market.offer(id.offer_id()).await?.terms.token).await?;
-    let call = market.contract().endJob(id.0).calldata().clone();
+    let call = market.contract().endJob(market.job_ref(id).await?).calldata().clone();
     let receipt = market.send(market.address(), call, Some(&token)).await?.receipt;
     let tx = receipt.transaction_hash;
     let announced = receipt

@@ -10,6 +10,7 @@ use hawser_market::{
 };
 use serde::Serialize;
 
+use super::jobs::tell_of_the_past;
 use crate::{
     card::Card,
     chain::Market,
@@ -37,7 +38,7 @@ pub(crate) struct OfferView {
     max_seconds: u32,
     start_window_seconds: u32,
     claim_window_seconds: u32,
-    settled_gpu_seconds: u128,
+    settled_gpu_seconds: u64,
     #[serde(serialize_with = "decimal")]
     settled: U256,
     /// What its provider says of it; null where its card was posted before the blocks that were looked at.
@@ -122,6 +123,7 @@ impl Report for Vec<OfferView> {
 pub(crate) async fn run(market: &Market, all: bool, with_cards: bool) -> Result<Vec<OfferView>, Failure> {
     let now = market.now().await?;
     let offers = market.offers().await?;
+    tell_of_the_past(market, "offers of providers that posted and changed none since").await;
     // They stand in events only, which take long to read on a long chain.
     let cards = if with_cards { market.cards().await? } else { Vec::new() };
     let cards: BTreeMap<OfferId, String> = cards.into_iter().map(|posted| (posted.offer, posted.text)).collect();

@@ -144,7 +144,7 @@ pub(crate) async fn plan(market: &Market, order: &Order) -> Result<Planned, Fail
     let customer = market.me()?;
     let Checked { offer, token, max_price, due, .. } = checked(market, order).await?;
     let spec = order.spec()?;
-    let call = market.contract().openJob(order.offer.0, order.gpus, order.seconds, max_price, order.salt, spec.clone());
+    let call = market.contract().openJob(order.on_chain(customer, max_price, &spec), spec.clone());
     let spec = String::from_utf8_lossy(&spec).into_owned();
     market.check_with_market(call.calldata().clone(), &token).await?;
     let credit = market.credit(customer, token.address).await?;
@@ -179,7 +179,7 @@ pub(crate) async fn run(market: &Market, order: &Order) -> Result<Placed, Failur
         token.show(due),
         order.salt
     ));
-    let call = market.contract().openJob(order.offer.0, order.gpus, order.seconds, max_price, order.salt, spec);
+    let call = market.contract().openJob(order.on_chain(customer, max_price, &spec), spec);
     let purchase = Purchase { call: call.calldata().clone(), due, token: &token };
     let mined = market.purchase(purchase).await.map_err(|failure| {
         failure.advise(|| {
@@ -191,13 +191,15 @@ pub(crate) async fn run(market: &Market, order: &Order) -> Result<Placed, Failur
     });
     let receipt = mined?.receipt;
     let tx = receipt.transaction_hash;
-    let opened = receipt
+    let (log, opened) = receipt
         .logs()
         .iter()
         .filter(|log| log.address() == market.address())
-        .find_map(|log| JobOpened::decode_log(&log.inner).ok())
+        .find_map(|log| JobOpened::decode_log(&log.inner).ok().map(|opened| (log, opened)))
         .ok_or_else(|| Failure::refused(format!("transaction {tx} was mined without an order: check --market")))?;
     let job_id = JobId(opened.id);
+    // The order stands whether or not the node can tell when.
+    let ordered = market.time_of(log).await.ok();
     Ok(Placed {
         job_id,
         offer_id: order.offer,
@@ -206,9 +208,9 @@ pub(crate) async fn run(market: &Market, order: &Order) -> Result<Placed, Failur
         seconds: opened.duration,
         price: U256::from(job_id.price()),
         token,
-        deposited: opened.deposit,
-        start_deadline: opened.startDeadline,
-        salt: opened.salt,
+        deposited: job_id.deposit(opened.duration),
+        start_deadline: ordered.map_or(0, |ordered| start_deadline(ordered, &offer)),
+        salt: order.salt,
         tx,
         block: receipt.block_number.unwrap_or_default(),
         evidence: card.and_then(|card| card.evidence_of(job_id)),
@@ -222,12 +224,17 @@ async fn check_not_sent(market: &Market, customer: Address, order: &Order) -> Re
             "a transaction of {customer} waits for its block, and it may be the same order: try again once it is mined"
         )));
     }
-    match market.ordered_with(customer, order.offer, order.salt).await? {
+    match market.ordered_with(customer, order.offer, order.salt.into()).await? {
         None => Ok(()),
         Some(job) => Err(Failure::refused(format!(
             "an order from this offer with this salt was placed already, as job {job}: follow it with `hawser watch`, or order again with another --salt"
         ))),
     }
+}
+
+/// Last second at which an order of this second can be started.
+fn start_deadline(ordered: u64, offer: &Offer) -> u64 {
+    ordered.saturating_add(u64::from(offer.terms.startWindow))
 }
 
 /// The limit that protects the customer when the provider raises its price just before the order is mined.

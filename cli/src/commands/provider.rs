@@ -11,7 +11,7 @@ use hawser_market::Token;
 use serde::Serialize;
 
 use crate::{
-    chain::Market,
+    chain::{ALL_CLASSES, Market},
     failure::Failure,
     job::decimal,
     output::{Report, columns, pairs},
@@ -139,13 +139,13 @@ pub(crate) async fn floor(market: &Market, token: Address, price: &str) -> Resul
     market.provider_keys(me).await?;
     let token = market.token(token).await?;
     let units = token.parse_units(price).map_err(|problem| Failure::input(format!("the floor: {problem}")))?;
-    if units >> 80 != U256::ZERO {
-        return Err(Failure::input(format!(
+    let price = u128::try_from(units).ok().filter(|price| price >> 80 == 0).ok_or_else(|| {
+        Failure::input(format!(
             "the floor {} is above every price that an offer can have: choose a lower one, or 0 to refuse the token",
             token.show(units)
-        )));
-    }
-    let call = market.contract().setFloor(token.address, units).calldata().clone();
+        ))
+    })?;
+    let call = market.contract().setFloor(token.address, ALL_CLASSES, price).calldata().clone();
     let receipt = market.send(market.address(), call, Some(&token)).await?.receipt;
     let tx = receipt.transaction_hash;
     let set = receipt
@@ -154,17 +154,17 @@ pub(crate) async fn floor(market: &Market, token: Address, price: &str) -> Resul
         .filter(|log| log.address() == market.address())
         .find_map(|log| FloorSet::decode_log(&log.inner).ok())
         .ok_or_else(|| Failure::refused(format!("transaction {tx} set no floor: check --market")))?;
-    Ok(FloorChanged { provider: set.provider, floor: set.floor, token, tx })
+    Ok(FloorChanged { provider: set.provider, floor: U256::from(set.floor), token, tx })
 }
 
 pub(crate) async fn show(market: &Market, provider: Address) -> Result<ProviderView, Failure> {
     let keys = market.provider_keys(provider).await?;
-    let offers = market.offers().await?;
-    let mine = offers.iter().filter(|offer| offer.terms.provider == provider);
-    let addresses = mine.clone().map(|offer| offer.terms.token).chain(market.floors(provider).await?);
+    let offers = market.offers_of(provider).await?;
+    let floors = market.floors(provider).await?.into_iter().map(|(token, _)| token);
+    let addresses = offers.iter().map(|offer| offer.terms.token).chain(floors);
     let mut tokens = Vec::new();
     for address in addresses.collect::<BTreeSet<_>>() {
-        let floor = market.floor_of(provider, address).await?;
+        let floor = U256::from(market.floor_of(provider, address, ALL_CLASSES).await?);
         let credit = market.credit(provider, address).await?;
         tokens.push(TokenView { token: market.token_or_units(address).await?, floor, credit });
     }
@@ -172,7 +172,7 @@ pub(crate) async fn show(market: &Market, provider: Address) -> Result<ProviderV
         provider,
         operator: unless_zero(keys.operator),
         payout: keys.payout,
-        offers: mine.count() as u64,
+        offers: offers.len() as u64,
         tokens,
     })
 }

@@ -49,10 +49,18 @@ pub(crate) async fn run(market: &Market, ids: &[JobId]) -> Result<Vec<Refunded>,
             None => _ = due.insert(*id, market.token(market.offer(id.offer_id()).await?.terms.token).await?),
         }
     }
-    if due.is_empty() {
+    let mut jobs = Vec::with_capacity(due.len());
+    for job in market.job_refs(&due.keys().copied().collect::<Vec<_>>()).await?.into_values() {
+        match job {
+            Ok(job) => jobs.push(job),
+            Err(why) if ids.len() == 1 => return Err(why),
+            Err(why) => progress(format!("left out: {why}")),
+        }
+    }
+    if jobs.is_empty() {
         return Err(Failure::refused("none of these jobs can be refunded now: the reasons are above"));
     }
-    let call = market.contract().refund(due.keys().map(|id| id.0).collect()).calldata().clone();
+    let call = market.contract().refund(jobs).calldata().clone();
     let receipt = market.send(market.address(), call, None).await?.receipt;
     let tx = receipt.transaction_hash;
     let refunded: Vec<Refunded> = receipt

@@ -2,17 +2,20 @@
 
 use alloy::{
     primitives::{B256, U256},
-    sol_types::SolEvent,
+    sol_types::{SolError, SolEvent},
 };
-use hawser_contracts::ComputeMarket::JobToppedUp;
-use hawser_market::{JobId, Token};
+use hawser_contracts::ComputeMarket::{JobToppedUp, NotCustomer};
+use hawser_market::{
+    JobId, Token,
+    refusal::{Audience, in_words},
+};
 use serde::Serialize;
 
 use crate::{
     chain::{Market, Purchase},
     failure::Failure,
     job::decimal,
-    output::{Report, pairs},
+    output::{Report, pairs, progress},
 };
 
 /// More time, paid for.
@@ -46,6 +49,7 @@ impl Report for ToppedUp {
 
 pub(crate) async fn run(market: &Market, id: JobId, seconds: u32) -> Result<ToppedUp, Failure> {
     let job = market.job(id).await?;
+    check_mine(market, id).await?;
     let terms = market.offer(id.offer_id()).await?.terms;
     let token = market.token(terms.token).await?;
     let call = market.contract().topUp(id.0, seconds).calldata().clone();
@@ -73,4 +77,24 @@ pub(crate) async fn run(market: &Market, id: JobId, seconds: u32) -> Result<Topp
         token,
         tx,
     })
+}
+
+/// The market takes anybody's money for a job, and gives back to its customer what is left of it.
+async fn check_mine(market: &Market, id: JobId) -> Result<(), Failure> {
+    let me = market.me()?;
+    match market.known_order_of(id).await? {
+        Some(order) if order.customer == me => Ok(()),
+        Some(_) => {
+            let refusal = NotCustomer { id: id.0, caller: me }.abi_encode();
+            Err(Failure::refused(in_words(&refusal, None, Audience::Customer)))
+        }
+        None => {
+            progress(format!(
+                "the order of job {id} is not in the events from block {} on, so whose it is was not checked: lower \
+                 --from-block (HAWSER_FROM_BLOCK) to have it checked",
+                market.first_block()
+            ));
+            Ok(())
+        }
+    }
 }

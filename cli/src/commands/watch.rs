@@ -114,10 +114,20 @@ fn verdict(view: &JobView) -> Result<(), Failure> {
         Some(Outcome::Refunded) if view.started == 0 => Err(Failure::refused(format!(
             "the job was not started in time: {back} came back as credit, order again or `hawser withdraw`"
         ))),
-        Some(Outcome::Ended) if !is_completed(reason) => Err(Failure::refused(format!(
+        Some(outcome) if has_failed(outcome, view.reason.as_deref()) => Err(Failure::refused(format!(
             "the job did not end as it should ({reason}): {back} came back as credit, order again or `hawser withdraw`"
         ))),
         _ => Ok(()),
+    }
+}
+
+/// Whether a provider ended a job for another reason than that it was over. A last voucher closes one without any, and a
+/// reason is that of an end which was announced before.
+fn has_failed(outcome: Outcome, reason: Option<&str>) -> bool {
+    match outcome {
+        Outcome::Ended => !reason.is_some_and(is_completed),
+        Outcome::Settled => reason.is_some_and(|reason| !is_completed(reason)),
+        Outcome::Declined | Outcome::Refunded => false,
     }
 }
 
@@ -130,7 +140,7 @@ fn changes(before: Option<&Job>, now: &Job, token: &Token) -> Vec<String> {
         lines.push(match status {
             JobStatus::None => "not on this chain any more: a reorganisation took its order away".to_owned(),
             JobStatus::Open => {
-                format!("ordered: the provider has until {} to start it", time(second(Some(now.start_deadline))))
+                format!("ordered: the provider has until {} to start it", time(second(now.start_deadline)))
             }
             JobStatus::Running => format!(
                 "running since {} until {}: {gpus} GPUs, attestor {attestor}",
@@ -179,10 +189,9 @@ mod tests {
         Job {
             id: JobId::from_parts(offer, 3_600_000_000, 2, FixedBytes::ZERO).unwrap(),
             status,
-            customer: Address::ZERO,
             attestor: None,
             duration_seconds: 600,
-            start_deadline: timestamp(1_700_000_600),
+            start_deadline: Some(timestamp(1_700_000_600)),
             started: Some(timestamp(1_700_000_000)),
             end: Some(timestamp(1_700_000_600)),
             ending: false,
@@ -190,6 +199,18 @@ mod tests {
             used: GpuSeconds::ZERO,
             deposit: U256::from(1_200_000_000),
             paid: U256::ZERO,
+        }
+    }
+
+    #[test]
+    fn an_end_needs_a_good_reason_and_a_settlement_only_no_bad_one() {
+        for (reason, ended, settled) in [
+            (None, true, false),
+            (Some("TimeUp"), false, false),
+            (Some("Error: the program ended with exit code 3"), true, true),
+        ] {
+            assert_eq!(has_failed(Outcome::Ended, reason), ended, "{reason:?}");
+            assert_eq!(has_failed(Outcome::Settled, reason), settled, "{reason:?}");
         }
     }
 

@@ -10,6 +10,7 @@ use hawser_contracts::ComputeMarket::Withdrawn;
 use hawser_market::Token;
 use serde::Serialize;
 
+use super::jobs::tell_of_the_past;
 use crate::{
     chain::Market,
     failure::Failure,
@@ -77,7 +78,7 @@ pub(crate) async fn run(
 
 async fn withdraw(market: &Market, address: Address, to: Address) -> Result<Withdrawal, Failure> {
     let token = market.token(address).await?;
-    let call = market.contract().withdraw(address, to).calldata().clone();
+    let call = market.contract().withdraw(address, to, U256::MAX).calldata().clone();
     let receipt = market.send(market.address(), call, Some(&token)).await?.receipt;
     let withdrawn = receipt.logs().iter().find_map(|log| Withdrawn::decode_log(&log.inner).ok());
     let amount = withdrawn.map(|log| log.amount).unwrap_or_default();
@@ -86,6 +87,7 @@ async fn withdraw(market: &Market, address: Address, to: Address) -> Result<With
 
 /// Tokens of the market's offers in which the account has credit.
 async fn with_credit(market: &Market, me: Address) -> Result<Vec<Address>, Failure> {
+    tell_of_the_past(market, "tokens of offers from before it").await;
     let tokens: BTreeSet<Address> = market.offers().await?.iter().map(|offer| offer.terms.token).collect();
     let mut found = Vec::new();
     for token in tokens {

@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
             paid: HashMap::new(),
         };
         let mut tokens = BTreeMap::new();
-        for offer in market.offers().await?.iter().filter(|offer| offer.terms.provider == provider) {
+        for offer in market.offers_of(provider).await? {
             let token = reader.token(offer.terms.token, &mut tokens).await?;
             reader.offers.insert(OfferId(offer.id), token);
         }
@@ -192,18 +192,17 @@ impl<'a> Reader<'a> {
             None if claim.settlements.len() == 1 => return Err(contradiction(tx)),
             None => {
                 let mut used = Vec::with_capacity(claim.settlements.len());
-                for line in &claim.settlements {
-                    let job = JobId(line.jobId);
+                for (job, now) in split::uses(claim) {
                     used.push(self.used_before(job).await?);
-                    self.used.insert(job, line.used.try_into().map_err(|_| contradiction(tx))?);
+                    self.used.insert(job, now);
                 }
                 let before =
                     Before { settled: self.settled(offer).await?, bps: self.fee_at(block, index, time).await? };
                 split::several(claim, &used, before).ok_or_else(|| contradiction(tx))?
             }
         };
-        if let [share] = shares[..] {
-            let used = claim.settlements[0].used.try_into().map_err(|_| contradiction(tx))?;
+        if let ([share], [(_, used)]) = (&shares[..], &split::uses(claim)[..]) {
+            let used = *used;
             let before = self.used.insert(share.job, used).or(self.from_first_block.then_some(0));
             if before.is_some_and(|before| before + share.gpu_seconds != used) {
                 return Err(contradiction(tx));

@@ -1,8 +1,8 @@
 //! What one claim of several jobs paid for each of them, and what of the gas falls to each.
 
 use alloy::primitives::U256;
-use hawser_contracts::ComputeMarket::UsageClaimed;
-use hawser_market::JobId;
+use hawser_contracts::ComputeMarket::{Settlement, UsageClaimed};
+use hawser_market::{JobId, OfferId};
 
 const BPS: u64 = 10_000;
 
@@ -25,11 +25,18 @@ pub(crate) struct Share {
     pub(crate) fee: U256,
 }
 
+/// The jobs of a claim, with what was claimed of each in all.
+pub(crate) fn uses(claim: &UsageClaimed) -> Vec<(JobId, u64)> {
+    let offer = OfferId(claim.offerId);
+    let of_line = |line: &Settlement| JobId::of_use(line.r#use, offer);
+    claim.settlements.iter().map(of_line).map(|(job, used)| (job, used.0)).collect()
+}
+
 /// A claim of one job is its own statement; the count that it began at follows from it.
 pub(crate) fn single(claim: &UsageClaimed) -> Option<Share> {
-    let [one] = &claim.settlements[..] else { return None };
-    let before = one.used.checked_sub(claim.gpuSeconds)?.try_into().ok()?;
-    let share = Share { fee: claim.fee, ..share(JobId(one.jobId), before, one.used.try_into().ok()?)? };
+    let [(job, used)] = uses(claim)[..] else { return None };
+    let before = used.checked_sub(claim.gpuSeconds.try_into().ok()?)?;
+    let share = Share { fee: claim.fee, ..share(job, before, used)? };
     adds_up(claim, &[share]).then_some(share)
 }
 
@@ -46,8 +53,8 @@ pub(crate) fn several(claim: &UsageClaimed, used_before: &[u64], before: Before)
     let fee = |settled: U256| settled * U256::from(before.bps) / U256::from(BPS);
     let mut settled = before.settled;
     let mut shares = Vec::with_capacity(used_before.len());
-    for (line, used_before) in claim.settlements.iter().zip(used_before) {
-        let share = share(JobId(line.jobId), *used_before, line.used.try_into().ok()?)?;
+    for ((job, used), used_before) in uses(claim).into_iter().zip(used_before) {
+        let share = share(job, *used_before, used)?;
         let after = settled.checked_add(share.paid)?.min(U256::from(u128::MAX));
         shares.push(Share { fee: fee(after) - fee(settled), ..share });
         settled = after;
@@ -78,8 +85,7 @@ pub(crate) fn gas_share(cost: U256, position: u64, parts: u64) -> U256 {
 #[cfg(test)]
 mod tests {
     use alloy::primitives::{Address, B256, FixedBytes};
-    use hawser_contracts::ComputeMarket::Settlement;
-    use hawser_market::OfferId;
+    use hawser_market::GpuSeconds;
 
     use super::*;
 
@@ -91,13 +97,12 @@ mod tests {
 
     fn claim(lines: &[(u8, u64)], gpu_seconds: u64, paid: u64, fee: u64) -> UsageClaimed {
         UsageClaimed {
-            offerId: [0; 12].into(),
+            offerId: FixedBytes::ZERO,
             provider: Address::ZERO,
             settlements: lines
                 .iter()
                 .map(|(number, used)| Settlement {
-                    jobId: job(*number).0,
-                    used: U256::from(*used),
+                    r#use: job(*number).with_use(GpuSeconds(*used)),
                     evidenceRoot: B256::ZERO,
                 })
                 .collect(),

@@ -54,8 +54,8 @@ fn statement() -> Statement {
     }
 }
 
-const OFFER: &str = "0x0f0f0f0f0f0f0f0f0f0f0f0f";
-const JOB: &str = "0x0f0f0f0f0f0f0f0f0f0f0f0f0000000000000022551000020b0b0b0b0b0b0b0b";
+const OFFER: &str = "0x0f0f0f0f0f0f0f0f";
+const JOB: &str = "0x0f0f0f0f0f0f0f0f0000000000000022551000020b0b0b0b0b0b0b0b0b0b0b0b";
 const TOKEN: &str = "0x7070707070707070707070707070707070707070";
 const TX: &str = "0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const PAYER: &str = "0x0505050505050505050505050505050505050505";

@@ -4,7 +4,8 @@ mod decimal;
 mod file;
 mod workload;
 
-use alloy::primitives::{B256, Bytes};
+use alloy::primitives::{Address, B256, Bytes, keccak256};
+use hawser_contracts::ComputeMarket;
 use hawser_market::{OfferId, workload::Workload};
 
 pub(crate) use decimal::DecimalText;
@@ -51,6 +52,21 @@ impl Order {
                 .map_err(|error| Failure::refused(format!("the system gives no random numbers: {error}")))?,
         };
         Ok(Self { offer, gpus, seconds, max_price, salt, may_be_sent: args.salt.is_some(), workload })
+    }
+
+    /// The order as the market takes it, with its spec. It has no deadline: sent again with the same salt it is the same order,
+    /// which the market refuses where it stands already.
+    pub(crate) fn on_chain(&self, customer: Address, max_price: u128, spec: &[u8]) -> ComputeMarket::Order {
+        ComputeMarket::Order {
+            offerId: self.offer.0,
+            customer,
+            gpus: self.gpus,
+            duration: self.seconds,
+            maxPrice: max_price,
+            deadline: u64::MAX,
+            salt: self.salt.into(),
+            specHash: keccak256(spec),
+        }
     }
 
     /// The spec as it goes on chain: everybody can read it.

@@ -1,7 +1,7 @@
 //! What a customer does: orders, and what becomes of the money.
 
 use alloy::{primitives::U256, sol_types::SolEvent};
-use hawser_contracts::{ComputeMarket::JobOpened, TestToken};
+use hawser_contracts::{ComputeMarket::SpecPosted, TestToken};
 use hawser_market::JobId;
 
 use crate::stage::Stage;
@@ -34,10 +34,10 @@ async fn an_order_is_one_transaction_by_permit_and_carries_the_public_spec() {
     assert_eq!(stage.token.nonces(stage.customer).call().await.unwrap(), U256::from(1), "the permit was not used");
     let left = stage.token.allowance(stage.customer, *stage.market.address()).call().await.unwrap();
     assert_eq!(left, U256::ZERO, "an allowance is left over");
-    let filter = alloy::rpc::types::Filter::new().event_signature(JobOpened::SIGNATURE_HASH).from_block(0);
+    let filter = alloy::rpc::types::Filter::new().event_signature(SpecPosted::SIGNATURE_HASH).from_block(0);
     let logs = alloy::providers::Provider::get_logs(&stage.node, &filter).await.unwrap();
     let [log] = &logs[..] else { panic!("{logs:?}") };
-    let spec: serde_json::Value = serde_json::from_slice(&JobOpened::decode_log(&log.inner).unwrap().spec).unwrap();
+    let spec: serde_json::Value = serde_json::from_slice(&SpecPosted::decode_log(&log.inner).unwrap().spec).unwrap();
     assert_eq!(
         spec,
         serde_json::json!({"image": crate::stage::IMAGE, "env": [{"name": "SCENE", "value": "chess"}], "gpus": 2})
@@ -97,6 +97,31 @@ async fn a_job_is_followed_from_order_to_payment_and_every_unit_is_accounted_for
 }
 
 #[tokio::test]
+async fn a_job_that_its_last_voucher_closed_succeeds_and_tells_what_the_market_keeps_no_more() {
+    let stage = Stage::set().await;
+    let placed = stage.hawser().run(&["order", "-f", &stage.order_file(), "-o", "json"]).json();
+    let id = placed["jobId"].as_str().unwrap();
+    let job: JobId = id.parse().unwrap();
+    let deadline = stage.market.job(job.0).call().await.unwrap().startDeadline;
+    assert_eq!(placed["startDeadline"], deadline);
+    stage.start(job).await;
+    let running = stage.stranger().run(&["watch", id, "--until", "running", "-o", "json"]).json();
+    assert_eq!((&running["startDeadline"], &running["customer"]), (&placed["startDeadline"], &placed["customer"]));
+    stage.pass(100).await;
+    stage.settle(job, 120, alloy::primitives::B256::repeat_byte(0xee)).await;
+
+    let closed = stage.stranger().run(&["watch", id, "-o", "json"]).json();
+    assert_eq!((closed["status"].as_str(), closed["outcome"].as_str()), (Some("Closed"), Some("ended")));
+    assert_eq!((&closed["reason"], closed["usedGpuSeconds"].as_u64()), (&serde_json::Value::Null, Some(120)));
+    assert_eq!((&closed["startDeadline"], &closed["customer"]), (&placed["startDeadline"], &placed["customer"]));
+    let units = |field: &str| closed[field].as_str().unwrap().parse::<u64>().unwrap();
+    assert_eq!((units("paid"), units("returned")), (75_000, 675_000));
+    assert_eq!(units("deposited"), 750_000);
+    let table = stage.hawser().run(&["jobs", "--all"]).ok().stdout;
+    assert!(table.lines().any(|line| line.contains(id) && line.contains("Ended")), "{table}");
+}
+
+#[tokio::test]
 async fn a_declined_order_fails_the_watch_with_the_reason_and_its_credit_pays_the_next_one() {
     let stage = Stage::set().await;
     let job = stage.order();
@@ -146,7 +171,7 @@ async fn an_order_that_the_market_refuses_says_why_and_costs_nothing() {
     order(&["--gpus", "9"]).failed(1, &["asks for 9 GPUs and the offer has 8 available", "(GpusUnavailable)"]);
     order(&["--max-price", "2"]).failed(1, &["2.25 tUSD per GPU-hour now", "the 2 tUSD", "(PriceAboveMax)"]);
     order(&["--seconds", "59"]).failed(1, &["59 seconds", "60 to 7200", "(DurationOutOfRange)"]);
-    order(&["--offer", "0x0102030405060708090a0b0c"]).failed(1, &["no offer 0x0102030405060708090a0b0c"]);
+    order(&["--offer", "0x0102030405060708"]).failed(1, &["no offer 0x0102030405060708"]);
     stage.rival().run(&["order", "-f", &file]).failed(1, &["has 0 tUSD", "0.75 tUSD more are needed"]);
     let long = stage
         .file("long.yaml", &format!("gpus: 1\nseconds: 60\nworkload: {{image: a, args: ['{}']}}\n", "x".repeat(4096)));
@@ -176,7 +201,9 @@ async fn a_job_can_be_changed_only_in_the_states_and_by_the_customer_that_may() 
     let end = || stage.hawser().run(&["end", &id]);
     end().failed(1, &["not started yet", "`hawser refund`", "(WrongStatus)"]);
     stage.start(job).await;
-    stage.rival().run(&["end", &id]).failed(1, &["ordered by another account", "(NotCustomer)"]);
+    for verb in [&["end", &id][..], &["topup", &id, "--seconds", "60"]] {
+        stage.rival().run(verb).failed(1, &["ordered by another account", "(NotCustomer)"]);
+    }
     let topup = |seconds: &str| stage.hawser().run(&["topup", &id, "--seconds", seconds]);
     topup("7000").failed(1, &["7600 seconds", "60 to 7200", "(DurationOutOfRange)"]);
     end().ok();

@@ -5,7 +5,8 @@ use std::{
     process::Command,
 };
 
-use alloy::primitives::U256;
+use alloy::primitives::{U256, keccak256};
+use hawser_contracts::ComputeMarket::Order;
 use serde_json::json;
 
 use crate::stage::{IMAGE, Stage, Trouble};
@@ -134,6 +135,85 @@ async fn jobs_that_may_be_missing_from_the_list_are_told() {
     assert!(late.stderr.contains("the market is older than block"), "{late:#?}");
     let whole = stage.hawser().run(&["jobs"]).ok();
     assert_eq!(whole.stderr, "");
+}
+
+#[tokio::test]
+async fn without_the_order_in_the_events_nothing_is_sent_and_the_customer_is_unknown() {
+    let stage = Stage::set().await;
+    let job = stage.order();
+    let id = job.to_string();
+    stage.start(job).await;
+    stage.pass(10).await;
+    let head = (stage.head().await + 1).to_string();
+    let late = |verb: &[&str]| stage.hawser().run(&[verb, &["--from-block", &head]].concat());
+    late(&["end", &id]).failed(1, &["the order of job", &id, "lower --from-block (HAWSER_FROM_BLOCK)"]);
+    let watched = late(&["watch", &id, "--until", "running", "-o", "json"]).json();
+    assert_eq!((&watched["customer"], &watched["startDeadline"]), (&json!(null), &json!(0)));
+    // More time for a job that may be another's costs nobody but who pays for it.
+    let topped_up = late(&["topup", &id, "--seconds", "60", "-o", "json"]);
+    assert_eq!(topped_up.json()["seconds"], 660);
+    assert!(topped_up.stderr.contains("whose it is was not checked"), "{topped_up:#?}");
+
+    stage.pass(660 + 3601).await;
+    let head = (stage.head().await + 1).to_string();
+    let late = ["refund", &id, "--from-block", &head];
+    stage.hawser().run(&late).failed(1, &["the order of job", &id, "lower --from-block"]);
+    let other = stage.order().to_string();
+    stage.pass(601).await;
+    let both = stage.hawser().run(&["refund", &id, &other, "--from-block", &head, "-o", "json"]);
+    assert_eq!((&both.json()[0]["jobId"], both.json().as_array().map(Vec::len)), (&json!(other), Some(1)));
+    assert!(both.stderr.contains(&format!("left out: the order of job {id}")), "{both:#?}");
+    stage.hawser().run(&["refund", &id]).ok();
+}
+
+#[tokio::test]
+async fn an_offer_that_was_changed_since_is_listed_although_it_was_posted_before() {
+    let stage = Stage::set().await;
+    let offer: hawser_market::OfferId = stage.offer.parse().unwrap();
+    let head = (stage.head().await + 1).to_string();
+    let late = || stage.stranger().run(&["offers", "--from-block", &head]).ok();
+    let ran = late();
+    assert!(!ran.stdout.contains(&stage.offer), "{ran:#?}");
+    assert!(ran.stderr.contains("offers of providers that posted and changed none since are not listed"), "{ran:#?}");
+    let until = stage.now().await + 86_400;
+    let change = stage.market.updateOffer(offer.0, 2_500_000, 7, until);
+    assert!(change.send().await.unwrap().get_receipt().await.unwrap().status());
+    let ran = late();
+    assert!(ran.stdout.contains(&stage.offer) && ran.stdout.contains("2.5 tUSD"), "{ran:#?}");
+}
+
+#[tokio::test]
+async fn an_order_of_a_delegate_is_its_principals_who_needs_no_event_to_end_it() {
+    let stage = Stage::set().await;
+    let (principal, market) = stage.rivals_market();
+    let (token, spec) = (*stage.token.address(), br#"{"image":"a","gpus":2}"#);
+    stage.token.mint(stage.provider, U256::from(750_000)).send().await.unwrap().get_receipt().await.unwrap();
+    stage.token.approve(*stage.market.address(), U256::MAX).send().await.unwrap().get_receipt().await.unwrap();
+    let credit = stage.market.deposit(principal, token, U256::from(750_000));
+    assert!(credit.send().await.unwrap().get_receipt().await.unwrap().status());
+    let delegate = market.delegate(stage.provider, token, "750000".parse().unwrap(), "1099511627775".parse().unwrap());
+    assert!(delegate.send().await.unwrap().get_receipt().await.unwrap().status());
+    let order = Order {
+        offerId: stage.offer.parse::<hawser_market::OfferId>().unwrap().0,
+        customer: principal,
+        gpus: 2,
+        duration: 600,
+        maxPrice: u128::MAX,
+        deadline: u64::MAX,
+        salt: U256::ZERO,
+        specHash: keccak256(spec),
+    };
+    let open = stage.market.openJobAs(1, order, spec.into());
+    assert!(open.send().await.unwrap().get_receipt().await.unwrap().status());
+    let job = stage.ordered().await[0];
+    stage.start(job).await;
+
+    let id = job.to_string();
+    let jobs = stage.rival().run(&["jobs", "-o", "json"]).json();
+    assert_eq!((&jobs[0]["jobId"], &jobs[0]["customer"]), (&json!(job), &json!(principal)));
+    let head = (stage.head().await + 1).to_string();
+    stage.hawser().run(&["end", &id, "--from-block", &head]).failed(1, &["another account", "(NotCustomer)"]);
+    stage.rival().run(&["end", &id, "--from-block", &head]).ok();
 }
 
 #[tokio::test]

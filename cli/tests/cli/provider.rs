@@ -1,6 +1,6 @@
 //! What a provider does with its cold key.
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, B256};
 use serde_json::{Value, json};
 
 use crate::stage::Stage;
@@ -48,7 +48,8 @@ async fn a_floor_is_said_in_whole_tokens_and_zero_refuses_the_token() {
     };
     let set = run(stage.seller(), "2.5", &["-o", "json"]).json();
     assert_eq!((set["floor"].as_str(), set["token"]["decimals"].as_u64()), (Some("2500000"), Some(6)));
-    assert_eq!(stage.market.floor(stage.provider, *stage.token.address()).call().await.unwrap(), U256::from(2_500_000));
+    let of_all = stage.market.floor(stage.provider, *stage.token.address(), B256::ZERO);
+    assert_eq!(of_all.call().await.unwrap(), 2_500_000);
     stage.hawser().run(&["order", "-f", &stage.order_file()]).failed(1, &["floor of 2.5 tUSD", "(PriceBelowFloor)"]);
 
     assert!(run(stage.seller(), "0", &[]).ok().stdout.contains("tUSD is refused"));

@@ -98,6 +98,13 @@ async fn a_salt_that_was_used_places_no_second_order_at_another_price() {
     stage.hawser().run(&args).failed(1, &["placed already", job, "another --salt"]);
     assert_eq!(stage.ordered().await.len(), 1);
 
+    // Where no event says so, the market itself knows the same order at the same price.
+    stage.post_at(*stage.token.address(), 8, PRICE).await;
+    let head = (stage.head().await + 1).to_string();
+    let unseen = stage.hawser().run(&[&args[..], &["--from-block", &head]].concat());
+    unseen.failed(1, &["placed already", job, "(JobExists)"]);
+    assert_eq!(stage.ordered().await.len(), 1);
+
     let other = stage.post(*stage.token.address(), 4).await;
     stage.hawser().run(&["order", "-f", &file, "--salt", &salt, "--offer", &other]).ok();
 }

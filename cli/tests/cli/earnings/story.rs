@@ -54,7 +54,7 @@ impl Story {
         mined(stage.market.setFee(250, SINK)).await;
         lines.extend(alone(&mut stage, &[(a, 120), (b, 33)]).await);
         let second = claim(&stage, &[(a, 120), (b, 33)]).await;
-        mined(stage.market.withdraw(*stage.token.address(), stage.provider)).await;
+        mined(stage.market.withdraw(*stage.token.address(), stage.provider, U256::MAX)).await;
         mined(stage.market.setFee(37, SINK)).await;
         lines.extend(alone(&mut stage, &[(b, 77), (a, 201), (c, 11)]).await);
         let claims = [&[(b, 77), (a, 201)][..], &[(c, 11)]].map(|jobs| call(&stage, jobs).calldata().clone());
@@ -71,7 +71,7 @@ type Claim<'a> = CallBuilder<&'a DynProvider, PhantomData<claimCall>>;
 
 pub(super) fn call<'a>(stage: &'a Stage, jobs: &[(JobId, u64)]) -> Claim<'a> {
     let vouchers = jobs.iter().map(|(job, used)| stage.voucher(*job, *used, B256::repeat_byte(0xee))).collect();
-    stage.market.claim(jobs[0].0.offer_id().0, vouchers)
+    stage.market.claim(jobs[0].0.offer_id().0, vouchers, vec![])
 }
 
 pub(super) async fn claim(stage: &Stage, jobs: &[(JobId, u64)]) -> TransactionReceipt {

@@ -9,14 +9,14 @@ mod proxy;
 
 use alloy::{
     network::EthereumWallet,
-    primitives::{Address, B256, U256},
+    primitives::{Address, B256, Signature, U256},
     providers::{DynProvider, Provider, ProviderBuilder},
     rpc::types::Filter,
     signers::{SignerSync, local::PrivateKeySigner},
     sol_types::{SolEvent, SolStruct},
 };
 use hawser_contracts::{ComputeMarket, ComputeMarket::JobOpened, TestToken};
-use hawser_market::{JobId, UsageVoucher, eip712_domain, signed_voucher};
+use hawser_market::{JobId, OrderRef, UsageVoucher, eip712_domain, last_voucher, signed_voucher};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -94,7 +94,7 @@ impl Stage {
 
     /// Posts that offer, or posts it again, at another price.
     pub(crate) async fn post_at(&self, token: Address, available: u16, price: u128) -> String {
-        self.market.setFloor(token, U256::from(1)).send().await.unwrap().get_receipt().await.unwrap();
+        self.market.setFloor(token, B256::ZERO, 1).send().await.unwrap().get_receipt().await.unwrap();
         let mut gpu = B256::ZERO;
         gpu[..21].copy_from_slice(b"NVIDIA-H100-80GB-HBM3");
         let terms = ComputeMarket::OfferTerms {
@@ -105,6 +105,7 @@ impl Stage {
             claimWindow: 3600,
             minDuration: 60,
             maxDuration: 7200,
+            verifier: Address::ZERO,
             salt: B256::with_last_byte(u8::try_from(available).unwrap()),
         };
         let id = self.market.offerIdOf(terms.clone()).call().await.unwrap();
@@ -249,28 +250,53 @@ impl Stage {
     /// A claim that rests on this evidence.
     pub(crate) async fn claim_on(&self, job: JobId, gpu_seconds: u64, evidence_root: B256) {
         let voucher = self.voucher(job, gpu_seconds, evidence_root);
-        let call = self.market.claim(job.offer_id().0, vec![voucher]);
+        let call = self.market.claim(job.offer_id().0, vec![voucher], vec![]);
         assert_eq!(call.call().await.unwrap(), U256::from(1));
         assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
     }
 
-    /// What the attestor signs.
+    /// A voucher as it is claimed.
     pub(crate) fn voucher(&self, job: JobId, gpu_seconds: u64, evidence_root: B256) -> ComputeMarket::Voucher {
+        let (voucher, signature) = self.signed(job, gpu_seconds, evidence_root);
+        signed_voucher(&voucher, &signature).unwrap()
+    }
+
+    /// What the attestor signs.
+    fn signed(&self, job: JobId, gpu_seconds: u64, evidence_root: B256) -> (UsageVoucher, Signature) {
         let voucher = UsageVoucher::new(job, gpu_seconds, evidence_root);
         let digest = voucher.eip712_signing_hash(&eip712_domain(self.chain_id, *self.market.address()));
         let signature = self.attestor.sign_hash_sync(&digest).unwrap();
-        signed_voucher(&voucher, &signature).unwrap()
+        (voucher, signature)
+    }
+
+    /// Claims the last voucher of a job and closes it with that.
+    pub(crate) async fn settle(&self, job: JobId, gpu_seconds: u64, evidence_root: B256) {
+        let (voucher, signature) = self.signed(job, gpu_seconds, evidence_root);
+        let last = last_voucher(&voucher, &signature, self.order_of(job).await).unwrap();
+        let call = self.market.settle(job.offer_id().0, vec![last], vec![]);
+        assert_eq!(call.call().await.unwrap(), U256::from(1));
+        assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
+    }
+
+    /// Whose a job is, as its order was logged.
+    async fn order_of(&self, job: JobId) -> OrderRef {
+        let filter = Filter::new().event_signature(JobOpened::SIGNATURE_HASH).topic1(job.0).from_block(0);
+        let logs = self.node.get_logs(&filter).await.unwrap();
+        OrderRef::from(&JobOpened::decode_log(&logs[0].inner).unwrap().data)
     }
 
     /// What the operator does when the program is done.
     pub(crate) async fn end(&self, job: JobId, used: u64, reason: &str) {
-        let call = self.market.endJobs(vec![job.0], 0, vec![used], reason.to_owned());
+        let job = self.order_of(job).await.of_job(job);
+        let call = self.market.endJobs(vec![job], 0, vec![used], reason.to_owned());
         assert_eq!(call.call().await.unwrap(), U256::from(1));
         assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
     }
 
     pub(crate) async fn decline(&self, job: JobId, reason: &str) {
-        let call = self.market.declineJobs(vec![job.0], reason.to_owned());
+        let job = self.order_of(job).await.of_job(job);
+        let call = self.market.declineJobs(vec![job], reason.to_owned());
+        assert_eq!(call.call().await.unwrap(), U256::from(1));
         assert!(call.send().await.unwrap().get_receipt().await.unwrap().status());
     }
 
