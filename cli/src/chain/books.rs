@@ -7,7 +7,9 @@ use alloy::{
     rpc::types::{Filter, Log, TransactionReceipt},
     sol_types::SolEvent,
 };
-use hawser_contracts::ComputeMarket::{FeeRaiseAnnounced, FeeSet, OwnershipTransferred, UsageClaimed, Withdrawn};
+use hawser_contracts::ComputeMarket::{
+    Deposited, FeeRaiseAnnounced, FeeSet, JobPaidBy, JobToppedUp, OwnershipTransferred, UsageClaimed, Withdrawn,
+};
 use hawser_evm::gas_price_of;
 use hawser_market::{JobId, OfferId};
 use tokio::task::JoinSet;
@@ -92,6 +94,19 @@ impl Market {
         let filter = self.events::<Withdrawn>().topic1(account.into_word());
         let logs = self.logs_in(filter, period).await?;
         logs.into_iter().map(|log| read(&log).map(|withdrawn| (log, withdrawn))).collect()
+    }
+
+    /// Tokens of which somebody credited an account some.
+    pub(crate) async fn tokens_deposited_for(&self, account: Address) -> Result<Vec<Address>, Failure> {
+        let logs = self.logs(self.events::<Deposited>().topic1(account.into_word())).await?;
+        logs.iter().map(|log| read::<Deposited>(log).map(|deposited| deposited.token)).collect()
+    }
+
+    /// Whether an account paid for orders or for more time of others' jobs.
+    pub(crate) async fn paid_for_others(&self, account: Address) -> Result<bool, Failure> {
+        let (orders, more) = (self.events::<JobPaidBy>(), self.events::<JobToppedUp>());
+        let orders = self.logs(orders.topic2(account.into_word())).await?;
+        Ok(!orders.is_empty() || !self.logs(more.topic3(account.into_word())).await?.is_empty())
     }
 
     /// Logs of the claims that were paid to a provider in a period.

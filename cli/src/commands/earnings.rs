@@ -130,6 +130,11 @@ async fn why(market: &Market, reader: &Reader<'_>, statement: &Statement) -> Res
     }
     if !market.jobs_of(statement.provider).await?.is_empty() {
         also.push("ordered jobs");
+    } else if market.paid_for_others(statement.provider).await? {
+        also.push("paid for others' jobs");
+    }
+    if !market.tokens_deposited_for(statement.provider).await?.is_empty() {
+        also.push("was sent deposits");
     }
     Ok(match also[..] {
         [] => "the node left events out: ask another one (--rpc-url)".to_owned(),

@@ -85,10 +85,11 @@ async fn withdraw(market: &Market, address: Address, to: Address) -> Result<With
     Ok(Withdrawal { amount, token, to, tx: receipt.transaction_hash })
 }
 
-/// Tokens of the market's offers in which the account has credit.
+/// Tokens in which the account has credit, of those that offers are in or that somebody deposited for it.
 async fn with_credit(market: &Market, me: Address) -> Result<Vec<Address>, Failure> {
     tell_of_the_past(market, "tokens of offers from before it").await;
-    let tokens: BTreeSet<Address> = market.offers().await?.iter().map(|offer| offer.terms.token).collect();
+    let mut tokens: BTreeSet<Address> = market.offers().await?.iter().map(|offer| offer.terms.token).collect();
+    tokens.extend(market.tokens_deposited_for(me).await?);
     let mut found = Vec::new();
     for token in tokens {
         if !market.credit(me, token).await?.is_zero() {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use alloy::primitives::{U256, keccak256};
-use hawser_contracts::ComputeMarket::Order;
+use hawser_contracts::{ComputeMarket::Order, TestToken};
 use serde_json::json;
 
 use crate::stage::{IMAGE, Stage, Trouble};
@@ -214,6 +214,19 @@ async fn an_order_of_a_delegate_is_its_principals_who_needs_no_event_to_end_it()
     let head = (stage.head().await + 1).to_string();
     stage.hawser().run(&["end", &id, "--from-block", &head]).failed(1, &["another account", "(NotCustomer)"]);
     stage.rival().run(&["end", &id, "--from-block", &head]).ok();
+}
+
+#[tokio::test]
+async fn credit_in_a_token_that_no_offer_is_in_is_withdrawn_too() {
+    let stage = Stage::set().await;
+    let token = TestToken::deploy(stage.node.clone()).await.unwrap();
+    token.mint(stage.provider, U256::from(5)).send().await.unwrap().get_receipt().await.unwrap();
+    token.approve(*stage.market.address(), U256::MAX).send().await.unwrap().get_receipt().await.unwrap();
+    let credit = stage.market.deposit(stage.customer, *token.address(), U256::from(5));
+    assert!(credit.send().await.unwrap().get_receipt().await.unwrap().status());
+    let withdrawn = stage.hawser().run(&["withdraw", "-o", "json"]).json();
+    assert_eq!((&withdrawn[0]["amount"], withdrawn.as_array().map(Vec::len)), (&json!("5"), Some(1)));
+    assert_eq!(token.balanceOf(stage.customer).call().await.unwrap(), U256::from(5));
 }
 
 #[tokio::test]

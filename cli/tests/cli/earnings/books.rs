@@ -163,6 +163,22 @@ async fn credit_of_another_kind_is_named_where_the_balance_differs() {
 }
 
 #[tokio::test]
+async fn what_was_sent_to_a_provider_or_spent_for_others_is_named_where_the_balance_differs() {
+    let Story { stage, lines, .. } = Story::tell().await;
+    let provider = stage.provider.to_string();
+    mined(stage.token.mint(stage.provider, U256::from(1_000_000))).await;
+    mined(stage.token.approve(*stage.market.address(), U256::MAX)).await;
+    mined(stage.market.topUp(lines[0].job.0, 60)).await;
+    let ran = earnings(stage.stranger(), &provider, &[]);
+    assert_eq!(ran.json()["totals"][0]["balanced"], false);
+    assert!(ran.stderr.contains("account also paid for others' jobs, which"), "{}", ran.stderr);
+
+    mined(stage.market.deposit(stage.provider, *stage.token.address(), U256::from(5))).await;
+    let ran = earnings(stage.stranger(), &provider, &[]);
+    assert!(ran.stderr.contains("account also paid for others' jobs and was sent deposits, which"), "{}", ran.stderr);
+}
+
+#[tokio::test]
 async fn a_last_voucher_that_closes_its_job_is_a_claim_like_others() {
     let stage = Stage::set().await;
     let job = order(&stage, &stage.offer);
