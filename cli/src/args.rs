@@ -192,7 +192,11 @@ pub(crate) enum ProviderCommand {
         /// The token
         #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
         token: Address,
-        /// Whole tokens per GPU-hour; 0 refuses the token
+        /// Only offers of this GPU class, by its name in `hawser offers`; without it, all classes that have no floor of their
+        /// own
+        #[arg(long, value_name = "NAME", value_parser = parse::gpu_class)]
+        gpu: Option<B256>,
+        /// Whole tokens per GPU-hour; 0 refuses the token, or with --gpu gives the class no floor of its own
         #[arg(long, value_name = "TOKENS")]
         price: String,
     },

@@ -1,6 +1,6 @@
 //! Values that are typed: what can't be meant is refused, with what was expected.
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, keccak256};
 
 /// An address. Where it has digits of both cases, their cases are a checksum (EIP-55), and one that doesn't fit is a typing
 /// error: what is sent to such an address is lost.
@@ -26,6 +26,23 @@ pub(crate) fn salt(text: &str) -> Result<B256, String> {
     let wrong = || "a salt has 32 bytes: 0x and 64 hexadecimal digits".to_owned();
     digits(text, 64).ok_or_else(wrong)?;
     text.parse().map_err(|_| wrong())
+}
+
+/// A GPU class: a product's name, padded with zeros or, where it is longer than 32 bytes, hashed; or that hash, as it is shown.
+pub(crate) fn gpu_class(text: &str) -> Result<B256, String> {
+    if let Some(class) = digits(text, 64).and_then(|_| text.parse::<B256>().ok()) {
+        return Ok(class).and_then(some_class);
+    }
+    some_class(if text.len() > 32 { keccak256(text) } else { B256::right_padding_from(text.as_bytes()) })
+}
+
+/// All zeros stand for all classes.
+fn some_class(class: B256) -> Result<B256, String> {
+    if class.is_zero() {
+        Err("it names no GPU class: leave it out to set the floor of all".to_owned())
+    } else {
+        Ok(class)
+    }
 }
 
 /// Seconds, or a number with one of the units `s`, `m`, `h` and `d`.
@@ -79,6 +96,17 @@ mod tests {
         assert_eq!(salt(&format!("0x{}", "5a".repeat(32))), Ok(B256::repeat_byte(0x5a)));
         for text in ["0x12", "", &"5a".repeat(32)] {
             assert!(salt(text).unwrap_err().contains("64 hexadecimal digits"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_gpu_class_is_the_one_that_operators_post() {
+        assert_eq!(gpu_class("NVIDIA-H200"), Ok(B256::right_padding_from(b"NVIDIA-H200")));
+        let long = "NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition";
+        assert_eq!(gpu_class(long), Ok(keccak256(long)));
+        assert_eq!(gpu_class(&keccak256(long).to_string()), Ok(keccak256(long)));
+        for all in ["", &B256::ZERO.to_string()] {
+            assert!(gpu_class(all).unwrap_err().contains("no GPU class"), "{all:?}");
         }
     }
 

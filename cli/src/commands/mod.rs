@@ -71,8 +71,8 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
         Command::Provider(ProviderCommand::Set { operator, payout }) => {
             output::print(format, &provider::set(&act().await?, operator, payout).await?)
         }
-        Command::Provider(ProviderCommand::Floor { token, price }) => {
-            output::print(format, &provider::floor(&act().await?, token, &price).await?)
+        Command::Provider(ProviderCommand::Floor { token, gpu, price }) => {
+            output::print(format, &provider::floor(&act().await?, token, gpu, &price).await?)
         }
         Command::Provider(ProviderCommand::Show { provider }) => {
             let provider = provider.map_or_else(|| key::address(&source), Ok)?;

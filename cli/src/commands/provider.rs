@@ -1,13 +1,13 @@
 //! `hawser provider`: a provider's keys and floors.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy::{
     primitives::{Address, B256, U256},
     sol_types::SolEvent,
 };
 use hawser_contracts::ComputeMarket::{FloorSet, ProviderSet};
-use hawser_market::Token;
+use hawser_market::{Token, text::gpu_class};
 use serde::Serialize;
 
 use crate::{
@@ -39,12 +39,14 @@ impl Report for KeysSet {
     }
 }
 
-/// A floor that was set.
+/// A floor that was set: of one GPU class, or of all that have none of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FloorChanged {
     provider: Address,
-    /// Per GPU-hour; 0 where the token is refused.
+    /// Product name, or the hash of one that is longer than 32 bytes; none where it holds for all.
+    gpu: Option<String>,
+    /// Per GPU-hour; 0 where the token is refused, or the class has none of its own.
     #[serde(serialize_with = "decimal")]
     floor: U256,
     token: Token,
@@ -56,9 +58,19 @@ impl Report for FloorChanged {
         pairs([
             ("Provider", self.provider.to_string()),
             ("Token", self.token.address.to_string()),
-            ("Floor", floor_text(self.floor, &self.token)),
+            ("GPU", self.gpu.clone().unwrap_or_else(|| "all without a floor of their own".to_owned())),
+            ("Floor", self.text()),
             ("Transaction", self.tx.to_string()),
         ])
+    }
+}
+
+impl FloorChanged {
+    fn text(&self) -> String {
+        if self.gpu.is_some() && self.floor.is_zero() {
+            return "none of its own".to_owned();
+        }
+        floor_text(self.floor, &self.token)
     }
 }
 
@@ -83,8 +95,20 @@ pub(crate) struct TokenView {
     /// Per GPU-hour; 0 where the token is refused.
     #[serde(serialize_with = "decimal")]
     floor: U256,
+    /// GPU classes with a floor of their own.
+    classes: Vec<ClassView>,
     #[serde(serialize_with = "decimal")]
     credit: U256,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ClassView {
+    /// Product name, or the hash of one that is longer than 32 bytes.
+    gpu: String,
+    /// Per GPU-hour.
+    #[serde(serialize_with = "decimal")]
+    floor: U256,
 }
 
 impl Report for ProviderView {
@@ -104,7 +128,19 @@ impl Report for ProviderView {
                 [one.token.address.to_string(), floor_text(one.floor, &one.token), one.token.show(one.credit)]
             }),
         );
-        format!("{keys}\n\n{tokens}")
+        let classes: Vec<_> = self.tokens.iter().flat_map(TokenView::rows).collect();
+        if classes.is_empty() {
+            return format!("{keys}\n\n{tokens}");
+        }
+        format!("{keys}\n\n{tokens}\n\n{}", columns(["TOKEN", "GPU", "FLOOR"], classes))
+    }
+}
+
+impl TokenView {
+    fn rows(&self) -> impl Iterator<Item = [String; 3]> {
+        self.classes
+            .iter()
+            .map(|class| [self.token.address.to_string(), class.gpu.clone(), floor_text(class.floor, &self.token)])
     }
 }
 
@@ -133,7 +169,12 @@ pub(crate) async fn set(market: &Market, operator: Address, payout: Address) -> 
     Ok(KeysSet { provider: set.provider, operator: unless_zero(set.operator), payout: set.payout, tx })
 }
 
-pub(crate) async fn floor(market: &Market, token: Address, price: &str) -> Result<FloorChanged, Failure> {
+pub(crate) async fn floor(
+    market: &Market,
+    token: Address,
+    class: Option<B256>,
+    price: &str,
+) -> Result<FloorChanged, Failure> {
     let me = market.me()?;
     // The market keeps a floor for whoever calls: one of the operator's key would change nothing for the provider.
     market.provider_keys(me).await?;
@@ -145,7 +186,7 @@ pub(crate) async fn floor(market: &Market, token: Address, price: &str) -> Resul
             token.show(units)
         ))
     })?;
-    let call = market.contract().setFloor(token.address, ALL_CLASSES, price).calldata().clone();
+    let call = market.contract().setFloor(token.address, class.unwrap_or(ALL_CLASSES), price).calldata().clone();
     let receipt = market.send(market.address(), call, Some(&token)).await?.receipt;
     let tx = receipt.transaction_hash;
     let set = receipt
@@ -154,19 +195,26 @@ pub(crate) async fn floor(market: &Market, token: Address, price: &str) -> Resul
         .filter(|log| log.address() == market.address())
         .find_map(|log| FloorSet::decode_log(&log.inner).ok())
         .ok_or_else(|| Failure::refused(format!("transaction {tx} set no floor: check --market")))?;
-    Ok(FloorChanged { provider: set.provider, floor: U256::from(set.floor), token, tx })
+    let gpu = class.map(|class| gpu_class(&class));
+    Ok(FloorChanged { provider: set.provider, gpu, floor: U256::from(set.floor), token, tx })
 }
 
 pub(crate) async fn show(market: &Market, provider: Address) -> Result<ProviderView, Failure> {
     let keys = market.provider_keys(provider).await?;
     let offers = market.offers_of(provider).await?;
-    let floors = market.floors(provider).await?.into_iter().map(|(token, _)| token);
-    let addresses = offers.iter().map(|offer| offer.terms.token).chain(floors);
+    let mut classes: BTreeMap<Address, BTreeSet<B256>> = BTreeMap::new();
+    for offer in &offers {
+        classes.entry(offer.terms.token).or_default();
+    }
+    for (token, class) in market.floors(provider).await? {
+        classes.entry(token).or_default().insert(class);
+    }
     let mut tokens = Vec::new();
-    for address in addresses.collect::<BTreeSet<_>>() {
+    for (address, classes) in classes {
         let floor = U256::from(market.floor_of(provider, address, ALL_CLASSES).await?);
         let credit = market.credit(provider, address).await?;
-        tokens.push(TokenView { token: market.token_or_units(address).await?, floor, credit });
+        let classes = own_floors(market, provider, address, floor, classes).await?;
+        tokens.push(TokenView { token: market.token_or_units(address).await?, floor, classes, credit });
     }
     Ok(ProviderView {
         provider,
@@ -175,4 +223,22 @@ pub(crate) async fn show(market: &Market, provider: Address) -> Result<ProviderV
         offers: offers.len() as u64,
         tokens,
     })
+}
+
+/// The floors of classes. One without a floor of its own has that of all.
+async fn own_floors(
+    market: &Market,
+    provider: Address,
+    token: Address,
+    of_all: U256,
+    classes: BTreeSet<B256>,
+) -> Result<Vec<ClassView>, Failure> {
+    let mut floors = Vec::new();
+    for class in classes.into_iter().filter(|class| *class != ALL_CLASSES) {
+        let floor = U256::from(market.floor_of(provider, token, class).await?);
+        if floor != of_all {
+            floors.push(ClassView { gpu: gpu_class(&class), floor });
+        }
+    }
+    Ok(floors)
 }

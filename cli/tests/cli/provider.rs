@@ -58,6 +58,20 @@ async fn a_floor_is_said_in_whole_tokens_and_zero_refuses_the_token() {
     assert_eq!((shown["tokens"][0]["floor"].as_str(), shown["tokens"][0]["credit"].as_str()), (Some("0"), Some("0")));
     assert_eq!((shown["offers"].as_u64(), shown["tokens"].as_array().map(Vec::len)), (Some(1), Some(1)));
 
+    run(stage.seller(), "2", &[]).ok();
+    let class = "NVIDIA-H100-80GB-HBM3";
+    let own = run(stage.seller(), "3", &["--gpu", class, "-o", "json"]).json();
+    assert_eq!((own["gpu"].as_str(), own["floor"].as_str()), (Some(class), Some("3000000")));
+    stage.hawser().run(&["order", "-f", &stage.order_file()]).failed(1, &["floor of 3 tUSD", "(PriceBelowFloor)"]);
+    let shown = stage.seller().run(&["provider", "show", "-o", "json"]).json();
+    assert_eq!(shown["tokens"][0]["classes"], json!([{"gpu": class, "floor": "3000000"}]));
+    let table = stage.seller().run(&["provider", "show"]).ok().stdout;
+    assert!(table.contains(class) && table.contains("3 tUSD per GPU-hour"), "{table}");
+    assert!(run(stage.seller(), "0", &["--gpu", class]).ok().stdout.contains("none of its own"));
+    assert_eq!(stage.seller().run(&["provider", "show", "-o", "json"]).json()["tokens"][0]["classes"], json!([]));
+    stage.order();
+    assert_eq!(run(stage.seller(), "1", &["--gpu", ""]).code(), 2);
+
     run(stage.seller(), "0.0000001", &[]).failed(2, &["the floor", "more decimals than the token, which has 6"]);
     run(stage.seller(), "1208925819614629175", &[]).failed(2, &["above every price", "0 to refuse"]);
     run(stage.rival(), "1", &[]).failed(1, &["is no provider", "cold key"]);
