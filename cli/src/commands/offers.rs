@@ -41,8 +41,33 @@ pub(crate) struct OfferView {
     settled_gpu_seconds: u64,
     #[serde(serialize_with = "decimal")]
     settled: U256,
+    /// How its jobs came to their ends.
+    counters: Counters,
     /// What its provider says of it; null where its card was posted before the blocks that were looked at.
     card: Option<Card>,
+}
+
+/// Jobs by how they came to their ends. Anybody can order, so anybody can raise what is a customer's to choose.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Counters {
+    completed: u64,
+    declined: u64,
+    not_started: u64,
+    ended_by_provider: u64,
+    ended_by_customer: u64,
+}
+
+impl From<&ComputeMarket::Counters> for Counters {
+    fn from(counters: &ComputeMarket::Counters) -> Self {
+        Self {
+            completed: counters.completed.to(),
+            declined: counters.declined.to(),
+            not_started: counters.notStarted.to(),
+            ended_by_provider: counters.endedByProvider.to(),
+            ended_by_customer: counters.endedByCustomer.to(),
+        }
+    }
 }
 
 impl OfferView {
@@ -62,6 +87,7 @@ impl OfferView {
             claim_window_seconds: terms.claimWindow,
             settled_gpu_seconds: offer.settledGpuSeconds,
             settled: offer.settledAmount,
+            counters: (&offer.counters).into(),
             card,
         }
     }

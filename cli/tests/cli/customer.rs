@@ -119,6 +119,8 @@ async fn a_job_that_its_last_voucher_closed_succeeds_and_tells_what_the_market_k
     assert_eq!(units("deposited"), 750_000);
     let table = stage.hawser().run(&["jobs", "--all"]).ok().stdout;
     assert!(table.lines().any(|line| line.contains(id) && line.contains("Ended")), "{table}");
+    let offers = stage.stranger().run(&["offers", "-o", "json"]).json();
+    assert_eq!((&offers[0]["counters"]["endedByProvider"], &offers[0]["counters"]["declined"]), (&1.into(), &0.into()));
 }
 
 #[tokio::test]
