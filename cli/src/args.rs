@@ -58,6 +58,10 @@ pub(crate) struct KeySource {
     /// `HAWSER_PASSWORD_FILE` names. Without it: the environment variable `HAWSER_PRIVATE_KEY`
     #[arg(long, global = true, env = "HAWSER_KEYSTORE", value_name = "FILE")]
     pub(crate) keystore: Option<PathBuf>,
+    /// Send nothing and need no key: print the transactions that this account, such as a Safe, has to send, as a file for Safe's
+    /// Transaction Builder
+    #[arg(long, global = true, value_name = "ACCOUNT", value_parser = parse::address, conflicts_with = "keystore")]
+    pub(crate) calldata: Option<Address>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -20,6 +20,9 @@ pub(crate) enum Failure {
     /// Nobody answered; asking again may help.
     #[error("{0}")]
     Unreachable(String),
+    /// Somebody else sends the transactions: they were written down.
+    #[error("nothing was sent: the transactions are for somebody else to send")]
+    Drafted,
     /// A transaction that may have been sent, or may yet be mined: sent again, it could be paid twice.
     #[error("{what}; it may still be mined: {advice}")]
     Unsettled {
@@ -57,7 +60,7 @@ impl Failure {
             Self::Input(_) => 2,
             Self::Warned(_) => 3,
             Self::Stopped(_) => 130,
-            Self::Refused(_) | Self::Unreachable(_) | Self::Unsettled { .. } => 1,
+            Self::Refused(_) | Self::Unreachable(_) | Self::Unsettled { .. } | Self::Drafted => 1,
         }
     }
 }

@@ -8,7 +8,11 @@ use alloy::{
 };
 use serde::Deserialize;
 
-use crate::{args::KeySource, failure::Failure};
+use crate::{
+    args::KeySource,
+    chain::{Draft, Sender},
+    failure::Failure,
+};
 
 const PRIVATE_KEY: &str = "HAWSER_PRIVATE_KEY";
 const PASSWORD_FILE: &str = "HAWSER_PASSWORD_FILE";
@@ -23,8 +27,19 @@ pub(crate) fn signer(source: &KeySource) -> Result<PrivateKeySigner, Failure> {
     }
 }
 
-/// The key's address, without the password where the keystore tells it.
+/// Who sends transactions.
+pub(crate) fn sender(source: &KeySource) -> Result<Sender, Failure> {
+    match source.calldata {
+        Some(account) => Ok(Sender::Draft(Draft::of(account))),
+        None => signer(source).map(Sender::Key),
+    }
+}
+
+/// Whose transactions are sent, without the password where the keystore tells it.
 pub(crate) fn address(source: &KeySource) -> Result<Address, Failure> {
+    if let Some(account) = source.calldata {
+        return Ok(account);
+    }
     if let Some(address) = source.keystore.as_deref().and_then(address_in_keystore) {
         return Ok(address);
     }

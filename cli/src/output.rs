@@ -39,10 +39,19 @@ pub(crate) fn print(format: Format, report: &impl Report) -> Result<(), Failure>
     let text = match format {
         Format::Table => report.table(),
         Format::Wide => report.wide(),
-        Format::Json => serde_json::to_string_pretty(report)
-            .map_err(|error| Failure::refused(format!("the result can't be written as JSON: {error}")))?,
+        Format::Json => as_json(report)?,
     };
     line(&text).map(|_| ())
+}
+
+/// What is for programs in any case.
+pub(crate) fn document(document: &impl Serialize) -> Result<(), Failure> {
+    line(&as_json(document)?).map(|_| ())
+}
+
+fn as_json(result: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(result)
+        .map_err(|error| Failure::refused(format!("the result can't be written as JSON: {error}")))
 }
 
 /// One line of a result that is printed as it is found out; whether anybody still reads.

@@ -1,6 +1,7 @@
 //! The market on an EVM chain: what can be read of it, and the one way in which transactions are sent.
 
 mod books;
+mod draft;
 mod endpoint;
 mod history;
 mod logs;
@@ -23,6 +24,7 @@ use hawser_contracts::{ComputeMarket, ComputeMarket::ComputeMarketInstance};
 use hawser_market::{Job, JobId, JobStatus};
 
 pub(crate) use books::{Fee, FeeSince, place, read};
+pub(crate) use draft::Draft;
 pub(crate) use history::{Closing, History};
 pub(crate) use logs::Pages;
 pub(crate) use offers::ALL_CLASSES;
@@ -38,11 +40,22 @@ pub(crate) struct Period {
     pub(crate) to: u64,
 }
 
-/// A market, with or without a key to send transactions with.
+/// Who sends transactions.
+#[derive(Debug)]
+pub(crate) enum Sender {
+    /// Nobody: the market is only read.
+    Nobody,
+    /// Whoever holds this key.
+    Key(PrivateKeySigner),
+    /// An account whose transactions are written down here and sent elsewhere.
+    Draft(Draft),
+}
+
+/// A market, and who sends transactions to it.
 pub(crate) struct Market {
     contract: ComputeMarketInstance<RootProvider>,
     provider: RootProvider,
-    signer: Option<PrivateKeySigner>,
+    sender: Sender,
     chain_id: u64,
     from_block: u64,
     /// Nonces below it are used up.
@@ -51,7 +64,7 @@ pub(crate) struct Market {
 
 impl Market {
     /// Connects and makes sure that a contract is there.
-    pub(crate) async fn connect(to: &Connection, signer: Option<PrivateKeySigner>) -> Result<Self, Failure> {
+    pub(crate) async fn connect(to: &Connection, sender: Sender) -> Result<Self, Failure> {
         let nodes = endpoint::nodes(&to.rpc_urls)?;
         let address =
             to.market.ok_or_else(|| Failure::input("no market: say which with --market ADDRESS or HAWSER_MARKET"))?;
@@ -64,7 +77,7 @@ impl Market {
         }
         let provider = pool.provider().clone();
         let contract = ComputeMarket::new(address, provider.clone());
-        Ok(Self { contract, provider, signer, chain_id, from_block: to.from_block, next_nonce: Cell::new(0) })
+        Ok(Self { contract, provider, sender, chain_id, from_block: to.from_block, next_nonce: Cell::new(0) })
     }
 
     pub(crate) fn address(&self) -> Address {
@@ -80,13 +93,33 @@ impl Market {
         &self.contract
     }
 
-    /// Whose key signs.
+    /// Whose transactions are sent.
     pub(crate) fn me(&self) -> Result<Address, Failure> {
-        Ok(self.key()?.address())
+        match &self.sender {
+            Sender::Draft(draft) => Ok(draft.account),
+            Sender::Key(_) | Sender::Nobody => Ok(self.key()?.address()),
+        }
+    }
+
+    /// The transactions that were written down instead of sent; none where they are sent.
+    pub(crate) fn drafted(&self) -> Option<serde_json::Value> {
+        self.draft().map(|draft| draft.batch(self.chain_id))
+    }
+
+    const fn draft(&self) -> Option<&Draft> {
+        match &self.sender {
+            Sender::Draft(draft) => Some(draft),
+            Sender::Key(_) | Sender::Nobody => None,
+        }
     }
 
     fn key(&self) -> Result<&PrivateKeySigner, Failure> {
-        self.signer.as_ref().ok_or_else(|| Failure::input("this needs a key: --keystore or HAWSER_PRIVATE_KEY"))
+        match &self.sender {
+            Sender::Key(key) => Ok(key),
+            Sender::Draft(_) | Sender::Nobody => {
+                Err(Failure::input("this needs a key: --keystore or HAWSER_PRIVATE_KEY"))
+            }
+        }
     }
 
     /// The chain's own clock: the time of the newest block.

@@ -52,6 +52,14 @@ impl Market {
         if allowance >= short {
             return self.send(self.address(), call, Some(token)).await;
         }
+        if let Some(draft) = self.draft() {
+            self.check_with_market(call.clone(), token).await?;
+            for (_, approval) in self.approvals(short, allowance, token) {
+                draft.push(token.address, approval);
+            }
+            draft.push(self.address(), call);
+            return Err(Failure::Drafted);
+        }
         let deadline = self.now().await?.saturating_add(PERMIT_SECONDS);
         if let Some(permit) = self.permit(token.address, short, deadline).await? {
             let signature = permit.signature;
@@ -91,21 +99,24 @@ impl Market {
         )))
     }
 
-    /// Allows exactly what is due: nothing is left over that a faulty market could take later.
-    async fn approve(&self, short: U256, before: U256, token: &Token) -> Result<(), Failure> {
+    /// Calls that allow exactly what is due: nothing is left over that a faulty market could take later. Some tokens refuse to
+    /// change an allowance that is not zero.
+    fn approvals(&self, short: U256, before: U256, token: &Token) -> impl Iterator<Item = (U256, Bytes)> {
         let erc20 = self.erc20(token.address);
-        let approval = |value| erc20.approve(self.address(), value).calldata().clone();
-        // Some tokens refuse to change an allowance that is not zero.
-        if !before.is_zero() {
-            self.send(token.address, approval(U256::ZERO), Some(token)).await?;
+        let values = (!before.is_zero()).then_some(U256::ZERO).into_iter().chain([short]);
+        values.map(move |value| (value, erc20.approve(self.address(), value).calldata().clone()))
+    }
+
+    async fn approve(&self, short: U256, before: U256, token: &Token) -> Result<(), Failure> {
+        for (value, approval) in self.approvals(short, before, token) {
+            let mined = self.send(token.address, approval, Some(token)).await?.receipt;
+            if !value.is_zero() {
+                let tx = mined.transaction_hash;
+                progress(format!("allowed the market to take {} (transaction {tx})", token.show(value)));
+                self.wait_until_seen(mined.block_number.unwrap_or_default()).await?;
+            }
         }
-        let mined = self.send(token.address, approval(short), Some(token)).await?;
-        progress(format!(
-            "allowed the market to take {} (transaction {})",
-            token.show(short),
-            mined.receipt.transaction_hash
-        ));
-        self.wait_until_seen(mined.receipt.block_number.unwrap_or_default()).await
+        Ok(())
     }
 
     /// An endpoint often stands for several nodes, and one of them may not know the block yet in which the allowance

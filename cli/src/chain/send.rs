@@ -42,11 +42,16 @@ pub(crate) struct Mined {
 }
 
 impl Market {
-    /// Sends a call and waits until it is mined. Amounts in a refusal are said in `token`.
+    /// Sends a call and waits until it is mined. Amounts in a refusal are said in `token`. One that somebody else sends is tried,
+    /// too, and written down: it ends as [`Failure::Drafted`].
     pub(crate) async fn send(&self, to: Address, data: Bytes, token: Option<&Token>) -> Result<Mined, Failure> {
         let call = TransactionRequest::default().with_from(self.me()?).with_to(to).with_input(data);
         let refused = |error| failure(error, token);
         self.provider.call(call.clone()).await.map_err(refused)?;
+        if let Some(draft) = self.draft() {
+            draft.push(to, call.input.into_input().unwrap_or_default());
+            return Err(Failure::Drafted);
+        }
         let gas = self.provider.estimate_gas(call.clone()).await.map_err(refused)?;
         // What others do in between may make the same call a little dearer.
         let transaction = self.signed(call.clone().with_gas_limit(gas + gas / 4)).await?;

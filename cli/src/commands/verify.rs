@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     args::{Connection, VerifyArgs},
     card::Card,
-    chain::{Market, Record},
+    chain::{Market, Record, Sender},
     evidence::{self, ClaimView, EvidenceView, Judgement, Memory, Place},
     failure::Failure,
     output::{self, Format, Report, pairs, progress},
@@ -56,7 +56,7 @@ pub(crate) struct Verdict {
 pub(crate) async fn run(connection: &Connection, format: Format, args: &VerifyArgs) -> Result<(), Failure> {
     let asked = evidence::asked(&args.evidence, args.job, args.offline).map_err(Failure::input)?;
     let mut memory = args.state.as_deref().map(Memory::load).transpose()?;
-    let market = if args.offline { None } else { Some(Market::connect(connection, None).await?) };
+    let market = if args.offline { None } else { Some(Market::connect(connection, Sender::Nobody).await?) };
     let (place, record) = match (&market, asked.job) {
         (Some(market), Some(job)) => {
             let record = market.record(job).await?;

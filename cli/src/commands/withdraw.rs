@@ -54,18 +54,22 @@ pub(crate) async fn run(
         None => with_credit(market, me).await?,
     };
     let mut withdrawals = Vec::new();
-    let mut failed = Vec::new();
+    let (mut failed, mut drafted) = (Vec::new(), false);
     for address in &tokens {
         match withdraw(market, *address, to).await {
             Ok(done) => {
                 progress(format!("withdrew {} in transaction {}", done.token.show(done.amount), done.tx));
                 withdrawals.push(done);
             }
+            Err(Failure::Drafted) => drafted = true,
             Err(failure) => {
                 progress(format!("the credit in token {address} stays: {failure}"));
                 failed.push(address.to_string());
             }
         }
+    }
+    if drafted && failed.is_empty() {
+        return Err(Failure::Drafted);
     }
     let verdict = if failed.is_empty() {
         Ok(())
