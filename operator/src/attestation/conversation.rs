@@ -159,7 +159,7 @@ impl<R: TokenReviewer> Conversation<R> {
                 message = self.messages.message() => {
                     let message = message.ok().flatten().ok_or(Over)?;
                     let reports = self.drain(message);
-                    let taken = self.attestations.take(proven, gpu_uuids, &reports).await;
+                    let taken = self.attestations.ingest(proven, gpu_uuids, &reports).await;
                     if let Some((sequence, refusal)) = taken.refused {
                         tracing::warn!(sequence, %refusal, "report refused");
                         self.attestations.refused(&proven.job, &refusal);

@@ -19,7 +19,7 @@ use super::{
 
 /// What became of a batch of reports.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(super) struct Intake {
     /// Every line before this one is stored.
     pub(super) next_sequence: u64,
     /// The first report that was refused; those after it were not looked at.
@@ -33,7 +33,7 @@ type Locked<'a> = MutexGuard<'a, Option<Box<Open>>>;
 impl Attestations {
     /// Evidence of an attestor that just proved itself, as the store has it: the sidecar goes on from there.
     pub(super) async fn stored_before(&self, proven: &Proven) -> Result<Option<Chain>, Refusal> {
-        let Some((_, writer)) = self.expected(&proven.job) else { return Err(over(&proven.job)) };
+        let Some((_, writer)) = self.expected(&proven.job) else { return Err(unknown_job(&proven.job)) };
         let mut writer = writer.lock().await;
         self.write_held(&mut writer, &proven.job, proven).await?;
         let chain = self.open(&mut writer, proven).await?.stored.chain.clone();
@@ -44,14 +44,14 @@ impl Attestations {
     }
 
     /// Takes reports in order up to the first that does not count.
-    pub(super) async fn take(&self, proven: &Proven, gpu_uuids: &[String], reports: &[Report]) -> Taken {
+    pub(super) async fn ingest(&self, proven: &Proven, gpu_uuids: &[String], reports: &[Report]) -> Intake {
         let now = Timestamp::now();
-        let refuse = |next_sequence, refusal| Taken {
+        let refuse = |next_sequence, refusal| Intake {
             next_sequence,
             refused: Some((reports.first().map_or(0, |report| report.sequence), refusal)),
             held_until: None,
         };
-        let Some((expected, writer)) = self.expected(&proven.job) else { return refuse(0, over(&proven.job)) };
+        let Some((expected, writer)) = self.expected(&proven.job) else { return refuse(0, unknown_job(&proven.job)) };
         if let Err(refusal) = self.shared(&proven.job) {
             return refuse(0, refusal);
         }
@@ -84,16 +84,16 @@ impl Attestations {
         // A refusal ends the stream: what was right before it is kept.
         if due || refused.is_some() {
             return match self.write_held(&mut writer, &proven.job, proven).await {
-                Ok(next_sequence) => Taken { next_sequence, refused, held_until: None },
+                Ok(next_sequence) => Intake { next_sequence, refused, held_until: None },
                 Err(refusal) => refuse(next, refusal),
             };
         }
-        Taken { next_sequence: next, refused, held_until }
+        Intake { next_sequence: next, refused, held_until }
     }
 
     /// Stores what is held back of this attestor's reports. Every line before the number that it gives is stored.
     pub(super) async fn store_held(&self, proven: &Proven) -> Result<u64, Refusal> {
-        let Some((_, writer)) = self.expected(&proven.job) else { return Err(over(&proven.job)) };
+        let Some((_, writer)) = self.expected(&proven.job) else { return Err(unknown_job(&proven.job)) };
         let mut writer = writer.lock().await;
         self.write_held(&mut writer, &proven.job, proven).await
     }
@@ -129,7 +129,7 @@ impl Attestations {
 
     async fn read_message(&self, job: &JobRef, message: TerminationMessage) -> Result<SignedVoucher, Refusal> {
         let now = Timestamp::now();
-        let Some((expected, writer)) = self.expected(job) else { return Err(over(job)) };
+        let Some((expected, writer)) = self.expected(job) else { return Err(unknown_job(job)) };
         self.shared(job)?;
         let proven = Proven { job: job.clone(), id: expected.id, attestor: message.attestor, gpu_uuids: None };
         let mut writer = writer.lock().await;
@@ -171,7 +171,7 @@ impl Attestations {
             self.found(&proven.job, stored.newest().as_ref().and_then(cards::dead));
             **writer = Some(Box::new(Open::new(proven.attestor, stored, Instant::now())));
         }
-        writer.as_deref_mut().ok_or_else(|| over(&proven.job))
+        writer.as_deref_mut().ok_or_else(|| unknown_job(&proven.job))
     }
 
     /// Stores what is held back, also of another attestor that was there before: it counts from then on.
@@ -219,7 +219,7 @@ fn foreign(error: &dyn std::error::Error) -> Refusal {
     Refusal::new(RejectReason::BrokenChain, error.to_string())
 }
 
-fn over(job: &JobRef) -> Refusal {
+fn unknown_job(job: &JobRef) -> Refusal {
     Refusal::new(RejectReason::UnknownJob, format!("job {job} is over"))
 }
 

@@ -83,7 +83,7 @@ where
     }
 
     /// What changes from now on; a lagging listener hears that it missed some.
-    pub(crate) fn changes(&self) -> impl Stream<Item = Heard<ObjectRef<K>>> + Send + 'static {
+    pub(crate) fn changes(&self) -> impl Stream<Item = Received<ObjectRef<K>>> + Send + 'static {
         received(self.changed.subscribe())
     }
 }
@@ -95,7 +95,7 @@ pub(crate) fn readable<K>(cached: &[Arc<DeserializeGuard<K>>]) -> impl Iterator<
 
 /// What a broadcast brings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Heard<T> {
+pub(crate) enum Received<T> {
     One(T),
     /// The listener was too slow: anything may have changed.
     Missed,
@@ -104,8 +104,8 @@ pub(crate) enum Heard<T> {
 /// A broadcast as a stream that says where it has missed something.
 pub(crate) fn received<T: Clone + Send + 'static>(
     receiver: broadcast::Receiver<T>,
-) -> impl Stream<Item = Heard<T>> + Send + 'static {
-    BroadcastStream::new(receiver).map(|item| item.map_or(Heard::Missed, Heard::One))
+) -> impl Stream<Item = Received<T>> + Send + 'static {
+    BroadcastStream::new(receiver).map(|item| item.map_or(Received::Missed, Received::One))
 }
 
 #[cfg(test)]
@@ -121,6 +121,6 @@ mod tests {
         }
         drop(sender);
         let heard: Vec<_> = heard.collect().await;
-        assert_eq!(heard, [Heard::Missed, Heard::One(3), Heard::One(4)]);
+        assert_eq!(heard, [Received::Missed, Received::One(3), Received::One(4)]);
     }
 }

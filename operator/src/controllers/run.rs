@@ -29,7 +29,7 @@ use kube::{Api, Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span};
 
-use super::cache::{Cache, Heard, received};
+use super::cache::{Cache, Received, received};
 use super::cluster_network::ClusterNetwork;
 use super::compute_job::memory::{JobContext, JobMemory};
 use super::depin_network::memory::{NetworkContext, NetworkMemory};
@@ -284,14 +284,14 @@ async fn run_networks(
 
 /// Whom a piece of news concerns; everybody where some of it was missed.
 fn named<T: Send + 'static>(
-    news: impl Stream<Item = Heard<T>> + Send + 'static,
+    news: impl Stream<Item = Received<T>> + Send + 'static,
     every: impl Fn() -> Vec<Name> + Send + 'static,
     whom: impl Fn(T) -> Option<Name> + Send + 'static,
 ) -> impl Stream<Item = Name> + Send + 'static {
     news.flat_map(move |heard| {
         stream::iter(match heard {
-            Heard::One(item) => whom(item).into_iter().collect(),
-            Heard::Missed => every(),
+            Received::One(item) => whom(item).into_iter().collect(),
+            Received::Missed => every(),
         })
     })
 }
@@ -318,7 +318,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_missed_some_news_looks_at_everything() {
         let name = |text: &str| ("t".to_owned(), text.to_owned());
-        let news = stream::iter([Heard::One(Some("a")), Heard::One(None), Heard::Missed]);
+        let news = stream::iter([Received::One(Some("a")), Received::One(None), Received::Missed]);
         let every = move || vec![name("a"), name("b"), name("c")];
         let due: Vec<_> = named(news, every, move |who: Option<&str>| who.map(name)).collect().await;
         assert_eq!(due, ["a", "a", "b", "c"].map(name));

@@ -183,8 +183,10 @@ async fn meter_needs_no_thread_that_it_does_not_have_from_its_start_on() {
     eventually("a report is stored", || operator.stored(pod.attestor()) >= 2).await;
     operator.stop().await;
     operator.start_again();
-    eventually("meter has reconnected", || operator.attestations.heard(&job()).is_some_and(|heard| heard.connected))
-        .await;
+    eventually("meter has reconnected", || {
+        operator.attestations.stream_health(&job()).is_some_and(|heard| heard.connected)
+    })
+    .await;
     assert_eq!(pod.threads(), before);
     operator.end();
     eventually("the last report is there", || operator.attested().is_some_and(|a| a.finished)).await;

@@ -167,12 +167,12 @@ fn expected() -> ExpectedJob {
         job: job(),
         id: id(),
         market: market(),
-        pod: Some(ExpectedPod {
+        pods: vec![ExpectedPod {
             name: "job-1".to_owned(),
             uid: "uid-1".to_owned(),
             service_account: "hawser-job".to_owned(),
             addresses: Vec::new(),
-        }),
+        }],
         gpus: 2,
         started: None,
         base_gpu_seconds: GpuSeconds::ZERO,

@@ -101,7 +101,55 @@ fn lasting(seen: &JobObservation, timers: &Timers) -> Lasting {
 
 #[cfg(test)]
 mod tests {
+    use alloy::primitives::{B256, U256};
+
     use super::*;
+    use crate::network::{Block, GpuSeconds, Head, Job};
+
+    const ID: JobId = JobId(B256::repeat_byte(7));
+
+    fn read(status: JobStatus, number: u64) -> MarketRead {
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let job = Job {
+            id: ID,
+            status,
+            attestor: None,
+            duration_seconds: 100,
+            start_deadline: Some(now),
+            started: None,
+            end: None,
+            ending: false,
+            refundable_from: None,
+            used: GpuSeconds(0),
+            deposit: U256::ZERO,
+            paid: U256::ZERO,
+        };
+        let block = Block { number, hash: B256::ZERO };
+        let head = Head { block, time: now, seen: Instant::now(), base_fee: None, gas_limit: 0 };
+        MarketRead::Read { job: Box::new(job), head, time: now, depth: 3 }
+    }
+
+    #[test]
+    fn what_goes_back_on_chain_is_not_believed_at_once_and_what_was_closed_counts_once_it_is_deep() {
+        let memory = JobMemory::default();
+        let look = |status, number, started| match chain(ID, read(status, number), started, &memory) {
+            (ChainView::Known { deep, .. }, unstarted) => (Some(deep), unstarted),
+            (ChainView::Unknown(_) | ChainView::Local, unstarted) => (None, unstarted),
+        };
+        for (status, number, started, expected) in [
+            (JobStatus::Open, 10, false, (Some(false), false)),
+            (JobStatus::None, 11, false, (None, false)),
+            (JobStatus::Open, 12, true, (None, true)),
+            (JobStatus::Closed, 13, true, (Some(false), false)),
+            (JobStatus::Closed, 15, true, (Some(false), false)),
+            (JobStatus::Closed, 16, true, (Some(true), false)),
+            // One that is seen open again between counts anew.
+            (JobStatus::Running, 17, true, (Some(false), false)),
+            (JobStatus::Closed, 18, true, (Some(false), false)),
+        ] {
+            assert_eq!(look(status, number, started), expected, "{status:?} at {number}");
+        }
+    }
 
     #[test]
     fn only_what_the_chain_cannot_undo_counts_as_gone() {

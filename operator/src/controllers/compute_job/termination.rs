@@ -9,10 +9,7 @@ use crate::attestation::{Attestations, JobRef};
 /// Takes the last voucher from where meter left it when it ended, unless its last report came already. Not before the
 /// chain is seen: the pod keeps it meanwhile.
 pub(crate) async fn read_message(seen: &mut JobObservation, attestations: &Attestations) {
-    if !seen.chain_is_seen() {
-        return;
-    }
-    if seen.has_finished() {
+    if !seen.chain_is_seen() || seen.has_finished() {
         return;
     }
     let job = job_ref(&seen.job);

@@ -1,7 +1,7 @@
 //! Does what was decided of an offer: transactions, the object's end, numbers.
 
 use hawser_crds::GpuOffer;
-use kube::Api;
+use kube::{Api, Resource};
 
 use super::cleanup;
 use super::dereference::{Market, OfferObservation};
@@ -11,7 +11,6 @@ use crate::controllers::watch::name_of;
 use crate::controllers::{Error, OFFER_FINALIZER, abandon, status_writer};
 use crate::metrics::Metrics;
 use crate::network::Act;
-use kube::Resource;
 
 /// Requests transactions.
 pub(crate) fn request(context: &OfferContext, offer: &GpuOffer, seen: &OfferObservation, acts: &[Act]) {

@@ -17,7 +17,7 @@ use kube::{Client, Resource, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
 use super::rights::{Denied, Rights};
-use crate::controllers::cache::{Followed, Heard};
+use crate::controllers::cache::{Followed, Received};
 use crate::controllers::conditions::find;
 use crate::controllers::listed::Listed;
 use crate::metrics::Metrics;
@@ -45,14 +45,14 @@ pub(crate) struct Around {
     pub going: bool,
     /// The `RuntimeClass` that the jobs' pods get; none where it is not there.
     pub class: Option<String>,
-    pub network: Said,
+    pub network: NetworkReadiness,
     /// What this operator may not do in the namespace though jobs need it, and who it is.
     pub denied: Option<Denied>,
 }
 
 /// What is said of the offer's network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Said {
+pub(crate) enum NetworkReadiness {
     /// There is none of that name; these there are.
     Missing(Vec<String>),
     /// It is written as this operator can't read it.
@@ -82,11 +82,11 @@ impl Surroundings {
     /// news.
     pub(crate) fn changes(&self) -> impl Stream<Item = ()> + Send + 'static {
         let networks = self.networks.store.clone();
-        let mut told: HashMap<String, Said> = HashMap::new();
+        let mut told: HashMap<String, NetworkReadiness> = HashMap::new();
         let news = self.networks.changes().filter_map(move |heard| {
-            let Heard::One(network) = heard else { return std::future::ready(Some(())) };
-            let said = said(&network.name, &networks);
-            let is_news = told.insert(network.name, said.clone()).as_ref() != Some(&said);
+            let Received::One(network) = heard else { return std::future::ready(Some(())) };
+            let readiness = readiness(&network.name, &networks);
+            let is_news = told.insert(network.name, readiness.clone()).as_ref() != Some(&readiness);
             std::future::ready(is_news.then_some(()))
         });
         let labels = select(self.namespaces.changes().map(drop), self.classes.changes().map(drop));
@@ -112,7 +112,7 @@ impl Surroundings {
             restricted,
             going: of.is_none_or(|ns| ns.metadata.deletion_timestamp.is_some()),
             class: self.class(class),
-            network: said(&offer.spec.network_ref, &self.networks.store),
+            network: readiness(&offer.spec.network_ref, &self.networks.store),
             denied: self.rights.denied(&namespace),
         }
     }
@@ -127,18 +127,20 @@ fn is_restricted(label: Option<&String>) -> bool {
     label.is_some_and(|label| label == "restricted")
 }
 
-fn said(name: &str, networks: &Store<DeserializeGuard<DepinNetwork>>) -> Said {
+fn readiness(name: &str, networks: &Store<DeserializeGuard<DepinNetwork>>) -> NetworkReadiness {
     let Some(network) = networks.get(&ObjectRef::new(name)) else {
         let mut names: Vec<String> = networks.state().iter().map(|network| network.name_any()).collect();
         names.sort();
-        return Said::Missing(names);
+        return NetworkReadiness::Missing(names);
     };
-    let Ok(network) = &network.0 else { return Said::Unreadable };
+    let Ok(network) = &network.0 else { return NetworkReadiness::Unreadable };
     let conditions = network.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     match find(conditions, READY) {
-        Some(ready) if ready.status == "True" => Said::Ready,
-        Some(ready) => Said::NotReady { reason: ready.reason.clone(), message: ready.message.clone() },
-        None => Said::NotReady { reason: "Starting".to_owned(), message: "it was not looked at yet".to_owned() },
+        Some(ready) if ready.status == "True" => NetworkReadiness::Ready,
+        Some(ready) => NetworkReadiness::NotReady { reason: ready.reason.clone(), message: ready.message.clone() },
+        None => {
+            NetworkReadiness::NotReady { reason: "Starting".to_owned(), message: "it was not looked at yet".to_owned() }
+        }
     }
 }
 
@@ -180,15 +182,16 @@ mod tests {
         {
             writer.apply_watcher_event(&Event::Apply(network));
         }
-        let not = |reason: &str, message: &str| Said::NotReady { reason: reason.into(), message: message.into() };
+        let not =
+            |reason: &str, message: &str| NetworkReadiness::NotReady { reason: reason.into(), message: message.into() };
         for (name, expected) in [
-            ("up", Said::Ready),
+            ("up", NetworkReadiness::Ready),
             ("behind", not("CatchingUp", "block 3 of 9")),
             ("new", not("Starting", "it was not looked at yet")),
-            ("future", Said::Unreadable),
-            ("upp", Said::Missing(["behind", "future", "new", "up"].map(String::from).to_vec())),
+            ("future", NetworkReadiness::Unreadable),
+            ("upp", NetworkReadiness::Missing(["behind", "future", "new", "up"].map(String::from).to_vec())),
         ] {
-            assert_eq!(said(name, &reader), expected, "{name}");
+            assert_eq!(readiness(name, &reader), expected, "{name}");
         }
     }
 }

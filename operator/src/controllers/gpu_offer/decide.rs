@@ -7,7 +7,7 @@ use hawser_market::OfferId;
 use jiff::Timestamp;
 
 use super::dereference::{Market, OfferObservation, Read};
-use super::leave::{self, Leaving, Stand, Step};
+use super::leave::{self, Leaving, MarketStanding, Step};
 use super::memory::Statement;
 use super::publish::{self, Wanted};
 use crate::network::Act;
@@ -66,8 +66,8 @@ pub(crate) fn decide(
     leaving: Option<&Leaving>,
 ) -> Decision {
     let acts = match leaving.map(|leaving| &leaving.stand) {
-        Some(Stand::Open(acts)) => acts.clone(),
-        Some(Stand::Never | Stand::Closed { .. } | Stand::Unknown(_)) => Vec::new(),
+        Some(MarketStanding::Open(acts)) => acts.clone(),
+        Some(MarketStanding::Never | MarketStanding::Closed { .. } | MarketStanding::Unknown(_)) => Vec::new(),
         None => acts(offer, seen, statement, may_post),
     };
     let (posts, updates): (Vec<Act>, Vec<Act>) = acts.into_iter().partition(|act| matches!(act, Act::SetOffer(_)));

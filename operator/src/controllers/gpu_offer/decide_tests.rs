@@ -2,7 +2,7 @@ use alloy::primitives::{Address, B256, U256};
 use serde_json::json;
 
 use super::*;
-use crate::controllers::gpu_offer::around::{Around, Said};
+use crate::controllers::gpu_offer::around::{Around, NetworkReadiness};
 use crate::controllers::gpu_offer::canary;
 use crate::controllers::gpu_offer::dereference::TermsSeen;
 use crate::controllers::gpu_offer::publish::card_hash;
@@ -70,8 +70,8 @@ fn seen(market: Market) -> OfferObservation {
         market,
         terms_seen: TermsSeen::default(),
         posted_card: Some(card_hash("{}")),
-        around: Around { restricted: true, going: false, class: None, network: Said::Ready, denied: None },
-        network: canary::Looked::default(),
+        around: Around { restricted: true, going: false, class: None, network: NetworkReadiness::Ready, denied: None },
+        network: canary::CanaryFinding::default(),
         obstacle: None,
         chain_time: NOW,
         now: NOW,
@@ -165,10 +165,10 @@ fn a_card_is_posted_where_it_differs_and_by_the_owner_where_the_owner_changed_it
 fn an_offer_that_is_being_deleted_says_only_that_it_takes_no_orders_and_goes_once_it_does_not() {
     let withdraw = Act::UpdateOffer { offer: id(&terms(4)), price: 10, available: 0, valid_until: NOW };
     for (stand, expected, stays) in [
-        (Stand::Open(vec![withdraw]), &["say 0"][..], true),
-        (Stand::Closed { orders_read: false }, &[], true),
-        (Stand::Closed { orders_read: true }, &[], false),
-        (Stand::Never, &[], false),
+        (MarketStanding::Open(vec![withdraw]), &["say 0"][..], true),
+        (MarketStanding::Closed { orders_read: false }, &[], true),
+        (MarketStanding::Closed { orders_read: true }, &[], false),
+        (MarketStanding::Never, &[], false),
     ] {
         let leaving = Leaving { stand, jobs: 0, unreadable: 0, abandoned: false };
         let statement = Statement { obstacle: None, available: 5 };

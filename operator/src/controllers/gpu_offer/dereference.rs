@@ -41,7 +41,7 @@ pub(crate) struct OfferObservation {
     pub posted_card: Option<String>,
     pub around: Around,
     /// What the offer's canary found.
-    pub network: canary::Looked,
+    pub network: canary::CanaryFinding,
     /// In the way of all orders, for the moment.
     pub obstacle: Option<Obstacle>,
     /// By the chain's clock: until when an offer holds is told and judged by it.

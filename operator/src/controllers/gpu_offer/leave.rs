@@ -52,7 +52,7 @@ impl Stake {
 
 /// Where the offer stands on chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Stand {
+pub(crate) enum MarketStanding {
     /// It was never posted, as far as is known.
     Never,
     /// It takes orders: what has to be said on chain.
@@ -77,7 +77,7 @@ pub(crate) enum Step {
 /// Everything that the decision rests on.
 #[derive(Clone, Debug)]
 pub(crate) struct Leaving {
-    pub stand: Stand,
+    pub stand: MarketStanding,
     /// Jobs that are not settled.
     pub jobs: u32,
     /// Jobs that can't be read and may be the offer's.
@@ -97,12 +97,12 @@ pub(crate) fn step(leaving: &Leaving) -> Step {
         _ if *unreadable > 0 => {
             format!("{unreadable} ComputeJobs of the namespace can't be read and may be its own: see their conditions")
         }
-        Stand::Never | Stand::Closed { orders_read: true } => return Step::Go,
-        Stand::Open(_) => return Step::Stay("the market is told that it takes no orders".to_owned()),
-        Stand::Closed { orders_read: false } => {
+        MarketStanding::Never | MarketStanding::Closed { orders_read: true } => return Step::Go,
+        MarketStanding::Open(_) => return Step::Stay("the market is told that it takes no orders".to_owned()),
+        MarketStanding::Closed { orders_read: false } => {
             return Step::Stay("orders that came before the market heard of it are still read".to_owned());
         }
-        Stand::Unknown(why) => why.clone(),
+        MarketStanding::Unknown(why) => why.clone(),
     };
     Step::Stay(format!("{why}. {}", abandon::ADVICE))
 }
@@ -123,40 +123,48 @@ pub(crate) async fn look(offer: &GpuOffer, seen: &OfferObservation, context: &Of
 }
 
 /// Looks at the chain.
-pub(crate) async fn stand(stake: &Stake, context: &OfferContext) -> Stand {
+pub(crate) async fn stand(stake: &Stake, context: &OfferContext) -> MarketStanding {
     let shared = &context.shared;
     let name = &stake.network;
     let Some(network) = shared.networks.get(name) else {
         return if stake.seen.is_empty() {
-            Stand::Never
+            MarketStanding::Never
         } else {
-            Stand::Unknown(format!("it stands on chain, and DepinNetwork {name:?} does not run: see its conditions"))
+            MarketStanding::Unknown(format!(
+                "it stands on chain, and DepinNetwork {name:?} does not run: see its conditions"
+            ))
         };
     };
     if network.observed().borrow().head.is_none() && !stake.seen.is_empty() {
         // By no block nothing is closed, and no order read.
-        return Stand::Unknown(format!("no block of DepinNetwork {name:?} was seen yet"));
+        return MarketStanding::Unknown(format!("no block of DepinNetwork {name:?} was seen yet"));
     }
     let on_its_way = stake.ids().any(|id| is_on_its_way(&network, id));
     match read(stake, &network, shared.time_on(name)).await {
-        Ok(open) if open.is_empty() && on_its_way => Stand::Unknown("a transaction about it is on its way".to_owned()),
+        Ok(open) if open.is_empty() && on_its_way => {
+            MarketStanding::Unknown("a transaction about it is on its way".to_owned())
+        }
         Ok(open) if open.is_empty() => {
             let (head, cursor) = {
                 let observed = network.observed();
                 let observed = observed.borrow();
                 (observed.head.map_or(0, |h| h.block.number), observed.cursor.map_or(0, |c| c.number))
             };
-            context.memory.note_withdrawn(stake.seen.iter().copied(), head);
-            Stand::Closed { orders_read: orders_are_read(stake, cursor, &context.memory) }
+            // One id after the other: the next is taken down once the orders of the one before are read.
+            let orders_read = stake.seen.iter().all(|id| {
+                context.memory.note_withdrawn(*id, head);
+                orders_are_read(*id, cursor, &context.memory)
+            });
+            MarketStanding::Closed { orders_read }
         }
         Ok(open) => {
             context.memory.forget_withdrawn(stake.ids());
-            Stand::Open(open)
+            MarketStanding::Open(open)
         }
         Err(_) if stake.seen.is_empty() && stake.ids().all(|id| network.act(&ActKey::Offer(id)).is_none()) => {
-            Stand::Never
+            MarketStanding::Never
         }
-        Err(error) => Stand::Unknown(error.to_string()),
+        Err(error) => MarketStanding::Unknown(error.to_string()),
     }
 }
 
@@ -179,9 +187,9 @@ async fn read(stake: &Stake, network: &Network, now: Timestamp) -> Result<Vec<Ac
 }
 
 /// Every order that came before the market heard that the offer takes none is read.
-fn orders_are_read(stake: &Stake, cursor: u64, memory: &OfferMemory) -> bool {
+fn orders_are_read(id: OfferId, cursor: u64, memory: &OfferMemory) -> bool {
     // What was never seen on chain took no orders; asked for and mined this moment, it is seen at the next look.
-    stake.seen.iter().all(|id| memory.withdrawn_since(*id).is_some_and(|since| cursor >= since))
+    memory.withdrawn_since(id).is_some_and(|since| cursor >= since)
 }
 
 #[cfg(test)]
@@ -194,17 +202,17 @@ mod tests {
 
     #[test]
     fn an_offer_stays_for_as_long_as_anything_is_at_stake_and_no_longer() {
-        let unknown = || Stand::Unknown("the words".to_owned());
-        let closed = |orders_read| Stand::Closed { orders_read };
+        let unknown = || MarketStanding::Unknown("the words".to_owned());
+        let closed = |orders_read| MarketStanding::Closed { orders_read };
         for (stand, jobs, unreadable, abandoned, expected) in [
-            (Stand::Never, 0, 0, false, "go"),
+            (MarketStanding::Never, 0, 0, false, "go"),
             (closed(true), 0, 0, false, "go"),
             (closed(true), 2, 0, false, "2 of its jobs"),
             (closed(true), 0, 1, false, "1 ComputeJobs"),
             (closed(false), 0, 0, false, "still read"),
-            (Stand::Open(Vec::new()), 0, 0, false, "is told"),
+            (MarketStanding::Open(Vec::new()), 0, 0, false, "is told"),
             (unknown(), 0, 0, false, "the words. To give up"),
-            (Stand::Never, 1, 0, false, "not settled"),
+            (MarketStanding::Never, 1, 0, false, "not settled"),
             (unknown(), 2, 1, true, "give up"),
         ] {
             let leaving = Leaving { stand, jobs, unreadable, abandoned };

@@ -218,12 +218,9 @@ impl OfferMemory {
         self.forget_withdrawn(ids.into_iter());
     }
 
-    /// These are seen to take no orders at this block.
-    pub(crate) fn note_withdrawn(&self, offers: impl Iterator<Item = OfferId>, head: u64) {
-        let mut since = locked(&self.withdrawn);
-        for offer in offers {
-            since.entry(offer).or_insert(head);
-        }
+    /// An offer is seen to take no orders at this block.
+    pub(crate) fn note_withdrawn(&self, offer: OfferId, head: u64) {
+        locked(&self.withdrawn).entry(offer).or_insert(head);
     }
 
     /// The block at which an offer was first seen to take no orders; none while it is not.
@@ -383,7 +380,7 @@ mod tests {
         let id = |byte| OfferId(FixedBytes::repeat_byte(byte));
         for (byte, name) in [(1, "o"), (2, "o"), (3, "other")] {
             memory.note_id(id(byte), &offer(name));
-            memory.note_withdrawn([id(byte)].into_iter(), 7);
+            memory.note_withdrawn(id(byte), 7);
         }
         memory.forget_ids(&("t".to_owned(), "o".to_owned()));
         assert_eq!((memory.offer(id(1)), memory.offer(id(2))), (None, None));
@@ -391,7 +388,7 @@ mod tests {
         assert_eq!(locked(&memory.withdrawn).len(), 1);
         // Under its earlier terms it is known by its status alone.
         for head in [8, 9] {
-            memory.note_withdrawn([id(4)].into_iter(), head);
+            memory.note_withdrawn(id(4), head);
             assert_eq!(memory.withdrawn_since(id(4)), Some(8));
         }
         memory.forget_withdrawn([id(4)].into_iter());

@@ -15,7 +15,7 @@ use crate::controllers::compute_job::NotTaken;
 pub(crate) struct Probed {
     pub around: Around,
     /// What the offer's canary found.
-    pub network: canary::Looked,
+    pub network: canary::CanaryFinding,
     /// What the API server says against orders.
     pub refused: Option<NotTaken>,
 }

@@ -7,7 +7,7 @@ use alloy::primitives::U256;
 use hawser_crds::{GpuOffer, NetworkCheck};
 use kube::ResourceExt;
 
-use super::around::{Around, Said};
+use super::around::{Around, NetworkReadiness};
 use super::canary;
 use super::terms::{self, OfferSpecError};
 use crate::controllers::compute_job::NotTaken;
@@ -92,13 +92,13 @@ fn provider(offer: &GpuOffer) -> Option<Obstacle> {
 fn network(offer: &GpuOffer, around: &Around) -> Option<Obstacle> {
     let name = &offer.spec.network_ref;
     match &around.network {
-        Said::Ready => None,
-        Said::Missing(names) => Some(Obstacle::new(Reason::NoNetwork, missing(name, names))),
-        Said::Unreadable => {
+        NetworkReadiness::Ready => None,
+        NetworkReadiness::Missing(names) => Some(Obstacle::new(Reason::NoNetwork, missing(name, names))),
+        NetworkReadiness::Unreadable => {
             let message = format!("DepinNetwork {name:?} can't be read by this operator: see its conditions");
             Some(Obstacle::passing(Reason::NetworkNotReady, message))
         }
-        Said::NotReady { reason, message } => {
+        NetworkReadiness::NotReady { reason, message } => {
             Some(Obstacle::passing(Reason::NetworkNotReady, format!("DepinNetwork {name:?} is {reason}: {message}")))
         }
     }
@@ -181,7 +181,13 @@ mod tests {
     }
 
     fn around() -> Around {
-        Around { restricted: true, going: false, class: Some("nvidia".to_owned()), network: Said::Ready, denied: None }
+        Around {
+            restricted: true,
+            going: false,
+            class: Some("nvidia".to_owned()),
+            network: NetworkReadiness::Ready,
+            denied: None,
+        }
     }
 
     fn denied() -> Denied {
@@ -189,7 +195,7 @@ mod tests {
     }
 
     fn not_ready(reason: &str) -> Around {
-        let network = Said::NotReady { reason: reason.to_owned(), message: "the words".to_owned() };
+        let network = NetworkReadiness::NotReady { reason: reason.to_owned(), message: "the words".to_owned() };
         Around { network, ..around() }
     }
 
@@ -199,7 +205,7 @@ mod tests {
         let worth = |brings: u64, gas: u64| Some(Worth { brings: U256::from(brings), gas: U256::from(gas) });
         let leaving = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
         let kata = json!({"isolation": {"runtimeClassName": "kata"}});
-        let names = Said::Missing(vec!["local".to_owned(), "main2".to_owned()]);
+        let names = NetworkReadiness::Missing(vec!["local".to_owned(), "main2".to_owned()]);
         // What the offer and its surroundings are; the reason, words of the message, and whether it must last.
         for ((spec, meta), around, worth, reason, words, lasts) in [
             (none(), around(), None, "", "", false),
@@ -218,13 +224,20 @@ mod tests {
             (none(), Around { network: names, ..around() }, None, "NoNetwork", "there are local, main2", false),
             (
                 none(),
-                Around { network: Said::Missing(Vec::new()), ..around() },
+                Around { network: NetworkReadiness::Missing(Vec::new()), ..around() },
                 None,
                 "NoNetwork",
                 "there is none at all",
                 false,
             ),
-            (none(), Around { network: Said::Unreadable, ..around() }, None, "NetworkNotReady", "\"main\"", true),
+            (
+                none(),
+                Around { network: NetworkReadiness::Unreadable, ..around() },
+                None,
+                "NetworkNotReady",
+                "\"main\"",
+                true,
+            ),
             (none(), not_ready("CatchingUp"), None, "NetworkNotReady", "CatchingUp: the words", true),
             (none(), not_ready("Empty"), None, "NetworkNotReady", "Empty", true),
             (none(), Around { restricted: false, ..around() }, None, "NotRestricted", "namespace t", false),

@@ -16,7 +16,7 @@ use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
-use super::gpu_offer::leave::{self, Leaving, Stake, Stand, Step};
+use super::gpu_offer::leave::{self, Leaving, MarketStanding, Stake, Step};
 use super::gpu_offer::memory::OfferContext;
 use super::look::Action;
 use super::packed::Packed;
@@ -186,7 +186,7 @@ pub(crate) async fn offer(object: &InvalidObject, context: &OfferContext) -> Res
     let (namespace, name) = names(&object.metadata);
     let stake = Stake::of_json(&raw.data);
     let stand = leave::stand(&stake, context).await;
-    if let (Stand::Open(acts), Some(network)) = (&stand, shared.networks.get(&stake.network)) {
+    if let (MarketStanding::Open(acts), Some(network)) = (&stand, shared.networks.get(&stake.network)) {
         for act in acts {
             network.request(act.clone());
         }

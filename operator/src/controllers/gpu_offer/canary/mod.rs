@@ -26,14 +26,14 @@ pub(crate) use volumes::verdict as storage_verdict;
 
 /// What is known of the offer's network after this look.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Looked {
+pub(crate) struct CanaryFinding {
     pub check: Option<NetworkCheck>,
     /// A canary is under way: look again soon.
     pub under_way: bool,
 }
 
 /// Looks after the offer's canary. Where one can't be sent, that is a finding, and nothing else is held up by it.
-pub(crate) async fn look(offer: &GpuOffer, around: &Around, now: Timestamp, context: &OfferContext) -> Looked {
+pub(crate) async fn look(offer: &GpuOffer, around: &Around, now: Timestamp, context: &OfferContext) -> CanaryFinding {
     let shared = &context.shared;
     let check = offer.status.as_ref().and_then(|status| status.network.clone());
     let under = Under { egress: offer.spec.isolation.egress, runtime_class: around.class.clone() };
@@ -41,9 +41,9 @@ pub(crate) async fn look(offer: &GpuOffer, around: &Around, now: Timestamp, cont
     let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
     let may_be_there = context.memory.with(&namespace, &name, |offer| offer.canary);
     if !due && !may_be_there {
-        return Looked { check, under_way: false };
+        return CanaryFinding { check, under_way: false };
     }
-    let taken = take(offer, &under, due, now, shared).await;
+    let taken = look_after(offer, &under, due, now, shared).await;
     let (next, under_way) = match taken {
         Ok((Step::Rest, ..)) => (check, false),
         Ok((Step::Send | Step::Wait | Step::Replace, ..)) => (check, true),
@@ -56,11 +56,11 @@ pub(crate) async fn look(offer: &GpuOffer, around: &Around, now: Timestamp, cont
         Err(error) => {
             // It may be one of an earlier process. It is looked for again at the next look, whenever that is.
             tracing::warn!(offer = name, namespace, %error, "the offer's canary can't be looked at");
-            return Looked { check, under_way: false };
+            return CanaryFinding { check, under_way: false };
         }
     };
     context.memory.with(&namespace, &name, |offer| offer.canary = under_way);
-    Looked { check: next, under_way }
+    CanaryFinding { check: next, under_way }
 }
 
 /// Names of the nodes that the offer sells from.
@@ -92,7 +92,7 @@ fn can_run(offer: &GpuOffer, around: &Around, inventory: &SharedInventory) -> bo
 }
 
 /// Reads the pod, decides, and does it.
-async fn take(
+async fn look_after(
     offer: &GpuOffer,
     under: &Under,
     due: bool,
