@@ -29,10 +29,14 @@ abstract contract Jobs is Delegations, EIP712 {
     }
 
     /// @dev Whose job it is; zero where customer and hash that were told are not those of its order.
-    function _customerOf(JobId id, address customer, bytes32 orderHash) internal view returns (address) {
+    function _customerOf(JobId id, JobState state, address customer, bytes32 orderHash)
+        internal
+        view
+        returns (address)
+    {
         uint32 delegation = id.delegation();
         if (delegation != 0) return _principalOf(delegation);
-        return id.isOrder(customer, orderHash) ? customer : address(0);
+        return id.isOrder(state.tag(), customer, orderHash) ? customer : address(0);
     }
 
     /// @dev Moves the end of a running job forward and credits the price of the time after it.

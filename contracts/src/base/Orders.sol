@@ -29,11 +29,12 @@ abstract contract Orders is Jobs {
         Posted memory posted = stored.posted;
         _requireTaken(order.offerId, stored, posted, gpus, duration, order.maxPrice);
 
-        id = JobIdLibrary.pack(order.offerId, posted.price, gpus, customer, orderHash, delegation);
+        uint64 tag;
+        (id, tag) = JobIdLibrary.pack(order.offerId, posted.price, gpus, customer, orderHash, delegation);
         JobSlot storage slot = _jobs[id];
         require(!slot.state.exists(), JobExists(id));
         unchecked {
-            slot.state = JobStateLibrary.open(duration, block.timestamp + posted.startWindow);
+            slot.state = JobStateLibrary.open(tag, duration, block.timestamp + posted.startWindow);
         }
         emit JobOpened(id, order.offerId, customer, uint32(duration), orderHash, order.specHash);
         if (spec.length != 0) _post(id, order.specHash, spec);

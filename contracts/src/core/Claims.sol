@@ -122,7 +122,7 @@ abstract contract Claims is Jobs, Fees, IMarketClaims {
                 _skip(batch, id, state, used);
             } else if (block.timestamp > end + batch.claimWindow) {
                 _skip(batch, id, state, used);
-            } else if (!batch.check.isSigned(id, use.gpuSeconds(), place, state.attestor())) {
+            } else if (!batch.check.isSigned(id, use.gpuSeconds(), place, state)) {
                 _skip(batch, id, state, used);
             } else if (batch.verifier != address(0) && _isRefused(batch, id, place, Vouchers.SIZE, proofs)) {
                 emit JobSkipped(id, SkipReason.Unverified);
@@ -151,8 +151,7 @@ abstract contract Claims is Jobs, Fees, IMarketClaims {
                 emit JobSkipped(id, SkipReason.UnclaimedUse);
                 return;
             }
-            live = used == state.used()
-                || (!_isLate(batch, state) && batch.check.isSigned(id, count, place, state.attestor()));
+            live = used == state.used() || (!_isLate(batch, state) && batch.check.isSigned(id, count, place, state));
             if (live && used != state.used() && _isRefused(batch, id, place, Vouchers.SIZE_OF_LAST, proofs)) {
                 emit JobSkipped(id, SkipReason.Unverified);
                 return;
@@ -162,7 +161,7 @@ abstract contract Claims is Jobs, Fees, IMarketClaims {
             _skip(batch, id, state, count);
             return;
         }
-        address customer = _customerOf(id, voucher.customer, voucher.orderHash);
+        address customer = _customerOf(id, state, voucher.customer, voucher.orderHash);
         if (customer == address(0)) {
             emit JobSkipped(id, SkipReason.WrongOrder);
             return;

@@ -34,12 +34,12 @@ abstract contract Ordering is Orders, IMarketOrders {
     /// @inheritdoc IMarketOrders
     function endJob(JobRef calldata ref) external returns (uint64) {
         JobId id = ref.id;
-        address customer = _customerOf(id, ref.customer, ref.orderHash);
+        JobState state = _jobs[id].state;
+        address customer = _customerOf(id, state, ref.customer, ref.orderHash);
         require(
             customer != address(0) && (msg.sender == customer || _isDelegate(id.delegation())),
             NotCustomer(id, msg.sender)
         );
-        JobState state = _jobs[id].state;
         JobStatus status = _status(state);
         require(status == JobStatus.Running, WrongStatus(id, status));
 

@@ -21,7 +21,7 @@ abstract contract Running is Jobs, IMarketRunning {
             JobId id = refs[i].id;
             JobState state = _jobs[id].state;
             StoredOffer storage stored = _offers[id.offerId()];
-            address customer = _customerOf(id, refs[i].customer, refs[i].orderHash);
+            address customer = _customerOf(id, state, refs[i].customer, refs[i].orderHash);
             if (!_isOperator(stored.posted.provider)) {
                 emit JobSkipped(id, SkipReason.NotOperator);
             } else if (state.duration() == 0) {
@@ -71,7 +71,7 @@ abstract contract Running is Jobs, IMarketRunning {
         for (uint256 i = 0; i < refs.length; ++i) {
             JobId id = refs[i].id;
             JobState state = _jobs[id].state;
-            address customer = _customerOf(id, refs[i].customer, refs[i].orderHash);
+            address customer = _customerOf(id, state, refs[i].customer, refs[i].orderHash);
             if (state.duration() == 0) {
                 emit JobSkipped(id, SkipReason.NotLive);
             } else if (block.timestamp < _refundableFrom(id, state)) {
@@ -94,13 +94,14 @@ abstract contract Running is Jobs, IMarketRunning {
     /// @dev Starts a job or rotates its attestor; logs why not where it can't.
     function _start(JobId id, address attestor) private returns (bool) {
         JobState state = _jobs[id].state;
+        uint96 tail = uint96(uint160(attestor));
         if (state.duration() == 0) {
             emit JobSkipped(id, SkipReason.NotLive);
-        } else if (attestor == address(0)) {
+        } else if (tail == 0) {
             emit JobSkipped(id, SkipReason.ZeroAttestor);
         } else if (state.isStarted()) {
             if (block.timestamp < state.end()) {
-                _jobs[id].state = state.withStart(attestor, state.second());
+                _jobs[id].state = state.withStart(tail, state.second());
                 emit AttestorRotated(id, attestor);
                 return true;
             }
@@ -108,7 +109,7 @@ abstract contract Running is Jobs, IMarketRunning {
         } else if (block.timestamp > state.second()) {
             emit JobSkipped(id, SkipReason.DeadlinePassed);
         } else {
-            _jobs[id].state = state.withStart(attestor, block.timestamp);
+            _jobs[id].state = state.withStart(tail, block.timestamp);
             emit JobStarted(id, attestor);
             return true;
         }
@@ -123,7 +124,7 @@ abstract contract Running is Jobs, IMarketRunning {
         JobId id = ref.id;
         JobState state = _jobs[id].state;
         StoredOffer storage stored = _offers[id.offerId()];
-        address customer = _customerOf(id, ref.customer, ref.orderHash);
+        address customer = _customerOf(id, state, ref.customer, ref.orderHash);
         if (!_isOperator(stored.posted.provider)) {
             emit JobSkipped(id, SkipReason.NotOperator);
         } else if (state.duration() == 0) {

@@ -15,43 +15,47 @@ abstract contract JobViews is Jobs, IMarketJobs {
     using Price for JobId;
 
     /// @inheritdoc IMarketJobs
-    function job(JobId id) external view returns (Job memory) {
+    function job(JobId id) external view returns (Job memory found) {
         JobState state = _jobs[id].state;
         Posted memory posted = _offers[id.offerId()].posted;
         bool live = state.duration() != 0;
-        bool started = state.isStarted();
         uint256 paid = id.paid(state.used());
-        return Job({
-            status: _status(state),
-            offerId: id.offerId(),
-            delegation: id.delegation(),
-            attestor: state.attestor(),
-            price: uint128(id.price()),
-            gpus: uint16(id.gpus()),
-            duration: uint32(state.duration()),
-            minDuration: posted.minDuration,
-            maxDuration: posted.maxDuration,
-            startDeadline: started ? 0 : uint64(state.second()),
-            started: started ? uint64(state.second()) : 0,
-            end: live && started ? uint64(state.end()) : 0,
-            ending: state.ending(),
-            refundableFrom: live ? uint64(_refundableFrom(id, state)) : 0,
-            used: uint64(state.used()),
-            deposit: live ? id.deposit(state.duration()) : paid,
-            paid: paid
-        });
+        found.status = _status(state);
+        found.offerId = id.offerId();
+        found.delegation = id.delegation();
+        found.attestor = bytes12(state.attestor());
+        found.orderTag = bytes8(state.tag());
+        found.price = uint128(id.price());
+        found.gpus = uint16(id.gpus());
+        found.duration = uint32(state.duration());
+        found.minDuration = posted.minDuration;
+        found.maxDuration = posted.maxDuration;
+        if (state.isStarted()) found.started = uint64(state.second());
+        else found.startDeadline = uint64(state.second());
+        if (live && state.isStarted()) found.end = uint64(state.end());
+        found.ending = state.ending();
+        if (live) found.refundableFrom = uint64(_refundableFrom(id, state));
+        found.used = uint64(state.used());
+        found.deposit = live ? id.deposit(state.duration()) : paid;
+        found.paid = paid;
     }
 
     /// @inheritdoc IMarketJobs
     function customerOf(JobRef calldata ref) external view returns (address) {
-        return _customerOf(ref.id, ref.customer, ref.orderHash);
+        return _customerOf(ref.id, _jobs[ref.id].state, ref.customer, ref.orderHash);
     }
 
     /// @inheritdoc IMarketJobs
-    function jobIdOf(Order calldata order, uint128 price, uint32 delegation) external view returns (JobId) {
+    function isAttestor(JobId id, address account) external view returns (bool) {
+        uint96 tail = uint96(uint160(account));
+        return tail != 0 && tail == _jobs[id].state.attestor();
+    }
+
+    /// @inheritdoc IMarketJobs
+    function jobIdOf(Order calldata order, uint128 price, uint32 delegation) external view returns (JobId id) {
         require(price <= type(uint80).max, PriceTooHigh(price, type(uint80).max));
         (, bytes32 orderHash) = _hashesOf(order);
-        return JobIdLibrary.pack(order.offerId, price, order.gpus, order.customer, orderHash, delegation);
+        (id,) = JobIdLibrary.pack(order.offerId, price, order.gpus, order.customer, orderHash, delegation);
     }
 
     /// @inheritdoc IMarketJobs

@@ -90,7 +90,7 @@ interface IComputeMarketEvents {
 
     /// @notice A job was started: its time counts from this block's.
     /// @param id Name of the job.
-    /// @param attestor Whose signature on a voucher counts.
+    /// @param attestor Whose signature on a voucher counts: the whole address, of which the market keeps the last 12 bytes.
     event JobStarted(JobId indexed id, address attestor);
 
     /// @notice A running job got another attestor. Vouchers of the earlier one count no more.

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {JobId} from "../types/JobId.sol";
+import {JobState} from "../types/JobState.sol";
 import {Hashes} from "./Hashes.sol";
 
 /// @dev Memory position of the words that vouchers are checked in.
@@ -31,9 +32,10 @@ library VoucherCheckLibrary {
         }
     }
 
-    /// @notice Whether a voucher was signed by an attestor. Nobody signs for the zero address.
+    /// @notice Whether a voucher was signed by a job's attestor: whether the last 96 bits of the signer's address are those that
+    /// the job keeps. Nobody signs for zero, which a job keeps that was not started.
     /// @param place Where the voucher lies in calldata.
-    function isSigned(VoucherCheck check, JobId id, uint256 gpuSeconds, uint256 place, address attestor)
+    function isSigned(VoucherCheck check, JobId id, uint256 gpuSeconds, uint256 place, JobState state)
         internal
         view
         returns (bool signed)
@@ -52,8 +54,9 @@ library VoucherCheckLibrary {
             // too little is left to go on.
             mstore(0, 0)
             pop(staticcall(gas(), 1, add(check, 0x40), 0x80, 0, 0x20))
-            let signer := mload(0)
-            signed := and(and(gt(signer, 0), eq(signer, attestor)), iszero(gt(s, HIGHEST_S)))
+            // The attestor lies at the top of the state.
+            let signer := shl(160, mload(0))
+            signed := and(and(gt(signer, 0), iszero(shr(160, xor(signer, state)))), iszero(gt(s, HIGHEST_S)))
         }
     }
 }

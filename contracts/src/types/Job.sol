@@ -24,8 +24,11 @@ struct Job {
     OfferId offerId;
     /// Delegation by which it was ordered; 0 where it was none. Whose job it is says `JobOpened`, or the delegation.
     uint32 delegation;
-    /// Whose signature on a voucher counts; zero before the start.
-    address attestor;
+    /// Last 12 bytes of the address whose signature on a voucher counts; zero before the start. `JobStarted` and
+    /// `AttestorRotated` have it whole; `isAttestor` compares.
+    bytes12 attestor;
+    /// What the market keeps of the order's hash beside the job's id: that of another order with this id differs here.
+    bytes8 orderTag;
     /// Locked price, token units per GPU-hour.
     uint128 price;
     /// Number of GPUs.
@@ -66,7 +69,7 @@ enum SkipReason {
     NotStarted,
     /// `startJobs`: the start deadline has passed.
     DeadlinePassed,
-    /// `startJobs`: the zero address can't attest.
+    /// `startJobs`: the zero address can't attest, nor one whose last 12 bytes are zero.
     ZeroAttestor,
     /// `startJobs`: the job's end has passed.
     AlreadyEnded,
@@ -84,7 +87,7 @@ enum SkipReason {
     TooEarly,
     /// `endJobs` with notice: the second of the notice has passed already.
     EndPassed,
-    /// Customer and hash of the order are not those of this job.
+    /// Customer and hash of the order are not those with which this job was ordered.
     WrongOrder,
     /// `claim`, `settle`: the offer's verifier doesn't accept the voucher.
     Unverified

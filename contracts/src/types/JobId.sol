@@ -8,9 +8,11 @@ import {OfferId} from "./OfferId.sol";
 /// `0 | hash 95` of an order that its customer placed, signed, or had paid by another, and
 /// `1 | delegation 31 | hash 64` of one that a delegate placed.
 /// The hash covers chain and market, so no two markets have a job of the same name.
-/// @dev Claims read price and GPUs from the id, so they cost no storage. Who is refunded is in the hash too, and must be told
-/// and proved where it is needed. A delegate could grind two orders with one hash, its principal's and its own, so
-/// what it placed names the delegation outside the hash.
+/// @dev Claims read price and GPUs from the id, so they cost no storage. Who is refunded is in the hash too, and must be
+/// told and proved where it is needed. 95 bits alone would not prove it: whoever drafts an order that another account signs
+/// could find one of its own with the same 95 bits (2^48 work). So 64 further bits of the hash, the order's tag, are kept in
+/// the job's state from the order on: 159 bits in all, 2^79 work. What a delegate placed names the delegation outside the
+/// hash, and its principal is read from storage: there is nothing to prove.
 type JobId is bytes32;
 
 using JobIdLibrary for JobId global;
@@ -29,8 +31,9 @@ library JobIdLibrary {
     uint256 private constant ORDER = type(uint96).max;
     uint256 private constant DELEGATED = 1 << 95;
     uint256 private constant HASH_OF_DELEGATED = type(uint64).max;
+    uint256 private constant TAG_AT = 96;
 
-    /// @notice Builds the id of an order.
+    /// @notice Builds the id of an order, and its tag: what the job's state keeps of the hash besides.
     /// @param offerId_ Offer that was ordered.
     /// @param price_ Locked price, token units per GPU-hour.
     /// @param gpus_ Number of GPUs.
@@ -44,18 +47,21 @@ library JobIdLibrary {
         address customer,
         bytes32 orderHash,
         uint256 delegation_
-    ) internal pure returns (JobId) {
+    ) internal pure returns (JobId id, uint64 tag) {
         uint256 head =
             (uint256(uint64(OfferId.unwrap(offerId_))) << 192) | (price_ << 112) | (gpus_ << 96);
         uint256 hash = hashOf(head, customer, orderHash);
-        if (delegation_ == 0) return JobId.wrap(bytes32(head | (hash & (DELEGATED - 1))));
-        return JobId.wrap(bytes32(head | DELEGATED | (delegation_ << 64) | (hash & HASH_OF_DELEGATED)));
+        tag = uint64(hash >> TAG_AT);
+        if (delegation_ == 0) return (JobId.wrap(bytes32(head | (hash & (DELEGATED - 1)))), tag);
+        return (JobId.wrap(bytes32(head | DELEGATED | (delegation_ << 64) | (hash & HASH_OF_DELEGATED))), tag);
     }
 
     /// @notice Whether an order that no delegate placed was this customer's, with this hash.
-    function isOrder(JobId id, address customer, bytes32 orderHash) internal pure returns (bool) {
+    /// @param tag Tag of the order, from the job's state.
+    function isOrder(JobId id, uint64 tag, address customer, bytes32 orderHash) internal pure returns (bool) {
         uint256 word = uint256(JobId.unwrap(id));
-        return (hashOf(word & ~ORDER, customer, orderHash) & (DELEGATED - 1)) == (word & ORDER);
+        uint256 hash = hashOf(word & ~ORDER, customer, orderHash);
+        return (hash & (DELEGATED - 1)) == (word & ORDER) && uint64(hash >> TAG_AT) == tag;
     }
 
     /// @notice Offer that was ordered.

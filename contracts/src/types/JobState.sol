@@ -2,7 +2,9 @@
 pragma solidity ^0.8.28;
 
 /// @dev All that is stored of a job, in one slot:
-/// `attestor 160 | ending 1 | used 39 | second 32 | duration 24`, most significant bits first.
+/// `attestor 96 | tag 64 | ending 1 | used 39 | second 32 | duration 24`, most significant bits first.
+/// Of the attestor's address the last 96 bits are kept: to find another key for them takes 2^96 work, and it could sign only
+/// for what the provider, who names attestors, could have signed itself. `tag` is the order's (see `JobId`), from the order on.
 /// `second` is the start deadline before the start, while there is no attestor, and the start after it; it lasts until 2106.
 /// `used` (GPU-seconds) fits because it never exceeds 2^15 GPUs times 2^24 seconds. `duration` is never 0 for a live job, so a
 /// word of which only that is 0 is a closed job's, and 0 means that there is none.
@@ -15,13 +17,15 @@ library JobStateLibrary {
     uint256 private constant SECOND_AT = 24;
     uint256 private constant USED_AT = 56;
     uint256 private constant ENDING = 1 << 95;
-    uint256 private constant ATTESTOR_AT = 96;
+    uint256 private constant TAG_AT = 96;
+    uint256 private constant ATTESTOR_AT = 160;
+    uint256 private constant TAG = uint256(type(uint64).max) << TAG_AT;
     uint256 private constant DURATION = type(uint24).max;
     uint256 private constant USED = ((1 << 39) - 1) << USED_AT;
 
     /// @notice An order that was not started.
-    function open(uint256 duration_, uint256 startDeadline) internal pure returns (JobState) {
-        return JobState.wrap((startDeadline << SECOND_AT) | duration_);
+    function open(uint64 tag_, uint256 duration_, uint256 startDeadline) internal pure returns (JobState) {
+        return JobState.wrap((uint256(tag_) << TAG_AT) | (startDeadline << SECOND_AT) | duration_);
     }
 
     /// @notice Whether there is or was such a job.
@@ -29,9 +33,14 @@ library JobStateLibrary {
         return JobState.unwrap(state) != 0;
     }
 
-    /// @notice Whose signature counts; zero before the start.
-    function attestor(JobState state) internal pure returns (address) {
-        return address(uint160(JobState.unwrap(state) >> ATTESTOR_AT));
+    /// @notice Last 96 bits of the address whose signature counts; zero before the start.
+    function attestor(JobState state) internal pure returns (uint96) {
+        return uint96(JobState.unwrap(state) >> ATTESTOR_AT);
+    }
+
+    /// @notice Bits of the hash of the order that are not in the job's id.
+    function tag(JobState state) internal pure returns (uint64) {
+        return uint64(JobState.unwrap(state) >> TAG_AT);
     }
 
     /// @notice Whether the job was started.
@@ -66,10 +75,10 @@ library JobStateLibrary {
         }
     }
 
-    /// @notice The job, started at a second and attested by somebody.
-    function withStart(JobState state, address attestor_, uint256 started) internal pure returns (JobState) {
-        uint256 kept = JobState.unwrap(state) & (ENDING | USED | DURATION);
-        return JobState.wrap((uint256(uint160(attestor_)) << ATTESTOR_AT) | kept | (started << SECOND_AT));
+    /// @notice The job, started at a second and attested by somebody, of whose address the last 96 bits are told.
+    function withStart(JobState state, uint96 attestor_, uint256 started) internal pure returns (JobState) {
+        uint256 kept = JobState.unwrap(state) & (TAG | ENDING | USED | DURATION);
+        return JobState.wrap((uint256(attestor_) << ATTESTOR_AT) | kept | (started << SECOND_AT));
     }
 
     /// @notice The job with so many GPU-seconds claimed.

@@ -102,12 +102,12 @@ contract PaymentTest is MarketTest {
         uint32 delegation
     ) public pure {
         delegation %= 2 ** 31;
-        JobId id = JobIdLibrary.pack(OfferId.wrap(offer), price, gpus, whose, order, delegation);
+        (JobId id, uint64 tag) = JobIdLibrary.pack(OfferId.wrap(offer), price, gpus, whose, order, delegation);
         vm.assertTrue(id.offerId() == OfferId.wrap(offer));
         vm.assertEq(id.price(), price);
         vm.assertEq(id.gpus(), gpus);
         vm.assertEq(id.delegation(), delegation);
-        vm.assertEq(id.isOrder(whose, order) ? 1 : 0, delegation == 0 ? 1 : 0);
+        vm.assertEq(id.isOrder(tag, whose, order) ? 1 : 0, delegation == 0 ? 1 : 0);
         vm.assertEq(Use.unwrap(UseLibrary.pack(id, 7)), JobId.unwrap(id) << 64 >> 64 | bytes32(uint256(7) << 192));
         vm.assertTrue(UseLibrary.pack(id, type(uint64).max).job(OfferId.wrap(offer)) == id);
         vm.assertEq(UseLibrary.pack(id, type(uint64).max).gpuSeconds(), type(uint64).max);
@@ -122,35 +122,39 @@ contract PaymentTest is MarketTest {
         address whose,
         bytes32 order
     ) public pure {
-        JobId id = JobIdLibrary.pack(OfferId.wrap(offer), price, gpus, whose, order, 0);
+        (JobId id, uint64 tag) = JobIdLibrary.pack(OfferId.wrap(offer), price, gpus, whose, order, 0);
         for (uint256 bit = 0; bit < 256; ++bit) {
-            vm.assertFalse(id.isOrder(whose, order ^ bytes32(1 << bit)));
-            vm.assertFalse(JobId.wrap(JobId.unwrap(id) ^ bytes32(1 << bit)).isOrder(whose, order));
-            if (bit < 160) vm.assertFalse(id.isOrder(address(uint160(whose) ^ uint160(1 << bit)), order));
+            vm.assertFalse(id.isOrder(tag, whose, order ^ bytes32(1 << bit)));
+            vm.assertFalse(JobId.wrap(JobId.unwrap(id) ^ bytes32(1 << bit)).isOrder(tag, whose, order));
+            if (bit < 64) vm.assertFalse(id.isOrder(tag ^ uint64(1 << bit), whose, order));
+            if (bit < 160) vm.assertFalse(id.isOrder(tag, address(uint160(whose) ^ uint160(1 << bit)), order));
         }
     }
 
     function testFuzz_AJobStateKeepsWhatIsNotChanged(
-        address signer,
+        uint96 signer,
+        uint64 tag,
         uint32 started,
         uint40 used,
         uint24 duration,
         uint24 changed
     ) public pure {
         used %= 2 ** 39;
-        JobState state = JobStateLibrary.open(duration, 7);
+        JobState state = JobStateLibrary.open(tag, duration, 7);
         vm.assertEq(state.second(), 7);
+        vm.assertEq(state.tag(), tag);
         vm.assertFalse(state.isStarted() || state.ending());
         state = state.withStart(signer, started).withUsed(used).withDuration(changed);
         vm.assertEq(state.attestor(), signer);
-        vm.assertEq(state.isStarted() ? 1 : 0, signer == address(0) ? 0 : 1);
+        vm.assertEq(state.isStarted() ? 1 : 0, signer == 0 ? 0 : 1);
         vm.assertEq(state.second(), started);
         vm.assertEq(state.used(), used);
         vm.assertEq(state.duration(), changed);
         vm.assertEq(state.end(), uint256(started) + changed);
         vm.assertFalse(state.ending());
-        JobState rotated = state.withEnding(duration).withStart(address(1), started);
-        vm.assertEq(rotated.attestor(), address(1));
+        JobState rotated = state.withEnding(duration).withStart(1, started);
+        vm.assertEq(rotated.attestor(), 1);
+        vm.assertEq(rotated.tag(), tag);
         vm.assertEq(rotated.used(), used);
         vm.assertEq(rotated.duration(), duration);
         vm.assertTrue(rotated.ending() && rotated.withUsed(1).withDuration(0).ending());

@@ -163,6 +163,11 @@ abstract contract MarketTest is Lists {
         return market.credit(account, address(token));
     }
 
+    /// @dev What the market keeps of an attestor's address.
+    function tailOf(address account) internal pure returns (bytes12) {
+        return bytes12(uint96(uint160(account)));
+    }
+
     function statusOf(JobId id) internal view returns (JobStatus) {
         return market.job(id).status;
     }

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IComputeMarket} from "../../src/interfaces/IComputeMarket.sol";
-import {JobId} from "../../src/types/JobId.sol";
+import {JobId, JobIdLibrary} from "../../src/types/JobId.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
 import {OfferId} from "../../src/types/OfferId.sol";
 import {Order} from "../../src/types/Order.sol";
@@ -47,6 +47,15 @@ contract IdsForRustTest {
             JobId.unwrap(delegated),
             bytes32(uint256(0xabababababababab000000000000002625a0000880000007d4291701accfeb72))
         );
+    }
+
+    /// @dev What the market keeps of the hash beside the id: bytes 12 to 19 of `keccak256(head, customer, orderHash)`.
+    function test_AnOrderHasATagBesideItsId() public view {
+        bytes32 orderHash = market.orderHashOf(order());
+        (, uint64 own) = JobIdLibrary.pack(order().offerId, 2_500_000, 8, address(5), orderHash, 0);
+        (, uint64 delegated) = JobIdLibrary.pack(order().offerId, 2_500_000, 8, address(5), orderHash, 7);
+        vm.assertEq(uint256(own), 0x83ae2ddd724c0ef5);
+        vm.assertEq(uint256(delegated), 0x83ae2ddd724c0ef5);
     }
 
     function order() private pure returns (Order memory) {

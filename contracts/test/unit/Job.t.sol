@@ -45,7 +45,7 @@ contract JobTest is MarketTest {
         vm.assertEq(uint256(job.duration) + job.end + job.refundableFrom, 0);
         vm.assertEq(job.startDeadline, 0);
         vm.assertEq(market.customerOf(ref(id)), customer);
-        vm.assertEq(job.attestor, attestor);
+        vm.assertEq(job.attestor, tailOf(attestor));
     }
 
     function test_AnAnnouncedEndShows() public {

@@ -36,7 +36,7 @@ contract OpenJobTest is MarketTest {
         vm.assertTrue(job.offerId == offerId);
         vm.assertEq(job.delegation, 0);
         vm.assertEq(market.customerOf(ref(id)), customer);
-        vm.assertEq(job.attestor, address(0));
+        vm.assertEq(job.attestor, tailOf(address(0)));
         vm.assertEq(job.price, PRICE);
         vm.assertEq(job.gpus, 2);
         vm.assertEq(job.duration, 3600);
@@ -168,7 +168,9 @@ contract OpenJobTest is MarketTest {
         vm.assertEq(market.orderHashOf(order), orderHash(order));
         uint256 head = uint256(bytes32(OfferId.unwrap(offerId))) | uint256(PRICE) << 112 | uint256(2) << 96;
         uint256 hash = uint256(keccak256(abi.encode(head, customer, orderHash(order))));
-        vm.assertEq(JobId.unwrap(open(2, 3600, "salt")), bytes32(head | hash % 2 ** 95));
+        JobId id = open(2, 3600, "salt");
+        vm.assertEq(JobId.unwrap(id), bytes32(head | hash % 2 ** 95));
+        vm.assertEq(market.job(id).orderTag, bytes8(uint64(hash >> 96)));
         vm.assertEq(JobId.unwrap(market.jobIdOf(order, PRICE, 5)), bytes32(head | 1 << 95 | 5 << 64 | hash % 2 ** 64));
     }
 

@@ -10,6 +10,21 @@ import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
 
 contract StartJobsTest is MarketTest {
+    /// @dev Of an address the job keeps the last 12 bytes, and the log all of it.
+    function test_AnAttestorIsComparedByTheLastTwelveBytesOfItsAddress() public {
+        JobId id = running();
+        vm.assertTrue(market.isAttestor(id, attestor));
+        vm.assertTrue(market.isAttestor(id, address(uint160(attestor) ^ uint160(1 << 96))));
+        vm.assertFalse(market.isAttestor(id, address(uint160(attestor) ^ uint160(1 << 95))));
+        JobId waiting = open(1, 3600, "waiting");
+        vm.assertFalse(market.isAttestor(waiting, address(0)));
+        address[] memory signers = new address[](1);
+        signers[0] = address(uint160(0xabcd) << 96);
+        expectSkip(waiting, SkipReason.ZeroAttestor);
+        vm.prank(operator);
+        vm.assertEq(market.startJobs(one(waiting), signers), 0);
+    }
+
     function skipped(JobId id, address signer, SkipReason why) private {
         address[] memory signers = new address[](1);
         signers[0] = signer;
@@ -26,7 +41,7 @@ contract StartJobsTest is MarketTest {
         start(id);
         Job memory job = market.job(id);
         assertStatus(id, JobStatus.Running);
-        vm.assertEq(job.attestor, attestor);
+        vm.assertEq(job.attestor, tailOf(attestor));
         vm.assertEq(job.started, T0 + 10);
         vm.assertEq(job.end, T0 + 3610);
         vm.assertEq(job.refundableFrom, T0 + 3610 + CLAIM_WINDOW + 1);
@@ -50,7 +65,7 @@ contract StartJobsTest is MarketTest {
         emit IComputeMarketEvents.AttestorRotated(id, stranger);
         startAs(id, stranger);
         Job memory job = market.job(id);
-        vm.assertEq(job.attestor, stranger);
+        vm.assertEq(job.attestor, tailOf(stranger));
         vm.assertEq(job.started, T0);
         vm.assertEq(job.used, 150);
         vm.assertEq(job.duration, 3600);
@@ -85,7 +100,7 @@ contract StartJobsTest is MarketTest {
         startAs(id, owner);
         vm.warp(T0 + 3600);
         skipped(id, stranger, SkipReason.AlreadyEnded);
-        vm.assertEq(market.job(id).attestor, owner);
+        vm.assertEq(market.job(id).attestor, tailOf(owner));
     }
 
     function test_AClosedJobTakesNoNewAttestor() public {
