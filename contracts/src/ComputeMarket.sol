@@ -27,7 +27,7 @@ contract ComputeMarket is Market, Credits, Ordering, Running, Claims, Multicall 
     constructor(address owner, uint16 bps, address sink) EIP712("Hawser ComputeMarket", "1") Ownable(owner) {
         // Nothing was ordered yet, so the first fee holds at once.
         _requireFee(bps, sink);
-        _setFee(Fee(bps, bps, uint40(block.timestamp), sink));
+        _fee = Fee(bps, bps, uint40(block.timestamp), sink);
         emit FeeSet(bps, sink);
     }
 

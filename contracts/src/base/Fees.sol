@@ -25,10 +25,10 @@ abstract contract Fees is Ledger, Ownable2Step {
     uint16 internal constant FEE_LIMIT = 1000;
 
     Fee internal _fee;
-    /// @dev Who is or was a sink: what it is owed may be sent to it by anybody.
-    mapping(address account => bool) internal _sinks;
+    /// @dev What sinks are owed, apart from credits: anybody may have it sent, and nothing else.
+    mapping(address sink => mapping(address token => uint256)) internal _fees;
 
-    /// @dev Counts what a claim paid and which jobs it closed, credits the fee on it, and returns the fee. The fee is the
+    /// @dev Counts what a claim paid and which jobs it closed, owes the sink the fee on it, and returns the fee. The fee is the
     /// difference of the fee on all that the offer ever paid, so that it doesn't depend on how claims are batched.
     /// The amount stops at its limit rather than stopping claims: 2^20 jobs at the highest price for the longest time, which only
     /// a worthless token can have.
@@ -45,7 +45,7 @@ abstract contract Fees is Ledger, Ownable2Step {
         stored.settledGpuSeconds += uint56(gpuSeconds);
         stored.completed += uint40(completed);
         charged = settled.fee(bps) - before.fee(bps);
-        _credit(current.sink, token, charged);
+        if (charged != 0) _fees[current.sink][token] += charged;
     }
 
     /// @dev The fee that holds now.
@@ -53,13 +53,7 @@ abstract contract Fees is Ledger, Ownable2Step {
         return block.timestamp < set.from ? set.earlierBps : set.bps;
     }
 
-    /// @dev Keeps a fee, and that its receiver was one.
-    function _setFee(Fee memory set) internal {
-        _fee = set;
-        _sinks[set.sink] = true;
-    }
-
-    /// @dev Reverts where such a fee can't be. What the market owes itself nobody could withdraw, and a sweep would move nothing.
+    /// @dev Reverts where such a fee can't be. What the market owes itself a sweep would not move.
     function _requireFee(uint16 bps, address sink) internal view {
         require(bps <= FEE_LIMIT, FeeTooHigh(bps, FEE_LIMIT));
         require(sink != address(this), SinkIsTheMarket());

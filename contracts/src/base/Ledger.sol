@@ -7,9 +7,10 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {Offers} from "./Offers.sol";
 
-/// @title Credits: what accounts are owed, and the only three places where tokens move
-/// @notice Nobody is ever sent tokens as a side effect of another's call, so a receiver that can't receive blocks
-/// nobody but itself. Only these places call tokens, so only they are guarded against calls that come back.
+/// @title Credits: what accounts are owed, and how tokens come in and go out
+/// @notice No order, claim, end or refund sends tokens: they credit. So a receiver that can't receive blocks nobody but itself. Tokens
+/// leave by `_send` alone, to whom the account names, to a provider's payout address, or to a fee sink. They come by `_pull`, and
+/// by Permit2 (`OrdersFor`). These three are guarded against calls that come back.
 abstract contract Ledger is Offers, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
@@ -43,19 +44,20 @@ abstract contract Ledger is Offers, ReentrancyGuardTransient {
         }
     }
 
-    /// @dev Pays an account's credit out: at most what was asked, and what is there of a token that shrank the market's
-    /// balance. The rest stays its credit.
-    function _send(address account, address token, address to, uint256 most)
-        internal
-        nonReentrant
-        returns (uint256 amount)
-    {
-        uint256 owed = _credits[account][token];
+    /// @dev Pays out what an account is owed, of its credits or of its fees: at most what was asked, and what is there of a token
+    /// that shrank the market's balance. The rest stays owed.
+    function _send(
+        mapping(address token => uint256) storage owing,
+        address account,
+        address token,
+        address to,
+        uint256 most
+    ) internal nonReentrant returns (uint256 amount) {
+        uint256 owed = owing[token];
         uint256 before = IERC20(token).balanceOf(address(this));
         amount = Math.min(Math.min(owed, most), before);
         require(amount != 0, NothingToWithdraw(account, token));
-        _credits[account][token] = owed - amount;
-        emit Withdrawn(account, token, to, amount);
+        owing[token] = owed - amount;
 
         IERC20(token).safeTransfer(to, amount);
         _requireMoved(token, amount, IERC20(token).balanceOf(address(this)), before);

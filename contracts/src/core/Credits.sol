@@ -27,17 +27,22 @@ abstract contract Credits is Ledger, IMarketCredits {
     function withdraw(address token, address to, uint256 most) external returns (uint256) {
         address payout = _providers[msg.sender].payout;
         require(payout == address(0) || payout == to, PayoutOnly(msg.sender, payout, to));
-        return _send(msg.sender, token, to, most);
+        return _withdraw(msg.sender, token, to, most);
     }
 
     /// @inheritdoc IMarketCredits
     function withdrawFor(address account, address token) external returns (uint256) {
         _requireOperator(account);
-        return _send(account, token, _providers[account].payout, type(uint256).max);
+        return _withdraw(account, token, _providers[account].payout, type(uint256).max);
     }
 
     /// @inheritdoc IMarketCredits
     function credit(address account, address token) external view returns (uint256) {
         return _credits[account][token];
+    }
+
+    function _withdraw(address account, address token, address to, uint256 most) private returns (uint256 amount) {
+        amount = _send(_credits[account], account, token, to, most);
+        emit Withdrawn(account, token, to, amount);
     }
 }

@@ -19,7 +19,7 @@ abstract contract Owner is Fees, IMarketOwner {
         uint256 from = block.timestamp;
         // A raise that was announced keeps its date where it stays as it is, or becomes smaller.
         if (bps > current) from = bps <= last.bps ? last.from : block.timestamp + FEE_NOTICE;
-        _setFee(Fee(current, bps, uint40(from), sink));
+        _fee = Fee(current, bps, uint40(from), sink);
 
         if (bps > current) {
             emit FeeSet(current, sink);
@@ -40,10 +40,16 @@ abstract contract Owner is Fees, IMarketOwner {
     }
 
     /// @inheritdoc IMarketOwner
-    function sweepFees(address sink, address token) external returns (uint256) {
-        require(_sinks[sink], NotFeeSink(sink));
+    function sweepFees(address sink, address token) external returns (uint256 amount) {
         address payout = _providers[sink].payout;
-        return _send(sink, token, payout == address(0) ? sink : payout, type(uint256).max);
+        address to = payout == address(0) ? sink : payout;
+        amount = _send(_fees[sink], sink, token, to, type(uint256).max);
+        emit FeesSwept(sink, token, to, amount);
+    }
+
+    /// @inheritdoc IMarketOwner
+    function feesOf(address sink, address token) external view returns (uint256) {
+        return _fees[sink][token];
     }
 
     /// @inheritdoc IMarketOwner

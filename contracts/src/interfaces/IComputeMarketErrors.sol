@@ -60,7 +60,7 @@ interface IComputeMarketErrors {
     error LengthMismatch(uint256 left, uint256 right);
     /// @notice The token did not move what it was asked to move (fee on transfer, rebasing).
     error TransferMismatch(address token, uint256 expected, uint256 received);
-    /// @notice There is no credit to withdraw, or the market has nothing left of the token.
+    /// @notice There is no credit to withdraw and no fee to send, or the market has nothing left of the token.
     error NothingToWithdraw(address account, address token);
     /// @notice A provider's credit can be withdrawn to its payout address only.
     error PayoutOnly(address provider, address payout, address asked);
@@ -70,8 +70,6 @@ interface IComputeMarketErrors {
     error ZeroFeeSink();
     /// @notice The market can't be owed its own fee: nobody could have it sent.
     error SinkIsTheMarket();
-    /// @notice This account never was the receiver of the fee.
-    error NotFeeSink(address account);
     /// @notice No order is taken any more, and that stands.
     error SunsetPassed(uint256 sunset);
     /// @notice Offers that are posted now could outlive it.

@@ -144,7 +144,7 @@ interface IComputeMarketEvents {
     /// @param settlements Each job that was paid, in the order of the vouchers.
     /// @param gpuSeconds GPU-seconds paid by this claim.
     /// @param paid Token units that left the jobs' deposits in this claim; `paid - fee` went to the provider.
-    /// @param fee Token units of it credited to the fee sink.
+    /// @param fee Token units of it owed to the fee sink (`feesOf`).
     event UsageClaimed(
         OfferId indexed offerId,
         address indexed provider,
@@ -173,6 +173,13 @@ interface IComputeMarketEvents {
     /// @param amount Token units that were sent.
     event Withdrawn(address indexed account, address indexed token, address indexed to, uint256 amount);
 
+    /// @notice What a fee sink was owed left the market: all of it, or as much as the market had of the token.
+    /// @param sink Who is or was the fee's receiver.
+    /// @param token ERC-20 token.
+    /// @param to Who received it: the sink, or its payout address where it is a provider too.
+    /// @param amount Token units that were sent.
+    event FeesSwept(address indexed sink, address indexed token, address indexed to, uint256 amount);
+
     /// @notice A principal made, changed or revoked a delegation.
     /// @param delegation Its number.
     /// @param principal Whose credit it spends.
@@ -192,7 +199,7 @@ interface IComputeMarketEvents {
     /// @notice The owner set the fee that holds now, or who receives it. A raise that was announced before is taken back
     /// where no `FeeRaiseAnnounced` follows.
     /// @param bps Hundredths of a percent of what is claimed.
-    /// @param sink Who is credited.
+    /// @param sink Who is owed it from now on.
     event FeeSet(uint16 bps, address indexed sink);
 
     /// @notice The owner announced a higher fee.

@@ -9,8 +9,8 @@ interface IMarketOwner {
     /// @dev By the owner, who can do nothing else but announce a sunset and pass on or give up its role. Errors: `FeeTooHigh`,
     /// `ZeroFeeSink`, `SinkIsTheMarket`. Events: `FeeSet`, and `FeeRaiseAnnounced` where the fee is higher.
     /// @param bps Hundredths of a percent, at most `MAX_FEE_BPS`.
-    /// @param sink Who is credited, and can withdraw it, and whom anybody can have it sent (`sweepFees`): a burn address
-    /// serves too, where the token can be sent to it.
+    /// @param sink Who is owed it from now on, and whom anybody can have it sent (`sweepFees`): a burn address serves too, where
+    /// the token can be sent to it. Fees are kept apart from credit: naming an account here touches nothing that it has.
     function setFee(uint16 bps, address sink) external;
 
     /// @notice Announces the last second at which an order is taken, or takes that back. What was ordered by then runs, is
@@ -22,12 +22,16 @@ interface IMarketOwner {
     function announceSunset(uint64 last) external;
 
     /// @notice Sends a fee sink what it is owed in a token; where it is a provider too, to its payout address.
-    /// @dev By anybody; whoever was a sink once stays one for this. Errors: `NotFeeSink`, `NothingToWithdraw`,
-    /// `TransferMismatch`. Event: `Withdrawn`.
+    /// @dev By anybody, also of one that is the sink no more. It sends fees and no credit: there is no other way to be paid them.
+    /// A sink that a token doesn't send to names a payout address (`setProvider`). Errors: `NothingToWithdraw`,
+    /// `TransferMismatch`. Event: `FeesSwept`.
     /// @param sink Who is or was the fee's receiver.
     /// @param token ERC-20 token.
     /// @return amount Token units sent.
     function sweepFees(address sink, address token) external returns (uint256 amount);
+
+    /// @notice Token units of fees that an account is owed and that were not sent yet.
+    function feesOf(address sink, address token) external view returns (uint256);
 
     /// @notice The fee that holds now, in hundredths of a percent, and who receives it.
     function fee() external view returns (uint16 bps, address sink);

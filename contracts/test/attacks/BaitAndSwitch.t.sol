@@ -37,7 +37,7 @@ contract BaitAndSwitchTest is MarketTest {
         vm.warp(T0 + 3600);
         claim(id, 3600);
         end(id, 0, 3600);
-        vm.assertEq(creditOf(provider) + creditOf(sink), 2e6);
+        vm.assertEq(creditOf(provider) + feesOf(sink), 2e6);
         vm.assertEq(creditOf(customer), 2e6);
     }
 

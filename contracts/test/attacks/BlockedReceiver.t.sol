@@ -47,7 +47,7 @@ contract BlockedReceiverTest is HostileTokenTest {
     function test_ABlockedFeeSinkStopsNoClaim() public {
         hostile.setBlocked(sink);
         settle();
-        vm.assertEq(creditOf(sink), 25_000);
+        vm.assertEq(feesOf(sink), 25_000);
         vm.prank(operator);
         vm.assertEq(market.withdrawFor(provider, address(hostile)), 975_000);
     }

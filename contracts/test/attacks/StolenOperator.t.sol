@@ -45,7 +45,7 @@ contract StolenOperatorTest is MarketTest {
         claim(id, 1800);
         vm.warp(T0 + 1060);
         end(id, 0, 0);
-        vm.assertEq(creditOf(provider) + creditOf(sink), 1e6);
+        vm.assertEq(creditOf(provider) + feesOf(sink), 1e6);
         vm.assertEq(creditOf(customer), 3e6);
     }
 

@@ -49,7 +49,7 @@ contract PaymentTest is MarketTest {
 
         end(id, 0, uint64(counted));
         uint256 paid = uint256(price) * counted / 3600;
-        vm.assertEq(creditOf(sink), paid * FEE_BPS / 10_000);
+        vm.assertEq(feesOf(sink), paid * FEE_BPS / 10_000);
         vm.assertEq(creditOf(provider), paid - paid * FEE_BPS / 10_000);
         vm.assertEq(creditOf(customer), deposit - paid);
     }
@@ -67,7 +67,7 @@ contract PaymentTest is MarketTest {
             claim(ids[picked % 2], counts[picked] % 10_000);
         }
         uint256 provided = creditOf(provider);
-        uint256 charged = creditOf(sink);
+        uint256 charged = feesOf(sink);
 
         setUp();
         for (uint256 i = 0; i < 2; ++i) {
@@ -82,7 +82,7 @@ contract PaymentTest is MarketTest {
         }
         market.claim(offerId, vouchers, noProofs());
         vm.assertEq(creditOf(provider), provided);
-        vm.assertEq(creditOf(sink), charged);
+        vm.assertEq(feesOf(sink), charged);
     }
 
     function testFuzz_OnlyTheAttestorsSignatureCounts(uint256 key, uint64 count) public {

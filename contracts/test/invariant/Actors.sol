@@ -28,10 +28,10 @@ abstract contract Actors is Stage {
 
     // -------------------------------------------------------------------------------------------------------- owner
 
-    function changeFee(uint16 bps) external {
+    function changeFee(uint16 bps, uint256 to) external {
         (uint16 before,) = market.fee();
         vm.prank(owner);
-        market.setFee(bps % 1001, sink);
+        market.setFee(bps % 1001, sinks[to % 2]);
         (uint16 bpsNow,) = market.fee();
         vm.assertLe(bpsNow, before, "raised without notice");
     }
@@ -252,6 +252,20 @@ abstract contract Actors is Stage {
 
     // ------------------------------------------------------------------------------------------------------- anyone
 
+    /// @dev A sink is sent its fees, also one that is the sink no more, and nobody else is sent anything.
+    function sweep(uint256 which) external {
+        address[5] memory all = [sinks[0], sinks[1], customers[0], provider, agent];
+        address whom = all[which % 5];
+        uint256 owed = market.feesOf(whom, address(token));
+        if (which % 5 > 1) vm.assertEq(owed, 0);
+        vm.prank(stranger);
+        try market.sweepFees(whom, address(token)) returns (uint256 sent) {
+            vm.assertEq(sent, owed);
+        } catch {
+            vm.assertEq(owed, 0);
+        }
+    }
+
     function refund(uint256 which) external {
         (JobId id, Job memory job, bool any) = pick(which);
         if (!any) return;
@@ -261,7 +275,7 @@ abstract contract Actors is Stage {
     }
 
     function withdraw(uint256 who) external {
-        address account = [customers[0], customers[1], sink, provider][who % 4];
+        address account = [customers[0], customers[1], provider][who % 3];
         if (market.credit(account, address(token)) == 0) return;
         vm.prank(account == provider ? runner() : account);
         if (account == provider) market.withdrawFor(provider, address(token));

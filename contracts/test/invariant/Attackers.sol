@@ -104,7 +104,7 @@ contract Attackers is Actors {
     /// @dev Chooses what the token does from now on while it moves; the market may refuse it or bear it.
     function turnToken(uint256 mood, uint256 fee, uint256 which) external {
         hostile.setFee(mood % 4 == 1 ? fee % 3 + 1 : 0);
-        hostile.setBlocked(mood % 4 == 2 ? [customers[0], customers[1], accomplice, sink][which % 4] : address(0));
+        hostile.setBlocked(mood % 4 == 2 ? [customers[0], customers[1], accomplice, sinks[0]][which % 4] : address(0));
         hostile.setCall(mood % 4 == 3 ? address(market) : address(0), inner(fee, which));
     }
 
@@ -226,7 +226,7 @@ contract Attackers is Actors {
                 market.job(a),
                 market.job(b),
                 market.credit(provider, address(token)),
-                market.credit(sink, address(token)),
+                feesIn(address(token)),
                 market.offer(a.offerId())
             )
         );
@@ -237,26 +237,29 @@ contract Attackers is Actors {
     /// @dev Time alone, and one stranger, bring everything back to where it belongs.
     function letTimePass() external {
         vm.warp(block.timestamp + 30 days);
-        (address[4] memory owed, address paidTo) =
-            ([customers[0], customers[1], sink, provider], market.provider(provider).payout);
+        (address[3] memory owed, address paidTo) =
+            ([customers[0], customers[1], provider], market.provider(provider).payout);
         empty(jobs, address(token), owed, paidTo);
         hostile.setFee(0);
         hostile.setBlocked(address(0));
         hostile.setCall(address(0), "");
-        owed[3] = accomplice;
+        owed[2] = accomplice;
         empty(hostileJobs, address(hostile), owed, accomplice);
     }
 
-    function empty(JobId[] storage list, address asset, address[4] memory owed, address paidTo) private {
+    function empty(JobId[] storage list, address asset, address[3] memory owed, address paidTo) private {
         for (uint256 i = 0; i < list.length; ++i) {
             vm.prank(stranger);
             market.refund(refs(one(list[i])));
             vm.assertEq(uint256(market.job(list[i]).status), uint256(JobStatus.Closed));
         }
-        for (uint256 i = 0; i < 4; ++i) {
+        for (uint256 i = 0; i < 3; ++i) {
             if (market.credit(owed[i], asset) == 0) continue;
             vm.prank(owed[i]);
-            market.withdraw(asset, i == 3 ? paidTo : owed[i], type(uint256).max);
+            market.withdraw(asset, i == 2 ? paidTo : owed[i], type(uint256).max);
+        }
+        for (uint256 i = 0; i < 2; ++i) {
+            if (market.feesOf(sinks[i], asset) != 0) market.sweepFees(sinks[i], asset);
         }
     }
 }

@@ -36,7 +36,8 @@ abstract contract Stage is Lists {
     TestToken public immutable token;
     HostileToken public immutable hostile;
     address public immutable owner;
-    address public immutable sink;
+    /// The sink of the market's start, and another one.
+    address[2] public sinks;
     address public immutable provider = address(0x0333);
     address public immutable operator = address(0x0444);
     address public immutable stranger = address(0x0666);
@@ -58,7 +59,8 @@ abstract contract Stage is Lists {
     uint256 internal nextSalt;
 
     constructor(IComputeMarket market_, TestToken token_, HostileToken hostile_, address owner_, address sink_) {
-        (market, token, hostile, owner, sink) = (market_, token_, hostile_, owner_, sink_);
+        (market, token, hostile, owner) = (market_, token_, hostile_, owner_);
+        sinks = [sink_, address(0x0223)];
         vm.prank(provider);
         market.setProvider(operator, payouts[0]);
         vm.prank(provider);
@@ -99,6 +101,11 @@ abstract contract Stage is Lists {
     }
 
     // -------------------------------------------------------------------------------------------------------- views
+
+    /// @dev Fees that were not sent yet.
+    function feesIn(address asset) public view returns (uint256) {
+        return market.feesOf(sinks[0], asset) + market.feesOf(sinks[1], asset);
+    }
 
     function jobCount() external view returns (uint256) {
         return jobs.length;

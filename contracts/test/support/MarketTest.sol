@@ -159,6 +159,10 @@ abstract contract MarketTest is Lists {
         Multicall(address(market)).multicall(calls);
     }
 
+    function feesOf(address account) internal view returns (uint256) {
+        return market.feesOf(account, address(token));
+    }
+
     function creditOf(address account) internal view returns (uint256) {
         return market.credit(account, address(token));
     }
@@ -179,7 +183,7 @@ abstract contract MarketTest is Lists {
     /// @dev Every unit that the market has is owed to somebody, and nothing more is owed.
     function assertBooks(JobId id) internal view {
         Job memory job = market.job(id);
-        uint256 owed = creditOf(customer) + creditOf(provider) + creditOf(sink) + job.deposit - job.paid;
+        uint256 owed = creditOf(customer) + creditOf(provider) + feesOf(sink) + job.deposit - job.paid;
         vm.assertEq(token.balanceOf(address(market)), owed, "books");
     }
 

@@ -28,7 +28,7 @@ contract ClaimTest is MarketTest {
         vm.assertEq(market.job(id).used, 1800);
         vm.assertEq(market.job(id).paid, 1e6);
         vm.assertEq(creditOf(provider), 975_000);
-        vm.assertEq(creditOf(sink), 25_000);
+        vm.assertEq(feesOf(sink), 25_000);
         assertBooks(id);
     }
 
@@ -52,7 +52,7 @@ contract ClaimTest is MarketTest {
         emit IComputeMarketEvents.UsageClaimed(offerId, provider, lines, 10_600, paid, 50_000 + 97_222);
         vm.prank(stranger);
         vm.assertEq(market.claim(offerId, vouchers, noProofs()), 2);
-        vm.assertEq(creditOf(provider) + creditOf(sink), paid);
+        vm.assertEq(creditOf(provider) + feesOf(sink), paid);
     }
 
     /// @dev More than an operator puts into one transaction: only gas bounds a batch.

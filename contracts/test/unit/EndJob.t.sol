@@ -46,7 +46,7 @@ contract EndJobTest is MarketTest {
         vm.assertEq(market.refund(refs(one(id))), 0);
         vm.warp(T0 + 900 + CLAIM_WINDOW + 1);
         vm.assertEq(market.refund(refs(one(id))), 1);
-        vm.assertEq(creditOf(customer) + creditOf(provider) + creditOf(sink), 4e6);
+        vm.assertEq(creditOf(customer) + creditOf(provider) + feesOf(sink), 4e6);
     }
 
     function test_UseClaimedBeforeTheNoticeFitsInWhatIsKept() public {

@@ -101,7 +101,7 @@ contract EndJobsTest is MarketTest {
         vm.assertEq(market.job(id).used, 1800);
         vm.assertEq(market.job(id).end, T0 + 3600);
         vm.assertFalse(market.job(id).ending);
-        vm.assertEq(creditOf(provider) + creditOf(sink), 1e6);
+        vm.assertEq(creditOf(provider) + feesOf(sink), 1e6);
     }
 
     /// @dev Counts and times are compared as they are written, not as they would be stored.
@@ -158,7 +158,7 @@ contract EndJobsTest is MarketTest {
         calls[1] = abi.encodeCall(market.endJobs, (one(ref(id)), 0, expected, "done"));
         multicall(operator, calls);
         vm.assertEq(creditOf(customer), 3e6);
-        vm.assertEq(creditOf(provider) + creditOf(sink), 1e6);
+        vm.assertEq(creditOf(provider) + feesOf(sink), 1e6);
     }
 
     function test_JobsAndExpectationsComeInPairs() public {

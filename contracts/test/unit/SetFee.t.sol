@@ -150,7 +150,7 @@ contract SetFeeTest is MarketTest {
         market.topUp(id, type(uint24).max - 120);
         vm.warp(T0 + 18 hours + type(uint24).max + 30 days);
         vm.assertEq(claim(id, type(uint24).max), 1);
-        vm.assertEq(creditOf(sink), market.job(id).paid * FEE_BPS / 10_000);
+        vm.assertEq(feesOf(sink), market.job(id).paid * FEE_BPS / 10_000);
         vm.warp(block.timestamp + 1);
         assertFee(1000, sink);
         vm.assertEq(claim(id, type(uint24).max), 0);
@@ -180,7 +180,7 @@ contract SetFeeTest is MarketTest {
         vm.warp(T0 + 3600);
         claim(id, 7200);
         vm.assertEq(creditOf(provider), 4e6);
-        vm.assertEq(creditOf(address(0)), 0);
+        vm.assertEq(creditOf(address(0)) + feesOf(address(0)), 0);
     }
 
     function test_ALowerFeeHoldsForNewClaimsOnly() public {
@@ -189,8 +189,8 @@ contract SetFeeTest is MarketTest {
         claim(id, 3600);
         setFee(owner, 100, stranger);
         claim(id, 7200);
-        vm.assertEq(creditOf(sink), 50_000);
-        vm.assertEq(creditOf(stranger), 20_000);
+        vm.assertEq(feesOf(sink), 50_000);
+        vm.assertEq(feesOf(stranger), 20_000);
         vm.assertEq(creditOf(provider), 4e6 - 70_000);
     }
 

@@ -95,7 +95,7 @@ contract SettleTest is MarketTest {
         vm.warp(block.timestamp + 1);
         vm.assertEq(settle(full, 9999), 1);
         vm.assertEq(market.job(full).used, 7200);
-        vm.assertEq(creditOf(provider) + creditOf(sink), 6e6);
+        vm.assertEq(creditOf(provider) + feesOf(sink), 6e6);
     }
 
     /// @dev All was claimed, and the time is over: more can be signed for and never paid.

@@ -26,7 +26,7 @@ contract SweepFeesTest is MarketTest {
         setSink(burn);
         earn(0);
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.Withdrawn(burn, address(token), burn, 100_000);
+        emit IComputeMarketEvents.FeesSwept(burn, address(token), burn, 100_000);
         vm.prank(stranger);
         vm.assertEq(market.sweepFees(burn, address(token)), 100_000);
         vm.assertEq(token.balanceOf(burn), 100_000);
@@ -47,18 +47,41 @@ contract SweepFeesTest is MarketTest {
         earn(0);
         address[3] memory others = [provider, customer, stranger];
         for (uint256 i = 0; i < 3; ++i) {
-            vm.expectRevert(abi.encodeWithSelector(Errors.NotFeeSink.selector, others[i]));
+            vm.expectRevert(abi.encodeWithSelector(Errors.NothingToWithdraw.selector, others[i], address(token)));
             market.sweepFees(others[i], address(token));
         }
     }
 
-    /// @dev What binds a provider's credit binds it here too.
+    /// @dev The owner can name anybody: that must not let strangers have its deposit sent to it.
+    function test_TheCreditOfWhoeverIsOrWasASinkIsItsOwn() public {
+        vm.prank(customer);
+        market.deposit(customer, address(token), 9e6);
+        setSink(customer);
+        vm.expectRevert(abi.encodeWithSelector(Errors.NothingToWithdraw.selector, customer, address(token)));
+        vm.prank(stranger);
+        market.sweepFees(customer, address(token));
+        uint256 before = token.balanceOf(customer);
+        earn(0);
+        setSink(sink);
+        vm.assertEq(creditOf(customer), 9e6 - 4e6);
+        vm.prank(stranger);
+        vm.assertEq(market.sweepFees(customer, address(token)), 100_000);
+        vm.assertEq(creditOf(customer), 5e6);
+        vm.assertEq(token.balanceOf(customer), before + 100_000);
+        vm.prank(customer);
+        vm.assertEq(market.withdraw(address(token), customer, type(uint256).max), 5e6);
+    }
+
+    /// @dev What binds a provider's credit binds its fees too. Its credit stays.
     function test_ASinkThatIsAProviderIsSentToItsPayoutAddress() public {
         setSink(provider);
         earn(0);
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.FeesSwept(provider, address(token), payout, 100_000);
         vm.prank(stranger);
-        vm.assertEq(market.sweepFees(provider, address(token)), 4e6);
-        vm.assertEq(token.balanceOf(payout), 4e6);
+        vm.assertEq(market.sweepFees(provider, address(token)), 100_000);
+        vm.assertEq(token.balanceOf(payout), 100_000);
         vm.assertEq(token.balanceOf(provider), 0);
+        vm.assertEq(creditOf(provider), 3.9e6);
     }
 }
