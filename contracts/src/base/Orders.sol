@@ -37,12 +37,14 @@ abstract contract Orders is Jobs {
             slot.state = JobStateLibrary.open(tag, duration, block.timestamp + posted.startWindow);
         }
         emit JobOpened(id, order.offerId, customer, uint32(duration), orderHash, order.specHash);
-        if (spec.length != 0) _post(id, order.specHash, spec);
+        // Read first: a word that is no bool is refused also where there is a text.
+        if (!order.specOffChain || spec.length != 0) _post(id, order.specHash, spec);
         return (id, posted.token, Price.deposit(posted.price, gpus, duration));
     }
 
     /// @dev Logs the text of a spec.
     function _post(JobId id, bytes32 specHash, bytes calldata spec) private {
+        require(spec.length != 0, SpecMissing(specHash));
         require(spec.length <= TEXT_LIMIT, TextTooLong(spec.length, TEXT_LIMIT));
         require(keccak256(spec) == specHash, SpecMismatch(specHash, keccak256(spec)));
         emit SpecPosted(id, spec);

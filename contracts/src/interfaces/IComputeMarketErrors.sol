@@ -80,6 +80,8 @@ interface IComputeMarketErrors {
     error ZeroAccount();
     /// @notice The order's deadline has passed.
     error OrderExpired(uint256 deadline);
+    /// @notice The order doesn't allow that its spec is left out: send the text that has this hash along.
+    error SpecMissing(bytes32 specHash);
     /// @notice The text is not the one whose hash was ordered.
     error SpecMismatch(bytes32 specHash, bytes32 hashOfText);
     /// @notice The customer did not sign this order, or not for this market and chain.

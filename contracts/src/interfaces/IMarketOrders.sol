@@ -9,9 +9,9 @@ import {JobRef, Order} from "../types/Order.sol";
 /// them: the deposit is `ceil(price * gpus * duration / 3600)`. What comes back is credit of the order's customer. Between the price
 /// and `maxPrice` the provider chooses: it can see the order coming and raise its price up to there. Errors: `ZeroAccount`,
 /// `OrderExpired`, `UnknownOffer`, `OfferExpired`, `GpusUnavailable`, `PriceAboveMax`, `DurationOutOfRange`, `TokenRefused`,
-/// `PriceBelowFloor`, `JobExists`, `TextTooLong`, `SpecMismatch`. Events: `JobOpened`, and `SpecPosted` where the spec was given.
-/// The spec, at most `MAX_TEXT` bytes of public text, is logged; where it is left empty, the provider must get it in
-/// another way, and declines the order if it doesn't.
+/// `PriceBelowFloor`, `JobExists`, `TextTooLong`, `SpecMissing`, `SpecMismatch`. Events: `JobOpened`, and `SpecPosted` where the spec was given.
+/// The spec, at most `MAX_TEXT` bytes of public text, is logged. It can be left out only where the order says so (`specOffChain`):
+/// then the provider must get it in another way, and declines the order if it doesn't.
 interface IMarketOrders {
     /// @notice Places an order, for the caller or for somebody else; the caller's credit pays, then its allowance.
     /// @dev By anybody. It is `order.customer` who may end the job, and who is credited what comes back. Where a token stands still
@@ -19,7 +19,7 @@ interface IMarketOrders {
     /// again. Errors: those above, `TransferMismatch`. Events: those above, and `JobPaidBy` where the caller is not the
     /// customer.
     /// @param order Order.
-    /// @param spec Public description of the workload, or nothing.
+    /// @param spec Public description of the workload; nothing where the order allows that.
     /// @return id Name of the job.
     function openJob(Order calldata order, bytes calldata spec) external returns (JobId id);
 

@@ -12,7 +12,7 @@ interface IMarketOrdersFor {
     /// @dev By anybody, until the order's deadline, once for each salt, as long as it was not cancelled. Errors: those above,
     /// `BadOrderSignature`, `SaltUsed`, `CreditTooLow`.
     /// @param order Order.
-    /// @param spec Public description of the workload, or nothing.
+    /// @param spec Public description of the workload; nothing where the order allows that.
     /// @param signature The customer's.
     /// @return id Name of the job.
     function openJobSigned(Order calldata order, bytes calldata spec, bytes calldata signature)
@@ -24,7 +24,7 @@ interface IMarketOrdersFor {
     /// witness, the order's deadline, and as amount what the deposit would be at `maxPrice`. Errors: those above, `SaltUsed`,
     /// `TransferMismatch`, those of Permit2.
     /// @param order Order.
-    /// @param spec Public description of the workload, or nothing.
+    /// @param spec Public description of the workload; nothing where the order allows that.
     /// @param nonce Permit2's.
     /// @param signature The customer's.
     /// @return id Name of the job.
@@ -37,7 +37,7 @@ interface IMarketOrdersFor {
     /// `OtherToken`, `LimitExceeded`, `CreditTooLow`.
     /// @param delegation Number of the delegation.
     /// @param order Order.
-    /// @param spec Public description of the workload, or nothing.
+    /// @param spec Public description of the workload; nothing where the order allows that.
     /// @return id Name of the job, which carries the delegation.
     function openJobAs(uint32 delegation, Order calldata order, bytes calldata spec) external returns (JobId id);
 

@@ -13,7 +13,7 @@ library Hashes {
         keccak256("UsageVoucher(bytes32 jobId,uint256 gpuSeconds,bytes32 evidenceRoot)");
 
     string private constant ORDER_TYPE =
-        "Order(bytes8 offerId,address customer,uint16 gpus,uint32 duration,uint128 maxPrice,uint64 deadline,uint256 salt,bytes32 specHash)";
+        "Order(bytes8 offerId,address customer,uint16 gpus,uint32 duration,uint128 maxPrice,uint64 deadline,uint256 salt,bytes32 specHash,bool specOffChain)";
 
     /// @notice EIP-712 type of an order.
     bytes32 internal constant ORDER = keccak256(bytes(ORDER_TYPE));
@@ -35,8 +35,8 @@ library Hashes {
         assembly ("memory-safe") {
             let free := mload(0x40)
             mstore(free, typeHash)
-            calldatacopy(add(free, 0x20), signed, 0x100)
-            hash := keccak256(free, 0x120)
+            calldatacopy(add(free, 0x20), signed, 0x120)
+            hash := keccak256(free, 0x140)
         }
     }
 

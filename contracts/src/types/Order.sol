@@ -20,8 +20,11 @@ struct Order {
     uint64 deadline;
     /// Tells apart orders that are otherwise the same; a signed order is placed once for each.
     uint256 salt;
-    /// keccak256 of the public description of the workload.
+    /// keccak256 of the public description of the workload, the spec.
     bytes32 specHash;
+    /// Whether the order may be placed without the spec's text, because the provider gets it in another way. Otherwise whoever
+    /// places the order posts the text with it: nobody can place it in a way that makes the provider decline.
+    bool specOffChain;
 }
 
 /// @notice A job and whose it is, for calls that credit or ask its customer.

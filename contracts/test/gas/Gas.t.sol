@@ -146,7 +146,7 @@ contract GasTest is MarketTest {
 
     function openByHash(string memory name, uint256 salt) private returns (uint256) {
         Order memory order = orderOf(offerId, customer, 2, 3600, PRICE, bytes32(salt), "a spec");
-        order.deadline = uint64(T0 + 1000);
+        (order.deadline, order.specOffChain) = (uint64(T0 + 1000), true);
         vm.prank(customer);
         market.openJob(order, "");
         return snapshot(name);

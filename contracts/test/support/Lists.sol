@@ -28,6 +28,7 @@ abstract contract Lists {
         }
     }
 
+    /// @dev Without a text it says that none is needed.
     function orderOf(
         OfferId offer,
         address customer_,
@@ -37,7 +38,8 @@ abstract contract Lists {
         bytes32 salt,
         bytes memory spec
     ) internal pure returns (Order memory) {
-        return Order(offer, customer_, gpus, duration, maxPrice, type(uint64).max, uint256(salt), keccak256(spec));
+        (bytes32 specHash, bool offChain) = (keccak256(spec), spec.length == 0);
+        return Order(offer, customer_, gpus, duration, maxPrice, type(uint64).max, uint256(salt), specHash, offChain);
     }
 
     function one(JobId id) internal pure returns (JobId[] memory ids) {

@@ -29,7 +29,7 @@ abstract contract MarketTest is Lists {
     uint256 internal constant T0 = 1_800_000_000;
 
     bytes32 internal constant ORDER_TYPE = keccak256(
-        "Order(bytes8 offerId,address customer,uint16 gpus,uint32 duration,uint128 maxPrice,uint64 deadline,uint256 salt,bytes32 specHash)"
+        "Order(bytes8 offerId,address customer,uint16 gpus,uint32 duration,uint128 maxPrice,uint64 deadline,uint256 salt,bytes32 specHash,bool specOffChain)"
     );
     uint256 internal constant ATTESTOR_KEY = 0xA77E57;
     uint256 internal constant CUSTOMER_KEY = 0xC0571;

@@ -27,7 +27,7 @@ contract DelegateTest is MarketTest {
     }
 
     function order(uint32 duration, bytes32 salt) private view returns (Order memory) {
-        return orderOf(offerId, customer, 1, duration, PRICE, salt, "{}");
+        return orderOf(offerId, customer, 1, duration, PRICE, salt, "");
     }
 
     function openAs(address by, Order memory asked) private returns (JobId) {

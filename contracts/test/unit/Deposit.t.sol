@@ -58,8 +58,10 @@ contract DepositTest is HostileTokenTest {
         vm.expectEmit(address(market));
         emit IComputeMarketEvents.JobOpened(expected, offerId, stranger, 3600, orderHash(order), order.specHash);
         vm.expectEmit(address(market));
+        emit IComputeMarketEvents.SpecPosted(expected, "{}");
+        vm.expectEmit(address(market));
         emit IComputeMarketEvents.JobPaidBy(expected, customer);
-        JobId id = place(customer, order, "");
+        JobId id = place(customer, order, "{}");
         start(id);
         vm.expectRevert(abi.encodeWithSelector(Errors.NotCustomer.selector, id, customer));
         vm.prank(customer);
@@ -75,6 +77,10 @@ contract DepositTest is HostileTokenTest {
         vm.expectRevert(abi.encodeWithSelector(Errors.SpecMismatch.selector, keccak256("{}"), keccak256("{ }")));
         vm.prank(customer);
         market.openJob(order, "{ }");
+        vm.expectRevert(abi.encodeWithSelector(Errors.SpecMissing.selector, keccak256("{}")));
+        vm.prank(customer);
+        market.openJob(order, "");
+        order.specOffChain = true;
         vm.recordLogs();
         place(customer, order, "");
         // The order and the transfer, and no text.

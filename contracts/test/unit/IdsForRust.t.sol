@@ -34,18 +34,18 @@ contract IdsForRustTest {
     }
 
     function test_AnOrderIsHashed() public view {
-        vm.assertEq(market.orderHashOf(order()), 0xc0062ffa710f4ca5fc1144025f4aa9fb7d568e58a5b48b2e6cc615be9d7e650e);
+        vm.assertEq(market.orderHashOf(order()), 0x7ddcd0e8448f6cb61e14a3be5daa70616e398dff0a53d4856799343143f95838);
     }
 
     function test_AJobIsNamedByItsOrderAndDelegation() public view {
         JobId own = market.jobIdOf(order(), 2_500_000, 0);
         JobId delegated = market.jobIdOf(order(), 2_500_000, 7);
         vm.assertEq(
-            JobId.unwrap(own), bytes32(uint256(0xabababababababab000000000000002625a0000808ed94e3d4291701accfeb72))
+            JobId.unwrap(own), bytes32(uint256(0xabababababababab000000000000002625a000087e594a607fffb3c002515d75))
         );
         vm.assertEq(
             JobId.unwrap(delegated),
-            bytes32(uint256(0xabababababababab000000000000002625a0000880000007d4291701accfeb72))
+            bytes32(uint256(0xabababababababab000000000000002625a00008800000077fffb3c002515d75))
         );
     }
 
@@ -67,7 +67,8 @@ contract IdsForRustTest {
             maxPrice: 2_500_000,
             deadline: 1_800_000_000,
             salt: 6,
-            specHash: keccak256("spec")
+            specHash: keccak256("spec"),
+            specOffChain: true
         });
     }
 }

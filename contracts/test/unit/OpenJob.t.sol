@@ -131,8 +131,8 @@ contract OpenJobTest is MarketTest {
     }
 
     function test_EachPartOfTheOrderIsInTheId() public view {
-        JobId[12] memory ids;
-        for (uint256 i = 0; i < 12; ++i) {
+        JobId[13] memory ids;
+        for (uint256 i = 0; i < 13; ++i) {
             Order memory order = orderOf(offerId, customer, 1, 3600, PRICE, 0, "");
             if (i == 1) order.offerId = OfferId.wrap("none");
             if (i == 2) order.customer = stranger;
@@ -142,7 +142,8 @@ contract OpenJobTest is MarketTest {
             if (i == 6) order.deadline = 7;
             if (i == 7) order.salt = 1;
             if (i == 8) order.specHash = "spec";
-            ids[i] = market.jobIdOf(order, i == 9 ? PRICE - 1 : PRICE, i < 10 ? 0 : uint32(i - 9));
+            if (i == 12) order.specOffChain = false;
+            ids[i] = market.jobIdOf(order, i == 9 ? PRICE - 1 : PRICE, i < 10 || i == 12 ? 0 : uint32(i - 9));
             for (uint256 j = 0; j < i; ++j) {
                 vm.assertTrue(ids[i] != ids[j]);
             }

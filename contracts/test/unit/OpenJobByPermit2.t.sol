@@ -39,7 +39,7 @@ contract OpenJobByPermit2Test is MarketTest {
     /// @dev As Permit2 documents it.
     function signed(Order memory order, address spender, uint256 most) private view returns (bytes memory) {
         bytes32 typeHash = keccak256(
-            "PermitWitnessTransferFrom(TokenPermissions permitted,address spender,uint256 nonce,uint256 deadline,Order witness)Order(bytes8 offerId,address customer,uint16 gpus,uint32 duration,uint128 maxPrice,uint64 deadline,uint256 salt,bytes32 specHash)TokenPermissions(address token,uint256 amount)"
+            "PermitWitnessTransferFrom(TokenPermissions permitted,address spender,uint256 nonce,uint256 deadline,Order witness)Order(bytes8 offerId,address customer,uint16 gpus,uint32 duration,uint128 maxPrice,uint64 deadline,uint256 salt,bytes32 specHash,bool specOffChain)TokenPermissions(address token,uint256 amount)"
         );
         bytes32 permitted =
             keccak256(abi.encode(keccak256("TokenPermissions(address token,uint256 amount)"), token, most));
@@ -71,7 +71,7 @@ contract OpenJobByPermit2Test is MarketTest {
     function test_ASignatureForAnotherOrderOrAnotherSpenderServesNobody() public {
         Order memory order = order_();
         bytes memory signature = signed(order, address(market));
-        order.specHash = 0;
+        order.specOffChain = true;
         vm.expectRevert(abi.encodeWithSignature("InvalidSigner()"));
         vm.prank(stranger);
         market.openJobByPermit2(order, "", NONCE, signature);
@@ -117,7 +117,7 @@ contract OpenJobByPermit2Test is MarketTest {
         send(order, signature);
         vm.prank(customer);
         token.approve(address(market), type(uint256).max);
-        place(customer, order, "");
+        place(customer, order, "{}");
         vm.assertEq(market.PERMIT2(), PERMIT2);
     }
 }

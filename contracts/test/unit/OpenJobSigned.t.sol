@@ -59,6 +59,22 @@ contract OpenJobSignedTest is MarketTest {
         send(order, signature);
     }
 
+    /// @dev Whoever sees it on its way can't place it in a way that makes the provider decline.
+    function test_NobodyPlacesItWithoutItsTextUnlessItSaysSo() public {
+        Order memory order = order_();
+        bytes memory signature = signed(order, CUSTOMER_KEY);
+        vm.expectRevert(abi.encodeWithSelector(Errors.SpecMissing.selector, keccak256("{}")));
+        vm.prank(stranger);
+        market.openJobSigned(order, "", signature);
+        order.specOffChain = true;
+        vm.expectRevert(abi.encodeWithSelector(Errors.BadOrderSignature.selector, customer, digestOf(order)));
+        vm.prank(stranger);
+        market.openJobSigned(order, "", signature);
+        signature = signed(order, CUSTOMER_KEY);
+        vm.prank(stranger);
+        assertStatus(market.openJobSigned(order, "", signature), JobStatus.Open);
+    }
+
     function test_OneSignatureIsOneOrderAlsoAtAnotherPrice() public {
         Order memory order = order_();
         order.maxPrice = 2 * PRICE;
@@ -83,7 +99,7 @@ contract OpenJobSignedTest is MarketTest {
         send(order, signature);
         vm.expectRevert(abi.encodeWithSelector(Errors.JobExists.selector, id));
         vm.prank(customer);
-        market.openJob(order, "");
+        market.openJob(order, "{}");
     }
 
     function test_WhatWasCancelledIsPlacedNoMore() public {
@@ -116,7 +132,7 @@ contract OpenJobSignedTest is MarketTest {
         send(order, signature);
         vm.expectRevert(abi.encodeWithSelector(Errors.OrderExpired.selector, T0 + 60));
         vm.prank(customer);
-        market.openJob(order, "");
+        market.openJob(order, "{}");
         vm.warp(T0 + 60);
         send(order, signature);
     }

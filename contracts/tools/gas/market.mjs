@@ -29,6 +29,7 @@ const ORDER = {
     deadline: "uint64",
     salt: "uint256",
     specHash: "bytes32",
+    specOffChain: "bool",
   }).map(([name, type]) => ({ name, type })),
 };
 const workload = toUtf8Bytes(JSON.stringify({ image: `registry.example/render@sha256:${"5f".repeat(32)}`, args: ["x".repeat(906)] }));
@@ -79,7 +80,7 @@ class Market {
 
   // An order, with the hash of its spec alone or with the text.
   async order({ spec = EMPTY, customer = this.customer, by = customer, call = "openJob", extra = () => [] } = {}) {
-    const order = [this.offer, customer, 2, HOUR, this.price, this.node.clock + 600, ++this.salt, keccak256(workload)];
+    const order = [this.offer, customer, 2, HOUR, this.price, this.node.clock + 600, ++this.salt, keccak256(workload), spec === EMPTY];
     const args = call === "openJobAs" ? [...extra(order), order, spec] : [order, spec, ...extra(order)];
     const id = await this.market.read[call].staticCall(...args, { from: by });
     const orderHash = await this.market.read.orderHashOf(order);
