@@ -100,7 +100,8 @@ abstract contract Running is Jobs, IMarketRunning {
         } else if (tail == 0) {
             emit JobSkipped(id, SkipReason.ZeroAttestor);
         } else if (state.isStarted()) {
-            if (block.timestamp < state.end()) {
+            // Its use can be claimed for as long, and whoever put a wrong one in last must not have the last word.
+            if (block.timestamp < _refundableFrom(id, state)) {
                 _jobs[id].state = state.withStart(tail, state.second());
                 emit AttestorRotated(id, attestor);
                 return true;

@@ -14,12 +14,12 @@ interface IMarketRunning {
     /// @return done How many were declined.
     function declineJobs(JobRef[] calldata refs, string calldata reason) external returns (uint256 done);
 
-    /// @notice Starts jobs, or gives running ones another attestor.
+    /// @notice Starts jobs, or gives started ones another attestor, for as long as their use can be claimed.
     /// @dev By the operator; skips with `NotOperator`, `NotLive`, `ZeroAttestor`, `DeadlinePassed`, `AlreadyEnded`. Errors:
     /// `LengthMismatch`. Events: `JobStarted` or `AttestorRotated` for each. A rotation keeps start and count, and makes the
     /// earlier attestor's vouchers worthless: an operator that rotates claims the last of them first, in one `multicall`
-    /// with the rotation where it must not be lost. The new attestor goes on from the earlier one's count. A job whose end has
-    /// passed takes no other attestor, also while its use can still be claimed: whoever stood last signs for all of it.
+    /// with the rotation where it must not be lost. The new attestor goes on from the earlier one's count. That works
+    /// until the claim window ends, so that one whom a thief of the hot key named in a job's last second can be replaced.
     /// @param ids Jobs; those of one offer side by side cost least.
     /// @param attestors Whose signature counts, one per job.
     /// @return done How many were started or rotated.

@@ -71,7 +71,7 @@ enum SkipReason {
     DeadlinePassed,
     /// `startJobs`: the zero address can't attest, nor one whose last 12 bytes are zero.
     ZeroAttestor,
-    /// `startJobs`: the job's end has passed.
+    /// `startJobs`: the job has ended, and its claim window too.
     AlreadyEnded,
     /// `claim`, `settle`: the claim window has ended.
     ClaimWindowPassed,

@@ -94,11 +94,13 @@ contract StartJobsTest is MarketTest {
         skipped(open(1, 3600, 0), address(0), SkipReason.ZeroAttestor);
     }
 
-    function test_AnEndedJobTakesNoNewAttestor() public {
+    function test_AJobTakesAnotherAttestorUntilItsClaimWindowEnds() public {
         JobId id = running();
-        vm.warp(T0 + 3599);
-        startAs(id, owner);
         vm.warp(T0 + 3600);
+        startAs(id, stranger);
+        vm.warp(T0 + 3600 + CLAIM_WINDOW);
+        startAs(id, owner);
+        vm.warp(T0 + 3600 + CLAIM_WINDOW + 1);
         skipped(id, stranger, SkipReason.AlreadyEnded);
         vm.assertEq(market.job(id).attestor, tailOf(owner));
     }
