@@ -16,7 +16,8 @@ abstract contract Ledger is Offers, ReentrancyGuardTransient {
 
     mapping(address account => mapping(address token => uint256)) internal _credits;
 
-    /// @dev Owes an account more.
+    /// @dev Owes an account more. It can't overflow: a deposit has 128 bits at most, what an order holds 119, and nobody
+    /// makes 2^128 of them.
     function _credit(address account, address token, uint256 amount) internal {
         if (amount != 0) _credits[account][token] += amount;
     }

@@ -78,6 +78,8 @@ interface IComputeMarketErrors {
     error SunsetTooLate(uint256 asked, uint256 limit);
     /// @notice Nobody is the zero address: whatever is credited to it is lost.
     error ZeroAccount();
+    /// @notice More is deposited at once than the market takes.
+    error AmountTooHigh(uint256 amount, uint256 limit);
     /// @notice The order's deadline has passed.
     error OrderExpired(uint256 deadline);
     /// @notice The order doesn't allow that its spec is left out: send the text that has this hash along.

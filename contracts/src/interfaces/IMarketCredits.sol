@@ -5,10 +5,10 @@ pragma solidity ^0.8.28;
 interface IMarketCredits {
     /// @notice Credits an account with tokens of the caller, by its allowance.
     /// @dev By anybody, for anybody: what was credited is the account's alone. A provider's can be withdrawn to its payout address
-    /// only. Errors: `ZeroAccount`, `TransferMismatch`. Event: `Deposited`.
+    /// only. Errors: `ZeroAccount`, `AmountTooHigh`, `TransferMismatch`. Event: `Deposited`.
     /// @param account Whose credit it becomes.
     /// @param token ERC-20 token.
-    /// @param amount Token units.
+    /// @param amount Token units, at most 2^128 - 1.
     function deposit(address account, address token, uint256 amount) external;
 
     /// @notice Sends the caller's credit in a token, all of it or a part. A provider's goes to its payout address only. Where the
