@@ -171,8 +171,8 @@ abstract contract Claims is Jobs, Fees, IMarketClaims {
         uint256 refunded = id.deposit(state.duration()) - id.paid(used);
         emit JobSettled(id, customer, refunded);
         unchecked {
-            if (!running) ++batch.completed;
-            else if (!state.ending()) ++batch.early;
+            // One of which an end was announced was counted then.
+            if (!state.ending()) running ? ++batch.early : ++batch.completed;
             ++batch.closed;
         }
         _owe(batch, customer, refunded);

@@ -79,7 +79,9 @@ abstract contract Running is Jobs, IMarketRunning {
             } else if (customer == address(0)) {
                 emit JobSkipped(id, SkipReason.WrongOrder);
             } else {
-                if (!state.isStarted()) ++_offers[id.offerId()].notStarted;
+                StoredOffer storage stored = _offers[id.offerId()];
+                if (!state.isStarted()) ++stored.notStarted;
+                else if (!state.ending()) ++stored.completed;
                 emit JobRefunded(id, customer, _close(id, state, customer));
                 ++done;
             }
@@ -141,7 +143,8 @@ abstract contract Running is Jobs, IMarketRunning {
         } else if (customer == address(0)) {
             emit JobSkipped(id, SkipReason.WrongOrder);
         } else {
-            if (block.timestamp < state.end() && !state.ending()) ++stored.endedByProvider;
+            // One of which an end was announced was counted then.
+            if (!state.ending()) block.timestamp < state.end() ? ++stored.endedByProvider : ++stored.completed;
             if (endAt != 0) _announceEnd(id, state, customer, endAt, reason);
             else emit JobEnded(id, customer, state.used(), _close(id, state, customer), reason);
             return true;

@@ -28,18 +28,20 @@ struct OfferTerms {
     bytes32 salt;
 }
 
-/// @notice How jobs of an offer came to their ends, beside what was paid. Anybody can order, so anybody can raise each of these
-/// that is a customer's to choose, and `declined` with orders that can't be served.
+/// @notice How jobs of an offer came to their ends, beside what was paid. Each job is in one of these at most. Anybody can
+/// order, so customers can raise `declined` and `notStarted` with orders that can't be served and `endedByCustomer` with
+/// small ones, and a provider that orders from itself `completed`: these say what happened by the clock, and not who is
+/// good.
 struct Counters {
-    /// Jobs that ran to their end and were closed.
+    /// Jobs that were closed after their time was over, as it was paid for: by whichever call, also where nothing was claimed.
     uint40 completed;
     /// Orders that the provider turned down.
     uint48 declined;
     /// Orders that the provider let lie until the start deadline had passed.
     uint48 notStarted;
-    /// Jobs that the provider ended before the time that was paid.
+    /// Jobs that the provider ended before the time that was paid, at once or with notice.
     uint48 endedByProvider;
-    /// Jobs that the customer ended before the time that was paid.
+    /// Jobs that the customer ended before the time that was paid, and the provider had not before.
     uint48 endedByCustomer;
 }
 
