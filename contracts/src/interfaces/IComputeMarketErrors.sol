@@ -80,6 +80,8 @@ interface IComputeMarketErrors {
     error ZeroAccount();
     /// @notice More is deposited at once than the market takes.
     error AmountTooHigh(uint256 amount, uint256 limit);
+    /// @notice So little gas is left that the offer's verifier might answer no for want of it: send the call with more.
+    error TooLittleGas(uint256 left, uint256 needed);
     /// @notice The order's deadline has passed.
     error OrderExpired(uint256 deadline);
     /// @notice The order doesn't allow that its spec is left out: send the text that has this hash along.

@@ -12,7 +12,7 @@ interface IMarketClaims {
     /// @dev By anybody: it pays the provider and the fee sink only. It moves no tokens, so it goes on where a token stands
     /// still. A chain that takes no transactions for longer than the claim window loses what was not claimed. Skips with
     /// `NotLive`, `NotStarted`, `ClaimWindowPassed`, `Stale`, `BadSignature`, `Unverified`. Errors: `UnknownOffer`,
-    /// `LengthMismatch`. Event: one `UsageClaimed`, where anything was paid.
+    /// `LengthMismatch`, `TooLittleGas`. Event: one `UsageClaimed`, where anything was paid.
     /// @param offerId Offer of all of the jobs.
     /// @param vouchers Vouchers.
     /// @param proofs What the offer's verifier is told of each voucher; may be left empty, and is not read where there is no
@@ -27,7 +27,7 @@ interface IMarketClaims {
     /// too, so that nobody can hinder that by claiming first.
     /// @dev By the operator. A job of which more is signed for than can be paid yet is skipped, so that no claim is lost. Skips
     /// with `NotLive`, `NotStarted`, `UnclaimedUse`, `ClaimWindowPassed`, `BadSignature`, `Unverified`, `WrongOrder`. Errors:
-    /// `UnknownOffer`, `LengthMismatch`, `UnknownProvider`, `NotOperator`. Events: `JobSettled` for each job, and one
+    /// `UnknownOffer`, `LengthMismatch`, `UnknownProvider`, `NotOperator`, `TooLittleGas`. Events: `JobSettled` for each job, and one
     /// `UsageClaimed` where anything was paid.
     /// @param offerId Offer of all of the jobs.
     /// @param vouchers Last vouchers; jobs of one customer side by side cost least.
@@ -37,6 +37,6 @@ interface IMarketClaims {
         external
         returns (uint256 done);
 
-    /// @notice Most gas that an offer's verifier is given for one voucher.
+    /// @notice Gas that an offer's verifier is given for one voucher, and not less: where that isn't left, the call fails.
     function VERIFIER_GAS() external pure returns (uint256);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {IComputeMarketErrors} from "../../src/interfaces/IComputeMarketErrors.sol";
 import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
 import {IVerifier} from "../../src/interfaces/IVerifier.sol";
 import {JobStatus, SkipReason} from "../../src/types/Job.sol";
@@ -46,6 +47,15 @@ contract Checking is IVerifier {
             mstore(0x80, word)
             return(0x80, size)
         }
+    }
+}
+
+/// @notice Needs nearly all of the gas that it is given.
+contract Slow is IVerifier {
+    function isValid(JobId, uint256, bytes32, bytes calldata) external view returns (bool) {
+        uint256 end = gasleft() - 380_000;
+        while (gasleft() > end) {}
+        return true;
     }
 }
 
@@ -156,6 +166,26 @@ contract VerifierTest is MarketTest {
     function oneProof(bytes memory proof) private pure returns (bytes[] memory proofs) {
         proofs = new bytes[](1);
         proofs[0] = proof;
+    }
+
+    /// @dev Whoever claims chooses how much gas there is: with too little of it the call fails, and no voucher is refused.
+    function test_TooLittleGasRefusesNoVoucher() public {
+        offerId = post(verified(address(new Slow())));
+        JobId id = open(1, 3600, 0);
+        start(id);
+        vm.warp(T0 + 1800);
+        bytes memory call = abi.encodeCall(market.claim, (offerId, one(sign(id, 100)), noProofs()));
+        uint256 fork = vm.snapshotState();
+        (uint256 failed, uint256 paid) = (0, 0);
+        for (uint256 gas = 300_000; gas <= 600_000; gas += 2500) {
+            (bool ok, bytes memory answer) = address(market).call{gas: gas}(call);
+            vm.assertEq(ok && abi.decode(answer, (uint256)) == 0 ? 1 : 0, 0, "skipped for want of gas");
+            if (ok) ++paid;
+            else if (bytes4(answer) == IComputeMarketErrors.TooLittleGas.selector) ++failed;
+            vm.revertToState(fork);
+            fork = vm.snapshotState();
+        }
+        vm.assertTrue(failed > 10 && paid > 10);
     }
 
     function test_AnOfferShowsItsVerifier() public view {
