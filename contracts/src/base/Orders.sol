@@ -72,6 +72,7 @@ abstract contract Orders is Jobs {
 
     /// @dev Prolongs a job; the caller takes what that costs.
     function _prolong(JobId id, uint256 extra) internal returns (address token, uint256 price) {
+        require(extra != 0, ZeroExtra(id));
         JobState state = _jobs[id].state;
         Posted memory posted = _offers[id.offerId()].posted;
         JobStatus status = _status(state);

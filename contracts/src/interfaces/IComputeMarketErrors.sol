@@ -52,6 +52,8 @@ interface IComputeMarketErrors {
     error WrongStatus(JobId id, JobStatus status);
     /// @notice The order was not started by its deadline and can't be any more, so it takes no more money: refund it.
     error StartDeadlinePassed(JobId id, uint256 startDeadline);
+    /// @notice A top-up adds at least a second.
+    error ZeroExtra(JobId id);
     /// @notice An end was announced; the job can't be prolonged.
     error EndAnnounced(JobId id, uint256 end);
     /// @notice The job ends at `end` anyway, which is not later than what was asked for.

@@ -26,10 +26,10 @@ interface IMarketOrders {
     /// @notice Pays for more time at the locked price, up to the offer's longest duration, from the caller's credit, then its
     /// allowance.
     /// @dev By anybody, while the job is running, or is open and can still be started, and no end was announced. What comes
-    /// back of it is the customer's. Errors: `WrongStatus`, `StartDeadlinePassed`, `EndAnnounced`, `DurationOutOfRange`,
+    /// back of it is the customer's. Errors: `ZeroExtra`, `WrongStatus`, `StartDeadlinePassed`, `EndAnnounced`, `DurationOutOfRange`,
     /// `TransferMismatch`. Event: `JobToppedUp`.
     /// @param id Job.
-    /// @param extra Seconds to add.
+    /// @param extra Seconds to add, at least one.
     function topUp(JobId id, uint32 extra) external;
 
     /// @notice Moves the end of a running job forward to `END_NOTICE` seconds from now, but not before its shortest

@@ -190,7 +190,8 @@ abstract contract Actors is Stage {
         (JobId id, Job memory job, bool any) = pick(which);
         if (!any || job.ending || (job.status != JobStatus.Open && job.status != JobStatus.Running)) return;
         if (job.status == JobStatus.Open && block.timestamp > job.startDeadline) return;
-        extra = uint32(extra % (job.maxDuration - job.duration + 1));
+        if (job.duration == job.maxDuration) return;
+        extra = uint32(extra % (job.maxDuration - job.duration) + 1);
         // Whoever pays for it.
         vm.prank(customers[extra % 2]);
         market.topUp(id, extra);
@@ -234,7 +235,7 @@ abstract contract Actors is Stage {
     function prolongAsDelegate(uint256 which, uint32 extra) external {
         (JobId id, Job memory job, bool any) = pick(which);
         if (!any) return;
-        extra = uint32(extra % 20_000);
+        extra = uint32(extra % 20_000 + 1);
         uint256 before = market.credit(customers[0], address(token));
         vm.prank(agent);
         try market.topUpAs(id, extra) {

@@ -33,6 +33,14 @@ contract TopUpTest is MarketTest {
         vm.assertEq(market.job(id).deposit, 6e6);
     }
 
+    /// @dev It would cost its sender gas alone, and fill everybody's logs.
+    function test_NothingIsNoTopUp() public {
+        JobId id = running();
+        refused(id, 0, abi.encodeWithSelector(IComputeMarketErrors.ZeroExtra.selector, id));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.ZeroExtra.selector, id));
+        market.topUpAs(id, 0);
+    }
+
     function test_ManySmallTopUpsCostWhatOneOrderCosts() public {
         JobId id = open(1, 121, 0);
         for (uint256 i = 0; i < 7; ++i) {
