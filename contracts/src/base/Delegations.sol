@@ -19,6 +19,9 @@ abstract contract Delegations is Ledger {
         uint32 day;
     }
 
+    /// @dev Highest number of a delegation: what a job's id has room for.
+    uint32 internal constant DELEGATION_LIMIT = 2 ** 31 - 1;
+
     mapping(uint32 delegation => StoredDelegation) internal _delegations;
     uint32 internal _delegationCount;
 

@@ -53,10 +53,10 @@ abstract contract Fees is Ledger, Ownable2Step {
         return block.timestamp < set.from ? set.earlierBps : set.bps;
     }
 
-    /// @dev Reverts where such a fee can't be. What the market owes itself a sweep would not move.
+    /// @dev Reverts where such a fee can't be.
     function _requireFee(uint16 bps, address sink) internal view {
         require(bps <= FEE_LIMIT, FeeTooHigh(bps, FEE_LIMIT));
-        require(sink != address(this), SinkIsTheMarket());
+        _requireOther(sink);
         require(bps == 0 || sink != address(0), ZeroFeeSink());
     }
 }

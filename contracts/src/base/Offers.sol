@@ -56,7 +56,7 @@ abstract contract Offers is IComputeMarketErrors, IComputeMarketEvents {
     /// @dev Seconds for which an offer takes orders at most, without being posted or updated again.
     uint32 internal constant VALIDITY_LIMIT = 30 days;
     /// @dev Longest order that an offer can allow, in seconds: what a job's state has room for.
-    uint32 internal constant MAX_DURATION = type(uint24).max;
+    uint32 internal constant DURATION_LIMIT = type(uint24).max;
 
     mapping(address account => Provider) internal _providers;
     mapping(address account => mapping(address token => Floors)) internal _floors;
@@ -64,6 +64,11 @@ abstract contract Offers is IComputeMarketErrors, IComputeMarketEvents {
     mapping(address account => OfferId[]) internal _offersOf;
     /// @dev Last second at which an order can be taken; 0 where there is no end to that.
     uint40 internal _sunset;
+
+    /// @dev Reverts where an account is the market: it can't call itself, so what it is owed nobody could have sent.
+    function _requireOther(address account) internal view {
+        require(account != address(this), AccountIsTheMarket());
+    }
 
     /// @dev Whether the caller may run the offers of a provider. Of one that there is not, which has no offers, nobody may: its
     /// address is zero where it is read from an offer that is not there.

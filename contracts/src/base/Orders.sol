@@ -24,6 +24,7 @@ abstract contract Orders is Jobs {
     {
         (address customer, uint256 gpus, uint256 duration) = (order.customer, order.gpus, order.duration);
         require(customer != address(0), ZeroAccount());
+        _requireOther(customer);
         require(block.timestamp <= order.deadline, OrderExpired(order.deadline));
         StoredOffer storage stored = _offers[order.offerId];
         Posted memory posted = stored.posted;

@@ -18,6 +18,7 @@ abstract contract Credits is Ledger, IMarketCredits {
     /// @inheritdoc IMarketCredits
     function deposit(address account, address token, uint256 amount) external {
         require(account != address(0), ZeroAccount());
+        _requireOther(account);
         // A token may say that it moved anything: whatever is credited later must fit beside it, or a refund would revert.
         require(amount <= type(uint128).max, AmountTooHigh(amount, type(uint128).max));
         _credit(account, token, amount);

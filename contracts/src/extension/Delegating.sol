@@ -8,7 +8,7 @@ import {Delegation} from "../types/Delegation.sol";
 /// @title Delegations: what others may spend of an account's credit
 abstract contract Delegating is Delegations, IMarketDelegations {
     /// @inheritdoc IMarketDelegations
-    uint32 public constant MAX_DELEGATIONS = 2 ** 31 - 1;
+    uint32 public constant MAX_DELEGATIONS = DELEGATION_LIMIT;
 
     /// @inheritdoc IMarketDelegations
     function delegate(address to, address token, uint112 perDay, uint40 until) external returns (uint32 delegation) {

@@ -54,6 +54,7 @@ abstract contract JobViews is Jobs, IMarketJobs {
     /// @inheritdoc IMarketJobs
     function jobIdOf(Order calldata order, uint128 price, uint32 delegation) external view returns (JobId id) {
         require(price <= type(uint80).max, PriceTooHigh(price, type(uint80).max));
+        require(delegation <= DELEGATION_LIMIT, DelegationTooHigh(delegation, DELEGATION_LIMIT));
         (, bytes32 orderHash) = _hashesOf(order);
         (id,) = JobIdLibrary.pack(order.offerId, price, order.gpus, order.customer, orderHash, delegation);
     }

@@ -22,11 +22,14 @@ abstract contract OfferBook is Offers, IMarketOffers {
     /// @inheritdoc IMarketOffers
     uint32 public constant MAX_VALIDITY = VALIDITY_LIMIT;
     /// @inheritdoc IMarketOffers
+    uint32 public constant MAX_DURATION = DURATION_LIMIT;
+    /// @inheritdoc IMarketOffers
     uint16 public constant MAX_GPUS = 2 ** 15 - 1;
 
     /// @inheritdoc IMarketOffers
     function setProvider(address operator, address payout) external {
         require(payout != address(0), ZeroPayout());
+        _requireOther(payout);
         _providers[msg.sender] = Provider(operator, payout);
         emit ProviderSet(msg.sender, operator, payout);
     }
@@ -131,8 +134,8 @@ abstract contract OfferBook is Offers, IMarketOffers {
         require(terms.claimWindow >= MIN_CLAIM_WINDOW, WindowTooShort(terms.claimWindow, MIN_CLAIM_WINDOW));
         require(terms.claimWindow <= MAX_CLAIM_WINDOW, WindowTooLong(terms.claimWindow, MAX_CLAIM_WINDOW));
         require(
-            terms.maxDuration != 0 && terms.minDuration <= terms.maxDuration && terms.maxDuration <= MAX_DURATION,
-            InvalidDurations(terms.minDuration, terms.maxDuration, MAX_DURATION)
+            terms.maxDuration != 0 && terms.minDuration <= terms.maxDuration && terms.maxDuration <= DURATION_LIMIT,
+            InvalidDurations(terms.minDuration, terms.maxDuration, DURATION_LIMIT)
         );
         stored.posted.provider = terms.provider;
         stored.posted.startWindow = uint16(terms.startWindow);

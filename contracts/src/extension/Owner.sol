@@ -9,7 +9,7 @@ abstract contract Owner is Fees, IMarketOwner {
     /// @inheritdoc IMarketOwner
     uint16 public constant MAX_FEE_BPS = FEE_LIMIT;
     /// @inheritdoc IMarketOwner
-    uint32 public constant FEE_NOTICE = START_WINDOW_LIMIT + MAX_DURATION + CLAIM_WINDOW_LIMIT + 1;
+    uint32 public constant FEE_NOTICE = START_WINDOW_LIMIT + DURATION_LIMIT + CLAIM_WINDOW_LIMIT + 1;
 
     /// @inheritdoc IMarketOwner
     function setFee(uint16 bps, address sink) external onlyOwner {

@@ -70,8 +70,8 @@ interface IComputeMarketErrors {
     error FeeTooHigh(uint256 bps, uint256 limit);
     /// @notice A fee needs someone to receive it.
     error ZeroFeeSink();
-    /// @notice The market can't be owed its own fee: nobody could have it sent.
-    error SinkIsTheMarket();
+    /// @notice The market itself can't be owed anything: nobody could have it sent.
+    error AccountIsTheMarket();
     /// @notice No order is taken any more, and that stands.
     error SunsetPassed(uint256 sunset);
     /// @notice Offers that are posted now could outlive it.
@@ -104,6 +104,8 @@ interface IComputeMarketErrors {
     error OtherToken(uint32 delegation, address token, address asked);
     /// @notice With this, more would be spent today than the delegation allows.
     error LimitExceeded(uint32 delegation, uint256 spent, uint256 limit);
+    /// @notice A delegation's number has 31 bits.
+    error DelegationTooHigh(uint32 delegation, uint256 limit);
     /// @notice There is no number left for a delegation.
     error TooManyDelegations(uint256 limit);
 }

@@ -5,7 +5,7 @@ pragma solidity ^0.8.28;
 interface IMarketCredits {
     /// @notice Credits an account with tokens of the caller, by its allowance.
     /// @dev By anybody, for anybody: what was credited is the account's alone. A provider's can be withdrawn to its payout address
-    /// only. Errors: `ZeroAccount`, `AmountTooHigh`, `TransferMismatch`. Event: `Deposited`.
+    /// only. Errors: `ZeroAccount`, `AccountIsTheMarket`, `AmountTooHigh`, `TransferMismatch`. Event: `Deposited`.
     /// @param account Whose credit it becomes.
     /// @param token ERC-20 token.
     /// @param amount Token units, at most 2^128 - 1.

@@ -18,10 +18,10 @@ interface IMarketJobs {
     /// job's attestor.
     function isAttestor(JobId id, address account) external view returns (bool);
 
-    /// @notice Id that an order would get at this price. Errors: `PriceTooHigh`.
+    /// @notice Id that an order would get at this price. Errors: `PriceTooHigh`, `DelegationTooHigh`.
     /// @param order Order.
     /// @param price Token units per GPU-hour, at most 2^80 - 1.
-    /// @param delegation Delegation by which it would be placed; 0 for none.
+    /// @param delegation Delegation by which it would be placed, at most `MAX_DELEGATIONS`; 0 for none.
     /// @return id Name of the job.
     function jobIdOf(Order calldata order, uint128 price, uint32 delegation) external view returns (JobId id);
 

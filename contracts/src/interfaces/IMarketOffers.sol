@@ -10,9 +10,9 @@ interface IMarketOffers {
     /// @notice Sets the caller's operator (hot key) and payout address. Works at once, on running jobs too.
     /// @dev Anybody for itself. From then on, the caller's whole credit can be *withdrawn* to `payout` only. The caller itself
     /// can still spend it on orders, with any provider: whoever has the cold key isn't bound to `payout`. Errors:
-    /// `ZeroPayout`. Event: `ProviderSet`.
+    /// `ZeroPayout`, `AccountIsTheMarket`. Event: `ProviderSet`.
     /// @param operator Hot key; zero revokes it.
-    /// @param payout Where the earnings go; never zero.
+    /// @param payout Where the earnings go; never zero, nor the market.
     function setProvider(address operator, address payout) external;
 
     /// @notice Sets the lowest price of the caller's offers in a token, for new orders at once: of one GPU class, or of all
@@ -94,6 +94,9 @@ interface IMarketOffers {
 
     /// @notice Seconds for which an offer takes orders at most, without being posted or updated again.
     function MAX_VALIDITY() external pure returns (uint32);
+
+    /// @notice Longest order that an offer can allow, in seconds.
+    function MAX_DURATION() external pure returns (uint32);
 
     /// @notice Most GPUs of one order.
     function MAX_GPUS() external pure returns (uint16);

@@ -8,7 +8,7 @@ import {JobRef, Order} from "../types/Order.sol";
 /// @notice There are four ways to place one, which differ in who wants it, who pays and who sends the transaction. All of
 /// them: the deposit is `ceil(price * gpus * duration / 3600)`. What comes back is credit of the order's customer. Between the price
 /// and `maxPrice` the provider chooses: it can see the order coming and raise its price up to there. Errors: `ZeroAccount`,
-/// `OrderExpired`, `UnknownOffer`, `OfferExpired`, `GpusUnavailable`, `PriceAboveMax`, `DurationOutOfRange`, `TokenRefused`,
+/// `AccountIsTheMarket`, `OrderExpired`, `UnknownOffer`, `OfferExpired`, `GpusUnavailable`, `PriceAboveMax`, `DurationOutOfRange`, `TokenRefused`,
 /// `PriceBelowFloor`, `JobExists`, `TextTooLong`, `SpecMissing`, `SpecMismatch`. Events: `JobOpened`, and `SpecPosted` where the spec was given.
 /// The spec, at most `MAX_TEXT` bytes of public text, is logged. It can be left out only where the order says so (`specOffChain`):
 /// then the provider must get it in another way, and declines the order if it doesn't.

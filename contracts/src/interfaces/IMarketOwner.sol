@@ -7,7 +7,7 @@ interface IMarketOwner {
     /// the receiver, hold at once. A higher fee holds `FEE_NOTICE` seconds later, when no order that was placed before can
     /// be claimed any more; setting it again, or to less, keeps that date.
     /// @dev By the owner, who can do nothing else but announce a sunset and pass on or give up its role. Errors: `FeeTooHigh`,
-    /// `ZeroFeeSink`, `SinkIsTheMarket`. Events: `FeeSet`, and `FeeRaiseAnnounced` where the fee is higher.
+    /// `ZeroFeeSink`, `AccountIsTheMarket`. Events: `FeeSet`, and `FeeRaiseAnnounced` where the fee is higher.
     /// @param bps Hundredths of a percent, at most `MAX_FEE_BPS`.
     /// @param sink Who is owed it from now on, and whom anybody can have it sent (`sweepFees`): a burn address serves too, where
     /// the token can be sent to it. Fees are kept apart from credit: naming an account here touches nothing that it has.

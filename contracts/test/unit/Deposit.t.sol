@@ -34,6 +34,17 @@ contract DepositTest is HostileTokenTest {
         market.openJob(order, "");
     }
 
+    /// @dev What it is owed nobody could have sent.
+    function test_TheMarketItselfIsNoAccount() public {
+        vm.expectRevert(abi.encodeWithSelector(Errors.AccountIsTheMarket.selector));
+        vm.prank(customer);
+        market.deposit(address(market), address(token), 5e6);
+        Order memory order = orderOf(offerId, address(market), 1, 3600, PRICE, 0, "");
+        vm.expectRevert(abi.encodeWithSelector(Errors.AccountIsTheMarket.selector));
+        vm.prank(customer);
+        market.openJob(order, "");
+    }
+
     function test_ItMustArriveInFull() public {
         hostile.setFee(1);
         vm.expectRevert(abi.encodeWithSelector(Errors.TransferMismatch.selector, address(token), 5, 4));

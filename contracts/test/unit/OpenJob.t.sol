@@ -175,6 +175,14 @@ contract OpenJobTest is MarketTest {
         vm.assertEq(JobId.unwrap(market.jobIdOf(order, PRICE, 5)), bytes32(head | 1 << 95 | 5 << 64 | hash % 2 ** 64));
     }
 
+    /// @dev A higher one would be another order's id.
+    function test_AnIdHasRoomForADelegationOf31Bits() public {
+        Order memory order = orderOf(offerId, customer, 2, 3600, PRICE, "salt", "{}");
+        vm.assertEq(market.jobIdOf(order, PRICE, 2 ** 31 - 1).delegation(), 2 ** 31 - 1);
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.DelegationTooHigh.selector, 2 ** 31, 2 ** 31 - 1));
+        market.jobIdOf(order, PRICE, 2 ** 31);
+    }
+
     function test_MoreGpusThanOfferedAreRefused() public {
         refused(abi.encodeWithSelector(IComputeMarketErrors.GpusUnavailable.selector, 9, 8), 9, 3600, PRICE);
         refused(abi.encodeWithSelector(IComputeMarketErrors.GpusUnavailable.selector, 0, 8), 0, 3600, PRICE);

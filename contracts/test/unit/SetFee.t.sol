@@ -196,7 +196,7 @@ contract SetFeeTest is MarketTest {
 
     /// @dev It could neither call nor be sent anything.
     function test_TheMarketItselfIsNoReceiver() public {
-        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.SinkIsTheMarket.selector));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.AccountIsTheMarket.selector));
         setFee(owner, 0, address(market));
     }
 }

@@ -119,6 +119,7 @@ contract SetOfferTest is MarketTest {
         OfferTerms memory t = terms();
         t.maxDuration = 0;
         t.minDuration = 0;
+        vm.assertEq(market.MAX_DURATION(), type(uint24).max);
         refused(t, abi.encodeWithSelector(IComputeMarketErrors.InvalidDurations.selector, 0, 0, type(uint24).max));
         t.minDuration = 61;
         t.maxDuration = 60;

@@ -22,6 +22,8 @@ contract SetProviderTest is MarketTest {
     function test_EarningsMustGoSomewhere() public {
         vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.ZeroPayout.selector));
         market.setProvider(operator, address(0));
+        vm.expectRevert(abi.encodeWithSelector(IComputeMarketErrors.AccountIsTheMarket.selector));
+        market.setProvider(operator, address(market));
     }
 
     function test_ARevokedOperatorCanDoNothingMore() public {
