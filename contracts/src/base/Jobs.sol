@@ -46,7 +46,7 @@ abstract contract Jobs is Delegations, EIP712 {
         OfferId offerId = id.offerId();
         uint256 released = id.deposit(state.duration()) - id.deposit(duration);
         _credit(customer, _offers[offerId].posted.token, released);
-        emit JobEndAnnounced(id, offerId, msg.sender, uint64(end), released, reason);
+        emit JobEndAnnounced(id, offerId, customer, msg.sender, uint64(end), released, reason);
     }
 
     /// @dev Closes a live job: what of its deposit was not paid is credited to the customer.

@@ -71,8 +71,8 @@ abstract contract Orders is Jobs {
         _requireAbove(stored, posted, posted.price);
     }
 
-    /// @dev Prolongs a job; the caller takes what that costs.
-    function _prolong(JobId id, uint256 extra) internal returns (address token, uint256 price) {
+    /// @dev Prolongs a job; the caller takes what that costs from the payer.
+    function _prolong(JobId id, uint256 extra, address payer) internal returns (address token, uint256 price) {
         require(extra != 0, ZeroExtra(id));
         JobState state = _jobs[id].state;
         Posted memory posted = _offers[id.offerId()].posted;
@@ -88,7 +88,7 @@ abstract contract Orders is Jobs {
 
         _jobs[id].state = state.withDuration(duration);
         uint256 held = id.deposit(duration);
-        emit JobToppedUp(id, id.offerId(), msg.sender, uint32(duration), held);
+        emit JobToppedUp(id, id.offerId(), payer, uint32(duration), held);
         return (posted.token, held - id.deposit(state.duration()));
     }
 }

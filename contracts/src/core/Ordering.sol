@@ -27,7 +27,7 @@ abstract contract Ordering is Orders, IMarketOrders {
 
     /// @inheritdoc IMarketOrders
     function topUp(JobId id, uint32 extra) external {
-        (address token, uint256 price) = _prolong(id, extra);
+        (address token, uint256 price) = _prolong(id, extra, msg.sender);
         _take(token, price);
     }
 

@@ -46,6 +46,7 @@ abstract contract OrdersFor is Orders, Delegating, IMarketOrdersFor {
         address token;
         uint256 deposit;
         (id, token, deposit) = _open(order, orderHash, 0, spec);
+        emit JobPaidByPermit2(id);
         uint256 most = Price.deposit(order.maxPrice, order.gpus, order.duration);
         _takeByPermit2(
             order.customer,
@@ -82,8 +83,9 @@ abstract contract OrdersFor is Orders, Delegating, IMarketOrdersFor {
 
     /// @inheritdoc IMarketOrdersFor
     function topUpAs(JobId id, uint32 extra) external {
-        (address token, uint256 price) = _prolong(id, extra);
-        _spend(id.delegation(), token, price);
+        uint32 delegation = id.delegation();
+        (address token, uint256 price) = _prolong(id, extra, _principalOf(delegation));
+        _spend(delegation, token, price);
     }
 
     /// @dev A signature places one order, at whatever price: it would name another job at another one.

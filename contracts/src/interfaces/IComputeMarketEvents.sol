@@ -9,7 +9,8 @@ import {Settlement} from "../types/Voucher.sol";
 
 /// @title What the market logs
 /// @notice Amounts are units of the offer's token, times are Unix seconds, use is in GPU-seconds. Orders, specs, cards, claims
-/// and the reasons of a provider live in these logs only.
+/// and the reasons of a provider live in these logs only. So does all that changes a credit, and whoever reads them from the beginning knows each:
+/// credit pays an order or a top-up first, and the payer's tokens only what it doesn't cover; of `JobPaidByPermit2` tokens pay all of it.
 interface IComputeMarketEvents {
     /// @notice A provider set its keys.
     /// @param provider The provider: address of its cold key.
@@ -71,10 +72,15 @@ interface IComputeMarketEvents {
     /// @param spec Public description of the workload, as the customer wrote it. Never trust it.
     event SpecPosted(JobId indexed id, bytes spec);
 
-    /// @notice Somebody else than the customer sent and paid for an order.
+    /// @notice Somebody else than the customer sent and paid for an order. Where neither this nor `JobPaidByPermit2` follows on
+    /// `JobOpened`, the customer paid.
     /// @param id Name of the job.
     /// @param payer Who.
     event JobPaidBy(JobId indexed id, address indexed payer);
+
+    /// @notice The customer's tokens paid for an order by Permit2, and no credit.
+    /// @param id Name of the job.
+    event JobPaidByPermit2(JobId indexed id);
 
     /// @notice A customer made its signed orders with a salt worthless.
     /// @param customer Who.
@@ -101,20 +107,27 @@ interface IComputeMarketEvents {
     /// @notice Somebody paid for more time.
     /// @param id Name of the job.
     /// @param offerId Its offer.
-    /// @param by Who called: where it is the delegate of `topUpAs`, the principal's credit paid.
+    /// @param payer Whose credit and tokens paid: the caller's, or with `topUpAs` the principal's credit.
     /// @param duration Seconds paid for now, in all.
     /// @param deposit Token units for all of it.
-    event JobToppedUp(JobId indexed id, OfferId indexed offerId, address indexed by, uint32 duration, uint256 deposit);
+    event JobToppedUp(JobId indexed id, OfferId indexed offerId, address indexed payer, uint32 duration, uint256 deposit);
 
     /// @notice A job's end was moved forward; the price of the time after it was credited to the customer.
     /// @param id Name of the job.
     /// @param offerId Its offer.
-    /// @param by The customer, its delegate, or the provider's operator.
+    /// @param customer Who was credited.
+    /// @param by Who called: the customer, its delegate, or the provider's operator.
     /// @param end Second at which the job ends now.
-    /// @param released Token units credited to the customer.
+    /// @param released Token units credited.
     /// @param reason What the provider says; empty where it was the customer or its delegate.
     event JobEndAnnounced(
-        JobId indexed id, OfferId indexed offerId, address by, uint64 end, uint256 released, string reason
+        JobId indexed id,
+        OfferId indexed offerId,
+        address indexed customer,
+        address by,
+        uint64 end,
+        uint256 released,
+        string reason
     );
 
     /// @notice The provider ended a job for good; what was not claimed was credited to the customer.

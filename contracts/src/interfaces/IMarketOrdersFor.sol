@@ -23,6 +23,7 @@ interface IMarketOrdersFor {
     /// @dev By anybody, as above. What is signed is Permit2's `PermitWitnessTransferFrom` to this market with the order as
     /// witness, the order's deadline, and as amount what the deposit would be at `maxPrice`. Errors: those above, `SaltUsed`,
     /// `TransferMismatch`, those of Permit2.
+    /// Event: `JobPaidByPermit2`, after those above.
     /// @param order Order.
     /// @param spec Public description of the workload; nothing where the order allows that.
     /// @param nonce Permit2's.

@@ -152,6 +152,8 @@ contract DelegateTest is MarketTest {
     function test_ItTopsUpAndEndsWhatItOrdered() public {
         JobId id = openAs(agent, order(3600, 0));
         start(id);
+        vm.expectEmit(address(market));
+        emit IComputeMarketEvents.JobToppedUp(id, offerId, customer, 7200, 4e6);
         vm.prank(agent);
         market.topUpAs(id, 3600);
         vm.assertEq(creditOf(customer), 16e6);

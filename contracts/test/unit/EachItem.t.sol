@@ -185,7 +185,7 @@ contract EachItemTest is MarketTest {
         startRival(last);
         expectSkip(theirs, SkipReason.NotOperator);
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.JobEndAnnounced(mine, offerId, operator, uint64(T0 + 1800), 1e6, "no");
+        emit IComputeMarketEvents.JobEndAnnounced(mine, offerId, customer, operator, uint64(T0 + 1800), 1e6, "no");
         expectSkip(last, SkipReason.NotOperator);
         vm.prank(operator);
         vm.assertEq(market.endJobs(refs(list(theirs, mine, last)), uint64(T0 + 1800), list(0, 0, 0), "no"), 1);
@@ -222,7 +222,7 @@ contract EachItemTest is MarketTest {
         start(b);
         expectSkip(a, SkipReason.EndNotEarlier);
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.JobEndAnnounced(b, offerId, operator, uint64(T0 + 1810), 2e6, "no");
+        emit IComputeMarketEvents.JobEndAnnounced(b, offerId, customer, operator, uint64(T0 + 1810), 2e6, "no");
         expectSkip(c, SkipReason.NotStarted);
         vm.prank(operator);
         vm.assertEq(market.endJobs(refs(list(a, b, c)), uint64(T0 + 1810), list(0, 0, 0), "no"), 1);

@@ -24,7 +24,7 @@ contract EndJobTest is MarketTest {
         JobId id = running();
         vm.warp(T0 + 840);
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.JobEndAnnounced(id, offerId, customer, uint64(T0 + 900), 3e6, "");
+        emit IComputeMarketEvents.JobEndAnnounced(id, offerId, customer, customer, uint64(T0 + 900), 3e6, "");
         vm.assertEq(endByCustomer(id), T0 + 900);
         vm.assertEq(creditOf(customer), 3e6);
         vm.assertEq(market.job(id).duration, 900);

@@ -62,7 +62,7 @@ contract EndJobsTest is MarketTest {
         JobId id = running();
         vm.warp(T0 + 600);
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.JobEndAnnounced(id, offerId, operator, uint64(T0 + 900), 3e6, "done");
+        emit IComputeMarketEvents.JobEndAnnounced(id, offerId, customer, operator, uint64(T0 + 900), 3e6, "done");
         vm.assertEq(end(id, uint64(T0 + 900), 0), 1);
         vm.assertEq(creditOf(customer), 3e6);
         vm.assertEq(market.job(id).end, T0 + 900);
