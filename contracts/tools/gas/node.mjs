@@ -31,6 +31,7 @@ export class Node {
     child.on("exit", (code) => (failed ??= new Error(`anvil ended with ${code}`)));
     const provider = new JsonRpcProvider(`http://127.0.0.1:${port}`, 31_337, { staticNetwork: true, batchMaxCount: 1 });
     const node = new Node(child, provider);
+    node.url = `http://127.0.0.1:${port}`;
     for (const until = Date.now() + WAIT_MS; ; await pause()) {
       if (failed) throw failed;
       try {
