@@ -28,10 +28,10 @@ abstract contract Fees is Ledger, Ownable2Step {
     /// @dev What sinks are owed, apart from credits: anybody may have it sent, and nothing else.
     mapping(address sink => mapping(address token => uint256)) internal _fees;
 
-    /// @dev Counts what a claim paid and which jobs it closed, owes the sink the fee on it, and returns the fee. The fee is the
-    /// difference of the fee on all that the offer ever paid, so that it doesn't depend on how claims are batched.
-    /// The amount stops at its limit rather than stopping claims: 2^20 jobs at the highest price for the longest time, which only
-    /// a worthless token can have.
+    /// @dev Counts what a claim paid and which jobs it closed, owes the sink the fee on it, and returns the fee. The fee is
+    /// the difference of the fee on all that the offer ever paid, so that it doesn't depend on how claims are batched. The
+    /// amount stops at its limit rather than stopping claims: 2^20 jobs at the highest price for the longest time, which
+    /// only a worthless token can have.
     function _charge(StoredOffer storage stored, address token, uint256 gpuSeconds, uint256 paid, uint256 completed)
         internal
         returns (uint256 charged)

@@ -8,9 +8,9 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 import {Offers} from "./Offers.sol";
 
 /// @title Credits: what accounts are owed, and how tokens come in and go out
-/// @notice No order, claim, end or refund sends tokens: they credit. So a receiver that can't receive blocks nobody but itself. Tokens
-/// leave by `_send` alone, to whom the account names, to a provider's payout address, or to a fee sink. They come by `_pull`, and
-/// by Permit2 (`OrdersFor`). These three are guarded against calls that come back.
+/// @notice No order, claim, end or refund sends tokens: they credit. So a receiver that can't receive blocks nobody but
+/// itself. Tokens leave by `_send` alone, to whom the account names, to a provider's payout address, or to a fee sink. They
+/// come by `_pull`, and by Permit2 (`OrdersFor`). These three are guarded against calls that come back.
 abstract contract Ledger is Offers, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
@@ -45,8 +45,8 @@ abstract contract Ledger is Offers, ReentrancyGuardTransient {
         }
     }
 
-    /// @dev Pays out what an account is owed, of its credits or of its fees: at most what was asked, and what is there of a token
-    /// that shrank the market's balance. The rest stays owed.
+    /// @dev Pays out what an account is owed, of its credits or of its fees: at most what was asked, and what is there of a
+    /// token that shrank the market's balance. The rest stays owed.
     function _send(
         mapping(address token => uint256) storage owing,
         address account,

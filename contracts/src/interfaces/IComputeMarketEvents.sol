@@ -8,9 +8,10 @@ import {OfferId} from "../types/OfferId.sol";
 import {Settlement} from "../types/Voucher.sol";
 
 /// @title What the market logs
-/// @notice Amounts are units of the offer's token, times are Unix seconds, use is in GPU-seconds. Orders, specs, cards, claims
-/// and the reasons of a provider live in these logs only. So does all that changes a credit, and whoever reads them from the beginning knows each:
-/// credit pays an order or a top-up first, and the payer's tokens only what it doesn't cover; of `JobPaidByPermit2` tokens pay all of it.
+/// @notice Amounts are units of the offer's token, times are Unix seconds, use is in GPU-seconds. Orders, specs, cards,
+/// claims and the reasons of a provider live in these logs only. So does all that changes a credit, and whoever reads them
+/// from the beginning knows each: credit pays an order or a top-up first, and the payer's tokens only what it doesn't cover;
+/// of `JobPaidByPermit2` tokens pay all of it.
 interface IComputeMarketEvents {
     /// @notice A provider set its keys.
     /// @param provider The provider: address of its cold key.
@@ -72,8 +73,8 @@ interface IComputeMarketEvents {
     /// @param spec Public description of the workload, as the customer wrote it. Never trust it.
     event SpecPosted(JobId indexed id, bytes spec);
 
-    /// @notice Somebody else than the customer sent and paid for an order. Where neither this nor `JobPaidByPermit2` follows on
-    /// `JobOpened`, the customer paid.
+    /// @notice Somebody else than the customer sent and paid for an order. Where neither this nor `JobPaidByPermit2` follows
+    /// on `JobOpened`, the customer paid.
     /// @param id Name of the job.
     /// @param payer Who.
     event JobPaidBy(JobId indexed id, address indexed payer);
@@ -110,7 +111,9 @@ interface IComputeMarketEvents {
     /// @param payer Whose credit and tokens paid: the caller's, or with `topUpAs` the principal's credit.
     /// @param duration Seconds paid for now, in all.
     /// @param deposit Token units for all of it.
-    event JobToppedUp(JobId indexed id, OfferId indexed offerId, address indexed payer, uint32 duration, uint256 deposit);
+    event JobToppedUp(
+        JobId indexed id, OfferId indexed offerId, address indexed payer, uint32 duration, uint256 deposit
+    );
 
     /// @notice A job's end was moved forward; the price of the time after it was credited to the customer.
     /// @param id Name of the job.

@@ -25,10 +25,10 @@ interface IMarketClaims {
     /// @notice Pays the last vouchers of jobs and closes these for good, whether their time is over or not: what is left is
     /// credited to the customers. A voucher that adds nothing to what was claimed is not looked at, and its job is closed
     /// too, so that nobody can hinder that by claiming first.
-    /// @dev By the operator. A job of which more is signed for than can be paid yet is skipped, so that no claim is lost. Skips
-    /// with `NotLive`, `NotStarted`, `UnclaimedUse`, `ClaimWindowPassed`, `BadSignature`, `Unverified`, `WrongOrder`. Errors:
-    /// `UnknownOffer`, `LengthMismatch`, `UnknownProvider`, `NotOperator`, `TooLittleGas`. Events: `JobSettled` for each job, and one
-    /// `UsageClaimed` where anything was paid.
+    /// @dev By the operator. A job of which more is signed for than can be paid yet is skipped, so that no claim is lost.
+    /// Skips with `NotLive`, `NotStarted`, `UnclaimedUse`, `ClaimWindowPassed`, `BadSignature`, `Unverified`, `WrongOrder`.
+    /// Errors: `UnknownOffer`, `LengthMismatch`, `UnknownProvider`, `NotOperator`, `TooLittleGas`. Events: `JobSettled` for
+    /// each job, and one `UsageClaimed` where anything was paid.
     /// @param offerId Offer of all of the jobs.
     /// @param vouchers Last vouchers; jobs of one customer side by side cost least.
     /// @param proofs As of `claim`.

@@ -13,7 +13,8 @@ interface IMarketCredits {
 
     /// @notice Sends the caller's credit in a token, all of it or a part. A provider's goes to its payout address only. Where the
     /// token has shrunk the market's balance, what is there is sent and the rest stays credit: who comes last bears the loss.
-    /// @dev By anybody, for itself: nobody else can withdraw an account's credit, but `withdrawFor` a provider's. Errors: `PayoutOnly`, `NothingToWithdraw`, `TransferMismatch`. Event: `Withdrawn`.
+    /// @dev By anybody, for itself: nobody else can withdraw an account's credit, but `withdrawFor` a provider's. Errors:
+    /// `PayoutOnly`, `NothingToWithdraw`, `TransferMismatch`. Event: `Withdrawn`.
     /// @param token ERC-20 token.
     /// @param to Who receives it.
     /// @param most Token units at most; 2^256 - 1 for all.

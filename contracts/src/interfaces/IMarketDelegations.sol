@@ -12,7 +12,7 @@ interface IMarketDelegations {
     /// @dev By anybody, for itself; `deposit` gives it the credit. Errors: `TooManyDelegations`. Event: `DelegationSet`.
     /// @param to The delegate.
     /// @param token ERC-20 token.
-    /// @param perDay Token units that can be spent in one day of UTC. What comes back that day doesn't count against it.
+    /// @param perDay Token units that can be spent in one day of UTC. What comes back that day makes no room in it.
     /// @param until Last second at which anything can be spent.
     /// @return delegation Number of the delegation; there may be several for one delegate.
     function delegate(address to, address token, uint112 perDay, uint40 until) external returns (uint32 delegation);

@@ -10,12 +10,12 @@ interface IMarketJobs {
     /// @notice A job; `status` is `None` where there is none.
     function job(JobId id) external view returns (Job memory);
 
-    /// @notice Whose job it is, as far as `ref` proves it by the job's id and tag; zero where it doesn't. Where a delegate ordered it, its principal,
-    /// whatever else `ref` says.
+    /// @notice Whose job it is, as far as `ref` proves it by the job's id and tag; zero where it doesn't. Where a delegate
+    /// ordered it, its principal, whatever else `ref` says.
     function customerOf(JobRef calldata ref) external view returns (address);
 
-    /// @notice Whether an account's signature on a voucher of a job counts now: whether the last 12 bytes of its address are those of the
-    /// job's attestor.
+    /// @notice Whether an account's signature on a voucher of a job counts now: whether the last 12 bytes of its address are
+    /// those of the job's attestor.
     function isAttestor(JobId id, address account) external view returns (bool);
 
     /// @notice Id that an order would get at this price. Errors: `PriceTooHigh`, `DelegationTooHigh`.

@@ -9,8 +9,9 @@ interface IMarketOwner {
     /// @dev By the owner, who can do nothing else but announce a sunset and pass on or give up its role. Errors: `FeeTooHigh`,
     /// `ZeroFeeSink`, `AccountIsTheMarket`. Events: `FeeSet`, and `FeeRaiseAnnounced` where the fee is higher.
     /// @param bps Hundredths of a percent, at most `MAX_FEE_BPS`.
-    /// @param sink Who is owed it from now on, and whom anybody can have it sent (`sweepFees`): a burn address serves too, where
-    /// the token can be sent to it. Fees are kept apart from credit: naming an account here touches nothing that it has.
+    /// @param sink Who is owed it from now on, and whom anybody can have it sent (`sweepFees`): a burn address serves too,
+    /// where the token can be sent to it. Fees are kept apart from credit: naming an account here touches nothing that it
+    /// has.
     function setFee(uint16 bps, address sink) external;
 
     /// @notice Announces the last second at which an order is taken, or takes that back. What was ordered by then runs, is
@@ -22,8 +23,8 @@ interface IMarketOwner {
     function announceSunset(uint64 last) external;
 
     /// @notice Sends a fee sink what it is owed in a token; where it is a provider too, to its payout address.
-    /// @dev By anybody, also of one that is the sink no more. It sends fees and no credit: there is no other way to be paid them.
-    /// A sink that a token doesn't send to names a payout address (`setProvider`). Errors: `NothingToWithdraw`,
+    /// @dev By anybody, also of one that is the sink no more. It sends fees and no credit: there is no other way to be paid
+    /// them. A sink that a token doesn't send to names a payout address (`setProvider`). Errors: `NothingToWithdraw`,
     /// `TransferMismatch`. Event: `FeesSwept`.
     /// @param sink Who is or was the fee's receiver.
     /// @param token ERC-20 token.

@@ -5,6 +5,8 @@ import {JobId} from "../types/JobId.sol";
 import {JobRef} from "../types/Order.sol";
 
 /// @title What a provider does with orders, and what time does
+/// @notice An item of a batch that can't be done is skipped; only the errors that are named here, which concern the whole
+/// call, and want of gas fail a batch.
 interface IMarketRunning {
     /// @notice Turns orders down that were not started; their deposits are credited back in full.
     /// @dev By the operator; skips with `NotOperator`, `NotLive`, `AlreadyStarted`, `WrongOrder`. Errors: `TextTooLong`. Event:

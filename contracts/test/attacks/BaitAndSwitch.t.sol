@@ -41,7 +41,7 @@ contract BaitAndSwitchTest is MarketTest {
         vm.assertEq(creditOf(customer), 2e6);
     }
 
-    /// @dev Two terms whose hashes share 96 bits can be ground; here the stored salt is changed instead.
+    /// @dev Two terms whose hashes share the 64 bits of an id can be ground; here the stored salt is changed instead.
     function test_TermsThatCollideWithAnotherOffersIdAreRefused() public {
         bytes32 salt = 0;
         for (uint256 slot = 0; slot < 16 && salt == 0; ++slot) {
