@@ -56,6 +56,7 @@ abstract contract Actors is Stage {
         if (market.floor(provider, address(token), 0) != 1) return;
         vm.prank(runner());
         market.updateOffer(offerIds[which % 2], price % 1e12 + 1, 64, type(uint64).max);
+        prices[which % 2] = price % 1e12 + 1;
     }
 
     function start(uint256 which, uint256 key) external {
@@ -69,7 +70,7 @@ abstract contract Actors is Stage {
         vm.assertEq(done, open || (started && block.timestamp < job.refundableFrom) ? 1 : 0);
         if (done == 0) return;
         Model storage model = models[id];
-        if (open) (model.started, model.end) = (block.timestamp, block.timestamp + job.duration);
+        if (open) (model.started, model.end) = (block.timestamp, block.timestamp + model.duration);
         model.attestorKey = key;
     }
 
@@ -90,7 +91,7 @@ abstract contract Actors is Stage {
         uint256 done = market.endJobs(refs(one(id)), endAt, expected, "");
         if (done == 0) return;
         vm.assertGe(job.used, expected[0], "ended with unclaimed use");
-        if (endAt != 0) models[id].end = endAt;
+        if (endAt != 0) (models[id].end, models[id].duration) = (endAt, endAt - models[id].started);
     }
 
     /// @dev Sometimes signed by the attestor, sometimes by somebody else; sometimes twice in the batch.
@@ -170,20 +171,39 @@ abstract contract Actors is Stage {
 
     function order(uint256 which, uint16 gpus, uint32 duration, uint256 by) external {
         if (jobs.length >= MOST_JOBS || market.floor(provider, address(token), 0) != 1) return;
-        address whose = customers[by % 2];
-        jobs.push(
-            place(
-                orderOf(
-                    offerIds[which % 2],
-                    whose,
-                    gpus % 64 + 1,
-                    120 + duration % 19_881,
-                    type(uint128).max,
-                    bytes32(nextSalt++),
-                    ""
-                )
-            )
-        );
+        place(asked(which, by, gpus, duration), which);
+    }
+
+    /// @dev Signed by its customer and placed by a stranger, from credit; each salt serves once, and none that was cancelled.
+    function orderSigned(uint256 which, uint16 gpus, uint32 duration, uint256 by, bool again) external {
+        if (jobs.length >= MOST_JOBS || market.floor(provider, address(token), 0) != 1) return;
+        Order memory order_ = asked(which, by, gpus, duration);
+        if (again) order_.salt = lastSalt[order_.customer];
+        bytes memory signature = signed(order_, customerKeys[by % 2]);
+        uint256 price = (prices[which % 2] * order_.gpus * order_.duration + 3599) / 3600;
+        uint256 before = market.credit(order_.customer, address(token));
+        bool good = before >= price && !spentSalts[order_.customer][order_.salt];
+        vm.prank(stranger);
+        try market.openJobSigned(order_, "", signature) returns (JobId id) {
+            vm.assertTrue(good);
+            placed(id, order_, which);
+            vm.assertEq(before - market.credit(order_.customer, address(token)), price);
+            (spentSalts[order_.customer][order_.salt], lastSalt[order_.customer]) = (true, order_.salt);
+        } catch {
+            vm.assertFalse(good);
+        }
+    }
+
+    function signed(Order memory order_, uint256 key) private view returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, market.orderDigest(order_));
+        return abi.encodePacked(r, s, v);
+    }
+
+    function cancel(uint256 by, uint256 ahead) external {
+        uint256 salt = nextSalt + ahead % 4;
+        vm.prank(customers[by % 2]);
+        market.cancelOrders(one(salt));
+        spentSalts[customers[by % 2]][salt] = true;
     }
 
     function prolong(uint256 which, uint32 extra) external {
@@ -193,8 +213,17 @@ abstract contract Actors is Stage {
         if (job.duration == job.maxDuration) return;
         extra = uint32(extra % (job.maxDuration - job.duration) + 1);
         // Whoever pays for it.
+        uint256 before = worth(customers[extra % 2]);
         vm.prank(customers[extra % 2]);
         market.topUp(id, extra);
+        prolonged(id, job, extra);
+        Model storage model = models[id];
+        uint256 price = depositOf(id, model.duration) - depositOf(id, model.duration - extra);
+        vm.assertEq(before - worth(customers[extra % 2]), price, "another price of more time");
+    }
+
+    function prolonged(JobId id, Job memory job, uint32 extra) private {
+        models[id].duration += extra;
         if (job.status == JobStatus.Running) models[id].end += extra;
     }
 
@@ -203,7 +232,10 @@ abstract contract Actors is Stage {
         if (!any || job.status != JobStatus.Running) return;
         if (block.timestamp + 60 >= job.end || job.started + job.minDuration >= job.end) return;
         vm.prank(job.delegation != 0 ? agent : ref(id).customer);
-        models[id].end = market.endJob(ref(id));
+        Model storage model = models[id];
+        uint256 end = block.timestamp + 60 < model.started + 120 ? model.started + 120 : block.timestamp + 60;
+        vm.assertEq(market.endJob(ref(id)), end);
+        (model.end, model.duration) = (end, end - model.started);
     }
 
     /// @dev Somebody pays in for one of the two.
@@ -212,44 +244,50 @@ abstract contract Actors is Stage {
         market.deposit(customers[whom % 2], address(token), amount % 1e12 + 1);
     }
 
-    /// @dev A delegate orders, up to the limit of its day and the credit that there is.
+    /// @dev A delegate orders, up to the limit of its day and the credit that there is, and neither less nor more.
     function orderAsDelegate(uint256 which, uint16 gpus, uint32 duration) external {
         if (jobs.length >= MOST_JOBS || market.floor(provider, address(token), 0) != 1) return;
-        Order memory asked = orderOf(
-            offerIds[which % 2],
-            customers[0],
-            gpus % 64 + 1,
-            120 + duration % 19_881,
-            type(uint128).max,
-            bytes32(nextSalt++),
-            ""
-        );
+        Order memory order_ = asked(which, 0, gpus, duration);
+        bool good = affordable((prices[which % 2] * order_.gpus * order_.duration + 3599) / 3600);
         uint256 before = market.credit(customers[0], address(token));
         vm.prank(agent);
-        try market.openJobAs(delegation, asked, "") returns (JobId id) {
-            jobs.push(id);
-            spend(before);
-        } catch {}
+        try market.openJobAs(delegation, order_, "") returns (JobId id) {
+            vm.assertTrue(good);
+            placed(id, order_, which);
+            spend(before, depositOf(id, order_.duration));
+        } catch {
+            vm.assertFalse(good);
+        }
     }
 
     function prolongAsDelegate(uint256 which, uint32 extra) external {
         (JobId id, Job memory job, bool any) = pick(which);
         if (!any) return;
         extra = uint32(extra % 20_000 + 1);
+        Model storage model = models[id];
+        uint256 price = depositOf(id, model.duration + extra) - depositOf(id, model.duration);
+        bool good = job.delegation == delegation && !job.ending && model.duration + extra <= 20_000
+            && (job.status == JobStatus.Running
+                || (job.status == JobStatus.Open && block.timestamp <= job.startDeadline)) && affordable(price);
         uint256 before = market.credit(customers[0], address(token));
         vm.prank(agent);
         try market.topUpAs(id, extra) {
-            vm.assertEq(job.delegation, delegation);
-            if (job.status == JobStatus.Running) models[id].end += extra;
-            spend(before);
-        } catch {}
+            vm.assertTrue(good);
+            prolonged(id, job, extra);
+            spend(before, price);
+        } catch {
+            vm.assertFalse(good);
+        }
     }
 
-    /// @dev Never more in a day than the principal allowed.
-    function spend(uint256 before) private {
-        uint256 day = block.timestamp / 1 days;
-        spentOn[day] += before - market.credit(customers[0], address(token));
-        vm.assertLe(spentOn[day], PER_DAY, "spent more than a day's limit");
+    function affordable(uint256 price) private view returns (bool) {
+        bool covered = market.credit(customers[0], address(token)) >= price;
+        return covered && spentOn[block.timestamp / 1 days] + price <= PER_DAY;
+    }
+
+    function spend(uint256 before, uint256 price) private {
+        spentOn[block.timestamp / 1 days] += price;
+        vm.assertEq(before - market.credit(customers[0], address(token)), price, "another price");
     }
 
     // ------------------------------------------------------------------------------------------------------- anyone

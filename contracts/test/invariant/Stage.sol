@@ -17,8 +17,12 @@ import {vm} from "../support/Vm.sol";
 /// @notice Who is there before anybody calls, and a model of each job's time and of what was signed, kept from the calls
 /// alone, to hold the market's answers against.
 abstract contract Stage is Lists {
-    /// What the calls so far allow a job to be paid for.
+    /// What the calls so far allow a job to be paid for. Nothing of it is read from the market.
     struct Model {
+        uint256 price;
+        uint256 gpus;
+        /// Seconds that are paid for.
+        uint256 duration;
         uint256 started;
         uint256 end;
         /// Highest count that an attestor signed while it was the job's attestor.
@@ -30,7 +34,7 @@ abstract contract Stage is Lists {
     uint256 internal constant MOST_JOBS = 24;
     uint128 internal constant PRICE = 1_234_567;
     uint256 public constant MINTED = 1e18;
-    uint112 internal constant PER_DAY = 1e9;
+    uint112 internal constant PER_DAY = 2e8;
 
     IComputeMarket public immutable market;
     TestToken public immutable token;
@@ -42,7 +46,8 @@ abstract contract Stage is Lists {
     address public immutable operator = address(0x0444);
     address public immutable stranger = address(0x0666);
     address[2] public payouts = [address(0x0555), address(0x0556)];
-    address[2] public customers = [address(0x0701), address(0x0702)];
+    uint256[2] internal customerKeys = [0x0701, 0x0702];
+    address[2] public customers = [vm.addr(0x0701), vm.addr(0x0702)];
     /// A provider of its own that takes the hostile token, which is its operator.
     address public immutable accomplice = address(0x0888);
 
@@ -50,6 +55,8 @@ abstract contract Stage is Lists {
     address public immutable agent = address(0x0A6E);
     uint32 internal delegation;
     mapping(uint256 day => uint256) internal spentOn;
+    mapping(address customer => mapping(uint256 salt => bool)) internal spentSalts;
+    mapping(address customer => uint256 salt) internal lastSalt;
 
     OfferId[2] public offerIds;
     OfferId public hostileOffer;
@@ -57,6 +64,8 @@ abstract contract Stage is Lists {
     JobId[] public hostileJobs;
     mapping(JobId => Model) public models;
     uint256 internal nextSalt;
+    /// Price of each offer.
+    uint256[2] internal prices = [PRICE, PRICE];
 
     constructor(IComputeMarket market_, TestToken token_, HostileToken hostile_, address owner_, address sink_) {
         (market, token, hostile, owner) = (market_, token_, hostile_, owner_);
@@ -93,11 +102,47 @@ abstract contract Stage is Lists {
     }
 
     /// @dev A customer places an order and remembers of it what is needed later.
-    function place(Order memory order) internal returns (JobId id) {
-        bytes32 orderHash = market.orderHashOf(order);
+    function place(Order memory order, uint256 which) internal returns (JobId id) {
+        uint256 before = worth(order.customer);
         vm.prank(order.customer);
         id = market.openJob(order, "");
-        remember(id, order.customer, orderHash);
+        placed(id, order, which);
+        vm.assertEq(before - worth(order.customer), depositOf(id, order.duration), "another deposit");
+    }
+
+    function placed(JobId id, Order memory order, uint256 which) internal {
+        jobs.push(id);
+        remember(id, order.customer, market.orderHashOf(order));
+        Model storage model = models[id];
+        (model.price, model.gpus, model.duration) = (prices[which % 2], order.gpus, order.duration);
+    }
+
+    function asked(uint256 which, uint256 by, uint16 gpus, uint32 duration) internal returns (Order memory) {
+        return orderOf(
+            offerIds[which % 2],
+            customers[by % 2],
+            gpus % 64 + 1,
+            120 + duration % 19_881,
+            type(uint128).max,
+            bytes32(nextSalt++),
+            ""
+        );
+    }
+
+    /// @dev What an account has, in the market and outside.
+    function worth(address account) internal view returns (uint256) {
+        return token.balanceOf(account) + market.credit(account, address(token));
+    }
+
+    /// @dev What so many seconds of a job deposit.
+    function depositOf(JobId id, uint256 duration) internal view returns (uint256) {
+        return (models[id].price * models[id].gpus * duration + 3599) / 3600;
+    }
+
+    /// @dev Most GPU-seconds that can have been used of a job by now.
+    function mostUsed(JobId id) public view returns (uint256) {
+        Model storage model = models[id];
+        return model.gpus * ((block.timestamp < model.end ? block.timestamp : model.end) - model.started);
     }
 
     // -------------------------------------------------------------------------------------------------------- views
