@@ -22,10 +22,14 @@ abstract contract Jobs is Delegations, EIP712 {
 
     mapping(JobId => JobSlot) internal _jobs;
 
-    /// @dev What is signed of an order, and the hash of it that is in its job's id.
-    function _hashesOf(Order calldata order) internal view returns (bytes32 digest, bytes32 orderHash) {
-        digest = _hashTypedDataV4(Hashes.orderStruct(order));
-        orderHash = Hashes.order(digest, order.duration, order.specHash);
+    /// @dev What is signed of an order.
+    function _digestOf(Order calldata order) internal view returns (bytes32) {
+        return _hashTypedDataV4(Hashes.orderStruct(order));
+    }
+
+    /// @dev The hash of an order that is in its job's id.
+    function _hashOf(Order calldata order) internal view returns (bytes32) {
+        return Hashes.order(_digestOf(order), order.duration, order.specHash);
     }
 
     /// @dev Whose job it is; zero where customer and hash that were told are not those of its order.

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {BitMaps} from "@openzeppelin/contracts/utils/structs/BitMaps.sol";
+import {Hashes} from "../libraries/Hashes.sol";
 import {Price} from "../libraries/Price.sol";
 import {JobStatus} from "../types/Job.sol";
 import {JobId, JobIdLibrary} from "../types/JobId.sol";
@@ -18,7 +19,7 @@ abstract contract Orders is Jobs {
     mapping(address customer => BitMaps.BitMap) internal _salts;
 
     /// @dev Stores and logs an order; the caller has seen to it that the customer wants it, and takes the deposit.
-    function _open(Order calldata order, bytes32 orderHash, uint32 delegation, bytes calldata spec)
+    function _open(Order calldata order, bytes32 digest, uint32 delegation, bytes calldata spec)
         internal
         returns (JobId id, address token, uint256 deposit)
     {
@@ -30,16 +31,19 @@ abstract contract Orders is Jobs {
         Posted memory posted = stored.posted;
         _requireTaken(order.offerId, stored, posted, gpus, duration, order.maxPrice);
 
+        bytes32 specHash = order.specHash;
         uint64 tag;
-        (id, tag) = JobIdLibrary.pack(order.offerId, posted.price, gpus, customer, orderHash, delegation);
+        (id, tag) = JobIdLibrary.pack(
+            order.offerId, posted.price, gpus, customer, Hashes.order(digest, duration, specHash), delegation
+        );
         JobSlot storage slot = _jobs[id];
         require(!slot.state.exists(), JobExists(id));
         unchecked {
             slot.state = JobStateLibrary.open(tag, duration, block.timestamp + posted.startWindow);
         }
-        emit JobOpened(id, order.offerId, customer, uint32(duration), orderHash, order.specHash);
+        emit JobOpened(id, order.offerId, customer, uint32(duration), digest, specHash);
         // Read first: a word that is no bool is refused also where there is a text.
-        if (!order.specOffChain || spec.length != 0) _post(id, order.specHash, spec);
+        if (!order.specOffChain || spec.length != 0) _post(id, specHash, spec);
         return (id, posted.token, Price.deposit(posted.price, gpus, duration));
     }
 

@@ -17,10 +17,9 @@ abstract contract Ordering is Orders, IMarketOrders {
 
     /// @inheritdoc IMarketOrders
     function openJob(Order calldata order, bytes calldata spec) external returns (JobId id) {
-        (, bytes32 orderHash) = _hashesOf(order);
         address token;
         uint256 deposit;
-        (id, token, deposit) = _open(order, orderHash, 0, spec);
+        (id, token, deposit) = _open(order, _digestOf(order), 0, spec);
         if (msg.sender != order.customer) emit JobPaidBy(id, msg.sender);
         _take(token, deposit);
     }

@@ -55,18 +55,18 @@ abstract contract JobViews is Jobs, IMarketJobs {
     function jobIdOf(Order calldata order, uint128 price, uint32 delegation) external view returns (JobId id) {
         require(price <= type(uint80).max, PriceTooHigh(price, type(uint80).max));
         require(delegation <= DELEGATION_LIMIT, DelegationTooHigh(delegation, DELEGATION_LIMIT));
-        (, bytes32 orderHash) = _hashesOf(order);
+        bytes32 orderHash = _hashOf(order);
         (id,) = JobIdLibrary.pack(order.offerId, price, order.gpus, order.customer, orderHash, delegation);
     }
 
     /// @inheritdoc IMarketJobs
     function orderHashOf(Order calldata order) external view returns (bytes32 orderHash) {
-        (, orderHash) = _hashesOf(order);
+        orderHash = _hashOf(order);
     }
 
     /// @inheritdoc IMarketJobs
     function orderDigest(Order calldata order) external view returns (bytes32 digest) {
-        (digest,) = _hashesOf(order);
+        digest = _digestOf(order);
     }
 
     /// @inheritdoc IMarketJobs

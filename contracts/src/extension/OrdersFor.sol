@@ -24,7 +24,7 @@ abstract contract OrdersFor is Orders, Delegating, IMarketOrdersFor {
         external
         returns (JobId id)
     {
-        (bytes32 digest, bytes32 orderHash) = _hashesOf(order);
+        bytes32 digest = _digestOf(order);
         require(
             SignatureChecker.isValidSignatureNowCalldata(order.customer, digest, signature),
             BadOrderSignature(order.customer, digest)
@@ -32,7 +32,7 @@ abstract contract OrdersFor is Orders, Delegating, IMarketOrdersFor {
         _useSalt(order);
         address token;
         uint256 deposit;
-        (id, token, deposit) = _open(order, orderHash, 0, spec);
+        (id, token, deposit) = _open(order, digest, 0, spec);
         _takeCredit(order.customer, token, deposit);
     }
 
@@ -41,11 +41,10 @@ abstract contract OrdersFor is Orders, Delegating, IMarketOrdersFor {
         external
         returns (JobId id)
     {
-        (, bytes32 orderHash) = _hashesOf(order);
         _useSalt(order);
         address token;
         uint256 deposit;
-        (id, token, deposit) = _open(order, orderHash, 0, spec);
+        (id, token, deposit) = _open(order, _digestOf(order), 0, spec);
         emit JobPaidByPermit2(id);
         uint256 most = Price.deposit(order.maxPrice, order.gpus, order.duration);
         _takeByPermit2(
@@ -61,10 +60,9 @@ abstract contract OrdersFor is Orders, Delegating, IMarketOrdersFor {
     function openJobAs(uint32 delegation, Order calldata order, bytes calldata spec) external returns (JobId id) {
         address principal = _principalOf(delegation);
         require(order.customer == principal, NotPrincipal(delegation, order.customer));
-        (, bytes32 orderHash) = _hashesOf(order);
         address token;
         uint256 deposit;
-        (id, token, deposit) = _open(order, orderHash, delegation, spec);
+        (id, token, deposit) = _open(order, _digestOf(order), delegation, spec);
         _spend(delegation, token, deposit);
     }
 

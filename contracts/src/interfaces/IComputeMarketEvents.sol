@@ -57,14 +57,16 @@ interface IComputeMarketEvents {
     /// @param offerId Offer that was ordered.
     /// @param customer Whose order it is.
     /// @param duration Seconds ordered.
-    /// @param orderHash Hash of the order: needed to credit or ask the customer. With the customer it is in the id.
-    /// @param specHash keccak256 of the spec. It and the duration are in `orderHash`.
+    /// @param digest EIP-712 digest of the order.
+    /// @param specHash keccak256 of the spec. The order's hash, which is needed to credit or ask the customer, is
+    /// `keccak256(abi.encode(digest, uint256(duration), specHash))`, and the id holds a hash of it and the customer: so whoever
+    /// reads this log can see that all of it belongs to the id.
     event JobOpened(
         JobId indexed id,
         OfferId indexed offerId,
         address indexed customer,
         uint32 duration,
-        bytes32 orderHash,
+        bytes32 digest,
         bytes32 specHash
     );
 

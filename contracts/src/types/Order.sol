@@ -32,6 +32,6 @@ struct JobRef {
     JobId id;
     /// Customer, as in the order; not read where a delegate placed it.
     address customer;
-    /// Hash of the order, as `JobOpened` logged it; not read where a delegate placed it.
+    /// Hash of the order, which follows from `JobOpened`; not read where a delegate placed it.
     bytes32 orderHash;
 }

@@ -58,7 +58,7 @@ contract DelegateTest is MarketTest {
         Order memory asked = order(3600, 0);
         JobId expected = market.jobIdOf(asked, PRICE, delegation);
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.JobOpened(expected, offerId, customer, 3600, orderHash(asked), asked.specHash);
+        emit IComputeMarketEvents.JobOpened(expected, offerId, customer, 3600, digestOf(asked), asked.specHash);
         JobId id = openAs(agent, asked);
         vm.assertTrue(id == expected);
         vm.assertEq(market.job(id).delegation, delegation);

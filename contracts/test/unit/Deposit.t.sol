@@ -67,7 +67,7 @@ contract DepositTest is HostileTokenTest {
         Order memory order = orderOf(offerId, stranger, 2, 3600, PRICE, 0, "{}");
         JobId expected = market.jobIdOf(order, PRICE, 0);
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.JobOpened(expected, offerId, stranger, 3600, orderHash(order), order.specHash);
+        emit IComputeMarketEvents.JobOpened(expected, offerId, stranger, 3600, digestOf(order), order.specHash);
         vm.expectEmit(address(market));
         emit IComputeMarketEvents.SpecPosted(expected, "{}");
         vm.expectEmit(address(market));

@@ -36,7 +36,7 @@ contract OpenJobSignedTest is MarketTest {
         Order memory order = order_();
         JobId expected = market.jobIdOf(order, PRICE, 0);
         vm.expectEmit(address(market));
-        emit IComputeMarketEvents.JobOpened(expected, offerId, customer, 3600, orderHash(order), order.specHash);
+        emit IComputeMarketEvents.JobOpened(expected, offerId, customer, 3600, digestOf(order), order.specHash);
         vm.expectEmit(address(market));
         emit IComputeMarketEvents.SpecPosted(expected, "{}");
         JobId id = send(order, signed(order, CUSTOMER_KEY));
