@@ -154,7 +154,7 @@ impl JobView {
             paid: job.paid,
             returned: history.returned,
             used_gpu_seconds: job.used,
-            attestor: job.attestor,
+            attestor: history.attestor,
             ordered: history.ordered_at,
             start_deadline: start_deadline(job, history, offer),
             started: second(job.started),

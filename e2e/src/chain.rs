@@ -180,8 +180,14 @@ impl Chain {
         Ok(Books {
             provider: market.credit(self.actors.provider.address, self.token).call().await?,
             customer: market.credit(customer.address, self.token).call().await?,
-            fee: market.credit(self.actors.owner.address, self.token).call().await?,
+            fee: self.fees().await?,
         })
+    }
+
+    /// What the market owes the fee sink.
+    pub(crate) async fn fees(&self) -> Result<U256> {
+        let owner = &self.actors.owner;
+        Ok(self.market_as(owner)?.feesOf(owner.address, self.token).call().await?)
     }
 
     /// A job as the market holds it.
@@ -321,6 +327,7 @@ impl RawOrder<'_> {
             deadline: u64::MAX,
             salt: salt.into(),
             specHash: keccak256(self.spec),
+            specOffChain: self.spec.is_empty(),
         }
     }
 }

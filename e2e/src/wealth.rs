@@ -40,7 +40,7 @@ impl Chain {
         Ok(Wealth {
             provider: self.of(&actors.provider).await? + self.of(&actors.payout).await?,
             customers: self.of(&actors.customer).await? + self.of(&actors.rival).await?,
-            fee: self.of(&actors.owner).await?,
+            fee: self.of(&actors.owner).await? + self.fees().await?,
         })
     }
 

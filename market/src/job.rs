@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, FixedBytes, U256, hex};
 use hawser_contracts::ComputeMarket;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -64,6 +64,28 @@ impl fmt::Display for JobStatus {
     }
 }
 
+/// The last 12 bytes of an attestor's address: so much of it the market keeps. `JobStarted` and `AttestorRotated` have it whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AttestorTail(pub FixedBytes<12>);
+
+impl AttestorTail {
+    /// Of an address.
+    pub fn of(address: Address) -> Self {
+        Self(FixedBytes::from_slice(&address[8..]))
+    }
+
+    /// Whether vouchers of this account count.
+    pub fn is(self, account: Address) -> bool {
+        Self::of(account) == self
+    }
+}
+
+impl fmt::Display for AttestorTail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x...{}", hex::encode(self.0))
+    }
+}
+
 /// A job as the market holds it. Price, GPUs and delegation stand in its id; whose it is says its [`crate::OrderRef`] alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
@@ -72,7 +94,7 @@ pub struct Job {
     /// Where it stands.
     pub status: JobStatus,
     /// Whose vouchers count; none before the start.
-    pub attestor: Option<Address>,
+    pub attestor: Option<AttestorTail>,
     /// Seconds paid for, as topped up or shortened; 0 once closed.
     pub duration_seconds: u32,
     /// Last second at which it can be started; none once it was.
@@ -99,7 +121,7 @@ impl Job {
         Ok(Self {
             id,
             status: job.status.try_into()?,
-            attestor: Some(job.attestor).filter(|attestor| !attestor.is_zero()),
+            attestor: Some(AttestorTail(job.attestor)).filter(|attestor| !attestor.0.is_zero()),
             duration_seconds: job.duration,
             start_deadline: some_timestamp(job.startDeadline),
             started: some_timestamp(job.started),
@@ -110,6 +132,11 @@ impl Job {
             deposit: job.deposit,
             paid: job.paid,
         })
+    }
+
+    /// Whether vouchers of this account count.
+    pub fn is_attestor(&self, account: Address) -> bool {
+        self.attestor.is_some_and(|attestor| attestor.is(account))
     }
 
     /// Most that the market pays for at a time: GPUs times the running time, up to the end.
@@ -142,7 +169,8 @@ mod tests {
             status,
             offerId: FixedBytes::default(),
             delegation: 0,
-            attestor: Address::ZERO,
+            attestor: FixedBytes::ZERO,
+            orderTag: FixedBytes::ZERO,
             price: 5,
             gpus: 2,
             duration: 60,
@@ -176,6 +204,18 @@ mod tests {
             let status = JobStatus::try_from(number).unwrap();
             assert_eq!(status as u8, number, "{status}");
         }
+    }
+
+    #[test]
+    fn an_attestor_is_told_by_the_end_of_its_address() {
+        let account = Address::repeat_byte(0xAB);
+        let mut other = account;
+        other[19] ^= 1;
+        let job =
+            Job { attestor: Some(AttestorTail::of(account)), ..Job::read(JobId(B256::ZERO), &answer(1)).unwrap() };
+        assert!(job.is_attestor(account) && !job.is_attestor(other));
+        assert!(!Job { attestor: None, ..job.clone() }.is_attestor(account));
+        assert_eq!(AttestorTail::of(account).to_string(), format!("0x...{}", "ab".repeat(12)));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub mod workload;
 pub use amount::{AmountError, COIN_DECIMALS, Token, format_units, parse_units};
 pub use gpu_seconds::GpuSeconds;
 pub use ids::{JobId, OfferId, ParseIdError, deposit};
-pub use job::{Job, JobStatus, UnknownStatus, timestamp};
+pub use job::{AttestorTail, Job, JobStatus, UnknownStatus, timestamp};
 pub use offer::{Offer, OfferTerms};
 pub use order::OrderRef;
 pub use skip_reason::SkipReason;

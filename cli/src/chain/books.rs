@@ -41,7 +41,6 @@ pub(crate) struct FeeSince {
     pub(crate) block: u64,
     pub(crate) log_index: u64,
     pub(crate) fee: Fee,
-    pub(crate) sink: Address,
 }
 
 impl Market {
@@ -84,7 +83,7 @@ impl Market {
                 // The market writes the two one after the other.
                 let raise = raises.iter().find(|(place, _)| *place == (block, log_index + 1, tx));
                 let fee = Fee { bps: set.bps, raise: raise.map(|(_, raise)| (raise.from, raise.bps)) };
-                Ok(FeeSince { block, log_index, fee, sink: set.sink })
+                Ok(FeeSince { block, log_index, fee })
             })
             .collect()
     }

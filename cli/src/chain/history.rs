@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy::{
-    primitives::{B256, U256},
+    primitives::{Address, B256, U256},
     rpc::types::{Filter, Log},
     sol_types::SolEventInterface,
 };
@@ -41,6 +41,8 @@ pub(crate) struct History {
     pub(crate) deposited: U256,
     /// Token units credited back to the customer so far.
     pub(crate) returned: U256,
+    /// Whose vouchers count; none before the start, or where that is not in the blocks that were looked at.
+    pub(crate) attestor: Option<Address>,
     /// What was said when an early end was announced.
     pub(crate) end_reason: Option<String>,
     pub(crate) closing: Option<Closing>,
@@ -55,6 +57,8 @@ impl History {
                 self.deposited = JobId(opened.id).deposit(opened.duration);
                 self.order = Some(OrderRef::from(opened));
             }
+            Event::JobStarted(started) => self.attestor = Some(started.attestor),
+            Event::AttestorRotated(rotated) => self.attestor = Some(rotated.attestor),
             Event::JobToppedUp(topped_up) => self.deposited = topped_up.deposit,
             Event::JobEndAnnounced(announced) => {
                 self.returned += announced.released;
@@ -100,7 +104,7 @@ impl Market {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::{Address, FixedBytes};
+    use alloy::primitives::FixedBytes;
     use hawser_contracts::ComputeMarket::{JobDeclined, JobEndAnnounced, JobEnded, JobOpened, JobSettled, JobToppedUp};
     use hawser_market::OfferId;
 
@@ -117,7 +121,7 @@ mod tests {
             offerId: FixedBytes::ZERO,
             customer: Address::repeat_byte(1),
             duration: 100,
-            orderHash: B256::repeat_byte(2),
+            digest: B256::repeat_byte(2),
             specHash: B256::ZERO,
         })
     }
@@ -137,13 +141,14 @@ mod tests {
             Event::JobToppedUp(JobToppedUp {
                 id: id(),
                 offerId: FixedBytes::ZERO,
-                by: Address::ZERO,
+                payer: Address::ZERO,
                 duration: 200,
                 deposit: U256::from(200),
             }),
             Event::JobEndAnnounced(JobEndAnnounced {
                 id: id(),
                 offerId: FixedBytes::ZERO,
+                customer: Address::ZERO,
                 by: Address::ZERO,
                 end: 1,
                 released: U256::from(50),

@@ -17,7 +17,7 @@ use super::{Market, books::place, history::TOPICS, send};
 use crate::failure::Failure;
 
 /// An order in calldata: eight words, whatever is in it.
-const ORDER_BYTES: usize = 8 * 32;
+const ORDER_BYTES: usize = 9 * 32;
 
 /// How many transactions are asked for side by side.
 const TRANSACTIONS: usize = 8;
@@ -177,6 +177,7 @@ mod tests {
             deadline: u64::MAX,
             salt: U256::from(5),
             specHash: B256::ZERO,
+            specOffChain: false,
         };
         let call = openJobCall { order, spec: b"{}".into() }.abi_encode();
         let permit = Bytes::from(vec![0xcd; 133]);

@@ -56,7 +56,7 @@ pub(crate) async fn run(
         progress(statement.summary());
     }
     progress("use that was not claimed yet is not in this: until it is claimed, only the attestors know of it");
-    warn(market, &reader, &statement).await
+    warn(market, &statement).await
 }
 
 /// Adds withdrawals and credit to what was claimed.
@@ -91,7 +91,7 @@ async fn close(
 }
 
 /// Says where what was earned is not what was taken out and what is left, and why that may be.
-async fn warn(market: &Market, reader: &Reader<'_>, statement: &Statement) -> Result<(), Failure> {
+async fn warn(market: &Market, statement: &Statement) -> Result<(), Failure> {
     let to = statement.to_block;
     if statement.totals.iter().any(|total| total.balanced.is_none()) {
         progress(format!(
@@ -102,7 +102,7 @@ async fn warn(market: &Market, reader: &Reader<'_>, statement: &Statement) -> Re
     if differing.is_empty() {
         return Ok(());
     }
-    let why = why(market, reader, statement).await?;
+    let why = why(market, statement).await?;
     for total in differing {
         let token = &total.token;
         progress(format!(
@@ -116,7 +116,7 @@ async fn warn(market: &Market, reader: &Reader<'_>, statement: &Statement) -> Re
 }
 
 /// Why what was earned may not be what was taken out and what is left.
-async fn why(market: &Market, reader: &Reader<'_>, statement: &Statement) -> Result<String, Failure> {
+async fn why(market: &Market, statement: &Statement) -> Result<String, Failure> {
     if !statement.from_first_block {
         return Ok(format!(
             "block {} is later than the market's first one, and what happened before is missing: begin earlier \
@@ -125,9 +125,6 @@ async fn why(market: &Market, reader: &Reader<'_>, statement: &Statement) -> Res
         ));
     }
     let mut also = Vec::new();
-    if reader.receives_fees() {
-        also.push("receives the market's fee");
-    }
     if !market.jobs_of(statement.provider).await?.is_empty() {
         also.push("ordered jobs");
     } else if market.paid_for_others(statement.provider).await? {

@@ -176,7 +176,7 @@ fn changes(before: Option<&Job>, now: &Job, token: &Token) -> Vec<String> {
 mod tests {
     use JobStatus::{Closed, Open, Running};
     use alloy::primitives::{Address, FixedBytes, U256};
-    use hawser_market::{GpuSeconds, OfferId, timestamp};
+    use hawser_market::{AttestorTail, GpuSeconds, OfferId, timestamp};
 
     use super::*;
 
@@ -223,8 +223,12 @@ mod tests {
     fn every_step_of_a_job_is_said_once() {
         let claimed = Job { used: GpuSeconds(120), paid: U256::from(120_000_000), ..job(Running) };
         let ending = Job { ending: true, duration_seconds: 300, ..claimed.clone() };
-        let closed =
-            Job { status: Closed, duration_seconds: 0, attestor: Some(Address::repeat_byte(9)), ..ending.clone() };
+        let closed = Job {
+            status: Closed,
+            duration_seconds: 0,
+            attestor: Some(AttestorTail::of(Address::repeat_byte(9))),
+            ..ending.clone()
+        };
         let steps = [
             (None, job(Open), "ordered: the provider has until 2023-11-14 22:23:20Z"),
             (Some(job(Open)), job(Running), "running since 2023-11-14 22:13:20Z"),
@@ -232,7 +236,7 @@ mod tests {
             (Some(job(Running)), Job { duration_seconds: 900, ..job(Running) }, "topped up to 900 seconds"),
             (
                 Some(job(Running)),
-                Job { attestor: Some(Address::repeat_byte(1)), ..job(Running) },
+                Job { attestor: Some(AttestorTail::of(Address::repeat_byte(1))), ..job(Running) },
                 "replaced the attestor",
             ),
             (Some(claimed), ending.clone(), "an end was announced"),

@@ -76,11 +76,6 @@ impl<'a> Reader<'a> {
         self.offers.values()
     }
 
-    /// Whether the provider itself received the market's fee in this period.
-    pub(crate) fn receives_fees(&self) -> bool {
-        self.fees.iter().any(|fee| fee.sink == self.provider)
-    }
-
     /// What was taken out, oldest first.
     pub(crate) async fn withdrawals(&self) -> Result<Vec<Withdrawal>, Failure> {
         let mut tokens = self.tokens().map(|token| (token.address, token.clone())).collect();

@@ -66,6 +66,7 @@ impl Order {
             deadline: u64::MAX,
             salt: self.salt.into(),
             specHash: keccak256(spec),
+            specOffChain: false,
         }
     }
 

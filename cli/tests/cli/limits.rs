@@ -202,6 +202,7 @@ async fn an_order_of_a_delegate_is_its_principals_who_needs_no_event_to_end_it()
         deadline: u64::MAX,
         salt: U256::ZERO,
         specHash: keccak256(spec),
+        specOffChain: false,
     };
     let open = stage.market.openJobAs(1, order, spec.into());
     assert!(open.send().await.unwrap().get_receipt().await.unwrap().status());

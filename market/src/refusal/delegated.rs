@@ -43,6 +43,9 @@ fn signed(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
 /// What a delegate may hear.
 fn by_delegates(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
     Some(match error {
+        Refusal::DelegationTooHigh(e) => {
+            format!("there is no delegation {}: their numbers go up to {}", e.delegation, e.limit)
+        }
         Refusal::NotPrincipal(e) => format!(
             "delegation {} is not of account {}: name its principal as customer, or another delegation",
             e.delegation, e.account

@@ -48,12 +48,14 @@ pub(super) fn money(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
         Refusal::ZeroFeeSink(_) => {
             "a fee needs someone to receive it: name a sink that is not the zero address".to_owned()
         }
-        Refusal::SinkIsTheMarket(_) => {
-            "the market can't be owed its own fee: name another account that receives it".to_owned()
+        Refusal::AccountIsTheMarket(_) => {
+            "the market itself can't be owed anything: nobody could have it sent; name another account".to_owned()
         }
-        Refusal::NotFeeSink(e) => {
-            format!("account {} never was the receiver of the fee: name one that was", e.account)
-        }
+        Refusal::AmountTooHigh(e) => format!(
+            "{} are more than the market takes at once: deposit at most {}",
+            amounts.say(e.amount),
+            amounts.say(e.limit)
+        ),
         Refusal::AddressEmptyCode(e) => format!("there is no contract at {}: check the token's address", e.target),
         Refusal::FailedCall(_) => {
             "a call inside the market's failed without a reason: check that the token is a plain ERC-20".to_owned()

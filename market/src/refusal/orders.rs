@@ -69,6 +69,13 @@ pub(super) fn orders(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
             "the workload is {} bytes long as JSON and the market takes {}: put the details into the image",
             e.length, e.limit
         ),
+        Refusal::SpecMissing(e) => format!(
+            "the text of the workload with hash {} must be sent along: the order doesn't say that it may be left out",
+            e.specHash
+        ),
+        Refusal::ZeroExtra(e) => {
+            format!("nothing would be added to job {}: name at least one second (--seconds)", job(e.id))
+        }
         Refusal::JobExists(e) => format!(
             "this very order was placed already, as job {}: follow it with `hawser watch`, or order again with another --salt",
             job(e.id)
@@ -110,6 +117,10 @@ pub(super) fn jobs(error: &Refusal) -> Option<String> {
             job(e.id),
             seconds(e.end),
             seconds(e.asked)
+        ),
+        Refusal::TooLittleGas(e) => format!(
+            "{} of gas are left for the offer's verifier, which needs {}: send the call with more gas, or fewer vouchers",
+            e.left, e.needed
         ),
         Refusal::LengthMismatch(e) => {
             format!("two lists that belong together have {} and {} entries: give one for each job", e.left, e.right)

@@ -131,9 +131,10 @@ fn reason(error: &ChainError) -> RejectReason {
 
 fn check_started(expected: &ExpectedJob, attestor: Address) -> Result<(), Refusal> {
     match expected.started {
-        Some(started) if started.attestor == attestor => Ok(()),
+        Some(started) if started.attestor.is(attestor) => Ok(()),
         Some(started) => {
-            let message = format!("the market names attestor {}, the report is of {attestor}", started.attestor);
+            let message =
+                format!("the market names the attestor that ends in {}, the report is of {attestor}", started.attestor);
             Err(Refusal::new(RejectReason::UnknownJob, message))
         }
         None => Err(Refusal::new(RejectReason::UnknownJob, format!("job {} is not started yet", expected.job))),

@@ -1,6 +1,6 @@
 use alloy::signers::local::PrivateKeySigner;
 use hawser_attestation::{Body, GpuSample, Market, Nvml, Tier, Version};
-use hawser_market::JobId;
+use hawser_market::{AttestorTail, JobId};
 
 use super::{
     super::expected::{JobRef, StartedJob},
@@ -31,7 +31,8 @@ fn expected() -> ExpectedJob {
         market: Market { chain_id: 31337, address: Address::repeat_byte(9) },
         pods: Vec::new(),
         gpus: 2,
-        started: Some(StartedJob { at: at(NOW - 110), attestor: key().address() }),
+        started: Some(StartedJob { at: at(NOW - 110), attestor: AttestorTail::of(key().address()) }),
+        attestor: None,
         base_gpu_seconds: GpuSeconds(50),
         begin: Some(at(NOW - 100)),
         ended: None,
@@ -121,7 +122,7 @@ fn nothing_counts_before_the_begin() {
 fn only_the_attestor_that_the_market_names_may_report() {
     let chain = opened();
     let report = report(&chain, 60);
-    let other = StartedJob { at: at(NOW), attestor: Address::repeat_byte(3) };
+    let other = StartedJob { at: at(NOW), attestor: AttestorTail::of(Address::repeat_byte(3)) };
     for started in [None, Some(other)] {
         let expected = ExpectedJob { started, ..expected() };
         assert_eq!(reason(check(&expected, Some(&chain), &report)), RejectReason::UnknownJob);

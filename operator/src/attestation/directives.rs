@@ -18,7 +18,7 @@ impl SentDirectives {
     /// What it has to be told now.
     pub(super) fn due(&mut self, expected: &ExpectedJob, attestor: Address) -> Vec<Directive> {
         let mut due = Vec::new();
-        let Some(started) = expected.started.filter(|started| started.attestor == attestor) else {
+        let Some(started) = expected.started.filter(|started| started.attestor.is(attestor)) else {
             return Vec::new();
         };
         if !self.started {

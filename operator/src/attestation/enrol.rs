@@ -68,7 +68,7 @@ pub(super) async fn enroll(
 pub(super) fn resume(attestations: &Attestations, nonce: B256, resume: &Resume) -> Result<Proven, Unproven> {
     let (expected, attestor) = claimed(attestations, &resume.job_id, &resume.attestor, &resume.proof, nonce)?;
     let known = attestations.attested(&expected.job).filter(|attested| attested.attestor == attestor);
-    let on_chain = expected.started.is_some_and(|started| started.attestor == attestor);
+    let on_chain = expected.started.is_some_and(|started| started.attestor.is(attestor));
     if known.is_none() && !on_chain {
         let message = format!("attestor {attestor} is not known for job {}: enrol again", expected.job);
         return Err((None, Refusal::new(RejectReason::Unauthenticated, message)));
@@ -161,6 +161,7 @@ mod tests {
             pods: uids.iter().map(pod).collect(),
             gpus: 1,
             started: None,
+            attestor: None,
             base_gpu_seconds: GpuSeconds::ZERO,
             begin: None,
             ended: None,

@@ -59,16 +59,20 @@ impl Entry {
         news
     }
 
-    /// After a restart: the market knows the attestor, and the job's status its newest voucher and whose its card is.
+    /// After a restart: the job's status knows the attestor, its newest voucher and whose its card is; the market, which
+    /// attestor is the right one.
     pub(super) fn recall(&mut self) {
         if self.card_shared.is_none() {
             self.card_shared = self.expected.card_shared.as_deref().map(Into::into);
         }
         let Some(started) = self.expected.started else { return };
-        let attested = self.attested.get_or_insert_with(|| Attested::nothing_yet(started.attestor));
-        if let Some(voucher) = self.expected.voucher
-            && let Ok(signer) = voucher.attestor(self.expected.market)
-        {
+        let voucher =
+            self.expected.voucher.and_then(|voucher| Some((voucher.attestor(self.expected.market).ok()?, voucher)));
+        let known = self.expected.attestor.into_iter().chain(voucher.map(|(signer, _)| signer));
+        if self.attested.is_none() {
+            self.attested = known.into_iter().find(|known| started.attestor.is(*known)).map(Attested::nothing_yet);
+        }
+        if let (Some(attested), Some((signer, voucher))) = (&mut self.attested, voucher) {
             attested.propose(signer, voucher);
         }
     }

@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 
 use alloy::primitives::Address;
 use hawser_attestation::{Market, SignedVoucher};
-use hawser_market::{GpuSeconds, JobId};
+use hawser_market::{AttestorTail, GpuSeconds, JobId};
 use jiff::Timestamp;
 
 use super::refusal::Refusal;
@@ -38,8 +38,10 @@ pub struct ExpectedJob {
     pub pods: Vec<ExpectedPod>,
     /// Number of GPUs, of each member.
     pub gpus: u16,
-    /// `startJobs` is mined (a local job: the attestor is enrolled). `attestor` is who may report.
+    /// `startJobs` is mined (a local job: the attestor is enrolled).
     pub started: Option<StartedJob>,
+    /// Who enrolled for it, as this operator or the job's status knows it.
+    pub attestor: Option<Address>,
     /// Use vouched for by earlier attestors of this job: where a new attestor's count goes on.
     pub base_gpu_seconds: GpuSeconds,
     /// When the present attestor's count begins: kubelet started the customer's container, or the free pull
@@ -72,7 +74,7 @@ pub struct StartedJob {
     /// Block time of the start.
     pub at: Timestamp,
     /// Whose vouchers the market takes.
-    pub attestor: Address,
+    pub attestor: AttestorTail,
 }
 
 /// What the sidecar's reports came to.

@@ -123,6 +123,7 @@ mod tests {
             }],
             gpus: 1,
             started: None,
+            attestor: None,
             base_gpu_seconds: GpuSeconds::ZERO,
             begin: None,
             ended: None,

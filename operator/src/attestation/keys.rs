@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use alloy::primitives::Address;
+use hawser_market::AttestorTail;
 use jiff::{SignedDuration, Timestamp};
 
 /// So many other keys are taken in an hour.
@@ -15,13 +16,13 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 pub(super) struct Keys {
     uid: String,
     /// The first is the meter's own: it enrols before anything of a tenant runs.
-    first: Address,
-    present: Address,
+    first: AttestorTail,
+    present: AttestorTail,
     changes: VecDeque<Timestamp>,
 }
 
 impl Keys {
-    pub(super) fn new(uid: &str, first: Address) -> Self {
+    pub(super) fn new(uid: &str, first: AttestorTail) -> Self {
         Self { uid: uid.to_owned(), first, present: first, changes: VecDeque::new() }
     }
 
@@ -32,10 +33,11 @@ impl Keys {
 
     /// Takes a key that the pod's token enrols; otherwise says when another is taken.
     pub(super) fn enrol(&mut self, attestor: Address, now: Timestamp) -> Result<(), Timestamp> {
-        if attestor == self.first {
-            self.present = attestor;
+        let key = AttestorTail::of(attestor);
+        if key == self.first {
+            self.present = key;
         }
-        if attestor == self.present {
+        if key == self.present {
             return Ok(());
         }
         let until = |at: &Timestamp| at.saturating_add(HOUR).unwrap_or(Timestamp::MAX);
@@ -44,7 +46,7 @@ impl Keys {
             return Err(until(oldest));
         }
         self.changes.push_back(now);
-        self.present = attestor;
+        self.present = key;
         Ok(())
     }
 }
@@ -63,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_stolen_token_changes_the_key_four_times_an_hour_and_the_meters_own_always_comes_back() {
-        let mut keys = Keys::new("uid", key(0));
+        let mut keys = Keys::new("uid", AttestorTail::of(key(0)));
         for n in 1..=4 {
             assert_eq!(keys.enrol(key(n), at(i64::from(n))), Ok(()), "thief's key {n}");
             assert_eq!(keys.enrol(key(n), at(i64::from(n))), Ok(()), "the same again is no change");

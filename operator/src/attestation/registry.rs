@@ -9,7 +9,7 @@ use std::{
 
 use alloy::primitives::{Address, keccak256};
 use hawser_attestation::{Chain, Knock, Pass, SignedVoucher};
-use hawser_market::JobId;
+use hawser_market::{AttestorTail, JobId};
 use hawser_proto::attestation::RejectReason;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
@@ -185,7 +185,7 @@ impl Attestations {
     ) -> Result<(), Timestamp> {
         let mut jobs = self.jobs();
         let Some(entry) = jobs.entries.get_mut(job) else { return Ok(()) };
-        let first = entry.expected.started.map_or(attestor, |started| started.attestor);
+        let first = entry.expected.started.map_or(AttestorTail::of(attestor), |started| started.attestor);
         let pods = &entry.expected.pods;
         entry.keys.retain(|keys| keys.are_of(uid) || pods.iter().any(|pod| keys.are_of(&pod.uid)));
         if let Some(keys) = entry.keys.iter_mut().find(|keys| keys.are_of(uid)) {

@@ -29,8 +29,7 @@ pub struct Order {
 
 impl Order {
     /// Whether the id is that of this very order: it holds the offer and a hash over price, GPUs, customer and the order's
-    /// own hash. An endpoint can't show another customer or another hash under it. Duration and hash of the spec are in the
-    /// order's hash, but are proved by the whole order alone, which is in no log.
+    /// own hash, which duration and hash of the spec are in. An endpoint can't show anything else under it.
     pub fn is_what_its_id_says(&self) -> bool {
         self.job.offer_id() == self.offer && self.job.is_of(self.by)
     }

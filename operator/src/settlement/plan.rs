@@ -123,7 +123,7 @@ fn window_closes(job: &Job, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use alloy::primitives::{Address, FixedBytes};
-    use hawser_market::{JobId, OfferId};
+    use hawser_market::{AttestorTail, JobId, OfferId};
 
     use super::*;
 
@@ -139,7 +139,7 @@ mod tests {
         Job {
             id: JobId::from_parts(OfferId(FixedBytes::ZERO), 3600, 2, FixedBytes::ZERO).unwrap(),
             status,
-            attestor: started.then_some(Address::repeat_byte(1)),
+            attestor: started.then(|| AttestorTail::of(Address::repeat_byte(1))),
             duration_seconds: 3600,
             start_deadline: Some(at(100)),
             started: started.then_some(at(50)),

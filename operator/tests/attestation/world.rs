@@ -12,7 +12,7 @@ use std::{
 use alloy::primitives::{Address, B256};
 use futures::StreamExt;
 use hawser_attestation::{Market, evidence_path};
-use hawser_market::{GpuSeconds, JobId};
+use hawser_market::{AttestorTail, GpuSeconds, JobId};
 use hawser_operator::attestation::{
     Attestations, Attested, EvidenceStore, ExpectedJob, ExpectedPod, JobRef, ReviewError, Reviewed, StartedJob, TlsPem,
     TokenReviewer, serve_on,
@@ -121,6 +121,7 @@ impl World {
             pods: Vec::new(),
             gpus: 2,
             started: None,
+            attestor: None,
             base_gpu_seconds: GpuSeconds::ZERO,
             begin: None,
             ended: None,
@@ -159,7 +160,7 @@ impl World {
     pub(crate) fn expect_card_shared(&self, n: u8, attestor: Address, why: &str) {
         let (job, id) = self.expect_one_of_many(n);
         let begin = now() - seconds(50);
-        let started = Some(StartedJob { at: begin, attestor });
+        let started = Some(StartedJob { at: begin, attestor: AttestorTail::of(attestor) });
         let usual = self.expected.lock().unwrap().clone();
         let pods = vec![ExpectedPod { name: job.name.clone(), ..pod() }];
         self.attestations.expect(ExpectedJob {
@@ -187,7 +188,7 @@ impl World {
         sidecar.enroll(self, &job.name).await.acked();
         let begin = now() - seconds(seconds_ago);
         let pods = vec![ExpectedPod { name: job.name.clone(), ..pod() }];
-        let started = Some(StartedJob { at: begin, attestor: sidecar.address() });
+        let started = Some(StartedJob { at: begin, attestor: AttestorTail::of(sidecar.address()) });
         let usual = self.expected.lock().unwrap().clone();
         let expected = ExpectedJob { job: job.clone(), id, pods, started, begin: Some(begin), ..usual };
         self.attestations.expect(expected);
@@ -210,7 +211,7 @@ impl World {
     }
 
     pub(crate) fn start(&self, sidecar: &Sidecar) {
-        self.expect(|job| job.started = Some(StartedJob { at: now(), attestor: sidecar.address() }));
+        self.expect(|job| job.started = Some(StartedJob { at: now(), attestor: AttestorTail::of(sidecar.address()) }));
     }
 
     pub(crate) fn begin(&self, seconds_ago: i64) {

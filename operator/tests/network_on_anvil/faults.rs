@@ -6,6 +6,7 @@ use alloy::{
     primitives::{Address, Bytes, TxKind, U256},
     signers::SignerSync,
 };
+use hawser_market::AttestorTail;
 use hawser_operator::network::{Act, ActState, JobStatus};
 use serde_json::json;
 
@@ -70,7 +71,7 @@ async fn an_operator_that_died_after_sending_is_followed_by_one_that_does_not_ac
     .await;
     let state = node.until_mining(&after, &start.key()).await;
     assert!(matches!(state, ActState::Needless { .. }), "{state:?}");
-    assert_eq!(node.job(job).await.attestor, Address::repeat_byte(5));
+    assert_eq!(node.job(job).await.attestor, AttestorTail::of(Address::repeat_byte(5)).0);
     assert_eq!(node.nonce(wallet).await, nonce + 1, "one transaction for one start");
 }
 

@@ -178,7 +178,7 @@ async fn a_job_is_started_paid_for_what_was_attested_and_ended() {
     let attestor = PrivateKeySigner::random();
     assert_mined(&node.done(&network, Act::Start { job, attestor: attestor.address() }).await);
     let running = network.job(job).await.unwrap();
-    assert_eq!((running.status, running.attestor), (JobStatus::Running, Some(attestor.address())));
+    assert_eq!((running.status, running.is_attestor(attestor.address())), (JobStatus::Running, true));
 
     node.rpc("evm_increaseTime", json!([60])).await;
     node.mine(1).await;
@@ -269,7 +269,7 @@ async fn an_order_whose_text_was_not_posted_comes_without_it_beside_those_with_t
         let here = || seen.orders().into_iter().filter(|order| jobs.contains(&order.job)).collect::<Vec<_>>();
         node.until("all are seen", async || (here().len() == jobs.len()).then_some(())).await;
         for (salt, posted) in orders {
-            let order = here().into_iter().find(|order| order.by == node.by(offer, salt)).unwrap();
+            let order = here().into_iter().find(|order| order.by == node.by_posted(offer, salt, posted)).unwrap();
             assert_eq!(order.spec.map(|text| text.to_vec()), posted.then(|| spec(salt)), "order {salt}");
         }
     }

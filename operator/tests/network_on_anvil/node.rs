@@ -192,7 +192,12 @@ impl Node {
 
     /// Whose such an order is.
     pub fn by(&self, offer: OfferId, salt: u8) -> OrderRef {
-        OrderRef::new(&order(offer, salt), CHAIN_ID, self.market)
+        self.by_posted(offer, salt, true)
+    }
+
+    /// The same; `posted`: with the text of the workload.
+    pub fn by_posted(&self, offer: OfferId, salt: u8, posted: bool) -> OrderRef {
+        OrderRef::new(&order(offer, salt, !posted), CHAIN_ID, self.market)
     }
 
     /// Orders on a node that mines by time; and the block that holds the order.
@@ -203,7 +208,7 @@ impl Node {
 
     async fn send_order(&self, offer: OfferId, salt: u8, text: Vec<u8>) -> (JobId, B256) {
         let market = ComputeMarket::new(self.market, self.customer.clone());
-        let call = market.openJob(order(offer, salt), text.into());
+        let call = market.openJob(order(offer, salt, text.is_empty()), text.into());
         let id = JobId(call.call().await.unwrap());
         let pending = call.gas(500_000).send().await.unwrap();
         (id, *pending.tx_hash())
@@ -355,7 +360,7 @@ pub fn connect(url: &str, key: &str) -> DynProvider {
     provider
 }
 
-fn order(offer: OfferId, salt: u8) -> ComputeMarket::Order {
+fn order(offer: OfferId, salt: u8, spec_off_chain: bool) -> ComputeMarket::Order {
     ComputeMarket::Order {
         offerId: offer.0,
         customer: signer(CUSTOMER).address(),
@@ -365,6 +370,7 @@ fn order(offer: OfferId, salt: u8) -> ComputeMarket::Order {
         deadline: u64::MAX,
         salt: U256::from(salt),
         specHash: keccak256(spec(salt)),
+        specOffChain: spec_off_chain,
     }
 }
 

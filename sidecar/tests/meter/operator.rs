@@ -4,7 +4,7 @@ use std::{fs, net::SocketAddr, path::Path, sync::Mutex, time::Duration};
 
 use alloy::primitives::{Address, B256};
 use hawser_attestation::{Market, evidence_path, evidence_prefix};
-use hawser_market::{GpuSeconds, JobId};
+use hawser_market::{AttestorTail, GpuSeconds, JobId};
 use hawser_operator::attestation::{
     Attestations, Attested, EvidenceStore, ExpectedJob, ExpectedPod, JobRef, ReviewError, Reviewed, StartedJob, TlsPem,
     TokenReviewer, serve_on,
@@ -104,7 +104,9 @@ impl Operator {
     }
 
     pub(crate) fn name_attestor(&self, attestor: Address) {
-        self.expect(|job| job.started = Some(StartedJob { at: Timestamp::now(), attestor }));
+        self.expect(|job| {
+            job.started = Some(StartedJob { at: Timestamp::now(), attestor: AttestorTail::of(attestor) });
+        });
     }
 
     /// The customer's container started; kubelet says so in whole seconds.
@@ -175,6 +177,7 @@ fn expected() -> ExpectedJob {
         }],
         gpus: 2,
         started: None,
+        attestor: None,
         base_gpu_seconds: GpuSeconds::ZERO,
         begin: None,
         ended: None,

@@ -104,7 +104,7 @@ fn acts(seen: &JobObservation, outcome: Option<&Outcome>, accepted: bool, final_
     let ChainView::Known { job, time, .. } = &seen.chain else { return Vec::new() };
     if outcome.is_none()
         && accepted
-        && let Some(attestor) = seen.attested.first().map(|a| a.attestor).filter(|a| Some(*a) != job.attestor)
+        && let Some(attestor) = seen.attested.first().map(|a| a.attestor).filter(|a| !job.is_attestor(*a))
         && matches!(job.status, JobStatus::Open | JobStatus::Running)
     {
         return vec![Act::Start { job: id, attestor }];

@@ -1,6 +1,6 @@
 //! What the attestation service is told about a job.
 
-use hawser_market::GpuSeconds;
+use hawser_market::{AttestorTail, GpuSeconds};
 use jiff::{SignedDuration, Timestamp};
 
 use super::manifests::SERVICE_ACCOUNT;
@@ -22,6 +22,7 @@ pub(crate) fn expected(seen: &JobObservation, job: JobRef) -> ExpectedJob {
         begin: started.and_then(|started| begin(seen, started.at)),
         ended: ended(seen),
         started,
+        attestor: seen.attestor(),
         // One pod a job: no attestor has vouched before this one.
         base_gpu_seconds: GpuSeconds::ZERO,
         voucher: voucher::stored(seen),
@@ -43,7 +44,7 @@ pub(crate) fn started(seen: &JobObservation) -> Option<StartedJob> {
     if seen.is_local() {
         let attestor = seen.attestor()?;
         let stored = seen.job.status.as_ref().and_then(|status| status.started_at.as_ref());
-        return Some(StartedJob { at: stored.map_or(seen.now, |at| at.0), attestor });
+        return Some(StartedJob { at: stored.map_or(seen.now, |at| at.0), attestor: AttestorTail::of(attestor) });
     }
     let job = seen.chain_job().filter(|job| matches!(job.status, JobStatus::Running | JobStatus::Ended))?;
     Some(StartedJob { at: job.started?, attestor: job.attestor? })

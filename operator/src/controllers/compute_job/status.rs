@@ -177,12 +177,9 @@ fn started(seen: &JobObservation, assessment: &Assessment, next: &ComputeJobStat
     }
     if let Some(started) = expectation::started(seen) {
         let message = if seen.is_local() { "the attestor is enrolled" } else { "startJobs is mined" };
-        return list.set(
-            STARTED,
-            ConditionStatus::True,
-            &Reason::Started,
-            format!("{message}: {} attests", started.attestor),
-        );
+        let known = seen.attestor().filter(|known| started.attestor.is(*known));
+        let attestor = known.map_or_else(|| started.attestor.to_string(), |known| known.to_string());
+        return list.set(STARTED, ConditionStatus::True, &Reason::Started, format!("{message}: {attestor} attests"));
     }
     if next.started_at.is_some() || assessment.outcome.is_some() {
         return;

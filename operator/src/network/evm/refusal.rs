@@ -79,7 +79,7 @@ fn why_not_paid(claim: &Claim, job: &Job, now: Timestamp, domain: &Eip712Domain)
     if job.refundable_from.is_some_and(|from| now >= from) {
         return Some(SkipReason::ClaimWindowPassed);
     }
-    if job.attestor.is_none() || signer(claim, domain) != job.attestor {
+    if !signer(claim, domain).is_some_and(|signer| job.is_attestor(signer)) {
         return Some(SkipReason::BadSignature);
     }
     (claim.gpu_seconds.min(job.bound(now)) <= job.used).then_some(SkipReason::Stale)

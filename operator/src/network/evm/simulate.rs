@@ -46,7 +46,7 @@ async fn already(network: &Inner, act: &Act) -> Result<Option<ActState>, Network
     let why = match act {
         Act::Start { job, attestor } => {
             let job = read::job(&network.pool, market, *job).await?;
-            (job.attestor == Some(*attestor)).then_some("the job was started with this attestor")
+            job.is_attestor(*attestor).then_some("the job was started with this attestor")
         }
         Act::UpdateOffer { offer, price, available, valid_until } => {
             let posted = read::offer(&network.pool, market, *offer).await?;

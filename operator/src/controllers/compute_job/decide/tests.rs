@@ -3,7 +3,7 @@ use std::sync::Arc;
 use alloy::primitives::{Address, B256, FixedBytes, U256};
 use hawser_attestation::{EvidenceRoot, Market, SignedVoucher};
 use hawser_crds::{ComputeJob, GpuOffer, VoucherRecord};
-use hawser_market::{JobId, OfferId};
+use hawser_market::{AttestorTail, JobId, OfferId};
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -73,7 +73,7 @@ fn chain(status: JobStatus) -> Job {
     Job {
         id: id(),
         status,
-        attestor: live.then(|| Address::repeat_byte(9)),
+        attestor: live.then(|| AttestorTail::of(Address::repeat_byte(9))),
         duration_seconds: 100,
         start_deadline: Some(at(300)),
         started: live.then(|| at(-50)),

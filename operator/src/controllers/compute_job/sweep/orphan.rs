@@ -245,7 +245,7 @@ mod tests {
     use alloy::primitives::{Address, B256, FixedBytes};
     use alloy::signers::local::PrivateKeySigner;
     use hawser_attestation::{EvidenceRoot, Market};
-    use hawser_market::OfferId;
+    use hawser_market::{AttestorTail, OfferId};
     use jiff::Timestamp;
 
     use super::*;
@@ -262,7 +262,7 @@ mod tests {
         let job = Job {
             id: id(),
             status,
-            attestor: Some(Address::repeat_byte(9)),
+            attestor: Some(AttestorTail::of(Address::repeat_byte(9))),
             duration_seconds: 100,
             start_deadline: Some(at(300)),
             started: Some(at(-50)),
