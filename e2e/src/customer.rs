@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::chain::Account;
+use crate::fixture::Fixture;
 use crate::run;
-use crate::world::World;
 
 /// Somebody who orders through the CLI.
 #[derive(Clone, Debug)]
 pub struct Customer<'a> {
-    world: &'a World,
+    fixture: &'a Fixture,
     account: Account,
 }
 
@@ -36,14 +36,14 @@ pub struct Wish {
 }
 
 impl<'a> Customer<'a> {
-    /// The world's first customer.
-    pub fn first(world: &'a World) -> Self {
-        Self { world, account: world.chain.actors.customer.clone() }
+    /// The fixture's first customer.
+    pub fn first(fixture: &'a Fixture) -> Self {
+        Self { fixture, account: fixture.chain.actors.customer.clone() }
     }
 
-    /// The world's other customer.
-    pub fn rival(world: &'a World) -> Self {
-        Self { world, account: world.chain.actors.rival.clone() }
+    /// The fixture's other customer.
+    pub fn rival(fixture: &'a Fixture) -> Self {
+        Self { fixture, account: fixture.chain.actors.rival.clone() }
     }
 
     /// The customer's account.
@@ -61,12 +61,12 @@ impl<'a> Customer<'a> {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.world.environment.hawser);
+        let mut command = Command::new(&self.fixture.environment.hawser);
         command
             .args(args)
             .args(["-o", "json"])
-            .env("HAWSER_RPC_URL", &self.world.chain.rpc_url)
-            .env("HAWSER_MARKET", self.world.chain.market.to_string())
+            .env("HAWSER_RPC_URL", &self.fixture.chain.rpc_url)
+            .env("HAWSER_MARKET", self.fixture.chain.market.to_string())
             .env("HAWSER_PRIVATE_KEY", &self.account.key);
         command
     }

@@ -10,7 +10,7 @@ use kube::{Client, ResourceExt};
 use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
 
 use crate::conditions;
-use crate::world::SYSTEM;
+use crate::fixture::SYSTEM;
 
 /// Lines of the operator's log that are looked through, and that are shown.
 const LINES_READ: i64 = 20_000;

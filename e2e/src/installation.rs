@@ -11,10 +11,10 @@ use serde_json::json;
 use crate::before::Before;
 use crate::chain::{Actors, Chain};
 use crate::environment::Environment;
-use crate::network::{WALLET_KEY, WALLET_SECRET};
-use crate::world::{
-    FIELD_MANAGER, RESOURCE, SYSTEM, TENANT_LABEL, World, apply_namespace, client, explained, is_not_found, jobs,
+use crate::fixture::{
+    FIELD_MANAGER, Fixture, RESOURCE, SYSTEM, TENANT_LABEL, apply_namespace, client, explained, is_not_found, jobs,
 };
+use crate::network::{WALLET_KEY, WALLET_SECRET};
 use crate::{bucket, network, operator, run, wait};
 
 /// What GPU Feature Discovery calls a node's GPUs.
@@ -105,9 +105,9 @@ impl Installation {
     ///
     /// # Errors
     /// When it is not Ready in time.
-    pub async fn world(&self, client: &Client, name: &str, chain: Chain) -> Result<World> {
+    pub async fn fixture(&self, client: &Client, name: &str, chain: Chain) -> Result<Fixture> {
         network::install(client, name, &chain).await?;
-        Ok(World {
+        Ok(Fixture {
             environment: self.environment.clone(),
             chain,
             network: name.to_owned(),

@@ -2,18 +2,19 @@
 //! end-to-end tests have in common.
 
 pub mod anvil;
+pub mod attacker;
 pub mod audit;
+pub mod balances;
 pub mod before;
 pub mod bucket;
 pub mod chain;
 pub mod conditions;
 pub mod customer;
-pub mod drip;
 pub mod endpoint;
 pub mod environment;
 pub mod explain;
+pub mod fixture;
 pub mod geth;
-pub mod hostile;
 pub mod installation;
 pub mod network;
 mod node;
@@ -23,6 +24,5 @@ pub mod relay;
 pub mod reorg;
 pub mod report;
 pub mod run;
+pub mod slow_registry;
 pub mod wait;
-pub mod wealth;
-pub mod world;

@@ -14,7 +14,7 @@ use hawser_crds::{
 };
 
 use crate::chain::Chain;
-use crate::world::{SYSTEM, explained, is_not_found, jobs};
+use crate::fixture::{SYSTEM, explained, is_not_found, jobs};
 use crate::{conditions, wait};
 
 /// The Secret with the operator's hot key.

@@ -11,8 +11,8 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use serde_json::json;
 
+use crate::fixture::{SYSTEM, is_not_found};
 use crate::wait;
-use crate::world::{SYSTEM, is_not_found};
 
 const SELECTOR: &str = "app.kubernetes.io/name=hawser";
 /// As many as the chart is installed with: one leads, the other stands by.

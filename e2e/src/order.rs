@@ -12,7 +12,7 @@ use hawser_crds::{ComputeJob, Phase};
 use hawser_market::JobId;
 
 use crate::chain::Books;
-use crate::world::{World, explained, jobs};
+use crate::fixture::{Fixture, explained, jobs};
 use crate::{conditions, wait};
 
 /// An order in its namespace.
@@ -120,8 +120,14 @@ impl Order {
     ///
     /// # Errors
     /// Says which sum is wrong.
-    pub async fn assert_settled(&self, world: &World, before: &Books, after: &Books, deposit: U256) -> Result<Split> {
-        let job = world.chain.job(self.id).await?;
+    pub async fn assert_settled(
+        &self,
+        fixture: &Fixture,
+        before: &Books,
+        after: &Books,
+        deposit: U256,
+    ) -> Result<Split> {
+        let job = fixture.chain.job(self.id).await?;
         let paid = self.id.paid(job.used);
         ensure!(job.paid == paid, "the market paid {} for {} GPU-seconds, and not {paid}", job.paid, job.used);
         let split = Split {

@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use hawser_crds::Phase;
 use hawser_e2e::customer::{Customer, Wish};
+use hawser_e2e::fixture::{Fixture, client};
 use hawser_e2e::order::{Order, kubelet_gpu_seconds};
 use hawser_e2e::report::Report;
-use hawser_e2e::world::{World, client};
 use kube::ResourceExt;
 
 const NAMESPACE: &str = "demo";
@@ -42,10 +42,10 @@ async fn story(options: &Options) -> Result<()> {
     let begun = Instant::now();
     let step = |text: &str| println!("{:>7.1} s  {text}", begun.elapsed().as_secs_f32());
 
-    let world = World::install(&step).await?;
+    let fixture = Fixture::install(&step).await?;
     let kube = client().await?;
-    world.tenant(&kube, NAMESPACE).await?;
-    let offer = world.publish(&kube, NAMESPACE, "h100", world.offer_spec()).await?;
+    fixture.tenant(&kube, NAMESPACE).await?;
+    let offer = fixture.publish(&kube, NAMESPACE, "h100", fixture.offer_spec()).await?;
     let status = offer.status.unwrap_or_default();
     let on_chain = status.on_chain.context("a Ready offer without its place on chain")?;
     let gpus = status.gpus.unwrap_or_default();
@@ -54,18 +54,18 @@ async fn story(options: &Options) -> Result<()> {
         on_chain.offer_id, gpus.offered, gpus.total
     ));
 
-    let customer = Customer::first(&world);
+    let customer = Customer::first(&fixture);
     let wish = Wish {
         offer: on_chain.offer_id,
         gpus: 2,
         seconds: 300,
-        image: world.environment.povray_image.clone(),
+        image: fixture.environment.povray_image.clone(),
         command: Vec::new(),
         args: ["advanced/chess2.pov", "160", "120"].map(str::to_owned).to_vec(),
     };
     let order = Order::new(customer.order(&wish).await?, NAMESPACE);
     let ordered = Instant::now();
-    let before = world.chain.books(customer.account()).await?;
+    let before = fixture.chain.books(customer.account()).await?;
     let deposit = order.id.deposit(wish.seconds);
     step(&format!("a customer ordered 2 GPUs for 300 s: job {}, deposit {deposit}", order.id));
 
@@ -82,11 +82,11 @@ async fn story(options: &Options) -> Result<()> {
     order.attested(&kube).await?;
     step("the first voucher was accepted");
     let job = order.over(&kube).await?;
-    let after = world.chain.books(customer.account()).await?;
+    let after = fixture.chain.books(customer.account()).await?;
     let phase = job.status.as_ref().map(|status| status.phase).unwrap_or_default();
     step(&format!("{} is over: {phase:?}", job.name_any()));
 
-    let split = order.assert_settled(&world, &before, &after, deposit).await?;
+    let split = order.assert_settled(&fixture, &before, &after, deposit).await?;
     let kubelet = kubelet_gpu_seconds(&job)?;
     let status = job.status.unwrap_or_default();
     let usage = status.usage.unwrap_or_default();
@@ -101,7 +101,7 @@ async fn story(options: &Options) -> Result<()> {
         vouchers_accepted: usage.vouchers_accepted,
         gpu_seconds_kubelet: kubelet,
         gpu_seconds_sidecar: usage.gpu_seconds,
-        gpu_seconds_chain: world.chain.job(order.id).await?.used,
+        gpu_seconds_chain: fixture.chain.job(order.id).await?.used,
         deposit: deposit.to_string(),
         to_provider: split.provider.to_string(),
         to_customer: split.customer.to_string(),

@@ -12,19 +12,19 @@ use crate::artifacts::{self, Variables};
 use crate::workspace::TestProgram;
 
 /// The main job and everything that can go wrong with it.
-const LINE: &str = "e2e line";
+const SCENARIOS: &str = "e2e scenarios";
 /// Who sees which cards of the NVML double, and the local cluster's ups and downs: only where the cluster is ours.
 const CARDS: &str = "e2e/local nvidia";
 /// Operators on control planes of their own, whose API servers freeze and hang.
 const PLANE: &str = "e2e plane";
 const LIFE_CYCLE: &str = "e2e/local life_cycle";
 
-/// The module of [`LINE`] whose tests take too long for every change.
+/// The module of [`SCENARIOS`] whose tests take too long for every change.
 const DEEP: &str = "deep::";
-/// The module of [`LINE`] whose tests kill the operator.
+/// The module of [`SCENARIOS`] whose tests kill the operator.
 const DEADLY: &str = "deadly::";
 
-/// Tests of [`LINE`] that run at a time: more than the cluster's GPUs let begin.
+/// Tests of [`SCENARIOS`] that run at a time: more than the cluster's GPUs let begin.
 const SIDE_BY_SIDE: usize = 16;
 
 /// Which tests are run.
@@ -40,7 +40,7 @@ pub(crate) enum Which<'a> {
 type Round<'t> = (usize, Vec<&'t str>);
 
 impl<'a> Which<'a> {
-    /// Of all tests of [`LINE`] those to run, in rounds.
+    /// Of all tests of [`SCENARIOS`] those to run, in rounds.
     fn rounds<'t>(self, tests: &[&'t str]) -> Vec<Round<'t>> {
         let filter = self.filter();
         let meant = |test: &str| filter.is_empty() || filter.iter().any(|name| test.contains(name));
@@ -120,9 +120,9 @@ impl Prepared {
         }
     }
 
-    /// The options of [`LINE`] for each round to run.
+    /// The options of [`SCENARIOS`] for each round to run.
     fn rounds(&self, which: Which<'_>) -> Result<Vec<Vec<String>>> {
-        let tests = tests_of(program(&self.programs, LINE)?)?;
+        let tests = tests_of(program(&self.programs, SCENARIOS)?)?;
         let tests: Vec<_> = tests.iter().map(String::as_str).collect();
         each_names_a_test(&tests, which)?;
         // Those that only our own cluster can pass are ignored by themselves, and each says why.
@@ -137,17 +137,23 @@ impl Prepared {
     }
 
     /// Runs the rounds: where there are two, the second one on a cluster of its own beside the first, which goes on.
-    fn line(&self, layout: &Layout, which: Which<'_>, keep: bool, summary: &mut Summary) -> Result<Option<Second>> {
+    fn scenarios(
+        &self,
+        layout: &Layout,
+        which: Which<'_>,
+        keep: bool,
+        summary: &mut Summary,
+    ) -> Result<Option<Second>> {
         let mut rounds = self.rounds(which)?;
         let ours = self.cluster.is_ours();
         // A cluster that is kept has all of it on it: the second one goes with its world.
         let apart = if ours && !keep && rounds.len() > 1 { rounds.pop() } else { None };
         let second =
-            apart.map(|options| Second::start(layout, program(&self.programs, LINE)?, options, &self.variables));
+            apart.map(|options| Second::start(layout, program(&self.programs, SCENARIOS)?, options, &self.variables));
         let second = second.transpose()?;
         let expected = if ours { Expected::Some } else { Expected::Any };
         for options in rounds {
-            self.tests(LINE, &options, expected, summary);
+            self.tests(SCENARIOS, &options, expected, summary);
         }
         Ok(second)
     }
@@ -156,8 +162,8 @@ impl Prepared {
 /// With `keep` the cluster is left as it is after the tests on it.
 pub(crate) fn run(layout: &Layout, prepared: &Prepared, which: Which<'_>, keep: bool, summary: &mut Summary) {
     let ours = prepared.cluster.is_ours();
-    let second = prepared.line(layout, which, keep, summary).unwrap_or_else(|error| {
-        summary.check(LINE, || Err(error));
+    let second = prepared.scenarios(layout, which, keep, summary).unwrap_or_else(|error| {
+        summary.check(SCENARIOS, || Err(error));
         None
     });
     if which.is_all_quick() && ours {
@@ -220,9 +226,9 @@ mod tests {
 
     #[test]
     fn who_kills_the_operator_runs_after_those_that_share_it_and_deep_tests_by_themselves() {
-        let tests = ["deadly::twice::a", "deep::day::a", "deep::upgrade::a", "line::b", "faults::a_reorg"];
+        let tests = ["deadly::twice::a", "deep::day::a", "deep::upgrade::a", "lifecycle::b", "faults::a_reorg"];
         let rounds = |which: Which<'_>| which.rounds(&tests);
-        let (shared, deadly) = (vec!["line::b", "faults::a_reorg"], vec!["deadly::twice::a"]);
+        let (shared, deadly) = (vec!["lifecycle::b", "faults::a_reorg"], vec!["deadly::twice::a"]);
         assert_eq!(rounds(Which::Quick(&[])), [(SIDE_BY_SIDE, shared), (1, deadly.clone())]);
         assert_eq!(rounds(Which::Deep(&[])), [(1, vec!["deep::day::a", "deep::upgrade::a"])]);
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
@@ -236,12 +242,12 @@ mod tests {
 
     #[test]
     fn a_name_that_no_test_of_the_kind_has_is_refused() {
-        let tests = ["deep::day", "line::b"];
+        let tests = ["deep::day", "lifecycle::b"];
         let names = ["b".to_owned(), "day".to_owned()];
         assert!(each_names_a_test(&tests, Which::Quick(&names[..1])).is_ok());
         assert!(each_names_a_test(&tests, Which::Deep(&names[1..])).is_ok());
         for (which, name, there) in
-            [(Which::Quick(&names), "\"day\"", "line::b"), (Which::Deep(&names), "\"b\"", "deep::day")]
+            [(Which::Quick(&names), "\"day\"", "lifecycle::b"), (Which::Deep(&names), "\"b\"", "deep::day")]
         {
             let refused = each_names_a_test(&tests, which).unwrap_err().to_string();
             assert!(refused.contains(name) && refused.contains(there), "{refused}");
@@ -250,9 +256,9 @@ mod tests {
 
     #[test]
     fn a_test_program_that_is_not_there_is_an_error() {
-        let line = TestProgram { name: LINE.to_owned(), executable: "/bin/a".into(), directory: "/".into() };
-        assert!(program(std::slice::from_ref(&line), LINE).is_ok());
+        let line = TestProgram { name: SCENARIOS.to_owned(), executable: "/bin/a".into(), directory: "/".into() };
+        assert!(program(std::slice::from_ref(&line), SCENARIOS).is_ok());
         let missing = program(&[line], CARDS).unwrap_err().to_string();
-        assert!(missing.contains(CARDS) && missing.contains(LINE), "{missing}");
+        assert!(missing.contains(CARDS) && missing.contains(SCENARIOS), "{missing}");
     }
 }

@@ -1,0 +1,60 @@
+//! The evidence store goes away. All networks share it, so no other test may run beside this one.
+
+use anyhow::{Result, ensure};
+use hawser_crds::condition;
+use hawser_e2e::customer::Customer;
+use hawser_e2e::network;
+use hawser_local::Cluster;
+
+use crate::lifecycle::{all_of_its_use_is_claimed, counts_on};
+use crate::scene::{Scene, sleep};
+
+const S3: &str = "s3";
+
+#[tokio::test]
+#[ignore = "not run here: it stops the local cluster's S3 server"]
+async fn an_evidence_store_that_is_away_is_told_and_not_a_line_is_lost() -> Result<()> {
+    Scene::with_gpus("store", 1, async |scene| {
+        let placed = scene.order(&scene.wish(1, 900, &sleep(900))).await?;
+        placed.order.running(&scene.client).await?;
+        placed.order.attested(&scene.client).await?;
+        counts_on(scene, &placed).await?;
+
+        let away = Away::stop()?;
+        let network = scene.fixture.network();
+        let told = network::says(&scene.client, network, condition::EVIDENCE_STORED, "StoreFails").await?;
+        ensure!(told.contains("meters keep it"), "{told}");
+        // Nobody ends a job for that.
+        placed.order.running(&scene.client).await?;
+        drop(away);
+
+        network::says(&scene.client, network, condition::EVIDENCE_STORED, "Stored").await?;
+        counts_on(scene, &placed).await?;
+        Customer::first(&scene.fixture).hawser(&["end", &placed.order.id.to_string()]).await?;
+        // Kubelet counts as much as was claimed, and the evidence is one chain.
+        all_of_its_use_is_claimed(scene, &placed.order).await?;
+        let after = scene.books().await?;
+        placed.order.assert_settled(&scene.fixture, &placed.before, &after, placed.deposit).await?;
+        Ok(())
+    })
+    .await
+}
+
+/// An S3 server that is back when this is dropped.
+struct Away(Cluster);
+
+impl Away {
+    fn stop() -> Result<Self> {
+        let away = Self(Cluster::attach()?);
+        away.0.supervisor()?.stop(S3)?;
+        Ok(away)
+    }
+}
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.supervisor().and_then(|supervisor| supervisor.start(S3)) {
+            eprintln!("the S3 server stays away: {error:#}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+use anyhow::{Context, Result, ensure};
+use hawser_crds::GpuOffer;
+use hawser_e2e::customer::Customer;
+use hawser_e2e::fixture::jobs;
+use hawser_e2e::installation::Installation;
+use hawser_e2e::{operator, wait};
+use kube::api::{Api, DeleteParams};
+
+use crate::lifecycle::{counts_on, settles_to_the_last_unit};
+use crate::scene::{OFFER, Scene, installation, sleep};
+
+#[tokio::test]
+async fn charts_uninstalled_in_either_order_under_a_running_job_lose_nothing_and_let_go_once_they_are_back()
+-> Result<()> {
+    Scene::with_gpus("uninstalled", 1, async |scene| {
+        let placed = scene.order(&scene.wish(1, 900, &sleep(900))).await?;
+        placed.order.running(&scene.client).await?;
+        placed.order.attested(&scene.client).await?;
+        let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), &scene.namespace);
+        for releases in [["hawser-crds", "hawser"], ["hawser", "hawser-crds"]] {
+            Installation::uninstall(&scene.client, releases).await?;
+            // What is sold stays on record, though nobody looks after it.
+            offers.delete(OFFER, &DeleteParams::default()).await?;
+            let waits = offers.get(OFFER).await?;
+            ensure!(
+                waits.metadata.deletion_timestamp.is_some(),
+                "an offer with a running job went without its operator"
+            );
+            jobs(&scene.client, &scene.namespace).get(&placed.order.name()).await?;
+
+            installation().await?.install_again(&scene.client).await?;
+            operator::leads(&scene.client).await?;
+            counts_on(scene, &placed).await.with_context(|| format!("{releases:?} were uninstalled, and are back"))?;
+        }
+        Customer::first(&scene.fixture).hawser(&["end", &placed.order.id.to_string()]).await?;
+        settles_to_the_last_unit(scene, &placed).await?;
+        wait::gone(&offers, OFFER, wait::SOON).await
+    })
+    .await
+}

@@ -1,0 +1,91 @@
+use anyhow::{Result, ensure};
+use hawser_crds::{GpuOffer, Phase, condition};
+use hawser_e2e::endpoint::Trouble;
+use hawser_e2e::fixture::jobs;
+use hawser_e2e::{conditions, network, wait};
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::json;
+
+use crate::faults::behind_an_endpoint;
+use crate::scene::{OFFER, Placed, Scene, sleep};
+
+#[tokio::test]
+async fn a_deleted_computejob_is_claimed_and_ended_on_chain_before_it_goes() -> Result<()> {
+    Scene::with_gpus("deleted", 1, async |scene| {
+        let placed = running(scene).await?;
+        let api = jobs(&scene.client, &scene.namespace);
+        api.delete(&placed.order.name(), &DeleteParams::default()).await?;
+        wait::gone(&api, &placed.order.name(), wait::SOON).await?;
+        paid_for_what_ran(scene, &placed).await?;
+        let pods = placed.order.pods(&scene.client).await?;
+        ensure!(pods.iter().all(|pod| pod.metadata.deletion_timestamp.is_some()), "the pod of a deleted job goes on");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_deleted_pod_ends_its_job_with_a_reason_and_what_it_used_is_paid() -> Result<()> {
+    Scene::with_gpus("podless", 1, async |scene| {
+        let placed = running(scene).await?;
+        let pods: Api<Pod> = Api::namespaced(scene.client.clone(), &scene.namespace);
+        for pod in placed.order.pods(&scene.client).await? {
+            pods.delete(pod.metadata.name.as_deref().unwrap_or_default(), &DeleteParams::default()).await?;
+        }
+        let status = placed.order.over(&scene.client).await?.status.unwrap_or_default();
+        ensure!(status.phase == Phase::Failed, "{status:?}");
+        ensure!(status.reason.as_deref() == Some("PodDeleted"), "{status:?}");
+        paid_for_what_ran(scene, &placed).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "not run here: only the local cluster's pods reach the endpoint"]
+async fn what_a_lost_chain_holds_goes_once_its_money_is_given_up_by_annotation() -> Result<()> {
+    behind_an_endpoint("abandoned", 1, async |scene, endpoint| {
+        let placed = running(scene).await?;
+        endpoint.set(Trouble::Away).await?;
+        network::says(&scene.client, scene.fixture.network(), condition::CONNECTED, "Unreachable").await?;
+        let jobs = jobs(&scene.client, &scene.namespace);
+        let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), &scene.namespace);
+        let (job, params) = (placed.order.name(), DeleteParams::default());
+        jobs.delete(&job, &params).await?;
+        offers.delete(OFFER, &params).await?;
+
+        wait::until("the job says what it waits for", wait::SOON, async || {
+            let conditions = jobs.get(&job).await?.status.unwrap_or_default().conditions;
+            let said = conditions.iter().any(|c| c.message.contains("hawser.dev/abandon"));
+            Ok(if said { Ok(()) } else { Err(conditions::text(&conditions)) })
+        })
+        .await?;
+        let abandon = Patch::Merge(json!({ "metadata": { "annotations": { "hawser.dev/abandon": "true" } } }));
+        jobs.patch(&job, &PatchParams::default(), &abandon).await?;
+        wait::gone(&jobs, &job, wait::SOON).await?;
+        offers.patch(OFFER, &PatchParams::default(), &abandon).await?;
+        wait::gone(&offers, OFFER, wait::SOON).await?;
+        let events: Api<Event> = Api::namespaced(scene.client.clone(), &scene.namespace);
+        let told: Vec<_> = events.list(&ListParams::default()).await?.items;
+        let told: Vec<_> = told.iter().filter(|event| event.reason.as_deref() == Some("Abandoned")).collect();
+        ensure!(told.len() == 2, "what was given up is told in {} events", told.len());
+        endpoint.set(Trouble::None).await
+    })
+    .await
+}
+
+async fn running(scene: &Scene) -> Result<Placed> {
+    let placed = scene.order(&scene.wish(1, 300, &sleep(280))).await?;
+    placed.order.running(&scene.client).await?;
+    placed.order.attested(&scene.client).await?;
+    Ok(placed)
+}
+
+async fn paid_for_what_ran(scene: &Scene, placed: &Placed) -> Result<()> {
+    let after = scene.books().await?;
+    let split = placed.order.assert_settled(&scene.fixture, &placed.before, &after, placed.deposit).await?;
+    ensure!(!split.provider.is_zero(), "the provider was paid nothing for a job that ran");
+    ensure!(!split.customer.is_zero(), "the customer got nothing back for a job that was cut short");
+    Ok(())
+}

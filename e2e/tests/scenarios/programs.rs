@@ -1,0 +1,66 @@
+//! What strangers' programs try on a real node.
+
+use anyhow::{Context, Result, ensure};
+use hawser_crds::{ComputeJobStatus, Phase};
+use hawser_e2e::customer::{Customer, Wish};
+
+use crate::scene::{Placed, Scene, sleep};
+
+#[tokio::test]
+async fn a_program_that_takes_all_processes_is_counted_to_its_end() -> Result<()> {
+    Scene::with_gpus("processes", 1, async |scene| {
+        // The first loop ends where nothing can be forked any more; what it started holds every process of the pod until
+        // the end, for which none is needed.
+        let script =
+            "(while :; do sleep 300 & done) 2>\"$HOME/why\"; read -r why <\"$HOME/why\" || exit 9; exec sleep 20";
+        let placed = scene.order(&scene.wish(1, 180, script)).await?;
+        let status = settled(scene, &placed, Phase::Succeeded).await?;
+        let counted = status.usage.unwrap_or_default().gpu_seconds;
+        ensure!(counted >= 18, "{counted} GPU-seconds of a program that held a GPU for over 20 s");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_program_that_fills_the_disk_is_evicted_and_pays_for_what_it_used() -> Result<()> {
+    Scene::with_gpus("disk", 1, async |scene| {
+        let script = format!("dd if=/dev/zero of=\"$HOME/full\" bs=1M count=400; {}", sleep(170));
+        let placed = scene.order(&scene.wish(1, 180, &script)).await?;
+        let status = settled(scene, &placed, Phase::Failed).await?;
+        ensure!(status.reason.as_deref() == Some("Evicted"), "{status:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_images_environment_steers_neither_loaders_nor_nvidias_runtime() -> Result<()> {
+    Scene::with_gpus("steering", 1, async |scene| {
+        let script = [
+            "[ \"$OF_THE_IMAGE\" = yes ] || exit 2",
+            "[ -z \"$LD_PRELOAD$LD_AUDIT$NVIDIA_IMEX_CHANNELS\" ] || exit 3",
+            "[ \"$NVIDIA_DRIVER_CAPABILITIES\" = compute,utility,video ] || exit 4",
+            "[ \"$NVIDIA_MOFED$NVIDIA_NVSWITCH$NVIDIA_GDS$NVIDIA_GDRCOPY\" = disableddisableddisableddisabled ] || exit 5",
+            "[ \"$NVIDIA_VISIBLE_DEVICES\" != all ] || exit 6",
+            &sleep(10),
+        ];
+        let wish = scene.wish(1, 120, &script.join("; "));
+        let placed = scene.order(&Wish { image: scene.fixture.environment.steering_image.clone(), ..wish }).await?;
+        settled(scene, &placed, Phase::Succeeded).await.map(drop)
+    })
+    .await
+}
+
+/// The job is over, something was paid for it, nothing is missing, and its evidence holds.
+pub(crate) async fn settled(scene: &Scene, placed: &Placed, phase: Phase) -> Result<ComputeJobStatus> {
+    let status = placed.order.over(&scene.client).await?.status.unwrap_or_default();
+    ensure!(status.phase == phase, "{status:?}");
+    let after = scene.books().await?;
+    let split = placed.order.assert_settled(&scene.fixture, &placed.before, &after, placed.deposit).await?;
+    ensure!(!split.provider.is_zero(), "nothing was paid: {split:?}, {status:?}");
+    let evidence = status.usage.clone().unwrap_or_default().evidence.context("no evidence in the status")?;
+    let verified = Customer::first(&scene.fixture).verify(&evidence).await?;
+    ensure!(verified["ok"] == true, "{verified}");
+    Ok(status)
+}
