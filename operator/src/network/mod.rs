@@ -8,10 +8,10 @@ mod act;
 mod error;
 pub mod evm;
 mod gas_price;
-mod ledger;
 mod observed;
 mod order;
 mod past;
+mod queue;
 mod spec;
 
 pub use act::{Act, ActKey, ActState, Claim, OfferPost};
@@ -20,11 +20,11 @@ pub use evm::{AwsKeys, KmsKey, KmsSpec, Network, RemoteSigner, Wallet, WalletErr
 pub use gas_price::WeiPerGas;
 pub use hawser_evm::{Block, Head, StallLimit};
 pub use hawser_market::{GpuSeconds, Job, JobStatus, Offer, OfferTerms, OrderRef, Token};
-pub use ledger::Backlog;
 pub use observed::{Connection, Disconnected, Observed};
 pub(crate) use order::order_ref;
 pub use order::{Cursor, Order};
 pub(crate) use past::stored;
 pub use past::{Known, Past, Withdrawn};
+pub use queue::Backlog;
 pub use spec::{NetworkKind, NetworkSpec, RpcHeaders, UnknownKind};
 pub(crate) use spec::{address, http_url};

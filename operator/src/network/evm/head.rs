@@ -74,7 +74,7 @@ pub(super) async fn run(network: Arc<Inner>, stop: CancellationToken) {
 impl Poller {
     /// Until the next look.
     fn pause(&self) -> Duration {
-        let awaited = lock(&self.network.ledger).oldest_sent().is_some();
+        let awaited = lock(&self.network.queue).oldest_sent().is_some();
         self.watchdog.pause(awaited, Instant::now())
     }
 
@@ -129,7 +129,7 @@ impl Poller {
     /// Whether a head that stands still is the endpoint's fault. A chain that makes blocks only for transactions is quiet:
     /// there it takes an endpoint that is ahead, or a transaction of ours that is not mined.
     fn is_stuck(&self, head: Head) -> bool {
-        let sent = lock(&self.network.ledger).oldest_sent();
+        let sent = lock(&self.network.queue).oldest_sent();
         self.watchdog.regular().is_some_and(|time| time >= Duration::from_secs(1))
             || self.network.pool.is_behind_others(head.block.number)
             || sent.is_some_and(|sent| sent.elapsed() >= self.watchdog.patience())

@@ -1,27 +1,20 @@
 //! An EVM chain with a `ComputeMarket` on it.
 
-mod batch;
 mod confirmed;
 mod doubtful;
 mod facts;
-mod fees;
-mod hand_over;
 mod head;
 mod headers;
 mod hints;
 mod holes;
-mod landed;
 mod log_cursor;
 mod logs;
-mod nonce;
 mod orders;
 mod ours;
-mod pool_error;
 mod read;
 mod refusal;
-mod simulate;
+mod sender;
 mod specs;
-mod submit;
 mod tally;
 mod wallet;
 
@@ -45,7 +38,7 @@ use tracing::Instrument;
 
 use super::{
     Act, ActKey, ActState, Backlog, Block, Connection, Cursor, Disconnected, Job, NetworkError, NetworkSpec, Observed,
-    Offer, Order, Past, SpecError, Token, ledger::Ledger,
+    Offer, Order, Past, SpecError, Token, queue::ActionQueue,
 };
 use crate::fence::Fence;
 use crate::metrics::RpcCalls;
@@ -75,7 +68,7 @@ struct Inner {
     credits: Mutex<HashMap<Address, (Instant, U256)>>,
     /// The last second at which the market takes an order, and when that was read.
     sunset: Mutex<Option<(Instant, Option<Timestamp>)>>,
-    ledger: Mutex<Ledger>,
+    queue: Mutex<ActionQueue>,
     headers: Mutex<Headers>,
     /// When numbers after one that the endpoint did not give were tried last, and none of them was given.
     tried_in_vain: Mutex<Option<Instant>>,
@@ -98,7 +91,7 @@ async fn live(network: Arc<Inner>) {
     let stop_head = CancellationToken::new();
     let head = head::run(Arc::clone(&network), stop_head.clone());
     let sender = async {
-        submit::run(Arc::clone(&network)).await;
+        sender::run(Arc::clone(&network)).await;
         stop_head.cancel();
     };
     tokio::join!(head, sender);
@@ -119,7 +112,7 @@ impl Inner {
         {
             lock(&self.credits).clear();
         }
-        if lock(&self.ledger).set(act, state, Instant::now()) {
+        if lock(&self.queue).set(act, state, Instant::now()) {
             // Nobody may be listening.
             let _ = self.changes.send(act.key());
         }
@@ -187,7 +180,7 @@ impl Network {
             tokens: Mutex::default(),
             credits: Mutex::default(),
             sunset: Mutex::default(),
-            ledger: Mutex::default(),
+            queue: Mutex::default(),
             headers: Mutex::default(),
             tried_in_vain: Mutex::default(),
             ours: Mutex::new(ours),
@@ -238,7 +231,7 @@ impl Network {
 
     /// What waits to be sent or mined.
     pub fn backlog(&self) -> Backlog {
-        lock(&self.0.ledger).backlog(Instant::now())
+        lock(&self.0.queue).backlog(Instant::now())
     }
 
     /// An offer at the newest block, if it was ever posted.
@@ -287,7 +280,7 @@ impl Network {
     pub fn request(&self, act: Act) {
         let key = act.key();
         lock(&self.0.ours).learn(&act);
-        if lock(&self.0.ledger).request(act, Instant::now()) {
+        if lock(&self.0.queue).request(act, Instant::now()) {
             // Nobody may be listening.
             let _ = self.0.changes.send(key);
             self.0.requested.notify_one();
@@ -296,7 +289,7 @@ impl Network {
 
     /// How far an act has come; none where it was not asked for, or is over since long.
     pub fn act(&self, key: &ActKey) -> Option<ActState> {
-        lock(&self.0.ledger).state(key)
+        lock(&self.0.queue).state(key)
     }
 
     /// Keys of acts whose state changed. A receiver that lags has missed some and looks at all.

@@ -96,7 +96,7 @@ where
     loop {
         let head = heads.borrow_and_update().head;
         let failed = match watcher.look(head).await {
-            Ok(Look::Read(news)) => watcher.hand_over(news, &sink).await.err(),
+            Ok(Look::Read(news)) => watcher.deliver(news, &sink).await.err(),
             Ok(Look::Reorg) => {
                 let left = watcher.cursor.at();
                 watcher.step_back();
@@ -340,7 +340,7 @@ impl Watcher<'_> {
         });
     }
 
-    async fn hand_over<S, F, E>(&mut self, news: News, sink: &S) -> Result<(), String>
+    async fn deliver<S, F, E>(&mut self, news: News, sink: &S) -> Result<(), String>
     where
         S: Fn(Vec<Order>) -> F,
         F: Future<Output = Result<(), E>>,

@@ -11,7 +11,7 @@ pub(super) enum PoolError {
     /// the pool at all.
     Underpriced,
     /// The wallet has too little.
-    Poor,
+    InsufficientFunds,
     /// Anything else. A client may have said in words of its own that the fees are too low.
     Other,
 }
@@ -52,7 +52,7 @@ pub(super) fn read(message: &str) -> PoolError {
                 "minimum needed",
             ],
         ),
-        (PoolError::Poor, &["insufficient funds", "insufficientfunds", "upfront cost exceeds"]),
+        (PoolError::InsufficientFunds, &["insufficient funds", "insufficientfunds", "upfront cost exceeds"]),
     ];
     let message = message.to_lowercase();
     WORDS
@@ -86,9 +86,9 @@ mod tests {
             ("fee too low: underpriced", PoolError::Underpriced),
             ("transaction gas price below minimum: gas tip cap 0, minimum needed 25000000000", PoolError::Underpriced),
             ("max priority fee per gas too low", PoolError::Underpriced),
-            ("insufficient funds for gas * price + value: balance 0", PoolError::Poor),
-            ("Insufficient funds for gas * price + value", PoolError::Poor),
-            ("Upfront cost exceeds account balance", PoolError::Poor),
+            ("insufficient funds for gas * price + value: balance 0", PoolError::InsufficientFunds),
+            ("Insufficient funds for gas * price + value", PoolError::InsufficientFunds),
+            ("Upfront cost exceeds account balance", PoolError::InsufficientFunds),
             ("txpool is full", PoolError::Other),
         ];
         for (message, expected) in cases {

@@ -13,7 +13,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use hawser_evm::Class;
 use jiff::Timestamp;
 
-use super::{Inner, batch::Batch, read, refusal};
+use super::{
+    super::{Inner, read, refusal},
+    batch::Batch,
+};
 use crate::network::{Act, ActState, NetworkError};
 
 /// Items of a batch that are tried alone at the same time.

@@ -34,7 +34,7 @@ impl Entry {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct ActionQueue {
     entries: HashMap<ActKey, Entry>,
     /// When an act last went on: was sent, mined, refused.
     moved: Option<Instant>,
@@ -55,7 +55,7 @@ pub struct Backlog {
     pub waiting: Option<String>,
 }
 
-impl Ledger {
+impl ActionQueue {
     /// Takes a request; true where the sender has something new to do.
     pub(super) fn request(&mut self, act: Act, now: Instant) -> bool {
         let key = act.key();
@@ -198,93 +198,93 @@ mod tests {
 
     #[test]
     fn asking_twice_before_sending_keeps_the_newer_act() {
-        let (mut ledger, now) = (Ledger::default(), Instant::now());
-        assert!(ledger.request(start(1), now));
-        assert!(!ledger.request(start(1), now));
-        assert!(ledger.request(start(2), now));
-        assert_eq!(ledger.queued(), [start(2)]);
+        let (mut queue, now) = (ActionQueue::default(), Instant::now());
+        assert!(queue.request(start(1), now));
+        assert!(!queue.request(start(1), now));
+        assert!(queue.request(start(2), now));
+        assert_eq!(queue.queued(), [start(2)]);
     }
 
     #[test]
     fn an_act_asked_for_while_another_is_on_its_way_follows_it() {
         for end in [mined(), refused(), queued()] {
-            let (mut ledger, now) = (Ledger::default(), Instant::now());
-            ledger.request(start(1), now);
-            ledger.set(&start(1), sent(TX), now);
-            assert!(!ledger.request(start(1), now));
-            assert!(!ledger.request(start(2), now));
-            assert_eq!(ledger.queued(), []);
-            assert!(ledger.set(&start(1), end, now));
-            assert_eq!(ledger.queued(), [start(2)]);
+            let (mut queue, now) = (ActionQueue::default(), Instant::now());
+            queue.request(start(1), now);
+            queue.set(&start(1), sent(TX), now);
+            assert!(!queue.request(start(1), now));
+            assert!(!queue.request(start(2), now));
+            assert_eq!(queue.queued(), []);
+            assert!(queue.set(&start(1), end, now));
+            assert_eq!(queue.queued(), [start(2)]);
         }
     }
 
     #[test]
     fn an_echo_is_ignored_and_a_later_request_is_not() {
         for (state, pause) in [(mined(), ECHO), (refused(), RETRY)] {
-            let (mut ledger, now) = (Ledger::default(), Instant::now());
-            ledger.request(start(1), now);
-            ledger.set(&start(1), state.clone(), now);
-            assert!(!ledger.request(start(1), now + pause / 2), "{state:?}");
-            assert_eq!(ledger.state(&start(1).key()), Some(state.clone()));
-            assert!(ledger.request(start(1), now + pause), "{state:?}");
-            assert_eq!(ledger.queued(), [start(1)]);
+            let (mut queue, now) = (ActionQueue::default(), Instant::now());
+            queue.request(start(1), now);
+            queue.set(&start(1), state.clone(), now);
+            assert!(!queue.request(start(1), now + pause / 2), "{state:?}");
+            assert_eq!(queue.state(&start(1).key()), Some(state.clone()));
+            assert!(queue.request(start(1), now + pause), "{state:?}");
+            assert_eq!(queue.queued(), [start(1)]);
         }
     }
 
     #[test]
     fn another_act_of_the_key_is_taken_at_once_after_the_first_is_over() {
         for state in [mined(), refused()] {
-            let (mut ledger, now) = (Ledger::default(), Instant::now());
-            ledger.request(start(1), now);
-            ledger.set(&start(1), state, now);
-            assert!(ledger.request(start(2), now));
+            let (mut queue, now) = (ActionQueue::default(), Instant::now());
+            queue.request(start(1), now);
+            queue.set(&start(1), state, now);
+            assert!(queue.request(start(2), now));
         }
     }
 
     #[test]
     fn an_act_replaced_while_it_was_looked_at_does_not_answer_for_the_newer_one() {
         for (state, newer_follows) in [(refused(), false), (queued(), false), (sent(TX), true)] {
-            let (mut ledger, now) = (Ledger::default(), Instant::now());
-            ledger.request(start(1), now);
-            ledger.request(start(2), now);
-            assert_eq!(ledger.set(&start(1), state, now), newer_follows);
+            let (mut queue, now) = (ActionQueue::default(), Instant::now());
+            queue.request(start(1), now);
+            queue.request(start(2), now);
+            assert_eq!(queue.set(&start(1), state, now), newer_follows);
             if newer_follows {
-                assert_eq!(ledger.queued(), []);
-                ledger.set(&start(1), mined(), now);
+                assert_eq!(queue.queued(), []);
+                queue.set(&start(1), mined(), now);
             }
-            assert_eq!(ledger.queued(), [start(2)]);
+            assert_eq!(queue.queued(), [start(2)]);
         }
     }
 
     #[test]
     fn only_what_is_over_is_forgotten() {
         for (state, kept) in [(mined(), false), (refused(), false), (sent(TX), true), (queued(), true)] {
-            let (mut ledger, now) = (Ledger::default(), Instant::now());
-            ledger.request(start(1), now);
-            ledger.set(&start(1), state.clone(), now);
-            ledger.forget(now + MEMORY);
-            assert_eq!(ledger.state(&start(1).key()).is_some(), kept, "{state:?}");
+            let (mut queue, now) = (ActionQueue::default(), Instant::now());
+            queue.request(start(1), now);
+            queue.set(&start(1), state.clone(), now);
+            queue.forget(now + MEMORY);
+            assert_eq!(queue.state(&start(1).key()).is_some(), kept, "{state:?}");
         }
     }
 
     #[test]
     fn what_waits_is_counted_from_when_it_was_asked_for_and_unsent_from_when_anything_went_on() {
-        let (mut ledger, t) = (Ledger::default(), Instant::now());
+        let (mut queue, t) = (ActionQueue::default(), Instant::now());
         let (s, end) =
             (Duration::from_secs, Act::Refund { job: JobId(B256::repeat_byte(2)), order: OrderRef::default() });
-        assert_eq!(ledger.backlog(t), Backlog::default());
-        ledger.request(start(1), t);
-        ledger.request(end.clone(), t + s(10));
-        ledger.set(&start(1), ActState::Queued { waiting: Some("why".into()) }, t + s(20));
-        let waits = ledger.backlog(t + s(50));
+        assert_eq!(queue.backlog(t), Backlog::default());
+        queue.request(start(1), t);
+        queue.request(end.clone(), t + s(10));
+        queue.set(&start(1), ActState::Queued { waiting: Some("why".into()) }, t + s(20));
+        let waits = queue.backlog(t + s(50));
         assert_eq!((waits.queued, waits.sent, waits.oldest, waits.unsent), (2, 0, s(50), s(50)));
         assert_eq!(waits.waiting.as_deref(), Some("why"));
-        ledger.set(&start(1), sent(TX), t + s(50));
-        let waits = ledger.backlog(t + s(60));
+        queue.set(&start(1), sent(TX), t + s(50));
+        let waits = queue.backlog(t + s(60));
         assert_eq!((waits.queued, waits.sent, waits.oldest, waits.unsent), (1, 1, s(60), s(10)));
-        assert_eq!(ledger.oldest_sent(), Some(t + s(50)));
-        ledger.set(&end, mined(), t + s(70));
-        assert_eq!(ledger.backlog(t + s(90)).unsent, Duration::ZERO, "nothing waits to be sent");
+        assert_eq!(queue.oldest_sent(), Some(t + s(50)));
+        queue.set(&end, mined(), t + s(70));
+        assert_eq!(queue.backlog(t + s(90)).unsent, Duration::ZERO, "nothing waits to be sent");
     }
 }

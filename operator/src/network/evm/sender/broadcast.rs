@@ -7,27 +7,32 @@ use alloy::{
     providers::Provider,
 };
 
-use super::{Inner, fees::Fees, pool_error, pool_error::PoolError, wallet::WalletError};
+use super::{
+    super::{Inner, wallet::WalletError},
+    fees::Fees,
+    pool_error,
+    pool_error::PoolError,
+};
 use crate::network::NetworkError;
 
 /// What became of a raw transaction.
-pub(super) enum Handed {
+pub(super) enum Broadcast {
     /// In the pool, or nobody knows: looked after until it is mined.
-    Out(B256),
+    Accepted(B256),
     /// Not sent.
-    Back { answer: PoolError, message: String },
+    Rejected { answer: PoolError, message: String },
     /// Not signed, so not sent.
     Unsigned(WalletError),
 }
 
 /// Signs and sends. Where no endpoint says what became of it, it counts as sent: it is looked for until its nonce is used.
-pub(super) async fn hand_over(
+pub(super) async fn broadcast(
     network: &Inner,
     nonce: u64,
     gas: u64,
     call: &Bytes,
     fees: Fees,
-) -> Result<Handed, NetworkError> {
+) -> Result<Broadcast, NetworkError> {
     let tx = TxEip1559 {
         chain_id: network.spec.chain_id,
         nonce,
@@ -42,7 +47,7 @@ pub(super) async fn hand_over(
     network.set_signer_trouble(signed.as_ref().err().cloned());
     let signed = match signed {
         Ok(signed) => signed,
-        Err(error) => return Ok(Handed::Unsigned(error)),
+        Err(error) => return Ok(Broadcast::Unsigned(error)),
     };
     let hash = *signed.tx_hash();
     let raw = signed.encoded_2718();
@@ -56,10 +61,10 @@ pub(super) async fn hand_over(
             | NetworkError::Malformed { .. }
             | NetworkError::NotAToken(_)
             | NetworkError::OtherMarket(_),
-        ) => Ok(Handed::Out(hash)),
+        ) => Ok(Broadcast::Accepted(hash)),
         Err(NetworkError::Answer { message, .. }) => match pool_error::read(&message) {
-            PoolError::Known => Ok(Handed::Out(hash)),
-            answer => Ok(Handed::Back { answer, message }),
+            PoolError::Known => Ok(Broadcast::Accepted(hash)),
+            answer => Ok(Broadcast::Rejected { answer, message }),
         },
     }
 }

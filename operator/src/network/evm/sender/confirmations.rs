@@ -4,7 +4,7 @@ use std::mem;
 
 use alloy::{primitives::U256, rpc::types::TransactionReceipt};
 
-use super::{holes::At, submit::Flight, submit::Sender};
+use super::{super::holes::At, PendingTx, Sender};
 use crate::network::{Block, Head, NetworkError};
 
 /// However early orders are believed: what this wallet has done is looked after for so many blocks at least.
@@ -13,8 +13,8 @@ const TAKEN_BACK: &str = "a reorganisation of the chain took its transaction bac
 
 /// A mined transaction.
 #[derive(Debug)]
-pub(super) struct Landed {
-    pub(super) flight: Flight,
+pub(super) struct MinedTx {
+    pub(super) pending: PendingTx,
     pub(super) block: Block,
     /// Wei paid for its gas.
     pub(super) spent: U256,
@@ -22,40 +22,40 @@ pub(super) struct Landed {
 
 impl Sender {
     /// Has what a reorganisation took back done again: nobody else may know of it any more.
-    pub(super) async fn look_back(&mut self, head: Head) -> Result<(), NetworkError> {
-        let Some(newest) = self.landed.iter().map(|landed| landed.block).max_by_key(|block| block.number) else {
+    pub(super) async fn recheck_mined(&mut self, head: Head) -> Result<(), NetworkError> {
+        let Some(newest) = self.mined.iter().map(|mined| mined.block).max_by_key(|block| block.number) else {
             return Ok(());
         };
         match self.network.at(newest.number, head.block.number).await? {
             // Its ancestors are the same too.
             At::Block(now) if now.hash == newest.hash => {
                 let depth = self.network.spec.depth().max(LEAST_DEPTH);
-                self.landed.retain(|landed| head.block.number.saturating_sub(landed.block.number) < depth);
+                self.mined.retain(|mined| head.block.number.saturating_sub(mined.block.number) < depth);
                 return Ok(());
             }
             // An endpoint that lags, or a new chain that is shorter: nothing can be said yet.
             At::Unknown => return Ok(()),
             At::Block(_) | At::Hole { .. } => {}
         }
-        let mut receipts = Vec::with_capacity(self.landed.len());
-        for landed in &self.landed {
-            receipts.push(self.receipt(&landed.flight).await?);
+        let mut receipts = Vec::with_capacity(self.mined.len());
+        for mined in &self.mined {
+            receipts.push(self.receipt(&mined.pending).await?);
         }
-        for (landed, receipt) in mem::take(&mut self.landed).into_iter().zip(receipts) {
+        for (mined, receipt) in mem::take(&mut self.mined).into_iter().zip(receipts) {
             match receipt.as_ref().and_then(block) {
-                Some(block) => self.landed.push(Landed { block, ..landed }),
-                None => self.undo(&landed),
+                Some(block) => self.mined.push(MinedTx { block, ..mined }),
+                None => self.undo(&mined),
             }
         }
         Ok(())
     }
 
-    fn undo(&self, landed: &Landed) {
-        tracing::warn!(call = landed.flight.batch.name(), acts = %landed.flight.batch, block = landed.block.number, "{TAKEN_BACK}");
+    fn undo(&self, mined: &MinedTx) {
+        tracing::warn!(call = mined.pending.batch.name(), acts = %mined.pending.batch, block = mined.block.number, "{TAKEN_BACK}");
         self.network.observed.send_modify(|observed| {
-            observed.gas_spent = observed.gas_spent.saturating_sub(landed.spent);
+            observed.gas_spent = observed.gas_spent.saturating_sub(mined.spent);
         });
-        self.take_back(&landed.flight, TAKEN_BACK);
+        self.take_back(&mined.pending, TAKEN_BACK);
     }
 }
 

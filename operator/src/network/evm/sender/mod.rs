@@ -1,9 +1,37 @@
 //! The wallet's one sender: what is asked for goes out in batches, and what is out is looked after until it is mined.
 //!
+//! ```text
+//! request(action) ──> ActionQueue ──> batch ──> simulate ──> fees, nonce ──> sign ──> broadcast ──> mined ──> confirmations
+//!                          ^            one call     what the market      wallet      one endpoint    receipt     deep enough
+//!                          |            of a kind    won't do is left                                    |             |
+//!                          |                         out, with its reason                                |             |
+//!                          +──────────────── taken back by a reorganisation, or never mined ─────────────+─────────────+
+//! ```
+//!
+//! - **A turn** begins with each block, and when something is asked for. It looks at what is in flight first ([`mined`]): a
+//!   receipt settles its actions one by one, by the skips in its logs; a nonce that something else used sends them back to the
+//!   queue; a transaction that waits for too many blocks is replaced with higher fees under the same nonce.
+//! - **Batches** ([`batch`], pure) put actions of one kind into one call of the market. Starts and claims come first: money
+//!   waits for them.
+//! - **Simulation** ([`simulate`]) tries the call. Where it reverts, or would do fewer actions than were put into it, those that
+//!   the market won't do are found one by one, and end as refused or as done already.
+//! - **Fees and nonces** ([`fees`], [`nonce`], pure): never above the caps of the `DepinNetwork`; above them everything waits
+//!   and says so. Transactions in the pool that this process did not send are waited for.
+//! - **Broadcast** ([`broadcast`]) signs and gives the transaction to one endpoint, inside the lease. Where no endpoint says what
+//!   became of it, it counts as sent: it is looked for until its nonce is used.
+//! - **Confirmations** ([`confirmations`]): what was mined is looked at again until no reorganisation can take it back.
+//!
 //! Each turn starts from what the chain says. Nothing of a turn must survive it: where this process dies after sending,
 //! the next one sees the transaction in the pool and waits for it, or its effect on the chain.
 
+mod batch;
+mod broadcast;
+mod confirmations;
+mod fees;
 mod mined;
+mod nonce;
+mod pool_error;
+mod simulate;
 
 use std::{
     collections::VecDeque,
@@ -17,18 +45,17 @@ use alloy::{
     providers::Provider,
 };
 
-use super::{
-    Inner,
+use self::{
     batch::{Batch, batches},
-    fees::{self, Caps, Fees},
-    hand_over::{Handed, hand_over},
-    landed::Landed,
-    nonce::{self, Choice, Foreign},
+    broadcast::{Broadcast, broadcast},
+    confirmations::MinedTx,
+    fees::{Caps, Fees},
+    nonce::{Choice, Foreign},
     pool_error::PoolError,
-    refusal::too_poor,
-    simulate::{self, Ready},
+    simulate::Ready,
 };
-use crate::network::{ActState, Head, NetworkError, WeiPerGas, ledger};
+use super::{Inner, lock, refusal::too_poor};
+use crate::network::{ActState, Head, NetworkError, WeiPerGas, queue};
 
 /// Transactions on their way at the same time.
 const IN_FLIGHT: usize = 8;
@@ -45,9 +72,9 @@ const LAST_WAIT: Duration = Duration::from_secs(10);
 
 /// A transaction on its way.
 #[derive(Debug)]
-pub(super) struct Flight {
+struct PendingTx {
     nonce: u64,
-    pub(super) batch: Batch,
+    batch: Batch,
     call: Bytes,
     gas: u64,
     fees: Fees,
@@ -59,11 +86,11 @@ pub(super) struct Flight {
     lost: Option<u64>,
 }
 
-pub(super) struct Sender {
-    pub(super) network: Arc<Inner>,
-    in_flight: VecDeque<Flight>,
+struct Sender {
+    network: Arc<Inner>,
+    in_flight: VecDeque<PendingTx>,
     /// Mined, and not so deep yet that no reorganisation can take it back.
-    pub(super) landed: Vec<Landed>,
+    mined: Vec<MinedTx>,
     foreign: Option<Foreign>,
     /// Fees that the pool found too low.
     outbid: Option<Fees>,
@@ -78,7 +105,7 @@ pub(super) async fn run(network: Arc<Inner>) {
     let mut sender = Sender {
         network: Arc::clone(&network),
         in_flight: VecDeque::new(),
-        landed: Vec::new(),
+        mined: Vec::new(),
         foreign: None,
         outbid: None,
         unknown: 0,
@@ -109,7 +136,7 @@ pub(super) async fn run(network: Arc<Inner>) {
             }
             let Some(head) = sender.head() else { return };
             seen = Some(head.block);
-            if let Err(error) = sender.land(head).await {
+            if let Err(error) = sender.settle_mined(head).await {
                 tracing::debug!(%error, "receipts can't be read");
             }
         }
@@ -121,16 +148,16 @@ pub(super) async fn run(network: Arc<Inner>) {
 
 impl Sender {
     async fn turn(&mut self) {
-        super::lock(&self.network.ledger).forget(Instant::now());
+        lock(&self.network.queue).forget(Instant::now());
         let Some(head) = self.head() else { return self.wait("no endpoint has shown a block yet") };
         let before = self.held.take();
         // An endpoint that lied about the head is left one day, and what was sent under it is older than it seemed.
-        for flight in &mut self.in_flight {
-            flight.sent = flight.sent.min(head.block.number);
+        for pending in &mut self.in_flight {
+            pending.sent = pending.sent.min(head.block.number);
         }
         let turn = async {
-            self.look_back(head).await?;
-            self.land(head).await?;
+            self.recheck_mined(head).await?;
+            self.settle_mined(head).await?;
             self.replace_stuck(head).await?;
             self.send_queued(head).await
         };
@@ -150,7 +177,7 @@ impl Sender {
 
     /// Says of all that is queued why it waits.
     fn wait(&self, why: &str) {
-        let queued = super::lock(&self.network.ledger).queued();
+        let queued = lock(&self.network.queue).queued();
         for act in queued {
             self.network.set_act(&act, ActState::Queued { waiting: Some(why.to_owned()) });
         }
@@ -163,7 +190,7 @@ impl Sender {
 
     /// Replaces the transaction that holds up the others, if it does so for long.
     async fn replace_stuck(&mut self, head: Head) -> Result<(), NetworkError> {
-        let Some(first) = self.in_flight.iter().find(|flight| flight.lost.is_none()) else { return Ok(()) };
+        let Some(first) = self.in_flight.iter().find(|pending| pending.lost.is_none()) else { return Ok(()) };
         if head.block.number.saturating_sub(first.sent) < STUCK {
             return Ok(());
         }
@@ -171,32 +198,32 @@ impl Sender {
         if first.nonce > mined {
             // A transaction before ours fell out of the pool, and nothing fills the gap: start again from the chain.
             tracing::warn!(nonce = first.nonce, mined, "a gap in the wallet's nonces: what is in flight is sent again");
-            for flight in std::mem::take(&mut self.in_flight) {
-                self.take_back(&flight, "a gap in the wallet's nonces: sent again");
+            for pending in std::mem::take(&mut self.in_flight) {
+                self.take_back(&pending, "a gap in the wallet's nonces: sent again");
             }
             return Ok(());
         }
         let fresh = self.fees(head).await?;
-        let Some(flight) = self.in_flight.iter_mut().find(|flight| flight.lost.is_none()) else { return Ok(()) };
-        let raised = fees::bump(flight.fees, fresh.unwrap_or(flight.fees), caps(&self.network));
-        let fees = raised.unwrap_or(flight.fees);
-        flight.sent = head.block.number;
-        tracing::warn!(acts = %flight.batch, nonce = flight.nonce, most = %fees.most, tip = %fees.tip, raised = raised.is_some(), "not mined in time: sent again");
-        match hand_over(&self.network, flight.nonce, flight.gas, &flight.call, fees).await? {
-            Handed::Out(tx) => {
-                flight.fees = fees;
-                if !flight.txs.contains(&tx) {
-                    flight.txs.push(tx);
+        let Some(pending) = self.in_flight.iter_mut().find(|pending| pending.lost.is_none()) else { return Ok(()) };
+        let raised = fees::bump(pending.fees, fresh.unwrap_or(pending.fees), caps(&self.network));
+        let fees = raised.unwrap_or(pending.fees);
+        pending.sent = head.block.number;
+        tracing::warn!(acts = %pending.batch, nonce = pending.nonce, most = %fees.most, tip = %fees.tip, raised = raised.is_some(), "not mined in time: sent again");
+        match broadcast(&self.network, pending.nonce, pending.gas, &pending.call, fees).await? {
+            Broadcast::Accepted(tx) => {
+                pending.fees = fees;
+                if !pending.txs.contains(&tx) {
+                    pending.txs.push(tx);
                 }
-                for act in flight.batch.acts() {
-                    self.network.set_act(act, ledger::sent(tx));
+                for act in pending.batch.acts() {
+                    self.network.set_act(act, queue::sent(tx));
                 }
             }
             // The pool knows higher fees: the next replacement starts from there.
-            Handed::Back { answer: PoolError::Underpriced, .. } => flight.fees = fees,
-            Handed::Back { message, .. } => tracing::debug!(message, "replacement not taken"),
-            Handed::Unsigned(error) => {
-                tracing::warn!(acts = %flight.batch, %error, nonce = flight.nonce, "replacement not signed");
+            Broadcast::Rejected { answer: PoolError::Underpriced, .. } => pending.fees = fees,
+            Broadcast::Rejected { message, .. } => tracing::debug!(message, "replacement not taken"),
+            Broadcast::Unsigned(error) => {
+                tracing::warn!(acts = %pending.batch, %error, nonce = pending.nonce, "replacement not signed");
             }
         }
         Ok(())
@@ -242,7 +269,7 @@ impl Sender {
     }
 
     async fn send_queued(&mut self, head: Head) -> Result<(), NetworkError> {
-        let queued = super::lock(&self.network.ledger).queued();
+        let queued = lock(&self.network.queue).queued();
         if queued.is_empty() {
             self.set_fee_obstacle(None);
             self.foreign = None;
@@ -271,7 +298,7 @@ impl Sender {
             if self.in_flight.len() >= IN_FLIGHT || self.network.cancel.is_cancelled() {
                 break;
             }
-            let declines = self.in_flight.iter().filter(|flight| flight.batch.is_decline()).count();
+            let declines = self.in_flight.iter().filter(|pending| pending.batch.is_decline()).count();
             if batch.is_decline() && declines >= IN_FLIGHT / 2 {
                 continue;
             }
@@ -287,21 +314,21 @@ impl Sender {
     /// Sends one batch; false where the nonce has to be thought over.
     async fn send(&mut self, ready: Ready, nonce: u64, fees: Fees, head: Head) -> Result<bool, NetworkError> {
         let Ready { batch, call, gas } = ready;
-        match hand_over(&self.network, nonce, gas, &call, fees).await? {
-            Handed::Out(tx) => {
+        match broadcast(&self.network, nonce, gas, &call, fees).await? {
+            Broadcast::Accepted(tx) => {
                 tracing::info!(call = batch.name(), acts = %batch, %tx, nonce, "sent");
                 self.foreign = None;
                 self.outbid = None;
                 self.unknown = 0;
                 for act in batch.acts() {
-                    self.network.set_act(act, ledger::sent(tx));
+                    self.network.set_act(act, queue::sent(tx));
                 }
                 let sent = head.block.number;
-                self.in_flight.push_back(Flight { nonce, batch, call, gas, fees, txs: vec![tx], sent, lost: None });
+                self.in_flight.push_back(PendingTx { nonce, batch, call, gas, fees, txs: vec![tx], sent, lost: None });
                 self.network.sent.notify_one();
                 Ok(true)
             }
-            Handed::Back { answer, message } => {
+            Broadcast::Rejected { answer, message } => {
                 tracing::warn!(call = batch.name(), acts = %batch, nonce, message, "not sent");
                 self.held = Some(message.clone());
                 match answer {
@@ -315,7 +342,9 @@ impl Sender {
                     _ => {}
                 }
                 let why = match answer {
-                    PoolError::Poor => too_poor(self.network.wallet.address(), self.network.observed.borrow().balance),
+                    PoolError::InsufficientFunds => {
+                        too_poor(self.network.wallet.address(), self.network.observed.borrow().balance)
+                    }
                     _ => message,
                 };
                 for act in batch.acts() {
@@ -323,7 +352,7 @@ impl Sender {
                 }
                 Ok(false)
             }
-            Handed::Unsigned(error) => {
+            Broadcast::Unsigned(error) => {
                 tracing::warn!(call = batch.name(), acts = %batch, nonce, %error, "not signed");
                 self.wait(&error.to_string());
                 self.held = Some(error.to_string());

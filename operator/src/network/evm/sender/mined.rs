@@ -13,42 +13,39 @@ use hawser_contracts::ComputeMarket::JobSkipped;
 use hawser_evm::gas_price_of;
 use hawser_market::{JobId, SkipReason};
 
-use super::{
-    super::{landed::Landed, refusal},
-    Flight, Sender,
-};
+use super::{super::refusal, PendingTx, Sender, confirmations::MinedTx};
 use crate::network::{ActState, Block, Head, NetworkError};
 
 impl Sender {
     /// Settles what was mined.
-    pub(super) async fn land(&mut self, head: Head) -> Result<(), NetworkError> {
+    pub(super) async fn settle_mined(&mut self, head: Head) -> Result<(), NetworkError> {
         if self.in_flight.is_empty() {
             return Ok(());
         }
         let mined = self.count(BlockNumberOrTag::Latest).await?;
         let mut waiting = VecDeque::with_capacity(self.in_flight.len());
-        while let Some(mut flight) = self.in_flight.pop_front() {
-            if flight.nonce >= mined {
-                flight.lost = None;
-                waiting.push_back(flight);
+        while let Some(mut pending) = self.in_flight.pop_front() {
+            if pending.nonce >= mined {
+                pending.lost = None;
+                waiting.push_back(pending);
                 continue;
             }
-            match self.receipt(&flight).await {
+            match self.receipt(&pending).await {
                 Ok(Some(receipt)) => {
                     let spent = self.spent(&receipt).await;
-                    self.settle(flight, &receipt, spent);
+                    self.settle(pending, &receipt, spent);
                 }
                 // The node that has the receipt may be another one than the node that counted: one block's patience.
-                Ok(None) if flight.lost.is_none_or(|lost| lost >= head.block.number) => {
-                    flight.lost.get_or_insert(head.block.number);
-                    waiting.push_back(flight);
+                Ok(None) if pending.lost.is_none_or(|lost| lost >= head.block.number) => {
+                    pending.lost.get_or_insert(head.block.number);
+                    waiting.push_back(pending);
                 }
                 Ok(None) => {
-                    tracing::warn!(acts = %flight.batch, nonce = flight.nonce, "another transaction of the wallet took this nonce");
-                    self.take_back(&flight, "another transaction of the wallet took its nonce: sent again");
+                    tracing::warn!(acts = %pending.batch, nonce = pending.nonce, "another transaction of the wallet took this nonce");
+                    self.take_back(&pending, "another transaction of the wallet took its nonce: sent again");
                 }
                 Err(error) => {
-                    waiting.push_back(flight);
+                    waiting.push_back(pending);
                     waiting.append(&mut self.in_flight);
                     self.in_flight = waiting;
                     return Err(error);
@@ -59,8 +56,8 @@ impl Sender {
         Ok(())
     }
 
-    pub(in super::super) async fn receipt(&self, flight: &Flight) -> Result<Option<TransactionReceipt>, NetworkError> {
-        for tx in flight.txs.iter().rev() {
+    pub(super) async fn receipt(&self, pending: &PendingTx) -> Result<Option<TransactionReceipt>, NetworkError> {
+        for tx in pending.txs.iter().rev() {
             let receipt = self.network.pool.provider().get_transaction_receipt(*tx).await?;
             if receipt.is_some() {
                 return Ok(receipt);
@@ -84,13 +81,13 @@ impl Sender {
         told.ok().flatten().unwrap_or(0)
     }
 
-    fn settle(&mut self, flight: Flight, receipt: &TransactionReceipt, spent: U256) {
+    fn settle(&mut self, pending: PendingTx, receipt: &TransactionReceipt, spent: U256) {
         let (tx, block) = (receipt.transaction_hash, receipt.block_number.unwrap_or_default());
         self.network.observed.send_modify(|observed| {
             observed.gas_spent = observed.gas_spent.saturating_add(spent);
         });
-        let acts = flight.batch.acts();
-        tracing::info!(call = flight.batch.name(), acts = %flight.batch, %tx, block, gas = receipt.gas_used, "mined");
+        let acts = pending.batch.acts();
+        tracing::info!(call = pending.batch.name(), acts = %pending.batch, %tx, block, gas = receipt.gas_used, "mined");
         let skipped: Vec<(JobId, SkipReason)> = receipt
             .logs()
             .iter()
@@ -108,11 +105,11 @@ impl Sender {
             self.network.set_act(act, state);
         }
         let hash = receipt.block_hash.unwrap_or_default();
-        self.landed.push(Landed { flight, block: Block { number: block, hash }, spent });
+        self.mined.push(MinedTx { pending, block: Block { number: block, hash }, spent });
     }
 
-    pub(in super::super) fn take_back(&self, flight: &Flight, why: &str) {
-        for act in flight.batch.acts() {
+    pub(super) fn take_back(&self, pending: &PendingTx, why: &str) {
+        for act in pending.batch.acts() {
             self.network.set_act(act, ActState::Queued { waiting: Some(why.to_owned()) });
         }
     }
