@@ -31,8 +31,8 @@ use super::{
 /// How long the first bytes may take.
 const FIRST_BYTES: Duration = Duration::from_secs(3);
 
-/// Who comes in by which way.
-struct Door {
+/// Accepts connections, and finds out who comes by which way.
+struct Acceptor {
     listener: TcpListener,
     attestations: Attestations,
     peers: PreAuthLimiter,
@@ -55,14 +55,14 @@ pub(super) fn incoming(
     service: CancellationToken,
 ) -> impl Stream<Item = io::Result<Connection>> + Send {
     let peers = PreAuthLimiter::new(attestations.measures().clone());
-    let door = Door { listener, attestations, peers, service, arriving: FuturesUnordered::new() };
-    stream::unfold(door, |mut door| async move {
-        let connection = door.next().await;
-        Some((Ok(connection), door))
+    let acceptor = Acceptor { listener, attestations, peers, service, arriving: FuturesUnordered::new() };
+    stream::unfold(acceptor, |mut acceptor| async move {
+        let connection = acceptor.next().await;
+        Some((Ok(connection), acceptor))
     })
 }
 
-impl Door {
+impl Acceptor {
     async fn next(&mut self) -> Connection {
         loop {
             tokio::select! {
@@ -73,8 +73,8 @@ impl Door {
                 }
                 accepted = self.listener.accept() => match accepted {
                     Ok((tcp, peer)) => {
-                        if let Some(seat) = self.peers.arrive(peer, &self.service) {
-                            self.arriving.push(first_bytes(tcp, peer, seat).boxed());
+                        if let Some(permit) = self.peers.arrive(peer, &self.service) {
+                            self.arriving.push(first_bytes(tcp, peer, permit).boxed());
                         }
                     }
                     Err(error) => {
@@ -101,7 +101,7 @@ impl Door {
 }
 
 /// Waits for what tells an attestor with a pass from others.
-async fn first_bytes(mut tcp: TcpStream, peer: SocketAddr, seat: Permit) -> Option<Arrived> {
+async fn first_bytes(mut tcp: TcpStream, peer: SocketAddr, permit: Permit) -> Option<Arrived> {
     let read = async {
         let mut first = [0];
         if tcp.peek(&mut first).await.ok()? == 0 {
@@ -114,7 +114,7 @@ async fn first_bytes(mut tcp: TcpStream, peer: SocketAddr, seat: Permit) -> Opti
         tcp.read_exact(&mut knock).await.ok()?;
         Some(Some(Knock::from_bytes(&knock)?))
     };
-    let over = seat.over().clone();
+    let over = permit.over().clone();
     let knock = over.run_until_cancelled(timeout(FIRST_BYTES, read)).await?.ok()??;
     Some(Arrived { tcp, peer, knock })
 }

@@ -75,13 +75,13 @@ impl PreAuthLimiter {
 
     /// Somebody has connected and said nothing yet.
     pub(super) fn arrive(&self, peer: SocketAddr, service: &CancellationToken) -> Option<Permit> {
-        self.seat(Class::Arriving, peer, service)
+        self.permit(Class::Arriving, peer, service)
     }
 
     /// Whoever has no pass, from the address of an expected job's pod or from elsewhere.
     pub(super) fn admit(&self, peer: SocketAddr, is_pod: bool, service: &CancellationToken) -> Option<Guard> {
-        let seat = self.seat(if is_pod { Class::Pod } else { Class::Stranger }, peer, service)?;
-        Some(Guard::new(peer, seat))
+        let permit = self.permit(if is_pod { Class::Pod } else { Class::Stranger }, peer, service)?;
+        Some(Guard::new(peer, permit))
     }
 
     /// An attestor with a good pass: always let in. Its newest connection counts.
@@ -96,11 +96,12 @@ impl PreAuthLimiter {
         self.0.measures.seats(Class::Attestor, attestors.len());
         let address = canonical(peer);
         let peers = self.clone();
-        let seat = Permit { peers, class: Class::Attestor, address, attestor: Some(attestor), id, over, proven: false };
-        Guard::new(peer, seat)
+        let permit =
+            Permit { peers, class: Class::Attestor, address, attestor: Some(attestor), id, over, proven: false };
+        Guard::new(peer, permit)
     }
 
-    fn seat(&self, class: Class, peer: SocketAddr, service: &CancellationToken) -> Option<Permit> {
+    fn permit(&self, class: Class, peer: SocketAddr, service: &CancellationToken) -> Option<Permit> {
         let (address, over) = (canonical(peer), service.child_token());
         let mut seats = self.0.seats(class)?;
         let Some(Seated { id, evicted }) = seats.take(address, over.clone(), Instant::now()) else {
@@ -183,15 +184,15 @@ pub(super) struct Guard(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     peer: SocketAddr,
-    seat: Mutex<Option<Permit>>,
+    permit: Mutex<Option<Permit>>,
     begun: AtomicBool,
     over: CancellationToken,
 }
 
 impl Guard {
-    fn new(peer: SocketAddr, seat: Permit) -> Self {
-        let over = seat.over.clone();
-        Self(Arc::new(Inner { peer, seat: Mutex::new(Some(seat)), begun: AtomicBool::new(false), over }))
+    fn new(peer: SocketAddr, permit: Permit) -> Self {
+        let over = permit.over.clone();
+        Self(Arc::new(Inner { peer, permit: Mutex::new(Some(permit)), begun: AtomicBool::new(false), over }))
     }
 
     pub(super) fn peer(&self) -> SocketAddr {
@@ -210,15 +211,15 @@ impl Guard {
 
     /// It says who it is; that is looked at now.
     pub(super) fn speaks(&self) {
-        if let Some(seat) = self.0.seat().as_ref() {
-            seat.speaks();
+        if let Some(permit) = self.0.permit().as_ref() {
+            permit.speaks();
         }
     }
 
     /// It is a job's attestor: its seat is free for the next.
     pub(super) fn proven(&self) {
-        if let Some(seat) = self.0.seat().take() {
-            seat.give_back();
+        if let Some(permit) = self.0.permit().take() {
+            permit.give_back();
         }
     }
 
@@ -228,7 +229,7 @@ impl Guard {
         tokio::spawn(async move {
             tokio::time::sleep(PROVE_WITHIN).await;
             if let Some(guard) = guard.upgrade()
-                && guard.seat().is_some()
+                && guard.permit().is_some()
             {
                 tracing::debug!(peer = %guard.peer, "proved nothing in time");
                 guard.over.cancel();
@@ -238,8 +239,8 @@ impl Guard {
 }
 
 impl Inner {
-    fn seat(&self) -> MutexGuard<'_, Option<Permit>> {
-        lock(&self.seat)
+    fn permit(&self) -> MutexGuard<'_, Option<Permit>> {
+        lock(&self.permit)
     }
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn is_to_be_seen<K: ResourceExt>(job: &K, keep: Duration, now: Timest
 
 /// What to do with a job of a settled phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum SettledStep {
     /// It is not settled: its phase is taken back, so that it is watched again.
     Wake,
     /// It was settled then, and is kept.
@@ -90,11 +90,11 @@ pub(crate) fn is_of_their_phase(job: &Value) -> bool {
 }
 
 /// Decides from the whole object.
-pub(crate) fn step(meta: &ObjectMeta, since: Option<Timestamp>, keep: Duration, now: Timestamp) -> Step {
+pub(crate) fn step(meta: &ObjectMeta, since: Option<Timestamp>, keep: Duration, now: Timestamp) -> SettledStep {
     match since {
-        None => Step::Wake,
-        Some(since) if meta.deletion_timestamp.is_none() && is_over(since, keep, now) => Step::Delete(since),
-        Some(since) => Step::LetGo(since),
+        None => SettledStep::Wake,
+        Some(since) if meta.deletion_timestamp.is_none() && is_over(since, keep, now) => SettledStep::Delete(since),
+        Some(since) => SettledStep::LetGo(since),
     }
 }
 
@@ -180,15 +180,18 @@ mod tests {
         let kept: ObjectMeta = serde_json::from_value(json!({"name": "j"})).unwrap();
         let deleted = serde_json::from_value(json!({"deletionTimestamp": "2026-01-01T00:50:00Z"})).unwrap();
         for (meta, since, expected) in [
-            (&kept, None, Step::Wake),
-            (&kept, Some(at("00:00:01")), Step::LetGo(at("00:00:01"))),
-            (&kept, Some(at("00:00:00")), Step::Delete(at("00:00:00"))),
-            (&deleted, Some(at("00:00:00")), Step::LetGo(at("00:00:00"))),
-            (&deleted, None, Step::Wake),
+            (&kept, None, SettledStep::Wake),
+            (&kept, Some(at("00:00:01")), SettledStep::LetGo(at("00:00:01"))),
+            (&kept, Some(at("00:00:00")), SettledStep::Delete(at("00:00:00"))),
+            (&deleted, Some(at("00:00:00")), SettledStep::LetGo(at("00:00:00"))),
+            (&deleted, None, SettledStep::Wake),
         ] {
             assert_eq!(step(meta, since, HOUR, at("01:00:00")), expected, "{since:?}");
         }
-        assert_eq!(step(&kept, Some(at("00:00:00")), Duration::MAX, at("01:00:00")), Step::LetGo(at("00:00:00")));
+        assert_eq!(
+            step(&kept, Some(at("00:00:00")), Duration::MAX, at("01:00:00")),
+            SettledStep::LetGo(at("00:00:00"))
+        );
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use hawser_crds::DepinNetwork;
 use kube::{Api, Resource, ResourceExt};
 
-use super::decide::{Fate, Step, decide, wallet_in_use};
-use super::dereference::{Written, know};
+use super::decide::{Fate, NetworkStep, decide, wallet_in_use};
+use super::dereference::{NetworkObservation, know};
 use super::memory::NetworkContext;
 use super::order_intake;
 use super::status::Startup;
@@ -14,7 +14,11 @@ use crate::controllers::{Error, NETWORK_FINALIZER, abandon, status_writer};
 use crate::network::{NetworkSpec, Past};
 
 /// Starts the network where it doesn't run as it is written now, and stops it where that can't be read.
-pub(super) async fn start(resource: &DepinNetwork, written: Written<'_>, context: &Arc<NetworkContext>) -> Startup {
+pub(super) async fn start(
+    resource: &DepinNetwork,
+    written: NetworkObservation<'_>,
+    context: &Arc<NetworkContext>,
+) -> Startup {
     match try_start(resource, written, context).await {
         Ok(()) => Startup::Runs,
         Err(refused) => refused,
@@ -23,7 +27,7 @@ pub(super) async fn start(resource: &DepinNetwork, written: Written<'_>, context
 
 async fn try_start(
     resource: &DepinNetwork,
-    written: Written<'_>,
+    written: NetworkObservation<'_>,
     context: &Arc<NetworkContext>,
 ) -> Result<(), Startup> {
     let (name, networks) = (resource.name_any(), &context.shared.networks);
@@ -34,13 +38,13 @@ async fn try_start(
     };
     let refused = || context.memory.refused_wallet(&name, source().ok()?.1);
     let spec = match decide(source().map(drop), written.runs, spec, refused) {
-        Step::Keep => return Ok(()),
-        Step::Stop(why) => {
+        NetworkStep::Keep => return Ok(()),
+        NetworkStep::Stop(why) => {
             networks.stop(&name).await;
             return Err(why);
         }
-        Step::Refuse(why) => return Err(why),
-        Step::Open(spec) => *spec,
+        NetworkStep::Refuse(why) => return Err(why),
+        NetworkStep::Open(spec) => *spec,
     };
     let (source, made_from) = written.source?;
     let wallet = match source.open().await {

@@ -27,7 +27,7 @@ pub(crate) fn fate(is_deleted: bool, is_needed: bool, abandoned: bool) -> Fate {
 
 /// What to do about a network's wallet and connection.
 #[derive(Debug)]
-pub(crate) enum Step {
+pub(crate) enum NetworkStep {
     /// It runs as it is written.
     Keep,
     /// What it is made from can't be read: what runs under its name ends.
@@ -45,13 +45,13 @@ pub(crate) fn decide(
     runs: bool,
     spec: impl FnOnce() -> Result<NetworkSpec, Startup>,
     refused: impl FnOnce() -> Option<Startup>,
-) -> Step {
+) -> NetworkStep {
     match source {
-        Err(why) => Step::Stop(why),
-        Ok(()) if runs => Step::Keep,
+        Err(why) => NetworkStep::Stop(why),
+        Ok(()) if runs => NetworkStep::Keep,
         Ok(()) => match (spec(), refused()) {
-            (Err(why), _) | (Ok(_), Some(why)) => Step::Refuse(why),
-            (Ok(spec), None) => Step::Open(Box::new(spec)),
+            (Err(why), _) | (Ok(_), Some(why)) => NetworkStep::Refuse(why),
+            (Ok(spec), None) => NetworkStep::Open(Box::new(spec)),
         },
     }
 }
@@ -88,11 +88,11 @@ mod tests {
     #[test]
     fn a_network_is_kept_stopped_refused_or_started_by_what_it_is_made_from() {
         let refused = |reason: Reason| Startup::Refused { reason, message: String::new() };
-        let why = |step: &Step| match step {
-            Step::Keep => "keep".to_owned(),
-            Step::Open(spec) => format!("open {}", spec.chain_id),
-            Step::Stop(Startup::Refused { reason, .. }) => format!("stop: {reason}"),
-            Step::Refuse(Startup::Refused { reason, .. }) => format!("refuse: {reason}"),
+        let why = |step: &NetworkStep| match step {
+            NetworkStep::Keep => "keep".to_owned(),
+            NetworkStep::Open(spec) => format!("open {}", spec.chain_id),
+            NetworkStep::Stop(Startup::Refused { reason, .. }) => format!("stop: {reason}"),
+            NetworkStep::Refuse(Startup::Refused { reason, .. }) => format!("refuse: {reason}"),
             other => format!("{other:?}"),
         };
         let good = || {

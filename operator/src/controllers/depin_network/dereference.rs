@@ -1,5 +1,6 @@
 //! Reads what a decision about a network rests on: who needs it, what it would be made from, and the offers whose orders it
-//! must not pass over. Writes nothing.
+//! must not pass over. Changes nothing; what it has to fetch of offers that can't be read is kept with what is known of
+//! those.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::controllers::{Error, Shared, unreadable};
 use crate::network::{Known, NetworkSpec};
 
 /// What a network would be made from.
-pub(super) struct Written<'a> {
+pub(super) struct NetworkObservation<'a> {
     /// With what its Secrets hold, and a hash of all of it; or why it can't be read.
     pub source: Result<(Source<'a>, B256), Startup>,
     /// It runs, and was made from just that.
@@ -27,7 +28,10 @@ pub(super) struct Written<'a> {
 }
 
 /// Reads it.
-pub(super) async fn dereference<'a>(resource: &'a DepinNetwork, shared: &Shared) -> Result<Written<'a>, Error> {
+pub(super) async fn dereference<'a>(
+    resource: &'a DepinNetwork,
+    shared: &Shared,
+) -> Result<NetworkObservation<'a>, Error> {
     let name = resource.name_any();
     let source = wallet::read(resource, &shared.client, &shared.config.namespace).await?;
     let source = source.map(|source| {
@@ -36,7 +40,7 @@ pub(super) async fn dereference<'a>(resource: &'a DepinNetwork, shared: &Shared)
     });
     let runs = source.as_ref().is_ok_and(|(_, made_from)| shared.networks.is_made_from(&name, *made_from));
     let sold = if runs { Vec::new() } else { unreadable::sold(&name, shared).await? };
-    Ok(Written { source, runs, sold: sold.into_iter().map(|(id, _)| id).collect() })
+    Ok(NetworkObservation { source, runs, sold: sold.into_iter().map(|(id, _)| id).collect() })
 }
 
 /// What would be left without a way to its money if the network went; none where nothing would.

@@ -36,7 +36,7 @@ pub(super) async fn set_not_ready<K: Resource<DynamicType = ()>>(
     reason: &Reason,
     message: &str,
 ) -> Result<(), Error> {
-    // As it stands after `say`.
+    // As it stands after `set_unreadable`.
     let Some(raw) = fetch::<K>(&raw.metadata, shared).await? else { return Ok(()) };
     let stored = conditions(&raw.data);
     let mut next = Conditions::from_stored(&stored, raw.metadata.generation, Timestamp::now());

@@ -24,7 +24,7 @@ pub(crate) struct Surroundings<'a> {
     pub operator_namespace: &'a str,
     /// Port of the attestation service's pods.
     pub attestation_port: u16,
-    /// The pods are told where the attestation service is ([`super::knowing`]).
+    /// The pods are told where the attestation service is ([`super::with_host_alias`]).
     pub attestation_is_known: bool,
     pub dns: &'a Dns,
     /// The cluster's own addresses, each once.

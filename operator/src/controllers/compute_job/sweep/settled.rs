@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::list;
-use crate::controllers::settled::{self, Step};
+use crate::controllers::settled::{self, SettledStep};
 use crate::controllers::{Error, Shared, Tried};
 
 /// How often all of them are listed, at most.
@@ -75,8 +75,8 @@ async fn attend(shared: &Shared, seen: &PartialObjectMeta<ComputeJob>, keep: Dur
         return Ok(());
     }
     match settled::step(&job.metadata, settled::since(&job.data), keep, Timestamp::now()) {
-        Step::LetGo(since) => settled::let_go(&api, &job.metadata, since).await,
-        Step::Delete(since) => {
+        SettledStep::LetGo(since) => settled::let_go(&api, &job.metadata, since).await,
+        SettledStep::Delete(since) => {
             settled::let_go(&api, &job.metadata, since).await?;
             let uid = Some(Preconditions { uid: job.uid(), resource_version: None });
             let params = DeleteParams { preconditions: uid, ..DeleteParams::default() };
@@ -85,7 +85,7 @@ async fn attend(shared: &Shared, seen: &PartialObjectMeta<ComputeJob>, keep: Dur
                 other => other.map(drop).tried(|| format!("delete {}", what())),
             }
         }
-        Step::Wake => {
+        SettledStep::Wake => {
             let phase = json!({"metadata": {"uid": job.uid()}, "status": {"phase": Phase::Pending}});
             api.patch_status(&name, &PatchParams::default(), &Patch::Merge(&phase)).await.tried(what)?;
             let note = "status.phase says that the job is settled and status.settledAt does not: the phase is taken \
