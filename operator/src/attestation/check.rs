@@ -11,7 +11,7 @@ use hawser_market::GpuSeconds;
 use hawser_proto::attestation::{RejectReason, Report};
 use jiff::Timestamp;
 
-use super::{expected::ExpectedJob, refusal::Refusal};
+use super::{expected::ExpectedMeter, refusal::Refusal};
 
 /// How far a count may go beyond the end of the customer's container: kubelet tells whole seconds, looks once a second
 /// and ends meter after that.
@@ -32,7 +32,7 @@ pub(super) struct Checked {
 
 /// Checks a report of the attestor that enrolled on this stream. `stored` is the evidence up to now.
 pub(super) fn check_report(
-    expected: &ExpectedJob,
+    expected: &ExpectedMeter,
     attestor: Address,
     gpu_uuids: &[String],
     stored: Option<&Chain>,
@@ -73,7 +73,7 @@ pub(super) fn check_report(
 
 /// Checks a voucher that comes without its evidence, out of a termination message.
 pub(super) fn check_voucher(
-    expected: &ExpectedJob,
+    expected: &ExpectedMeter,
     attestor: Address,
     base: GpuSeconds,
     voucher: &SignedVoucher,
@@ -90,7 +90,7 @@ pub(super) fn check_voucher(
 
 /// The same where a refusal may not be the last word: `OutOfBounds` becomes `Unavailable` until time alone can't mend it.
 pub(super) fn check_last_voucher(
-    expected: &ExpectedJob,
+    expected: &ExpectedMeter,
     attestor: Address,
     base: GpuSeconds,
     voucher: &SignedVoucher,
@@ -129,19 +129,22 @@ fn reason(error: &ChainError) -> RejectReason {
     }
 }
 
-fn check_started(expected: &ExpectedJob, attestor: Address) -> Result<(), Refusal> {
-    match expected.started {
-        Some(started) if started.attestor.is(attestor) => Ok(()),
-        Some(started) => {
-            let message =
-                format!("the market names the attestor that ends in {}, the report is of {attestor}", started.attestor);
-            Err(Refusal::new(RejectReason::UnknownJob, message))
+fn check_started(expected: &ExpectedMeter, attestor: Address) -> Result<(), Refusal> {
+    let refuse = |message: String| Err(Refusal::new(RejectReason::UnknownJob, message));
+    if expected.started.is_none() {
+        return refuse(format!("job {} is not started yet", expected.member.job));
+    }
+    match (expected.attestor, expected.leads) {
+        (Some(known), _) if known.is(attestor) => Ok(()),
+        (Some(named), true) => refuse(format!("the market names attestor {named}, the report is of {attestor}")),
+        (Some(known), false) => {
+            refuse(format!("attestor {known} enrolled for pod {}, the report is of {attestor}", expected.member))
         }
-        None => Err(Refusal::new(RejectReason::UnknownJob, format!("job {} is not started yet", expected.job))),
+        (None, _) => refuse(format!("no attestor has enrolled for pod {} since this operator began", expected.member)),
     }
 }
 
-fn check_signature(expected: &ExpectedJob, attestor: Address, report: &Report) -> Result<SignedVoucher, Refusal> {
+fn check_signature(expected: &ExpectedMeter, attestor: Address, report: &Report) -> Result<SignedVoucher, Refusal> {
     let bad = |message: String| Refusal::new(RejectReason::BadSignature, message);
     let evidence_root = B256::try_from(report.evidence_root.as_slice())
         .map_err(|_| bad(format!("the evidence root has {} bytes, not 32", report.evidence_root.len())))?;
@@ -155,7 +158,7 @@ fn check_signature(expected: &ExpectedJob, attestor: Address, report: &Report) -
     Ok(voucher)
 }
 
-fn check_signer(expected: &ExpectedJob, attestor: Address, voucher: &SignedVoucher) -> Result<(), Refusal> {
+fn check_signer(expected: &ExpectedMeter, attestor: Address, voucher: &SignedVoucher) -> Result<(), Refusal> {
     let bad = |message: String| Refusal::new(RejectReason::BadSignature, message);
     let signer = voucher.attestor(expected.market).map_err(|error| bad(error.to_string()))?;
     if signer == attestor {
@@ -168,7 +171,7 @@ fn check_signer(expected: &ExpectedJob, attestor: Address, voucher: &SignedVouch
 }
 
 fn check_header(
-    expected: &ExpectedJob,
+    expected: &ExpectedMeter,
     attestor: Address,
     gpu_uuids: &[String],
     header: &Header,
@@ -199,7 +202,7 @@ fn check_header(
     Ok(())
 }
 
-fn check_bound(expected: &ExpectedJob, base: GpuSeconds, count: GpuSeconds, now: Timestamp) -> Result<(), Refusal> {
+fn check_bound(expected: &ExpectedMeter, base: GpuSeconds, count: GpuSeconds, now: Timestamp) -> Result<(), Refusal> {
     let most = most(expected, base, now);
     if count <= most {
         return Ok(());
@@ -219,7 +222,7 @@ fn check_bound(expected: &ExpectedJob, base: GpuSeconds, count: GpuSeconds, now:
 }
 
 /// By how many seconds the node's clock is ahead of the operator's, if that explains a count that is too high.
-fn clock_ahead(expected: &ExpectedJob, base: GpuSeconds, count: GpuSeconds, now: Timestamp) -> Option<u64> {
+fn clock_ahead(expected: &ExpectedMeter, base: GpuSeconds, count: GpuSeconds, now: Timestamp) -> Option<u64> {
     let until = match expected.ended {
         None => later(now, FARTHEST_CLOCK),
         // Kubelet says an end that the operator's clock has not reached.
@@ -238,7 +241,7 @@ fn later(at: Timestamp, by: Duration) -> Timestamp {
 }
 
 /// Most GPU-seconds that can have been used: what was vouched for before, and running time times GPUs.
-fn most(expected: &ExpectedJob, base: GpuSeconds, now: Timestamp) -> GpuSeconds {
+fn most(expected: &ExpectedMeter, base: GpuSeconds, now: Timestamp) -> GpuSeconds {
     let Some(begin) = expected.begin else { return base };
     let (end, tolerance) = match expected.ended {
         Some(ended) if ended < now => (ended, END_TOLERANCE),

@@ -3,7 +3,7 @@ use hawser_attestation::{Body, GpuSample, Market, Nvml, Tier, Version};
 use hawser_market::{AttestorTail, JobId};
 
 use super::{
-    super::expected::{JobRef, StartedJob},
+    super::expected::{JobRef, MemberRef},
     *,
 };
 
@@ -24,20 +24,19 @@ fn uuids() -> Vec<String> {
 }
 
 /// A job of two GPUs that began 100 seconds ago.
-fn expected() -> ExpectedJob {
-    ExpectedJob {
-        job: JobRef { namespace: "tenants".to_owned(), name: "job-1".to_owned() },
+fn expected() -> ExpectedMeter {
+    let job = JobRef { namespace: "tenants".to_owned(), name: "job-1".to_owned() };
+    ExpectedMeter {
+        member: MemberRef { job, pod: "job-1".to_owned() },
         id: JobId(B256::repeat_byte(7)),
         market: Market { chain_id: 31337, address: Address::repeat_byte(9) },
-        pods: Vec::new(),
         gpus: 2,
-        started: Some(StartedJob { at: at(NOW - 110), attestor: AttestorTail::of(key().address()) }),
-        attestor: None,
+        started: Some(at(NOW - 110)),
+        leads: true,
+        attestor: Some(AttestorTail::of(key().address())),
         base_gpu_seconds: GpuSeconds(50),
         begin: Some(at(NOW - 100)),
         ended: None,
-        voucher: None,
-        card_shared: None,
     }
 }
 
@@ -67,7 +66,7 @@ fn signed(before: EvidenceRoot, sequence: u64, body: &Body, count: u64) -> Repor
     Report { sequence, body, gpu_seconds: count, evidence_root: root.0.to_vec(), signature }
 }
 
-fn check(expected: &ExpectedJob, stored: Option<&Chain>, report: &Report) -> Result<Checked, Refusal> {
+fn check(expected: &ExpectedMeter, stored: Option<&Chain>, report: &Report) -> Result<Checked, Refusal> {
     check_report(expected, key().address(), &uuids(), stored, report, at(NOW))
 }
 
@@ -104,7 +103,7 @@ fn use_is_bounded_by_running_time_times_gpus_by_the_operators_clock() {
 #[test]
 fn use_is_bounded_by_the_end_of_the_container() {
     let chain = opened();
-    let ended = ExpectedJob { ended: Some(at(NOW - 40)), ..expected() };
+    let ended = ExpectedMeter { ended: Some(at(NOW - 40)), ..expected() };
     // 60 s of two GPUs, and the four that kubelet may take to end meter.
     assert!(check(&ended, Some(&chain), &report(&chain, 178)).is_ok());
     assert_eq!(reason(check(&ended, Some(&chain), &report(&chain, 179))), RejectReason::OutOfBounds);
@@ -113,19 +112,31 @@ fn use_is_bounded_by_the_end_of_the_container() {
 #[test]
 fn nothing_counts_before_the_begin() {
     let chain = opened();
-    let not_begun = ExpectedJob { begin: None, ..expected() };
+    let not_begun = ExpectedMeter { begin: None, ..expected() };
     assert!(check(&not_begun, Some(&chain), &report(&chain, 50)).is_ok());
     assert_eq!(reason(check(&not_begun, Some(&chain), &report(&chain, 51))), RejectReason::OutOfBounds);
 }
 
 #[test]
-fn only_the_attestor_that_the_market_names_may_report() {
+fn only_the_attestor_that_the_market_names_may_report_and_for_another_member_only_who_enrolled() {
     let chain = opened();
     let report = report(&chain, 60);
-    let other = StartedJob { at: at(NOW), attestor: AttestorTail::of(Address::repeat_byte(3)) };
-    for started in [None, Some(other)] {
-        let expected = ExpectedJob { started, ..expected() };
-        assert_eq!(reason(check(&expected, Some(&chain), &report)), RejectReason::UnknownJob);
+    let [me, other] = [key().address(), Address::repeat_byte(3)].map(|key| Some(AttestorTail::of(key)));
+    for (started, leads, attestor, refused) in [
+        (Some(at(NOW)), true, me, None),
+        (None, true, me, Some("is not started yet")),
+        (Some(at(NOW)), true, other, Some("the market names attestor 0x...0303")),
+        (Some(at(NOW)), false, me, None),
+        (None, false, me, Some("is not started yet")),
+        (Some(at(NOW)), false, other, Some("enrolled for pod tenants/job-1, the report is of")),
+        (Some(at(NOW)), false, None, Some("no attestor has enrolled for pod tenants/job-1")),
+    ] {
+        let expected = ExpectedMeter { started, leads, attestor, ..expected() };
+        let refusal = check(&expected, Some(&chain), &report).err();
+        assert!(refusal.iter().all(|refusal| refusal.reason == RejectReason::UnknownJob), "{refusal:?}");
+        let said = refusal.map(|refusal| refusal.message).unwrap_or_default();
+        assert_eq!(said.is_empty(), refused.is_none(), "{said}");
+        assert!(said.contains(refused.unwrap_or_default()), "{said}");
     }
 }
 
@@ -199,16 +210,16 @@ fn a_voucher_without_evidence_is_held_to_the_same_bounds() {
 fn a_node_clock_that_is_ahead_is_named_in_seconds() {
     let chain = opened();
     let said =
-        |expected: &ExpectedJob, count| check(expected, Some(&chain), &report(&chain, count)).unwrap_err().message;
+        |expected: &ExpectedMeter, count| check(expected, Some(&chain), &report(&chain, count)).unwrap_err().message;
     // Ten seconds more of two GPUs than there can be, beyond a tolerance of two.
     assert!(said(&expected(), 274).contains("clock is 12 s ahead"), "{}", said(&expected(), 274));
     // An hour more is no clock's doing, and after the end no clock explains anything.
     let much = 254 + 2 * 3700;
     assert!(!said(&expected(), much).contains("ahead"), "{}", said(&expected(), much));
-    let ended = ExpectedJob { ended: Some(at(NOW - 40)), ..expected() };
+    let ended = ExpectedMeter { ended: Some(at(NOW - 40)), ..expected() };
     assert!(!said(&ended, 190).contains("ahead"), "{}", said(&ended, 190));
     // The end lies in the future, but not that far.
-    let ended = ExpectedJob { ended: Some(at(NOW + 10)), ..expected() };
+    let ended = ExpectedMeter { ended: Some(at(NOW + 10)), ..expected() };
     assert!(said(&ended, 274).contains("clock is 12 s ahead"), "{}", said(&ended, 274));
     assert!(!said(&ended, 290).contains("ahead"), "{}", said(&ended, 290));
 }

@@ -56,7 +56,7 @@ impl<R: TokenReviewer> Conversation<R> {
     pub(super) async fn run(mut self) {
         let peer = self.guard.peer();
         if let Ok((proven, gpu_uuids, directives)) = self.handshake(peer).await {
-            let span = tracing::info_span!("attestation", %peer, job = %proven.job, attestor = %proven.attestor);
+            let span = tracing::info_span!("attestation", %peer, job = %proven.member.job, attestor = %proven.attestor);
             self.session(&proven, &gpu_uuids, directives).instrument(span).await;
         }
     }
@@ -114,7 +114,7 @@ impl<R: TokenReviewer> Conversation<R> {
         self.answer(operator_message::Message::Ack(Ack { next_sequence, pass })).await?;
         let (sender, directives) = mpsc::channel(16);
         let stream = Stream { attestor: proven.attestor, sender, sent: SentDirectives::default() };
-        self.attestations.enrolled(&proven.job, &gpu_uuids, stream);
+        self.attestations.enrolled(&proven.member, &gpu_uuids, stream);
         Ok((proven, gpu_uuids, directives))
     }
 
@@ -162,7 +162,7 @@ impl<R: TokenReviewer> Conversation<R> {
                     let taken = self.attestations.ingest(proven, gpu_uuids, &reports).await;
                     if let Some((sequence, refusal)) = taken.refused {
                         tracing::warn!(sequence, %refusal, "report refused");
-                        self.attestations.refused(&proven.job, &refusal);
+                        self.attestations.refused(&proven.member.job, &refusal);
                         return self.refuse(sequence, &refusal).await;
                     }
                     held_until = taken.held_until;

@@ -4,7 +4,7 @@ use alloy::primitives::Address;
 use hawser_proto::attestation::{Begin, Directive, Started, Stop, directive};
 use jiff::Timestamp;
 
-use super::expected::ExpectedJob;
+use super::expected::ExpectedMeter;
 
 /// What the sidecar was told on its present stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,15 +16,16 @@ pub(super) struct SentDirectives {
 
 impl SentDirectives {
     /// What it has to be told now.
-    pub(super) fn due(&mut self, expected: &ExpectedJob, attestor: Address) -> Vec<Directive> {
+    pub(super) fn due(&mut self, expected: &ExpectedMeter, attestor: Address) -> Vec<Directive> {
         let mut due = Vec::new();
-        let Some(started) = expected.started.filter(|started| started.attestor.is(attestor)) else {
+        let Some(started) = expected.started.filter(|_| expected.attestor.is_some_and(|known| known.is(attestor)))
+        else {
             return Vec::new();
         };
         if !self.started {
             self.started = true;
             due.push(directive::Directive::Started(Started {
-                started_at: u64::try_from(started.at.as_second()).unwrap_or_default(),
+                started_at: u64::try_from(started.as_second()).unwrap_or_default(),
                 base_gpu_seconds: expected.base_gpu_seconds.0,
             }));
         }

@@ -7,7 +7,7 @@ use hawser_proto::attestation::{Enroll, RejectReason, Resume};
 use jiff::Timestamp;
 
 use super::{
-    expected::{ExpectedJob, ExpectedPod, JobRef},
+    expected::{ExpectedJob, ExpectedPod, JobRef, MemberRef},
     refusal::Refusal,
     registry::Attestations,
     review::{ReviewError, Reviewed, TokenReviewer},
@@ -16,7 +16,7 @@ use super::{
 /// A sidecar that proved who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Proven {
-    pub(super) job: JobRef,
+    pub(super) member: MemberRef,
     pub(super) id: JobId,
     pub(super) attestor: Address,
     /// As enrolled; `None` on a resume: known from memory, or from the evidence's header.
@@ -54,7 +54,8 @@ pub(super) async fn enroll(
         ReviewError::Unavailable(_) => blame(Refusal::new(RejectReason::Unavailable, error.to_string())),
     })?;
     let pod = owned_pod(&expected, &owner).map_err(blame)?;
-    attestations.enrol_key(&job, &pod.uid, attestor, Timestamp::now()).map_err(|until| {
+    let member = MemberRef { job: job.clone(), pod: pod.name.clone() };
+    attestations.enrol_key(&member, &pod.uid, attestor, Timestamp::now()).map_err(|until| {
         let message = format!(
             "pod {} has changed its attestor's key too often within an hour: another one is taken at {until}. Its meter's \
              own key is taken at any time. Was the pod's token stolen? End the job with spec.terminate if so",
@@ -62,19 +63,20 @@ pub(super) async fn enroll(
         );
         blame(Refusal::new(RejectReason::Unauthenticated, message))
     })?;
-    Ok(Proven { job: expected.job, id: expected.id, attestor, gpu_uuids: Some(enroll.gpu_uuids) })
+    Ok(Proven { member, id: expected.id, attestor, gpu_uuids: Some(enroll.gpu_uuids) })
 }
 
 pub(super) fn resume(attestations: &Attestations, nonce: B256, resume: &Resume) -> Result<Proven, Unproven> {
     let (expected, attestor) = claimed(attestations, &resume.job_id, &resume.attestor, &resume.proof, nonce)?;
-    let known = attestations.attested(&expected.job).filter(|attested| attested.attestor == attestor);
+    let known = attestations.attested(&expected.job).into_iter().find(|attested| attested.attestor == attestor);
     let on_chain = expected.started.is_some_and(|started| started.attestor.is(attestor));
-    if known.is_none() && !on_chain {
+    let leader = expected.leader().filter(|_| on_chain).map(|leader| leader.pod.clone());
+    let Some(pod) = known.as_ref().map(|attested| attested.pod.clone()).or(leader) else {
         let message = format!("attestor {attestor} is not known for job {}: enrol again", expected.job);
         return Err((None, Refusal::new(RejectReason::Unauthenticated, message)));
-    }
+    };
     let gpu_uuids = known.map(|attested| attested.gpu_uuids).filter(|uuids| !uuids.is_empty());
-    Ok(Proven { job: expected.job, id: expected.id, attestor, gpu_uuids })
+    Ok(Proven { member: MemberRef { job: expected.job, pod }, id: expected.id, attestor, gpu_uuids })
 }
 
 /// The job and the key that a sidecar says it is, with the proof that it holds the key.
@@ -143,9 +145,9 @@ fn owned_pod<'a>(expected: &'a ExpectedJob, reviewed: &Reviewed) -> Result<&'a E
 mod tests {
     use alloy::primitives::B256;
     use hawser_attestation::Market;
-    use hawser_market::GpuSeconds;
 
     use super::*;
+    use crate::attestation::ExpectedMember;
 
     fn expected(uids: &[&str]) -> ExpectedJob {
         let pod = |uid: &&str| ExpectedPod {
@@ -158,11 +160,11 @@ mod tests {
             job: JobRef { namespace: "t".to_owned(), name: "job".to_owned() },
             id: JobId(B256::ZERO),
             market: Market::default(),
+            members: ["a", "b"].map(|uid| ExpectedMember::new(format!("job-{uid}"))).to_vec(),
             pods: uids.iter().map(pod).collect(),
             gpus: 1,
             started: None,
             attestor: None,
-            base_gpu_seconds: GpuSeconds::ZERO,
             begin: None,
             ended: None,
             voucher: None,

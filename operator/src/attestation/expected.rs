@@ -25,6 +25,21 @@ impl fmt::Display for JobRef {
     }
 }
 
+/// One member of a job in this cluster. Each has a pod, with a meter and an attestor of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MemberRef {
+    /// The job.
+    pub job: JobRef,
+    /// What the member's pod is called.
+    pub pod: String,
+}
+
+impl fmt::Display for MemberRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.job.namespace, self.pod)
+    }
+}
+
 /// What is known of a job when its use is to be attested: said again at each reconcile, the newest counts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExpectedJob {
@@ -34,31 +49,46 @@ pub struct ExpectedJob {
     pub id: JobId,
     /// The market that vouchers are made for; `Market::default()` for a local job.
     pub market: Market,
+    /// All its members, whether their pods are there or not. The first leads: the market knows its attestor alone.
+    pub members: Vec<ExpectedMember>,
     /// The job's present pods, one a member; none before they were created and after they are gone.
     pub pods: Vec<ExpectedPod>,
     /// Number of GPUs, of each member.
     pub gpus: u16,
     /// `startJobs` is mined (a local job: the attestor is enrolled).
     pub started: Option<StartedJob>,
-    /// Who enrolled for it, as this operator or the job's status knows it.
+    /// Who enrolled for the leader, as this operator or the job's status knows it.
     pub attestor: Option<Address>,
-    /// Use vouched for by earlier attestors of this job: where a new attestor's count goes on.
-    pub base_gpu_seconds: GpuSeconds,
-    /// When the present attestor's count begins: kubelet started the customer's container, or the free pull
-    /// allowance was used up.
+    /// When the members' counts begin: kubelet started the customer's container, or the free pull allowance was used up.
     pub begin: Option<Timestamp>,
     /// When the customer's container ended (or the job, whichever was first): nothing counts after it.
     pub ended: Option<Timestamp>,
-    /// The newest voucher that the job's status holds.
+    /// The newest voucher that the job's status holds: the leader's, since it has no place for another's.
     pub voucher: Option<SignedVoucher>,
     /// Another job had one of its cards first, as the job's status holds it: no report is taken any more.
     pub card_shared: Option<String>,
 }
 
-/// The pod that may enrol an attestor for a job.
+/// What is known of one member of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectedMember {
+    /// What its pod is called.
+    pub pod: String,
+    /// Use vouched for by earlier attestors of this member: where a new attestor's count goes on.
+    pub base_gpu_seconds: GpuSeconds,
+}
+
+impl ExpectedMember {
+    /// A member for which nobody has vouched before.
+    pub fn new(pod: impl Into<String>) -> Self {
+        Self { pod: pod.into(), base_gpu_seconds: GpuSeconds::ZERO }
+    }
+}
+
+/// The pod that may enrol an attestor for a member of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectedPod {
-    /// Its name.
+    /// Its name: the member's.
     pub name: String,
     /// Its `metadata.uid`.
     pub uid: String,
@@ -77,12 +107,59 @@ pub struct StartedJob {
     pub attestor: AttestorTail,
 }
 
-/// What the sidecar's reports came to.
+/// What one member's meter is told, and by what its reports are checked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ExpectedMeter {
+    pub(super) member: MemberRef,
+    pub(super) id: JobId,
+    pub(super) market: Market,
+    pub(super) gpus: u16,
+    /// When the job was started.
+    pub(super) started: Option<Timestamp>,
+    /// Its vouchers are those that the market takes.
+    pub(super) leads: bool,
+    /// Whose reports are taken: of the leader whom the market names, of any other member who enrolled for it last.
+    pub(super) attestor: Option<AttestorTail>,
+    pub(super) base_gpu_seconds: GpuSeconds,
+    pub(super) begin: Option<Timestamp>,
+    pub(super) ended: Option<Timestamp>,
+}
+
+impl ExpectedJob {
+    /// The member whose attestor the market knows.
+    pub(super) fn leader(&self) -> Option<&ExpectedMember> {
+        self.members.first()
+    }
+
+    /// What of this is for a member's meter; none where the job has no such member. `enrolled`: for the member, last.
+    pub(super) fn meter(&self, pod: &str, enrolled: Option<Address>) -> Option<ExpectedMeter> {
+        let member = self.members.iter().find(|member| member.pod == pod)?;
+        let leads = self.leader().is_some_and(|leader| leader.pod == pod);
+        let attestor =
+            if leads { self.started.map(|started| started.attestor) } else { enrolled.map(AttestorTail::of) };
+        Some(ExpectedMeter {
+            member: MemberRef { job: self.job.clone(), pod: pod.to_owned() },
+            id: self.id,
+            market: self.market,
+            gpus: self.gpus,
+            started: self.started.map(|started| started.at),
+            leads,
+            attestor,
+            base_gpu_seconds: member.base_gpu_seconds,
+            begin: self.begin,
+            ended: self.ended,
+        })
+    }
+}
+
+/// What the reports of one member's sidecar came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attested {
-    /// Whose key enrolled last: the one to name in `startJobs`.
+    /// The member's pod.
+    pub pod: String,
+    /// Whose key enrolled last: the leader's is the one to name in `startJobs`.
     pub attestor: Address,
-    /// The job's GPUs as NVML gave them to probe; empty where NVML is not visible.
+    /// The member's GPUs as NVML gave them to probe; empty where NVML is not visible.
     pub gpu_uuids: Vec<String>,
     /// The newest voucher that was checked; its signer is `voucher_attestor`. Its evidence is stored, but for one out
     /// of a termination message while the store is away.
@@ -91,29 +168,24 @@ pub struct Attested {
     pub voucher_attestor: Option<Address>,
     /// Reports taken since this operator started.
     pub accepted: u64,
-    /// Reports and enrolments refused since this operator started.
-    pub rejected: u64,
-    /// Why the last one was refused.
-    pub last_rejection: Option<String>,
     /// When the newest report was taken.
     pub last_report: Option<Timestamp>,
     /// The sidecar sent its last report, or its termination message was read: no more will come from this attestor.
     pub finished: bool,
-    /// Where the customer reads the evidence: `<this>/<attestor>/<000000>.jsonl`.
+    /// Where the customer reads the evidence of all members: `<this>/<attestor>/<000000>.jsonl`.
     pub evidence_url: String,
 }
 
 impl Attested {
     /// This attestor enrolled, and reported nothing yet.
-    pub(super) fn nothing_yet(attestor: Address) -> Self {
+    pub(super) fn nothing_yet(pod: &str, attestor: Address) -> Self {
         Self {
+            pod: pod.to_owned(),
             attestor,
             gpu_uuids: Vec::new(),
             voucher: None,
             voucher_attestor: None,
             accepted: 0,
-            rejected: 0,
-            last_rejection: None,
             last_report: None,
             finished: false,
             // Said when it is asked for.
@@ -135,11 +207,11 @@ impl Attested {
 pub struct StreamHealth {
     /// Since when this operator listens: silence before it says nothing.
     pub since: Timestamp,
-    /// The job's sidecar has a stream open.
+    /// The sidecar of each member has a stream open.
     pub connected: bool,
-    /// When the newest report was taken; none: not since `since`.
+    /// When the newest report of each member was taken, that which is longest ago; none: not of each since `since`.
     pub last_report: Option<Timestamp>,
-    /// What was refused last.
+    /// What was refused last, of whichever member: of some it is not known whose it was.
     pub rejection: Option<Rejection>,
     /// Another job has one of its cards, and had it first: no report is taken any more.
     pub card_shared: Option<String>,
@@ -150,7 +222,7 @@ pub struct StreamHealth {
 pub struct Rejection {
     /// When.
     pub at: Timestamp,
-    /// How many there were since [`Heard::since`].
+    /// How many there were since [`StreamHealth::since`].
     pub times: u64,
     /// Why.
     pub refusal: Refusal,

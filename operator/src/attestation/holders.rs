@@ -1,4 +1,4 @@
-//! Which job's meter has shown which card: two live jobs that show one card are told apart by who showed it first. Pure.
+//! Which member's meter has shown which card: of two that show one card the later is told by who showed it first. Pure.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -9,19 +9,20 @@ use std::{
 use hawser_attestation::{Body, Chain, Line, TOLERANCE};
 use jiff::Timestamp;
 
-use super::expected::JobRef;
+use super::expected::MemberRef;
 
-/// A card that two live jobs have at the same time, as the meters of both say. The second of them is not attested any more.
+/// A card that two live members have at the same time, as the meters of both say: as a rule of two jobs. The second of the
+/// jobs is not attested any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SharedCard {
     /// `nvmlDeviceGetUUID`
     pub(super) card: String,
     /// Whose meter began first.
-    pub(super) first: JobRef,
+    pub(super) first: MemberRef,
     /// When that one showed the card, after the second had begun.
     pub(super) at: Timestamp,
     /// Whose meter began later.
-    pub(super) second: JobRef,
+    pub(super) second: MemberRef,
     /// When.
     pub(super) since: Timestamp,
 }
@@ -29,10 +30,12 @@ pub(super) struct SharedCard {
 impl fmt::Display for SharedCard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { card, first, at, second, since } = self;
+        let job = &second.job;
+        let of = if first.job == *job { "members of a job" } else { "jobs" };
         write!(
             f,
-            "GPU {card} is that of two jobs: the meter of {second} has it since {since}, and the meter of {first}, which \
-             had it before, shows it at {at}. No report of {second} is taken any more. End {second} with spec.terminate, \
+            "GPU {card} is that of two {of}: the meter of {second} has it since {since}, and the meter of {first}, which \
+             had it before, shows it at {at}. No report of {job} is taken any more. End {job} with spec.terminate, \
              and see why its node gives one GPU to two pods"
         )
     }
@@ -64,14 +67,14 @@ impl Shown {
     }
 }
 
-/// Which jobs' meters show which card.
+/// Which meters show which card.
 ///
 /// Times are those of the meters. They can be compared, because meters that see the same card are on the same node. A card
 /// goes from job to job: the last reports of the one before come late, but were made before the next one's meter began.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
-    cards: HashMap<Arc<str>, Vec<Arc<JobRef>>>,
-    jobs: HashMap<Arc<JobRef>, Holding>,
+    cards: HashMap<Arc<str>, Vec<Arc<MemberRef>>>,
+    members: HashMap<Arc<MemberRef>, Holding>,
 }
 
 #[derive(Debug)]
@@ -81,17 +84,17 @@ struct Holding {
 }
 
 impl Holders {
-    /// Notes what a job's meter shows, and gives the jobs that have one of its cards but began later.
-    pub(super) fn show(&mut self, job: &JobRef, shown: &Shown) -> Vec<SharedCard> {
-        self.note(job, shown);
+    /// Notes what a member's meter shows, and gives those that have one of its cards but began later.
+    pub(super) fn show(&mut self, member: &MemberRef, shown: &Shown) -> Vec<SharedCard> {
+        self.note(member, shown);
         let mut shared: Vec<SharedCard> = Vec::new();
         for card in &shown.cards {
-            for other in self.cards.get(card.as_str()).into_iter().flatten().filter(|other| ***other != *job) {
-                let Some(since) = self.jobs.get(other).map(|holding| holding.since) else { continue };
-                let is_first = (shown.since, job) < (since, other);
+            for other in self.cards.get(card.as_str()).into_iter().flatten().filter(|other| ***other != *member) {
+                let Some(since) = self.members.get(other).map(|holding| holding.since) else { continue };
+                let is_first = (shown.since, member) < (since, other);
                 let overlaps = shown.at > since.checked_add(TOLERANCE).unwrap_or(Timestamp::MAX);
                 if is_first && overlaps && shared.iter().all(|found| found.second != **other) {
-                    let (card, first, second) = (card.clone(), job.clone(), JobRef::clone(other));
+                    let (card, first, second) = (card.clone(), member.clone(), MemberRef::clone(other));
                     shared.push(SharedCard { card, first, at: shown.at, second, since });
                 }
             }
@@ -99,12 +102,12 @@ impl Holders {
         shared
     }
 
-    /// The job is over.
-    pub(super) fn forget(&mut self, job: &JobRef) {
-        let Some(holding) = self.jobs.remove(job) else { return };
+    /// The member's job is over.
+    pub(super) fn forget(&mut self, member: &MemberRef) {
+        let Some(holding) = self.members.remove(member) else { return };
         for card in holding.cards {
             if let Entry::Occupied(mut holders) = self.cards.entry(card) {
-                holders.get_mut().retain(|holder| **holder != *job);
+                holders.get_mut().retain(|holder| **holder != *member);
                 if holders.get().is_empty() {
                     holders.remove();
                 }
@@ -112,30 +115,31 @@ impl Holders {
         }
     }
 
-    fn note(&mut self, job: &JobRef, shown: &Shown) {
+    fn note(&mut self, member: &MemberRef, shown: &Shown) {
         let same = |holding: &Holding| {
             holding.since == shown.since
                 && holding.cards.iter().map(AsRef::as_ref).eq(shown.cards.iter().map(String::as_str))
         };
-        if self.jobs.get(job).is_some_and(same) {
+        if self.members.get(member).is_some_and(same) {
             return;
         }
-        self.forget(job);
-        let job = Arc::new(job.clone());
+        self.forget(member);
+        let member = Arc::new(member.clone());
         let cards: Vec<Arc<str>> = shown.cards.iter().map(|card| Arc::from(card.as_str())).collect();
         for card in &cards {
-            self.cards.entry(Arc::clone(card)).or_default().push(Arc::clone(&job));
+            self.cards.entry(Arc::clone(card)).or_default().push(Arc::clone(&member));
         }
-        self.jobs.insert(job, Holding { since: shown.since, cards });
+        self.members.insert(member, Holding { since: shown.since, cards });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::expected::JobRef, *};
 
-    fn job(name: &str) -> JobRef {
-        JobRef { namespace: "tenants".to_owned(), name: name.to_owned() }
+    fn job(name: &str) -> MemberRef {
+        let job = JobRef { namespace: "tenants".to_owned(), name: name.to_owned() };
+        MemberRef { job, pod: name.to_owned() }
     }
 
     fn at(second: i64) -> Timestamp {
@@ -156,10 +160,7 @@ mod tests {
         for (name, since, second, cards) in reports {
             shared = holders.show(&job(name), &shown(*since, *second, cards));
         }
-        shared
-            .into_iter()
-            .map(|shared| format!("{} {} {}", shared.second.name, shared.card, shared.first.name))
-            .collect()
+        shared.into_iter().map(|shared| format!("{} {} {}", shared.second.pod, shared.card, shared.first.pod)).collect()
     }
 
     #[test]
@@ -192,6 +193,24 @@ mod tests {
         holders.forget(&b);
         assert_eq!(holders.show(&a, &shown(0, 50, &["G"])), []);
         holders.forget(&a);
-        assert!(holders.cards.is_empty() && holders.jobs.is_empty());
+        assert!(holders.cards.is_empty() && holders.members.is_empty());
+    }
+
+    #[test]
+    fn what_one_member_shows_takes_nothing_from_another_of_its_job_and_one_card_in_both_counts_once() {
+        let member = |pod: &str| MemberRef { pod: pod.to_owned(), ..job("j") };
+        let (first, second, stranger) = (member("j"), member("j-1"), job("k"));
+        let mut holders = Holders::default();
+        holders.show(&first, &shown(0, 5, &["G"]));
+        holders.show(&second, &shown(1, 5, &["H"]));
+        holders.show(&stranger, &shown(10, 10, &["G"]));
+        let found = holders.show(&first, &shown(0, 20, &["G"]));
+        assert_eq!(found.iter().map(|found| &found.second).collect::<Vec<_>>(), [&stranger]);
+        holders.show(&second, &shown(30, 30, &["G"]));
+        let words: Vec<String> = holders.show(&first, &shown(0, 40, &["G"])).iter().map(ToString::to_string).collect();
+        assert!(
+            words.iter().any(|words| words.contains("two members of a job: the meter of tenants/j-1")),
+            "{words:?}"
+        );
     }
 }

@@ -16,17 +16,18 @@ use super::expected::{ExpectedJob, JobRef};
 pub(super) struct Index {
     /// More than one where somebody has written another job with the id by hand. The first has a pod, if any has, and had it
     /// first: what runs goes on.
-    ids: HashMap<JobId, Vec<Holder>>,
+    ids: HashMap<JobId, Vec<Listed>>,
     addresses: HashMap<IpAddr, Vec<Arc<JobRef>>>,
 }
 
+/// A job under its id.
 #[derive(Debug)]
-struct Holder {
+struct Listed {
     job: Arc<JobRef>,
     has_pod: bool,
 }
 
-impl AsRef<JobRef> for Holder {
+impl AsRef<JobRef> for Listed {
     fn as_ref(&self) -> &JobRef {
         &self.job
     }
@@ -60,10 +61,10 @@ impl Index {
     }
 
     fn list(&mut self, job: &Arc<JobRef>, expected: &ExpectedJob) {
-        let holders = self.ids.entry(expected.id).or_insert_with(|| Vec::with_capacity(1));
+        let listed = self.ids.entry(expected.id).or_insert_with(|| Vec::with_capacity(1));
         let has_pod = !expected.pods.is_empty();
-        let at = if has_pod { holders.partition_point(|holder| holder.has_pod) } else { holders.len() };
-        holders.insert(at, Holder { job: Arc::clone(job), has_pod });
+        let at = if has_pod { listed.partition_point(|listed| listed.has_pod) } else { listed.len() };
+        listed.insert(at, Listed { job: Arc::clone(job), has_pod });
     }
 
     fn settle(&mut self, job: &Arc<JobRef>, expected: &ExpectedJob) {
@@ -104,10 +105,9 @@ fn remove<K: Hash + Eq, J: AsRef<JobRef>>(jobs: &mut HashMap<K, Vec<J>>, key: K,
 mod tests {
     use alloy::primitives::B256;
     use hawser_attestation::Market;
-    use hawser_market::GpuSeconds;
 
     use super::*;
-    use crate::attestation::ExpectedPod;
+    use crate::attestation::{ExpectedMember, ExpectedPod};
 
     fn job(name: &str, id: u8, addresses: &[&str]) -> ExpectedJob {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
@@ -115,6 +115,7 @@ mod tests {
             job: JobRef { namespace: "tenants".to_owned(), name: name.to_owned() },
             id: JobId(B256::repeat_byte(id)),
             market: Market::default(),
+            members: vec![ExpectedMember::new(name)],
             pods: vec![ExpectedPod {
                 name: name.to_owned(),
                 uid: "uid".to_owned(),
@@ -124,7 +125,6 @@ mod tests {
             gpus: 1,
             started: None,
             attestor: None,
-            base_gpu_seconds: GpuSeconds::ZERO,
             begin: None,
             ended: None,
             voucher: None,

@@ -11,7 +11,7 @@ use super::{
     check::{Checked, check_last_voucher, check_report, follow},
     enrol::Proven,
     evidence_writer::Open,
-    expected::{ExpectedJob, JobRef},
+    expected::{ExpectedMeter, JobRef, MemberRef},
     holders::Shown,
     refusal::Refusal,
     registry::Attestations,
@@ -33,12 +33,12 @@ type Locked<'a> = MutexGuard<'a, Option<Box<Open>>>;
 impl Attestations {
     /// Evidence of an attestor that just proved itself, as the store has it: the sidecar goes on from there.
     pub(super) async fn stored_before(&self, proven: &Proven) -> Result<Option<Chain>, Refusal> {
-        let Some((_, writer)) = self.expected(&proven.job) else { return Err(unknown_job(&proven.job)) };
+        let Some((_, writer)) = self.expected(&proven.member) else { return Err(unknown_job(&proven.member.job)) };
         let mut writer = writer.lock().await;
-        self.write_held(&mut writer, &proven.job, proven).await?;
+        self.write_held(&mut writer, proven).await?;
         let chain = self.open(&mut writer, proven).await?.stored.chain.clone();
         if let Some(chain) = &chain {
-            self.advanced(&proven.job, proven.attestor, chain, 0, Timestamp::now());
+            self.advanced(&proven.member, proven.attestor, chain, 0, Timestamp::now());
         }
         Ok(chain)
     }
@@ -51,8 +51,10 @@ impl Attestations {
             refused: Some((reports.first().map_or(0, |report| report.sequence), refusal)),
             held_until: None,
         };
-        let Some((expected, writer)) = self.expected(&proven.job) else { return refuse(0, unknown_job(&proven.job)) };
-        if let Err(refusal) = self.shared(&proven.job) {
+        let Some((expected, writer)) = self.expected(&proven.member) else {
+            return refuse(0, unknown_job(&proven.member.job));
+        };
+        if let Err(refusal) = self.shared(&proven.member.job) {
             return refuse(0, refusal);
         }
         let mut writer = writer.lock().await;
@@ -74,16 +76,16 @@ impl Attestations {
             }
         }
         if let Some(newest) = newest {
-            self.reported(&proven.job, proven.attestor, cards::dead(&newest), now);
+            self.reported(&proven.member, proven.attestor, cards::dead(&newest), now);
             if let Some(shown) = open.head().and_then(|chain| Shown::by(chain, &newest)) {
-                self.showed(&proven.job, shown);
+                self.showed(&proven.member, shown);
             }
         }
         let next = open.stored.next_sequence();
         let (due, held_until) = (open.is_due(Instant::now()), open.due());
         // A refusal ends the stream: what was right before it is kept.
         if due || refused.is_some() {
-            return match self.write_held(&mut writer, &proven.job, proven).await {
+            return match self.write_held(&mut writer, proven).await {
                 Ok(next_sequence) => Intake { next_sequence, refused, held_until: None },
                 Err(refusal) => refuse(next, refusal),
             };
@@ -93,47 +95,47 @@ impl Attestations {
 
     /// Stores what is held back of this attestor's reports. Every line before the number that it gives is stored.
     pub(super) async fn store_held(&self, proven: &Proven) -> Result<u64, Refusal> {
-        let Some((_, writer)) = self.expected(&proven.job) else { return Err(unknown_job(&proven.job)) };
+        let Some((_, writer)) = self.expected(&proven.member) else { return Err(unknown_job(&proven.member.job)) };
         let mut writer = writer.lock().await;
-        self.write_held(&mut writer, &proven.job, proven).await
+        self.write_held(&mut writer, proven).await
     }
 
-    /// Takes the voucher from the termination message of a job's meter, by the same checks as a report, and stores
+    /// Takes the voucher from the termination message of a member's meter, by the same checks as a report, and stores
     /// the evidence lines that it brings. Nothing more comes from this meter.
-    pub async fn read_termination_message(&self, job: &JobRef, text: &str) -> Result<SignedVoucher, Refusal> {
+    pub async fn read_termination_message(&self, member: &MemberRef, text: &str) -> Result<SignedVoucher, Refusal> {
         let message = TerminationMessage::parse(text).map_err(|error| foreign(&error))?;
         let attestor = message.attestor;
-        let read = self.read_message(job, message).await;
+        let read = self.read_message(member, message).await;
         match &read {
-            Ok(voucher) => self.terminated(job, attestor, *voucher),
-            Err(refusal) => self.refused(job, refusal),
+            Ok(voucher) => self.terminated(member, attestor, *voucher),
+            Err(refusal) => self.refused(&member.job, refusal),
         }
         read
     }
 
     /// The same of a meter that was started again, or is about to be: it goes on, or so it is hoped. Kubelet keeps the
     /// message of a container's newest end only, so it is read while it is there.
-    pub async fn read_earlier_message(&self, job: &JobRef, text: &str) -> Result<(), Refusal> {
-        if self.was_read(job, text) {
+    pub async fn read_earlier_message(&self, member: &MemberRef, text: &str) -> Result<(), Refusal> {
+        if self.was_read(member, text) {
             return Ok(());
         }
         let read = match TerminationMessage::parse(text) {
-            Ok(message) => self.read_message(job, message).await.map(|_| ()),
+            Ok(message) => self.read_message(member, message).await.map(|_| ()),
             Err(error) => Err(foreign(&error)),
         };
         if !matches!(&read, Err(refusal) if refusal.reason == RejectReason::Unavailable) {
-            self.read(job, text);
+            self.note_read(member, text);
         }
         read
     }
 
-    async fn read_message(&self, job: &JobRef, message: TerminationMessage) -> Result<SignedVoucher, Refusal> {
+    async fn read_message(&self, member: &MemberRef, message: TerminationMessage) -> Result<SignedVoucher, Refusal> {
         let now = Timestamp::now();
-        let Some((expected, writer)) = self.expected(job) else { return Err(unknown_job(job)) };
-        self.shared(job)?;
-        let proven = Proven { job: job.clone(), id: expected.id, attestor: message.attestor, gpu_uuids: None };
+        let Some((expected, writer)) = self.expected(member) else { return Err(unknown_job(&member.job)) };
+        self.shared(&member.job)?;
+        let proven = Proven { member: member.clone(), id: expected.id, attestor: message.attestor, gpu_uuids: None };
         let mut writer = writer.lock().await;
-        let opened = match self.write_held(&mut writer, job, &proven).await {
+        let opened = match self.write_held(&mut writer, &proven).await {
             Ok(_) => self.open(&mut writer, &proven).await.map(|open| open.stored.chain.clone()),
             Err(refusal) => Err(refusal),
         };
@@ -142,7 +144,7 @@ impl Attestations {
         // The voucher is good, so it can be claimed while the store is away; its evidence is stored when this is read
         // again.
         let offer = |unavailable| {
-            self.propose(job, message.attestor, message.voucher);
+            self.propose(member, message.attestor, message.voucher);
             unavailable
         };
         let (chain, lines) = continued(opened.map_err(offer)?, &message.lines)?;
@@ -151,16 +153,16 @@ impl Attestations {
             for line in lines {
                 open.hold(chain.clone(), line);
             }
-            self.write_held(&mut writer, job, &proven).await.map_err(offer)?;
+            self.write_held(&mut writer, &proven).await.map_err(offer)?;
         } else if let Some(chain) = &chain {
-            self.advanced(job, message.attestor, chain, 0, now);
+            self.advanced(member, message.attestor, chain, 0, now);
         }
         if let Some(chain) = chain.filter(|chain| chain.gpu_seconds() >= message.voucher.gpu_seconds) {
             return Ok(chain.voucher());
         }
-        tracing::warn!(%job, attestor = %message.attestor, "the last voucher's evidence is not whole: lines are missing");
+        tracing::warn!(%member, attestor = %message.attestor, "the last voucher's evidence is not whole: lines are missing");
         // The newest all the same: what is signed is owed.
-        self.propose(job, message.attestor, message.voucher);
+        self.propose(member, message.attestor, message.voucher);
         Ok(message.voucher)
     }
 
@@ -168,14 +170,14 @@ impl Attestations {
         if writer.as_ref().is_none_or(|open| open.attestor != proven.attestor) {
             let loaded = self.evidence().load(proven.id, proven.attestor).await;
             let stored = loaded.map_err(|error| unavailable(&error))?;
-            self.found(&proven.job, stored.newest().as_ref().and_then(cards::dead));
+            self.found(&proven.member, stored.newest().as_ref().and_then(cards::dead));
             **writer = Some(Box::new(Open::new(proven.attestor, stored, Instant::now())));
         }
-        writer.as_deref_mut().ok_or_else(|| unknown_job(&proven.job))
+        writer.as_deref_mut().ok_or_else(|| unknown_job(&proven.member.job))
     }
 
     /// Stores what is held back, also of another attestor that was there before: it counts from then on.
-    async fn write_held(&self, writer: &mut Locked<'_>, job: &JobRef, proven: &Proven) -> Result<u64, Refusal> {
+    async fn write_held(&self, writer: &mut Locked<'_>, proven: &Proven) -> Result<u64, Refusal> {
         // Whatever a failing write leaves behind is read again before anything else is written.
         let Some(open) = writer.take() else { return Ok(0) };
         let Some(chain) = open.head().filter(|_| !open.held().is_empty()).cloned() else {
@@ -188,7 +190,7 @@ impl Attestations {
         let reports = u64::try_from(open.held().len()).unwrap_or(u64::MAX);
         let attestor = open.attestor;
         **writer = Some(Box::new(open.written(longer)));
-        self.advanced(job, attestor, &chain, reports, Timestamp::now());
+        self.advanced(&proven.member, attestor, &chain, reports, Timestamp::now());
         Ok(chain.next_sequence())
     }
 }
@@ -209,7 +211,7 @@ fn continued(mut chain: Option<Chain>, lines: &[Line]) -> Result<(Option<Chain>,
     Ok((chain, new))
 }
 
-fn base(expected: &ExpectedJob, chain: Option<&Chain>) -> GpuSeconds {
+fn base(expected: &ExpectedMeter, chain: Option<&Chain>) -> GpuSeconds {
     chain.map_or(expected.base_gpu_seconds, |chain| chain.header().base_gpu_seconds)
 }
 

@@ -33,7 +33,9 @@ mod serve;
 
 pub use cards::DeadCard;
 pub use evidence::{EvidenceStore, EvidenceStoreError, StoreFailure, StoreHealth};
-pub use expected::{Attested, ExpectedJob, ExpectedPod, JobRef, Rejection, StartedJob, StreamHealth};
+pub use expected::{
+    Attested, ExpectedJob, ExpectedMember, ExpectedPod, JobRef, MemberRef, Rejection, StartedJob, StreamHealth,
+};
 pub use measure::Measures;
 pub use refusal::Refusal;
 pub use registry::Attestations;

@@ -16,10 +16,10 @@ use tokio::sync::broadcast;
 
 use super::{
     cards::DeadCard,
-    entry::{Entry, Stream},
+    entry::{Entry, Member, Stream},
     evidence::{EvidenceStore, StoreHealth},
     evidence_writer::EvidenceWriter,
-    expected::{Attested, ExpectedJob, JobRef, Rejection, StreamHealth},
+    expected::{Attested, ExpectedJob, ExpectedMeter, JobRef, MemberRef, Rejection, StreamHealth},
     holders::{Holders, Shown},
     index::Index,
     keys::Keys,
@@ -63,7 +63,7 @@ impl Attestations {
         Self(Arc::new(Inner { evidence, measures, passes, jobs, changed }))
     }
 
-    /// What is known of a job now. Tells the job's sidecar what it has to know of it.
+    /// What is known of a job now. Tells its members' sidecars what they have to know of it.
     pub fn expect(&self, expected: ExpectedJob) {
         let mut jobs = self.jobs();
         let Jobs { entries, index, .. } = &mut *jobs;
@@ -75,26 +75,8 @@ impl Attestations {
             index.add(&job, &expected);
             job
         };
-        let entry = entries.entry(job).or_insert_with(|| {
-            Box::new(Entry {
-                keys: Vec::new(),
-                dead: Vec::new(),
-                card_shared: None,
-                earlier_words: None,
-                attested: None,
-                writer: EvidenceWriter::default(),
-                stream: None,
-                refused: None,
-                since: Timestamp::now(),
-                expected: expected.clone(),
-            })
-        });
-        entry.expected = expected;
-        entry.recall();
-        // A sidecar that does not read is cut off: it comes back and is told everything again.
-        if entry.stream.as_mut().is_some_and(|stream| !stream.send_directives(&entry.expected)) {
-            entry.stream = None;
-        }
+        let entry = entries.entry(job).or_insert_with(|| Box::new(Entry::new(expected.clone())));
+        entry.expect(expected);
     }
 
     /// The job is over, or was never one: no report of it is taken any more.
@@ -102,38 +84,32 @@ impl Attestations {
         let mut jobs = self.jobs();
         if let Some((job, entry)) = jobs.entries.remove_entry(job) {
             jobs.index.remove(&job, &entry.expected);
-            jobs.holders.forget(&job);
+            for member in &entry.members {
+                jobs.holders.forget(&MemberRef { job: JobRef::clone(&job), pod: member.pod.to_string() });
+            }
         }
     }
 
-    /// What the reports of a job's sidecar came to; `None` before one enrolled.
-    pub fn attested(&self, job: &JobRef) -> Option<Attested> {
+    /// What the reports of a job's members came to, in the members' order; of each from when one enrolled for it.
+    pub fn attested(&self, job: &JobRef) -> Vec<Attested> {
         let jobs = self.jobs();
-        let entry = jobs.entries.get(job)?;
-        let mut attested = entry.attested.clone()?;
-        attested.evidence_url = self.0.evidence.public_url(entry.expected.id);
-        attested.rejected = entry.refused.as_ref().map_or(0, |refused| refused.times);
-        attested.last_rejection = entry.refused.as_ref().map(|refused| refused.refusal.to_string());
-        Some(attested)
+        let Some(entry) = jobs.entries.get(job) else { return Vec::new() };
+        let evidence_url = self.0.evidence.public_url(entry.expected.id);
+        let attested = entry.members.iter().filter_map(|member| member.attested.clone());
+        attested.map(|attested| Attested { evidence_url: evidence_url.clone(), ..attested }).collect()
     }
 
     /// What was heard of a job, also before an attestor enrolled; `None` for a job that is not expected.
     pub fn stream_health(&self, job: &JobRef) -> Option<StreamHealth> {
-        let jobs = self.jobs();
-        let entry = jobs.entries.get(job)?;
-        Some(StreamHealth {
-            since: entry.since,
-            connected: entry.stream.as_ref().is_some_and(|stream| !stream.sender.is_closed()),
-            last_report: entry.attested.as_ref().and_then(|attested| attested.last_report),
-            rejection: entry.refused.clone(),
-            card_shared: entry.card_shared.as_deref().map(str::to_owned),
-        })
+        self.jobs().entries.get(job).map(|entry| entry.health())
     }
 
-    /// The job's cards that are dead, by its meter's newest report: their time does not count. Empty where all live,
+    /// The job's cards that are dead, by its meters' newest reports: their time does not count. Empty where all live,
     /// where NVML is not visible, and before a report.
     pub fn dead_cards(&self, job: &JobRef) -> Vec<DeadCard> {
-        self.jobs().entries.get(job).map_or_else(Vec::new, |entry| entry.dead.clone())
+        let jobs = self.jobs();
+        let members = jobs.entries.get(job).into_iter().flat_map(|entry| &entry.members);
+        members.flat_map(|member| member.dead.iter().cloned()).collect()
     }
 
     /// How the evidence store does: while it fails, nothing of running jobs counts.
@@ -175,25 +151,29 @@ impl Attestations {
         self.jobs().index.is_pod(address)
     }
 
-    /// Takes a key that a pod's token enrols; otherwise says when another one is taken.
+    /// Takes a key that the token of a member's pod enrols; otherwise says when another one is taken.
     pub(super) fn enrol_key(
         &self,
-        job: &JobRef,
+        member: &MemberRef,
         uid: &str,
         attestor: Address,
         now: Timestamp,
     ) -> Result<(), Timestamp> {
         let mut jobs = self.jobs();
-        let Some(entry) = jobs.entries.get_mut(job) else { return Ok(()) };
-        let first = entry.expected.started.map_or(AttestorTail::of(attestor), |started| started.attestor);
-        let pods = &entry.expected.pods;
-        entry.keys.retain(|keys| keys.are_of(uid) || pods.iter().any(|pod| keys.are_of(&pod.uid)));
-        if let Some(keys) = entry.keys.iter_mut().find(|keys| keys.are_of(uid)) {
+        let Some(entry) = jobs.entries.get_mut(&member.job) else { return Ok(()) };
+        // Of the leader the market may know it from before.
+        let leads = entry.expected.leader().is_some_and(|leader| leader.pod == member.pod);
+        let known = entry.expected.started.filter(|_| leads).map(|started| started.attestor);
+        let Entry { expected, members, .. } = &mut **entry;
+        let Some(known_of) = members.iter_mut().find(|known| *known.pod == *member.pod) else { return Ok(()) };
+        let is_present = |keys: &Keys| expected.pods.iter().any(|pod| keys.are_of(&pod.uid));
+        known_of.keys.retain(|keys| keys.are_of(uid) || is_present(keys));
+        if let Some(keys) = known_of.keys.iter_mut().find(|keys| keys.are_of(uid)) {
             return keys.enrol(attestor, now);
         }
-        let mut keys = Keys::new(uid, first);
+        let mut keys = Keys::new(uid, known.unwrap_or_else(|| AttestorTail::of(attestor)));
         let taken = keys.enrol(attestor, now);
-        entry.keys.push(keys);
+        known_of.keys.push(keys);
         taken
     }
 
@@ -204,59 +184,51 @@ impl Attestations {
         jobs.entries.get(job).map(|entry| entry.expected.clone())
     }
 
-    pub(super) fn expected(&self, job: &JobRef) -> Option<(ExpectedJob, EvidenceWriter)> {
-        self.jobs().entries.get(job).map(|entry| (entry.expected.clone(), Arc::clone(&entry.writer)))
+    pub(super) fn expected(&self, member: &MemberRef) -> Option<(ExpectedMeter, EvidenceWriter)> {
+        let jobs = self.jobs();
+        let entry = jobs.entries.get(&member.job)?;
+        Some((entry.meter(&member.pod)?, Arc::clone(&entry.member(&member.pod)?.writer)))
     }
 
-    /// A sidecar proved itself: it is the job's attestor from now on, and told what it has to know.
-    pub(super) fn enrolled(&self, job: &JobRef, gpu_uuids: &[String], mut stream: Stream) {
-        let mut new = false;
-        if let Some(entry) = self.jobs().entries.get_mut(job) {
-            new = entry.attested.as_ref().is_none_or(|attested| attested.attestor != stream.attestor);
-            let attested = entry.attested.get_or_insert_with(|| Attested::nothing_yet(stream.attestor));
-            if new {
-                attested.finished = false;
-            }
-            attested.attestor = stream.attestor;
-            attested.gpu_uuids = gpu_uuids.to_vec();
-            entry.stream = stream.send_directives(&entry.expected).then_some(stream);
-        }
-        if new {
-            self.notify(job);
+    /// A sidecar proved itself: it is the member's attestor from now on, and told what it has to know.
+    pub(super) fn enrolled(&self, member: &MemberRef, gpu_uuids: &[String], stream: Stream) {
+        let enrol = |entry: &mut Box<Entry>| entry.enrol(&member.pod, gpu_uuids, stream);
+        if self.jobs().entries.get_mut(&member.job).is_some_and(enrol) {
+            self.notify(&member.job);
         }
     }
 
-    /// Reports came that are right, and say this of the job's cards. They count when their evidence is stored.
-    pub(super) fn reported(&self, job: &JobRef, attestor: Address, dead: Option<Vec<DeadCard>>, now: Timestamp) {
-        let mut notable = false;
-        if let Some(entry) = self.jobs().entries.get_mut(job) {
-            if let Some(attested) = entry.attested.as_mut().filter(|attested| attested.attestor == attestor) {
+    /// Reports came that are right, and say this of the member's cards. They count when their evidence is stored.
+    pub(super) fn reported(&self, member: &MemberRef, attestor: Address, dead: Option<Vec<DeadCard>>, now: Timestamp) {
+        let notable = self.change(member, |known| {
+            if let Some(attested) = known.attested.as_mut().filter(|attested| attested.attestor == attestor) {
                 attested.last_report = Some(now);
             }
-            notable = entry.find_dead(dead);
-        }
-        if notable {
-            self.notify(job);
+            known.find_dead(dead)
+        });
+        if notable.unwrap_or_default() {
+            self.notify(&member.job);
         }
     }
 
-    /// Reports came that are right, and show these cards. Other jobs that have one of them, and began later, are not attested
-    /// any more.
-    pub(super) fn showed(&self, job: &JobRef, mut shown: Shown) {
+    /// Reports came that are right, and show these cards. Other jobs that have one of them, and began later, are not
+    /// attested any more.
+    pub(super) fn showed(&self, member: &MemberRef, mut shown: Shown) {
         let mut second = Vec::new();
         {
             let mut jobs = self.jobs();
             let Jobs { entries, holders, .. } = &mut *jobs;
-            let Some(entry) = entries.get(job) else { return };
+            let Some(entry) = entries.get(&member.job) else { return };
             // After its end a job uses no card.
             shown.at = entry.expected.ended.map_or(shown.at, |ended| shown.at.min(ended));
-            for shared in holders.show(job, &shown) {
-                let Some(other) = entries.get_mut(&shared.second).filter(|other| other.card_shared.is_none()) else {
+            for shared in holders.show(member, &shown) {
+                let Some(other) = entries.get_mut(&shared.second.job).filter(|other| other.card_shared.is_none())
+                else {
                     continue;
                 };
-                tracing::error!(job = %shared.second, first = %shared.first, card = %shared.card, "a card is sold twice: {shared}");
+                tracing::error!(job = %shared.second.job, first = %shared.first, card = %shared.card, "a card is sold twice: {shared}");
                 other.card_shared = Some(shared.to_string().into());
-                second.push(shared.second);
+                second.push(shared.second.job);
             }
         }
         for job in &second {
@@ -273,31 +245,28 @@ impl Attestations {
         }
     }
 
-    /// What the newest line in the store says of the job's cards.
-    pub(super) fn found(&self, job: &JobRef, dead: Option<Vec<DeadCard>>) {
-        if let Some(entry) = self.jobs().entries.get_mut(job) {
-            entry.find_dead(dead);
-        }
+    /// What the newest line in the store says of the member's cards.
+    pub(super) fn found(&self, member: &MemberRef, dead: Option<Vec<DeadCard>>) {
+        self.change(member, |known| known.find_dead(dead));
     }
 
     /// Whether this termination message of a meter that was started again was read already.
-    pub(super) fn was_read(&self, job: &JobRef, text: &str) -> bool {
-        let hash = Some(keccak256(text));
-        self.jobs().entries.get(job).is_some_and(|entry| entry.earlier_words == hash)
+    pub(super) fn was_read(&self, member: &MemberRef, text: &str) -> bool {
+        let jobs = self.jobs();
+        let known = jobs.entries.get(&member.job).and_then(|entry| entry.member(&member.pod));
+        known.is_some_and(|known| known.earlier_words == Some(keccak256(text)))
     }
 
     /// It need not be read again.
-    pub(super) fn read(&self, job: &JobRef, text: &str) {
-        if let Some(entry) = self.jobs().entries.get_mut(job) {
-            entry.earlier_words = Some(keccak256(text));
-        }
+    pub(super) fn note_read(&self, member: &MemberRef, text: &str) {
+        self.change(member, |known| known.earlier_words = Some(keccak256(text)));
     }
 
-    /// The evidence of a job's attestor grew by so many reports, or was found in the store.
-    pub(super) fn advanced(&self, job: &JobRef, attestor: Address, chain: &Chain, reports: u64, now: Timestamp) {
-        let mut notable = false;
-        if let Some(entry) = self.jobs().entries.get_mut(job) {
-            let attested = entry.attested.get_or_insert_with(|| Attested::nothing_yet(attestor));
+    /// The evidence of a member's attestor grew by so many reports, or was found in the store.
+    pub(super) fn advanced(&self, member: &MemberRef, attestor: Address, chain: &Chain, reports: u64, now: Timestamp) {
+        let notable = self.change(member, |known| {
+            let mut notable = false;
+            let attested = known.attested_or(attestor);
             if attested.attestor == attestor {
                 attested.gpu_uuids.clone_from(&chain.header().gpu_uuids);
                 notable |= chain.finished() && !attested.finished;
@@ -310,26 +279,25 @@ impl Attestations {
             }
             notable |= attested.voucher.is_none();
             attested.propose(attestor, chain.voucher());
-        }
-        if notable {
-            self.notify(job);
+            notable
+        });
+        if notable.unwrap_or_default() {
+            self.notify(&member.job);
         }
     }
 
     /// A termination message's voucher was checked; its evidence is not stored yet.
-    pub(super) fn propose(&self, job: &JobRef, attestor: Address, voucher: SignedVoucher) {
-        if let Some(entry) = self.jobs().entries.get_mut(job) {
-            entry.attested.get_or_insert_with(|| Attested::nothing_yet(attestor)).propose(attestor, voucher);
-        }
+    pub(super) fn propose(&self, member: &MemberRef, attestor: Address, voucher: SignedVoucher) {
+        self.change(member, |known| known.attested_or(attestor).propose(attestor, voucher));
     }
 
     /// A termination message's voucher was taken; no more comes from this attestor.
-    pub(super) fn terminated(&self, job: &JobRef, attestor: Address, voucher: SignedVoucher) {
-        if let Some(entry) = self.jobs().entries.get_mut(job) {
-            let attested = entry.attested.get_or_insert_with(|| Attested::nothing_yet(attestor));
+    pub(super) fn terminated(&self, member: &MemberRef, attestor: Address, voucher: SignedVoucher) {
+        self.change(member, |known| {
+            let attested = known.attested_or(attestor);
             attested.finished |= attested.attestor == attestor;
             attested.propose(attestor, voucher);
-        }
+        });
     }
 
     /// Something was refused: it reaches the job's status, and a reconcile only where the reason is a new one.
@@ -344,6 +312,11 @@ impl Attestations {
         if new {
             self.notify(job);
         }
+    }
+
+    /// Changes what is known of a member; none where it is not expected.
+    fn change<T>(&self, member: &MemberRef, change: impl FnOnce(&mut Member) -> T) -> Option<T> {
+        self.jobs().entries.get_mut(&member.job)?.member_mut(&member.pod).map(change)
     }
 
     fn notify(&self, job: &JobRef) {

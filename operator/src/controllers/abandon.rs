@@ -1,11 +1,13 @@
 //! Giving up on purpose: an annotation lets an object that is being deleted go, whatever is owed for it. What is given up
 //! is written down. `docs/runbooks/give-up.md` tells people when.
 
+use std::collections::BTreeSet;
+
 use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, ObjectMeta};
-use kube::{Client, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use serde_json::Value;
 use tracing::warn;
 
@@ -112,14 +114,27 @@ pub(crate) async fn write_down(shared: &Shared, kind: &'static str, about: &Obje
     shared.events.emit(about, true, "Abandoned", "Abandon", what).await;
 }
 
-/// Lets a job's pod go with it: nobody waits for its last voucher.
-pub(crate) async fn drop_pod(client: &Client, job: &ObjectMeta) -> Result<(), Error> {
-    let (Some(namespace), Some(name)) = (&job.namespace, &job.name) else { return Ok(()) };
-    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let Some(pod) = api.get_opt(name).await.tried(|| format!("pod {namespace}/{name}"))? else { return Ok(()) };
-    if pod.owner_references().iter().any(|owner| Some(&owner.uid) == job.uid.as_ref()) {
-        status_writer::set_finalizer_of(&api, pod.meta(), POD_FINALIZER, false).await?;
-        status_writer::delete(&api, name).await?;
+/// Lets a job's pods go with it: nobody waits for their last vouchers. `named`: what its members' are called, as far as that
+/// is known; others are found by their owner.
+pub(crate) async fn drop_pods(
+    shared: &Shared,
+    job: &ObjectMeta,
+    named: impl IntoIterator<Item = String>,
+) -> Result<(), Error> {
+    let Some(namespace) = &job.namespace else { return Ok(()) };
+    let is_its = |owner: &String| Some(owner) == job.uid.as_ref();
+    let mut pods: BTreeSet<String> = named.into_iter().collect();
+    shared.inventory.read(|inventory| {
+        let owned = inventory.job_pods().filter(|((of, _), pod)| of == namespace && pod.owners.iter().any(is_its));
+        pods.extend(owned.map(|((_, name), _)| name.clone()));
+    });
+    let api: Api<Pod> = Api::namespaced(shared.client.clone(), namespace);
+    for name in &pods {
+        let pod = api.get_opt(name).await.tried(|| format!("pod {namespace}/{name}"))?;
+        if let Some(pod) = pod.filter(|pod| pod.owner_references().iter().any(|owner| is_its(&owner.uid))) {
+            status_writer::set_finalizer_of(&api, pod.meta(), POD_FINALIZER, false).await?;
+            status_writer::delete(&api, name).await?;
+        }
     }
     Ok(())
 }

@@ -77,11 +77,9 @@ pub(crate) fn room(offer: &GpuOffer, shared: &Shared) -> Room {
     let mut held: u32 = 0;
     for candidate in candidates(offer, shared) {
         if candidate.same_offer {
-            held = held.saturating_add(candidate.gpus);
+            held = held.saturating_add(candidate.all_gpus());
         }
-        if !candidate.bound {
-            left.take(candidate.gpus);
-        }
+        candidate.take_from(&mut left);
     }
     let offered = offered(&offer.spec, &left, held);
     Room { capacity, offered, active }

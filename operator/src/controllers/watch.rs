@@ -156,13 +156,12 @@ impl Watches {
             match roll.change(event, name_of) {
                 Some(Change::Is(pod)) => {
                     let name = name_of(&pod);
-                    let (offers, job) = self.inventory.write(|inventory| {
+                    let (offers, jobs) = self.inventory.write(|inventory| {
                         let facts = PodFacts::of(&pod, &mut inventory.words);
                         inventory.set_pod(&name, facts)
                     });
                     self.offers.add(offers);
-                    // A job's pod has the job's name.
-                    self.jobs.add(job.then_some(name));
+                    self.jobs.add(jobs);
                 }
                 Some(Change::Gone(name)) => self.pods_gone([name]),
                 Some(Change::All(names)) => {
@@ -179,9 +178,9 @@ impl Watches {
 
     fn pods_gone(&self, names: impl IntoIterator<Item = Name>) {
         for name in names {
-            let (offers, job) = self.inventory.write(|inventory| inventory.set_pod(&name, None));
+            let (offers, jobs) = self.inventory.write(|inventory| inventory.set_pod(&name, None));
             self.offers.add(offers);
-            self.jobs.add(job.then_some(name));
+            self.jobs.add(jobs);
         }
     }
 

@@ -7,10 +7,20 @@ use hawser_crds::GpuSelector;
 use hawser_market::JobId;
 
 use super::facts::order_key;
-use super::{Concerned, Inventory, JobFacts, Line, Sells};
+use super::{Concerned, Inventory, JobFacts, Line, Sells, Unbound};
 use crate::inventory::{Candidate, Priority};
 use crate::objects::Name;
 use crate::settlement::Pending;
+
+/// What a job wants or holds.
+#[derive(PartialEq, Eq)]
+struct Claimed {
+    offer: Name,
+    priority: Priority,
+    /// GPUs of members whose pods have a node.
+    bound: u64,
+    unbound: Unbound,
+}
 
 impl Inventory {
     /// A job as it is now; none where it is gone or settled.
@@ -30,7 +40,7 @@ impl Inventory {
             concerned.extend([before.as_ref().map(own), now.as_ref().map(own)].into_iter().flatten());
         }
         self.count_order(before.as_deref(), now.as_deref());
-        concerned.extend(self.around_job(name, |inventory| match now {
+        concerned.extend(self.around_jobs(std::slice::from_ref(name), |inventory| match now {
             Some(job) => drop(inventory.jobs.insert(name.clone(), job)),
             None => drop(inventory.jobs.remove(name)),
         }));
@@ -86,8 +96,8 @@ impl Inventory {
         concerned
     }
 
-    /// Who wants or holds GPUs of an offer's nodes: each job that has no node yet, by priority, and first of all the offer's
-    /// jobs that have one, together.
+    /// Who wants or holds GPUs of an offer's nodes: the members of each job that have no node yet, by its priority, and
+    /// first of all those of the offer's jobs that have one, together.
     pub(crate) fn candidates(&self, offer: &Name, gpu: &GpuSelector) -> Vec<Candidate> {
         let others = self.rivals(gpu).filter(|other| *other != offer);
         let mut all = Vec::new();
@@ -97,11 +107,12 @@ impl Inventory {
             if same_offer && line.bound > 0 {
                 let priority = Priority { waiting: false, block: 0, name: Name::default() };
                 let gpus = u32::try_from(line.bound).unwrap_or(u32::MAX);
-                all.push(Candidate { priority, gpus, bound: true, same_offer });
+                all.push(Candidate { priority, gpus, pods: 1, bound: true, same_offer });
             }
-            all.extend(line.queue.iter().map(|(priority, gpus)| Candidate {
+            all.extend(line.queue.iter().map(|(priority, &Unbound { pods, gpus })| Candidate {
                 priority: priority.clone(),
-                gpus: *gpus,
+                gpus,
+                pods,
                 bound: false,
                 same_offer,
             }));
@@ -144,33 +155,42 @@ impl Inventory {
         names.filter_map(|name| Some((name, self.offers.get(name)?)))
     }
 
-    /// Changes a job or its pod, and keeps the sums of its offer. Tells whom it concerns: all who sell the same GPUs,
-    /// where it wants or holds others now.
-    pub(super) fn around_job(&mut self, name: &Name, change: impl FnOnce(&mut Self)) -> Concerned {
-        let before = self.claim(name);
-        self.uncount(name);
+    /// Changes jobs, or a pod of theirs, and keeps the sums of their offers. Tells whom it concerns: all who sell the same
+    /// GPUs, where they want or hold others now.
+    pub(super) fn around_jobs(&mut self, names: &[Name], change: impl FnOnce(&mut Self)) -> Concerned {
+        let before: Vec<_> = names.iter().map(|name| self.claim(name)).collect();
+        for name in names {
+            self.uncount(name);
+        }
         change(self);
-        self.count(name);
-        let after = self.claim(name);
-        if before == after {
-            return Concerned::new();
+        for name in names {
+            self.count(name);
         }
         let mut concerned = Concerned::new();
-        for offer in [before, after].into_iter().flatten().map(|(offer, ..)| offer) {
-            if let Some(Sells { gpu, .. }) = self.offers.get(&offer) {
-                concerned.extend(self.rivals(gpu).cloned());
+        for (name, before) in names.iter().zip(before) {
+            let after = self.claim(name);
+            if before == after {
+                continue;
             }
-            concerned.insert(offer);
+            for offer in [before, after].into_iter().flatten().map(|claim| claim.offer) {
+                if let Some(Sells { gpu, .. }) = self.offers.get(&offer) {
+                    concerned.extend(self.rivals(gpu).cloned());
+                }
+                concerned.insert(offer);
+            }
         }
         concerned
     }
 
-    /// The offer of a job that is not over, its priority, its GPUs, and whether its pod has a node.
-    fn claim(&self, name: &Name) -> Option<(Name, Priority, u32, bool)> {
+    /// What a job wants or holds that is not over.
+    fn claim(&self, name: &Name) -> Option<Claimed> {
         let job = self.jobs.get(name)?;
         let claim = job.claim?;
         let priority = Priority { waiting: claim.waiting, block: claim.block, name: name.clone() };
-        Some(((name.0.clone(), job.offer.clone()), priority, claim.gpus, self.is_bound(name)))
+        let bound = self.bound_members(name, claim.members);
+        let unbound = Unbound { pods: claim.members.saturating_sub(bound), gpus: claim.gpus };
+        let bound = u64::from(claim.gpus) * u64::from(bound);
+        Some(Claimed { offer: (name.0.clone(), job.offer.clone()), priority, bound, unbound })
     }
 
     fn count(&mut self, name: &Name) {
@@ -181,12 +201,11 @@ impl Inventory {
         line.jobs.insert(name.clone());
         line.unsettled += 1;
         line.unread += u32::from(unread);
-        let Some((_, priority, gpus, bound)) = claim else { return };
+        let Some(Claimed { priority, bound, unbound, .. }) = claim else { return };
         line.active += 1;
-        if bound {
-            line.bound += u64::from(gpus);
-        } else {
-            line.queue.insert(priority, gpus);
+        line.bound += bound;
+        if unbound.pods > 0 {
+            line.queue.insert(priority, unbound);
         }
     }
 
@@ -198,13 +217,10 @@ impl Inventory {
         line.jobs.remove(name);
         line.unsettled = line.unsettled.saturating_sub(1);
         line.unread = line.unread.saturating_sub(u32::from(unread));
-        if let Some((_, priority, gpus, bound)) = claim {
+        if let Some(Claimed { priority, bound, .. }) = claim {
             line.active = line.active.saturating_sub(1);
-            if bound {
-                line.bound = line.bound.saturating_sub(u64::from(gpus));
-            } else {
-                line.queue.remove(&priority);
-            }
+            line.bound = line.bound.saturating_sub(bound);
+            line.queue.remove(&priority);
         }
         if *line == Line::default() {
             self.lines.remove(&offer);

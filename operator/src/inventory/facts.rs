@@ -15,7 +15,7 @@ use crate::inventory::Candidate;
 use crate::inventory::tolerations;
 use crate::inventory::{amount, requested};
 use crate::objects::pod_state::{self, PodState};
-use crate::objects::{OFFER_LABEL, is_settled, ranges_of};
+use crate::objects::{Name, OFFER_LABEL, is_settled, ranges_of};
 use crate::reasons::Reason;
 use crate::settlement::Pending;
 
@@ -173,8 +173,8 @@ pub(crate) struct PodFacts {
 pub(crate) struct JobPod {
     /// Uids of the objects that own it.
     pub owners: Vec<String>,
-    /// A `ComputeJob` of the pod's own name is its controller.
-    pub of_its_name: bool,
+    /// The `ComputeJob` that is its controller, by its name.
+    pub job: Option<Box<str>>,
     pub state: PodState,
 }
 
@@ -186,13 +186,20 @@ impl JobPod {
         of_jobs.peek()?;
         Some(Self {
             owners: owners.iter().map(|owner| owner.uid.clone()).collect(),
-            of_its_name: of_jobs.any(|owner| owner.controller == Some(true) && owner.name == pod.name_any()),
+            job: of_jobs.find(|owner| owner.controller == Some(true)).map(|owner| owner.name.as_str().into()),
             state: pod_state::read(pod),
         })
     }
 }
 
 impl PodFacts {
+    /// The job that it is a pod of; `pod`: its own name. One that no `ComputeJob` controls is taken for that of its own
+    /// name.
+    pub(super) fn job_of(&self, (namespace, pod): &Name) -> Name {
+        let job = self.job.as_ref().and_then(|pod| pod.job.as_deref());
+        (namespace.clone(), job.unwrap_or(pod).to_owned())
+    }
+
     /// None for a pod that nobody asks for.
     pub(crate) fn of(pod: &Pod, words: &mut Words) -> Option<Self> {
         let job = JobPod::of(pod).map(Arc::new);
@@ -251,7 +258,9 @@ pub(crate) struct Claim {
     /// Not accepted yet.
     pub waiting: bool,
     pub block: u64,
+    /// Of each member.
     pub gpus: u32,
+    pub members: u32,
 }
 
 /// By which jobs of one order are counted.
@@ -269,6 +278,7 @@ impl JobFacts {
             waiting: c.priority.waiting,
             block: c.priority.block,
             gpus: c.gpus,
+            members: c.pods,
         });
         let mut pending = Pending::default();
         pending.add(job);

@@ -1,6 +1,7 @@
 //! What the cluster has, who holds it, and who wants it: counts that are kept up to date by each change of a node, a pod,
 //! a job or an offer, so that a look at an offer costs what concerns the offer. Each change tells which offers it
-//! concerns; one that changes no count concerns none. Pure, but for what was reserved a moment ago.
+//! concerns; one that changes no count concerns none. It asks nobody, and remembers only what it is told and what was
+//! reserved a moment ago.
 //!
 //! A change: `facts` (what is kept of an object) -> `nodes`, `claims` (counts) -> the offers that it concerns. A question:
 //! `usable` (which nodes) -> `capacity` (how many GPUs) -> `reservations` (who comes first).
@@ -8,6 +9,7 @@
 mod capacity;
 mod claims;
 mod facts;
+mod members;
 mod nodes;
 mod reservations;
 #[cfg(test)]
@@ -21,6 +23,7 @@ pub(crate) use capacity::{
     CARD_LABELS, Capacity, Offered, PRODUCT_LABEL, amount, matches, node_selector, offered, requested, seen,
 };
 pub(crate) use facts::{JobFacts, JobPod, NodeFacts, PodFacts, Sells, Words};
+pub(crate) use members::{member_pods, members};
 pub(crate) use reservations::{Candidate, Priority, Reservations, Shortage, fits};
 pub(crate) use usable::{tolerations, why_none};
 
@@ -64,10 +67,18 @@ struct Line {
     unsettled: u32,
     /// Those of them that can't be read.
     unread: u32,
-    /// GPUs of jobs whose pods have a node: the nodes' counts hold them.
+    /// GPUs of members whose pods have a node: the nodes' counts hold them.
     bound: u64,
-    /// GPUs of the others, by priority.
-    queue: BTreeMap<Priority, u32>,
+    /// The other members, by their job's priority.
+    queue: BTreeMap<Priority, Unbound>,
+}
+
+/// A job's members whose pods have no node yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Unbound {
+    pods: u32,
+    /// Of each.
+    gpus: u32,
 }
 
 /// The inventory, as all share it. Nobody holds it while waiting for anything.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hawser_crds::GpuSelector;
 
 use super::{Concerned, Inventory, JobPod, NodeFacts, PodFacts, Sells};
-use crate::inventory::{Capacity, PRODUCT_LABEL, matches, seen};
+use crate::inventory::{Capacity, PRODUCT_LABEL, matches, member_pods, seen};
 use crate::objects::Name;
 
 impl Inventory {
@@ -45,12 +45,11 @@ impl Inventory {
         concerned
     }
 
-    /// A pod as it is now; none where it is gone, or nobody asks for it. Also tells whether it is a job's pod that has
-    /// changed.
-    pub(crate) fn set_pod(&mut self, name: &Name, now: Option<PodFacts>) -> (Concerned, bool) {
+    /// A pod as it is now; none where it is gone, or nobody asks for it. Also tells of which jobs a pod has changed.
+    pub(crate) fn set_pod(&mut self, name: &Name, now: Option<PodFacts>) -> (Concerned, Vec<Name>) {
         let before = self.pods.get(name).cloned();
         if before == now {
-            return (Concerned::new(), false);
+            return (Concerned::new(), Vec::new());
         }
         let mut concerned = Concerned::new();
         let (held, holds) = (before.as_ref().and_then(PodFacts::holds), now.as_ref().and_then(PodFacts::holds));
@@ -71,12 +70,15 @@ impl Inventory {
         concerned.extend(self.set_refused(name, before.as_ref(), now.as_ref()));
         let job = |pod: Option<&PodFacts>| pod.and_then(|pod| pod.job.clone());
         let job_changed = job(before.as_ref()) != job(now.as_ref());
-        // Whether the job's GPUs are in the node's count.
-        concerned.extend(self.around_job(name, |inventory| match now {
+        let mut jobs: Vec<Name> = before.iter().chain(&now).map(|pod| pod.job_of(name)).collect();
+        jobs.dedup();
+        // Whether the jobs' GPUs are in the node's count.
+        concerned.extend(self.around_jobs(&jobs, |inventory| match now {
             Some(pod) => drop(inventory.pods.insert(name.clone(), pod)),
             None => drop(inventory.pods.remove(name)),
         }));
-        (concerned, job_changed)
+        jobs.retain(|_| job_changed);
+        (concerned, jobs)
     }
 
     /// A pod was refused by its node's kubelet, or one that was is gone.
@@ -146,8 +148,13 @@ impl Inventory {
         self.pods.keys()
     }
 
-    pub(crate) fn is_bound(&self, job: &Name) -> bool {
-        self.pods.get(job).is_some_and(|pod| pod.node.is_some())
+    /// How many of a job's members have a pod with a node.
+    pub(crate) fn bound_members(&self, job: &Name, members: u32) -> u32 {
+        let is_bound = |name: Name| {
+            let pod = self.pods.get(&name);
+            pod.is_some_and(|pod| pod.node.is_some() && pod.job_of(&name) == *job)
+        };
+        member_pods(&job.1, members).map(|pod| u32::from(is_bound((job.0.clone(), pod)))).sum()
     }
 
     fn give_back(&mut self, node: &Arc<str>, asks: &[(Arc<str>, u32)]) {

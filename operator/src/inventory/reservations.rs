@@ -8,7 +8,7 @@ use hawser_crds::ComputeJob;
 use kube::ResourceExt;
 
 use super::usable::{Unusable, unusable};
-use super::{Capacity, Name, NodeFacts, Sells};
+use super::{Capacity, Name, NodeFacts, Sells, members};
 
 /// Jobs that were told that there is room for them, until the cache shows that they are accepted: many jobs are looked
 /// at side by side, and none may count on GPUs that were given to another a moment ago. Only one operator decides at a
@@ -89,8 +89,11 @@ pub(crate) struct Priority {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Candidate {
     pub priority: Priority,
+    /// Of each pod.
     pub gpus: u32,
-    /// Its pod has a node: the node's count holds its GPUs already.
+    /// One of each member.
+    pub pods: u32,
+    /// The pods have nodes: the nodes' counts hold their GPUs already.
     pub bound: bool,
     /// It is a job of the offer in question.
     pub same_offer: bool,
@@ -110,9 +113,23 @@ impl Candidate {
         Some(Self {
             priority: Priority { waiting, block, name: (job.namespace().unwrap_or_default(), job.name_any()) },
             gpus: job.spec.workload.gpus,
+            pods: members(&job.spec),
             bound,
             same_offer,
         })
+    }
+
+    /// Of all its pods.
+    pub(crate) fn all_gpus(&self) -> u32 {
+        self.gpus.saturating_mul(self.pods)
+    }
+
+    /// Takes what it wants and no node's count holds yet.
+    pub(crate) fn take_from(&self, capacity: &mut Capacity) {
+        let pods = if self.bound { 0 } else { self.pods };
+        for _ in 0..pods {
+            capacity.take(self.gpus);
+        }
     }
 }
 
@@ -128,24 +145,23 @@ pub(crate) fn fits(
     // Itself it may find as it was before, or is since.
     for other in others.iter().filter(|other| other.priority < me.priority && other.priority.name != me.priority.name) {
         if other.same_offer {
-            held = held.saturating_add(other.gpus);
+            held = held.saturating_add(other.all_gpus());
         }
-        if !other.bound {
-            capacity.take(other.gpus);
-        }
+        other.take_from(&mut capacity);
     }
-    if let Some(most) = most.filter(|most| held.saturating_add(me.gpus) > *most) {
-        return Err(format!("{} GPUs asked for, the offer sells {most} and {held} are held by other jobs", me.gpus));
+    let wanted = me.all_gpus();
+    if let Some(most) = most.filter(|most| held.saturating_add(wanted) > *most) {
+        return Err(format!("{wanted} GPUs asked for, the offer sells {most} and {held} are held by other jobs"));
     }
     let free = capacity.free();
-    if free < me.gpus.saturating_add(reserve) {
-        return Err(format!(
-            "{} GPUs asked for, {free} are free and {reserve} of them are kept for local work",
-            me.gpus
-        ));
+    if free < wanted.saturating_add(reserve) {
+        return Err(format!("{wanted} GPUs asked for, {free} are free and {reserve} of them are kept for local work"));
     }
-    if capacity.largest() < me.gpus {
-        return Err(format!("{} GPUs asked for, no node has more than {} free", me.gpus, capacity.largest()));
+    for _ in 0..me.pods {
+        if capacity.largest() < me.gpus {
+            return Err(format!("{} GPUs asked for, no node has more than {} free", me.gpus, capacity.largest()));
+        }
+        capacity.take(me.gpus);
     }
     Ok(())
 }
@@ -261,6 +277,33 @@ mod tests {
         assert!(fits(&me, std::slice::from_ref(&other), capacity(8), Some(3), 0).unwrap_err().contains("sells 3"));
         assert_eq!(fits(&me, &[other], capacity(8), Some(4), 6), Ok(()));
         assert!(fits(&me, &[], capacity(8), None, 7).unwrap_err().contains("kept for local work"));
+    }
+
+    #[test]
+    fn each_member_of_a_job_wants_its_gpus_on_a_node_of_its_own_or_beside_another() {
+        let nodes = |free: &[u32]| {
+            let mut counted = Capacity::default();
+            for free in free {
+                counted.add(&sells(), &node(*free, "True", false), 0);
+            }
+            counted
+        };
+        let me = Candidate { pods: 3, ..candidate(&job("b", 2, 2, None), false) };
+        let others = [Candidate { pods: 2, ..candidate(&job("a", 1, 2, None), false) }];
+        for (others, free, most, refused) in [
+            (&[][..], &[6][..], None, None),
+            (&[], &[2, 2, 2], Some(6), None),
+            (&[], &[4, 1, 1], None, Some("2 GPUs asked for, no node has more than 1 free")),
+            (&[], &[5], None, Some("6 GPUs asked for, 5 are free")),
+            (&[], &[8], Some(5), Some("6 GPUs asked for, the offer sells 5")),
+            (&others, &[10], Some(10), None),
+            (&others, &[9], None, Some("6 GPUs asked for, 5 are free")),
+            (&others, &[16], Some(9), Some("sells 9 and 4 are held")),
+        ] {
+            let said = fits(&me, others, nodes(free), most, 0).err();
+            assert_eq!(said.is_some(), refused.is_some(), "{free:?}: {said:?}");
+            assert!(said.iter().all(|said| said.contains(refused.unwrap())), "{free:?}: {said:?}");
+        }
     }
 
     #[test]

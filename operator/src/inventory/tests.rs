@@ -9,6 +9,8 @@ use super::facts::{Claim, order_key};
 use super::*;
 use crate::settlement::Pending;
 
+mod members;
+
 fn name(text: &str) -> Name {
     ("t".to_owned(), text.to_owned())
 }
@@ -48,7 +50,7 @@ fn pod(inventory: &mut Inventory, change: impl FnOnce(&mut Value)) -> Option<Pod
 }
 
 fn job(offer: &str, waiting: bool, gpus: u32) -> JobFacts {
-    let claim = Some(Claim { waiting, block: 7, gpus });
+    let claim = Some(Claim { waiting, block: 7, gpus, members: 1 });
     JobFacts { offer: offer.to_owned(), claim, ..JobFacts::default() }
 }
 
@@ -255,13 +257,14 @@ fn a_change_of_a_jobs_pod_concerns_the_job_and_its_offer_only_when_it_gets_a_nod
         inventory.set_pod(&name("p"), facts)
     };
     let none = Concerned::new();
-    assert_eq!(set(&|p| p["spec"]["nodeName"] = Value::Null), (none.clone(), true));
-    let (offers, is_job) = set(&|_| ());
-    assert_eq!((concerns(&offers), is_job), (vec!["all", "pool"], true));
-    assert_eq!(set(&|_| ()), (none.clone(), false), "nothing has changed");
-    assert_eq!(set(&|p| p["metadata"]["annotations"] = json!({"a": "b"})), (none.clone(), false));
+    let own = || vec![name("p")];
+    assert_eq!(set(&|p| p["spec"]["nodeName"] = Value::Null), (none.clone(), own()));
+    let (offers, jobs) = set(&|_| ());
+    assert_eq!((concerns(&offers), jobs), (vec!["all", "pool"], own()));
+    assert_eq!(set(&|_| ()), (none.clone(), Vec::new()), "nothing has changed");
+    assert_eq!(set(&|p| p["metadata"]["annotations"] = json!({"a": "b"})), (none.clone(), Vec::new()));
     let failing = json!([{"type": "DisruptionTarget", "status": "True", "reason": "R"}]);
-    assert_eq!(set(&|p| p["status"]["conditions"] = failing.clone()), (none, true));
+    assert_eq!(set(&|p| p["status"]["conditions"] = failing.clone()), (none, own()));
 }
 
 #[test]
@@ -343,7 +346,7 @@ fn recounted(inventory: &Inventory) -> Inventory {
 fn after_any_changes_the_counts_are_what_a_recount_gives() {
     for seed in 0..40 {
         let mut random = StdRng::seed_from_u64(seed);
-        let (mut inventory, names) = (Inventory::default(), ["a", "b", "c", "d"]);
+        let (mut inventory, names) = (Inventory::default(), ["a", "b", "c", "a-1"]);
         for step in 0..300 {
             let one = *names.choose(&mut random).unwrap();
             let other = *names.choose(&mut random).unwrap();
@@ -358,6 +361,11 @@ fn after_any_changes_the_counts_are_what_a_recount_gives() {
                 }
                 1 => {
                     let facts = pod(&mut inventory, |p| {
+                        p["metadata"]["ownerReferences"] = if number == 4 {
+                            json!([{"apiVersion": "v", "kind": "ComputeJob", "name": other, "uid": "u", "controller": true}])
+                        } else {
+                            json!([])
+                        };
                         p["spec"]["nodeName"] = if number == 0 { Value::Null } else { json!(other) };
                         p["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] = json!(number.to_string());
                         p["status"]["phase"] = json!(["Running", "Failed"][number as usize % 2]);
@@ -365,8 +373,8 @@ fn after_any_changes_the_counts_are_what_a_recount_gives() {
                     inventory.set_pod(&name(one), facts.filter(|_| !gone));
                 }
                 2 => {
-                    let claim =
-                        (number > 0).then_some(Claim { waiting: number > 2, block: number.into(), gpus: number });
+                    let (waiting, block, members) = (number > 2, number.into(), 1 + number % 2);
+                    let claim = (number > 0).then_some(Claim { waiting, block, gpus: number, members });
                     let facts = JobFacts { claim, ..job(other, true, 1) };
                     inventory.set_job(&name(one), (!gone).then_some(facts));
                 }

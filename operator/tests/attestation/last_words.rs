@@ -11,7 +11,7 @@ use crate::{
 };
 
 async fn read(world: &World, text: &str) -> Result<SignedVoucher, Refusal> {
-    world.attestations.read_termination_message(&world::job(), text).await
+    world.attestations.read_termination_message(&world::only(&world::job()), text).await
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn a_message_of_somebody_else_takes_no_voucher_away_and_is_no_refused_repo
     let refusal = read(&world, "can't get final child's PID from pipe: EOF").await.unwrap_err();
     assert!(refusal.message.contains("is not one that meter writes"), "{refusal}");
     let attested = world.attested();
-    assert_eq!((attested.rejected, attested.last_rejection), (0, None));
+    assert_eq!(world.rejection(), None);
     assert_eq!(attested.voucher.unwrap().gpu_seconds, GpuSeconds(20));
 }
 
@@ -126,7 +126,7 @@ async fn what_a_meter_left_that_was_started_again_counts_and_is_not_its_last_wor
     let line = sidecar.made_line(40, false);
     let text = sidecar.termination_message(40, &line);
     for _ in 0..2 {
-        world.attestations.read_earlier_message(&world::job(), &text).await.unwrap();
+        world.attestations.read_earlier_message(&world::only(&world::job()), &text).await.unwrap();
         let attested = world.attested();
         assert_eq!((attested.voucher.unwrap().gpu_seconds, attested.finished), (GpuSeconds(40), false));
     }
@@ -134,7 +134,7 @@ async fn what_a_meter_left_that_was_started_again_counts_and_is_not_its_last_wor
     assert_eq!(summary.vouched(world.attested().voucher.unwrap().evidence_root), Some(GpuSeconds(40)));
     // It goes on after the line that is stored already.
     assert_eq!(sidecar.resume(&world).await.acked(), 3);
-    let foreign = world.attestations.read_earlier_message(&world::job(), "OCI runtime error").await;
+    let foreign = world.attestations.read_earlier_message(&world::only(&world::job()), "OCI runtime error").await;
     assert_eq!(foreign.unwrap_err().reason, RejectReason::BrokenChain);
-    assert_eq!(world.attested().rejected, 0);
+    assert_eq!(world.rejection(), None);
 }

@@ -5,6 +5,7 @@
 mod crowd;
 mod fenced;
 mod last_words;
+mod members;
 mod renewal;
 mod shared;
 mod sidecar;
@@ -51,7 +52,7 @@ async fn a_job_is_attested_from_enrolment_to_its_last_report() {
     assert!(matches!(sidecar.directive().await.directive, Some(directive::Directive::Stop(_))));
     assert_eq!(sidecar.last_report(40).await.acked(), 3);
     let attested = world.attested();
-    assert_eq!((attested.accepted, attested.rejected, attested.finished), (3, 0, true));
+    assert_eq!((attested.accepted, world.rejection(), attested.finished), (3, None, true));
     assert_eq!(attested.voucher.unwrap().attestor(world::market()), Ok(sidecar.address()));
     let summary = verify(&world.evidence(sidecar.address()).await).unwrap();
     assert_eq!(summary.vouched(attested.voucher.unwrap().evidence_root), Some(GpuSeconds(40)));
@@ -92,8 +93,9 @@ async fn a_forged_a_replayed_and_an_excessive_report_are_refused_and_reported() 
     sidecar.send_report(much).await.refused(RejectReason::OutOfBounds, "400 GPU-seconds are more than");
 
     let attested = world.attested();
-    assert_eq!((attested.accepted, attested.rejected), (2, 6));
-    assert!(attested.last_rejection.unwrap().starts_with("OutOfBounds: 400 GPU-seconds"));
+    let rejection = world.rejection().unwrap();
+    assert_eq!((attested.accepted, rejection.times), (2, 6));
+    assert!(rejection.refusal.to_string().starts_with("OutOfBounds: 400 GPU-seconds"));
     assert_eq!(attested.voucher.unwrap().gpu_seconds, GpuSeconds(20));
     assert_eq!(world.evidence(sidecar.address()).await, before);
 }
@@ -109,7 +111,7 @@ async fn a_pod_that_is_not_the_jobs_cannot_enrol() {
     ] {
         Sidecar::new(&world).enroll(&world, token).await.refused(reason, text);
     }
-    assert_eq!(world.attestations.attested(&world::job()), None);
+    assert_eq!(world.attestations.attested(&world::job()), []);
     let heard = world.attestations.stream_health(&world::job()).unwrap();
     let rejection = heard.rejection.unwrap();
     assert_eq!((rejection.times, rejection.refusal.word()), (2, "WrongPod"));
@@ -170,7 +172,7 @@ async fn a_pod_that_is_quicker_than_the_look_at_its_job_waits_and_is_to_blame_fo
     assert!(world.attestations.stream_health(&world::job()).unwrap().rejection.is_none());
     world.expect(|job| job.pods = vec![world::pod()]);
     Sidecar::new(&world).enroll(&world, "token of job-1").await.acked();
-    assert_eq!(world.attestations.attested(&world::job()).unwrap().rejected, 0);
+    assert_eq!((world.attested().accepted, world.rejection()), (0, None));
 }
 
 #[tokio::test]
@@ -229,7 +231,7 @@ async fn a_stolen_token_changes_the_attestor_a_few_times_and_the_meter_comes_bac
     }
     let refused = Sidecar::new(&world).enroll(&world, "token of job-1").await;
     refused.refused(RejectReason::Unauthenticated, "changed its attestor's key too often");
-    assert!(world.attested().last_rejection.unwrap().contains("Was the pod's token stolen?"));
+    assert!(world.rejection().unwrap().refusal.message.contains("Was the pod's token stolen?"));
     assert_eq!(world.attested().attestor, meter.address());
     // The pod that takes its place has a key of its own.
     world.expect(|job| job.pods = vec![ExpectedPod { uid: "old".to_owned(), ..job.pods.remove(0) }]);

@@ -5,7 +5,7 @@ use hawser_proto::attestation::RejectReason;
 
 use crate::{
     until::until,
-    world::{World, gpu_uuids},
+    world::{World, gpu_uuids, only},
 };
 
 #[tokio::test]
@@ -35,7 +35,7 @@ async fn a_card_that_is_sold_twice_is_paid_for_once_and_both_jobs_are_named() {
         .await
         .refused(RejectReason::CardShared, "GPU GPU-a is that of two jobs: the meter of tenants/many-2");
     before.report(30).await.acked();
-    let counted = |world: &World, job| world.attestations.attested(job).unwrap().voucher.unwrap().gpu_seconds;
+    let counted = |world: &World, job| world.attested_of(job).voucher.unwrap().gpu_seconds;
     assert_eq!((counted(&world, &first), counted(&world, &second)), (GpuSeconds(30), GpuSeconds(10)));
 
     // Its last words count as little, also when the other one is over: its count holds the time of both.
@@ -43,7 +43,7 @@ async fn a_card_that_is_sold_twice_is_paid_for_once_and_both_jobs_are_named() {
     after.resume(&world).await.acked();
     after.report(40).await.refused(RejectReason::CardShared, "tenants/many-1");
     let words = after.termination_message(50, &after.made_line(50, true));
-    let refusal = world.attestations.read_termination_message(&second, &words).await.unwrap_err();
+    let refusal = world.attestations.read_termination_message(&only(&second), &words).await.unwrap_err();
     assert_eq!(refusal.word(), "CardShared");
     assert_eq!(counted(&world, &second), GpuSeconds(10));
 

@@ -46,6 +46,7 @@ pub(crate) struct Sidecar {
     pass: Option<Pass>,
     /// Where its connections come from.
     address: IpAddr,
+    cards: Vec<String>,
     /// A card that does not answer, and since when.
     pub(crate) dead: Option<(String, Timestamp)>,
     /// Whether it brings its pass.
@@ -94,6 +95,7 @@ impl Sidecar {
             address: IpAddr::from([127, 0, 0, 1]),
             knocks: true,
             dead: None,
+            cards: gpu_uuids(),
             stream: None,
         }
     }
@@ -101,6 +103,11 @@ impl Sidecar {
     /// The sidecar of another job than the usual one.
     pub(crate) fn of(job: JobId, world: &World) -> Self {
         Self { job, ..Self::new(world) }
+    }
+
+    /// The same with other cards.
+    pub(crate) fn with_cards(self, cards: [&str; 2]) -> Self {
+        Self { cards: cards.map(str::to_owned).to_vec(), ..self }
     }
 
     /// The same at another address.
@@ -123,7 +130,7 @@ impl Sidecar {
             job_id: self.job.0.to_vec(),
             attestor: self.address().to_vec(),
             token: token.to_owned(),
-            gpu_uuids: gpu_uuids(),
+            gpu_uuids: self.cards.clone(),
             proof: self.prove(nonce),
         });
         self.say(message).await;
@@ -216,7 +223,7 @@ impl Sidecar {
             chain_id: market().chain_id,
             market: market().address,
             gpus: 2,
-            gpu_uuids: gpu_uuids(),
+            gpu_uuids: self.cards.clone(),
             base_gpu_seconds: GpuSeconds(base),
             nvml: Nvml::Visible,
             driver_version: None,
@@ -250,7 +257,7 @@ impl Sidecar {
             began_at,
             gpu_seconds: GpuSeconds(count),
             last,
-            gpus: gpu_uuids().into_iter().map(|uuid| self.sample(uuid)).collect(),
+            gpus: self.cards.iter().cloned().map(|uuid| self.sample(uuid)).collect(),
         });
         sign(key, self.job, self.root, self.next, &body, count)
     }

@@ -11,11 +11,11 @@ use std::{
 
 use alloy::primitives::{Address, B256};
 use futures::StreamExt;
-use hawser_attestation::{Market, evidence_path};
-use hawser_market::{AttestorTail, GpuSeconds, JobId};
+use hawser_attestation::{Market, evidence_path, evidence_prefix};
+use hawser_market::{AttestorTail, JobId};
 use hawser_operator::attestation::{
-    Attestations, Attested, EvidenceStore, ExpectedJob, ExpectedPod, JobRef, ReviewError, Reviewed, StartedJob, TlsPem,
-    TokenReviewer, serve_on,
+    Attestations, Attested, EvidenceStore, ExpectedJob, ExpectedMember, ExpectedPod, JobRef, MemberRef, Rejection,
+    ReviewError, Reviewed, StartedJob, TlsPem, TokenReviewer, serve_on,
 };
 use hawser_operator::fence::Fence;
 use jiff::{SignedDuration, Timestamp};
@@ -27,6 +27,11 @@ use crate::sidecar::Sidecar;
 
 pub(crate) fn job() -> JobRef {
     JobRef { namespace: "tenants".to_owned(), name: "job-1".to_owned() }
+}
+
+/// The only member of a job.
+pub(crate) fn only(job: &JobRef) -> MemberRef {
+    MemberRef { job: job.clone(), pod: job.name.clone() }
 }
 
 pub(crate) fn id() -> JobId {
@@ -77,6 +82,7 @@ impl TokenReviewer for FakeTokenReviewer {
             token if token.starts_with("many-") => (token, "new"),
             "token of job-1" => ("job-1", "new"),
             "token of an older job-1" => ("job-1", "old"),
+            "token of job-1-1" => ("job-1-1", "second"),
             "token of job-2" => ("job-2", "other"),
             _ => return Err(ReviewError::Refused("unknown token".to_owned())),
         };
@@ -118,11 +124,11 @@ impl World {
             job: job(),
             id: id(),
             market: market(),
+            members: vec![ExpectedMember::new("job-1")],
             pods: Vec::new(),
             gpus: 2,
             started: None,
             attestor: None,
-            base_gpu_seconds: GpuSeconds::ZERO,
             begin: None,
             ended: None,
             voucher: None,
@@ -146,12 +152,18 @@ impl World {
         self.attestations.expect(expected.clone());
     }
 
+    /// What is expected of the world's own job, as another job's that has one member.
+    fn usual(&self, job: &JobRef) -> ExpectedJob {
+        let members = vec![ExpectedMember::new(&job.name)];
+        ExpectedJob { members, ..self.expected.lock().unwrap().clone() }
+    }
+
     /// Expects one of many jobs; its pod's token is its name.
     pub(crate) fn expect_one_of_many(&self, n: u8) -> (JobRef, JobId) {
         let job = JobRef { namespace: "tenants".to_owned(), name: format!("many-{n}") };
         let id = JobId(B256::with_last_byte(n));
         let pods = vec![ExpectedPod { name: job.name.clone(), ..pod() }];
-        let usual = self.expected.lock().unwrap().clone();
+        let usual = self.usual(&job);
         self.attestations.expect(ExpectedJob { job: job.clone(), id, pods, ..usual });
         (job, id)
     }
@@ -161,7 +173,7 @@ impl World {
         let (job, id) = self.expect_one_of_many(n);
         let begin = now() - seconds(50);
         let started = Some(StartedJob { at: begin, attestor: AttestorTail::of(attestor) });
-        let usual = self.expected.lock().unwrap().clone();
+        let usual = self.usual(&job);
         let pods = vec![ExpectedPod { name: job.name.clone(), ..pod() }];
         self.attestations.expect(ExpectedJob {
             job,
@@ -177,7 +189,7 @@ impl World {
     /// Another job with the same id, that somebody has written by hand.
     pub(crate) fn expect_another(&self, pod: Option<ExpectedPod>) {
         let job = JobRef { name: "job-2".to_owned(), ..job() };
-        let usual = self.expected.lock().unwrap().clone();
+        let usual = self.usual(&job);
         self.attestations.expect(ExpectedJob { job, pods: pod.into_iter().collect(), ..usual });
     }
 
@@ -189,7 +201,7 @@ impl World {
         let begin = now() - seconds(seconds_ago);
         let pods = vec![ExpectedPod { name: job.name.clone(), ..pod() }];
         let started = Some(StartedJob { at: begin, attestor: AttestorTail::of(sidecar.address()) });
-        let usual = self.expected.lock().unwrap().clone();
+        let usual = self.usual(&job);
         let expected = ExpectedJob { job: job.clone(), id, pods, started, begin: Some(begin), ..usual };
         self.attestations.expect(expected);
         sidecar.directives(2).await;
@@ -199,7 +211,7 @@ impl World {
 
     /// Makes every write of the sidecar's evidence fail until the evidence is given back.
     pub(crate) fn lose_evidence_of(&self, sidecar: &Sidecar) -> LostEvidence {
-        let at = self.directory.path().join(hawser_attestation::evidence_prefix(id(), sidecar.address()));
+        let at = self.directory.path().join(evidence_prefix(id(), sidecar.address()));
         let kept = self.directory.path().join("kept");
         std::fs::rename(&at, &kept).unwrap();
         std::fs::write(&at, "no directory").unwrap();
@@ -234,12 +246,24 @@ impl World {
     }
 
     pub(crate) fn attested(&self) -> Attested {
-        self.attestations.attested(&job()).unwrap()
+        self.attested_of(&job())
+    }
+
+    /// Of a job with one member.
+    pub(crate) fn attested_of(&self, job: &JobRef) -> Attested {
+        let [attested] = <[_; 1]>::try_from(self.attestations.attested(job)).unwrap();
+        attested
+    }
+
+    /// What was refused last.
+    pub(crate) fn rejection(&self) -> Option<Rejection> {
+        self.attestations.stream_health(&job()).unwrap().rejection
     }
 
     pub(crate) async fn evidence(&self, attestor: Address) -> Vec<u8> {
         let store = LocalFileSystem::new_with_prefix(self.directory.path()).unwrap();
-        let files = store.list(None).count().await;
+        let of_attestor = Path::from(evidence_prefix(id(), attestor));
+        let files = store.list(Some(&of_attestor)).count().await;
         let mut bytes = Vec::new();
         for index in 0..u32::try_from(files).unwrap() {
             let path = Path::from(evidence_path(id(), attestor, index));

@@ -6,8 +6,8 @@ use alloy::primitives::{Address, B256};
 use hawser_attestation::{Market, evidence_path, evidence_prefix};
 use hawser_market::{AttestorTail, GpuSeconds, JobId};
 use hawser_operator::attestation::{
-    Attestations, Attested, EvidenceStore, ExpectedJob, ExpectedPod, JobRef, ReviewError, Reviewed, StartedJob, TlsPem,
-    TokenReviewer, serve_on,
+    Attestations, Attested, EvidenceStore, ExpectedJob, ExpectedMember, ExpectedPod, JobRef, MemberRef, ReviewError,
+    Reviewed, StartedJob, TlsPem, TokenReviewer, serve_on,
 };
 use jiff::Timestamp;
 use tokio::{
@@ -20,6 +20,11 @@ pub(crate) const TOKEN: &str = "the job's token";
 
 pub(crate) fn job() -> JobRef {
     JobRef { namespace: "tenants".to_owned(), name: "job-1".to_owned() }
+}
+
+/// The job's only member.
+pub(crate) fn member() -> MemberRef {
+    MemberRef { job: job(), pod: "job-1".to_owned() }
 }
 
 pub(crate) fn id() -> JobId {
@@ -131,7 +136,12 @@ impl Operator {
     }
 
     pub(crate) fn attested(&self) -> Option<Attested> {
-        self.attestations.attested(&job())
+        self.attestations.attested(&job()).pop()
+    }
+
+    /// How many of its messages were refused.
+    pub(crate) fn rejected(&self) -> u64 {
+        self.attestations.stream_health(&job()).unwrap().rejection.map_or(0, |rejection| rejection.times)
     }
 
     pub(crate) fn vouched(&self) -> GpuSeconds {
@@ -169,6 +179,7 @@ fn expected() -> ExpectedJob {
         job: job(),
         id: id(),
         market: market(),
+        members: vec![ExpectedMember::new("job-1")],
         pods: vec![ExpectedPod {
             name: "job-1".to_owned(),
             uid: "uid-1".to_owned(),
@@ -178,7 +189,6 @@ fn expected() -> ExpectedJob {
         gpus: 2,
         started: None,
         attestor: None,
-        base_gpu_seconds: GpuSeconds::ZERO,
         begin: None,
         ended: None,
         voucher: None,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::observation::JobObservation;
-use super::voucher;
+use super::voucher::{self, Vouchers};
 use crate::attestation::Attested;
 use crate::network::{Job, JobStatus};
 
@@ -15,10 +15,14 @@ const VOUCHER_EVERY: i64 = 300;
 
 /// Counts and voucher are written when something else changes and every few minutes, not at each report.
 pub(super) fn usage(seen: &JobObservation, stored: &ComputeJobStatus, phase: Phase) -> Option<Usage> {
-    let Some(attested) = seen.attested.first() else { return stored.usage.clone() };
+    if seen.attested.is_empty() {
+        return stored.usage.clone();
+    }
     let old = stored.usage.clone().unwrap_or_default();
-    let newest = voucher::newest(seen);
-    let sum = |count: fn(&Attested) -> u64| seen.attested.iter().map(count).sum::<u64>();
+    let vouchers = Vouchers::of(seen);
+    let accepted: u64 = seen.attested.iter().map(|attested| attested.accepted).sum();
+    let rejected = seen.rejection().map_or(0, |rejection| rejection.times);
+    let last_rejection = seen.rejection().map(|rejection| rejection.refusal.to_string());
     // As precise as it is stored: otherwise no stored status would ever be like the next one.
     let last_report = seen.attested.iter().filter_map(|attested| attested.last_report).max();
     let last_report = last_report.and_then(|at| Timestamp::from_second(at.as_second()).ok());
@@ -27,29 +31,31 @@ pub(super) fn usage(seen: &JobObservation, stored: &ComputeJobStatus, phase: Pha
     let due = phase != stored.phase
         || matches!(phase, Phase::Settling | Phase::Succeeded | Phase::Failed | Phase::Declined)
         || old.voucher.is_none()
-        || old.last_rejection != attested.last_rejection && attested.last_rejection.is_some()
+        || old.last_rejection != last_rejection && last_rejection.is_some()
         || old.card_shared.is_none() && card_shared.is_some()
         || is_old(old.last_report.as_ref().map(|t| t.0), last_report);
     if !due {
         return Some(old);
     }
-    let signer = attested.voucher_attestor.unwrap_or(attested.attestor).to_checksum(None);
+    let signer = |attested: &Attested| attested.voucher_attestor.unwrap_or(attested.attestor).to_checksum(None);
+    let evidence = seen.attested.iter().map(|attested| &attested.evidence_url).find(|url| !url.is_empty());
     Some(Usage {
-        gpu_seconds: if newest.is_empty() { old.gpu_seconds } else { voucher::counted(&newest).0 },
-        vouchers_accepted: sum(|attested| attested.accepted).max(old.vouchers_accepted),
-        vouchers_rejected: sum(|attested| attested.rejected).max(old.vouchers_rejected),
-        last_rejection: attested.last_rejection.clone().or(old.last_rejection),
+        gpu_seconds: if vouchers.is_empty() { old.gpu_seconds } else { vouchers.counted() },
+        vouchers_accepted: accepted.max(old.vouchers_accepted),
+        vouchers_rejected: rejected.max(old.vouchers_rejected),
+        last_rejection: last_rejection.or(old.last_rejection),
         last_report: last_report.map(Time),
-        voucher: match (newest.first(), old.voucher) {
+        // There is a place for the leader's alone.
+        voucher: match (vouchers.leader, old.voucher) {
             (Some(v), Some(kept))
                 if v.gpu_seconds.0 == kept.gpu_seconds && v.signature.to_string() == kept.signature =>
             {
                 Some(kept)
             }
-            (Some(v), _) => Some(voucher::record(v, signer)),
+            (Some(v), kept) => seen.leader().map(|leader| voucher::record(&v, signer(leader))).or(kept),
             (None, kept) => kept,
         },
-        evidence: Some(attested.evidence_url.clone()).filter(|url| !url.is_empty()).or(old.evidence),
+        evidence: evidence.cloned().or(old.evidence),
         card_shared: card_shared.or(old.card_shared),
     })
 }
@@ -62,15 +68,20 @@ fn is_old(stored: Option<Timestamp>, newest: Option<Timestamp>) -> bool {
     }
 }
 
-/// `vouched`: GPU-seconds as the status says them, which do not change with each report.
-pub(super) fn settlement(seen: &JobObservation, stored: &ComputeJobStatus, vouched: u64) -> Option<SettlementStatus> {
+/// By the GPU-seconds of the status, which do not change with each report: those that can be claimed, where not all can.
+pub(super) fn settlement(
+    seen: &JobObservation,
+    stored: &ComputeJobStatus,
+    usage: Option<&Usage>,
+) -> Option<SettlementStatus> {
     let source = seen.job.spec.source.as_ref()?;
     let Some(job) = seen.chain_job().filter(|job| job.status != JobStatus::None) else {
         return stored.settlement.clone();
     };
     let old = stored.settlement.clone().unwrap_or_default();
     let deposited = deposited(&source.deposit, old.deposited.as_deref(), job);
-    let unclaimed = (job.status != JobStatus::Closed).then(|| unclaimed(job, vouched));
+    let claimable = usage.map_or(0, |usage| usage.voucher.as_ref().map_or(usage.gpu_seconds, |kept| kept.gpu_seconds));
+    let unclaimed = (job.status != JobStatus::Closed).then(|| unclaimed(job, claimable));
     let whole = |units: U256| Some(seen.token.as_ref()?.format_units(units));
     Some(SettlementStatus {
         claimed_gpu_seconds: job.used.0,
@@ -86,9 +97,9 @@ pub(super) fn settlement(seen: &JobObservation, stored: &ComputeJobStatus, vouch
     })
 }
 
-/// Token units that a claim of everything attested would bring.
-fn unclaimed(job: &Job, vouched: u64) -> U256 {
-    job.id.paid(vouched).min(job.deposit).saturating_sub(job.paid)
+/// Token units that a claim of everything attested that can be claimed would bring.
+fn unclaimed(job: &Job, claimable: u64) -> U256 {
+    job.id.paid(claimable).min(job.deposit).saturating_sub(job.paid)
 }
 
 /// Everything that the customer has deposited: the order and each top-up. A shortened job's deposit is smaller again,

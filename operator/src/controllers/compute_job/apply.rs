@@ -15,6 +15,7 @@ use super::memory::JobContext;
 use super::observation::{JobObservation, PodRefused};
 use super::policy;
 use super::surround::{self, surround};
+use super::voucher::Vouchers;
 use crate::config::Config;
 use crate::controllers::conditions::transitions;
 use crate::controllers::gpu_offer::memory;
@@ -30,17 +31,24 @@ pub(crate) async fn apply(context: &JobContext, seen: &JobObservation, decision:
         PodStep::Delete => delete(&context.shared.client, seen).await,
         PodStep::Release => release(&context.shared.client, seen).await,
     };
+    let vouchers = Vouchers::of(seen);
+    debug_assert_eq!(
+        vouchers.claimable().not_yet,
+        [""; 0],
+        "a kind with several pods needs a way to claim for each first"
+    );
     // Whatever is with the pod: what is owed is claimed, also where the rights in its namespace are gone.
     if let Some(network) = seen.job.spec.source.as_ref().and_then(|s| context.shared.networks.get(&s.network)) {
-        for act in decision.acts.iter().filter(|act| is_affordable(context, seen, act)) {
+        for act in decision.acts.iter().filter(|act| grant(context, seen, act)) {
             network.request(act.clone());
         }
     }
     stepped
 }
 
-/// Strangers can cause any number of orders that are turned down: what that costs has a budget.
-fn is_affordable(context: &JobContext, seen: &JobObservation, act: &Act) -> bool {
+/// Strangers can cause any number of orders that are turned down: what that costs has a budget, from which this is taken.
+/// Whether there was enough.
+fn grant(context: &JobContext, seen: &JobObservation, act: &Act) -> bool {
     let (namespace, offer) = (seen.job.namespace().unwrap_or_default(), &seen.job.spec.offer_ref);
     match act {
         Act::Decline { job, .. } => memory::grant_decline(&context.shared, &context.offers, &namespace, offer, *job),

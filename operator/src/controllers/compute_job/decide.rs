@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use super::ended::Outcome;
 use super::observation::{ChainView, JobObservation};
-use super::{outcome, status, voucher};
+use super::voucher::{self, Vouchers};
+use super::{outcome, status};
 use crate::controllers::allocation::Allocation;
 use crate::network::{Act, JobStatus, OrderRef, order_ref};
 use crate::objects::pod_state::PodState;
@@ -66,7 +67,7 @@ pub(crate) fn decide(seen: &JobObservation) -> Decision {
     let stored = seen.stored();
     let accepted = outcome::accepted(seen) || may_be_accepted(seen, outcome.as_ref());
     let final_voucher = outcome.is_some() && seen.reports_are_over();
-    let saved = voucher::newest(seen) == voucher::stored(seen).into_iter().collect::<Vec<_>>();
+    let saved = Vouchers::of(seen).are_saved(seen);
     let acts = acts(seen, outcome.as_ref(), accepted, final_voucher);
     // Only once the outcome is written and the pod is let go: a settled job is not looked at again.
     let let_go = stored.outcome.is_some() && !seen.pods.any_has_finalizer();
@@ -93,10 +94,11 @@ fn may_be_accepted(seen: &JobObservation, outcome: Option<&Outcome>) -> bool {
 
 fn acts(seen: &JobObservation, outcome: Option<&Outcome>, accepted: bool, final_voucher: bool) -> Vec<Act> {
     let id = seen.id;
-    let newest = voucher::newest(seen);
+    let vouchers = Vouchers::of(seen);
+    let claimable = vouchers.claimable();
     // Whatever else is to come: without it no use of the job is paid, and none of its vouchers lost.
     if seen.unstarted
-        && (outcome.is_none() || !newest.is_empty())
+        && (outcome.is_none() || claimable.voucher.is_some())
         && let Some(attestor) = seen.attestor()
     {
         return vec![Act::Start { job: id, attestor }];
@@ -104,22 +106,22 @@ fn acts(seen: &JobObservation, outcome: Option<&Outcome>, accepted: bool, final_
     let ChainView::Known { job, time, .. } = &seen.chain else { return Vec::new() };
     if outcome.is_none()
         && accepted
-        && let Some(attestor) = seen.attested.first().map(|a| a.attestor).filter(|a| !job.is_attestor(*a))
+        && let Some(attestor) = seen.leader().map(|a| a.attestor).filter(|a| !job.is_attestor(*a))
         && matches!(job.status, JobStatus::Open | JobStatus::Running)
     {
         return vec![Act::Start { job: id, attestor }];
     }
-    let attested = voucher::counted(&newest);
     let order = order(seen);
-    let step = plan::next(job, attested, final_voucher, *time, seen.policy);
-    if let (Step::Claim(Due::Over) | Step::End { .. }, [last], true) = (step, newest.as_slice(), settles(seen, outcome))
+    let step = plan::next(job, claimable.gpu_seconds(), final_voucher, *time, seen.policy);
+    if let (Step::Claim(Due::Over) | Step::End { .. }, Some(last), true) =
+        (step, claimable.voucher, settles(seen, outcome))
     {
         // It closes the job: how that ended, and the voucher, are written down before.
         let written = seen.stored().outcome.is_some() && voucher::stored(seen).as_ref() == Some(last);
         return written.then(|| Act::Settle { claim: voucher::claim(last), order }).into_iter().collect();
     }
     match step {
-        Step::Claim(_) => newest.iter().map(|v| Act::Claim(voucher::claim(v))).collect(),
+        Step::Claim(_) => claimable.voucher.iter().map(|voucher| Act::Claim(voucher::claim(voucher))).collect(),
         // One word, so that many can share a transaction.
         Step::End { expect_used } => {
             let reason = outcome.map_or_else(String::new, |o| o.reason.to_string());

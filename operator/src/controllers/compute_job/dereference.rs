@@ -97,7 +97,7 @@ pub(crate) async fn dereference(
         token,
         pods,
         heard: shared.attestations.stream_health(&me),
-        attested: shared.attestations.attested(&me).into_iter().collect(),
+        attested: shared.attestations.attested(&me),
         allocation: Allocation::NotCached,
         offer,
         offer_unreadable,
@@ -173,7 +173,7 @@ async fn pod(job: &ComputeJob, name: &str, started: bool, shared: &Shared) -> Re
 /// back, the pod of the earlier object, which had the same name, holds the vouchers of what was used.
 fn is_made_for(job: &ComputeJob, started: bool, pod: &JobPod) -> bool {
     let by_this = pod.owners.iter().any(|uid| Some(uid) == job.metadata.uid.as_ref());
-    by_this || started && job.spec.source.is_some() && pod.of_its_name && pod.state.has_finalizer
+    by_this || started && job.spec.source.is_some() && pod.job == Some(job.name_any().into()) && pod.state.has_finalizer
 }
 
 /// For how long settled jobs are kept.

@@ -1,12 +1,12 @@
 //! What the attestation service is told about a job.
 
-use hawser_market::{AttestorTail, GpuSeconds};
+use hawser_market::AttestorTail;
 use jiff::{SignedDuration, Timestamp};
 
 use super::manifests::SERVICE_ACCOUNT;
 use super::observation::JobObservation;
 use super::voucher;
-use crate::attestation::{ExpectedJob, ExpectedPod, JobRef, StartedJob};
+use crate::attestation::{ExpectedJob, ExpectedMember, ExpectedPod, JobRef, StartedJob};
 use crate::network::JobStatus;
 use crate::objects::pod_state::PodState;
 
@@ -17,14 +17,14 @@ pub(crate) fn expected(seen: &JobObservation, job: JobRef) -> ExpectedJob {
         job,
         id: seen.id,
         market: seen.market,
+        // A member has one pod and that one meter: nobody has vouched for it before this one.
+        members: seen.pods.names().iter().map(ExpectedMember::new).collect(),
         pods: seen.pods.iter().map(expected_pod).collect(),
         gpus: u16::try_from(seen.job.spec.workload.gpus).unwrap_or(u16::MAX),
         begin: started.and_then(|started| begin(seen, started.at)),
         ended: ended(seen),
         started,
         attestor: seen.attestor(),
-        // One pod a job: no attestor has vouched before this one.
-        base_gpu_seconds: GpuSeconds::ZERO,
         voucher: voucher::stored(seen),
         card_shared: seen.job.status.as_ref().and_then(|status| status.usage.as_ref()?.card_shared.clone()),
     }
@@ -39,7 +39,7 @@ fn expected_pod(pod: &PodState) -> ExpectedPod {
     }
 }
 
-/// The start, by the market; a local job starts when its attestor enrols.
+/// The start, by the market; a local job starts when its leader's attestor enrols.
 pub(crate) fn started(seen: &JobObservation) -> Option<StartedJob> {
     if seen.is_local() {
         let attestor = seen.attestor()?;

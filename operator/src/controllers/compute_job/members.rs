@@ -7,11 +7,12 @@ use hawser_crds::ComputeJob;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+use crate::inventory;
 use crate::objects::pod_state::PodState;
 
-/// What the pods of a job's members are called: that of the only one as the job.
+/// What the pods of a job's members are called, the leader's first.
 pub(crate) fn names(job: &ComputeJob) -> Vec<String> {
-    vec![job.name_any()]
+    inventory::member_pods(&job.name_any(), inventory::members(&job.spec)).collect()
 }
 
 /// The pods of a job that are there.
@@ -26,6 +27,16 @@ impl Members {
     /// `names`: of the pods of all members; `pods`: those that are there.
     pub(crate) fn new(names: Vec<String>, pods: Vec<PodState>) -> Self {
         Self { names, pods }
+    }
+
+    /// What the pods of all members are called, whether they are there or not.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// What the leader's pod is called: the market knows its attestor alone.
+    pub(crate) fn leader(&self) -> Option<&str> {
+        self.names.first().map(String::as_str)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &PodState> {

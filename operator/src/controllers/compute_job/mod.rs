@@ -75,7 +75,7 @@ pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<JobContext>) -> 
         Err(invalid) => return unreadable::job(&invalid, shared).await,
     };
     drop(packed);
-    unreadable::was_read(&job.metadata, shared);
+    unreadable::note_readable(&job.metadata, shared);
     let namespace = job.namespace().ok_or(Error::Unnamed("namespace"))?;
     let api: Api<ComputeJob> = Api::namespaced(shared.client.clone(), &namespace);
     let behind = context.memory.behind(&job);
@@ -84,7 +84,7 @@ pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<JobContext>) -> 
         Fresh::Gone => return Ok(Action::await_change()),
         Fresh::Later(wait) => return Ok(Action::requeue(wait)),
     };
-    if let Some(done) = has_no_step(&job, &api, &context).await? {
+    if let Some(done) = conclude_early(&job, &api, &context).await? {
         return Ok(done);
     }
     if job.metadata.deletion_timestamp.is_none() {
@@ -115,8 +115,9 @@ pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<JobContext>) -> 
     Ok(Action::requeue(decision.again))
 }
 
-/// What is done with a job for which nothing is to be decided: it is settled, given up, or another one has its order.
-async fn has_no_step(
+/// Does what there is to do with a job for which nothing is to be decided: it is settled, given up, or another one has its
+/// order. None for any other.
+async fn conclude_early(
     job: &Arc<ComputeJob>,
     api: &Api<ComputeJob>,
     context: &JobContext,
@@ -133,7 +134,7 @@ async fn has_no_step(
     }
     if abandon::is_asked(&job.metadata) {
         abandon::write_down(shared, "ComputeJob", &job.object_ref(&()), &abandon::of_job(job)).await;
-        abandon::drop_pod(&shared.client, &job.metadata).await?;
+        abandon::drop_pods(shared, &job.metadata, members::names(job)).await?;
         finish(context, api, dereference::job_id(job)?, job).await?;
         return Ok(Some(Action::await_change()));
     }

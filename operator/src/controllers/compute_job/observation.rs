@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::lasting::Lasting;
 use super::members::Members;
-use crate::attestation::{Attested, StreamHealth};
+use crate::attestation::{Attested, Rejection, StreamHealth};
 use crate::controllers::allocation::Allocation;
 use crate::network::{ActKey, Job, Token};
 use crate::objects::pod_state;
@@ -37,14 +37,14 @@ pub(crate) struct JobObservation {
     pub token: Option<Token>,
     /// Its pods, one a member.
     pub pods: Members,
-    /// What the meter of each member attested, once it had enrolled.
+    /// What the meter of each member attested, once it had enrolled, in the members' order.
     pub attested: Vec<Attested>,
     /// Whether the GPUs are there, for a job that is not accepted yet: if not, why. None: not known yet.
     pub allocation: Allocation,
     pub policy: Policy,
-    /// What was heard of the pod's meter, also before it enrolled; none for a job that is not expected yet.
+    /// What was heard of the pods' meters, also before they enrolled; none for a job that is not expected yet.
     pub heard: Option<StreamHealth>,
-    /// Why the last words of the pod's meter could not be taken yet.
+    /// Why the last words of a pod's meter could not be taken yet.
     pub unheard: Option<String>,
     /// Why the API server does not take the job's pod.
     pub pod_refused: Option<PodRefused>,
@@ -147,9 +147,24 @@ impl JobObservation {
         self.pods.ended().or_else(|| self.job.status.as_ref()?.container_finished_at.as_ref().map(|t| t.0))
     }
 
-    /// Whose vouchers there are of the job: enrolled now, or as the status holds it from before.
+    /// What the meter of the member with this pod attested, once it had enrolled.
+    pub(crate) fn attested_of(&self, pod: &str) -> Option<&Attested> {
+        self.attested.iter().find(|attested| attested.pod == pod)
+    }
+
+    /// The same of the leader.
+    pub(crate) fn leader(&self) -> Option<&Attested> {
+        self.attested_of(self.pods.leader()?)
+    }
+
+    /// What was refused last, once a member has enrolled.
+    pub(crate) fn rejection(&self) -> Option<&Rejection> {
+        self.heard.as_ref()?.rejection.as_ref().filter(|_| !self.attested.is_empty())
+    }
+
+    /// Whom the market is told to be the job's attestor: the leader's, enrolled now, or as the status holds it from before.
     pub(crate) fn attestor(&self) -> Option<Address> {
-        let enrolled = self.attested.first().map(|attested| attested.attestor);
+        let enrolled = self.leader().map(|attested| attested.attestor);
         enrolled.or_else(|| self.job.status.as_ref()?.attestor.as_ref()?.parse().ok())
     }
 
@@ -160,7 +175,8 @@ impl JobObservation {
 
     /// The last report of each member's meter came.
     pub(crate) fn has_finished(&self) -> bool {
-        !self.attested.is_empty() && self.attested.iter().all(|attested| attested.finished)
+        let has = |pod: &String| self.attested_of(pod).is_some_and(|attested| attested.finished);
+        !self.attested.is_empty() && self.pods.names().iter().all(has)
     }
 
     /// No report will come any more, and every one that came could be judged.

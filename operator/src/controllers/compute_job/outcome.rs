@@ -341,7 +341,7 @@ fn not_ready(seen: &JobObservation) -> String {
     if let Some(why) = &pod.unschedulable {
         return why.clone();
     }
-    if !seen.attested.is_empty() {
+    if seen.leader().is_some() {
         return "startJobs was not mined in time: see the conditions of the DepinNetwork".to_owned();
     }
     match seen.heard.as_ref().and_then(|heard| heard.rejection.as_ref()) {

@@ -7,10 +7,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::accounts::{settlement, usage};
 use super::decide::{Assessment, phase};
+use super::expectation;
 use super::observation::{ChainView, JobObservation};
 use super::outcome::offer_unreadable;
 use super::steady::steady;
-use super::{expectation, voucher};
+use super::voucher::Vouchers;
 use crate::controllers::allocation::Allocation;
 use crate::controllers::conditions::{ConditionStatus, Conditions};
 use crate::network::{ActKey, JobStatus};
@@ -30,8 +31,10 @@ pub(crate) fn status(seen: &JobObservation, assessment: &Assessment) -> ComputeJ
         next.pod = Some(pod.name.clone());
         next.node = pod.node.clone().or(next.node);
     }
-    if let Some(attested) = seen.attested.first() {
-        next.attestor = Some(attested.attestor.to_checksum(None));
+    if let Some(leader) = seen.leader() {
+        next.attestor = Some(leader.attestor.to_checksum(None));
+    }
+    if !seen.attested.is_empty() {
         next.gpu_uuids = seen.attested.iter().flat_map(|attested| attested.gpu_uuids.clone()).collect();
     }
     next.container_started_at = seen.container_started().map(Time);
@@ -39,7 +42,7 @@ pub(crate) fn status(seen: &JobObservation, assessment: &Assessment) -> ComputeJ
     ends(seen, assessment, &mut next);
     next.conditions = conditions(seen, assessment, &next);
     next.usage = usage(seen, &stored, next.phase);
-    next.settlement = settlement(seen, &stored, next.usage.as_ref().map_or(0, |usage| usage.gpu_seconds));
+    next.settlement = settlement(seen, &stored, next.usage.as_ref());
     next.reason = Some(reason(seen, assessment).to_string());
     steady(&stored, next)
 }
@@ -87,7 +90,7 @@ fn reason(seen: &JobObservation, assessment: &Assessment) -> Reason {
     if pod.unschedulable.is_some() {
         return Reason::Unschedulable;
     }
-    if seen.attested.is_empty() {
+    if seen.leader().is_none() {
         return Reason::WaitingForAttestor;
     }
     if expectation::started(seen).is_none() {
@@ -186,7 +189,7 @@ fn started(seen: &JobObservation, assessment: &Assessment, next: &ComputeJobStat
     }
     match &seen.obstacle {
         Some((ActKey::Start(_), why)) => list.set(STARTED, ConditionStatus::False, &Reason::Refused, why.clone()),
-        _ if !seen.attested.is_empty() => {
+        _ if seen.leader().is_some() => {
             list.set(
                 STARTED,
                 ConditionStatus::False,
@@ -274,13 +277,16 @@ fn silence(seen: &JobObservation) -> Option<(Timestamp, String)> {
 }
 
 fn attested(seen: &JobObservation, list: &mut Conditions) {
-    let vouched = !voucher::newest(seen).is_empty();
+    let vouchers = Vouchers::of(seen);
+    let vouched = !vouchers.is_empty();
     if let Some(shared) = seen.heard.as_ref().and_then(|heard| heard.card_shared.as_ref()) {
         list.set(ATTESTED, ConditionStatus::False, &Reason::CardShared, shared.clone());
         return;
     }
-    match seen.attested.iter().find_map(|a| a.last_rejection.as_ref()) {
-        Some(why) if !vouched => list.set(ATTESTED, ConditionStatus::False, &Reason::Refused, why.clone()),
+    match seen.rejection() {
+        Some(rejection) if !vouched => {
+            list.set(ATTESTED, ConditionStatus::False, &Reason::Refused, rejection.refusal.to_string());
+        }
         _ if vouched && let Some((_, silence)) = silence(seen) => {
             list.set(ATTESTED, ConditionStatus::False, &Reason::ReportsStopped, silence);
         }
@@ -289,7 +295,7 @@ fn attested(seen: &JobObservation, list: &mut Conditions) {
                 ATTESTED,
                 ConditionStatus::True,
                 &Reason::VoucherAccepted,
-                "vouchers of the job's attestor are accepted",
+                format!("vouchers of the job's attestor are accepted{}", vouchers.claimable().caveat()),
             );
         }
         _ => {
@@ -337,7 +343,7 @@ fn settled(seen: &JobObservation, assessment: &Assessment, list: &mut Conditions
             SETTLED,
             ConditionStatus::False,
             &Reason::Settling,
-            "what is owed is being claimed and the job closed",
+            format!("what is owed is being claimed and the job closed{}", Vouchers::of(seen).claimable().caveat()),
         ),
     }
 }

@@ -55,7 +55,7 @@ pub(crate) async fn reconcile(
         Ok(resource) => resource,
         Err(invalid) => return unreadable::network(invalid, needed_by, shared).await,
     };
-    unreadable::was_read(&resource.metadata, shared);
+    unreadable::note_readable(&resource.metadata, shared);
     let is_deleted = resource.metadata.deletion_timestamp.is_some();
     if !is_deleted {
         status_writer::set_finalizer(&api, resource, NETWORK_FINALIZER, true).await?;

@@ -94,7 +94,7 @@ pub(crate) async fn look(
     let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
     let generation = offer.metadata.generation;
     let offers = &context.memory;
-    let is_due = || offers.with(&namespace, &name, |offer| offer.admission.is_due(generation, jobs, Instant::now()));
+    let is_due = || offers.peek(&namespace, &name, |offer| offer.admission.is_due(generation, jobs, Instant::now()));
     if can_be_asked(offer, around, sells) && is_due() {
         let answer = match rehearse(&context.shared, offer, around.class.as_deref()).await {
             Ok(None) => Answer::Takes,
@@ -118,7 +118,7 @@ pub(crate) async fn look(
         }
         return now;
     }
-    offers.with(&namespace, &name, |offer| offer.admission.refused.clone())
+    offers.peek(&namespace, &name, |offer| offer.admission.refused.clone())
 }
 
 /// Where nothing is sold, or something else is known to be in the way, nothing is asked.

@@ -5,7 +5,7 @@ use kube::{Api, Resource};
 
 use super::cleanup;
 use super::dereference::{Market, OfferObservation};
-use super::leave::{Stake, Step};
+use super::leave::{LeaveStep, Stake};
 use super::memory::OfferContext;
 use crate::controllers::watch::name_of;
 use crate::controllers::{Error, OFFER_FINALIZER, abandon, status_writer};
@@ -28,13 +28,13 @@ pub(crate) async fn leave(
     api: &Api<GpuOffer>,
     offer: &GpuOffer,
     seen: &OfferObservation,
-    step: &Step,
+    step: &LeaveStep,
     context: &OfferContext,
 ) -> Result<bool, Error> {
     match step {
-        Step::Stay(_) => return Ok(false),
-        Step::Go => {}
-        Step::GiveUp => {
+        LeaveStep::Stay(_) => return Ok(false),
+        LeaveStep::Go => {}
+        LeaveStep::GiveUp => {
             let what = abandon::of_offer(offer, seen.jobs);
             abandon::write_down(&context.shared, "GpuOffer", &offer.object_ref(&()), &what).await;
         }

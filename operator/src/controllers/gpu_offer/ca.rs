@@ -11,7 +11,7 @@ use crate::controllers::compute_job::put_ca;
 /// Writes it once in a process, which has one CA all its life.
 pub(super) async fn look(offer: &GpuOffer, jobs: u32, context: &OfferContext) {
     let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
-    let known = context.memory.with(&namespace, &name, |offer| offer.ca);
+    let known = context.memory.peek(&namespace, &name, |offer| offer.ca);
     let written = bring(&context.shared.client, &namespace, &context.shared.attestation_ca, jobs, known).await;
     context.memory.with(&namespace, &name, |offer| offer.ca = written);
 }

@@ -7,7 +7,7 @@ use hawser_market::OfferId;
 use jiff::Timestamp;
 
 use super::dereference::{Market, OfferObservation, Read};
-use super::leave::{self, Leaving, MarketStanding, Step};
+use super::leave::{self, LeaveStep, Leaving, MarketStanding};
 use super::memory::Statement;
 use super::publish::{self, Wanted};
 use crate::network::Act;
@@ -27,14 +27,14 @@ pub(crate) struct Decision {
     /// What else has to be said on chain.
     pub updates: Vec<Act>,
     /// What becomes of an offer that is being deleted; none for one that is not.
-    pub leaves: Option<Step>,
+    pub leaves: Option<LeaveStep>,
     /// Look again after this, even if nothing changes.
     pub again: Duration,
 }
 
 /// A card to be posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Card {
+pub(crate) struct CardToPost {
     pub hash: String,
     /// The offer's owner has changed it, and not the nodes.
     pub by_owner: bool,
@@ -48,7 +48,7 @@ impl Decision {
 
     /// Why an offer that is being deleted stays.
     pub(crate) fn stays(&self) -> Option<&str> {
-        if let Some(Step::Stay(why)) = &self.leaves { Some(why) } else { None }
+        if let Some(LeaveStep::Stay(why)) = &self.leaves { Some(why) } else { None }
     }
 
     /// The id under which the offer is to be posted.
@@ -81,7 +81,7 @@ pub(crate) fn decide(
 }
 
 /// The card that differs from the one that was posted; none where nothing is to be posted.
-pub(crate) fn card_to_post(offer: &GpuOffer, seen: &OfferObservation, statement: &Statement) -> Option<Card> {
+pub(crate) fn card_to_post(offer: &GpuOffer, seen: &OfferObservation, statement: &Statement) -> Option<CardToPost> {
     let Market::Read(read) = &seen.market else { return None };
     let (None, Ok((wanted, _))) = (&statement.obstacle, &read.asked) else { return None };
     let hash = publish::card_hash(&wanted.card);
@@ -89,7 +89,7 @@ pub(crate) fn card_to_post(offer: &GpuOffer, seen: &OfferObservation, statement:
         return None;
     }
     let observed = offer.status.as_ref().and_then(|status| status.observed_generation);
-    Some(Card { hash, by_owner: observed != offer.metadata.generation })
+    Some(CardToPost { hash, by_owner: observed != offer.metadata.generation })
 }
 
 fn posted_card(offer: &GpuOffer, seen: &OfferObservation) -> Option<String> {
@@ -138,4 +138,4 @@ fn again(seen: &OfferObservation, statement: &Statement, as_wanted: bool) -> Dur
 
 #[cfg(test)]
 #[path = "decide_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -15,7 +15,7 @@ use crate::settlement::Pending;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-fn terms(salt: u8) -> OfferTerms {
+pub(crate) fn terms(salt: u8) -> OfferTerms {
     OfferTerms {
         provider: Address::repeat_byte(1),
         token: Address::repeat_byte(2),
@@ -29,7 +29,7 @@ fn terms(salt: u8) -> OfferTerms {
     }
 }
 
-fn id(terms: &OfferTerms) -> OfferId {
+pub(crate) fn id(terms: &OfferTerms) -> OfferId {
     terms.id(1, Address::ZERO)
 }
 
@@ -43,7 +43,7 @@ fn obstacle() -> Obstacle {
 }
 
 /// An offer that stands as it is wanted, with eight GPUs, once changed.
-fn read(change: impl FnOnce(&mut Read)) -> Market {
+pub(crate) fn read(change: impl FnOnce(&mut Read)) -> Market {
     let (terms_, card) = (terms(4), "{}".to_owned());
     let wanted = Wanted { id: id(&terms_), terms: terms_, price: 10, available: 0, card, sunset: None };
     let token = Token { address: Address::ZERO, symbol: "T".to_owned(), decimals: 6 };
@@ -59,7 +59,7 @@ fn read(change: impl FnOnce(&mut Read)) -> Market {
     Market::Read(Box::new(read))
 }
 
-fn seen(market: Market) -> OfferObservation {
+pub(crate) fn seen(market: Market) -> OfferObservation {
     OfferObservation {
         capacity: Capacity::default(),
         offered: Offered { gpus: 8, largest_order: 8 },
@@ -78,7 +78,7 @@ fn seen(market: Market) -> OfferObservation {
     }
 }
 
-fn offer() -> GpuOffer {
+pub(crate) fn offer() -> GpuOffer {
     serde_json::from_value(json!({
         "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "o", "generation": 2},
         "spec": {"networkRef": "n", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}},
@@ -143,6 +143,28 @@ fn an_offer_is_posted_updated_lowered_or_withdrawn_by_what_is_seen_and_what_is_t
             "{name}"
         );
         assert_eq!((decision.is_as_wanted(), decision.leaves), (expected.is_empty(), None), "{name}");
+    }
+}
+
+#[test]
+fn another_card_is_posted_once_it_can_be_and_what_else_differs_is_said_meanwhile() {
+    let told = |available| Statement { obstacle: None, available };
+    let nothing = Statement { obstacle: Some(obstacle()), available: 0 };
+    for (name, posted, statement, may_post, expected, again) in [
+        ("it can be", "another", told(8), true, &["post"][..], AWAITED),
+        ("not now", "another", told(8), false, &[], STEADY),
+        ("not now, and fewer are free", "another", told(5), false, &["say 5"], AWAITED),
+        ("the post says what else differs", "another", told(5), true, &["post"], AWAITED),
+        ("nothing can be served", "another", nothing, true, &["say 0"], AWAITED),
+        ("it is posted", "{}", told(8), true, &[], STEADY),
+    ] {
+        let look = OfferObservation { posted_card: Some(card_hash(posted)), ..seen(read(|_| ())) };
+        let decision = decide(&offer(), &look, &statement, may_post, None);
+        assert_eq!(
+            (words(&decision), decision.again),
+            (expected.iter().map(ToString::to_string).collect(), again),
+            "{name}"
+        );
     }
 }
 

@@ -220,7 +220,7 @@ async fn earlier(
     let stake = Stake::of(&offer.spec.network_ref, None, offer.status.as_ref());
     let (namespace, name) = name_of(offer);
     terms_seen.present = Some(id);
-    let open = context.memory.with(&namespace, &name, |offer| offer.open(stake.seen, id));
+    let open = context.memory.peek(&namespace, &name, |offer| offer.open(stake.seen, id));
     let mut earlier = Vec::new();
     for id in open.iter().copied() {
         if let Some(chain) = network.offer(id).await?
@@ -280,7 +280,7 @@ fn posted_card(offer: &GpuOffer, market: &Market, network: &Network, memory: &Of
     }
     // What is mined under the same key may have been something else.
     let (namespace, name) = name_of(offer);
-    let asked_before = memory.with(&namespace, &name, |offer| offer.pace.is_asked(&hash));
+    let asked_before = memory.peek(&namespace, &name, |offer| offer.pace.is_asked(&hash));
     let act = network.act(&ActKey::Offer(read.id));
     let mined = matches!(act, Some(ActState::Mined { .. } | ActState::Needless { .. }));
     (asked_before && mined && read.chain.is_some()).then_some(hash)

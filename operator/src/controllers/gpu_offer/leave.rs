@@ -7,10 +7,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::dereference::OfferObservation;
-use super::memory::{OfferContext, OfferMemory};
 use super::publish;
 use super::terms;
-use crate::controllers::abandon;
+use crate::controllers::{Shared, abandon};
 use crate::network::{Act, ActKey, ActState, Network, NetworkError, Offer};
 
 /// What may stand on chain of an offer.
@@ -45,7 +44,7 @@ impl Stake {
         Self { network: network.to_owned(), computed: None, seen }
     }
 
-    fn ids(&self) -> impl Iterator<Item = OfferId> + use<'_> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = OfferId> + use<'_> {
         self.computed.iter().chain(&self.seen).copied()
     }
 }
@@ -65,7 +64,7 @@ pub(crate) enum MarketStanding {
 
 /// What to do with an offer that is being deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum LeaveStep {
     /// Nothing needs it.
     Go,
     /// Its owner gives up what is owed.
@@ -87,84 +86,88 @@ pub(crate) struct Leaving {
 }
 
 /// Decides.
-pub(crate) fn step(leaving: &Leaving) -> Step {
+pub(crate) fn step(leaving: &Leaving) -> LeaveStep {
     let Leaving { stand, jobs, unreadable, abandoned } = leaving;
     if *abandoned {
-        return Step::GiveUp;
+        return LeaveStep::GiveUp;
     }
     let why = match stand {
         _ if *jobs > 0 => format!("{jobs} of its jobs are not settled: see kubectl get computejobs"),
         _ if *unreadable > 0 => {
             format!("{unreadable} ComputeJobs of the namespace can't be read and may be its own: see their conditions")
         }
-        MarketStanding::Never | MarketStanding::Closed { orders_read: true } => return Step::Go,
-        MarketStanding::Open(_) => return Step::Stay("the market is told that it takes no orders".to_owned()),
+        MarketStanding::Never | MarketStanding::Closed { orders_read: true } => return LeaveStep::Go,
+        MarketStanding::Open(_) => return LeaveStep::Stay("the market is told that it takes no orders".to_owned()),
         MarketStanding::Closed { orders_read: false } => {
-            return Step::Stay("orders that came before the market heard of it are still read".to_owned());
+            return LeaveStep::Stay("orders that came before the market heard of it are still read".to_owned());
         }
         MarketStanding::Unknown(why) => why.clone(),
     };
-    Step::Stay(format!("{why}. {}", abandon::ADVICE))
+    LeaveStep::Stay(format!("{why}. {}", abandon::ADVICE))
 }
 
-/// Looks what is at stake of an offer that is being deleted.
-pub(crate) async fn look(offer: &GpuOffer, seen: &OfferObservation, context: &OfferContext) -> Leaving {
-    let computed = context.shared.networks.get(&offer.spec.network_ref).and_then(|network| {
-        let terms = terms::terms(offer, network.spec(), &context.shared.cluster);
+/// What may stand on chain of an offer that is being deleted.
+pub(crate) fn stake(offer: &GpuOffer, shared: &Shared) -> Stake {
+    let computed = shared.networks.get(&offer.spec.network_ref).and_then(|network| {
+        let terms = terms::terms(offer, network.spec(), &shared.cluster);
         terms.ok().map(|terms| network.spec().offer_id(&terms))
     });
-    let stake = Stake { computed, ..Stake::stored(offer) };
-    Leaving {
-        stand: stand(&stake, context).await,
-        jobs: seen.jobs,
-        unreadable: seen.unreadable,
-        abandoned: abandon::is_asked(&offer.metadata),
-    }
+    Stake { computed, ..Stake::stored(offer) }
+}
+
+/// What the decision about such an offer rests on.
+pub(crate) fn leaving(offer: &GpuOffer, seen: &OfferObservation, stand: MarketStanding) -> Leaving {
+    let abandoned = abandon::is_asked(&offer.metadata);
+    Leaving { stand, jobs: seen.jobs, unreadable: seen.unreadable, abandoned }
+}
+
+/// What the market shows of a stake now. What was seen before is not in it yet: `observe` adds that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StakeRead {
+    Never,
+    Open(Vec<Act>),
+    /// It takes no orders at this block; those up to the cursor's are read.
+    Closed {
+        head: u64,
+        cursor: u64,
+    },
+    Unknown(String),
 }
 
 /// Looks at the chain.
-pub(crate) async fn stand(stake: &Stake, context: &OfferContext) -> MarketStanding {
-    let shared = &context.shared;
+pub(crate) async fn read(stake: &Stake, shared: &Shared) -> StakeRead {
     let name = &stake.network;
     let Some(network) = shared.networks.get(name) else {
         return if stake.seen.is_empty() {
-            MarketStanding::Never
+            StakeRead::Never
         } else {
-            MarketStanding::Unknown(format!(
+            StakeRead::Unknown(format!(
                 "it stands on chain, and DepinNetwork {name:?} does not run: see its conditions"
             ))
         };
     };
     if network.observed().borrow().head.is_none() && !stake.seen.is_empty() {
         // By no block nothing is closed, and no order read.
-        return MarketStanding::Unknown(format!("no block of DepinNetwork {name:?} was seen yet"));
+        return StakeRead::Unknown(format!("no block of DepinNetwork {name:?} was seen yet"));
     }
     let on_its_way = stake.ids().any(|id| is_on_its_way(&network, id));
-    match read(stake, &network, shared.time_on(name)).await {
+    match open(stake, &network, shared.time_on(name)).await {
         Ok(open) if open.is_empty() && on_its_way => {
-            MarketStanding::Unknown("a transaction about it is on its way".to_owned())
+            StakeRead::Unknown("a transaction about it is on its way".to_owned())
         }
         Ok(open) if open.is_empty() => {
-            let (head, cursor) = {
-                let observed = network.observed();
-                let observed = observed.borrow();
-                (observed.head.map_or(0, |h| h.block.number), observed.cursor.map_or(0, |c| c.number))
-            };
-            // One id after the other: the next is taken down once the orders of the one before are read.
-            let orders_read = stake.seen.iter().all(|id| {
-                context.memory.note_withdrawn(*id, head);
-                orders_are_read(*id, cursor, &context.memory)
-            });
-            MarketStanding::Closed { orders_read }
+            let observed = network.observed();
+            let observed = observed.borrow();
+            StakeRead::Closed {
+                head: observed.head.map_or(0, |h| h.block.number),
+                cursor: observed.cursor.map_or(0, |c| c.number),
+            }
         }
-        Ok(open) => {
-            context.memory.forget_withdrawn(stake.ids());
-            MarketStanding::Open(open)
-        }
+        Ok(open) => StakeRead::Open(open),
         Err(_) if stake.seen.is_empty() && stake.ids().all(|id| network.act(&ActKey::Offer(id)).is_none()) => {
-            MarketStanding::Never
+            StakeRead::Never
         }
-        Err(error) => MarketStanding::Unknown(error.to_string()),
+        Err(error) => StakeRead::Unknown(error.to_string()),
     }
 }
 
@@ -173,7 +176,7 @@ pub(super) fn is_on_its_way(network: &Network, id: OfferId) -> bool {
     matches!(network.act(&ActKey::Offer(id)), Some(ActState::Queued { .. } | ActState::Sent { .. }))
 }
 
-async fn read(stake: &Stake, network: &Network, now: Timestamp) -> Result<Vec<Act>, NetworkError> {
+async fn open(stake: &Stake, network: &Network, now: Timestamp) -> Result<Vec<Act>, NetworkError> {
     let mut open = Vec::new();
     for id in stake.ids() {
         let chain: Option<Offer> = network.offer(id).await?;
@@ -184,12 +187,6 @@ async fn read(stake: &Stake, network: &Network, now: Timestamp) -> Result<Vec<Ac
         }
     }
     Ok(open)
-}
-
-/// Every order that came before the market heard that the offer takes none is read.
-fn orders_are_read(id: OfferId, cursor: u64, memory: &OfferMemory) -> bool {
-    // What was never seen on chain took no orders; asked for and mined this moment, it is seen at the next look.
-    memory.withdrawn_since(id).is_some_and(|since| cursor >= since)
 }
 
 #[cfg(test)]
@@ -217,8 +214,8 @@ mod tests {
         ] {
             let leaving = Leaving { stand, jobs, unreadable, abandoned };
             match (step(&leaving), expected) {
-                (Step::Go, "go") | (Step::GiveUp, "give up") => {}
-                (Step::Stay(why), words) => assert!(why.contains(words), "{why}"),
+                (LeaveStep::Go, "go") | (LeaveStep::GiveUp, "give up") => {}
+                (LeaveStep::Stay(why), words) => assert!(why.contains(words), "{why}"),
                 (got, words) => panic!("{got:?} where {words:?} was expected"),
             }
         }

@@ -173,10 +173,16 @@ impl Remembered {
 }
 
 impl OfferMemory {
-    /// Looks at, or changes, what is remembered of an offer.
-    pub(crate) fn with<T>(&self, namespace: &str, name: &str, look: impl FnOnce(&mut Remembered) -> T) -> T {
+    /// Changes what is remembered of an offer.
+    pub(crate) fn with<T>(&self, namespace: &str, name: &str, change: impl FnOnce(&mut Remembered) -> T) -> T {
         let key = (namespace.to_owned(), name.to_owned());
-        look(locked(&self.offers).entry(key).or_insert_with(Remembered::new))
+        change(locked(&self.offers).entry(key).or_insert_with(Remembered::new))
+    }
+
+    /// Looks at it. Nothing is remembered of an offer for that.
+    pub(crate) fn peek<T>(&self, namespace: &str, name: &str, look: impl FnOnce(&Remembered) -> T) -> T {
+        let key = (namespace.to_owned(), name.to_owned());
+        look(locked(&self.offers).get(&key).unwrap_or(&Remembered::new()))
     }
 
     pub(crate) fn forget(&self, namespace: &str, name: &str) {
@@ -377,6 +383,8 @@ mod tests {
             .unwrap()
         };
         let memory = OfferMemory::default();
+        assert!(memory.peek("t", "o", |offer| offer.canary), "as of one that is looked at for the first time");
+        assert!(locked(&memory.offers).is_empty(), "a look at it remembers nothing");
         let id = |byte| OfferId(FixedBytes::repeat_byte(byte));
         for (byte, name) in [(1, "o"), (2, "o"), (3, "other")] {
             memory.note_id(id(byte), &offer(name));

@@ -16,7 +16,7 @@ mod decide;
 mod dereference;
 pub(crate) mod leave;
 pub(crate) mod memory;
-mod observe;
+pub(crate) mod observe;
 mod pace;
 mod probe;
 mod publish;
@@ -65,7 +65,7 @@ pub(crate) async fn reconcile(
         Ok(offer) => offer,
         Err(invalid) => return unreadable::offer(invalid, &context).await,
     };
-    unreadable::was_read(&offer.metadata, shared);
+    unreadable::note_readable(&offer.metadata, shared);
     let (namespace, name) = (offer.namespace().ok_or(Error::Unnamed("namespace"))?, offer.name_any());
     let api: Api<GpuOffer> = Api::namespaced(shared.client.clone(), &namespace);
     let is_leaving = offer.metadata.deletion_timestamp.is_some();
@@ -82,7 +82,13 @@ pub(crate) async fn reconcile(
     let statement = observe::commit(offer, &seen, memory);
     let card = decide::card_to_post(offer, &seen, &statement);
     let may_post = card.is_some_and(|card| observe::grant_post(offer, &card, memory));
-    let leaving = if is_leaving { Some(leave::look(offer, &seen, &context).await) } else { None };
+    let leaving = if is_leaving {
+        let stake = leave::stake(offer, shared);
+        let read = leave::read(&stake, shared).await;
+        Some(leave::leaving(offer, &seen, observe::standing(&stake, read, memory)))
+    } else {
+        None
+    };
     let decision = decide::decide(offer, &seen, &statement, may_post, leaving.as_ref());
     if let Some(step) = &decision.leaves
         && apply::leave(&api, offer, &seen, step, &context).await?
@@ -91,7 +97,7 @@ pub(crate) async fn reconcile(
     }
 
     apply::request(&context, offer, &seen, &decision.updates);
-    let spending = memory.with(&namespace, &name, |offer| offer.spending(seen.now));
+    let spending = memory.peek(&namespace, &name, |offer| offer.spending(seen.now));
     let next = status::status(offer, &seen, &statement, &decision);
     let mut next = GpuOfferStatus { spending, ..next };
     abandon::warn_of(&offer.metadata, &mut next.conditions, READY);

@@ -5,8 +5,9 @@
 use hawser_crds::GpuOffer;
 
 use super::allowance::Now;
-use super::decide::Card;
+use super::decide::CardToPost;
 use super::dereference::{Market, OfferObservation};
+use super::leave::{MarketStanding, Stake, StakeRead};
 use super::memory::{OfferMemory, Remembered, Statement};
 use crate::controllers::watch::name_of;
 
@@ -34,6 +35,28 @@ pub(crate) fn note(offer: &GpuOffer, seen: &mut OfferObservation, memory: &Offer
     }
 }
 
+/// Takes down since when the market shows that an offer that is being deleted takes no orders, and gives where it stands.
+pub(crate) fn standing(stake: &Stake, read: StakeRead, memory: &OfferMemory) -> MarketStanding {
+    match read {
+        StakeRead::Never => MarketStanding::Never,
+        StakeRead::Unknown(why) => MarketStanding::Unknown(why),
+        StakeRead::Open(acts) => {
+            memory.forget_withdrawn(stake.ids());
+            MarketStanding::Open(acts)
+        }
+        StakeRead::Closed { head, cursor } => {
+            // One id after the other: the next is taken down once the orders of the one before are read.
+            let orders_read = stake.seen.iter().all(|id| {
+                memory.note_withdrawn(*id, head);
+                // Every order that came before the market heard that the offer takes none is read. What was never seen on
+                // chain took no orders; asked for and mined this moment, it is seen at the next look.
+                memory.withdrawn_since(*id).is_some_and(|since| cursor >= since)
+            });
+            MarketStanding::Closed { orders_read }
+        }
+    }
+}
+
 /// Settles what the market is to be told of the offer's GPUs.
 pub(crate) fn commit(offer: &GpuOffer, seen: &OfferObservation, memory: &OfferMemory) -> Statement {
     let standing = match &seen.market {
@@ -46,7 +69,7 @@ pub(crate) fn commit(offer: &GpuOffer, seen: &OfferObservation, memory: &OfferMe
 }
 
 /// Whether a card can be posted now, which is spent then.
-pub(crate) fn grant_post(offer: &GpuOffer, card: &Card, memory: &OfferMemory) -> bool {
+pub(crate) fn grant_post(offer: &GpuOffer, card: &CardToPost, memory: &OfferMemory) -> bool {
     remembered(offer, memory, |offer| offer.pace.grant_post(&card.hash, card.by_owner, Now::read()))
 }
 
@@ -54,3 +77,7 @@ fn stored_available(offer: &GpuOffer) -> Option<u16> {
     let on_chain = offer.status.as_ref()?.on_chain.as_ref()?;
     Some(u16::try_from(on_chain.available).unwrap_or(u16::MAX))
 }
+
+#[cfg(test)]
+#[path = "observe_tests.rs"]
+mod tests;

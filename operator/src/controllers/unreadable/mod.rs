@@ -16,8 +16,9 @@ use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
-use super::gpu_offer::leave::{self, Leaving, MarketStanding, Stake, Step};
+use super::gpu_offer::leave::{self, LeaveStep, Leaving, MarketStanding, Stake};
 use super::gpu_offer::memory::OfferContext;
+use super::gpu_offer::observe;
 use super::look::Action;
 use super::packed::Packed;
 use super::work::Name;
@@ -122,9 +123,9 @@ pub(crate) fn candidates(offer: &GpuOffer, shared: &Shared) -> Vec<Candidate> {
                 return None;
             }
             let name = (job.namespace, job.name);
-            let bound = shared.inventory.read(|inventory| inventory.is_bound(&name));
+            let bound = shared.inventory.read(|inventory| inventory.bound_members(&name, 1) > 0);
             let priority = Priority { waiting: false, block: 0, name };
-            Some(Candidate { priority, gpus: job.gpus, bound, same_offer })
+            Some(Candidate { priority, gpus: job.gpus, pods: 1, bound, same_offer })
         })
         .collect()
 }
@@ -185,7 +186,8 @@ pub(crate) async fn offer(object: &InvalidObject, context: &OfferContext) -> Res
     let Some(raw) = report_unreadable::<GpuOffer>(object, shared).await? else { return Ok(Action::await_change()) };
     let (namespace, name) = names(&object.metadata);
     let stake = Stake::of_json(&raw.data);
-    let stand = leave::stand(&stake, context).await;
+    let read = leave::read(&stake, shared).await;
+    let stand = observe::standing(&stake, read, &context.memory);
     if let (MarketStanding::Open(acts), Some(network)) = (&stand, shared.networks.get(&stake.network)) {
         for act in acts {
             network.request(act.clone());
@@ -202,9 +204,9 @@ pub(crate) async fn offer(object: &InvalidObject, context: &OfferContext) -> Res
         abandoned: abandon::is_asked(&object.metadata),
     };
     match leave::step(&leaving) {
-        Step::Stay(why) => stays::<GpuOffer>(&raw, shared, &why).await,
+        LeaveStep::Stay(why) => stays::<GpuOffer>(&raw, shared, &why).await,
         step => {
-            if step == Step::GiveUp {
+            if step == LeaveStep::GiveUp {
                 let what = format!(
                     "given up: offers {} on DepinNetwork {}, {jobs} jobs are not settled",
                     ids(&stake),
@@ -235,7 +237,7 @@ pub(crate) async fn job(object: &InvalidObject, shared: &Shared) -> Result<Actio
     } else if let Some(why) = owed(&job, shared).await {
         return stays::<ComputeJob>(&raw, shared, &format!("{why}. {}", abandon::ADVICE)).await;
     }
-    abandon::drop_pod(&shared.client, &object.metadata).await?;
+    abandon::drop_pods(shared, &object.metadata, object.metadata.name.clone()).await?;
     let_go::<ComputeJob>(&raw, shared, JOB_FINALIZER).await
 }
 
@@ -291,8 +293,8 @@ pub(crate) async fn network(
     }
 }
 
-/// What an object says that was read: it is none of these any more.
-pub(crate) fn was_read(metadata: &ObjectMeta, shared: &Shared) {
+/// An object was read: it is none of these any more.
+pub(crate) fn note_readable(metadata: &ObjectMeta, shared: &Shared) {
     shared.unreadable.forget(metadata);
 }
 

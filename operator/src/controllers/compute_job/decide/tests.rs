@@ -169,13 +169,12 @@ fn voucher(gpu_seconds: u64) -> SignedVoucher {
 
 fn attested(voucher: Option<SignedVoucher>, finished: bool) -> Attested {
     Attested {
+        pod: "job-1".to_owned(),
         attestor: Address::repeat_byte(9),
         gpu_uuids: vec!["GPU-1".to_owned()],
         voucher,
         voucher_attestor: None,
         accepted: 1,
-        rejected: 0,
-        last_rejection: None,
         last_report: Some(at(-5)),
         finished,
         evidence_url: String::new(),

@@ -22,6 +22,7 @@ use crate::controllers::compute_job::memory::JobContext;
 use crate::controllers::compute_job::voucher;
 use crate::controllers::packed::Packed;
 use crate::controllers::{Error, Shared, Tried, status_writer};
+use crate::inventory::JobPod;
 use crate::network::{Act, ActKey, ActState, GpuSeconds, Job, JobStatus, Network, OrderRef, order_ref};
 use crate::objects::pod_state::{self, PodState};
 use crate::settlement::plan::{self, Policy, Step};
@@ -34,6 +35,8 @@ const REASON: &str = "JobObjectGone";
 struct Orphan {
     deleted: bool,
     has_finalizer: bool,
+    /// It is the leader's of its job: the market takes no other's voucher, and no other may close the job.
+    leads: bool,
     /// Nothing runs in it any more.
     is_terminated: bool,
     /// The voucher that it holds.
@@ -87,6 +90,9 @@ fn next(orphan: &Orphan, id: JobId) -> Next {
     }
     let counted = orphan.voucher.as_ref().map_or(0, |v| v.gpu_seconds.0);
     match &orphan.chain {
+        _ if !orphan.leads => Next::Release((counted > 0).then(|| {
+            format!("its voucher over {counted} GPU-seconds can't be claimed: the market takes vouchers of one attestor a job")
+        })),
         Chain::None => Next::Release(None),
         Chain::Unseen => Next::Wait,
         Chain::Lost(why) => Next::Release((counted > 0).then(|| {
@@ -123,6 +129,7 @@ fn let_go(orphan: &Orphan) -> Next {
         return Next::Wait;
     }
     match &orphan.chain {
+        _ if !orphan.leads => Next::Clear,
         Chain::Unseen => Next::Wait,
         Chain::Known { job, .. } if !matches!(job.status, JobStatus::None | JobStatus::Closed) => Next::Hold,
         // Without its network nobody can tell, and a network stays for as long as a job on it is not settled.
@@ -142,7 +149,9 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
     let state = pod_state::read(&pod);
     let Some(id) = job_id(&pod) else { return Ok(true) };
     // The order came back, as another object: that one reads the voucher, and lets the pod go.
-    let is_its = |known: &ObjectRef<Packed>| known.name == name && known.namespace.as_ref() == Some(&namespace);
+    let of = JobPod::of(&pod).and_then(|pod| pod.job);
+    let of = of.as_deref().unwrap_or(name.as_str());
+    let is_its = |known: &ObjectRef<Packed>| known.name == of && known.namespace.as_ref() == Some(&namespace);
     if context.memory.job(id).filter(is_its).is_some_and(|known| shared.jobs.store.get(&known).is_some()) {
         return Ok(!state.has_finalizer);
     }
@@ -154,6 +163,7 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
     let orphan = Orphan {
         deleted: state.deleted.is_some(),
         has_finalizer: state.has_finalizer,
+        leads: name == of,
         is_terminated: state.is_terminated(leaving),
         voucher: words(&state, id),
         order: order(&pod),
@@ -285,7 +295,7 @@ mod tests {
         let count = hawser_market::GpuSeconds(60);
         let voucher = SignedVoucher::sign(&key, Market::default(), id(), count, EvidenceRoot(B256::ZERO)).unwrap();
         let (voucher, order) = (Some(voucher), order_of_job());
-        Orphan { deleted: true, has_finalizer: true, is_terminated: true, voucher, order, chain }
+        Orphan { deleted: true, has_finalizer: true, leads: true, is_terminated: true, voucher, order, chain }
     }
 
     #[test]
@@ -326,6 +336,20 @@ mod tests {
             assert_eq!(next(&let_go(chain.clone(), true), id()), Next::Wait, "{chain:?}: it goes by itself");
             let held = Orphan { deleted: false, ..orphan(chain.clone()) };
             assert_eq!(next(&held, id()), Next::Delete, "{chain:?}: its job has not let it go");
+        }
+    }
+
+    #[test]
+    fn a_pod_of_another_member_than_the_leader_neither_claims_nor_closes_the_job_and_goes_with_a_word() {
+        for chain in [known(JobStatus::Running, 0, None), known(JobStatus::Running, 60, None), Chain::Unseen] {
+            let other = Orphan { leads: false, ..orphan(chain) };
+            let next_of = |orphan: &Orphan| next(orphan, id());
+            assert_eq!(next_of(&Orphan { deleted: false, ..other.clone() }), Next::Delete);
+            assert_eq!(next_of(&Orphan { is_terminated: false, ..other.clone() }), Next::Wait);
+            let Next::Release(Some(lost)) = next_of(&other) else { panic!("{:?}", next_of(&other)) };
+            assert!(lost.contains("60 GPU-seconds can't be claimed"), "{lost}");
+            assert_eq!(next_of(&Orphan { voucher: None, ..other.clone() }), Next::Release(None));
+            assert_eq!(next_of(&Orphan { deleted: false, has_finalizer: false, ..other }), Next::Clear);
         }
     }
 

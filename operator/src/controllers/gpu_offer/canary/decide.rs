@@ -55,7 +55,7 @@ pub(crate) struct Canary {
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum CanaryStep {
     /// Nothing is due, or nothing can be done.
     Rest,
     /// Send one.
@@ -96,27 +96,27 @@ fn pause(check: &NetworkCheck) -> SignedDuration {
 }
 
 /// The next step, where `pod` is the offer's canary.
-pub(crate) fn step(pod: Option<Canary>, under: &Under, due: bool, now: Timestamp) -> Step {
-    let Some(pod) = pod else { return if due { Step::Send } else { Step::Rest } };
+pub(crate) fn step(pod: Option<Canary>, under: &Under, due: bool, now: Timestamp) -> CanaryStep {
+    let Some(pod) = pod else { return if due { CanaryStep::Send } else { CanaryStep::Rest } };
     if pod.leaving {
         // It may never go, where its node is lost.
-        return Step::Rest;
+        return CanaryStep::Rest;
     }
     if pod.under.is_some_and(|ran| ran != under.words()) {
-        return Step::Replace;
+        return CanaryStep::Replace;
     }
     match pod.end {
-        Some(Ok(reach)) if reach.attestation => Step::Found(reach),
-        Some(Ok(_)) => Step::Failed(
+        Some(Ok(reach)) if reach.attestation => CanaryStep::Found(reach),
+        Some(Ok(_)) => CanaryStep::Failed(
             "it could not reach the attestation service, as every job's meter must: is there a NetworkPolicy in this \
              namespace, or in the operator's, that forbids it?"
                 .to_owned(),
         ),
-        Some(Err(why)) => Step::Failed(why),
-        None if now.duration_since(pod.made) < LIMIT => Step::Wait,
+        Some(Err(why)) => CanaryStep::Failed(why),
+        None if now.duration_since(pod.made) < LIMIT => CanaryStep::Wait,
         None => {
             let waits = pod.waits.unwrap_or_else(|| "its node does not say why".to_owned());
-            Step::Failed(format!("it had not ended after {} s: {waits}", LIMIT.as_secs()))
+            CanaryStep::Failed(format!("it had not ended after {} s: {waits}", LIMIT.as_secs()))
         }
     }
 }

@@ -82,15 +82,15 @@ fn what_a_canary_left_is_taken_once_and_one_that_does_not_end_is_given_up() {
         (Some(canary(Some(Err("Evicted".to_owned())))), false, 1, "Failed: Evicted"),
     ] {
         let said = match step(pod, &Under::default(), due, at(second)) {
-            Step::Rest => "Rest".to_owned(),
-            Step::Send => "Send".to_owned(),
-            Step::Wait => "Wait".to_owned(),
-            Step::Replace => "Replace".to_owned(),
-            Step::Found(found) => {
+            CanaryStep::Rest => "Rest".to_owned(),
+            CanaryStep::Send => "Send".to_owned(),
+            CanaryStep::Wait => "Wait".to_owned(),
+            CanaryStep::Replace => "Replace".to_owned(),
+            CanaryStep::Found(found) => {
                 assert_eq!(found, reach);
                 "Found".to_owned()
             }
-            Step::Failed(why) => format!("Failed: {why}"),
+            CanaryStep::Failed(why) => format!("Failed: {why}"),
         };
         assert!(said.starts_with(expected), "{said}, expected {expected}");
     }

@@ -20,7 +20,7 @@ use super::memory::OfferContext;
 use crate::controllers::compute_job::{CanaryInput, attestation_address, canary, canary_name, surround};
 use crate::controllers::{Error, MANAGER, Shared, Tried, status_writer};
 use crate::inventory::SharedInventory;
-use decide::{Step, Under, failed, found, is_due, step};
+use decide::{CanaryStep, Under, failed, found, is_due, step};
 pub(crate) use decide::{obstacle, verdict};
 pub(crate) use volumes::verdict as storage_verdict;
 
@@ -39,19 +39,19 @@ pub(crate) async fn look(offer: &GpuOffer, around: &Around, now: Timestamp, cont
     let under = Under { egress: offer.spec.isolation.egress, runtime_class: around.class.clone() };
     let due = can_run(offer, around, &shared.inventory) && is_due(check.as_ref(), &under, now);
     let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
-    let may_be_there = context.memory.with(&namespace, &name, |offer| offer.canary);
+    let may_be_there = context.memory.peek(&namespace, &name, |offer| offer.canary);
     if !due && !may_be_there {
         return CanaryFinding { check, under_way: false };
     }
     let taken = look_after(offer, &under, due, now, shared).await;
     let (next, under_way) = match taken {
-        Ok((Step::Rest, ..)) => (check, false),
-        Ok((Step::Send | Step::Wait | Step::Replace, ..)) => (check, true),
-        Ok((Step::Found(reach), made, node)) => {
+        Ok((CanaryStep::Rest, ..)) => (check, false),
+        Ok((CanaryStep::Send | CanaryStep::Wait | CanaryStep::Replace, ..)) => (check, true),
+        Ok((CanaryStep::Found(reach), made, node)) => {
             let next = found(&under, &reach, made);
             (Some(volumes::looked_for(next, check.as_ref(), &reach, node, &nodes(offer, &shared.inventory))), false)
         }
-        Ok((Step::Failed(why), ..)) => (Some(failed(check, &under, why, now)), false),
+        Ok((CanaryStep::Failed(why), ..)) => (Some(failed(check, &under, why, now)), false),
         Err(error) if due => (Some(failed(check, &under, words(&error), now)), false),
         Err(error) => {
             // It may be one of an earlier process. It is looked for again at the next look, whenever that is.
@@ -98,7 +98,7 @@ async fn look_after(
     due: bool,
     now: Timestamp,
     shared: &Shared,
-) -> Result<(Step, Timestamp, Option<String>), Error> {
+) -> Result<(CanaryStep, Timestamp, Option<String>), Error> {
     let namespace = offer.namespace().ok_or(Error::Unnamed("namespace"))?;
     let api: Api<Pod> = Api::namespaced(shared.client.clone(), &namespace);
     let name = canary_name(offer);
@@ -108,13 +108,15 @@ async fn look_after(
     let node = seen.as_ref().and_then(|pod| pod.node.clone());
     let next = step(seen, under, due, now);
     match &next {
-        Step::Rest | Step::Wait => {}
-        Step::Send => {
+        CanaryStep::Rest | CanaryStep::Wait => {}
+        CanaryStep::Send => {
             let check = offer.status.as_ref().and_then(|status| status.network.as_ref());
             let nodes = check.map(|check| volumes::next(check, &nodes(offer, &shared.inventory))).unwrap_or_default();
             send(offer, under, &nodes, &api, shared).await?;
         }
-        Step::Replace | Step::Found(_) | Step::Failed(_) => status_writer::delete(&api, &name).await?,
+        CanaryStep::Replace | CanaryStep::Found(_) | CanaryStep::Failed(_) => {
+            status_writer::delete(&api, &name).await?;
+        }
     }
     Ok((next, made, node))
 }

@@ -1,6 +1,9 @@
 //! What ends a program that did not end itself, and with which words.
 
+use hawser_proto::attestation::RejectReason;
+
 use super::*;
+use crate::attestation::{Refusal, Rejection};
 use crate::controllers::compute_job::expectation;
 use crate::controllers::compute_job::observation::PodRefused;
 use crate::objects::pod_state::NeverRan;
@@ -200,10 +203,10 @@ fn a_status_in_which_nothing_has_changed_is_the_stored_one() {
     assert_eq!(decide(&look).status, look.stored());
     let refused = |seconds: u32, rejected: u64| {
         let mut look = look.clone();
-        let mut reports = look.attested[0].clone();
-        reports.last_rejection = Some(format!("OutOfBounds: the node's clock is {seconds} s ahead"));
-        reports.rejected = rejected;
-        look.attested = vec![reports];
+        let message = format!("the node's clock is {seconds} s ahead");
+        let refusal = Refusal::new(RejectReason::OutOfBounds, message);
+        let rejection = Some(Rejection { at: at(0), times: rejected, refusal });
+        look.heard = Some(StreamHealth { rejection, ..heard(-60, Some(-5), true) });
         look
     };
     let told = written(refused(12, 1));
