@@ -131,10 +131,15 @@ impl ExpectedJob {
         self.members.first()
     }
 
+    /// Whether the member with this pod is that one.
+    pub(super) fn leads(&self, pod: &str) -> bool {
+        self.leader().is_some_and(|leader| leader.pod == pod)
+    }
+
     /// What of this is for a member's meter; none where the job has no such member. `enrolled`: for the member, last.
     pub(super) fn meter(&self, pod: &str, enrolled: Option<Address>) -> Option<ExpectedMeter> {
         let member = self.members.iter().find(|member| member.pod == pod)?;
-        let leads = self.leader().is_some_and(|leader| leader.pod == pod);
+        let leads = self.leads(pod);
         let attestor =
             if leads { self.started.map(|started| started.attestor) } else { enrolled.map(AttestorTail::of) };
         Some(ExpectedMeter {

@@ -162,8 +162,8 @@ impl Attestations {
         let mut jobs = self.jobs();
         let Some(entry) = jobs.entries.get_mut(&member.job) else { return Ok(()) };
         // Of the leader the market may know it from before.
-        let leads = entry.expected.leader().is_some_and(|leader| leader.pod == member.pod);
-        let known = entry.expected.started.filter(|_| leads).map(|started| started.attestor);
+        let known =
+            entry.expected.started.filter(|_| entry.expected.leads(&member.pod)).map(|started| started.attestor);
         let Entry { expected, members, .. } = &mut **entry;
         let Some(known_of) = members.iter_mut().find(|known| *known.pod == *member.pod) else { return Ok(()) };
         let is_present = |keys: &Keys| expected.pods.iter().any(|pod| keys.are_of(&pod.uid));
