@@ -30,7 +30,7 @@ use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 /// So long the work that is under way may take when this process is asked to stop. What comes to no end in it is done by
-/// the next leader: every act is safe twice.
+/// the next leader: every action is safe twice.
 const WIND_UP: Duration = Duration::from_secs(1);
 
 #[tokio::main]

@@ -14,7 +14,7 @@ use hawser_crds::Confirmations;
 use hawser_operator::kubernetes::{Contact, Use, connect};
 use hawser_operator::metrics::ServerCalls;
 use hawser_operator::network::{
-    AwsKeys, KmsKey, KmsSpec, Network, NetworkSpec, Past, RemoteSigner, RpcHeaders, StallLimit, Wallet, WalletKey,
+    AwsKeys, KmsKey, KmsSpec, Network, NetworkSpec, Checkpoint, RemoteSigner, RpcHeaders, StallLimit, Wallet, WalletKey,
 };
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -175,6 +175,6 @@ async fn asks_everybody() {
         stall: StallLimit::default(),
     };
     let wallet = Wallet::Key(WalletKey::from_hex(format!("0x{}1", "0".repeat(63)).as_bytes()).unwrap());
-    let _network = Network::start(spec, wallet, &Past::default(), CancellationToken::new()).unwrap();
+    let _network = Network::start(spec, wallet, &Checkpoint::default(), CancellationToken::new()).unwrap();
     std::future::pending::<()>().await;
 }

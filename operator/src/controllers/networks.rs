@@ -13,7 +13,7 @@ use tracing::{Instrument, info_span, warn};
 
 use crate::fence::Fence;
 use crate::metrics::Metrics;
-use crate::network::{ActKey, ActState, Network, NetworkSpec, Order, Past, SpecError, Wallet};
+use crate::network::{ActionKey, ActionState, Network, NetworkSpec, Order, Checkpoint, SpecError, Wallet};
 
 /// By the name of the `DepinNetwork`.
 #[derive(Clone)]
@@ -21,7 +21,7 @@ pub(crate) struct Networks(Arc<Inner>);
 
 struct Inner {
     running: RwLock<HashMap<String, Running>>,
-    acts: broadcast::Sender<ActKey>,
+    actions: broadcast::Sender<ActionKey>,
     tasks: TaskTracker,
     metrics: Metrics,
     cancel: CancellationToken,
@@ -37,9 +37,9 @@ struct Running {
 }
 
 impl Inner {
-    /// Tells the controllers of acts that changed, and counts those that are over.
+    /// Tells the controllers of actions that changed, and counts those that are over.
     async fn pass_on(self: Arc<Self>, name: String, network: Network, cancel: CancellationToken) {
-        let mut changes = network.acts_changed();
+        let mut changes = network.actions_changed();
         loop {
             let change = tokio::select! {
                 () = cancel.cancelled() => return,
@@ -47,15 +47,15 @@ impl Inner {
             };
             match change {
                 Ok(key) => {
-                    match network.act(&key) {
-                        Some(ActState::Mined { .. }) => self.metrics.act(&name, &key, true),
-                        Some(ActState::Refused { .. }) => self.metrics.act(&name, &key, false),
+                    match network.action(&key) {
+                        Some(ActionState::Mined { .. }) => self.metrics.action(&name, &key, true),
+                        Some(ActionState::Refused { .. }) => self.metrics.action(&name, &key, false),
                         _ => {}
                     }
                     // Nobody may be listening.
-                    drop(self.acts.send(key));
+                    drop(self.actions.send(key));
                 }
-                Err(broadcast::error::RecvError::Lagged(missed)) => warn!(missed, "changes of acts were missed"),
+                Err(broadcast::error::RecvError::Lagged(missed)) => warn!(missed, "changes of actions were missed"),
                 Err(broadcast::error::RecvError::Closed) => return,
             }
         }
@@ -67,7 +67,7 @@ impl Networks {
         Self(Arc::new(Inner {
             metrics,
             running: RwLock::default(),
-            acts: broadcast::Sender::new(4096),
+            actions: broadcast::Sender::new(4096),
             tasks: TaskTracker::new(),
             cancel,
             fence,
@@ -91,9 +91,9 @@ impl Networks {
         running.iter().find(|(name, r)| *name != but && same(r)).map(|(name, _)| name.clone())
     }
 
-    /// Acts of any network whose state changed.
-    pub(crate) fn acts(&self) -> broadcast::Receiver<ActKey> {
-        self.0.acts.subscribe()
+    /// Actions of any network whose state changed.
+    pub(crate) fn actions(&self) -> broadcast::Receiver<ActionKey> {
+        self.0.actions.subscribe()
     }
 
     /// Whether the network of this name runs and was made from this.
@@ -109,7 +109,7 @@ impl Networks {
         made_from: B256,
         (spec, settlement): (NetworkSpec, Settlement),
         wallet: Wallet,
-        past: Past,
+        past: Checkpoint,
         sink: impl FnOnce(Network) -> S,
     ) -> Result<(), SpecError>
     where

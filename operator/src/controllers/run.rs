@@ -53,7 +53,7 @@ use crate::inventory::Reservations;
 use crate::inventory::SharedInventory;
 use crate::kubernetes::{again, watching};
 use crate::metrics::Metrics;
-use crate::network::ActKey;
+use crate::network::ActionKey;
 
 /// Why the controllers can't be started.
 #[derive(Debug, thiserror::Error)]
@@ -211,12 +211,12 @@ async fn run_jobs(watches: &Watches, context: &Arc<JobContext>) {
     let (known, all) = (Arc::clone(&context.memory), shared.jobs.store.clone());
     let every = move || all.state().iter().map(|job| name_of(&**job)).collect();
     let attested = named(received(shared.attestations.changed()), every.clone(), |job| Some((job.namespace, job.name)));
-    let acts = named(received(shared.networks.acts()), every, move |key| {
+    let actions = named(received(shared.networks.actions()), every, move |key| {
         let job = key.job().and_then(|id| known.job(id))?;
         Some((job.namespace.unwrap_or_default(), job.name))
     });
     pass_on(attested, &watches.jobs, &watches.cancel);
-    pass_on(acts, &watches.jobs, &watches.cancel);
+    pass_on(actions, &watches.jobs, &watches.cancel);
     let due = watches.jobs.taken().take_until(watches.cancel.clone().cancelled_owned());
     let look = Look {
         kind: compute_job::KIND,
@@ -233,8 +233,8 @@ async fn run_offers(watches: &Watches, context: &Arc<OfferContext>) {
     let shared = &context.shared;
     let (known, all) = (Arc::clone(&context.memory), shared.offers.store.clone());
     let every = move || all.state().iter().map(|offer| name_of(&**offer)).collect();
-    let acts = named(received(shared.networks.acts()), every, move |key| match key {
-        ActKey::Offer(id) => known.offer(id).map(|offer| (offer.namespace.unwrap_or_default(), offer.name)),
+    let actions = named(received(shared.networks.actions()), every, move |key| match key {
+        ActionKey::Offer(id) => known.offer(id).map(|offer| (offer.namespace.unwrap_or_default(), offer.name)),
         _ => None,
     });
     let all = shared.offers.store.clone();
@@ -242,7 +242,7 @@ async fn run_offers(watches: &Watches, context: &Arc<OfferContext>) {
         let every: Vec<Name> = all.state().iter().map(|offer| name_of(&**offer)).collect();
         stream::iter(every)
     });
-    pass_on(acts, &watches.offers, &watches.cancel);
+    pass_on(actions, &watches.offers, &watches.cancel);
     pass_on(around, &watches.offers, &watches.cancel);
     let due = paced(watches.offers.taken(), GAP).take_until(watches.cancel.clone().cancelled_owned());
     let look = Look {

@@ -17,9 +17,9 @@ pub(super) struct NetworkName {
 
 /// What was done on chain, and how it came out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct ActLabels {
+pub(super) struct ActionLabels {
     pub(super) network: String,
-    pub(super) act: &'static str,
+    pub(super) action: &'static str,
     pub(super) result: &'static str,
 }
 

@@ -126,7 +126,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::network::{Backlog, Observed, Token};
+    use crate::network::{Backlog, NetworkStatus, Token};
     use crate::settlement::Pending;
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_network_that_does_not_run_has_no_numbers() {
         let metrics = Metrics::default();
-        let observed = Observed {
+        let observed = NetworkStatus {
             connection: crate::network::Connection::Connected { endpoint: String::new() },
             chain_id: None,
             head: None,
@@ -173,7 +173,7 @@ mod tests {
             );
         }
         let text = metrics.text();
-        assert!(text.contains("hawser_acts_queued{network=\"one\"} 3"), "{text}");
+        assert!(text.contains("hawser_actions_queued{network=\"one\"} 3"), "{text}");
         assert!(text.contains("hawser_clock_skew_seconds{network=\"one\"} 3"), "{text}");
         metrics.forget_network("one");
         let text = metrics.text();

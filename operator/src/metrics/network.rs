@@ -5,14 +5,14 @@ use prometheus_client::metrics::family::Family;
 
 use super::Metrics;
 use super::book::{Book, Decimal, Number};
-use super::labels::{ActLabels, NetworkName};
-use crate::network::{ActKey, Backlog, Observed};
+use super::labels::{ActionLabels, NetworkName};
+use crate::network::{ActionKey, Backlog, NetworkStatus};
 use jiff::Timestamp;
 
 #[derive(Clone, Debug)]
 pub(super) struct Networks {
     orders: Family<NetworkName, Counter>,
-    acts: Family<ActLabels, Counter>,
+    actions: Family<ActionLabels, Counter>,
     connected: Family<NetworkName, Number>,
     head: Family<NetworkName, Number>,
     head_age: Family<NetworkName, Decimal>,
@@ -20,15 +20,15 @@ pub(super) struct Networks {
     balance: Family<NetworkName, Decimal>,
     gas_spent: Family<NetworkName, Decimal>,
     clock_skew: Family<NetworkName, Decimal>,
-    acts_queued: Family<NetworkName, Number>,
-    acts_oldest: Family<NetworkName, Decimal>,
+    actions_queued: Family<NetworkName, Number>,
+    actions_oldest: Family<NetworkName, Decimal>,
 }
 
 impl Networks {
     pub(super) fn new(book: &mut Book) -> Self {
         Self {
             orders: book.metric("orders", "Orders taken from the chain"),
-            acts: book.metric("acts", "Acts on chain that are mined, or that the market refused"),
+            actions: book.metric("actions", "Actions on chain that are mined, or that the market refused"),
             connected: book.metric("network_connected", "1 where the network can be seen"),
             head: book.metric("network_head_block", "Newest block"),
             head_age: book.metric("network_head_age_seconds", "Age of the newest block"),
@@ -39,17 +39,17 @@ impl Networks {
                 "clock_skew_seconds",
                 "Seconds by which the operator's clock was ahead of the newest block's time when it came",
             ),
-            acts_queued: book.metric("acts_queued", "Acts that are to be sent or mined"),
-            acts_oldest: book.metric("acts_oldest_seconds", "Age of the oldest act that is to be sent or mined"),
+            actions_queued: book.metric("actions_queued", "Actions that are to be sent or mined"),
+            actions_oldest: book.metric("actions_oldest_seconds", "Age of the oldest action that is to be sent or mined"),
         }
     }
 
     pub(super) fn forget(&self, name: &str) {
         let label = NetworkName { network: name.to_owned() };
-        for numbers in [&self.connected, &self.head, &self.unread, &self.acts_queued] {
+        for numbers in [&self.connected, &self.head, &self.unread, &self.actions_queued] {
             numbers.remove(&label);
         }
-        for decimals in [&self.head_age, &self.balance, &self.gas_spent, &self.clock_skew, &self.acts_oldest] {
+        for decimals in [&self.head_age, &self.balance, &self.gas_spent, &self.clock_skew, &self.actions_oldest] {
             decimals.remove(&label);
         }
     }
@@ -61,24 +61,24 @@ impl Metrics {
         self.networks.orders.get_or_create(&NetworkName { network: network.to_owned() }).clone()
     }
 
-    /// An act that is over.
-    pub fn act(&self, network: &str, key: &ActKey, mined: bool) {
-        let act = match key {
-            ActKey::Offer(_) => "offer",
-            ActKey::Decline(_) => "decline",
-            ActKey::Start(_) => "start",
-            ActKey::Claim(_) => "claim",
-            ActKey::Settle(_) => "settle",
-            ActKey::End(_) => "end",
-            ActKey::Refund(_) => "refund",
-            ActKey::Withdraw(_) => "withdraw",
+    /// An action that is over.
+    pub fn action(&self, network: &str, key: &ActionKey, mined: bool) {
+        let action = match key {
+            ActionKey::Offer(_) => "offer",
+            ActionKey::Decline(_) => "decline",
+            ActionKey::Start(_) => "start",
+            ActionKey::Claim(_) => "claim",
+            ActionKey::Settle(_) => "settle",
+            ActionKey::End(_) => "end",
+            ActionKey::Refund(_) => "refund",
+            ActionKey::Withdraw(_) => "withdraw",
         };
         let result = if mined { "mined" } else { "refused" };
-        self.networks.acts.get_or_create(&ActLabels { network: network.to_owned(), act, result }).inc();
+        self.networks.actions.get_or_create(&ActionLabels { network: network.to_owned(), action, result }).inc();
     }
 
     /// What was last seen of a network.
-    pub fn network(&self, name: &str, observed: &Observed, backlog: &Backlog, now: Timestamp) {
+    pub fn network(&self, name: &str, observed: &NetworkStatus, backlog: &Backlog, now: Timestamp) {
         let (label, all) = (NetworkName { network: name.to_owned() }, &self.networks);
         all.connected.get_or_create(&label).set(i64::from(observed.connection.is_connected()));
         if let Some(head) = observed.head {
@@ -96,8 +96,8 @@ impl Metrics {
             all.clock_skew.get_or_create(&label).set(f64::from(skew));
         }
         let waiting = i64::try_from(backlog.queued + backlog.sent).unwrap_or(i64::MAX);
-        all.acts_queued.get_or_create(&label).set(waiting);
-        all.acts_oldest.get_or_create(&label).set(backlog.oldest.as_secs_f64());
+        all.actions_queued.get_or_create(&label).set(waiting);
+        all.actions_oldest.get_or_create(&label).set(backlog.oldest.as_secs_f64());
     }
 
     /// A network that does not run is not connected, and what was last seen of it says nothing any more.

@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
 
 use super::{Counted, Metrics, ServerOutcome};
-use crate::network::{self, ActKey, Backlog, Block, Connection, Observed, Token, Withdrawn};
+use crate::network::{self, ActionKey, Backlog, Block, Connection, NetworkStatus, Token, Withdrawn};
 use crate::settlement::Pending;
 
 const BEGIN: &str = "<!-- table: begin -->\n";
@@ -32,7 +32,7 @@ fn filled() -> Metrics {
     metrics.count_by(|| Counted { phases: vec![("Running", 1)], unreadable: [("GpuOffer", 1); 3] });
     metrics.order_runs("base", 6.0);
     metrics.orders("base").inc();
-    metrics.act("base", &ActKey::Start(hawser_market::JobId(B256::ZERO)), true);
+    metrics.action("base", &ActionKey::Start(hawser_market::JobId(B256::ZERO)), true);
     metrics.network("base", &observed(), &Backlog::default(), Timestamp::UNIX_EPOCH);
     let token = Token { address: Address::ZERO, symbol: "USDC".to_owned(), decimals: 6 };
     metrics.earnings("base", (Address::ZERO, &token), Pending::default(), U256::ONE, U256::ONE);
@@ -58,7 +58,7 @@ fn filled() -> Metrics {
     metrics
 }
 
-fn observed() -> Observed {
+fn observed() -> NetworkStatus {
     let head = network::Head {
         block: Block { number: 1, hash: B256::ZERO },
         time: Timestamp::UNIX_EPOCH,
@@ -66,7 +66,7 @@ fn observed() -> Observed {
         base_fee: None,
         gas_limit: 1,
     };
-    Observed {
+    NetworkStatus {
         connection: Connection::Connected { endpoint: String::new() },
         chain_id: None,
         head: Some(head),

@@ -7,45 +7,45 @@ use std::{
 
 use alloy::primitives::B256;
 
-use super::{Act, ActKey, ActState};
+use super::{NetworkAction, ActionKey, ActionState};
 
-/// The same act asked for again so soon after it was mined is an echo of an older look at the chain.
+/// The same action asked for again so soon after it was mined is an echo of an older look at the chain.
 const ECHO: Duration = Duration::from_secs(30);
-/// A refused act is tried again when it is asked for after so long; a caller woken by the refusal can't spin.
+/// A refused action is tried again when it is asked for after so long; a caller woken by the refusal can't spin.
 const RETRY: Duration = Duration::from_secs(10);
-/// What came of an act is remembered for so long.
+/// What came of an action is remembered for so long.
 const MEMORY: Duration = Duration::from_mins(15);
 
 #[derive(Debug)]
 struct Entry {
-    act: Act,
-    state: ActState,
-    /// Asked for while another act of this key was on its way.
-    next: Option<Act>,
+    action: NetworkAction,
+    state: ActionState,
+    /// Asked for while another action of this key was on its way.
+    next: Option<NetworkAction>,
     changed: Instant,
     /// When it was asked for, or came to wait again.
     asked: Instant,
 }
 
 impl Entry {
-    const fn new(act: Act, now: Instant) -> Self {
-        Self { act, state: ActState::Queued { waiting: None }, next: None, changed: now, asked: now }
+    const fn new(action: NetworkAction, now: Instant) -> Self {
+        Self { action, state: ActionState::Queued { waiting: None }, next: None, changed: now, asked: now }
     }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct ActionQueue {
-    entries: HashMap<ActKey, Entry>,
-    /// When an act last went on: was sent, mined, refused.
+    entries: HashMap<ActionKey, Entry>,
+    /// When an action last went on: was sent, mined, refused.
     moved: Option<Instant>,
 }
 
 /// What waits to be sent or mined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// Acts that were not sent.
+    /// Actions that were not sent.
     pub queued: usize,
-    /// Acts that are on their way.
+    /// Actions that are on their way.
     pub sent: usize,
     /// Since when the oldest of both waits.
     pub oldest: Duration,
@@ -57,58 +57,58 @@ pub struct Backlog {
 
 impl ActionQueue {
     /// Takes a request; true where the sender has something new to do.
-    pub(super) fn request(&mut self, act: Act, now: Instant) -> bool {
-        let key = act.key();
+    pub(super) fn request(&mut self, action: NetworkAction, now: Instant) -> bool {
+        let key = action.key();
         let Some(entry) = self.entries.get_mut(&key) else {
-            self.entries.insert(key, Entry::new(act, now));
+            self.entries.insert(key, Entry::new(action, now));
             return true;
         };
-        let same = entry.act == act;
+        let same = entry.action == action;
         match entry.state {
-            ActState::Queued { .. } => {
-                entry.act = act;
+            ActionState::Queued { .. } => {
+                entry.action = action;
                 return !same;
             }
-            ActState::Sent { .. } => {
-                entry.next = (!same).then_some(act);
+            ActionState::Sent { .. } => {
+                entry.next = (!same).then_some(action);
                 return false;
             }
-            ActState::Mined { .. } | ActState::Needless { .. } if same && now.duration_since(entry.changed) < ECHO => {
+            ActionState::Mined { .. } | ActionState::AlreadyDone { .. } if same && now.duration_since(entry.changed) < ECHO => {
                 return false;
             }
-            ActState::Refused { .. } if same && now.duration_since(entry.changed) < RETRY => return false,
+            ActionState::Refused { .. } if same && now.duration_since(entry.changed) < RETRY => return false,
             _ => {}
         }
-        *entry = Entry::new(act, now);
+        *entry = Entry::new(action, now);
         true
     }
 
-    pub(super) fn state(&self, key: &ActKey) -> Option<ActState> {
+    pub(super) fn state(&self, key: &ActionKey) -> Option<ActionState> {
         self.entries.get(key).map(|entry| entry.state.clone())
     }
 
-    /// Acts that wait, in a steady order.
-    pub(super) fn queued(&self) -> Vec<Act> {
-        let mut acts: Vec<_> = self
+    /// Actions that wait, in a steady order.
+    pub(super) fn queued(&self) -> Vec<NetworkAction> {
+        let mut actions: Vec<_> = self
             .entries
             .iter()
-            .filter(|(_, entry)| matches!(entry.state, ActState::Queued { .. }))
-            .map(|(key, entry)| (*key, entry.act.clone()))
+            .filter(|(_, entry)| matches!(entry.state, ActionState::Queued { .. }))
+            .map(|(key, entry)| (*key, entry.action.clone()))
             .collect();
-        acts.sort_by_key(|(key, _)| *key);
-        acts.into_iter().map(|(_, act)| act).collect()
+        actions.sort_by_key(|(key, _)| *key);
+        actions.into_iter().map(|(_, action)| action).collect()
     }
 
-    /// Sets an act's state; true where it changed. An act that was asked for meanwhile takes its place once it is over.
-    pub(super) fn set(&mut self, act: &Act, state: ActState, now: Instant) -> bool {
-        let Some(entry) = self.entries.get_mut(&act.key()) else { return false };
-        let sent = matches!(state, ActState::Sent { .. });
-        if entry.act != *act {
+    /// Sets an action's state; true where it changed. An action that was asked for meanwhile takes its place once it is over.
+    pub(super) fn set(&mut self, action: &NetworkAction, state: ActionState, now: Instant) -> bool {
+        let Some(entry) = self.entries.get_mut(&action.key()) else { return false };
+        let sent = matches!(state, ActionState::Sent { .. });
+        if entry.action != *action {
             // Asked for while this one was looked at: what came of that is of no use to it, unless it is on its way.
             if !sent {
                 return false;
             }
-            entry.next = Some(std::mem::replace(&mut entry.act, act.clone()));
+            entry.next = Some(std::mem::replace(&mut entry.action, action.clone()));
         }
         if !sent && let Some(next) = entry.next.take() {
             *entry = Entry::new(next, now);
@@ -117,9 +117,9 @@ impl ActionQueue {
         }
         let changed = entry.state != state;
         if changed {
-            if !matches!(state, ActState::Queued { .. }) {
+            if !matches!(state, ActionState::Queued { .. }) {
                 self.moved = Some(now);
-            } else if !matches!(entry.state, ActState::Queued { .. }) {
+            } else if !matches!(entry.state, ActionState::Queued { .. }) {
                 entry.asked = now;
             }
             entry.state = state;
@@ -128,9 +128,9 @@ impl ActionQueue {
         changed
     }
 
-    /// When the oldest act that is on its way was first sent.
+    /// When the oldest action that is on its way was first sent.
     pub(super) fn oldest_sent(&self) -> Option<Instant> {
-        let sent = self.entries.values().filter(|entry| matches!(entry.state, ActState::Sent { .. }));
+        let sent = self.entries.values().filter(|entry| matches!(entry.state, ActionState::Sent { .. }));
         sent.map(|entry| entry.changed).min()
     }
 
@@ -140,15 +140,15 @@ impl ActionQueue {
         let mut unsent: Option<Instant> = None;
         for entry in self.entries.values() {
             match &entry.state {
-                ActState::Queued { waiting } => {
+                ActionState::Queued { waiting } => {
                     backlog.queued += 1;
                     if unsent.is_none_or(|since| entry.asked < since) {
                         unsent = Some(entry.asked);
                         backlog.waiting.clone_from(waiting);
                     }
                 }
-                ActState::Sent { .. } => backlog.sent += 1,
-                ActState::Mined { .. } | ActState::Needless { .. } | ActState::Refused { .. } => continue,
+                ActionState::Sent { .. } => backlog.sent += 1,
+                ActionState::Mined { .. } | ActionState::AlreadyDone { .. } | ActionState::Refused { .. } => continue,
             }
             backlog.oldest = backlog.oldest.max(now.saturating_duration_since(entry.asked));
         }
@@ -161,14 +161,14 @@ impl ActionQueue {
     /// Forgets what was over long ago.
     pub(super) fn forget(&mut self, now: Instant) {
         self.entries.retain(|_, entry| {
-            matches!(entry.state, ActState::Queued { .. } | ActState::Sent { .. })
+            matches!(entry.state, ActionState::Queued { .. } | ActionState::Sent { .. })
                 || now.duration_since(entry.changed) < MEMORY
         });
     }
 }
 
-pub(super) fn sent(tx: B256) -> ActState {
-    ActState::Sent { tx }
+pub(super) fn sent(tx: B256) -> ActionState {
+    ActionState::Sent { tx }
 }
 
 #[cfg(test)]
@@ -180,24 +180,24 @@ mod tests {
 
     const TX: B256 = B256::repeat_byte(7);
 
-    fn start(attestor: u8) -> Act {
-        Act::Start { job: JobId(B256::repeat_byte(1)), attestor: Address::repeat_byte(attestor) }
+    fn start(attestor: u8) -> NetworkAction {
+        NetworkAction::Start { job: JobId(B256::repeat_byte(1)), attestor: Address::repeat_byte(attestor) }
     }
 
-    fn queued() -> ActState {
-        ActState::Queued { waiting: None }
+    fn queued() -> ActionState {
+        ActionState::Queued { waiting: None }
     }
 
-    fn mined() -> ActState {
-        ActState::Mined { tx: TX, block: 5 }
+    fn mined() -> ActionState {
+        ActionState::Mined { tx: TX, block: 5 }
     }
 
-    fn refused() -> ActState {
-        ActState::Refused { error: "no".into() }
+    fn refused() -> ActionState {
+        ActionState::Refused { error: "no".into() }
     }
 
     #[test]
-    fn asking_twice_before_sending_keeps_the_newer_act() {
+    fn asking_twice_before_sending_keeps_the_newer_action() {
         let (mut queue, now) = (ActionQueue::default(), Instant::now());
         assert!(queue.request(start(1), now));
         assert!(!queue.request(start(1), now));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_act_asked_for_while_another_is_on_its_way_follows_it() {
+    fn an_action_asked_for_while_another_is_on_its_way_follows_it() {
         for end in [mined(), refused(), queued()] {
             let (mut queue, now) = (ActionQueue::default(), Instant::now());
             queue.request(start(1), now);
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn another_act_of_the_key_is_taken_at_once_after_the_first_is_over() {
+    fn another_action_of_the_key_is_taken_at_once_after_the_first_is_over() {
         for state in [mined(), refused()] {
             let (mut queue, now) = (ActionQueue::default(), Instant::now());
             queue.request(start(1), now);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn an_act_replaced_while_it_was_looked_at_does_not_answer_for_the_newer_one() {
+    fn an_action_replaced_while_it_was_looked_at_does_not_answer_for_the_newer_one() {
         for (state, newer_follows) in [(refused(), false), (queued(), false), (sent(TX), true)] {
             let (mut queue, now) = (ActionQueue::default(), Instant::now());
             queue.request(start(1), now);
@@ -272,11 +272,11 @@ mod tests {
     fn what_waits_is_counted_from_when_it_was_asked_for_and_unsent_from_when_anything_went_on() {
         let (mut queue, t) = (ActionQueue::default(), Instant::now());
         let (s, end) =
-            (Duration::from_secs, Act::Refund { job: JobId(B256::repeat_byte(2)), order: OrderRef::default() });
+            (Duration::from_secs, NetworkAction::Refund { job: JobId(B256::repeat_byte(2)), order: OrderRef::default() });
         assert_eq!(queue.backlog(t), Backlog::default());
         queue.request(start(1), t);
         queue.request(end.clone(), t + s(10));
-        queue.set(&start(1), ActState::Queued { waiting: Some("why".into()) }, t + s(20));
+        queue.set(&start(1), ActionState::Queued { waiting: Some("why".into()) }, t + s(20));
         let waits = queue.backlog(t + s(50));
         assert_eq!((waits.queued, waits.sent, waits.oldest, waits.unsent), (2, 0, s(50), s(50)));
         assert_eq!(waits.waiting.as_deref(), Some("why"));

@@ -7,7 +7,7 @@ use alloy::{
     signers::SignerSync,
 };
 use hawser_market::AttestorTail;
-use hawser_operator::network::{Act, ActState, JobStatus};
+use hawser_operator::network::{NetworkAction, ActionState, JobStatus};
 use serde_json::json;
 
 use crate::{
@@ -38,9 +38,9 @@ async fn a_nonce_taken_by_another_sender_of_the_key_is_made_up_for() {
     let job = open(&node, &network, 1).await;
     node.stop_mining().await;
     let nonce = node.nonce(network.observed().borrow().wallet).await;
-    let start = Act::Start { job, attestor: Address::repeat_byte(5) };
+    let start = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
     network.request(start.clone());
-    node.until("it is sent", async || matches!(network.act(&start.key())?, ActState::Sent { .. }).then_some(())).await;
+    node.until("it is sent", async || matches!(network.action(&start.key())?, ActionState::Sent { .. }).then_some(())).await;
 
     node.rpc("eth_sendRawTransaction", json!([foreign(nonce)])).await;
     node.mine(1).await;
@@ -57,20 +57,20 @@ async fn an_operator_that_died_after_sending_is_followed_by_one_that_does_not_ac
     node.stop_mining().await;
     let wallet = before.observed().borrow().wallet;
     let nonce = node.nonce(wallet).await;
-    let start = Act::Start { job, attestor: Address::repeat_byte(5) };
+    let start = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
     before.request(start.clone());
-    node.until("it is sent", async || matches!(before.act(&start.key())?, ActState::Sent { .. }).then_some(())).await;
+    node.until("it is sent", async || matches!(before.action(&start.key())?, ActionState::Sent { .. }).then_some(())).await;
     kill.cancel();
 
     let (after, _stop) = node.network();
     after.request(start.clone());
-    node.until("the transaction in the pool is waited for", async || match after.act(&start.key())? {
-        ActState::Queued { waiting: Some(why) } => why.contains("is in the pool").then_some(()),
+    node.until("the transaction in the pool is waited for", async || match after.action(&start.key())? {
+        ActionState::Queued { waiting: Some(why) } => why.contains("is in the pool").then_some(()),
         _ => None,
     })
     .await;
     let state = node.until_mining(&after, &start.key()).await;
-    assert!(matches!(state, ActState::Needless { .. }), "{state:?}");
+    assert!(matches!(state, ActionState::AlreadyDone { .. }), "{state:?}");
     assert_eq!(node.job(job).await.attestor, AttestorTail::of(Address::repeat_byte(5)).0);
     assert_eq!(node.nonce(wallet).await, nonce + 1, "one transaction for one start");
 }
@@ -82,11 +82,11 @@ async fn a_transaction_that_the_fees_have_left_behind_is_replaced() {
     let job = open(&node, &network, 1).await;
     node.stop_mining().await;
     let nonce = node.nonce(network.observed().borrow().wallet).await;
-    let start = Act::Start { job, attestor: Address::repeat_byte(5) };
+    let start = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
     network.request(start.clone());
     let first = node
-        .until("it is sent", async || match network.act(&start.key())? {
-            ActState::Sent { tx } => Some(tx),
+        .until("it is sent", async || match network.action(&start.key())? {
+            ActionState::Sent { tx } => Some(tx),
             _ => None,
         })
         .await;
@@ -95,8 +95,8 @@ async fn a_transaction_that_the_fees_have_left_behind_is_replaced() {
         .until("it is replaced", async || {
             node.rpc("anvil_setNextBlockBaseFeePerGas", json!([500_000_000_000_u64])).await;
             node.mine(1).await;
-            match network.act(&start.key())? {
-                ActState::Sent { tx } if tx != first => Some(tx),
+            match network.action(&start.key())? {
+                ActionState::Sent { tx } if tx != first => Some(tx),
                 _ => None,
             }
         })
@@ -136,7 +136,7 @@ async fn what_a_reorg_takes_back_is_done_again_without_being_asked() {
     let (network, _stop) = node.network();
     let job = open(&node, &network, 1).await;
     let before = node.rpc("evm_snapshot", json!([])).await;
-    let start = Act::Start { job, attestor: Address::repeat_byte(5) };
+    let start = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
     network.request(start.clone());
     assert_mined(&node.over(&network, &start.key()).await);
     let spent = network.observed().borrow().gas_spent;
@@ -160,15 +160,15 @@ async fn a_wallet_without_coins_waits_and_says_so() {
     let wallet = network.observed().borrow().wallet;
     node.rpc("anvil_setBalance", json!([wallet, "0x0"])).await;
     let post = node.post();
-    let act = Act::SetOffer(post);
-    network.request(act.clone());
-    node.until("it says what is missing", async || match network.act(&act.key())? {
-        ActState::Queued { waiting: Some(why) } => why.contains("send coins to it").then_some(()),
+    let action = NetworkAction::SetOffer(post);
+    network.request(action.clone());
+    node.until("it says what is missing", async || match network.action(&action.key())? {
+        ActionState::Queued { waiting: Some(why) } => why.contains("send coins to it").then_some(()),
         _ => None,
     })
     .await;
     node.rpc("anvil_setBalance", json!([wallet, "0xde0b6b3a7640000"])).await;
-    assert_mined(&node.until_mining(&network, &act.key()).await);
+    assert_mined(&node.until_mining(&network, &action.key()).await);
 }
 
 #[tokio::test]
@@ -177,11 +177,11 @@ async fn what_is_in_flight_is_waited_for_when_the_operator_stops() {
     let (network, stop) = node.network();
     let job = open(&node, &network, 1).await;
     node.stop_mining().await;
-    let start = Act::Start { job, attestor: Address::repeat_byte(5) };
+    let start = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
     network.request(start.clone());
-    node.until("it is sent", async || matches!(network.act(&start.key())?, ActState::Sent { .. }).then_some(())).await;
+    node.until("it is sent", async || matches!(network.action(&start.key())?, ActionState::Sent { .. }).then_some(())).await;
     stop.cancel();
     node.mine(1).await;
     network.stopped().await;
-    assert_mined(&network.act(&start.key()).unwrap());
+    assert_mined(&network.action(&start.key()).unwrap());
 }

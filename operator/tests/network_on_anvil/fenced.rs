@@ -5,7 +5,7 @@ use std::time::Duration;
 use alloy::primitives::Address;
 use hawser_operator::fence::{Fence, Moment};
 use hawser_operator::metrics::RpcCalls;
-use hawser_operator::network::{Act, ActState, JobStatus, Network, Past};
+use hawser_operator::network::{NetworkAction, ActionState, JobStatus, Network, Checkpoint};
 use tokio_util::sync::CancellationToken;
 
 use crate::line::open;
@@ -21,7 +21,7 @@ async fn a_leader_whose_lease_is_over_sends_nothing_though_it_goes_on_to_look() 
     let mut spec = node.spec();
     spec.rpc_urls = vec![url.parse().unwrap()];
     let old =
-        Network::start_fenced(spec, wallet(), &Past::default(), cancel.clone(), fence.clone(), RpcCalls::default());
+        Network::start_fenced(spec, wallet(), &Checkpoint::default(), cancel.clone(), fence.clone(), RpcCalls::default());
     let old = old.unwrap();
     let job = open(&node, &old, 1).await;
     let sender = old.observed().borrow().wallet;
@@ -31,7 +31,7 @@ async fn a_leader_whose_lease_is_over_sends_nothing_though_it_goes_on_to_look() 
     assert!(sent() > 0, "while it leads it sends by this endpoint");
     proxy.forget_counts();
     fence.close();
-    let start = Act::Start { job, attestor: Address::repeat_byte(5) };
+    let start = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
     old.request(start.clone());
     for _ in 0..3 {
         node.mine(1).await;
@@ -40,7 +40,7 @@ async fn a_leader_whose_lease_is_over_sends_nothing_though_it_goes_on_to_look() 
             old.observed().borrow().head.filter(|seen| seen.block.number >= head).map(drop)
         })
         .await;
-        assert!(matches!(old.act(&start.key()), Some(ActState::Queued { .. })), "{:?}", old.act(&start.key()));
+        assert!(matches!(old.action(&start.key()), Some(ActionState::Queued { .. })), "{:?}", old.action(&start.key()));
     }
     assert_eq!(sent(), 0, "nothing was even given to the endpoint");
     assert_eq!(node.nonce(sender).await, nonce, "nothing of its wallet's was mined");

@@ -3,7 +3,7 @@
 use std::sync::{PoisonError, atomic::Ordering};
 
 use alloy::primitives::B256;
-use hawser_operator::network::{Connection, Cursor, Past};
+use hawser_operator::network::{Connection, Cursor, Checkpoint};
 use serde_json::{Value, json};
 
 use crate::{
@@ -167,7 +167,7 @@ async fn an_endpoint_that_lags_is_asked_little_for_blocks_that_it_does_not_have(
         let mut spec = node.spec();
         spec.rpc_urls = vec![url.parse().unwrap()];
         let cursor = Cursor { number: 60, hash: Some(B256::repeat_byte(1)) };
-        let (network, _stop) = start_again(spec, &Past { cursor: Some(cursor), ..Past::default() });
+        let (network, _stop) = start_again(spec, &Checkpoint { cursor: Some(cursor), ..Checkpoint::default() });
         Seen::watch(&network, Some(cursor));
         // That is so after five looks.
         node.until("the trouble is told", async || network.observed().borrow().orders_trouble.clone()).await;

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use alloy::primitives::U256;
 use hawser_market::{JobId, OfferId};
-use hawser_operator::network::{Act, ActState, Cursor, Known, Network, Observed, Past};
+use hawser_operator::network::{NetworkAction, ActionState, Cursor, Known, Network, NetworkStatus, Checkpoint};
 use serde_json::{Value, json};
 use tokio_util::sync::DropGuard;
 
@@ -121,7 +121,7 @@ impl Scene {
     }
 
     /// The late node was asked for the order's block alone, and the cursor went on past it.
-    async fn is_passed_over(&self) -> (u64, Observed) {
+    async fn is_passed_over(&self) -> (u64, NetworkStatus) {
         let block = self.count(|lagging| lagging.number);
         let passed = async || {
             let observed = self.network.observed().borrow().clone();
@@ -171,11 +171,11 @@ async fn an_order_that_only_the_late_node_was_asked_for_is_read_by_the_process_t
     let (block, observed) = scene.is_passed_over().await;
     scene.stops.clear();
     scene.network.stopped().await;
-    let past = Past {
+    let past = Checkpoint {
         cursor: observed.cursor.map(Cursor::from),
         doubtful: observed.doubtful,
         known: Known { offers: [scene.offer].into(), ..Known::default() },
-        ..Past::default()
+        ..Checkpoint::default()
     };
     let (after, _stop) = start_again(scene.network.spec().clone(), &past);
     scene.seen = Seen::watch(&after, past.cursor);
@@ -203,11 +203,11 @@ async fn a_withdrawal_that_a_reorganisation_moves_to_a_block_of_which_the_late_n
     let sum = || network.observed().borrow().withdrawn.get(&node.token).copied().unwrap_or_default();
 
     let before = node.rpc("evm_snapshot", json!([])).await;
-    let withdraw = Act::Withdraw { provider: network.spec().provider, token: node.token };
+    let withdraw = NetworkAction::Withdraw { provider: network.spec().provider, token: node.token };
     poster.request(withdraw.clone());
     // The node mines it by itself: the block is to be near the head when it is read anew.
-    let mined = async || match poster.act(&withdraw.key())? {
-        ActState::Mined { tx, block } => Some((tx, block)),
+    let mined = async || match poster.action(&withdraw.key())? {
+        ActionState::Mined { tx, block } => Some((tx, block)),
         _ => None,
     };
     let (tx, block) = node.until("it is mined", mined).await;

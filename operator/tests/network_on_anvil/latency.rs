@@ -9,7 +9,7 @@ use std::{
 use alloy::primitives::Address;
 use hawser_crds::Confirmations;
 use hawser_market::OfferId;
-use hawser_operator::network::{Act, ActState, Cursor, Network};
+use hawser_operator::network::{NetworkAction, ActionState, Cursor, Network};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -82,8 +82,8 @@ impl Line {
         let (job, block) = node.place(*offer, salt).await;
         let known = async || seen.jobs().contains(&job);
         self.with_one_look("the order is handed over", block + confirmations, known).await;
-        let act = Act::Start { job, attestor: Address::repeat_byte(5) };
-        network.request(act.clone());
+        let action = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
+        network.request(action.clone());
         let mined = node
             .until("it is mined", async || {
                 let runs = node.job(job).await.status == 2;
@@ -91,7 +91,7 @@ impl Line {
                 Some(node.block().await)
             })
             .await;
-        let known = async || matches!(network.act(&act.key()), Some(ActState::Mined { .. }));
+        let known = async || matches!(network.action(&action.key()), Some(ActionState::Mined { .. }));
         self.with_one_look("the start is known", mined, known).await;
     }
 }

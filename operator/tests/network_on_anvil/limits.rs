@@ -7,7 +7,7 @@ use std::{
 
 use alloy::primitives::Address;
 use hawser_market::JobId;
-use hawser_operator::network::{Act, JobStatus, Network};
+use hawser_operator::network::{NetworkAction, JobStatus, Network};
 
 use crate::{
     line::Seen,
@@ -65,7 +65,7 @@ async fn running(jobs: u8) -> Running {
         ids.push(node.order(offer, salt).await);
     }
     for id in &ids {
-        poster.request(Act::Start { job: *id, attestor: Address::repeat_byte(5) });
+        poster.request(NetworkAction::Start { job: *id, attestor: Address::repeat_byte(5) });
     }
     if let Some(last) = ids.last() {
         node.until("all run", async || (poster.job(*last).await.ok()?.status == JobStatus::Running).then_some(()))

@@ -9,7 +9,7 @@ use alloy::{
 };
 use hawser_market::{JobId, UsageVoucher};
 use hawser_operator::{
-    network::{Act, ActState, Claim, Cursor, GpuSeconds, JobStatus, Known, Network, Order, Past},
+    network::{NetworkAction, ActionState, Claim, Cursor, GpuSeconds, JobStatus, Known, Network, Order, Checkpoint},
     settlement::plan::{self, Step},
 };
 
@@ -66,12 +66,12 @@ async fn an_offer_is_posted_under_the_id_that_its_terms_give_and_then_changed() 
     let id = post.offer;
     assert_eq!(network.offer(id).await.unwrap(), None);
 
-    assert_mined(&node.done(&network, Act::SetOffer(post.clone())).await);
+    assert_mined(&node.done(&network, NetworkAction::SetOffer(post.clone())).await);
     let posted = network.offer(id).await.unwrap().unwrap();
     assert_eq!((posted.id, &posted.terms, posted.price, posted.available), (id, &post.terms, PRICE, 8));
     assert_eq!(posted.valid_until, post.valid_until);
 
-    let update = Act::UpdateOffer { offer: id, price: PRICE + 1, available: 3, valid_until: post.valid_until };
+    let update = NetworkAction::UpdateOffer { offer: id, price: PRICE + 1, available: 3, valid_until: post.valid_until };
     assert_mined(&node.done(&network, update).await);
     let posted = network.offer(id).await.unwrap().unwrap();
     assert_eq!((posted.price, posted.available), (PRICE + 1, 3));
@@ -96,12 +96,12 @@ async fn an_offer_that_the_market_refuses_is_reported_in_words() {
     let node = Node::start().await;
     let (network, _stop) = node.network();
     let post = node.post_with(|terms| terms.token = Address::repeat_byte(9));
-    assert_says(&node.done(&network, Act::SetOffer(post)).await, "call setFloor with its key");
+    assert_says(&node.done(&network, NetworkAction::SetOffer(post)).await, "call setFloor with its key");
     let mut post = node.post();
     post.price = 0;
-    assert_says(&node.done(&network, Act::SetOffer(post)).await, "below the provider's floor of 1");
+    assert_says(&node.done(&network, NetworkAction::SetOffer(post)).await, "below the provider's floor of 1");
     let post = node.post_with(|terms| terms.provider = Address::repeat_byte(9));
-    assert_says(&node.done(&network, Act::SetOffer(post)).await, "call setProvider with");
+    assert_says(&node.done(&network, NetworkAction::SetOffer(post)).await, "call setProvider with");
 }
 
 #[tokio::test]
@@ -176,28 +176,28 @@ async fn a_job_is_started_paid_for_what_was_attested_and_ended() {
     assert_eq!(network.job(job).await.unwrap().status, JobStatus::Open);
 
     let attestor = PrivateKeySigner::random();
-    assert_mined(&node.done(&network, Act::Start { job, attestor: attestor.address() }).await);
+    assert_mined(&node.done(&network, NetworkAction::Start { job, attestor: attestor.address() }).await);
     let running = network.job(job).await.unwrap();
     assert_eq!((running.status, running.is_attestor(attestor.address())), (JobStatus::Running, true));
 
     node.rpc("evm_increaseTime", json!([60])).await;
     node.mine(1).await;
-    assert_mined(&node.done(&network, Act::Claim(claim(&network, &attestor, job, 100))).await);
+    assert_mined(&node.done(&network, NetworkAction::Claim(claim(&network, &attestor, job, 100))).await);
     assert_eq!(network.job(job).await.unwrap().used, GpuSeconds(100));
 
     let forged = claim(&network, &PrivateKeySigner::random(), job, 110);
-    let state = node.done(&network, Act::Claim(forged)).await;
+    let state = node.done(&network, NetworkAction::Claim(forged)).await;
     assert_says(&state, "not signed by the job's attestor");
-    assert!(matches!(state, ActState::Refused { .. }));
-    let replayed = node.done(&network, Act::Claim(claim(&network, &attestor, job, 90))).await;
-    assert!(matches!(replayed, ActState::Needless { .. }), "{replayed:?}");
+    assert!(matches!(state, ActionState::Refused { .. }));
+    let replayed = node.done(&network, NetworkAction::Claim(claim(&network, &attestor, job, 90))).await;
+    assert!(matches!(replayed, ActionState::AlreadyDone { .. }), "{replayed:?}");
     assert_eq!(network.job(job).await.unwrap().used, GpuSeconds(100), "neither was paid");
 
     let order = node.by(job.offer_id(), 1);
-    let end = |used| Act::End { job, order, expect_used: GpuSeconds(used), reason: "finished".into() };
+    let end = |used| NetworkAction::End { job, order, expect_used: GpuSeconds(used), reason: "finished".into() };
     assert_says(&node.done(&network, end(101)).await, "claim first");
     let foreign =
-        Act::End { job, order: node.by(job.offer_id(), 2), expect_used: GpuSeconds(100), reason: String::new() };
+        NetworkAction::End { job, order: node.by(job.offer_id(), 2), expect_used: GpuSeconds(100), reason: String::new() };
     assert_says(&node.done(&network, foreign).await, "customer and order hash are not those of the job");
     assert_mined(&node.done(&network, end(100)).await);
     let closed = network.job(job).await.unwrap();
@@ -205,8 +205,8 @@ async fn a_job_is_started_paid_for_what_was_attested_and_ended() {
     let now = network.observed().borrow().head.unwrap().time;
     let policy = plan::Policy { interval: std::time::Duration::from_secs(1), least: U256::ZERO, gas_cost: U256::ZERO };
     assert_eq!(plan::next(&closed, GpuSeconds(100), true, now, policy), Step::Done);
-    let again = node.done(&network, Act::Refund { job, order }).await;
-    assert!(matches!(again, ActState::Needless { .. }), "{again:?}");
+    let again = node.done(&network, NetworkAction::Refund { job, order }).await;
+    assert!(matches!(again, ActionState::AlreadyDone { .. }), "{again:?}");
     let fee = 100_000 * 250 / 10_000;
     assert_eq!(network.credit(node.token).await.unwrap(), U256::from(100_000 - fee));
 }
@@ -220,7 +220,7 @@ async fn a_last_voucher_is_paid_and_its_job_closed_in_one_call() {
     let second = node.order(first.offer_id(), 2).await;
     let order = |salt| node.by(first.offer_id(), salt);
     for job in [first, second] {
-        assert_mined(&node.done(&network, Act::Start { job, attestor: attestor.address() }).await);
+        assert_mined(&node.done(&network, NetworkAction::Start { job, attestor: attestor.address() }).await);
     }
     node.rpc("evm_increaseTime", json!([60])).await;
     node.mine(1).await;
@@ -230,22 +230,22 @@ async fn a_last_voucher_is_paid_and_its_job_closed_in_one_call() {
     })
     .await;
 
-    let settle = |job, by, used| Act::Settle { claim: claim(&network, &attestor, job, used), order: by };
+    let settle = |job, by, used| NetworkAction::Settle { claim: claim(&network, &attestor, job, used), order: by };
     let foreign = node.done(&network, settle(first, order(2), 100)).await;
     assert_says(&foreign, "customer and order hash are not those of the job");
     let ahead = node.done(&network, settle(first, order(1), 10_000)).await;
     assert_says(&ahead, "more is signed for than can be paid yet");
-    let forged = Act::Settle { claim: claim(&network, &PrivateKeySigner::random(), first, 100), order: order(1) };
+    let forged = NetworkAction::Settle { claim: claim(&network, &PrivateKeySigner::random(), first, 100), order: order(1) };
     assert_says(&node.done(&network, forged).await, "not signed by the job's attestor");
     assert_eq!(network.job(first).await.unwrap().status, JobStatus::Running, "nothing of that closed it");
 
     // A stranger brought the second one's voucher before.
-    assert_mined(&node.done(&network, Act::Claim(claim(&network, &attestor, second, 40))).await);
+    assert_mined(&node.done(&network, NetworkAction::Claim(claim(&network, &attestor, second, 40))).await);
     node.stop_mining().await;
-    let acts = [settle(first, order(1), 100), settle(second, order(2), 40)];
-    acts.iter().cloned().for_each(|act| network.request(act));
-    let tx = assert_mined(&node.over(&network, &acts[0].key()).await);
-    assert_eq!(assert_mined(&node.over(&network, &acts[1].key()).await), tx);
+    let actions = [settle(first, order(1), 100), settle(second, order(2), 40)];
+    actions.iter().cloned().for_each(|action| network.request(action));
+    let tx = assert_mined(&node.over(&network, &actions[0].key()).await);
+    assert_eq!(assert_mined(&node.over(&network, &actions[1].key()).await), tx);
     for (job, paid) in [(first, 100_000), (second, 40_000)] {
         let closed = network.job(job).await.unwrap();
         assert_eq!((closed.status, closed.paid), (JobStatus::Closed, U256::from(paid)));
@@ -279,10 +279,10 @@ async fn an_order_whose_text_was_not_posted_comes_without_it_beside_those_with_t
 pub async fn earn(node: &Node, network: &Network, salt: u8) -> U256 {
     let job = open(node, network, salt).await;
     let attestor = PrivateKeySigner::random();
-    assert_mined(&node.done(network, Act::Start { job, attestor: attestor.address() }).await);
+    assert_mined(&node.done(network, NetworkAction::Start { job, attestor: attestor.address() }).await);
     node.rpc("evm_increaseTime", json!([100])).await;
     node.mine(1).await;
-    assert_mined(&node.done(network, Act::Claim(claim(network, &attestor, job, 100))).await);
+    assert_mined(&node.done(network, NetworkAction::Claim(claim(network, &attestor, job, 100))).await);
     U256::from(97_500)
 }
 
@@ -292,12 +292,12 @@ async fn earnings_go_to_the_payout_address_and_nowhere_else() {
     let (network, _stop) = node.network();
     let earned = earn(&node, &network, 1).await;
     assert_eq!(network.credit(node.token).await.unwrap(), earned);
-    let withdraw = Act::Withdraw { provider: network.spec().provider, token: node.token };
+    let withdraw = NetworkAction::Withdraw { provider: network.spec().provider, token: node.token };
     assert_mined(&node.done(&network, withdraw).await);
     assert_eq!(network.credit(node.token).await.unwrap(), U256::ZERO);
     assert_eq!(node.balance(PAYOUT).await, earned);
 
-    let foreign = Act::Withdraw { provider: Address::repeat_byte(5), token: Address::repeat_byte(6) };
+    let foreign = NetworkAction::Withdraw { provider: Address::repeat_byte(5), token: Address::repeat_byte(6) };
     assert_says(&node.done(&network, foreign).await, "provider");
 }
 
@@ -306,7 +306,7 @@ async fn what_was_withdrawn_and_paid_for_gas_is_added_up_over_restarts() {
     let node = Node::start().await;
     let (network, stop) = node.network();
     let token = node.token;
-    let withdraw = Act::Withdraw { provider: network.spec().provider, token };
+    let withdraw = NetworkAction::Withdraw { provider: network.spec().provider, token };
     let counted = async |network: &Network, sum: U256| {
         node.mine(2).await;
         let what = format!("{sum} units are counted as withdrawn");
@@ -321,7 +321,7 @@ async fn what_was_withdrawn_and_paid_for_gas_is_added_up_over_restarts() {
     assert_mined(&node.done(&network, withdraw.clone()).await);
     let first = counted(&network, earned).await;
     assert!(first.gas_spent > U256::ZERO);
-    let past = Past {
+    let past = Checkpoint {
         cursor: first.cursor.map(Cursor::from),
         doubtful: first.doubtful,
         withdrawn: first.withdrawn.clone(),
@@ -339,14 +339,14 @@ async fn what_was_withdrawn_and_paid_for_gas_is_added_up_over_restarts() {
     assert!(second.gas_spent > first.gas_spent);
 
     // Without a past all of it is found on the chain.
-    let (anew, _stop) = start_again(network.spec().clone(), &Past::default());
+    let (anew, _stop) = start_again(network.spec().clone(), &Checkpoint::default());
     Seen::watch(&anew, None);
     let all = counted(&anew, earned * U256::from(2)).await;
 
     // A reorganisation while nobody looked has blocks read a second time: nothing is counted twice.
     let at = all.cursor.unwrap().number;
     let lost = Cursor { number: at, hash: Some(B256::repeat_byte(1)) };
-    let past = Past { cursor: Some(lost), withdrawn: all.withdrawn.clone(), ..past };
+    let past = Checkpoint { cursor: Some(lost), withdrawn: all.withdrawn.clone(), ..past };
     let (after, _stop) = start_again(network.spec().clone(), &past);
     let again = Seen::watch(&after, past.cursor);
     node.mine(3).await;
@@ -367,17 +367,17 @@ async fn one_bad_item_is_left_out_and_the_others_go_in_one_transaction() {
         &node
             .done(
                 &network,
-                Act::Decline { job: declined, order: node.by(first.offer_id(), 3), reason: "no room".into() },
+                NetworkAction::Decline { job: declined, order: node.by(first.offer_id(), 3), reason: "no room".into() },
             )
             .await,
     );
 
     node.stop_mining().await;
-    let acts = [first, second, declined].map(|job| Act::Start { job, attestor: Address::repeat_byte(5) });
-    for act in acts.clone() {
-        network.request(act);
+    let actions = [first, second, declined].map(|job| NetworkAction::Start { job, attestor: Address::repeat_byte(5) });
+    for action in actions.clone() {
+        network.request(action);
     }
-    let [one, two, left_out] = acts.map(|act| act.key());
+    let [one, two, left_out] = actions.map(|action| action.key());
     let tx = assert_mined(&node.over(&network, &one).await);
     assert_eq!(assert_mined(&node.over(&network, &two).await), tx);
     assert_says(&node.over(&network, &left_out).await, "it was closed, or never ordered");

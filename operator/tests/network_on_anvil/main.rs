@@ -1,4 +1,4 @@
-//! The network against a real EVM node: orders, acts, and what can go wrong between them.
+//! The network against a real EVM node: orders, actions, and what can go wrong between them.
 //!
 //! `HAWSER_ANVIL` names the anvil binary. Each test has a node of its own.
 

@@ -1,4 +1,4 @@
-//! An anvil of its own for each test, with a market, a token and the accounts that act.
+//! An anvil of its own for each test, with a market, a token and the accounts that action.
 
 use std::{
     fmt::Debug,
@@ -16,7 +16,7 @@ use hawser_contracts::{ComputeMarket, TestToken};
 use hawser_crds::Confirmations;
 use hawser_market::{JobId, OfferId, OrderRef};
 use hawser_operator::network::{
-    Act, ActKey, ActState, Network, NetworkSpec, OfferPost, OfferTerms, Past, RpcHeaders, StallLimit, Wallet, WalletKey,
+    NetworkAction, ActionKey, ActionState, Network, NetworkSpec, OfferPost, OfferTerms, Checkpoint, RpcHeaders, StallLimit, Wallet, WalletKey,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -277,24 +277,24 @@ impl Node {
     pub async fn offer(&self, network: &Network) -> OfferId {
         let post = self.post();
         let id = post.offer;
-        self.done(network, Act::SetOffer(post)).await;
+        self.done(network, NetworkAction::SetOffer(post)).await;
         id
     }
 
-    /// Asks for an act and mines until it is over.
-    pub async fn done(&self, network: &Network, act: Act) -> ActState {
-        let key = act.key();
-        network.request(act);
+    /// Asks for an action and mines until it is over.
+    pub async fn done(&self, network: &Network, action: NetworkAction) -> ActionState {
+        let key = action.key();
+        network.request(action);
         self.over(network, &key).await
     }
 
-    pub async fn over(&self, network: &Network, key: &ActKey) -> ActState {
+    pub async fn over(&self, network: &Network, key: &ActionKey) -> ActionState {
         self.until(&format!("{key} is over"), async || {
-            let state = network.act(key)?;
+            let state = network.action(key)?;
             match state {
-                ActState::Queued { .. } => None,
+                ActionState::Queued { .. } => None,
                 // Nodes with automatic mining have mined it already.
-                ActState::Sent { .. } => {
+                ActionState::Sent { .. } => {
                     self.mine(1).await;
                     None
                 }
@@ -304,11 +304,11 @@ impl Node {
         .await
     }
 
-    /// Mines block after block until an act is over.
-    pub async fn until_mining(&self, network: &Network, key: &ActKey) -> ActState {
+    /// Mines block after block until an action is over.
+    pub async fn until_mining(&self, network: &Network, key: &ActionKey) -> ActionState {
         self.until(&format!("{key} is over"), async || {
             self.mine(1).await;
-            network.act(key).filter(|state| !matches!(state, ActState::Queued { .. } | ActState::Sent { .. }))
+            network.action(key).filter(|state| !matches!(state, ActionState::Queued { .. } | ActionState::Sent { .. }))
         })
         .await
     }
@@ -336,15 +336,15 @@ pub fn start(spec: NetworkSpec) -> (Network, CancellationToken) {
 }
 
 pub fn start_with(spec: NetworkSpec, wallet: Wallet) -> (Network, CancellationToken) {
-    start_from(spec, wallet, &Past::default())
+    start_from(spec, wallet, &Checkpoint::default())
 }
 
 /// What a restarted operator starts, which knows what an earlier one had stored.
-pub fn start_again(spec: NetworkSpec, past: &Past) -> (Network, CancellationToken) {
+pub fn start_again(spec: NetworkSpec, past: &Checkpoint) -> (Network, CancellationToken) {
     start_from(spec, wallet(), past)
 }
 
-fn start_from(spec: NetworkSpec, wallet: Wallet, past: &Past) -> (Network, CancellationToken) {
+fn start_from(spec: NetworkSpec, wallet: Wallet, past: &Checkpoint) -> (Network, CancellationToken) {
     let cancel = CancellationToken::new();
     (Network::start(spec, wallet, past, cancel.clone()).unwrap(), cancel)
 }
@@ -379,9 +379,9 @@ pub fn spec(salt: u8) -> Vec<u8> {
 }
 
 #[track_caller]
-pub fn assert_mined(state: &ActState) -> B256 {
+pub fn assert_mined(state: &ActionState) -> B256 {
     match state {
-        ActState::Mined { tx, .. } => *tx,
+        ActionState::Mined { tx, .. } => *tx,
         other => panic!("not mined: {other:?}"),
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use alloy::primitives::{Address, U256};
 use hawser_crds::{Confirmations, Finality};
-use hawser_operator::network::{Act, Connection, JobStatus, NetworkError};
+use hawser_operator::network::{NetworkAction, Connection, JobStatus, NetworkError};
 use serde_json::json;
 
 use crate::{
@@ -40,7 +40,7 @@ async fn where_final_blocks_lie_twenty_minutes_behind_all_of_them_are_read_and_w
     let behind = observed.head.unwrap().block.number - observed.cursor.unwrap().number;
     assert!(behind >= 600, "the cursor stands at what is final");
 
-    let withdraw = Act::Withdraw { provider: network.spec().provider, token: node.token };
+    let withdraw = NetworkAction::Withdraw { provider: network.spec().provider, token: node.token };
     assert_mined(&node.done(&network, withdraw).await);
     assert_eq!(node.balance(PAYOUT).await, earned, "nobody waits for the withdrawal to be final");
 }
@@ -119,9 +119,9 @@ async fn whatever_the_words_for_fees_that_are_too_low_they_are_raised_until_it_i
         let mut spec = node.spec();
         spec.rpc_urls = vec![url.parse().unwrap()];
         let (network, stop) = start(spec);
-        let act = Act::SetOffer(node.post_with(|terms| terms.salt = alloy::primitives::keccak256(words)));
-        network.request(act.clone());
-        assert_mined(&node.until_mining(&network, &act.key()).await);
+        let action = NetworkAction::SetOffer(node.post_with(|terms| terms.salt = alloy::primitives::keccak256(words)));
+        network.request(action.clone());
+        assert_mined(&node.until_mining(&network, &action.key()).await);
         stop.cancel();
         network.stopped().await;
     }
@@ -152,7 +152,7 @@ async fn gas_is_counted_by_the_transactions_own_price_where_receipts_tell_none()
     let mut spec = node.spec();
     spec.rpc_urls = vec![url.parse().unwrap()];
     let (network, _stop) = start(spec);
-    let tx = assert_mined(&node.done(&network, Act::SetOffer(node.post())).await);
+    let tx = assert_mined(&node.done(&network, NetworkAction::SetOffer(node.post())).await);
     let receipt = node.rpc("eth_getTransactionReceipt", json!([tx])).await;
     let field = |name: &str| U256::from(number(&receipt[name]).unwrap());
     let paid = field("gasUsed") * field("effectiveGasPrice");

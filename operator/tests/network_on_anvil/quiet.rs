@@ -7,7 +7,7 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use hawser_operator::{
-    network::{Act, ActState, Connection, Disconnected, GpuSeconds, Network, StallLimit},
+    network::{NetworkAction, ActionState, Connection, Disconnected, GpuSeconds, Network, StallLimit},
     settlement::plan::{self, Policy, Step},
 };
 
@@ -26,7 +26,7 @@ async fn use_is_claimed_where_no_block_comes_but_that_of_the_claim() {
     let (network, _stop) = node.network();
     let job = open(&node, &network, 1).await;
     let attestor = PrivateKeySigner::random();
-    assert_mined(&node.done(&network, Act::Start { job, attestor: attestor.address() }).await);
+    assert_mined(&node.done(&network, NetworkAction::Start { job, attestor: attestor.address() }).await);
     let (started, block) = (network.job(job).await.unwrap().started.unwrap(), node.block().await);
 
     // Four seconds are used; nobody sends anything.
@@ -39,11 +39,11 @@ async fn use_is_claimed_where_no_block_comes_but_that_of_the_claim() {
     };
     assert_eq!(node.until("the claim is due", step).await, Step::Claim(plan::Due::Over));
     assert_eq!(node.block().await, block, "no block has come");
-    let act = Act::Claim(claim(&network, &attestor, job, attested.0));
-    network.request(act.clone());
+    let action = NetworkAction::Claim(claim(&network, &attestor, job, attested.0));
+    network.request(action.clone());
     let state = node
         .until("the claim is over", async || {
-            network.act(&act.key()).filter(|state| !matches!(state, ActState::Queued { .. } | ActState::Sent { .. }))
+            network.action(&action.key()).filter(|state| !matches!(state, ActionState::Queued { .. } | ActionState::Sent { .. }))
         })
         .await;
     assert_mined(&state);
@@ -63,7 +63,7 @@ async fn a_quiet_chain_is_no_trouble_until_a_transaction_of_ours_is_not_mined() 
     assert!(connected(), "nothing is awaited");
 
     node.stop_mining().await;
-    network.request(Act::Start { job, attestor: Address::repeat_byte(5) });
+    network.request(NetworkAction::Start { job, attestor: Address::repeat_byte(5) });
     node.until("the head that does not move is told", async || {
         let stalled = |c: &Connection| matches!(c, Connection::Disconnected { reason: Disconnected::HeadStalled, .. });
         stalled(&network.observed().borrow().connection).then_some(())

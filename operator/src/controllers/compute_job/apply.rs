@@ -1,4 +1,4 @@
-//! Does what was decided: pod, acts on chain, events.
+//! Does what was decided: pod, actions on chain, events.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::controllers::conditions::transitions;
 use crate::controllers::gpu_offer::memory;
 use crate::controllers::{Error, MANAGER, Shared, Tried, status_writer};
-use crate::network::Act;
+use crate::network::NetworkAction;
 use crate::objects::pod_state::PodState;
 
 /// Takes the steps.
@@ -39,8 +39,8 @@ pub(crate) async fn apply(context: &JobContext, seen: &JobObservation, decision:
     );
     // Whatever is with the pod: what is owed is claimed, also where the rights in its namespace are gone.
     if let Some(network) = seen.job.spec.source.as_ref().and_then(|s| context.shared.networks.get(&s.network)) {
-        for act in decision.acts.iter().filter(|act| grant(context, seen, act)) {
-            network.request(act.clone());
+        for action in decision.actions.iter().filter(|action| grant(context, seen, action)) {
+            network.request(action.clone());
         }
     }
     stepped
@@ -48,12 +48,12 @@ pub(crate) async fn apply(context: &JobContext, seen: &JobObservation, decision:
 
 /// Strangers can cause any number of orders that are turned down: what that costs has a budget, from which this is taken.
 /// Whether there was enough.
-fn grant(context: &JobContext, seen: &JobObservation, act: &Act) -> bool {
+fn grant(context: &JobContext, seen: &JobObservation, action: &NetworkAction) -> bool {
     let (namespace, offer) = (seen.job.namespace().unwrap_or_default(), &seen.job.spec.offer_ref);
-    match act {
-        Act::Decline { job, .. } => memory::grant_decline(&context.shared, &context.offers, &namespace, offer, *job),
+    match action {
+        NetworkAction::Decline { job, .. } => memory::grant_decline(&context.shared, &context.offers, &namespace, offer, *job),
         // Turned down and left to its deadline: the customer can close it too.
-        Act::Refund { .. } if Outcome::stored(&seen.stored()).is_some_and(|outcome| outcome.is_declined()) => {
+        NetworkAction::Refund { .. } if Outcome::stored(&seen.stored()).is_some_and(|outcome| outcome.is_declined()) => {
             context.offers.grant_sweep(&namespace, offer)
         }
         _ => true,

@@ -11,14 +11,14 @@ use super::observation::{ChainView, JobObservation};
 use super::voucher::{self, Vouchers};
 use super::{outcome, status};
 use crate::controllers::allocation::Allocation;
-use crate::network::{Act, JobStatus, OrderRef, order_ref};
+use crate::network::{NetworkAction, JobStatus, OrderRef, order_ref};
 use crate::objects::pod_state::PodState;
 use crate::settlement::plan::{self, Due, Step};
 
 /// What to do now.
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
-    pub acts: Vec<Act>,
+    pub actions: Vec<NetworkAction>,
     pub pod: PodStep,
     pub status: ComputeJobStatus,
     /// Look again after this, even if nothing changes.
@@ -68,7 +68,7 @@ pub(crate) fn decide(seen: &JobObservation) -> Decision {
     let accepted = outcome::accepted(seen) || may_be_accepted(seen, outcome.as_ref());
     let final_voucher = outcome.is_some() && seen.reports_are_over();
     let saved = Vouchers::of(seen).are_saved(seen);
-    let acts = acts(seen, outcome.as_ref(), accepted, final_voucher);
+    let actions = actions(seen, outcome.as_ref(), accepted, final_voucher);
     // Only once the outcome is written and the pod is let go: a settled job is not looked at again.
     let let_go = stored.outcome.is_some() && !seen.pods.any_has_finalizer();
     let settled = stored.settled_at.is_some() || final_voucher && saved && let_go && closed(seen);
@@ -78,7 +78,7 @@ pub(crate) fn decide(seen: &JobObservation) -> Decision {
         pod: pod_step(seen, &assessment, &stored, final_voucher && saved),
         again: again(seen, &assessment),
         done: settled,
-        acts,
+        actions,
         status,
     }
 }
@@ -92,7 +92,7 @@ fn may_be_accepted(seen: &JobObservation, outcome: Option<&Outcome>) -> bool {
     live && outcome.is_none() && seen.allocation == Allocation::Allocated
 }
 
-fn acts(seen: &JobObservation, outcome: Option<&Outcome>, accepted: bool, final_voucher: bool) -> Vec<Act> {
+fn actions(seen: &JobObservation, outcome: Option<&Outcome>, accepted: bool, final_voucher: bool) -> Vec<NetworkAction> {
     let id = seen.id;
     let vouchers = Vouchers::of(seen);
     let claimable = vouchers.claimable();
@@ -101,7 +101,7 @@ fn acts(seen: &JobObservation, outcome: Option<&Outcome>, accepted: bool, final_
         && (outcome.is_none() || claimable.voucher.is_some())
         && let Some(attestor) = seen.attestor()
     {
-        return vec![Act::Start { job: id, attestor }];
+        return vec![NetworkAction::Start { job: id, attestor }];
     }
     let ChainView::Known { job, time, .. } = &seen.chain else { return Vec::new() };
     if outcome.is_none()
@@ -109,7 +109,7 @@ fn acts(seen: &JobObservation, outcome: Option<&Outcome>, accepted: bool, final_
         && let Some(attestor) = seen.leader().map(|a| a.attestor).filter(|a| !job.is_attestor(*a))
         && matches!(job.status, JobStatus::Open | JobStatus::Running)
     {
-        return vec![Act::Start { job: id, attestor }];
+        return vec![NetworkAction::Start { job: id, attestor }];
     }
     let order = order(seen);
     let step = plan::next(job, claimable.gpu_seconds(), final_voucher, *time, seen.policy);
@@ -118,20 +118,20 @@ fn acts(seen: &JobObservation, outcome: Option<&Outcome>, accepted: bool, final_
     {
         // It closes the job: how that ended, and the voucher, are written down before.
         let written = seen.stored().outcome.is_some() && voucher::stored(seen).as_ref() == Some(last);
-        return written.then(|| Act::Settle { claim: voucher::claim(last), order }).into_iter().collect();
+        return written.then(|| NetworkAction::Settle { claim: voucher::claim(last), order }).into_iter().collect();
     }
     match step {
-        Step::Claim(_) => claimable.voucher.iter().map(|voucher| Act::Claim(voucher::claim(voucher))).collect(),
+        Step::Claim(_) => claimable.voucher.iter().map(|voucher| NetworkAction::Claim(voucher::claim(voucher))).collect(),
         // One word, so that many can share a transaction.
         Step::End { expect_used } => {
             let reason = outcome.map_or_else(String::new, |o| o.reason.to_string());
-            vec![Act::End { job: id, order, expect_used, reason }]
+            vec![NetworkAction::End { job: id, order, expect_used, reason }]
         }
         Step::Decline => {
             let reason = outcome.map_or_else(String::new, |o| o.on_chain.clone());
-            vec![Act::Decline { job: id, order, reason }]
+            vec![NetworkAction::Decline { job: id, order, reason }]
         }
-        Step::Refund => vec![Act::Refund { job: id, order }],
+        Step::Refund => vec![NetworkAction::Refund { job: id, order }],
         Step::Wait | Step::Done => Vec::new(),
     }
 }

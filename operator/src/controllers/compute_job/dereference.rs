@@ -22,7 +22,7 @@ use crate::controllers::allocation::Allocation;
 use crate::controllers::networks::Networks;
 use crate::controllers::{Error, Shared, Tried};
 use crate::inventory::JobPod;
-use crate::network::{ActKey, ActState, Connection, Head, Job, JobStatus, Network, Token, WeiPerGas};
+use crate::network::{ActionKey, ActionState, Connection, Head, Job, JobStatus, Network, Token, WeiPerGas};
 use crate::objects::pod_state::PodState;
 use crate::settlement::plan::{self, Policy};
 
@@ -218,27 +218,27 @@ fn policy(
     }
 }
 
-const KEYS: [fn(JobId) -> ActKey; 6] =
-    [ActKey::End, ActKey::Settle, ActKey::Claim, ActKey::Decline, ActKey::Refund, ActKey::Start];
+const KEYS: [fn(JobId) -> ActionKey; 6] =
+    [ActionKey::End, ActionKey::Settle, ActionKey::Claim, ActionKey::Decline, ActionKey::Refund, ActionKey::Start];
 
-fn obstacle(network: &Network, id: JobId) -> Option<(ActKey, String)> {
-    KEYS.iter().map(|key| key(id)).find_map(|key| match network.act(&key)? {
+fn obstacle(network: &Network, id: JobId) -> Option<(ActionKey, String)> {
+    KEYS.iter().map(|key| key(id)).find_map(|key| match network.action(&key)? {
         // Claim and end follow in its place.
-        ActState::Refused { .. } if matches!(key, ActKey::Settle(_)) => None,
-        ActState::Refused { error } => Some((key, error)),
-        ActState::Queued { waiting: Some(why) } => Some((key, why)),
+        ActionState::Refused { .. } if matches!(key, ActionKey::Settle(_)) => None,
+        ActionState::Refused { error } => Some((key, error)),
+        ActionState::Queued { waiting: Some(why) } => Some((key, why)),
         _ => None,
     })
 }
 
 /// Whether the market won't take the last voucher and the end in one call.
 fn is_unsettleable(network: &Network, id: JobId) -> bool {
-    matches!(network.act(&ActKey::Settle(id)), Some(ActState::Refused { .. }))
+    matches!(network.action(&ActionKey::Settle(id)), Some(ActionState::Refused { .. }))
 }
 
 fn newest_tx(network: &Network, id: JobId) -> Option<String> {
-    KEYS.iter().find_map(|key| match network.act(&key(id))? {
-        ActState::Mined { tx, .. } => Some(tx.to_string()),
+    KEYS.iter().find_map(|key| match network.action(&key(id))? {
+        ActionState::Mined { tx, .. } => Some(tx.to_string()),
         _ => None,
     })
 }

@@ -14,7 +14,7 @@ use super::lasting::Lasting;
 use super::members::Members;
 use crate::attestation::{Attested, Rejection, StreamHealth};
 use crate::controllers::allocation::Allocation;
-use crate::network::{ActKey, Job, Token};
+use crate::network::{ActionKey, Job, Token};
 use crate::objects::pod_state;
 use crate::reasons::Reason;
 use crate::settlement::plan::Policy;
@@ -48,8 +48,8 @@ pub(crate) struct JobObservation {
     pub unheard: Option<String>,
     /// Why the API server does not take the job's pod.
     pub pod_refused: Option<PodRefused>,
-    /// What the market or the wallet said against an act for this job, in words.
-    pub obstacle: Option<(ActKey, String)>,
+    /// What the market or the wallet said against an action for this job, in words.
+    pub obstacle: Option<(ActionKey, String)>,
     /// The market won't take the last voucher and the end in one call.
     pub unsettleable: bool,
     /// The newest transaction for this job.

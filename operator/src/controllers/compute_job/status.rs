@@ -14,7 +14,7 @@ use super::steady::steady;
 use super::voucher::Vouchers;
 use crate::controllers::allocation::Allocation;
 use crate::controllers::conditions::{ConditionStatus, Conditions};
-use crate::network::{ActKey, JobStatus};
+use crate::network::{ActionKey, JobStatus};
 use crate::objects::pod_state::PodState;
 use crate::reasons::Reason;
 
@@ -188,7 +188,7 @@ fn started(seen: &JobObservation, assessment: &Assessment, next: &ComputeJobStat
         return;
     }
     match &seen.obstacle {
-        Some((ActKey::Start(_), why)) => list.set(STARTED, ConditionStatus::False, &Reason::Refused, why.clone()),
+        Some((ActionKey::Start(_), why)) => list.set(STARTED, ConditionStatus::False, &Reason::Refused, why.clone()),
         _ if seen.leader().is_some() => {
             list.set(
                 STARTED,

@@ -11,7 +11,7 @@ use super::memory::NetworkContext;
 use super::order_intake;
 use super::status::Startup;
 use crate::controllers::{Error, NETWORK_FINALIZER, abandon, status_writer};
-use crate::network::{NetworkSpec, Past};
+use crate::network::{NetworkSpec, Checkpoint};
 
 /// Starts the network where it doesn't run as it is written now, and stops it where that can't be read.
 pub(super) async fn start(
@@ -60,7 +60,7 @@ async fn try_start(
     if let Some(why) = wallet_in_use(other.as_deref(), wallet.address(), spec.chain_id) {
         return Err(why);
     }
-    let mut past = resource.status.as_ref().map(|status| Past::read(status, wallet.address())).unwrap_or_default();
+    let mut past = resource.status.as_ref().map(|status| Checkpoint::read(status, wallet.address())).unwrap_or_default();
     know(&mut past.known, &name, &spec, &context.shared);
     past.known.offers.extend(written.sold);
     let (context_, name_) = (Arc::clone(context), name.clone());

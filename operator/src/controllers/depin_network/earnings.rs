@@ -12,7 +12,7 @@ use crate::controllers::cache::readable;
 use crate::controllers::packed::Packed;
 use crate::controllers::{Shared, unreadable};
 use crate::inventory::JobFacts;
-use crate::network::{Act, ActKey, ActState, Network, NetworkError, Token};
+use crate::network::{NetworkAction, ActionKey, ActionState, Network, NetworkError, Token};
 use crate::settlement::Pending;
 use hawser_market::{format_units, parse_units};
 
@@ -23,7 +23,7 @@ pub(crate) async fn read(
     network: &Network,
     shared: &Shared,
     now: Timestamp,
-) -> (Vec<Earnings>, Vec<Act>) {
+) -> (Vec<Earnings>, Vec<NetworkAction>) {
     let stored = resource.status.as_ref().map(|s| s.earnings.as_slice()).unwrap_or_default();
     let policy = resource.spec.settlement().withdraw;
     let withdrawn = network.observed().borrow().withdrawn.clone();
@@ -37,7 +37,7 @@ pub(crate) async fn read(
         shared.metrics.earnings(&resource.name_any(), token, seen.pending, seen.credit, seen.withdrawn);
     }
     let (earnings, due) = each(&tokens, stored, policy.as_ref(), now);
-    let withdraw = |token| Act::Withdraw { provider: network.spec().provider, token };
+    let withdraw = |token| NetworkAction::Withdraw { provider: network.spec().provider, token };
     (earnings, due.into_iter().map(withdraw).collect())
 }
 
@@ -48,7 +48,7 @@ async fn read_token(
     withdrawn: U256,
 ) -> Result<Seen, NetworkError> {
     let (token, credit) = (network.token(address).await?, network.credit(address).await?);
-    Ok(Seen { address, pending, token, credit, withdrawn, act: network.act(&ActKey::Withdraw(address)) })
+    Ok(Seen { address, pending, token, credit, withdrawn, action: network.action(&ActionKey::Withdraw(address)) })
 }
 
 /// What was earned in each token, and those that are to be withdrawn.
@@ -123,7 +123,7 @@ struct Seen {
     token: Token,
     credit: U256,
     withdrawn: U256,
-    act: Option<ActState>,
+    action: Option<ActionState>,
 }
 
 fn earned(seen: &Seen, before: Option<&Earnings>, now: Timestamp) -> Earnings {
@@ -139,9 +139,9 @@ fn earned(seen: &Seen, before: Option<&Earnings>, now: Timestamp) -> Earnings {
         credit: format_units(seen.credit, decimals),
         withdrawn: format_units(seen.withdrawn, decimals),
         withdrawn_at,
-        obstacle: match &seen.act {
-            Some(ActState::Refused { error }) => Some(error.clone()),
-            Some(ActState::Queued { waiting }) => waiting.clone(),
+        obstacle: match &seen.action {
+            Some(ActionState::Refused { error }) => Some(error.clone()),
+            Some(ActionState::Queued { waiting }) => waiting.clone(),
             _ => None,
         },
     }
@@ -171,7 +171,7 @@ mod tests {
             token: Token { address: Address::ZERO, symbol: "tUSD".to_owned(), decimals: 6 },
             credit: U256::from(credit),
             withdrawn: U256::from(7_250_000),
-            act: None,
+            action: None,
         }
     }
 
@@ -230,8 +230,8 @@ mod tests {
 
     #[test]
     fn what_is_in_the_way_of_a_withdrawal_is_told() {
-        let with = |act: Option<ActState>| earned(&Seen { act, ..seen(1) }, None, at(0)).obstacle;
-        assert_eq!(with(Some(ActState::Refused { error: "blocked".to_owned() })).as_deref(), Some("blocked"));
-        assert_eq!(with(Some(ActState::Mined { tx: B256::ZERO, block: 1 })), None);
+        let with = |action: Option<ActionState>| earned(&Seen { action, ..seen(1) }, None, at(0)).obstacle;
+        assert_eq!(with(Some(ActionState::Refused { error: "blocked".to_owned() })).as_deref(), Some("blocked"));
+        assert_eq!(with(Some(ActionState::Mined { tx: B256::ZERO, block: 1 })), None);
     }
 }

@@ -82,8 +82,8 @@ pub(crate) async fn reconcile(
     if let Some(network) = network.filter(|_| status::withdraws(&next)) {
         let (earned, due) = earnings::read(resource, &network, shared, now).await;
         next.earnings = earned;
-        for act in due {
-            network.request(act);
+        for action in due {
+            network.request(action);
         }
     }
     shared.metrics.network_says(&name, &next.conditions);

@@ -23,7 +23,7 @@ use crate::controllers::gpu_offer::{memory, terms};
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Name;
 use crate::controllers::{Error, MANAGER, Tried, migration, status_writer, unreadable};
-use crate::network::{Act, JobStatus, Network, Order};
+use crate::network::{NetworkAction, JobStatus, Network, Order};
 use crate::objects::is_settled;
 
 type Ingested = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
@@ -148,7 +148,7 @@ impl<'a> Batch<'a> {
     async fn decline(&self, (namespace, offer): (&str, &str), order: &Order, reason: &str, said: &str) {
         warn!(job = %order.job, namespace, error = said, "an order can't be taken and is declined");
         if memory::grant_decline(&self.context.shared, &self.context.offers, namespace, offer, order.job) {
-            self.handle.request(Act::Decline { job: order.job, order: order.by, reason: reason.to_owned() });
+            self.handle.request(NetworkAction::Decline { job: order.job, order: order.by, reason: reason.to_owned() });
         }
         let known = self.context.shared.offer(namespace, offer);
         if let Some(offer) = known.as_ref().and_then(|offer| offer.0.as_ref().ok()) {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::controllers::conditions::{ConditionStatus, Conditions, find, is_true};
-use crate::network::{self, Backlog, Connection, Disconnected, NetworkKind, Observed};
+use crate::network::{self, Backlog, Connection, Disconnected, NetworkKind, NetworkStatus};
 use crate::reasons::Reason;
 use hawser_market::{COIN_DECIMALS, format_units};
 
@@ -47,7 +47,7 @@ const HEAD_EVERY: i64 = 15;
 pub(crate) fn status(
     resource: &DepinNetwork,
     start: &Startup,
-    seen: Option<&(Observed, Backlog)>,
+    seen: Option<&(NetworkStatus, Backlog)>,
     now: Timestamp,
     needed_by: Option<&str>,
 ) -> DepinNetworkStatus {
@@ -106,7 +106,7 @@ pub(crate) fn status(
     }
 }
 
-fn untried(observed: Option<&Observed>) -> bool {
+fn untried(observed: Option<&NetworkStatus>) -> bool {
     let connecting = Disconnected::Connecting;
     observed.is_none_or(|o| matches!(&o.connection, Connection::Disconnected { reason, .. } if *reason == connecting))
 }
@@ -126,7 +126,7 @@ fn newer(stored: Option<Head>, seen: Option<Head>) -> Option<Head> {
     }
 }
 
-fn connected(observed: &Observed, list: &mut Conditions) {
+fn connected(observed: &NetworkStatus, list: &mut Conditions) {
     match &observed.connection {
         Connection::Connected { endpoint } => {
             list.set(
@@ -146,7 +146,7 @@ fn connected(observed: &Observed, list: &mut Conditions) {
     }
 }
 
-fn chain_matches(resource: &DepinNetwork, observed: &Observed, list: &mut Conditions) {
+fn chain_matches(resource: &DepinNetwork, observed: &NetworkStatus, list: &mut Conditions) {
     let Ok(NetworkKind::Evm(evm)) = NetworkKind::of(&resource.spec) else { return };
     match &observed.connection {
         Connection::Connected { .. } => {
@@ -171,7 +171,7 @@ fn chain_matches(resource: &DepinNetwork, observed: &Observed, list: &mut Condit
     }
 }
 
-fn wallet_funded(observed: &Observed, list: &mut Conditions) {
+fn wallet_funded(observed: &NetworkStatus, list: &mut Conditions) {
     let wallet = observed.wallet.to_checksum(None);
     let least = LOW_GAS.saturating_mul(U256::from(observed.head.and_then(|h| h.base_fee).unwrap_or(0)));
     match observed.balance {
@@ -195,7 +195,7 @@ fn wallet_funded(observed: &Observed, list: &mut Conditions) {
     }
 }
 
-fn orders_watched(observed: &Observed, list: &mut Conditions) {
+fn orders_watched(observed: &NetworkStatus, list: &mut Conditions) {
     match (&observed.connection, &observed.orders_trouble, observed.unread) {
         (Connection::Disconnected { .. }, ..) => {
             list.set(
@@ -234,7 +234,7 @@ fn orders_watched(observed: &Observed, list: &mut Conditions) {
     }
 }
 
-fn transactions_moving(observed: &Observed, backlog: &Backlog, list: &mut Conditions) {
+fn transactions_moving(observed: &NetworkStatus, backlog: &Backlog, list: &mut Conditions) {
     let Backlog { queued, sent, oldest, unsent, waiting } = backlog;
     if *unsent >= NOTHING_SENT {
         let (reason, why) = match (&observed.fee_obstacle, waiting) {
@@ -243,13 +243,13 @@ fn transactions_moving(observed: &Observed, backlog: &Backlog, list: &mut Condit
             (None, None) => (&Reason::NothingSent, "see the operator's log"),
         };
         let message = format!(
-            "{queued} acts are to be sent, and none could be for more than {} s: {why}",
+            "{queued} actions are to be sent, and none could be for more than {} s: {why}",
             NOTHING_SENT.as_secs()
         );
         list.set(TRANSACTIONS_MOVING, ConditionStatus::False, reason, message);
     } else if *sent > 0 && *oldest >= NOT_MINED {
         let message = format!(
-            "{sent} acts were sent, and one of them is not mined for more than {} min: raise spec.evm.gas.maxFeePerGasGwei or maxPriorityFeePerGasGwei if they are lower than what the chain asks",
+            "{sent} actions were sent, and one of them is not mined for more than {} min: raise spec.evm.gas.maxFeePerGasGwei or maxPriorityFeePerGasGwei if they are lower than what the chain asks",
             NOT_MINED.as_secs() / 60
         );
         list.set(TRANSACTIONS_MOVING, ConditionStatus::False, &Reason::NotMined, message);
@@ -258,7 +258,7 @@ fn transactions_moving(observed: &Observed, backlog: &Backlog, list: &mut Condit
     }
 }
 
-fn clock_in_sync(observed: &Observed, list: &mut Conditions) {
+fn clock_in_sync(observed: &NetworkStatus, list: &mut Conditions) {
     match (observed.clock_in_sync(), observed.clock_skew.unwrap_or(0)) {
         (None, _) => {
             list.set(
@@ -288,7 +288,7 @@ fn clock_in_sync(observed: &Observed, list: &mut Conditions) {
     }
 }
 
-fn signer_available(observed: &Observed, list: &mut Conditions) {
+fn signer_available(observed: &NetworkStatus, list: &mut Conditions) {
     let wallet = observed.wallet.to_checksum(None);
     match &observed.signer_trouble {
         None => {

@@ -10,16 +10,16 @@ use super::memory::OfferContext;
 use crate::controllers::watch::name_of;
 use crate::controllers::{Error, OFFER_FINALIZER, abandon, status_writer};
 use crate::metrics::Metrics;
-use crate::network::Act;
+use crate::network::NetworkAction;
 
 /// Requests transactions.
-pub(crate) fn request(context: &OfferContext, offer: &GpuOffer, seen: &OfferObservation, acts: &[Act]) {
+pub(crate) fn request(context: &OfferContext, offer: &GpuOffer, seen: &OfferObservation, actions: &[NetworkAction]) {
     if let Market::Read(read) = &seen.market {
         context.memory.note_id(read.id, offer);
     }
     let Some(network) = context.shared.networks.get(&offer.spec.network_ref) else { return };
-    for act in acts {
-        network.request(act.clone());
+    for action in actions {
+        network.request(action.clone());
     }
 }
 

@@ -10,7 +10,7 @@ use super::dereference::{Market, OfferObservation, Read};
 use super::leave::{self, LeaveStep, Leaving, MarketStanding};
 use super::memory::Statement;
 use super::publish::{self, Wanted};
-use crate::network::Act;
+use crate::network::NetworkAction;
 
 /// While the chain does not hold what it should, or something in the way is about to count.
 const AWAITED: Duration = Duration::from_secs(2);
@@ -23,9 +23,9 @@ const STEADY: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
     /// Posts: requested once their ids stand in the status.
-    pub posts: Vec<Act>,
+    pub posts: Vec<NetworkAction>,
     /// What else has to be said on chain.
-    pub updates: Vec<Act>,
+    pub updates: Vec<NetworkAction>,
     /// What becomes of an offer that is being deleted; none for one that is not.
     pub leaves: Option<LeaveStep>,
     /// Look again after this, even if nothing changes.
@@ -53,7 +53,7 @@ impl Decision {
 
     /// The id under which the offer is to be posted.
     pub(crate) fn posting(&self) -> Option<OfferId> {
-        self.posts.iter().find_map(|act| if let Act::SetOffer(post) = act { Some(post.offer) } else { None })
+        self.posts.iter().find_map(|action| if let NetworkAction::SetOffer(post) = action { Some(post.offer) } else { None })
     }
 }
 
@@ -65,12 +65,12 @@ pub(crate) fn decide(
     may_post: bool,
     leaving: Option<&Leaving>,
 ) -> Decision {
-    let acts = match leaving.map(|leaving| &leaving.stand) {
-        Some(MarketStanding::Open(acts)) => acts.clone(),
+    let actions = match leaving.map(|leaving| &leaving.stand) {
+        Some(MarketStanding::Open(actions)) => actions.clone(),
         Some(MarketStanding::Never | MarketStanding::Closed { .. } | MarketStanding::Unknown(_)) => Vec::new(),
-        None => acts(offer, seen, statement, may_post),
+        None => actions(offer, seen, statement, may_post),
     };
-    let (posts, updates): (Vec<Act>, Vec<Act>) = acts.into_iter().partition(|act| matches!(act, Act::SetOffer(_)));
+    let (posts, updates): (Vec<NetworkAction>, Vec<NetworkAction>) = actions.into_iter().partition(|action| matches!(action, NetworkAction::SetOffer(_)));
     let as_wanted = posts.is_empty() && updates.is_empty();
     Decision {
         leaves: leaving.map(leave::step),
@@ -101,27 +101,27 @@ fn posted_card(offer: &GpuOffer, seen: &OfferObservation) -> Option<String> {
 const MOST_GPUS: u16 = (1 << 15) - 1;
 
 /// What has to be said on chain.
-fn acts(offer: &GpuOffer, seen: &OfferObservation, statement: &Statement, may_post: bool) -> Vec<Act> {
+fn actions(offer: &GpuOffer, seen: &OfferObservation, statement: &Statement, may_post: bool) -> Vec<NetworkAction> {
     let Market::Read(read) = &seen.market else { return Vec::new() };
-    let mut acts: Vec<Act> =
+    let mut actions: Vec<NetworkAction> =
         read.earlier.iter().filter_map(|earlier| publish::withdraw(Some(earlier), seen.chain_time)).collect();
-    acts.extend(match (&statement.obstacle, &read.asked) {
+    actions.extend(match (&statement.obstacle, &read.asked) {
         (None, Ok((wanted, _))) => {
             let wanted = Wanted { available: statement.available.min(MOST_GPUS), ..wanted.clone() };
             let posted = posted_card(offer, seen);
-            publish::acts(&wanted, read.chain.as_ref(), posted.as_deref(), may_post, seen.chain_time)
+            publish::actions(&wanted, read.chain.as_ref(), posted.as_deref(), may_post, seen.chain_time)
         }
         // Something passing, that does not count yet: only less is said.
         (None, Err(_)) => lower(read, statement.available, seen.chain_time).into_iter().collect(),
         // What can't be served is not posted, and what stands is taken back.
         (Some(_), _) => publish::withdraw(read.chain.as_ref(), seen.chain_time).into_iter().collect(),
     });
-    acts
+    actions
 }
 
-fn lower(read: &Read, available: u16, now: Timestamp) -> Option<Act> {
+fn lower(read: &Read, available: u16, now: Timestamp) -> Option<NetworkAction> {
     let chain = read.chain.as_ref().filter(|chain| chain.available > available && chain.valid_until > now)?;
-    Some(Act::UpdateOffer { offer: chain.id, price: chain.price, available, valid_until: chain.valid_until })
+    Some(NetworkAction::UpdateOffer { offer: chain.id, price: chain.price, available, valid_until: chain.valid_until })
 }
 
 fn again(seen: &OfferObservation, statement: &Statement, as_wanted: bool) -> Duration {

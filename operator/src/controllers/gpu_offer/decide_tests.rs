@@ -89,9 +89,9 @@ pub(crate) fn offer() -> GpuOffer {
 
 /// What is done, in words.
 fn words(decision: &Decision) -> Vec<String> {
-    let updates = decision.updates.iter().map(|act| match act {
-        Act::UpdateOffer { offer, available, .. } if *offer == id(&terms(4)) => format!("say {available}"),
-        Act::UpdateOffer { available, .. } => format!("earlier: say {available}"),
+    let updates = decision.updates.iter().map(|action| match action {
+        NetworkAction::UpdateOffer { offer, available, .. } if *offer == id(&terms(4)) => format!("say {available}"),
+        NetworkAction::UpdateOffer { available, .. } => format!("earlier: say {available}"),
         other => format!("{other:?}"),
     });
     updates.chain(decision.posts.iter().map(|_| "post".to_owned())).collect()
@@ -185,7 +185,7 @@ fn a_card_is_posted_where_it_differs_and_by_the_owner_where_the_owner_changed_it
 
 #[test]
 fn an_offer_that_is_being_deleted_says_only_that_it_takes_no_orders_and_goes_once_it_does_not() {
-    let withdraw = Act::UpdateOffer { offer: id(&terms(4)), price: 10, available: 0, valid_until: NOW };
+    let withdraw = NetworkAction::UpdateOffer { offer: id(&terms(4)), price: 10, available: 0, valid_until: NOW };
     for (stand, expected, stays) in [
         (MarketStanding::Open(vec![withdraw]), &["say 0"][..], true),
         (MarketStanding::Closed { orders_read: false }, &[], true),

@@ -18,7 +18,7 @@ use crate::controllers::compute_job::NotTaken;
 use crate::controllers::watch::name_of;
 use crate::controllers::{Shared, unreadable};
 use crate::inventory::{self, Capacity, Offered, Sells, SharedInventory};
-use crate::network::{ActKey, ActState, Network, NetworkError, Offer, Token};
+use crate::network::{ActionKey, ActionState, Network, NetworkError, Offer, Token};
 use crate::reasons::Reason;
 use crate::settlement::Pending;
 
@@ -88,7 +88,7 @@ pub(crate) struct Read {
     pub open: Vec<OfferId>,
     /// How it should stand, but for what is available.
     pub asked: Result<(Wanted, Token), Obstacle>,
-    /// What the market or the wallet said against the last act.
+    /// What the market or the wallet said against the last action.
     pub refused: Option<String>,
 }
 
@@ -262,10 +262,10 @@ async fn asked(
 }
 
 fn refused(network: &Network, id: OfferId) -> Option<String> {
-    match network.act(&ActKey::Offer(id))? {
-        ActState::Refused { error } => Some(error),
-        ActState::Queued { waiting } => waiting,
-        ActState::Sent { .. } | ActState::Mined { .. } | ActState::Needless { .. } => None,
+    match network.action(&ActionKey::Offer(id))? {
+        ActionState::Refused { error } => Some(error),
+        ActionState::Queued { waiting } => waiting,
+        ActionState::Sent { .. } | ActionState::Mined { .. } | ActionState::AlreadyDone { .. } => None,
     }
 }
 
@@ -281,7 +281,7 @@ fn posted_card(offer: &GpuOffer, market: &Market, network: &Network, memory: &Of
     // What is mined under the same key may have been something else.
     let (namespace, name) = name_of(offer);
     let asked_before = memory.peek(&namespace, &name, |offer| offer.pace.is_asked(&hash));
-    let act = network.act(&ActKey::Offer(read.id));
-    let mined = matches!(act, Some(ActState::Mined { .. } | ActState::Needless { .. }));
+    let action = network.action(&ActionKey::Offer(read.id));
+    let mined = matches!(action, Some(ActionState::Mined { .. } | ActionState::AlreadyDone { .. }));
     (asked_before && mined && read.chain.is_some()).then_some(hash)
 }

@@ -10,7 +10,7 @@ use super::dereference::OfferObservation;
 use super::publish;
 use super::terms;
 use crate::controllers::{Shared, abandon};
-use crate::network::{Act, ActKey, ActState, Network, NetworkError, Offer};
+use crate::network::{NetworkAction, ActionKey, ActionState, Network, NetworkError, Offer};
 
 /// What may stand on chain of an offer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(crate) enum MarketStanding {
     /// It was never posted, as far as is known.
     Never,
     /// It takes orders: what has to be said on chain.
-    Open(Vec<Act>),
+    Open(Vec<NetworkAction>),
     /// It takes none; whether every order that came before is read.
     Closed { orders_read: bool },
     /// It can't be seen: why.
@@ -125,7 +125,7 @@ pub(crate) fn leaving(offer: &GpuOffer, seen: &OfferObservation, stand: MarketSt
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StakeRead {
     Never,
-    Open(Vec<Act>),
+    Open(Vec<NetworkAction>),
     /// It takes no orders at this block; those up to the cursor's are read.
     Closed {
         head: u64,
@@ -164,7 +164,7 @@ pub(crate) async fn read(stake: &Stake, shared: &Shared) -> StakeRead {
             }
         }
         Ok(open) => StakeRead::Open(open),
-        Err(_) if stake.seen.is_empty() && stake.ids().all(|id| network.act(&ActKey::Offer(id)).is_none()) => {
+        Err(_) if stake.seen.is_empty() && stake.ids().all(|id| network.action(&ActionKey::Offer(id)).is_none()) => {
             StakeRead::Never
         }
         Err(error) => StakeRead::Unknown(error.to_string()),
@@ -173,17 +173,17 @@ pub(crate) async fn read(stake: &Stake, shared: &Shared) -> StakeRead {
 
 /// Whether something was asked for about an offer that is not mined yet.
 pub(super) fn is_on_its_way(network: &Network, id: OfferId) -> bool {
-    matches!(network.act(&ActKey::Offer(id)), Some(ActState::Queued { .. } | ActState::Sent { .. }))
+    matches!(network.action(&ActionKey::Offer(id)), Some(ActionState::Queued { .. } | ActionState::Sent { .. }))
 }
 
-async fn open(stake: &Stake, network: &Network, now: Timestamp) -> Result<Vec<Act>, NetworkError> {
+async fn open(stake: &Stake, network: &Network, now: Timestamp) -> Result<Vec<NetworkAction>, NetworkError> {
     let mut open = Vec::new();
     for id in stake.ids() {
         let chain: Option<Offer> = network.offer(id).await?;
-        if let Some(act) = publish::withdraw(chain.as_ref(), now)
-            && !open.contains(&act)
+        if let Some(action) = publish::withdraw(chain.as_ref(), now)
+            && !open.contains(&action)
         {
-            open.push(act);
+            open.push(action);
         }
     }
     Ok(open)

@@ -40,9 +40,9 @@ pub(crate) fn standing(stake: &Stake, read: StakeRead, memory: &OfferMemory) -> 
     match read {
         StakeRead::Never => MarketStanding::Never,
         StakeRead::Unknown(why) => MarketStanding::Unknown(why),
-        StakeRead::Open(acts) => {
+        StakeRead::Open(actions) => {
             memory.forget_withdrawn(stake.ids());
-            MarketStanding::Open(acts)
+            MarketStanding::Open(actions)
         }
         StakeRead::Closed { head, cursor } => {
             // One id after the other: the next is taken down once the orders of the one before are read.

@@ -5,7 +5,7 @@ use hawser_market::OfferId;
 use jiff::Timestamp;
 
 use super::terms::{lapses_soon, valid_until};
-use crate::network::{Act, Offer, OfferPost, OfferTerms};
+use crate::network::{NetworkAction, Offer, OfferPost, OfferTerms};
 
 /// How the offer should stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,17 +27,17 @@ impl Wanted {
     }
 }
 
-/// The acts that make chain and wish the same; none where they are.
+/// The actions that make chain and wish the same; none where they are.
 ///
 /// `posted_card` is the hash of the card that was posted last, as far as it is known: the chain keeps it in its log only.
 /// `may_post`: another card can be posted now.
-pub(crate) fn acts(
+pub(crate) fn actions(
     wanted: &Wanted,
     chain: Option<&Offer>,
     posted_card: Option<&str>,
     may_post: bool,
     now: Timestamp,
-) -> Vec<Act> {
+) -> Vec<NetworkAction> {
     let Some(chain) = chain else { return vec![post(wanted, now)] };
     if may_post && posted_card != Some(card_hash(&wanted.card).as_str()) {
         return vec![post(wanted, now)];
@@ -47,7 +47,7 @@ pub(crate) fn acts(
     if chain.price == wanted.price && chain.available == wanted.available && !stale {
         return Vec::new();
     }
-    vec![Act::UpdateOffer {
+    vec![NetworkAction::UpdateOffer {
         offer: chain.id,
         price: wanted.price,
         available: wanted.available,
@@ -55,8 +55,8 @@ pub(crate) fn acts(
     }]
 }
 
-fn post(wanted: &Wanted, now: Timestamp) -> Act {
-    Act::SetOffer(OfferPost {
+fn post(wanted: &Wanted, now: Timestamp) -> NetworkAction {
+    NetworkAction::SetOffer(OfferPost {
         offer: wanted.id,
         terms: wanted.terms.clone(),
         price: wanted.price,
@@ -67,9 +67,9 @@ fn post(wanted: &Wanted, now: Timestamp) -> Act {
 }
 
 /// Takes an offer from the market; none where it takes no orders.
-pub(crate) fn withdraw(chain: Option<&Offer>, now: Timestamp) -> Option<Act> {
+pub(crate) fn withdraw(chain: Option<&Offer>, now: Timestamp) -> Option<NetworkAction> {
     let chain = chain.filter(|c| c.available > 0 && c.valid_until > now)?;
-    Some(Act::UpdateOffer { offer: chain.id, price: chain.price, available: 0, valid_until: chain.valid_until })
+    Some(NetworkAction::UpdateOffer { offer: chain.id, price: chain.price, available: 0, valid_until: chain.valid_until })
 }
 
 /// Names a card in a status.
@@ -131,12 +131,12 @@ mod tests {
         let sunset = at(3600 * 30);
         let ends = Wanted { sunset: Some(sunset), ..wanted() };
         let hash = card_hash("{}");
-        let renewed = acts(&ends, Some(&chain(|_| ())), Some(&hash), true, now);
-        assert!(matches!(renewed.as_slice(), [Act::UpdateOffer { valid_until, .. }] if *valid_until == sunset));
+        let renewed = actions(&ends, Some(&chain(|_| ())), Some(&hash), true, now);
+        assert!(matches!(renewed.as_slice(), [NetworkAction::UpdateOffer { valid_until, .. }] if *valid_until == sunset));
         let renewed = chain(|c| c.valid_until = sunset);
-        assert_eq!(acts(&ends, Some(&renewed), Some(&hash), true, at(3600 * 29)), [], "it holds as long as it can");
-        let posted = acts(&ends, None, None, true, now);
-        assert!(matches!(posted.as_slice(), [Act::SetOffer(post)] if post.valid_until == sunset));
+        assert_eq!(actions(&ends, Some(&renewed), Some(&hash), true, at(3600 * 29)), [], "it holds as long as it can");
+        let posted = actions(&ends, None, None, true, now);
+        assert!(matches!(posted.as_slice(), [NetworkAction::SetOffer(post)] if post.valid_until == sunset));
     }
 
     #[derive(Debug, PartialEq)]
@@ -159,9 +159,9 @@ mod tests {
             ("available", Some(chain(|c| c.available = 7)), Some(&hash), true, 0, Kind::Update),
             ("lapses", Some(chain(|_| ())), Some(&hash), true, 3600 * 13, Kind::Update),
         ] {
-            let got = match acts(&wanted(), chain.as_ref(), card.map(String::as_str), may_post, at(now)).first() {
+            let got = match actions(&wanted(), chain.as_ref(), card.map(String::as_str), may_post, at(now)).first() {
                 None => Kind::Nothing,
-                Some(Act::SetOffer(_)) => Kind::Post,
+                Some(NetworkAction::SetOffer(_)) => Kind::Post,
                 Some(_) => Kind::Update,
             };
             assert_eq!(got, kind, "{name}");
@@ -172,13 +172,13 @@ mod tests {
     fn an_offer_that_takes_no_orders_is_not_renewed() {
         let paused = Wanted { available: 0, ..wanted() };
         let stands = chain(|c| c.available = 0);
-        assert_eq!(acts(&paused, Some(&stands), Some(&card_hash("{}")), true, at(3600 * 30)), []);
+        assert_eq!(actions(&paused, Some(&stands), Some(&card_hash("{}")), true, at(3600 * 30)), []);
     }
 
     #[test]
     fn withdrawing_says_that_nothing_is_available_and_only_once() {
-        let act = withdraw(Some(&chain(|_| ())), at(0));
-        assert!(matches!(act, Some(Act::UpdateOffer { available: 0, price: 10, .. })));
+        let action = withdraw(Some(&chain(|_| ())), at(0));
+        assert!(matches!(action, Some(NetworkAction::UpdateOffer { available: 0, price: 10, .. })));
         assert_eq!(withdraw(Some(&chain(|c| c.available = 0)), at(0)), None);
         assert_eq!(withdraw(Some(&chain(|c| c.valid_until = at(10))), at(10)), None, "it has lapsed");
         assert_eq!(withdraw(None, at(0)), None);

@@ -26,7 +26,7 @@ use super::{Error, JOB_FINALIZER, NETWORK_FINALIZER, OFFER_FINALIZER, Shared, ab
 use super::{compute_job, depin_network, gpu_offer};
 use crate::inventory::{Candidate, Priority};
 use crate::metrics::Counted;
-use crate::network::{Act, JobStatus};
+use crate::network::{NetworkAction, JobStatus};
 use crate::reasons::Reason;
 use facts::Job;
 pub(crate) use raw::conditions;
@@ -188,9 +188,9 @@ pub(crate) async fn offer(object: &InvalidObject, context: &OfferContext) -> Res
     let stake = Stake::of_json(&raw.data);
     let read = leave::read(&stake, shared).await;
     let stand = observe::standing(&stake, read, &context.memory);
-    if let (MarketStanding::Open(acts), Some(network)) = (&stand, shared.networks.get(&stake.network)) {
-        for act in acts {
-            network.request(act.clone());
+    if let (MarketStanding::Open(actions), Some(network)) = (&stand, shared.networks.get(&stake.network)) {
+        for action in actions {
+            network.request(action.clone());
         }
     }
     if object.metadata.deletion_timestamp.is_none() {
@@ -260,7 +260,7 @@ async fn owed(job: &Job, shared: &Shared) -> Option<String> {
             let head = network.observed().borrow().head.map(|head| head.time);
             let late = on_chain.refundable_from.is_some_and(|from| head.is_some_and(|now| now >= from));
             if late {
-                network.request(Act::Refund { job: id, order: job.order });
+                network.request(NetworkAction::Refund { job: id, order: job.order });
             }
             Some("the market holds its deposit: an operator that reads it settles it; after its claim window it is closed".to_owned())
         }

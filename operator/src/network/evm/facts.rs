@@ -13,7 +13,7 @@ use crate::network::{Block, Job, JobStatus, NetworkError};
 
 /// Jobs in one call: about a million gas, of which endpoints give tens.
 const AT_ONCE: usize = 100;
-/// A running job changes by a log that is read, by an act of ours, or with time; in case of anything else it is read
+/// A running job changes by a log that is read, by an action of ours, or with time; in case of anything else it is read
 /// again after so long.
 const STEADY: Duration = Duration::from_secs(10);
 /// Any other is read once a block; on a chain that stands still, after so long.

@@ -37,8 +37,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    Act, ActKey, ActState, Backlog, Block, Connection, Cursor, Disconnected, Job, NetworkError, NetworkSpec, Observed,
-    Offer, Order, Past, SpecError, Token, queue::ActionQueue,
+    NetworkAction, ActionKey, ActionState, Backlog, Block, Connection, Cursor, Disconnected, Job, NetworkError, NetworkSpec, NetworkStatus,
+    Offer, Order, Checkpoint, SpecError, Token, queue::ActionQueue,
 };
 use crate::fence::Fence;
 use crate::metrics::RpcCalls;
@@ -48,7 +48,7 @@ use ours::Ours;
 
 pub use wallet::{AwsKeys, KmsKey, KmsSpec, RemoteSigner, Wallet, WalletError, WalletKey};
 
-/// Changes of acts that a slow listener may miss; then it looks at all of them.
+/// Changes of actions that a slow listener may miss; then it looks at all of them.
 const ACT_CHANGES: usize = 4096;
 
 /// A provider's credit changes by claims and withdrawals; it is read no more often than this.
@@ -63,7 +63,7 @@ struct Inner {
     spec: NetworkSpec,
     pool: Pool,
     wallet: Wallet,
-    observed: watch::Sender<Observed>,
+    observed: watch::Sender<NetworkStatus>,
     tokens: Mutex<HashMap<Address, Token>>,
     credits: Mutex<HashMap<Address, (Instant, U256)>>,
     /// The last second at which the market takes an order, and when that was read.
@@ -78,7 +78,7 @@ struct Inner {
     requested: Notify,
     /// Wakes the head's poller: a block with what was sent is awaited.
     sent: Notify,
-    changes: broadcast::Sender<ActKey>,
+    changes: broadcast::Sender<ActionKey>,
     cancel: CancellationToken,
     /// Nothing is sent without the lease.
     fence: Fence,
@@ -103,18 +103,18 @@ impl Inner {
         eip712_domain(self.spec.chain_id, self.spec.market)
     }
 
-    fn set_act(&self, act: &Act, state: ActState) {
-        if let (Some(job), false) = (act.key().job(), matches!(state, ActState::Queued { .. })) {
+    fn set_action(&self, action: &NetworkAction, state: ActionState) {
+        if let (Some(job), false) = (action.key().job(), matches!(state, ActionState::Queued { .. })) {
             self.facts.touch(job);
         }
-        if let (Act::Withdraw { .. } | Act::Claim(_) | Act::Settle { .. }, false) =
-            (act, matches!(state, ActState::Queued { .. }))
+        if let (NetworkAction::Withdraw { .. } | NetworkAction::Claim(_) | NetworkAction::Settle { .. }, false) =
+            (action, matches!(state, ActionState::Queued { .. }))
         {
             lock(&self.credits).clear();
         }
-        if lock(&self.queue).set(act, state, Instant::now()) {
+        if lock(&self.queue).set(action, state, Instant::now()) {
             // Nobody may be listening.
-            let _ = self.changes.send(act.key());
+            let _ = self.changes.send(action.key());
         }
     }
 
@@ -132,7 +132,7 @@ impl Network {
     /// [`observed`](Self::observed) says how it goes, and goes on from the sums of the past.
     ///
     /// Only one operator may run this for a wallet: hold the lease. Needs a tokio runtime.
-    pub fn start(spec: NetworkSpec, wallet: Wallet, past: &Past, cancel: CancellationToken) -> Result<Self, SpecError> {
+    pub fn start(spec: NetworkSpec, wallet: Wallet, past: &Checkpoint, cancel: CancellationToken) -> Result<Self, SpecError> {
         Self::start_fenced(spec, wallet, past, cancel, Fence::always(), RpcCalls::default())
     }
 
@@ -140,7 +140,7 @@ impl Network {
     pub fn start_fenced(
         spec: NetworkSpec,
         wallet: Wallet,
-        past: &Past,
+        past: &Checkpoint,
         cancel: CancellationToken,
         fence: Fence,
         calls: RpcCalls,
@@ -150,7 +150,7 @@ impl Network {
             value: error.to_string(),
             expected: "a list of endpoints for which an HTTP client can be made",
         })?;
-        let observed = Observed {
+        let observed = NetworkStatus {
             connection: Connection::Disconnected {
                 reason: Disconnected::Connecting,
                 message: "not tried yet".to_owned(),
@@ -203,7 +203,7 @@ impl Network {
     }
 
     /// What was last seen of the network, and when it changes.
-    pub fn observed(&self) -> watch::Receiver<Observed> {
+    pub fn observed(&self) -> watch::Receiver<NetworkStatus> {
         self.0.observed.subscribe()
     }
 
@@ -276,24 +276,24 @@ impl Network {
         Ok(credit)
     }
 
-    /// Asks the wallet's one sender for an act. Asking again is harmless, and needed after a restart.
-    pub fn request(&self, act: Act) {
-        let key = act.key();
-        lock(&self.0.ours).learn(&act);
-        if lock(&self.0.queue).request(act, Instant::now()) {
+    /// Asks the wallet's one sender for an action. Asking again is harmless, and needed after a restart.
+    pub fn request(&self, action: NetworkAction) {
+        let key = action.key();
+        lock(&self.0.ours).learn(&action);
+        if lock(&self.0.queue).request(action, Instant::now()) {
             // Nobody may be listening.
             let _ = self.0.changes.send(key);
             self.0.requested.notify_one();
         }
     }
 
-    /// How far an act has come; none where it was not asked for, or is over since long.
-    pub fn act(&self, key: &ActKey) -> Option<ActState> {
+    /// How far an action has come; none where it was not asked for, or is over since long.
+    pub fn action(&self, key: &ActionKey) -> Option<ActionState> {
         lock(&self.0.queue).state(key)
     }
 
-    /// Keys of acts whose state changed. A receiver that lags has missed some and looks at all.
-    pub fn acts_changed(&self) -> broadcast::Receiver<ActKey> {
+    /// Keys of actions whose state changed. A receiver that lags has missed some and looks at all.
+    pub fn actions_changed(&self) -> broadcast::Receiver<ActionKey> {
         self.0.changes.subscribe()
     }
 
@@ -301,7 +301,7 @@ impl Network {
     /// cancelled.
     ///
     /// Without a cursor it begins at the network's start block. Orders come as soon as they are deep enough. The cursor
-    /// ([`Observed::cursor`]) moves on only after `sink` took them; where `sink` fails, the same orders come again. After
+    /// ([`NetworkStatus::cursor`]) moves on only after `sink` took them; where `sink` fails, the same orders come again. After
     /// a reorg orders may come a second time.
     pub async fn watch_orders<S, F, E>(&self, from: Option<Cursor>, sink: S)
     where

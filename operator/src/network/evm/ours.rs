@@ -11,7 +11,7 @@ use alloy::{
 use hawser_contracts::ComputeMarket::{JobEndAnnounced, JobOpened, JobToppedUp, OfferSet, Withdrawn};
 use hawser_market::{JobId, OfferId};
 
-use crate::network::{Act, Known};
+use crate::network::{NetworkAction, Known};
 
 /// Topics that endpoints take in one place of a filter. With more offers than that all of the market is read.
 const MOST_TOPICS: usize = 900;
@@ -46,23 +46,23 @@ impl Ours {
         self.known.tokens.insert(token)
     }
 
-    /// An act names what it is about.
-    pub(super) fn learn(&mut self, act: &Act) {
-        match act {
-            Act::SetOffer(post) => {
+    /// An action names what it is about.
+    pub(super) fn learn(&mut self, action: &NetworkAction) {
+        match action {
+            NetworkAction::SetOffer(post) => {
                 self.learn_offer(post.offer);
                 self.learn_token(post.terms.token);
             }
-            Act::UpdateOffer { offer, .. } => {
+            NetworkAction::UpdateOffer { offer, .. } => {
                 self.learn_offer(*offer);
             }
-            Act::Withdraw { token, .. } => {
+            NetworkAction::Withdraw { token, .. } => {
                 self.learn_token(*token);
             }
-            Act::Decline { job, .. } | Act::Start { job, .. } | Act::End { job, .. } | Act::Refund { job, .. } => {
+            NetworkAction::Decline { job, .. } | NetworkAction::Start { job, .. } | NetworkAction::End { job, .. } | NetworkAction::Refund { job, .. } => {
                 self.learn_offer(job.offer_id());
             }
-            Act::Claim(claim) | Act::Settle { claim, .. } => {
+            NetworkAction::Claim(claim) | NetworkAction::Settle { claim, .. } => {
                 self.learn_offer(claim.job.offer_id());
             }
         }

@@ -10,55 +10,55 @@ use hawser_market::{
 };
 use jiff::Timestamp;
 
-use crate::network::{Act, ActState, Claim, Job, JobStatus, NetworkError};
+use crate::network::{NetworkAction, ActionState, Claim, Job, JobStatus, NetworkError};
 
-/// What becomes of an act that the market leaves out: some things are as they should be already.
-pub(super) fn state(skip: SkipReason, act: &Act) -> ActState {
+/// What becomes of an action that the market leaves out: some things are as they should be already.
+pub(super) fn state(skip: SkipReason, action: &NetworkAction) -> ActionState {
     let needless = matches!(
-        (skip, act),
-        (SkipReason::NotLive, Act::Decline { .. } | Act::Settle { .. } | Act::End { .. } | Act::Refund { .. })
-            | (SkipReason::Stale, Act::Claim(_))
+        (skip, action),
+        (SkipReason::NotLive, NetworkAction::Decline { .. } | NetworkAction::Settle { .. } | NetworkAction::End { .. } | NetworkAction::Refund { .. })
+            | (SkipReason::Stale, NetworkAction::Claim(_))
     );
     let words = skip.to_string();
-    if needless { ActState::Needless { why: words } } else { ActState::Refused { error: words } }
+    if needless { ActionState::AlreadyDone { why: words } } else { ActionState::Refused { error: words } }
 }
 
-/// Finds out why the market leaves an act out, by its own rules and in its order. None: not for a reason that shows in
+/// Finds out why the market leaves an action out, by its own rules and in its order. None: not for a reason that shows in
 /// the job.
-pub(super) fn why_skipped(act: &Act, job: &Job, now: Timestamp, domain: &Eip712Domain) -> Option<SkipReason> {
+pub(super) fn why_skipped(action: &NetworkAction, job: &Job, now: Timestamp, domain: &Eip712Domain) -> Option<SkipReason> {
     use JobStatus::{Closed, Ended, None, Open, Running};
-    match (act, job.status) {
-        (Act::SetOffer(_) | Act::UpdateOffer { .. } | Act::Withdraw { .. }, _) => Option::None,
+    match (action, job.status) {
+        (NetworkAction::SetOffer(_) | NetworkAction::UpdateOffer { .. } | NetworkAction::Withdraw { .. }, _) => Option::None,
         (_, None | Closed) => Some(SkipReason::NotLive),
-        (Act::Decline { .. }, Running | Ended) => Some(SkipReason::AlreadyStarted),
-        (Act::Start { attestor, .. }, _) if attestor.is_zero() => Some(SkipReason::ZeroAttestor),
-        (Act::Start { .. }, Open) if job.start_deadline.is_some_and(|deadline| now > deadline) => {
+        (NetworkAction::Decline { .. }, Running | Ended) => Some(SkipReason::AlreadyStarted),
+        (NetworkAction::Start { attestor, .. }, _) if attestor.is_zero() => Some(SkipReason::ZeroAttestor),
+        (NetworkAction::Start { .. }, Open) if job.start_deadline.is_some_and(|deadline| now > deadline) => {
             Some(SkipReason::DeadlinePassed)
         }
-        (Act::Start { .. }, Ended) => Some(SkipReason::AlreadyEnded),
-        (Act::Claim(_) | Act::Settle { .. } | Act::End { .. }, Open) => Some(SkipReason::NotStarted),
-        (Act::Claim(claim), _) => why_not_paid(claim, job, now, domain),
-        (Act::Settle { claim, .. }, _) if claim.gpu_seconds > job.used => {
-            why_not_last(claim, job, now, domain).or_else(|| wrong_order(act))
+        (NetworkAction::Start { .. }, Ended) => Some(SkipReason::AlreadyEnded),
+        (NetworkAction::Claim(_) | NetworkAction::Settle { .. } | NetworkAction::End { .. }, Open) => Some(SkipReason::NotStarted),
+        (NetworkAction::Claim(claim), _) => why_not_paid(claim, job, now, domain),
+        (NetworkAction::Settle { claim, .. }, _) if claim.gpu_seconds > job.used => {
+            why_not_last(claim, job, now, domain).or_else(|| wrong_order(action))
         }
-        (Act::End { expect_used, .. }, _) if job.used < *expect_used => Some(SkipReason::UnclaimedUse),
-        (Act::Refund { .. }, _) if job.refundable_from.is_none_or(|from| now < from) => Some(SkipReason::TooEarly),
-        _ => wrong_order(act),
+        (NetworkAction::End { expect_used, .. }, _) if job.used < *expect_used => Some(SkipReason::UnclaimedUse),
+        (NetworkAction::Refund { .. }, _) if job.refundable_from.is_none_or(|from| now < from) => Some(SkipReason::TooEarly),
+        _ => wrong_order(action),
     }
 }
 
 /// What doesn't show in the job: a caller that may not do it, or a verifier.
-pub(super) const fn unseen(act: &Act) -> SkipReason {
-    match act {
-        Act::Claim(_) | Act::Settle { .. } => SkipReason::Unverified,
+pub(super) const fn unseen(action: &NetworkAction) -> SkipReason {
+    match action {
+        NetworkAction::Claim(_) | NetworkAction::Settle { .. } => SkipReason::Unverified,
         _ => SkipReason::NotOperator,
     }
 }
 
-fn wrong_order(act: &Act) -> Option<SkipReason> {
-    let (job, order) = match act {
-        Act::Decline { job, order, .. } | Act::End { job, order, .. } | Act::Refund { job, order } => (job, order),
-        Act::Settle { claim, order } => (&claim.job, order),
+fn wrong_order(action: &NetworkAction) -> Option<SkipReason> {
+    let (job, order) = match action {
+        NetworkAction::Decline { job, order, .. } | NetworkAction::End { job, order, .. } | NetworkAction::Refund { job, order } => (job, order),
+        NetworkAction::Settle { claim, order } => (&claim.job, order),
         _ => return None,
     };
     // Whose a delegate's order is stands in the market.

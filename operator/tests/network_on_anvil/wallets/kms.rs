@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use alloy::signers::local::PrivateKeySigner;
 use axum::http::StatusCode;
-use hawser_operator::network::{Act, AwsKeys, KmsKey, KmsSpec, Wallet, WalletError};
+use hawser_operator::network::{NetworkAction, AwsKeys, KmsKey, KmsSpec, Wallet, WalletError};
 use zeroize::Zeroizing;
 
 use super::{
@@ -32,18 +32,18 @@ async fn a_key_whose_address_is_known_is_not_asked_for_it_and_signs_only_as_that
 
     let (kms, wallet) = (Kms::start(PrivateKeySigner::random()).await, signer(OPERATOR).address());
     let (network, _stop) = start_with(node.spec(), connect(KmsSpec { address: Some(wallet), ..kms.spec() }).await);
-    let act = Act::SetOffer(node.post());
-    network.request(act.clone());
-    waits(&node, &network, &act, &format!("the signature is not one of the key of {wallet}")).await;
+    let action = NetworkAction::SetOffer(node.post());
+    network.request(action.clone());
+    waits(&node, &network, &action, &format!("the signature is not one of the key of {wallet}")).await;
     trouble(&node, &network, Some("SignerMismatch")).await;
     assert_eq!(node.nonce(wallet).await, 0);
 }
 
 #[tokio::test]
-async fn kms_that_says_no_or_not_now_keeps_acts_waiting_until_it_signs() {
+async fn kms_that_says_no_or_not_now_keeps_actions_waiting_until_it_signs() {
     let (node, kms) = (Node::start().await, Kms::start(signer(OPERATOR)).await);
     let (network, _stop) = start_with(node.spec(), connect(kms.spec()).await);
-    let act = Act::SetOffer(node.post());
+    let action = NetworkAction::SetOffer(node.post());
     let denied = (StatusCode::BAD_REQUEST, "AccessDeniedException");
     let throttled = (StatusCode::BAD_REQUEST, "ThrottlingException");
     let broken = (StatusCode::INTERNAL_SERVER_ERROR, "KMSInternalException");
@@ -51,12 +51,12 @@ async fn kms_that_says_no_or_not_now_keeps_acts_waiting_until_it_signs() {
         [(denied, "SignerRefused"), (throttled, "SignerUnavailable"), (broken, "SignerUnavailable")]
     {
         *kms.error.lock().unwrap() = Some((status, kind));
-        network.request(act.clone());
-        waits(&node, &network, &act, &format!("{kind} the double says {kind}")).await;
+        network.request(action.clone());
+        waits(&node, &network, &action, &format!("{kind} the double says {kind}")).await;
         trouble(&node, &network, Some(reason)).await;
     }
     *kms.error.lock().unwrap() = None;
-    assert_mined(&node.until_mining(&network, &act.key()).await);
+    assert_mined(&node.until_mining(&network, &action.key()).await);
     trouble(&node, &network, None).await;
     assert_eq!(node.nonce(signer(OPERATOR).address()).await, 1, "sent once");
 }

@@ -1,4 +1,4 @@
-//! Each kind of wallet, in a whole line of acts and with a signer that is away, says no or lies.
+//! Each kind of wallet, in a whole line of actions and with a signer that is away, says no or lies.
 
 mod kms;
 mod kms_double;
@@ -6,7 +6,7 @@ mod remote;
 mod sigv4;
 
 use alloy::signers::{k256::elliptic_curve::rand_core::OsRng, local::PrivateKeySigner};
-use hawser_operator::network::{Act, ActState, GpuSeconds, Network, Wallet, WalletError, WalletKey};
+use hawser_operator::network::{NetworkAction, ActionState, GpuSeconds, Network, Wallet, WalletError, WalletKey};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -21,21 +21,21 @@ async fn posts_starts_and_claims(node: &Node, wallet: Wallet) {
     let (network, _stop) = start_with(node.spec(), wallet);
     let job = open(node, &network, 1).await;
     let attestor = PrivateKeySigner::random();
-    assert_mined(&node.done(&network, Act::Start { job, attestor: attestor.address() }).await);
+    assert_mined(&node.done(&network, NetworkAction::Start { job, attestor: attestor.address() }).await);
     node.rpc("evm_increaseTime", json!([60])).await;
     node.mine(1).await;
-    assert_mined(&node.done(&network, Act::Claim(claim(&network, &attestor, job, 100))).await);
+    assert_mined(&node.done(&network, NetworkAction::Claim(claim(&network, &attestor, job, 100))).await);
     assert_eq!(network.job(job).await.unwrap().used, GpuSeconds(100));
     assert_eq!(network.observed().borrow().signer_trouble, None);
 }
 
-/// Mines until an act waits with these words.
-async fn waits(node: &Node, network: &Network, act: &Act, words: &str) {
+/// Mines until an action waits with these words.
+async fn waits(node: &Node, network: &Network, action: &NetworkAction, words: &str) {
     node.until(&format!("it waits because {words}"), async || {
         node.mine(1).await;
-        match network.act(&act.key())? {
-            ActState::Queued { waiting: Some(why) } => why.contains(words).then_some(()),
-            ActState::Queued { waiting: None } => None,
+        match network.action(&action.key())? {
+            ActionState::Queued { waiting: Some(why) } => why.contains(words).then_some(()),
+            ActionState::Queued { waiting: None } => None,
             other => panic!("it doesn't wait: {other:?}"),
         }
     })

@@ -10,7 +10,7 @@ use std::{
 
 use alloy::primitives::{Address, B256};
 use axum::{Router, extract::State, http::StatusCode, routing::post};
-use hawser_operator::network::{Act, ActState, RemoteSigner, Wallet};
+use hawser_operator::network::{NetworkAction, ActionState, RemoteSigner, Wallet};
 use serde_json::{Value, json};
 
 use super::{posts_starts_and_claims, trouble, waits};
@@ -99,7 +99,7 @@ async fn a_signer_that_has_anything_else_signed_is_refused_and_nothing_is_sent()
     let (between, wallet) = Between::start(&node, Mood::Honest).await;
     let address = wallet.address();
     let (network, _stop) = start_with(node.spec(), wallet);
-    let act = Act::SetOffer(node.post());
+    let action = NetworkAction::SetOffer(node.post());
     let stranger = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
     for (field, value, words) in [
         ("to", json!("0x0101010101010101010101010101010101010101"), "its to is 0x0101"),
@@ -113,24 +113,24 @@ async fn a_signer_that_has_anything_else_signed_is_refused_and_nothing_is_sent()
         ("from", json!(stranger), "it is signed by 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266, and not by"),
     ] {
         between.be(Mood::Lies(field, value));
-        network.request(act.clone());
-        waits(&node, &network, &act, words).await;
+        network.request(action.clone());
+        waits(&node, &network, &action, words).await;
         trouble(&node, &network, Some("SignerMismatch")).await;
     }
     assert_eq!(node.nonce(address).await, 0, "nothing was sent");
     between.be(Mood::Honest);
-    assert_mined(&node.until_mining(&network, &act.key()).await);
+    assert_mined(&node.until_mining(&network, &action.key()).await);
     trouble(&node, &network, None).await;
 }
 
 #[tokio::test]
-async fn a_signer_that_is_away_silent_or_locked_keeps_all_acts_waiting_until_it_signs() {
+async fn a_signer_that_is_away_silent_or_locked_keeps_all_actions_waiting_until_it_signs() {
     let node = Node::start().await;
     let (between, wallet) = Between::start(&node, Mood::Honest).await;
     let address = wallet.address();
     let (network, _stop) = start_with(node.spec(), wallet);
-    let first = Act::SetOffer(node.post());
-    let second = Act::SetOffer(node.post_with(|terms| terms.salt = B256::repeat_byte(1)));
+    let first = NetworkAction::SetOffer(node.post());
+    let second = NetworkAction::SetOffer(node.post_with(|terms| terms.salt = B256::repeat_byte(1)));
     for (mood, words, reason) in [
         (Mood::Away, "can't be asked now: it answers 503", "SignerUnavailable"),
         (Mood::Locked, "doesn't sign: error", "SignerRefused"),
@@ -145,8 +145,8 @@ async fn a_signer_that_is_away_silent_or_locked_keeps_all_acts_waiting_until_it_
     }
     assert_eq!(node.nonce(address).await, 0);
     between.be(Mood::Honest);
-    for act in [first, second] {
-        assert_mined(&node.until_mining(&network, &act.key()).await);
+    for action in [first, second] {
+        assert_mined(&node.until_mining(&network, &action.key()).await);
     }
     trouble(&node, &network, None).await;
     assert_eq!(node.nonce(address).await, 2, "each was sent once");
@@ -158,14 +158,14 @@ async fn a_signer_that_is_away_is_not_asked_at_every_request() {
     let (between, wallet) = Between::start(&node, Mood::Away).await;
     let (network, _stop) = start_with(node.spec(), wallet);
     let asked = || between.asked.load(Ordering::Relaxed);
-    network.request(Act::SetOffer(node.post()));
+    network.request(NetworkAction::SetOffer(node.post()));
     node.until("the signer is asked", async || (asked() > 0).then_some(())).await;
     let (begun, before) = (Instant::now(), asked());
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
     // No block comes meanwhile: the node makes one for each transaction.
     for salt in 0..40 {
         ticks.tick().await;
-        network.request(Act::SetOffer(node.post_with(|terms| terms.salt = B256::repeat_byte(salt))));
+        network.request(NetworkAction::SetOffer(node.post_with(|terms| terms.salt = B256::repeat_byte(salt))));
     }
     let (seconds, more) = (begun.elapsed().as_secs(), asked() - before);
     assert!(more <= seconds + 1, "asked {more} times more in {seconds} s");
@@ -175,10 +175,10 @@ async fn a_signer_that_is_away_is_not_asked_at_every_request() {
 async fn a_signer_at_whose_address_nobody_listens_is_named_without_the_secrets_of_its_url() {
     let node = Node::start().await;
     let (network, _stop) = start_with(node.spec(), wallet("http://user:word@127.0.0.1:1/path?token=1"));
-    let act = Act::SetOffer(node.post());
-    network.request(act.clone());
-    waits(&node, &network, &act, "the signer at http://127.0.0.1:1 can't be asked now: ").await;
-    let said = format!("{:?} {:?}", network.act(&act.key()), network.observed().borrow());
+    let action = NetworkAction::SetOffer(node.post());
+    network.request(action.clone());
+    waits(&node, &network, &action, "the signer at http://127.0.0.1:1 can't be asked now: ").await;
+    let said = format!("{:?} {:?}", network.action(&action.key()), network.observed().borrow());
     assert!(!said.contains("word") && !said.contains("token"), "{said}");
 }
 
@@ -189,12 +189,12 @@ async fn the_signers_trouble_is_over_when_nothing_waits_for_it_any_more() {
     let job = open(&node, &other, 1).await;
     let (_between, wallet) = Between::start(&node, Mood::Away).await;
     let (network, _stop) = start_with(node.spec(), wallet);
-    let act = Act::Start { job, attestor: Address::repeat_byte(5) };
-    network.request(act.clone());
-    waits(&node, &network, &act, "503").await;
+    let action = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
+    network.request(action.clone());
+    waits(&node, &network, &action, "503").await;
     trouble(&node, &network, Some("SignerUnavailable")).await;
-    assert_mined(&node.done(&other, act.clone()).await);
-    let state = node.until_mining(&network, &act.key()).await;
-    assert!(matches!(state, ActState::Needless { .. }), "{state:?}");
+    assert_mined(&node.done(&other, action.clone()).await);
+    let state = node.until_mining(&network, &action.key()).await;
+    assert!(matches!(state, ActionState::AlreadyDone { .. }), "{state:?}");
     trouble(&node, &network, None).await;
 }

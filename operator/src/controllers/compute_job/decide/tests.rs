@@ -15,7 +15,7 @@ use crate::controllers::compute_job::members::Members;
 use crate::controllers::compute_job::voucher::record;
 use crate::controllers::conditions::{find, is_false, is_true};
 use crate::inventory::Shortage;
-use crate::network::{ActKey, GpuSeconds, Job, Token};
+use crate::network::{ActionKey, GpuSeconds, Job, Token};
 use crate::objects::pod_state::{Container, Ended, PodState};
 use crate::reasons::Reason;
 use crate::settlement::plan::Policy;
@@ -203,7 +203,7 @@ fn an_open_order_within_policy_gets_a_pod() {
     let decision = decide(&seen(known(chain(JobStatus::Open))));
     assert_eq!((decision.pod, decision.status.phase), (PodStep::Create, Phase::Starting));
     assert!(is_true(&decision.status.conditions, ACCEPTED));
-    assert_eq!(decision.acts, []);
+    assert_eq!(decision.actions, []);
 }
 
 #[test]
@@ -226,8 +226,8 @@ fn an_order_that_cannot_be_taken_is_declined_with_the_reason_and_gets_no_pod() {
     ] {
         let decision = decide(&seen);
         assert_eq!((reason(&decision).as_str(), decision.pod), (word, PodStep::Keep));
-        let [Act::Decline { job, order: of, reason }] = decision.acts.as_slice() else {
-            panic!("{word}: {:?}", decision.acts)
+        let [NetworkAction::Decline { job, order: of, reason }] = decision.actions.as_slice() else {
+            panic!("{word}: {:?}", decision.actions)
         };
         assert_eq!((*job, *of), (id(), order()));
         assert!(reason.starts_with(word), "{reason}");
@@ -257,7 +257,7 @@ fn an_unseen_chain_changes_nothing() {
         let mut look = written(look);
         look.chain = ChainView::Unknown("no endpoint".to_owned());
         let decision = decide(&look);
-        assert_eq!(decision.acts, []);
+        assert_eq!(decision.actions, []);
         assert!(matches!(decision.pod, PodStep::Keep | PodStep::Create));
         assert!(find(&decision.status.conditions, FAILED).is_none());
     }
@@ -269,10 +269,10 @@ fn the_job_is_started_with_the_attestor_that_enrolled() {
     look.pods = one(pod());
     look.attested = vec![attested(None, false)];
     let decision = decide(&look);
-    assert_eq!(decision.acts, [Act::Start { job: id(), attestor: Address::repeat_byte(9) }]);
+    assert_eq!(decision.actions, [NetworkAction::Start { job: id(), attestor: Address::repeat_byte(9) }]);
     look.chain = known(chain(JobStatus::Running));
     let decision = decide(&look);
-    assert_eq!(decision.acts, []);
+    assert_eq!(decision.actions, []);
     assert!(is_true(&decision.status.conditions, STARTED));
 }
 
@@ -329,7 +329,7 @@ fn an_order_that_cannot_be_started_in_time_is_declined_before_its_deadline_and_r
     assert_eq!(reason(&declined), "NotStartedInTime");
     assert!(find(&declined.status.conditions, FAILED).unwrap().message.ends_with("deadline: 0/1 nodes"));
     let late = later(JobObservation { job: Arc::clone(&look.job), ..seen(known(chain(JobStatus::Open))) }, 301);
-    assert_eq!(decide(&late).acts, [Act::Refund { job: id(), order: order() }]);
+    assert_eq!(decide(&late).actions, [NetworkAction::Refund { job: id(), order: order() }]);
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn an_obstacle_stands_in_the_status() {
     let mut look = written(seen(known(chain(JobStatus::Open))));
     look.pods = one(pod());
     look.attested = vec![attested(None, false)];
-    look.obstacle = Some((ActKey::Start(id()), "the wallet is empty".to_owned()));
+    look.obstacle = Some((ActionKey::Start(id()), "the wallet is empty".to_owned()));
     let decision = decide(&look);
     let started = find(&decision.status.conditions, STARTED).unwrap();
     assert_eq!((started.reason.as_str(), started.message.as_str()), ("Refused", "the wallet is empty"));

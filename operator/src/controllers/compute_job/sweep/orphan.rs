@@ -23,7 +23,7 @@ use crate::controllers::compute_job::voucher;
 use crate::controllers::packed::Packed;
 use crate::controllers::{Error, Shared, Tried, status_writer};
 use crate::inventory::JobPod;
-use crate::network::{Act, ActKey, ActState, GpuSeconds, Job, JobStatus, Network, OrderRef, order_ref};
+use crate::network::{NetworkAction, ActionKey, ActionState, GpuSeconds, Job, JobStatus, Network, OrderRef, order_ref};
 use crate::objects::pod_state::{self, PodState};
 use crate::settlement::plan::{self, Policy, Step};
 
@@ -73,7 +73,7 @@ enum Next {
     /// Puts the finalizer back.
     Hold,
     Wait,
-    Ask(Act),
+    Ask(NetworkAction),
     /// Lets it go; says so where something is lost.
     Release(Option<String>),
 }
@@ -105,13 +105,13 @@ fn next(orphan: &Orphan, id: JobId) -> Next {
             match plan::next(job, attested, true, *time, POLICY) {
                 Step::Wait => Next::Wait,
                 Step::Claim(_) => {
-                    orphan.voucher.as_ref().map_or(Next::Wait, |v| Next::Ask(Act::Claim(voucher::claim(v))))
+                    orphan.voucher.as_ref().map_or(Next::Wait, |v| Next::Ask(NetworkAction::Claim(voucher::claim(v))))
                 }
                 Step::End { expect_used } => {
-                    Next::Ask(Act::End { job: id, order: orphan.order, expect_used, reason: REASON.to_owned() })
+                    Next::Ask(NetworkAction::End { job: id, order: orphan.order, expect_used, reason: REASON.to_owned() })
                 }
-                Step::Decline => Next::Ask(Act::Decline { job: id, order: orphan.order, reason: REASON.to_owned() }),
-                Step::Refund => Next::Ask(Act::Refund { job: id, order: orphan.order }),
+                Step::Decline => Next::Ask(NetworkAction::Decline { job: id, order: orphan.order, reason: REASON.to_owned() }),
+                Step::Refund => Next::Ask(NetworkAction::Refund { job: id, order: orphan.order }),
                 Step::Done => Next::Release((counted > job.used.0 && job.status == JobStatus::Closed).then(|| {
                     let why = refused.as_deref().unwrap_or("the job was closed before");
                     format!("of its voucher's {counted} GPU-seconds {} were paid: {why}", job.used.0)
@@ -187,9 +187,9 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
             status_writer::set_finalizer(&api, &pod, POD_FINALIZER, true).await?;
             Ok(false)
         }
-        Next::Ask(act) => {
+        Next::Ask(action) => {
             if let Some(network) = network.and_then(|name| shared.networks.get(name)) {
-                network.request(act);
+                network.request(action);
             }
             Ok(false)
         }
@@ -244,8 +244,8 @@ async fn chain(shared: &Shared, network: Option<&String>, id: JobId) -> Result<C
 }
 
 fn refused(network: &Network, id: JobId) -> Option<String> {
-    match network.act(&ActKey::Claim(id))? {
-        ActState::Refused { error } => Some(error),
+    match network.action(&ActionKey::Claim(id))? {
+        ActionState::Refused { error } => Some(error),
         _ => None,
     }
 }
@@ -303,8 +303,8 @@ mod tests {
         let running = |used| orphan(known(JobStatus::Running, used, None));
         assert_eq!(next(&Orphan { deleted: false, ..running(0) }, id()), Next::Delete);
         assert_eq!(next(&Orphan { is_terminated: false, ..running(0) }, id()), Next::Wait);
-        assert!(matches!(next(&running(0), id()), Next::Ask(Act::Claim(claim)) if claim.gpu_seconds == GpuSeconds(60)));
-        let end = Next::Ask(Act::End {
+        assert!(matches!(next(&running(0), id()), Next::Ask(NetworkAction::Claim(claim)) if claim.gpu_seconds == GpuSeconds(60)));
+        let end = Next::Ask(NetworkAction::End {
             job: id(),
             order: order_of_job(),
             expect_used: GpuSeconds(60),
@@ -363,7 +363,7 @@ mod tests {
         assert!(said(&orphan(known(JobStatus::Closed, 20, None))).contains("60 GPU-seconds 20 were paid"));
         let refused = || Some("another attestor");
         let end = next(&orphan(known(JobStatus::Running, 20, refused())), id());
-        assert!(matches!(end, Next::Ask(Act::End { expect_used: GpuSeconds(20), .. })), "{end:?}");
+        assert!(matches!(end, Next::Ask(NetworkAction::End { expect_used: GpuSeconds(20), .. })), "{end:?}");
         assert!(said(&orphan(known(JobStatus::Closed, 20, refused()))).ends_with("another attestor"));
         let empty = Orphan { voucher: None, ..orphan(Chain::Lost("no DepinNetwork".to_owned())) };
         assert_eq!(next(&empty, id()), Next::Release(None), "nothing to lose");

@@ -7,8 +7,8 @@ use crate::controllers::conditions::transitions;
 use crate::controllers::depin_network::test_network as resource;
 use crate::network::{Block, WalletError, Withdrawn};
 
-fn observed(connection: Connection, balance: Option<u64>) -> Observed {
-    Observed {
+fn observed(connection: Connection, balance: Option<u64>) -> NetworkStatus {
+    NetworkStatus {
         connection,
         chain_id: Some(31337),
         head: None,
@@ -28,11 +28,11 @@ fn observed(connection: Connection, balance: Option<u64>) -> Observed {
     }
 }
 
-fn look(network: &DepinNetwork, seen: Observed, backlog: Backlog) -> DepinNetworkStatus {
+fn look(network: &DepinNetwork, seen: NetworkStatus, backlog: Backlog) -> DepinNetworkStatus {
     status(network, &Startup::Runs, Some(&(seen, backlog)), Timestamp::UNIX_EPOCH, None)
 }
 
-fn good() -> Observed {
+fn good() -> NetworkStatus {
     observed(Connection::Connected { endpoint: "http://a".to_owned() }, Some(5))
 }
 
@@ -58,7 +58,7 @@ fn how_far_final_blocks_lie_behind_the_head_is_no_trouble_and_unread_ones_are() 
         (Some(257), Some(4), ("Unknown", "CatchingUp")),
     ] {
         let cursor = cursor.map(|number| Block { number, hash: B256::ZERO });
-        let seen = Observed { unread, cursor, head: Some(head), ..good() };
+        let seen = NetworkStatus { unread, cursor, head: Some(head), ..good() };
         let (truth, reason) = said(&look(&resource(), seen, Backlog::default()), ORDERS_WATCHED);
         assert_eq!((truth.as_str(), reason.as_str()), expected, "{unread:?} {cursor:?}");
     }
@@ -75,7 +75,7 @@ fn what_is_to_be_sent_and_does_not_go_out_costs_the_network_its_ready() {
         (Backlog { sent: 1, oldest: s(599), ..Backlog::default() }, None, "Moving"),
         (Backlog { sent: 1, oldest: s(600), ..Backlog::default() }, None, "NotMined"),
     ] {
-        let status = look(&resource(), Observed { fee_obstacle: fee, ..good() }, backlog.clone());
+        let status = look(&resource(), NetworkStatus { fee_obstacle: fee, ..good() }, backlog.clone());
         assert_eq!(said(&status, TRANSACTIONS_MOVING).1, expected, "{backlog:?}");
         assert_eq!(is_ready(&status), expected == "Moving");
     }
@@ -91,19 +91,19 @@ fn a_clock_that_is_off_is_told_and_does_not_stop_anything() {
         (Some(61), ("False", "ClockAhead")),
         (Some(-21), ("False", "ClockBehind")),
     ] {
-        let status = look(&resource(), Observed { clock_skew: skew, ..good() }, Backlog::default());
+        let status = look(&resource(), NetworkStatus { clock_skew: skew, ..good() }, Backlog::default());
         let (truth, reason) = said(&status, CLOCK_IN_SYNC);
         assert_eq!((truth.as_str(), reason.as_str()), expected, "{skew:?}");
         assert!(is_ready(&status));
     }
-    let slow = Observed { block_time: Some(Duration::from_mins(1)), clock_skew: Some(180), ..good() };
+    let slow = NetworkStatus { block_time: Some(Duration::from_mins(1)), clock_skew: Some(180), ..good() };
     assert_eq!(slow.clock_in_sync(), Some(true), "blocks are a minute apart");
 }
 
 #[test]
 fn the_measured_lag_stands_in_the_status_and_stays_there_until_it_is_measured_again() {
     let mut network = resource();
-    let seen = Observed { confirmation_lag: Some(Duration::from_secs(781)), ..good() };
+    let seen = NetworkStatus { confirmation_lag: Some(Duration::from_secs(781)), ..good() };
     network.status = Some(look(&network, seen, Backlog::default()));
     assert_eq!(network.status.as_ref().unwrap().confirmation_lag_seconds, Some(790));
     assert_eq!(look(&network, good(), Backlog::default()).confirmation_lag_seconds, Some(790));
@@ -117,7 +117,7 @@ fn disconnected(reason: Disconnected) -> Connection {
 fn conditions_name_the_trouble_and_ready_takes_its_reason() {
     let good = Connection::Connected { endpoint: "http://a".to_owned() };
     let refused = Startup::Refused { reason: Reason::SecretNotFound, message: "create it".to_owned() };
-    let unread = Observed { orders_trouble: Some("why".to_owned()), ..observed(good.clone(), Some(5)) };
+    let unread = NetworkStatus { orders_trouble: Some("why".to_owned()), ..observed(good.clone(), Some(5)) };
     for (start, seen, connected, matches, funded, ready) in [
         (Startup::Runs, Some(unread), "Connected", "Matches", "Funded", "OrdersNotRead"),
         (Startup::Runs, Some(observed(good.clone(), Some(5))), "Connected", "Matches", "Funded", "Ready"),
@@ -187,7 +187,7 @@ fn a_restarted_operator_takes_nothing_back_before_it_has_tried() {
     let good = Connection::Connected { endpoint: "http://a".to_owned() };
     let mut network = resource();
     network.metadata.generation = Some(1);
-    let look = |network: &DepinNetwork, seen: Option<&Observed>| {
+    let look = |network: &DepinNetwork, seen: Option<&NetworkStatus>| {
         let seen = seen.map(|seen| (seen.clone(), Backlog::default()));
         status(network, &Startup::Runs, seen.as_ref(), Timestamp::UNIX_EPOCH, None)
     };
@@ -212,7 +212,7 @@ fn the_head_in_the_status_moves_in_steps() {
 
 #[test]
 fn where_final_blocks_lie_twenty_minutes_behind_a_network_is_ready_and_withdraws() {
-    let behind = Observed {
+    let behind = NetworkStatus {
         head: Some(network::Head {
             block: Block { number: 10_000, hash: B256::ZERO },
             time: Timestamp::UNIX_EPOCH,
@@ -230,23 +230,23 @@ fn where_final_blocks_lie_twenty_minutes_behind_a_network_is_ready_and_withdraws
         ("all that is final was read", behind.clone(), Backlog::default(), true, true),
         (
             "a start block far behind",
-            Observed { unread: Some(9_000), ..behind.clone() },
+            NetworkStatus { unread: Some(9_000), ..behind.clone() },
             Backlog::default(),
             false,
             true,
         ),
         (
             "nothing is called final",
-            Observed { orders_trouble: trouble, ..behind.clone() },
+            NetworkStatus { orders_trouble: trouble, ..behind.clone() },
             Backlog::default(),
             false,
             true,
         ),
         ("something waits", behind.clone(), stuck, false, true),
-        ("no gas", Observed { balance: Some(U256::ZERO), ..behind.clone() }, Backlog::default(), false, true),
+        ("no gas", NetworkStatus { balance: Some(U256::ZERO), ..behind.clone() }, Backlog::default(), false, true),
         (
             "another chain",
-            Observed { connection: disconnected(Disconnected::WrongChain), ..behind },
+            NetworkStatus { connection: disconnected(Disconnected::WrongChain), ..behind },
             Backlog::default(),
             false,
             false,

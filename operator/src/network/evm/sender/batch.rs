@@ -1,4 +1,4 @@
-//! Acts put together into calls of the market. Pure.
+//! Actions put together into calls of the market. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use hawser_contracts::ComputeMarket;
 use hawser_market::{OfferId, UsageVoucher, last_voucher, signed_voucher};
 use jiff::Timestamp;
 
-use crate::network::{Act, Claim};
+use crate::network::{NetworkAction, Claim};
 
 /// What can share a call. The order is that of sending: a customer waits for a start, a provider for a claim. Declines
 /// come last: their reasons are many, and strangers can cause as many as they pay gas for.
@@ -27,59 +27,59 @@ enum Kind {
     Decline(String),
 }
 
-fn kind(act: &Act) -> Kind {
-    match act {
-        Act::Start { .. } => Kind::Start,
-        Act::Claim(claim) => Kind::Claim(claim.job.offer_id()),
-        Act::Settle { claim, .. } => Kind::Settle(claim.job.offer_id()),
-        Act::End { reason, .. } => Kind::End(reason.clone()),
-        Act::Decline { reason, .. } => Kind::Decline(reason.clone()),
-        Act::SetOffer(post) => Kind::Offer(post.offer),
-        Act::UpdateOffer { offer, .. } => Kind::Offer(*offer),
-        Act::Refund { .. } => Kind::Refund,
-        Act::Withdraw { provider, token } => Kind::Withdraw(*provider, *token),
+fn kind(action: &NetworkAction) -> Kind {
+    match action {
+        NetworkAction::Start { .. } => Kind::Start,
+        NetworkAction::Claim(claim) => Kind::Claim(claim.job.offer_id()),
+        NetworkAction::Settle { claim, .. } => Kind::Settle(claim.job.offer_id()),
+        NetworkAction::End { reason, .. } => Kind::End(reason.clone()),
+        NetworkAction::Decline { reason, .. } => Kind::Decline(reason.clone()),
+        NetworkAction::SetOffer(post) => Kind::Offer(post.offer),
+        NetworkAction::UpdateOffer { offer, .. } => Kind::Offer(*offer),
+        NetworkAction::Refund { .. } => Kind::Refund,
+        NetworkAction::Withdraw { provider, token } => Kind::Withdraw(*provider, *token),
     }
 }
 
-/// Acts that go into one call of the market: at least one, all of one kind.
+/// Actions that go into one call of the market: at least one, all of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Batch {
     kind: Kind,
-    acts: Vec<Act>,
+    actions: Vec<NetworkAction>,
 }
 
-/// Groups acts into batches of at most `most`. Jobs of one offer lie side by side, and last vouchers of one customer: that
+/// Groups actions into batches of at most `most`. Jobs of one offer lie side by side, and last vouchers of one customer: that
 /// costs least.
-pub(super) fn batches(acts: Vec<Act>, most: usize) -> Vec<Batch> {
-    let mut kinds: BTreeMap<Kind, Vec<Act>> = BTreeMap::new();
-    for act in acts {
-        kinds.entry(kind(&act)).or_default().push(act);
+pub(super) fn batches(actions: Vec<NetworkAction>, most: usize) -> Vec<Batch> {
+    let mut kinds: BTreeMap<Kind, Vec<NetworkAction>> = BTreeMap::new();
+    for action in actions {
+        kinds.entry(kind(&action)).or_default().push(action);
     }
     kinds
         .into_iter()
-        .flat_map(|(kind, mut acts)| {
-            acts.sort_by_key(|act| (payee(act), act.key()));
+        .flat_map(|(kind, mut actions)| {
+            actions.sort_by_key(|action| (payee(action), action.key()));
             let batches: Vec<_> =
-                acts.chunks(most.max(1)).map(|acts| Batch { kind: kind.clone(), acts: acts.to_vec() }).collect();
+                actions.chunks(most.max(1)).map(|actions| Batch { kind: kind.clone(), actions: actions.to_vec() }).collect();
             batches
         })
         .collect()
 }
 
 /// Who is credited what a last voucher leaves.
-fn payee(act: &Act) -> Option<Address> {
-    if let Act::Settle { order, .. } = act { Some(order.customer) } else { None }
+fn payee(action: &NetworkAction) -> Option<Address> {
+    if let NetworkAction::Settle { order, .. } = action { Some(order.customer) } else { None }
 }
 
-/// Acts that a log line names; of more it gives the number.
+/// Actions that a log line names; of more it gives the number.
 const NAMED: usize = 8;
 
 impl fmt::Display for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, act) in self.acts.iter().take(NAMED).enumerate() {
-            write!(f, "{}{}", if at == 0 { "" } else { ", " }, act.key())?;
+        for (at, action) in self.actions.iter().take(NAMED).enumerate() {
+            write!(f, "{}{}", if at == 0 { "" } else { ", " }, action.key())?;
         }
-        match self.acts.len().saturating_sub(NAMED) {
+        match self.actions.len().saturating_sub(NAMED) {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
         }
@@ -87,19 +87,19 @@ impl fmt::Display for Batch {
 }
 
 impl Batch {
-    pub(super) fn acts(&self) -> &[Act] {
-        &self.acts
+    pub(super) fn actions(&self) -> &[NetworkAction] {
+        &self.actions
     }
 
-    /// The batch of some of its acts; none where there are none.
-    pub(super) fn only(&self, acts: Vec<Act>) -> Option<Self> {
-        (!acts.is_empty()).then(|| Self { kind: self.kind.clone(), acts })
+    /// The batch of some of its actions; none where there are none.
+    pub(super) fn only(&self, actions: Vec<NetworkAction>) -> Option<Self> {
+        (!actions.is_empty()).then(|| Self { kind: self.kind.clone(), actions })
     }
 
     /// The first half; none where it can't be halved.
     pub(super) fn half(&self) -> Option<Self> {
-        let half = self.acts.len() / 2;
-        self.only(self.acts.iter().take(half).cloned().collect())
+        let half = self.actions.len() / 2;
+        self.only(self.actions.iter().take(half).cloned().collect())
     }
 
     /// Strangers can cause any number of these.
@@ -126,17 +126,17 @@ impl Batch {
         let refs = || self.each(job_ref);
         match &self.kind {
             Kind::Start => ComputeMarket::startJobsCall {
-                ids: self.acts.iter().filter_map(|act| act.key().job()).map(|job| job.0).collect(),
-                attestors: self.each(|act| match act {
-                    Act::Start { attestor, .. } => Some(*attestor),
+                ids: self.actions.iter().filter_map(|action| action.key().job()).map(|job| job.0).collect(),
+                attestors: self.each(|action| match action {
+                    NetworkAction::Start { attestor, .. } => Some(*attestor),
                     _ => None,
                 }),
             }
             .abi_encode(),
             Kind::Claim(offer) => ComputeMarket::claimCall {
                 offerId: offer.0,
-                vouchers: self.each(|act| match act {
-                    Act::Claim(claim) => signed_voucher(&voucher(claim), &claim.signature),
+                vouchers: self.each(|action| match action {
+                    NetworkAction::Claim(claim) => signed_voucher(&voucher(claim), &claim.signature),
                     _ => None,
                 }),
                 proofs: Vec::new(),
@@ -144,8 +144,8 @@ impl Batch {
             .abi_encode(),
             Kind::Settle(offer) => ComputeMarket::settleCall {
                 offerId: offer.0,
-                vouchers: self.each(|act| match act {
-                    Act::Settle { claim, order } => last_voucher(&voucher(claim), &claim.signature, *order),
+                vouchers: self.each(|action| match action {
+                    NetworkAction::Settle { claim, order } => last_voucher(&voucher(claim), &claim.signature, *order),
                     _ => None,
                 }),
                 proofs: Vec::new(),
@@ -154,8 +154,8 @@ impl Batch {
             Kind::End(reason) => ComputeMarket::endJobsCall {
                 refs: refs(),
                 endAt: 0,
-                expectUsed: self.each(|act| match act {
-                    Act::End { expect_used, .. } => Some(expect_used.0),
+                expectUsed: self.each(|action| match action {
+                    NetworkAction::End { expect_used, .. } => Some(expect_used.0),
                     _ => None,
                 }),
                 reason: reason.clone(),
@@ -173,23 +173,23 @@ impl Batch {
         .into()
     }
 
-    /// How many of its acts the call did, from what it returned.
+    /// How many of its actions the call did, from what it returned.
     pub(super) fn done(&self, output: &[u8]) -> usize {
         match self.kind {
             // It reverts where it can't be done.
-            Kind::Offer(_) | Kind::Withdraw(..) => self.acts.len(),
+            Kind::Offer(_) | Kind::Withdraw(..) => self.actions.len(),
             _ => U256::try_from_be_slice(output).and_then(|done| done.try_into().ok()).unwrap_or(0),
         }
     }
 
-    fn each<T>(&self, part: impl Fn(&Act) -> Option<T>) -> Vec<T> {
-        self.acts.iter().filter_map(part).collect()
+    fn each<T>(&self, part: impl Fn(&NetworkAction) -> Option<T>) -> Vec<T> {
+        self.actions.iter().filter_map(part).collect()
     }
 }
 
-fn offer_call(act: &Act) -> Option<Vec<u8>> {
-    match act {
-        Act::SetOffer(post) => Some(
+fn offer_call(action: &NetworkAction) -> Option<Vec<u8>> {
+    match action {
+        NetworkAction::SetOffer(post) => Some(
             ComputeMarket::setOfferCall {
                 terms: (&post.terms).into(),
                 price: post.price,
@@ -199,7 +199,7 @@ fn offer_call(act: &Act) -> Option<Vec<u8>> {
             }
             .abi_encode(),
         ),
-        Act::UpdateOffer { offer, price, available, valid_until } => Some(
+        NetworkAction::UpdateOffer { offer, price, available, valid_until } => Some(
             ComputeMarket::updateOfferCall {
                 offerId: offer.0,
                 price: *price,
@@ -216,9 +216,9 @@ fn voucher(claim: &Claim) -> UsageVoucher {
     UsageVoucher::new(claim.job, claim.gpu_seconds.0, claim.evidence_root)
 }
 
-fn job_ref(act: &Act) -> Option<ComputeMarket::JobRef> {
-    match act {
-        Act::Decline { job, order, .. } | Act::End { job, order, .. } | Act::Refund { job, order } => {
+fn job_ref(action: &NetworkAction) -> Option<ComputeMarket::JobRef> {
+    match action {
+        NetworkAction::Decline { job, order, .. } | NetworkAction::End { job, order, .. } | NetworkAction::Refund { job, order } => {
             Some(order.of_job(*job))
         }
         _ => None,
@@ -241,12 +241,12 @@ mod tests {
         JobId::from_parts(OfferId(FixedBytes([offer; 8])), 1, 1, FixedBytes([number; 12])).unwrap()
     }
 
-    fn start(offer: u8, number: u8) -> Act {
-        Act::Start { job: job(offer, number), attestor: Address::repeat_byte(number) }
+    fn start(offer: u8, number: u8) -> NetworkAction {
+        NetworkAction::Start { job: job(offer, number), attestor: Address::repeat_byte(number) }
     }
 
-    fn claim(offer: u8, number: u8) -> Act {
-        Act::Claim(Claim {
+    fn claim(offer: u8, number: u8) -> NetworkAction {
+        NetworkAction::Claim(Claim {
             job: job(offer, number),
             gpu_seconds: GpuSeconds(u64::from(number)),
             evidence_root: B256::ZERO,
@@ -258,13 +258,13 @@ mod tests {
         OrderRef { customer: Address::repeat_byte(customer), hash: B256::repeat_byte(customer) }
     }
 
-    fn settle(number: u8, customer: u8) -> Act {
-        let Act::Claim(claim) = claim(1, number) else { unreachable!() };
-        Act::Settle { claim, order: order(customer) }
+    fn settle(number: u8, customer: u8) -> NetworkAction {
+        let NetworkAction::Claim(claim) = claim(1, number) else { unreachable!() };
+        NetworkAction::Settle { claim, order: order(customer) }
     }
 
-    fn end(number: u8, reason: &str) -> Act {
-        Act::End {
+    fn end(number: u8, reason: &str) -> NetworkAction {
+        NetworkAction::End {
             job: job(1, number),
             order: order(number),
             expect_used: GpuSeconds(u64::from(number)),
@@ -272,13 +272,13 @@ mod tests {
         }
     }
 
-    fn decline(number: u8, reason: &str) -> Act {
-        Act::Decline { job: job(1, number), order: order(number), reason: reason.into() }
+    fn decline(number: u8, reason: &str) -> NetworkAction {
+        NetworkAction::Decline { job: job(1, number), order: order(number), reason: reason.into() }
     }
 
     #[test]
-    fn acts_are_grouped_by_what_can_share_a_call() {
-        let acts = vec![
+    fn actions_are_grouped_by_what_can_share_a_call() {
+        let actions = vec![
             decline(1, "full"),
             claim(2, 1),
             end(1, "done"),
@@ -292,7 +292,7 @@ mod tests {
             end(2, "done"),
             claim(1, 1),
         ];
-        let grouped: Vec<_> = batches(acts, 10).into_iter().map(|batch| batch.acts).collect();
+        let grouped: Vec<_> = batches(actions, 10).into_iter().map(|batch| batch.actions).collect();
         assert_eq!(
             grouped,
             [
@@ -309,15 +309,15 @@ mod tests {
 
     #[test]
     fn a_batch_holds_no_more_than_its_limit() {
-        for (acts, most, sizes) in [(5, 2, vec![2, 2, 1]), (4, 4, vec![4]), (1, 0, vec![1]), (0, 3, vec![])] {
-            let acts: Vec<_> = (0..acts).map(|number| start(1, number)).collect();
-            let got: Vec<_> = batches(acts, most).iter().map(|batch| batch.acts.len()).collect();
+        for (actions, most, sizes) in [(5, 2, vec![2, 2, 1]), (4, 4, vec![4]), (1, 0, vec![1]), (0, 3, vec![])] {
+            let actions: Vec<_> = (0..actions).map(|number| start(1, number)).collect();
+            let got: Vec<_> = batches(actions, most).iter().map(|batch| batch.actions.len()).collect();
             assert_eq!(got, sizes);
         }
     }
 
     #[test]
-    fn a_call_holds_every_act_in_its_order() {
+    fn a_call_holds_every_action_in_its_order() {
         let batch = batches(vec![start(1, 2), start(1, 1)], 10).pop().unwrap();
         let call = ComputeMarket::startJobsCall::abi_decode(&batch.call()).unwrap();
         assert_eq!(call.ids, [job(1, 1).0, job(1, 2).0]);
@@ -343,7 +343,7 @@ mod tests {
     fn a_batch_is_halved_until_one_is_left() {
         let batch = batches((0..5).map(|number| start(1, number)).collect(), 10).pop().unwrap();
         let half = batch.half().unwrap();
-        assert_eq!(half.acts, batch.acts[..2]);
+        assert_eq!(half.actions, batch.actions[..2]);
         assert_eq!(half.half().unwrap().half(), None);
     }
 }

@@ -51,7 +51,7 @@ impl Sender {
     }
 
     fn undo(&self, mined: &MinedTx) {
-        tracing::warn!(call = mined.pending.batch.name(), acts = %mined.pending.batch, block = mined.block.number, "{TAKEN_BACK}");
+        tracing::warn!(call = mined.pending.batch.name(), actions = %mined.pending.batch, block = mined.block.number, "{TAKEN_BACK}");
         self.network.observed.send_modify(|observed| {
             observed.gas_spent = observed.gas_spent.saturating_sub(mined.spent);
         });

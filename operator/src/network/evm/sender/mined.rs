@@ -14,7 +14,7 @@ use hawser_evm::gas_price_of;
 use hawser_market::{JobId, SkipReason};
 
 use super::{super::refusal, PendingTx, Sender, confirmations::MinedTx};
-use crate::network::{ActState, Block, Head, NetworkError};
+use crate::network::{ActionState, Block, Head, NetworkError};
 
 impl Sender {
     /// Settles what was mined.
@@ -41,7 +41,7 @@ impl Sender {
                     waiting.push_back(pending);
                 }
                 Ok(None) => {
-                    tracing::warn!(acts = %pending.batch, nonce = pending.nonce, "another transaction of the wallet took this nonce");
+                    tracing::warn!(actions = %pending.batch, nonce = pending.nonce, "another transaction of the wallet took this nonce");
                     self.take_back(&pending, "another transaction of the wallet took its nonce: sent again");
                 }
                 Err(error) => {
@@ -86,8 +86,8 @@ impl Sender {
         self.network.observed.send_modify(|observed| {
             observed.gas_spent = observed.gas_spent.saturating_add(spent);
         });
-        let acts = pending.batch.acts();
-        tracing::info!(call = pending.batch.name(), acts = %pending.batch, %tx, block, gas = receipt.gas_used, "mined");
+        let actions = pending.batch.actions();
+        tracing::info!(call = pending.batch.name(), actions = %pending.batch, %tx, block, gas = receipt.gas_used, "mined");
         let skipped: Vec<(JobId, SkipReason)> = receipt
             .logs()
             .iter()
@@ -95,22 +95,22 @@ impl Sender {
             .filter_map(|log| JobSkipped::decode_log(&log.inner).ok())
             .filter_map(|log| Some((JobId(log.id), SkipReason::from_number(log.reason)?)))
             .collect();
-        for act in acts {
-            let skip = skipped.iter().find(|(job, _)| act.key().job() == Some(*job));
+        for action in actions {
+            let skip = skipped.iter().find(|(job, _)| action.key().job() == Some(*job));
             let state = match skip {
-                Some((_, skip)) => refusal::state(*skip, act),
-                None if receipt.status() => ActState::Mined { tx, block },
-                None => ActState::Refused { error: format!("transaction {tx} failed in block {block}") },
+                Some((_, skip)) => refusal::state(*skip, action),
+                None if receipt.status() => ActionState::Mined { tx, block },
+                None => ActionState::Refused { error: format!("transaction {tx} failed in block {block}") },
             };
-            self.network.set_act(act, state);
+            self.network.set_action(action, state);
         }
         let hash = receipt.block_hash.unwrap_or_default();
         self.mined.push(MinedTx { pending, block: Block { number: block, hash }, spent });
     }
 
     pub(super) fn take_back(&self, pending: &PendingTx, why: &str) {
-        for act in pending.batch.acts() {
-            self.network.set_act(act, ActState::Queued { waiting: Some(why.to_owned()) });
+        for action in pending.batch.actions() {
+            self.network.set_action(action, ActionState::Queued { waiting: Some(why.to_owned()) });
         }
     }
 }

@@ -55,7 +55,7 @@ use self::{
     simulate::Ready,
 };
 use super::{Inner, lock, refusal::too_poor};
-use crate::network::{ActState, Head, NetworkError, WeiPerGas, queue};
+use crate::network::{ActionState, Head, NetworkError, WeiPerGas, queue};
 
 /// Transactions on their way at the same time.
 const IN_FLIGHT: usize = 8;
@@ -178,8 +178,8 @@ impl Sender {
     /// Says of all that is queued why it waits.
     fn wait(&self, why: &str) {
         let queued = lock(&self.network.queue).queued();
-        for act in queued {
-            self.network.set_act(&act, ActState::Queued { waiting: Some(why.to_owned()) });
+        for action in queued {
+            self.network.set_action(&action, ActionState::Queued { waiting: Some(why.to_owned()) });
         }
     }
 
@@ -208,22 +208,22 @@ impl Sender {
         let raised = fees::bump(pending.fees, fresh.unwrap_or(pending.fees), caps(&self.network));
         let fees = raised.unwrap_or(pending.fees);
         pending.sent = head.block.number;
-        tracing::warn!(acts = %pending.batch, nonce = pending.nonce, most = %fees.most, tip = %fees.tip, raised = raised.is_some(), "not mined in time: sent again");
+        tracing::warn!(actions = %pending.batch, nonce = pending.nonce, most = %fees.most, tip = %fees.tip, raised = raised.is_some(), "not mined in time: sent again");
         match broadcast(&self.network, pending.nonce, pending.gas, &pending.call, fees).await? {
             Broadcast::Accepted(tx) => {
                 pending.fees = fees;
                 if !pending.txs.contains(&tx) {
                     pending.txs.push(tx);
                 }
-                for act in pending.batch.acts() {
-                    self.network.set_act(act, queue::sent(tx));
+                for action in pending.batch.actions() {
+                    self.network.set_action(action, queue::sent(tx));
                 }
             }
             // The pool knows higher fees: the next replacement starts from there.
             Broadcast::Rejected { answer: PoolError::Underpriced, .. } => pending.fees = fees,
             Broadcast::Rejected { message, .. } => tracing::debug!(message, "replacement not taken"),
             Broadcast::Unsigned(error) => {
-                tracing::warn!(acts = %pending.batch, %error, nonce = pending.nonce, "replacement not signed");
+                tracing::warn!(actions = %pending.batch, %error, nonce = pending.nonce, "replacement not signed");
             }
         }
         Ok(())
@@ -316,12 +316,12 @@ impl Sender {
         let Ready { batch, call, gas } = ready;
         match broadcast(&self.network, nonce, gas, &call, fees).await? {
             Broadcast::Accepted(tx) => {
-                tracing::info!(call = batch.name(), acts = %batch, %tx, nonce, "sent");
+                tracing::info!(call = batch.name(), actions = %batch, %tx, nonce, "sent");
                 self.foreign = None;
                 self.outbid = None;
                 self.unknown = 0;
-                for act in batch.acts() {
-                    self.network.set_act(act, queue::sent(tx));
+                for action in batch.actions() {
+                    self.network.set_action(action, queue::sent(tx));
                 }
                 let sent = head.block.number;
                 self.in_flight.push_back(PendingTx { nonce, batch, call, gas, fees, txs: vec![tx], sent, lost: None });
@@ -329,7 +329,7 @@ impl Sender {
                 Ok(true)
             }
             Broadcast::Rejected { answer, message } => {
-                tracing::warn!(call = batch.name(), acts = %batch, nonce, message, "not sent");
+                tracing::warn!(call = batch.name(), actions = %batch, nonce, message, "not sent");
                 self.held = Some(message.clone());
                 match answer {
                     PoolError::Underpriced => self.outbid = Some(fees),
@@ -347,13 +347,13 @@ impl Sender {
                     }
                     _ => message,
                 };
-                for act in batch.acts() {
-                    self.network.set_act(act, ActState::Queued { waiting: Some(why.clone()) });
+                for action in batch.actions() {
+                    self.network.set_action(action, ActionState::Queued { waiting: Some(why.clone()) });
                 }
                 Ok(false)
             }
             Broadcast::Unsigned(error) => {
-                tracing::warn!(call = batch.name(), acts = %batch, nonce, %error, "not signed");
+                tracing::warn!(call = batch.name(), actions = %batch, nonce, %error, "not signed");
                 self.wait(&error.to_string());
                 self.held = Some(error.to_string());
                 Ok(false)

@@ -17,7 +17,7 @@ use super::{
     super::{Inner, read, refusal},
     batch::Batch,
 };
-use crate::network::{Act, ActState, NetworkError};
+use crate::network::{NetworkAction, ActionState, NetworkError};
 
 /// Items of a batch that are tried alone at the same time.
 const AT_ONCE: usize = 8;
@@ -37,21 +37,21 @@ pub(super) struct Ready {
 
 /// What came of trying.
 enum Trial {
-    /// So many acts would be done.
+    /// So many actions would be done.
     Done(usize),
     /// Nothing would: the call reverts.
     Reverted(String),
 }
 
 /// What is already so, though the market would do it again: the callers may have asked from an older look.
-async fn already(network: &Inner, act: &Act) -> Result<Option<ActState>, NetworkError> {
+async fn already(network: &Inner, action: &NetworkAction) -> Result<Option<ActionState>, NetworkError> {
     let market = network.spec.market;
-    let why = match act {
-        Act::Start { job, attestor } => {
+    let why = match action {
+        NetworkAction::Start { job, attestor } => {
             let job = read::job(&network.pool, market, *job).await?;
             job.is_attestor(*attestor).then_some("the job was started with this attestor")
         }
-        Act::UpdateOffer { offer, price, available, valid_until } => {
+        NetworkAction::UpdateOffer { offer, price, available, valid_until } => {
             let posted = read::offer(&network.pool, market, *offer).await?;
             posted
                 .is_some_and(|p| (p.price, p.available, p.valid_until) == (*price, *available, *valid_until))
@@ -59,31 +59,31 @@ async fn already(network: &Inner, act: &Act) -> Result<Option<ActState>, Network
         }
         _ => None,
     };
-    Ok(why.map(|why| ActState::Needless { why: why.to_owned() }))
+    Ok(why.map(|why| ActionState::AlreadyDone { why: why.to_owned() }))
 }
 
 /// Leaves out what is already so.
 async fn needed(network: &Inner, batch: Batch) -> Result<Option<Batch>, NetworkError> {
-    let looks: Vec<_> = stream::iter(batch.acts().iter().cloned())
-        .map(async |act| Ok::<_, NetworkError>((already(network, &act).await?, act)))
+    let looks: Vec<_> = stream::iter(batch.actions().iter().cloned())
+        .map(async |action| Ok::<_, NetworkError>((already(network, &action).await?, action)))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
     let mut left = Vec::with_capacity(looks.len());
-    for (state, act) in looks {
+    for (state, action) in looks {
         match state {
-            Some(state) => network.set_act(&act, state),
-            None => left.push(act),
+            Some(state) => network.set_action(&action, state),
+            None => left.push(action),
         }
     }
     Ok(batch.only(left))
 }
 
-/// Tries a batch; its acts that can't be done get their state and are left out. None where nothing is left.
+/// Tries a batch; its actions that can't be done get their state and are left out. None where nothing is left.
 pub(super) async fn prepare(network: &Inner, batch: Batch) -> Result<Option<Ready>, NetworkError> {
     let Some(batch) = needed(network, batch).await? else { return Ok(None) };
     let batch = match tried(network, &batch).await? {
-        Trial::Done(all) if all == batch.acts().len() => batch,
+        Trial::Done(all) if all == batch.actions().len() => batch,
         _ => match feasible(network, &batch).await? {
             Some(batch) => batch,
             None => return Ok(None),
@@ -92,22 +92,22 @@ pub(super) async fn prepare(network: &Inner, batch: Batch) -> Result<Option<Read
     sized(network, batch).await
 }
 
-/// Each act alone: those that can be done.
+/// Each action alone: those that can be done.
 async fn feasible(network: &Inner, batch: &Batch) -> Result<Option<Batch>, NetworkError> {
-    let trials: Vec<_> = stream::iter(batch.acts().iter().cloned())
-        .map(async |act| -> Result<_, NetworkError> {
-            let Some(alone) = batch.only(vec![act.clone()]) else { return Ok(None) };
+    let trials: Vec<_> = stream::iter(batch.actions().iter().cloned())
+        .map(async |action| -> Result<_, NetworkError> {
+            let Some(alone) = batch.only(vec![action.clone()]) else { return Ok(None) };
             match tried(network, &alone).await? {
-                Trial::Done(1) => Ok(Some(act)),
-                Trial::Done(_) => match skipped(network, &act).await? {
+                Trial::Done(1) => Ok(Some(action)),
+                Trial::Done(_) => match skipped(network, &action).await? {
                     Some(state) => {
-                        network.set_act(&act, state);
+                        network.set_action(&action, state);
                         Ok(None)
                     }
-                    None => Ok(Some(act)),
+                    None => Ok(Some(action)),
                 },
                 Trial::Reverted(error) => {
-                    network.set_act(&act, ActState::Refused { error });
+                    network.set_action(&action, ActionState::Refused { error });
                     Ok(None)
                 }
             }
@@ -118,11 +118,11 @@ async fn feasible(network: &Inner, batch: &Batch) -> Result<Option<Batch>, Netwo
     Ok(batch.only(trials.into_iter().flatten().collect()))
 }
 
-/// Why the market leaves an act out. None: because of the time of the newest block alone, which will be another one when
-/// the act is mined.
-async fn skipped(network: &Inner, act: &Act) -> Result<Option<ActState>, NetworkError> {
-    let Some(id) = act.key().job() else {
-        return Ok(Some(ActState::Refused { error: "the market leaves it out".to_owned() }));
+/// Why the market leaves an action out. None: because of the time of the newest block alone, which will be another one when
+/// the action is mined.
+async fn skipped(network: &Inner, action: &NetworkAction) -> Result<Option<ActionState>, NetworkError> {
+    let Some(id) = action.key().job() else {
+        return Ok(Some(ActionState::Refused { error: "the market leaves it out".to_owned() }));
     };
     let job = read::job(&network.pool, network.spec.market, id).await?;
     let (head, soon) = {
@@ -131,11 +131,11 @@ async fn skipped(network: &Inner, act: &Act) -> Result<Option<ActState>, Network
         (observed.head.map_or(Timestamp::UNIX_EPOCH, |head| head.time), soon)
     };
     let domain = network.domain();
-    let why = |now| refusal::why_skipped(act, &job, now, &domain);
-    if matches!(act, Act::Claim(_) | Act::Settle { .. }) && why(head).is_some() && why(soon).is_none() {
+    let why = |now| refusal::why_skipped(action, &job, now, &domain);
+    if matches!(action, NetworkAction::Claim(_) | NetworkAction::Settle { .. }) && why(head).is_some() && why(soon).is_none() {
         return Ok(None);
     }
-    Ok(Some(refusal::state(why(head).unwrap_or(refusal::unseen(act)), act)))
+    Ok(Some(refusal::state(why(head).unwrap_or(refusal::unseen(action)), action)))
 }
 
 /// On a quiet chain the block that ours would come into, otherwise the newest one. Not every endpoint knows the former.
@@ -181,8 +181,8 @@ async fn sized(network: &Inner, mut batch: Batch) -> Result<Option<Ready>, Netwo
             Err(error) => {
                 let Some(words) = refusal::reverted(&error) else { return Err(error) };
                 // It could be done a moment ago: whoever wants it still will ask again.
-                for act in batch.acts() {
-                    network.set_act(act, ActState::Refused { error: words.clone() });
+                for action in batch.actions() {
+                    network.set_action(action, ActionState::Refused { error: words.clone() });
                 }
                 return Ok(None);
             }
@@ -202,8 +202,8 @@ fn with_headroom(estimate: u64) -> u64 {
 
 /// On a quiet chain the estimate may be of a claim that is left out.
 fn least_gas(network: &Inner, batch: &Batch) -> u64 {
-    let vouchers = u64::try_from(batch.acts().len()).unwrap_or(u64::MAX);
-    let claims = batch.acts().iter().any(|act| matches!(act, Act::Claim(_) | Act::Settle { .. }));
+    let vouchers = u64::try_from(batch.actions().len()).unwrap_or(u64::MAX);
+    let claims = batch.actions().iter().any(|action| matches!(action, NetworkAction::Claim(_) | NetworkAction::Settle { .. }));
     if claims && is_quiet(network) { CLAIM_GAS.saturating_add(VOUCHER_GAS.saturating_mul(vouchers)) } else { 0 }
 }
 

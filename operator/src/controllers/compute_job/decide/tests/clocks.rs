@@ -16,9 +16,9 @@ fn no_clock_of_the_operators_ends_or_declines_anything() {
         let wrong = |look: &JobObservation| decide(&JobObservation { now: at(off), ..look.clone() });
         assert_eq!(reason(&wrong(&written_running())), "Running", "{off}");
         assert_eq!(reason(&wrong(&open)), "WaitingForAttestor", "{off}: its deadline is at 300");
-        assert_eq!(wrong(&open).acts, [], "{off}");
+        assert_eq!(wrong(&open).actions, [], "{off}");
         assert_eq!(reason(&wrong(&pulls)), "WaitingForAttestor", "{off}: its pull may take until 60");
-        assert_eq!(wrong(&leaves).acts, [], "{off}: its last voucher is still to come");
+        assert_eq!(wrong(&leaves).actions, [], "{off}: its last voucher is still to come");
         assert_eq!(wrong(&leaves).pod, PodStep::Keep, "{off}");
     }
     // The same looks, when the chain says so.
@@ -27,7 +27,7 @@ fn no_clock_of_the_operators_ends_or_declines_anything() {
     assert_eq!(reason(&decide(&later(pulls.clone(), 59))), "WaitingForAttestor");
     assert_eq!(reason(&decide(&later(pulls, 60))), "ImagePullTimeout");
     let gone = Lasting { leaving: Duration::from_secs(61), ..Lasting::default() };
-    assert!(!decide(&JobObservation { lasting: gone, ..leaves }).acts.is_empty(), "its node does not answer");
+    assert!(!decide(&JobObservation { lasting: gone, ..leaves }).actions.is_empty(), "its node does not answer");
 }
 
 #[test]
@@ -71,14 +71,14 @@ fn a_local_job_runs_and_nothing_is_asked_of_a_chain() {
     job.spec.source = None;
     look.job = Arc::new(job);
     let decision = decide(&look);
-    assert_eq!((decision.pod, decision.acts.len()), (PodStep::Create, 0));
+    assert_eq!((decision.pod, decision.actions.len()), (PodStep::Create, 0));
     let mut look = written(look);
     look.pods = one(ended_pod(0));
     look.attested = vec![attested(Some(voucher(9)), true)];
     let mut look = written(written(look));
     look.pods = one(PodState { has_finalizer: false, ..ended_pod(0) });
     let decision = decide(&look);
-    assert_eq!((decision.acts.len(), decision.done, decision.status.phase), (0, true, Phase::Succeeded));
+    assert_eq!((decision.actions.len(), decision.done, decision.status.phase), (0, true, Phase::Succeeded));
 }
 
 #[test]

@@ -49,8 +49,8 @@ fn a_meter_that_does_not_come_back_ends_the_job_and_one_that_is_only_cut_off_doe
         ..running_pod()
     };
     let claimed = Job { used: GpuSeconds(20), paid: U256::from(20), ..chain(JobStatus::Running) };
-    let acts = decide(&JobObservation { pods: one(over), chain: known(claimed), ..lost }).acts;
-    assert!(matches!(acts.as_slice(), [Act::End { reason, .. }] if reason == "MeterLost"), "{acts:?}");
+    let actions = decide(&JobObservation { pods: one(over), chain: known(claimed), ..lost }).actions;
+    assert!(matches!(actions.as_slice(), [NetworkAction::End { reason, .. }] if reason == "MeterLost"), "{actions:?}");
     // Three intervals of a meter that reports seldom.
     let mut seldom = with(down(), 89, 60);
     let mut offer = offer();
@@ -111,7 +111,7 @@ fn a_job_that_finds_its_pod_was_accepted_and_claims_what_the_pods_voucher_says()
     let decision = decide(&look);
     assert_eq!(reason(&decision), "PodDeleted");
     assert!(is_true(&decision.status.conditions, ACCEPTED));
-    assert!(matches!(decision.acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(70)));
+    assert!(matches!(decision.actions.as_slice(), [NetworkAction::Claim(claim)] if claim.gpu_seconds == GpuSeconds(70)));
     assert_eq!(decide(&written(look)).pod, PodStep::Release);
 
     // One that runs goes on.
@@ -180,7 +180,7 @@ fn what_refused_the_pod_is_said_again_when_the_deadline_has_come() {
     let failed = find(&decision.status.conditions, FAILED).unwrap();
     assert_eq!(failed.reason, "NotStartedInTime");
     assert!(failed.message.ends_with("the API server does not take the job's pod: exceeded quota: team"), "{failed:?}");
-    assert_eq!(decision.acts, [Act::Decline { job: id(), order: order(), reason: "NotStartedInTime".to_owned() }]);
+    assert_eq!(decision.actions, [NetworkAction::Decline { job: id(), order: order(), reason: "NotStartedInTime".to_owned() }]);
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn an_order_waits_for_a_node_that_may_be_back_in_a_moment_and_not_past_its_start
         let full = short("0 are free", passing);
         let look = JobObservation { allocation: full, lasting, ..seen(known(chain(JobStatus::Open))) };
         let decision = decide(&later(look, now));
-        (decision.status.phase, reason(&decision), decision.acts.len())
+        (decision.status.phase, reason(&decision), decision.actions.len())
     };
     let (waits, declined) =
         ((Phase::Pending, "NoCapacity".to_owned(), 0), (Phase::Settling, "NoCapacity".to_owned(), 1));
@@ -250,12 +250,12 @@ fn an_order_of_an_offer_that_cannot_be_read_waits_for_it_and_not_past_its_start_
         };
         let decision = decide(&later(unread, now));
         let accepted = find(&decision.status.conditions, ACCEPTED).unwrap();
-        (decision.status.phase, accepted.status.clone(), accepted.reason.clone(), decision.acts.len())
+        (decision.status.phase, accepted.status.clone(), accepted.reason.clone(), decision.actions.len())
     };
     // Its start deadline is at 300.
-    for (now, phase, word, acts) in
+    for (now, phase, word, actions) in
         [(0, Phase::Pending, "Unknown", 0), (269, Phase::Pending, "Unknown", 0), (270, Phase::Settling, "False", 1)]
     {
-        assert_eq!(look(now), (phase, word.to_owned(), "OfferUnreadable".to_owned(), acts), "{now}");
+        assert_eq!(look(now), (phase, word.to_owned(), "OfferUnreadable".to_owned(), actions), "{now}");
     }
 }

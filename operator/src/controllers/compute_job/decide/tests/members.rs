@@ -106,8 +106,8 @@ fn only_the_leaders_meter_is_named_to_the_market_whoever_enrols_first() {
     for (enrolled, started) in [([false, true], false), ([true, false], true), ([true, true], true)] {
         let attested = reports(enrolled.map(|is| is.then_some((None, false))));
         let decision = decide(&JobObservation { pods: two(vec![pod(), pod()]), attested, ..open.clone() });
-        let expected = [Act::Start { job: id(), attestor: attestor(0) }];
-        assert_eq!(decision.acts, expected[..usize::from(started)], "{enrolled:?}");
+        let expected = [NetworkAction::Start { job: id(), attestor: attestor(0) }];
+        assert_eq!(decision.actions, expected[..usize::from(started)], "{enrolled:?}");
         let leader = started.then(|| attestor(0).to_checksum(None));
         assert_eq!(decision.status.attestor, leader, "{enrolled:?}");
         assert_eq!(reason(&decision) == "WaitingForAttestor", !started, "{enrolled:?}");
@@ -130,12 +130,12 @@ fn the_use_of_two_members_is_counted_and_the_leaders_alone_is_claimed_and_the_jo
     }
     let decision = decide(&look);
     assert_eq!(decision.pod, PodStep::Release, "both are let go, though one voucher is stored nowhere");
-    assert!(matches!(decision.acts.as_slice(), [Act::Settle { claim, .. }] if claim.gpu_seconds == GpuSeconds(70)));
+    assert!(matches!(decision.actions.as_slice(), [NetworkAction::Settle { claim, .. }] if claim.gpu_seconds == GpuSeconds(70)));
     look.unsettleable = true;
-    assert!(matches!(decide(&look).acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(70)));
+    assert!(matches!(decide(&look).actions.as_slice(), [NetworkAction::Claim(claim)] if claim.gpu_seconds == GpuSeconds(70)));
     look.chain = known(Job { used: GpuSeconds(70), ..chain(JobStatus::Running) });
-    let end = decide(&look).acts;
-    assert!(matches!(end.as_slice(), [Act::End { expect_used: GpuSeconds(70), .. }]), "claimed once: {end:?}");
+    let end = decide(&look).actions;
+    assert!(matches!(end.as_slice(), [NetworkAction::End { expect_used: GpuSeconds(70), .. }]), "claimed once: {end:?}");
     look.chain = known(Job { used: GpuSeconds(70), ..chain(JobStatus::Closed) });
     look.pods =
         two(vec![PodState { has_finalizer: false, ..ended_pod(0) }, PodState { has_finalizer: false, ..ended_pod(0) }]);

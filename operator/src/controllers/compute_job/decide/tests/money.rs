@@ -33,9 +33,9 @@ fn an_order_that_does_not_pay_its_own_gas_is_declined_before_it_starts_in_words_
         look.policy.gas_cost = U256::from(claim);
         let decision = decide(&look);
         let words: Vec<&str> = decision
-            .acts
+            .actions
             .iter()
-            .filter_map(|act| if let Act::Decline { reason, .. } = act { Some(reason.as_str()) } else { None })
+            .filter_map(|action| if let NetworkAction::Decline { reason, .. } = action { Some(reason.as_str()) } else { None })
             .collect();
         let expected: &[&str] =
             if declined { &["DepositTooSmall: the deposit does not pay the order's own gas"] } else { &[] };

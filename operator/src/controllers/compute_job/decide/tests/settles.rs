@@ -8,27 +8,27 @@ fn a_program_that_ended_is_settled_with_its_last_voucher_once_that_is_written() 
     let first = decide(&look);
     assert_eq!((first.status.phase, reason(&first).as_str()), (Phase::Settling, "ProgramEnded"));
     assert!(is_true(&first.status.conditions, COMPLETE));
-    assert_eq!((first.pod, first.acts), (PodStep::Keep, Vec::new()), "the voucher is not written yet");
+    assert_eq!((first.pod, first.actions), (PodStep::Keep, Vec::new()), "the voucher is not written yet");
 
     let mut look = written(look);
     let second = decide(&look);
     assert_eq!(second.pod, PodStep::Release);
-    let [Act::Settle { claim, order: of }] = second.acts.as_slice() else { panic!("{:?}", second.acts) };
+    let [NetworkAction::Settle { claim, order: of }] = second.actions.as_slice() else { panic!("{:?}", second.actions) };
     assert_eq!((claim.gpu_seconds, *of), (GpuSeconds(70), order()));
 
     look.pods = one(PodState { has_finalizer: false, ..ended_pod(0) });
     let claimed = known(Job { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Running) });
     let third = decide(&JobObservation { chain: claimed.clone(), ..look.clone() });
-    assert_eq!(third.acts, second.acts, "a stranger may claim the last voucher, and hinders nothing");
+    assert_eq!(third.actions, second.actions, "a stranger may claim the last voucher, and hinders nothing");
 
     let refused = JobObservation { unsettleable: true, ..look.clone() };
-    assert!(matches!(decide(&refused).acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(70)));
-    let end = decide(&JobObservation { chain: claimed, ..refused }).acts;
-    assert!(matches!(end.as_slice(), [Act::End { expect_used: GpuSeconds(70), .. }]), "{end:?}");
+    assert!(matches!(decide(&refused).actions.as_slice(), [NetworkAction::Claim(claim)] if claim.gpu_seconds == GpuSeconds(70)));
+    let end = decide(&JobObservation { chain: claimed, ..refused }).actions;
+    assert!(matches!(end.as_slice(), [NetworkAction::End { expect_used: GpuSeconds(70), .. }]), "{end:?}");
 
     look.chain = known(Job { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Closed) });
     let last = decide(&look);
-    assert_eq!((last.acts, last.done, last.status.phase), (Vec::new(), true, Phase::Succeeded));
+    assert_eq!((last.actions, last.done, last.status.phase), (Vec::new(), true, Phase::Succeeded));
     let settlement = last.status.settlement.unwrap();
     assert_eq!((settlement.paid.as_deref(), settlement.refunded.as_deref()), (Some("70"), Some("130")));
 }
@@ -48,7 +48,7 @@ fn deleting_the_job_claims_what_is_owed_before_it_goes() {
     let look = written(look);
     let decision = decide(&look);
     assert_eq!((decision.pod, decision.done), (PodStep::Release, false));
-    assert!(matches!(decision.acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(80)));
+    assert!(matches!(decision.actions.as_slice(), [NetworkAction::Claim(claim)] if claim.gpu_seconds == GpuSeconds(80)));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_restarted_operator_claims_the_voucher_of_the_status() {
     look.attested = Vec::new();
     look.pods = none();
     let decision = decide(&written(look));
-    assert!(matches!(decision.acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(60)));
+    assert!(matches!(decision.actions.as_slice(), [NetworkAction::Claim(claim)] if claim.gpu_seconds == GpuSeconds(60)));
 }
 
 #[test]
@@ -72,5 +72,5 @@ fn while_the_chain_cannot_be_seen_the_pod_of_an_ended_program_keeps_its_last_vou
     let seen = written(written(seen));
     let decision = decide(&seen);
     assert_eq!(decision.pod, PodStep::Keep);
-    assert!(decision.acts.is_empty() && !decision.done);
+    assert!(decision.actions.is_empty() && !decision.done);
 }

@@ -14,13 +14,13 @@ fn a_pod_that_the_api_server_refuses_for_good_ends_the_order_and_its_words_stay_
     let mut look = written(seen(known(chain(JobStatus::Open))));
     look.pod_refused = Some(PodRefused { for_good: false, message: "exceeded quota: team".to_owned() });
     let waits = decide(&look);
-    assert_eq!((waits.pod, waits.acts.len()), (PodStep::Create, 0), "a quota may let it in later");
+    assert_eq!((waits.pod, waits.actions.len()), (PodStep::Create, 0), "a quota may let it in later");
     assert_eq!(find(&waits.status.conditions, SCHEDULED).unwrap().message, "exceeded quota: team");
 
     look.pod_refused = Some(PodRefused { for_good: true, message: "spec.containers[0]: nonsense".to_owned() });
     let decision = decide(&look);
     assert_eq!((reason(&decision).as_str(), decision.pod), ("PodRefused", PodStep::Keep));
-    let [Act::Decline { reason, .. }] = decision.acts.as_slice() else { panic!("{:?}", decision.acts) };
+    let [NetworkAction::Decline { reason, .. }] = decision.actions.as_slice() else { panic!("{:?}", decision.actions) };
     assert_eq!(reason, "PodRefused");
     assert!(find(&decision.status.conditions, FAILED).unwrap().message.contains("nonsense"));
 }
@@ -45,7 +45,7 @@ fn while_the_last_words_are_not_taken_what_is_known_is_claimed_only_when_it_woul
     look.unheard = Some("the evidence can't be stored now".to_owned());
     let mut look = written(look);
     let decision = decide(&look);
-    assert_eq!((decision.acts.len(), decision.pod), (0, PodStep::Keep));
+    assert_eq!((decision.actions.len(), decision.pod), (0, PodStep::Keep));
     assert!(find(&decision.status.conditions, SETTLED).unwrap().message.contains("can't be stored"));
     let late = Job {
         end: Some(at(-4000)),
@@ -54,7 +54,7 @@ fn while_the_last_words_are_not_taken_what_is_known_is_claimed_only_when_it_woul
         ..chain(JobStatus::Ended)
     };
     look.chain = known(late);
-    assert!(matches!(decide(&look).acts.as_slice(), [Act::Claim(claim)] if claim.gpu_seconds == GpuSeconds(20)));
+    assert!(matches!(decide(&look).actions.as_slice(), [NetworkAction::Claim(claim)] if claim.gpu_seconds == GpuSeconds(20)));
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_start_that_the_chain_has_lost_is_sent_again_before_anything_else() {
     let attestor = Address::repeat_byte(9);
     let running = lost(written_running());
     let decision = decide(&running);
-    assert_eq!(decision.acts, [Act::Start { job: id(), attestor }]);
+    assert_eq!(decision.actions, [NetworkAction::Start { job: id(), attestor }]);
     assert_eq!(decision.pod, PodStep::Keep);
     let told = find(&decision.status.conditions, STARTED).unwrap();
     assert_eq!((told.status.as_str(), told.reason.as_str()), ("True", "StartUndone"), "vouchers still count");
@@ -190,11 +190,11 @@ fn a_start_that_the_chain_has_lost_is_sent_again_before_anything_else() {
 
     // The program has ended meanwhile, and what it used is still to be paid.
     let ended = JobObservation { pods: one(ended_pod(0)), ..written_running() };
-    assert!(matches!(decide(&lost(written(ended.clone()))).acts.as_slice(), [Act::Start { .. }]));
+    assert!(matches!(decide(&lost(written(ended.clone()))).actions.as_slice(), [NetworkAction::Start { .. }]));
     let believed = JobObservation { unstarted: true, chain: known(chain(JobStatus::Open)), ..written(ended) };
-    assert!(matches!(decide(&believed).acts.as_slice(), [Act::Start { .. }]));
+    assert!(matches!(decide(&believed).actions.as_slice(), [NetworkAction::Start { .. }]));
     let unused = JobObservation { job: Arc::new(job()), attested: Vec::new(), ..believed };
-    assert!(matches!(decide(&unused).acts.as_slice(), [Act::Decline { .. }]), "{:?}", decide(&unused).acts);
+    assert!(matches!(decide(&unused).actions.as_slice(), [NetworkAction::Decline { .. }]), "{:?}", decide(&unused).actions);
 }
 
 #[test]

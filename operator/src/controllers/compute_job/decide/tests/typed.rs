@@ -96,8 +96,8 @@ fn nothing_is_decided_by_what_conditions_say() {
         job.status.as_mut().unwrap().conditions.clear();
         let got = decide(&JobObservation { job: Arc::new(job), ..look });
         assert_eq!(
-            (&got.acts, got.pod, got.again, got.done),
-            (&expected.acts, expected.pod, expected.again, expected.done),
+            (&got.actions, got.pod, got.again, got.done),
+            (&expected.actions, expected.pod, expected.again, expected.done),
             "{name}"
         );
         let but_conditions = |status: &ComputeJobStatus| ComputeJobStatus { conditions: Vec::new(), ..status.clone() };

@@ -13,7 +13,7 @@ pub type Withdrawn = BTreeMap<Address, U256>;
 
 /// Where a network goes on from. Nothing: from its start block, with everything counted anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Past {
+pub struct Checkpoint {
     /// Up to here every order was taken over and every withdrawal counted.
     pub cursor: Option<Cursor>,
     /// But for what may be in these blocks: they are to be read once more.
@@ -35,7 +35,7 @@ pub struct Known {
     pub tokens: BTreeSet<Address>,
 }
 
-impl Past {
+impl Checkpoint {
     /// Reads what was stored. A cursor that can't be read is none: orders that are seen again are harmless, and the
     /// withdrawals are counted again from the first.
     pub(crate) fn read(status: &DepinNetworkStatus, wallet: Address) -> Self {
@@ -56,7 +56,7 @@ impl Past {
     }
 }
 
-/// What [`Past::read`] reads back.
+/// What [`Checkpoint::read`] reads back.
 pub(crate) fn stored(at: Block, doubtful: &BTreeSet<u64>, withdrawn: &Withdrawn) -> crd::Cursor {
     let sum =
         |(token, units): (&Address, &U256)| crd::Withdrawn { token: token.to_checksum(None), units: units.to_string() };
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn what_was_stored_is_read_back() {
-        let past = Past::read(&status(), WALLET);
+        let past = Checkpoint::read(&status(), WALLET);
         assert_eq!(past.cursor, Some(Cursor { number: 4, hash: Some(B256::repeat_byte(4)) }));
         assert_eq!(past.doubtful, BTreeSet::from([1, 3]));
         let sums: Vec<U256> = past.withdrawn.into_values().collect();
@@ -109,13 +109,13 @@ mod tests {
         let mut strange = status();
         strange.cursor.as_mut().unwrap().withdrawn[1].units = "many".to_owned();
         for status in [unread, strange] {
-            let past = Past::read(&status, WALLET);
+            let past = Checkpoint::read(&status, WALLET);
             assert_eq!((past.cursor, past.doubtful.len(), past.withdrawn.len()), (None, 0, 0));
         }
     }
 
     #[test]
     fn another_wallet_has_paid_nothing_yet() {
-        assert_eq!(Past::read(&status(), Address::ZERO).gas_spent, U256::ZERO);
+        assert_eq!(Checkpoint::read(&status(), Address::ZERO).gas_spent, U256::ZERO);
     }
 }

@@ -10,7 +10,7 @@ use super::{GpuSeconds, OfferTerms};
 
 /// Something to be done on chain by the operator's wallet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum NetworkAction {
     /// Post an offer, or post it again with another card.
     SetOffer(OfferPost),
     /// Change what may change of an offer: cheaper than posting it again.
@@ -106,9 +106,9 @@ pub struct Claim {
     pub signature: Signature,
 }
 
-/// Names an act: asking again under the same key replaces what was asked before and not sent yet.
+/// Names an action: asking again under the same key replaces what was asked before and not sent yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ActKey {
+pub enum ActionKey {
     /// Posting or changing an offer.
     Offer(OfferId),
     /// Declining an order.
@@ -127,24 +127,24 @@ pub enum ActKey {
     Withdraw(Address),
 }
 
-impl Act {
+impl NetworkAction {
     /// Its name.
-    pub fn key(&self) -> ActKey {
+    pub fn key(&self) -> ActionKey {
         match self {
-            Self::SetOffer(post) => ActKey::Offer(post.offer),
-            Self::UpdateOffer { offer, .. } => ActKey::Offer(*offer),
-            Self::Decline { job, .. } => ActKey::Decline(*job),
-            Self::Start { job, .. } => ActKey::Start(*job),
-            Self::Claim(claim) => ActKey::Claim(claim.job),
-            Self::Settle { claim, .. } => ActKey::Settle(claim.job),
-            Self::End { job, .. } => ActKey::End(*job),
-            Self::Refund { job, .. } => ActKey::Refund(*job),
-            Self::Withdraw { token, .. } => ActKey::Withdraw(*token),
+            Self::SetOffer(post) => ActionKey::Offer(post.offer),
+            Self::UpdateOffer { offer, .. } => ActionKey::Offer(*offer),
+            Self::Decline { job, .. } => ActionKey::Decline(*job),
+            Self::Start { job, .. } => ActionKey::Start(*job),
+            Self::Claim(claim) => ActionKey::Claim(claim.job),
+            Self::Settle { claim, .. } => ActionKey::Settle(claim.job),
+            Self::End { job, .. } => ActionKey::End(*job),
+            Self::Refund { job, .. } => ActionKey::Refund(*job),
+            Self::Withdraw { token, .. } => ActionKey::Withdraw(*token),
         }
     }
 }
 
-impl ActKey {
+impl ActionKey {
     /// The job that it is about, if it is about one.
     pub const fn job(&self) -> Option<JobId> {
         match self {
@@ -159,7 +159,7 @@ impl ActKey {
     }
 }
 
-impl fmt::Display for ActKey {
+impl fmt::Display for ActionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Offer(id) => write!(f, "offer {id}"),
@@ -174,9 +174,9 @@ impl fmt::Display for ActKey {
     }
 }
 
-/// How far an act has come. It is remembered for a while after it was mined or refused; then the chain is the record.
+/// How far an action has come. It is remembered for a while after it was mined or refused; then the chain is the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ActState {
+pub enum ActionState {
     /// Waits for the sender.
     Queued {
         /// Why it was not sent yet, where something is in the way (no gas, fee above the cap, no endpoint).
@@ -194,8 +194,8 @@ pub enum ActState {
         /// Number of its block.
         block: u64,
     },
-    /// The chain is already as the act would make it: claimed, closed.
-    Needless {
+    /// The chain is already as the action would make it: claimed, closed.
+    AlreadyDone {
         /// How it is.
         why: String,
     },

@@ -51,7 +51,7 @@ impl Connection {
 
 /// What was last seen of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observed {
+pub struct NetworkStatus {
     /// Whether it can be seen now.
     pub connection: Connection,
     /// Chain id that the last endpoint answered with, right or wrong.
@@ -92,7 +92,7 @@ pub struct Observed {
 const CLOCK_BEHIND: i64 = 20;
 const CLOCK_AHEAD: i64 = 60;
 
-impl Observed {
+impl NetworkStatus {
     /// The chain's time now: the newest block's own, and what has passed since it was seen, by a clock that nobody can set.
     pub fn time_now(&self, now: Instant) -> Option<Timestamp> {
         let head = self.head?;
