@@ -10,6 +10,7 @@
 //! bytes before the header. The signature is the attestor's over the EIP-712
 //! `UsageVoucher(jobId, gpuSeconds, root_n)` in the market's domain: each line is a voucher that could be claimed.
 
+mod account;
 mod chain;
 mod finding;
 mod format;
@@ -29,6 +30,7 @@ mod termination;
 mod verify;
 mod voucher;
 
+pub use account::{Attestor, AttestorKey, Digest, digest};
 pub use chain::{Chain, ChainError, TOLERANCE};
 pub use finding::{Finding, FindingKind};
 pub use format::{Tier, Unknown, Version};

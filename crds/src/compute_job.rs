@@ -57,15 +57,16 @@ pub struct OrderSource {
     /// Name of the `DepinNetwork`.
     #[schemars(length(min = 1, max = 253))]
     pub network: String,
-    /// The market's `JobId` (32 bytes, hex).
-    #[schemars(regex(pattern = r"^0x[0-9a-f]{64}$"))]
+    /// The network's name for the job: on an EVM network the market's `JobId` (32 bytes, hex).
+    #[schemars(regex(pattern = r"^[!-~]{1,256}$"))]
     pub job_id: String,
-    /// Address of the customer.
-    #[schemars(regex(pattern = r"^0x[0-9a-fA-F]{40}$"))]
+    /// The network's name for the customer: on an EVM network an address.
+    #[schemars(regex(pattern = r"^[!-~]{1,256}$"))]
     pub customer: String,
-    /// The network's own hash of the order (32 bytes, hex). Needed to end, decline and refund the job.
+    /// What the network proves the order by: on an EVM network a hash (32 bytes, hex). Needed to end, decline and refund the
+    /// job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^0x[0-9a-f]{64}$"))]
+    #[schemars(regex(pattern = r"^[!-~]{1,256}$"))]
     pub order_hash: Option<String>,
     /// Seconds bought with the order.
     pub seconds: u32,
@@ -75,7 +76,7 @@ pub struct OrderSource {
     /// Price fixed by the order, in the token's smallest unit per GPU-hour.
     #[schemars(regex(pattern = r"^[0-9]{1,78}$"))]
     pub price: String,
-    /// Block that contains the order.
+    /// Height at which the order stands on the network: on an EVM network its block.
     pub block: u64,
     /// Why the order's public spec could not be read. Such a job is declined.
     #[serde(default, skip_serializing_if = "Option::is_none")]

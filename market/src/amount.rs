@@ -5,6 +5,9 @@ use std::fmt;
 use alloy::primitives::{Address, U256};
 use serde::Serialize;
 
+/// A count of a token's or a coin's smallest units.
+pub type Units = U256;
+
 /// Digits after the point of a chain's own coin.
 pub const COIN_DECIMALS: u8 = 18;
 

@@ -29,7 +29,7 @@ pub mod text;
 mod voucher;
 pub mod workload;
 
-pub use amount::{AmountError, COIN_DECIMALS, Token, format_units, parse_units};
+pub use amount::{AmountError, COIN_DECIMALS, Token, Units, format_units, parse_units};
 pub use gpu_seconds::GpuSeconds;
 pub use ids::{JobId, OfferId, ParseIdError, deposit};
 pub use job::{AttestorTail, Job, JobStatus, UnknownStatus, timestamp};

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::network::{Disconnected, WalletError};
+use crate::network::{Disconnected, SignerFault};
 
 macro_rules! reasons {
     ($($name:ident $weight:ident $advice:literal)*) => {
@@ -241,15 +241,15 @@ impl From<Disconnected> for Reason {
     }
 }
 
-impl From<&WalletError> for Reason {
-    fn from(error: &WalletError) -> Self {
-        match error {
-            WalletError::NotHex | WalletError::NotAKey | WalletError::Signing => Self::InvalidKey,
-            WalletError::Keystore(_) => Self::InvalidKeystore,
-            WalletError::WrongPassword => Self::WrongPassword,
-            WalletError::Unavailable { .. } => Self::SignerUnavailable,
-            WalletError::Refused { .. } => Self::SignerRefused,
-            WalletError::Mismatch { .. } => Self::SignerMismatch,
+impl From<SignerFault> for Reason {
+    fn from(fault: SignerFault) -> Self {
+        match fault {
+            SignerFault::InvalidKey => Self::InvalidKey,
+            SignerFault::InvalidKeystore => Self::InvalidKeystore,
+            SignerFault::WrongPassword => Self::WrongPassword,
+            SignerFault::Unavailable => Self::SignerUnavailable,
+            SignerFault::Refused => Self::SignerRefused,
+            SignerFault::Mismatch => Self::SignerMismatch,
         }
     }
 }

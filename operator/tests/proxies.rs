@@ -13,8 +13,8 @@ use alloy::primitives::Address;
 use hawser_crds::Confirmations;
 use hawser_operator::kubernetes::{Contact, Use, connect};
 use hawser_operator::metrics::ServerCalls;
-use hawser_operator::network::{
-    AwsKeys, KmsKey, KmsSpec, Network, NetworkSpec, Checkpoint, RemoteSigner, RpcHeaders, StallLimit, Wallet, WalletKey,
+use hawser_operator::network::evm::{
+    AwsKeys, Checkpoint, EvmNetwork, EvmSpec, KmsKey, KmsSpec, RemoteSigner, RpcHeaders, StallLimit, Wallet, WalletKey,
 };
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -159,7 +159,7 @@ async fn asks_everybody() {
     let (store, prefix) = object_store::parse_url_opts(&"s3://bucket/x".parse().unwrap(), options).unwrap();
     tokio::spawn(async move { store.get(&Path::from(format!("{prefix}/y"))).await.map(drop) });
 
-    let spec = NetworkSpec {
+    let spec = EvmSpec {
         rpc_urls: [NEAR, "rpc.invalid"].map(|host| format!("https://{host}").parse().unwrap()).to_vec(),
         rpc_headers: RpcHeaders::new(),
         chain_id: 1,
@@ -175,6 +175,6 @@ async fn asks_everybody() {
         stall: StallLimit::default(),
     };
     let wallet = Wallet::Key(WalletKey::from_hex(format!("0x{}1", "0".repeat(63)).as_bytes()).unwrap());
-    let _network = Network::start(spec, wallet, &Checkpoint::default(), CancellationToken::new()).unwrap();
+    let _network = EvmNetwork::start(spec, wallet, &Checkpoint::default(), CancellationToken::new()).unwrap();
     std::future::pending::<()>().await;
 }

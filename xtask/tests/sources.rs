@@ -50,6 +50,28 @@ fn is_test(path: &str) -> bool {
     path.contains("/tests/") || path.ends_with("tests.rs")
 }
 
+/// A second kind of network must find nothing of the first one in its way (docs/adr/0030-a-network-is-a-trait.md).
+#[test]
+fn no_module_of_the_operator_knows_an_evm_but_that_of_evm_networks() {
+    let mut found = Vec::new();
+    sources(&root().join("operator/src"), &mut found);
+    let inside = |path: &str| path.starts_with("operator/src/network/evm/");
+    let (evm, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|(path, _)| inside(path));
+    let names =
+        |text: &str| text.contains("alloy::") || text.contains("hawser_evm::") || text.contains("hawser_contracts::");
+    assert!(evm.iter().any(|(_, text)| names(text)), "the folder has another name");
+    let strays: Vec<_> = others.into_iter().filter(|(_, text)| names(text)).map(|(path, _)| path).collect();
+    assert!(strays.is_empty(), "these speak an EVM's words; say it in those of operator/src/network: {strays:#?}");
+    let market =
+        |text: &str| ["use crate::network::evm", "crate::network::evm::"].iter().any(|path| text.contains(path));
+    let mut all = Vec::new();
+    sources(&root().join("operator/src"), &mut all);
+    let allowed = |path: &str| inside(path) || path.starts_with("operator/src/controllers/depin_network/evm/");
+    let strays: Vec<_> =
+        all.into_iter().filter(|(path, text)| !allowed(path) && market(text)).map(|(path, _)| path).collect();
+    assert!(strays.is_empty(), "only what opens an EVM network may name it: {strays:#?}");
+}
+
 #[test]
 fn each_module_says_at_its_head_what_it_is_for() {
     let silent = |(path, text): (String, String)| (!is_test(&path) && !text.starts_with("//!")).then_some(path);

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use alloy::primitives::{Address, B256};
 use hawser_attestation::{
-    Chain, ChainError, EvidenceRoot, Header, Line, Market, SignedVoucher, TOLERANCE, VoucherSignature,
+    Attestor, Chain, ChainError, Digest, EvidenceRoot, Header, Line, Market, SignedVoucher, TOLERANCE, VoucherSignature,
 };
 use hawser_market::GpuSeconds;
 use hawser_proto::attestation::{RejectReason, Report};
@@ -33,7 +32,7 @@ pub(super) struct Checked {
 /// Checks a report of the attestor that enrolled on this stream. `stored` is the evidence up to now.
 pub(super) fn check_report(
     expected: &ExpectedMeter,
-    attestor: Address,
+    attestor: Attestor,
     gpu_uuids: &[String],
     stored: Option<&Chain>,
     report: &Report,
@@ -74,7 +73,7 @@ pub(super) fn check_report(
 /// Checks a voucher that comes without its evidence, out of a termination message.
 pub(super) fn check_voucher(
     expected: &ExpectedMeter,
-    attestor: Address,
+    attestor: Attestor,
     base: GpuSeconds,
     voucher: &SignedVoucher,
     now: Timestamp,
@@ -91,7 +90,7 @@ pub(super) fn check_voucher(
 /// The same where a refusal may not be the last word: `OutOfBounds` becomes `Unavailable` until time alone can't mend it.
 pub(super) fn check_last_voucher(
     expected: &ExpectedMeter,
-    attestor: Address,
+    attestor: Attestor,
     base: GpuSeconds,
     voucher: &SignedVoucher,
     now: Timestamp,
@@ -129,7 +128,7 @@ fn reason(error: &ChainError) -> RejectReason {
     }
 }
 
-fn check_started(expected: &ExpectedMeter, attestor: Address) -> Result<(), Refusal> {
+fn check_started(expected: &ExpectedMeter, attestor: Attestor) -> Result<(), Refusal> {
     let refuse = |message: String| Err(Refusal::new(RejectReason::UnknownJob, message));
     if expected.started.is_none() {
         return refuse(format!("job {} is not started yet", expected.member.job));
@@ -144,9 +143,9 @@ fn check_started(expected: &ExpectedMeter, attestor: Address) -> Result<(), Refu
     }
 }
 
-fn check_signature(expected: &ExpectedMeter, attestor: Address, report: &Report) -> Result<SignedVoucher, Refusal> {
+fn check_signature(expected: &ExpectedMeter, attestor: Attestor, report: &Report) -> Result<SignedVoucher, Refusal> {
     let bad = |message: String| Refusal::new(RejectReason::BadSignature, message);
-    let evidence_root = B256::try_from(report.evidence_root.as_slice())
+    let evidence_root = Digest::try_from(report.evidence_root.as_slice())
         .map_err(|_| bad(format!("the evidence root has {} bytes, not 32", report.evidence_root.len())))?;
     let voucher = SignedVoucher {
         job: expected.id,
@@ -158,7 +157,7 @@ fn check_signature(expected: &ExpectedMeter, attestor: Address, report: &Report)
     Ok(voucher)
 }
 
-fn check_signer(expected: &ExpectedMeter, attestor: Address, voucher: &SignedVoucher) -> Result<(), Refusal> {
+fn check_signer(expected: &ExpectedMeter, attestor: Attestor, voucher: &SignedVoucher) -> Result<(), Refusal> {
     let bad = |message: String| Refusal::new(RejectReason::BadSignature, message);
     let signer = voucher.attestor(expected.market).map_err(|error| bad(error.to_string()))?;
     if signer == attestor {
@@ -172,7 +171,7 @@ fn check_signer(expected: &ExpectedMeter, attestor: Address, voucher: &SignedVou
 
 fn check_header(
     expected: &ExpectedMeter,
-    attestor: Address,
+    attestor: Attestor,
     gpu_uuids: &[String],
     header: &Header,
 ) -> Result<(), Refusal> {

@@ -1,5 +1,4 @@
-use alloy::signers::local::PrivateKeySigner;
-use hawser_attestation::{Body, GpuSample, Market, Nvml, Tier, Version};
+use hawser_attestation::{AttestorKey, Body, GpuSample, Market, Nvml, Tier, Version};
 use hawser_market::{AttestorTail, JobId};
 
 use super::{
@@ -15,8 +14,10 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn key() -> PrivateKeySigner {
-    PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap()
+const MARKET: Attestor = Attestor::repeat_byte(9);
+
+fn key() -> AttestorKey {
+    AttestorKey::from_bytes(&Digest::repeat_byte(1)).unwrap()
 }
 
 fn uuids() -> Vec<String> {
@@ -28,8 +29,8 @@ fn expected() -> ExpectedMeter {
     let job = JobRef { namespace: "tenants".to_owned(), name: "job-1".to_owned() };
     ExpectedMeter {
         member: MemberRef { job, pod: "job-1".to_owned() },
-        id: JobId(B256::repeat_byte(7)),
-        market: Market { chain_id: 31337, address: Address::repeat_byte(9) },
+        id: JobId(Digest::repeat_byte(7)),
+        market: Market { chain_id: 31337, address: MARKET },
         gpus: 2,
         started: Some(at(NOW - 110)),
         leads: true,
@@ -47,7 +48,7 @@ fn header() -> Header {
         job_id: expected().id,
         attestor: key().address(),
         chain_id: 31337,
-        market: Address::repeat_byte(9),
+        market: MARKET,
         gpus: 2,
         gpu_uuids: uuids(),
         base_gpu_seconds: GpuSeconds(50),
@@ -121,7 +122,7 @@ fn nothing_counts_before_the_begin() {
 fn only_the_attestor_that_the_market_names_may_report_and_for_another_member_only_who_enrolled() {
     let chain = opened();
     let report = report(&chain, 60);
-    let [me, other] = [key().address(), Address::repeat_byte(3)].map(|key| Some(AttestorTail::of(key)));
+    let [me, other] = [key().address(), Attestor::repeat_byte(3)].map(|key| Some(AttestorTail::of(key)));
     for (started, leads, attestor, refused) in [
         (Some(at(NOW)), true, me, None),
         (None, true, me, Some("is not started yet")),
@@ -169,9 +170,9 @@ fn a_header_that_does_not_fit_the_job_is_refused() {
         }),
         ("gpuUuids", |h| h.gpu_uuids.swap(0, 1)),
         ("baseGpuSeconds", |h| h.base_gpu_seconds = GpuSeconds(51)),
-        ("jobId", |h| h.job_id = JobId(B256::repeat_byte(8))),
+        ("jobId", |h| h.job_id = JobId(Digest::repeat_byte(8))),
         ("chain", |h| h.chain_id = 1),
-        ("attestor", |h| h.attestor = Address::repeat_byte(3)),
+        ("attestor", |h| h.attestor = Attestor::repeat_byte(3)),
     ];
     for (what, change) in cases {
         let mut header = header();
@@ -202,7 +203,7 @@ fn a_voucher_without_evidence_is_held_to_the_same_bounds() {
     assert_eq!(check(&voucher(255)).unwrap_err().reason, RejectReason::OutOfBounds);
     let forged = SignedVoucher { gpu_seconds: GpuSeconds(200), ..voucher(100) };
     assert_eq!(check(&forged).unwrap_err().reason, RejectReason::BadSignature);
-    let other_job = SignedVoucher { job: JobId(B256::repeat_byte(8)), ..voucher(100) };
+    let other_job = SignedVoucher { job: JobId(Digest::repeat_byte(8)), ..voucher(100) };
     assert_eq!(check(&other_job).unwrap_err().reason, RejectReason::BadSignature);
 }
 

@@ -5,8 +5,8 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use alloy::primitives::B256;
 use futures::FutureExt;
+use hawser_attestation::Digest;
 use hawser_proto::attestation::{
     Ack, Hello, OperatorMessage, RejectReason, Report, SidecarMessage, operator_message, sidecar_message,
 };
@@ -78,7 +78,7 @@ impl<R: TokenReviewer> Conversation<R> {
         &mut self,
         peer: SocketAddr,
     ) -> Result<(Proven, Vec<String>, mpsc::Receiver<OperatorMessage>), Over> {
-        let nonce = B256::from(rand::random::<[u8; 32]>());
+        let nonce = Digest::from(rand::random::<[u8; 32]>());
         self.answer(operator_message::Message::Hello(Hello { nonce: nonce.to_vec() })).await?;
         let first = self.messages.message().await;
         let Ok(Some(SidecarMessage { message: Some(first) })) = first else { return Err(Over) };
@@ -118,7 +118,7 @@ impl<R: TokenReviewer> Conversation<R> {
         Ok((proven, gpu_uuids, directives))
     }
 
-    async fn prove(&self, nonce: B256, first: sidecar_message::Message) -> Result<Proven, Unproven> {
+    async fn prove(&self, nonce: Digest, first: sidecar_message::Message) -> Result<Proven, Unproven> {
         match first {
             sidecar_message::Message::Enroll(enroll) => {
                 enrol::enroll(&self.attestations, self.reviewer.as_ref(), nonce, enroll).await

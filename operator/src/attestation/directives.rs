@@ -1,6 +1,6 @@
 //! What a connected sidecar has to know. Pure: what is known and what it was told, the difference out.
 
-use alloy::primitives::Address;
+use hawser_attestation::Attestor;
 use hawser_proto::attestation::{Begin, Directive, Started, Stop, directive};
 use jiff::Timestamp;
 
@@ -16,7 +16,7 @@ pub(super) struct SentDirectives {
 
 impl SentDirectives {
     /// What it has to be told now.
-    pub(super) fn due(&mut self, expected: &ExpectedMeter, attestor: Address) -> Vec<Directive> {
+    pub(super) fn due(&mut self, expected: &ExpectedMeter, attestor: Attestor) -> Vec<Directive> {
         let mut due = Vec::new();
         let Some(started) = expected.started.filter(|_| expected.attestor.is_some_and(|known| known.is(attestor)))
         else {

@@ -1,7 +1,6 @@
 //! Who may attest a job: the pod that its token is bound to, or a key that is known already.
 
-use alloy::primitives::{Address, B256};
-use hawser_attestation::{VoucherSignature, session_proof_hash};
+use hawser_attestation::{Attestor, Digest, VoucherSignature, session_proof_hash};
 use hawser_market::JobId;
 use hawser_proto::attestation::{Enroll, RejectReason, Resume};
 use jiff::Timestamp;
@@ -18,7 +17,7 @@ use super::{
 pub(super) struct Proven {
     pub(super) member: MemberRef,
     pub(super) id: JobId,
-    pub(super) attestor: Address,
+    pub(super) attestor: Attestor,
     /// As enrolled; `None` on a resume: known from memory, or from the evidence's header.
     pub(super) gpu_uuids: Option<Vec<String>>,
 }
@@ -34,7 +33,7 @@ const MAX_UUID_BYTES: usize = 64;
 pub(super) async fn enroll(
     attestations: &Attestations,
     reviewer: &impl TokenReviewer,
-    nonce: B256,
+    nonce: Digest,
     enroll: Enroll,
 ) -> Result<Proven, Unproven> {
     let (expected, attestor) = claimed(attestations, &enroll.job_id, &enroll.attestor, &enroll.proof, nonce)?;
@@ -66,7 +65,7 @@ pub(super) async fn enroll(
     Ok(Proven { member, id: expected.id, attestor, gpu_uuids: Some(enroll.gpu_uuids) })
 }
 
-pub(super) fn resume(attestations: &Attestations, nonce: B256, resume: &Resume) -> Result<Proven, Unproven> {
+pub(super) fn resume(attestations: &Attestations, nonce: Digest, resume: &Resume) -> Result<Proven, Unproven> {
     let (expected, attestor) = claimed(attestations, &resume.job_id, &resume.attestor, &resume.proof, nonce)?;
     let known = attestations.attested(&expected.job).into_iter().find(|attested| attested.attestor == attestor);
     let on_chain = expected.started.is_some_and(|started| started.attestor.is(attestor));
@@ -85,13 +84,13 @@ fn claimed(
     job_id: &[u8],
     attestor: &[u8],
     proof: &[u8],
-    nonce: B256,
-) -> Result<(ExpectedJob, Address), Unproven> {
+    nonce: Digest,
+) -> Result<(ExpectedJob, Attestor), Unproven> {
     let refuse = |reason, message: String| (None, Refusal::new(reason, message));
-    let id = B256::try_from(job_id)
+    let id = Digest::try_from(job_id)
         .map(JobId)
         .map_err(|_| refuse(RejectReason::UnknownJob, format!("a job id has 32 bytes, not {}", job_id.len())))?;
-    let attestor = Address::try_from(attestor).map_err(|_| {
+    let attestor = Attestor::try_from(attestor).map_err(|_| {
         refuse(RejectReason::Unauthenticated, format!("an attestor's address has 20 bytes, not {}", attestor.len()))
     })?;
     let Some(expected) = attestations.by_id(id) else {
@@ -143,8 +142,7 @@ fn owned_pod<'a>(expected: &'a ExpectedJob, reviewed: &Reviewed) -> Result<&'a E
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::B256;
-    use hawser_attestation::Market;
+    use hawser_attestation::{Digest, Market};
 
     use super::*;
     use crate::attestation::ExpectedMember;
@@ -158,7 +156,7 @@ mod tests {
         };
         ExpectedJob {
             job: JobRef { namespace: "t".to_owned(), name: "job".to_owned() },
-            id: JobId(B256::ZERO),
+            id: JobId(Digest::ZERO),
             market: Market::default(),
             members: ["a", "b"].map(|uid| ExpectedMember::new(format!("job-{uid}"))).to_vec(),
             pods: uids.iter().map(pod).collect(),

@@ -1,6 +1,6 @@
 //! One job in the registry: what is expected of it, and what was attested for each of its members.
 
-use alloy::primitives::{Address, B256};
+use hawser_attestation::{Attestor, Digest};
 use hawser_proto::attestation::{Directive, OperatorMessage, operator_message};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -35,13 +35,13 @@ pub(super) struct Member {
     pub(super) keys: Vec<Keys>,
     pub(super) dead: Vec<DeadCard>,
     /// The termination message that was read last, of a meter that was started again since.
-    pub(super) earlier_words: Option<B256>,
+    pub(super) earlier_words: Option<Digest>,
 }
 
 /// The open stream to a member's sidecar.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
-    pub(super) attestor: Address,
+    pub(super) attestor: Attestor,
     pub(super) sender: mpsc::Sender<OperatorMessage>,
     pub(super) sent: SentDirectives,
 }
@@ -60,11 +60,11 @@ fn message(directive: Directive) -> OperatorMessage {
 
 impl Member {
     /// What its attestor came to; `attestor` where none was known.
-    pub(super) fn attested_or(&mut self, attestor: Address) -> &mut Attested {
+    pub(super) fn attested_or(&mut self, attestor: Attestor) -> &mut Attested {
         self.attested.get_or_insert_with(|| Attested::nothing_yet(&self.pod, attestor))
     }
 
-    pub(super) fn attestor(&self) -> Option<Address> {
+    pub(super) fn attestor(&self) -> Option<Attestor> {
         self.attested.as_ref().map(|attested| attested.attestor)
     }
 

@@ -3,9 +3,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use alloy::primitives::Address;
 use futures::TryStreamExt;
-use hawser_attestation::{Chain, Line, ParseLineError, evidence_path, evidence_prefix};
+use hawser_attestation::{Attestor, Chain, Line, ParseLineError, evidence_path, evidence_prefix};
 use hawser_market::JobId;
 use jiff::Timestamp;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
@@ -152,14 +151,14 @@ impl EvidenceStore {
         format!("{}/{job}", self.public_url)
     }
 
-    pub(super) async fn load(&self, job: JobId, attestor: Address) -> Result<Stored, EvidenceStoreError> {
+    pub(super) async fn load(&self, job: JobId, attestor: Attestor) -> Result<Stored, EvidenceStoreError> {
         let began = Timestamp::now();
         let loaded = self.read_all(job, attestor).await;
         self.note(began, false, &loaded);
         loaded
     }
 
-    async fn read_all(&self, job: JobId, attestor: Address) -> Result<Stored, EvidenceStoreError> {
+    async fn read_all(&self, job: JobId, attestor: Attestor) -> Result<Stored, EvidenceStoreError> {
         let directory = self.path(&evidence_prefix(job, attestor));
         let files: Vec<_> = self.store.list(Some(&directory)).map_ok(|file| file.location).try_collect().await?;
         let Some(last) = u32::try_from(files.len()).ok().and_then(|files| files.checked_sub(1)) else {
@@ -174,7 +173,7 @@ impl EvidenceStore {
         Ok(Stored { chain: Some(chain), file: last, bytes: open.into_bytes() })
     }
 
-    pub(super) async fn write(&self, job: JobId, attestor: Address, file: &File) -> Result<(), EvidenceStoreError> {
+    pub(super) async fn write(&self, job: JobId, attestor: Attestor, file: &File) -> Result<(), EvidenceStoreError> {
         let path = self.path(&evidence_path(job, attestor, file.index));
         let began = Timestamp::now();
         // Also its retries: the next leader may have written more since.
@@ -184,7 +183,7 @@ impl EvidenceStore {
         written
     }
 
-    async fn read(&self, job: JobId, attestor: Address, index: u32) -> Result<String, EvidenceStoreError> {
+    async fn read(&self, job: JobId, attestor: Attestor, index: u32) -> Result<String, EvidenceStoreError> {
         let path = self.path(&evidence_path(job, attestor, index));
         let bytes = self.store.get(&path).await?.bytes().await?;
         String::from_utf8(bytes.to_vec()).map_err(|error| changed(&path, &error))

@@ -1,7 +1,8 @@
 use std::{fmt::Write, time::Duration};
 
-use alloy::{primitives::B256, signers::local::PrivateKeySigner};
-use hawser_attestation::{Body, EvidenceRoot, Header, Nvml, Report, SignedVoucher, Tier, Version, verify};
+use hawser_attestation::{
+    AttestorKey, Body, Digest, EvidenceRoot, Header, Nvml, Report, SignedVoucher, Tier, Version, verify,
+};
 use hawser_market::GpuSeconds;
 use jiff::Timestamp;
 use object_store::memory::InMemory;
@@ -9,15 +10,15 @@ use object_store::memory::InMemory;
 use super::*;
 use crate::fence::Moment;
 
-const JOB: JobId = JobId(B256::repeat_byte(7));
+const JOB: JobId = JobId(Digest::repeat_byte(7));
 
-struct Attestor {
-    key: PrivateKeySigner,
+struct Meter {
+    key: AttestorKey,
     chain: Option<Chain>,
     lines: Vec<Line>,
 }
 
-impl Attestor {
+impl Meter {
     fn add(&mut self, body: &Body) {
         let body = serde_json::to_string(body).unwrap();
         let root = self.chain.as_ref().map_or(EvidenceRoot::EMPTY, Chain::root).then(body.as_bytes());
@@ -32,15 +33,15 @@ impl Attestor {
     }
 }
 
-fn attestor(reports: u64) -> Attestor {
-    let key = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
+fn attestor(reports: u64) -> Meter {
+    let key = AttestorKey::from_bytes(&Digest::repeat_byte(1)).unwrap();
     let header = Header {
         version: Version::V1,
         tier: Tier::Metered,
         job_id: JOB,
         attestor: key.address(),
         chain_id: 0,
-        market: Address::ZERO,
+        market: hawser_attestation::Market::default().address,
         gpus: 1,
         gpu_uuids: Vec::new(),
         base_gpu_seconds: GpuSeconds::ZERO,
@@ -49,7 +50,7 @@ fn attestor(reports: u64) -> Attestor {
         sidecar: "0.1.0".to_owned(),
         time: Timestamp::UNIX_EPOCH,
     };
-    let mut attestor = Attestor { key, chain: None, lines: Vec::new() };
+    let mut attestor = Meter { key, chain: None, lines: Vec::new() };
     attestor.add(&Body::Header(header));
     for sequence in 1..=reports {
         attestor.add(&Body::Report(Report {
@@ -101,7 +102,7 @@ async fn evidence_is_the_same_in_whatever_portions_it_came() {
 
 #[tokio::test]
 async fn nothing_stored_is_no_error_and_something_else_stored_is_one() {
-    let (store, address) = (store(), Address::repeat_byte(1));
+    let (store, address) = (store(), Attestor::repeat_byte(1));
     assert_eq!(store.load(JOB, address).await.unwrap().next_sequence(), 0);
     let file = File { index: 0, bytes: b"something else\n".to_vec() };
     store.write(JOB, address, &file).await.unwrap();
@@ -113,7 +114,7 @@ async fn nothing_stored_is_no_error_and_something_else_stored_is_one() {
 async fn a_leader_whose_lease_is_over_leaves_the_store_as_the_next_one_has_it() {
     let fence = Fence::default();
     assert!(fence.extend(Moment::now().plus(Duration::from_hours(1))));
-    let (store, address) = (store().fenced(fence.clone()), Address::repeat_byte(1));
+    let (store, address) = (store().fenced(fence.clone()), Attestor::repeat_byte(1));
     let file = |text: &[u8]| File { index: 0, bytes: text.to_vec() };
     store.write(JOB, address, &file(b"while it leads")).await.unwrap();
     fence.close();

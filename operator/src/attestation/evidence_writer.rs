@@ -2,8 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use alloy::primitives::Address;
-use hawser_attestation::{Chain, Line};
+use hawser_attestation::{Attestor, Chain, Line};
 use tokio::time::Instant;
 
 use super::evidence::Stored;
@@ -21,7 +20,7 @@ const ONE_IN: Duration = Duration::from_mins(1);
 /// One attestor's evidence.
 #[derive(Debug)]
 pub(super) struct Open {
-    pub(super) attestor: Address,
+    pub(super) attestor: Attestor,
     pub(super) stored: Stored,
     /// Lines that follow what is stored. Nothing of them counts or is confirmed yet.
     held: Vec<Line>,
@@ -32,7 +31,7 @@ pub(super) struct Open {
 }
 
 impl Open {
-    pub(super) fn new(attestor: Address, stored: Stored, now: Instant) -> Self {
+    pub(super) fn new(attestor: Attestor, stored: Stored, now: Instant) -> Self {
         let head = stored.chain.clone();
         Self { attestor, stored, held: Vec::new(), head, spare: PROMPT, counted: now }
     }
@@ -84,8 +83,9 @@ impl Open {
 
 #[cfg(test)]
 mod tests {
-    use alloy::{primitives::B256, signers::local::PrivateKeySigner};
-    use hawser_attestation::{Body, EvidenceRoot, Header, Market, Nvml, Report, SignedVoucher, Tier, Version};
+    use hawser_attestation::{
+        AttestorKey, Body, Digest, EvidenceRoot, Header, Market, Nvml, Report, SignedVoucher, Tier, Version,
+    };
     use hawser_market::{GpuSeconds, JobId};
     use jiff::Timestamp;
 
@@ -93,7 +93,7 @@ mod tests {
 
     /// Adds a line to the evidence, as a meter would.
     fn add(open: &mut Open, last: bool) {
-        let (key, job) = (PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap(), JobId(B256::repeat_byte(7)));
+        let (key, job) = (AttestorKey::from_bytes(&Digest::repeat_byte(1)).unwrap(), JobId(Digest::repeat_byte(7)));
         let body = match open.head() {
             None => Body::Header(Header {
                 version: Version::V1,
@@ -101,7 +101,7 @@ mod tests {
                 job_id: job,
                 attestor: key.address(),
                 chain_id: 0,
-                market: Address::ZERO,
+                market: hawser_attestation::Market::default().address,
                 gpus: 1,
                 gpu_uuids: Vec::new(),
                 base_gpu_seconds: GpuSeconds::ZERO,
@@ -143,7 +143,7 @@ mod tests {
     /// Seconds at which the store is written, of so many reports with so many seconds between them.
     fn writes(reports: u64, every: u64) -> Vec<u64> {
         let start = Instant::now();
-        let mut open = Open::new(Address::ZERO, Stored::default(), start);
+        let mut open = Open::new(Attestor::ZERO, Stored::default(), start);
         let mut at = Vec::new();
         for n in 1..=reports {
             let now = start + Duration::from_secs(n * every);
@@ -174,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn the_last_report_is_written_at_once() {
         let start = Instant::now();
-        let mut open = Open::new(Address::ZERO, Stored::default(), start);
+        let mut open = Open::new(Attestor::ZERO, Stored::default(), start);
         open.spare = 0;
         add(&mut open, false);
         add(&mut open, false);

@@ -3,8 +3,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use alloy::primitives::Address;
-use hawser_attestation::{Market, SignedVoucher};
+use hawser_attestation::{Attestor, Market, SignedVoucher};
 use hawser_market::{AttestorTail, GpuSeconds, JobId};
 use jiff::Timestamp;
 
@@ -58,7 +57,7 @@ pub struct ExpectedJob {
     /// `startJobs` is mined (a local job: the attestor is enrolled).
     pub started: Option<StartedJob>,
     /// Who enrolled for the leader, as this operator or the job's status knows it.
-    pub attestor: Option<Address>,
+    pub attestor: Option<Attestor>,
     /// When the members' counts begin: kubelet started the customer's container, or the free pull allowance was used up.
     pub begin: Option<Timestamp>,
     /// When the customer's container ended (or the job, whichever was first): nothing counts after it.
@@ -137,7 +136,7 @@ impl ExpectedJob {
     }
 
     /// What of this is for a member's meter; none where the job has no such member. `enrolled`: for the member, last.
-    pub(super) fn meter(&self, pod: &str, enrolled: Option<Address>) -> Option<ExpectedMeter> {
+    pub(super) fn meter(&self, pod: &str, enrolled: Option<Attestor>) -> Option<ExpectedMeter> {
         let member = self.members.iter().find(|member| member.pod == pod)?;
         let leads = self.leads(pod);
         let attestor =
@@ -163,14 +162,14 @@ pub struct Attested {
     /// The member's pod.
     pub pod: String,
     /// Whose key enrolled last: the leader's is the one to name in `startJobs`.
-    pub attestor: Address,
+    pub attestor: Attestor,
     /// The member's GPUs as NVML gave them to probe; empty where NVML is not visible.
     pub gpu_uuids: Vec<String>,
     /// The newest voucher that was checked; its signer is `voucher_attestor`. Its evidence is stored, but for one out
     /// of a termination message while the store is away.
     pub voucher: Option<SignedVoucher>,
     /// Who signed `voucher`.
-    pub voucher_attestor: Option<Address>,
+    pub voucher_attestor: Option<Attestor>,
     /// Reports taken since this operator started.
     pub accepted: u64,
     /// When the newest report was taken.
@@ -183,7 +182,7 @@ pub struct Attested {
 
 impl Attested {
     /// This attestor enrolled, and reported nothing yet.
-    pub(super) fn nothing_yet(pod: &str, attestor: Address) -> Self {
+    pub(super) fn nothing_yet(pod: &str, attestor: Attestor) -> Self {
         Self {
             pod: pod.to_owned(),
             attestor,
@@ -199,7 +198,7 @@ impl Attested {
     }
 
     /// Takes a voucher that was checked, if it is the newest.
-    pub(super) fn propose(&mut self, attestor: Address, voucher: SignedVoucher) {
+    pub(super) fn propose(&mut self, attestor: Attestor, voucher: SignedVoucher) {
         if self.voucher.is_none_or(|had| had.gpu_seconds <= voucher.gpu_seconds) {
             self.voucher = Some(voucher);
             self.voucher_attestor = Some(attestor);

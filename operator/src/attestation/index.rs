@@ -103,8 +103,7 @@ fn remove<K: Hash + Eq, J: AsRef<JobRef>>(jobs: &mut HashMap<K, Vec<J>>, key: K,
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::B256;
-    use hawser_attestation::Market;
+    use hawser_attestation::{Digest, Market};
 
     use super::*;
     use crate::attestation::{ExpectedMember, ExpectedPod};
@@ -113,7 +112,7 @@ mod tests {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
         ExpectedJob {
             job: JobRef { namespace: "tenants".to_owned(), name: name.to_owned() },
-            id: JobId(B256::repeat_byte(id)),
+            id: JobId(Digest::repeat_byte(id)),
             market: Market::default(),
             members: vec![ExpectedMember::new(name)],
             pods: vec![ExpectedPod {

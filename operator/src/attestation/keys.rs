@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use alloy::primitives::Address;
+use hawser_attestation::Attestor;
 use hawser_market::AttestorTail;
 use jiff::{SignedDuration, Timestamp};
 
@@ -32,7 +32,7 @@ impl Keys {
     }
 
     /// Takes a key that the pod's token enrols; otherwise says when another is taken.
-    pub(super) fn enrol(&mut self, attestor: Address, now: Timestamp) -> Result<(), Timestamp> {
+    pub(super) fn enrol(&mut self, attestor: Attestor, now: Timestamp) -> Result<(), Timestamp> {
         let key = AttestorTail::of(attestor);
         if key == self.first {
             self.present = key;
@@ -59,8 +59,8 @@ mod tests {
         Timestamp::from_second(1_700_000_000 + second).unwrap()
     }
 
-    fn key(n: u8) -> Address {
-        Address::repeat_byte(n)
+    fn key(n: u8) -> Attestor {
+        Attestor::repeat_byte(n)
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Passes: what lets an attestor that enrolled before in among strangers, without a look at anything that is kept.
 
-use alloy::primitives::Address;
-use hawser_attestation::{Knock, Pass};
+use hawser_attestation::{Attestor, Knock, Pass};
 use hawser_market::JobId;
 
 /// What passes are made of: the key of the service's certificate, which every replica has and no pod. Nothing else has
@@ -28,7 +27,7 @@ impl Passes {
         }
     }
 
-    pub(super) fn give(&self, job: JobId, attestor: Address) -> Pass {
+    pub(super) fn give(&self, job: JobId, attestor: Attestor) -> Pass {
         Pass::new(&self.present, job, attestor)
     }
 
@@ -42,12 +41,12 @@ impl Passes {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::B256;
+    use hawser_attestation::Digest;
 
     use super::*;
 
     fn knock(passes: &Passes) -> Knock {
-        let (job, attestor) = (JobId(B256::repeat_byte(1)), Address::repeat_byte(2));
+        let (job, attestor) = (JobId(Digest::repeat_byte(1)), Attestor::repeat_byte(2));
         Knock { job, attestor, pass: passes.give(job, attestor) }
     }
 
@@ -63,7 +62,7 @@ mod tests {
         assert!(passes.open(&first) && passes.open(&knock(&passes)));
         passes.renew("c");
         assert!(!passes.open(&first));
-        assert!(!passes.open(&Knock { attestor: Address::ZERO, ..knock(&passes) }));
+        assert!(!passes.open(&Knock { attestor: Attestor::ZERO, ..knock(&passes) }));
     }
 
     #[test]

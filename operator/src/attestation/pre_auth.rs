@@ -11,8 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alloy::primitives::Address;
-use hawser_attestation::Knock;
+use hawser_attestation::{Attestor, Knock};
 use hawser_market::JobId;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +43,7 @@ struct Waiting {
     pods: Mutex<Seats<CancellationToken>>,
     strangers: Mutex<Seats<CancellationToken>>,
     /// One for each attestor that has a pass: its newest.
-    attestors: Mutex<HashMap<(JobId, Address), (u64, CancellationToken)>>,
+    attestors: Mutex<HashMap<(JobId, Attestor), (u64, CancellationToken)>>,
 }
 
 /// A place among those who wait.
@@ -53,7 +52,7 @@ pub(super) struct Permit {
     peers: PreAuthLimiter,
     class: Class,
     address: IpAddr,
-    attestor: Option<(JobId, Address)>,
+    attestor: Option<(JobId, Attestor)>,
     id: u64,
     over: CancellationToken,
     proven: bool,
@@ -246,8 +245,7 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::B256;
-    use hawser_attestation::Pass;
+    use hawser_attestation::{Digest, Pass};
 
     use super::*;
 
@@ -258,7 +256,7 @@ mod tests {
     }
 
     fn knock() -> Knock {
-        let (job, attestor) = (JobId(B256::ZERO), Address::ZERO);
+        let (job, attestor) = (JobId(Digest::ZERO), Attestor::ZERO);
         Knock { job, attestor, pass: Pass::new(b"", job, attestor) }
     }
 

@@ -7,8 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use alloy::primitives::{Address, keccak256};
-use hawser_attestation::{Chain, Knock, Pass, SignedVoucher};
+use hawser_attestation::{Attestor, Chain, Knock, Pass, SignedVoucher, digest};
 use hawser_market::{AttestorTail, JobId};
 use hawser_proto::attestation::RejectReason;
 use jiff::Timestamp;
@@ -137,7 +136,7 @@ impl Attestations {
     }
 
     /// What lets this attestor in among strangers.
-    pub(super) fn pass(&self, job: JobId, attestor: Address) -> Pass {
+    pub(super) fn pass(&self, job: JobId, attestor: Attestor) -> Pass {
         self.passes().give(job, attestor)
     }
 
@@ -156,7 +155,7 @@ impl Attestations {
         &self,
         member: &MemberRef,
         uid: &str,
-        attestor: Address,
+        attestor: Attestor,
         now: Timestamp,
     ) -> Result<(), Timestamp> {
         let mut jobs = self.jobs();
@@ -199,7 +198,7 @@ impl Attestations {
     }
 
     /// Reports came that are right, and say this of the member's cards. They count when their evidence is stored.
-    pub(super) fn reported(&self, member: &MemberRef, attestor: Address, dead: Option<Vec<DeadCard>>, now: Timestamp) {
+    pub(super) fn reported(&self, member: &MemberRef, attestor: Attestor, dead: Option<Vec<DeadCard>>, now: Timestamp) {
         let notable = self.change(member, |known| {
             if let Some(attested) = known.attested.as_mut().filter(|attested| attested.attestor == attestor) {
                 attested.last_report = Some(now);
@@ -254,16 +253,16 @@ impl Attestations {
     pub(super) fn was_read(&self, member: &MemberRef, text: &str) -> bool {
         let jobs = self.jobs();
         let known = jobs.entries.get(&member.job).and_then(|entry| entry.member(&member.pod));
-        known.is_some_and(|known| known.earlier_words == Some(keccak256(text)))
+        known.is_some_and(|known| known.earlier_words == Some(digest(text)))
     }
 
     /// It need not be read again.
     pub(super) fn note_read(&self, member: &MemberRef, text: &str) {
-        self.change(member, |known| known.earlier_words = Some(keccak256(text)));
+        self.change(member, |known| known.earlier_words = Some(digest(text)));
     }
 
     /// The evidence of a member's attestor grew by so many reports, or was found in the store.
-    pub(super) fn advanced(&self, member: &MemberRef, attestor: Address, chain: &Chain, reports: u64, now: Timestamp) {
+    pub(super) fn advanced(&self, member: &MemberRef, attestor: Attestor, chain: &Chain, reports: u64, now: Timestamp) {
         let notable = self.change(member, |known| {
             let mut notable = false;
             let attested = known.attested_or(attestor);
@@ -287,12 +286,12 @@ impl Attestations {
     }
 
     /// A termination message's voucher was checked; its evidence is not stored yet.
-    pub(super) fn propose(&self, member: &MemberRef, attestor: Address, voucher: SignedVoucher) {
+    pub(super) fn propose(&self, member: &MemberRef, attestor: Attestor, voucher: SignedVoucher) {
         self.change(member, |known| known.attested_or(attestor).propose(attestor, voucher));
     }
 
     /// A termination message's voucher was taken; no more comes from this attestor.
-    pub(super) fn terminated(&self, member: &MemberRef, attestor: Address, voucher: SignedVoucher) {
+    pub(super) fn terminated(&self, member: &MemberRef, attestor: Attestor, voucher: SignedVoucher) {
         self.change(member, |known| {
             let attested = known.attested_or(attestor);
             attested.finished |= attested.attestor == attestor;

@@ -64,6 +64,6 @@ pub(crate) fn label_value(name: &str) -> String {
     if name.len() <= 63 {
         return name.to_owned();
     }
-    let hash = alloy::primitives::keccak256(name).to_string();
+    let hash = hawser_attestation::digest(name).to_string();
     format!("{}-{}", &name[..46].trim_end_matches(['-', '.']), &hash[2..18])
 }

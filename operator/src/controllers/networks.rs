@@ -1,11 +1,10 @@
 //! The networks in use: one handle for each `DepinNetwork` that could be started.
 
 use std::collections::HashMap;
-use std::fmt::Display;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use alloy::primitives::{Address, B256};
-use hawser_crds::Settlement;
+use hawser_attestation::Digest;
+use hawser_crds::{DepinNetworkStatus, Settlement};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,7 +12,7 @@ use tracing::{Instrument, info_span, warn};
 
 use crate::fence::Fence;
 use crate::metrics::Metrics;
-use crate::network::{ActionKey, ActionState, Network, NetworkSpec, Order, Checkpoint, SpecError, Wallet};
+use crate::network::{ActionKey, ActionState, Known, Network, OrderSink, Prepared, SpecError, Start, Wallet};
 
 /// By the name of the `DepinNetwork`.
 #[derive(Clone)]
@@ -30,15 +29,15 @@ struct Inner {
 
 struct Running {
     /// What it was made from: another spec or key makes another network.
-    made_from: B256,
-    network: Network,
+    made_from: Digest,
+    network: Arc<dyn Network>,
     settlement: Settlement,
     cancel: CancellationToken,
 }
 
 impl Inner {
     /// Tells the controllers of actions that changed, and counts those that are over.
-    async fn pass_on(self: Arc<Self>, name: String, network: Network, cancel: CancellationToken) {
+    async fn pass_on(self: Arc<Self>, name: String, network: Arc<dyn Network>, cancel: CancellationToken) {
         let mut changes = network.actions_changed();
         loop {
             let change = tokio::select! {
@@ -75,8 +74,8 @@ impl Networks {
     }
 
     /// The network of this name, if it runs.
-    pub(crate) fn get(&self, name: &str) -> Option<Network> {
-        self.0.running.read().unwrap_or_else(PoisonError::into_inner).get(name).map(|r| r.network.clone())
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<dyn Network>> {
+        self.0.running.read().unwrap_or_else(PoisonError::into_inner).get(name).map(|r| Arc::clone(&r.network))
     }
 
     /// When vouchers of this network's jobs are claimed.
@@ -84,10 +83,10 @@ impl Networks {
         self.0.running.read().unwrap_or_else(PoisonError::into_inner).get(name).map(|r| r.settlement.clone())
     }
 
-    /// Another network that sends from this wallet on this chain.
-    pub(crate) fn with_wallet(&self, but: &str, chain_id: u64, wallet: Address) -> Option<String> {
+    /// Another network that sends from this wallet.
+    pub(crate) fn with_wallet(&self, but: &str, wallet: &Wallet) -> Option<String> {
         let running = self.0.running.read().unwrap_or_else(PoisonError::into_inner);
-        let same = |r: &Running| r.network.spec().chain_id == chain_id && r.network.wallet() == wallet;
+        let same = |r: &Running| r.network.wallet() == *wallet;
         running.iter().find(|(name, r)| *name != but && same(r)).map(|(name, _)| name.clone())
     }
 
@@ -97,36 +96,32 @@ impl Networks {
     }
 
     /// Whether the network of this name runs and was made from this.
-    pub(crate) fn is_made_from(&self, name: &str, made_from: B256) -> bool {
+    pub(crate) fn is_made_from(&self, name: &str, made_from: Digest) -> bool {
         let running = self.0.running.read().unwrap_or_else(PoisonError::into_inner);
         running.get(name).is_some_and(|r| r.made_from == made_from)
     }
 
-    /// Starts a network in the place of an earlier one, and hands its orders to `sink`.
-    pub(crate) async fn start<S, F, E>(
+    /// Starts a network in the place of an earlier one, and hands its orders to `sink`. It goes on from what an earlier
+    /// process has left in the object's status, and what is known to be the provider's.
+    pub(crate) async fn start(
         &self,
         name: &str,
-        made_from: B256,
-        (spec, settlement): (NetworkSpec, Settlement),
-        wallet: Wallet,
-        past: Checkpoint,
-        sink: impl FnOnce(Network) -> S,
-    ) -> Result<(), SpecError>
-    where
-        S: Fn(Vec<Order>) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<(), E>> + Send + 'static,
-        E: Display + Send + 'static,
-    {
+        made_from: Digest,
+        settlement: Settlement,
+        prepared: Prepared,
+        (stored, known): (DepinNetworkStatus, Known),
+        sink: impl FnOnce(Arc<dyn Network>) -> OrderSink,
+    ) -> Result<(), SpecError> {
         // One sender a wallet: the earlier network has sent its last transaction before the next one starts.
         self.stop(name).await;
         let cancel = self.0.cancel.child_token();
         let (fence, calls) = (self.0.fence.clone(), self.0.metrics.rpc_calls(name));
         let span = info_span!("network", network = name);
-        let network = span.in_scope(|| Network::start_fenced(spec, wallet, &past, cancel.clone(), fence, calls))?;
-        let sink = sink(network.clone());
-        let orders = network.clone();
-        self.0.tasks.spawn(async move { orders.watch_orders(past.cursor, sink).await }.instrument(span.clone()));
-        let pass_on = Arc::clone(&self.0).pass_on(name.to_owned(), network.clone(), cancel.clone());
+        let with = Start { stored, known, cancel: cancel.clone(), fence, calls };
+        let network = span.in_scope(|| prepared.start(with))?;
+        let orders = Arc::clone(&network).watch_orders(sink(Arc::clone(&network)));
+        self.0.tasks.spawn(orders.instrument(span.clone()));
+        let pass_on = Arc::clone(&self.0).pass_on(name.to_owned(), Arc::clone(&network), cancel.clone());
         self.0.tasks.spawn(pass_on.instrument(span));
         self.0
             .running
@@ -147,9 +142,9 @@ impl Networks {
 
     /// After the token given to [`Networks::new`] was cancelled: returns when every sender is done.
     pub(crate) async fn stopped(&self) {
-        let networks: Vec<Network> = {
+        let networks: Vec<Arc<dyn Network>> = {
             let running = self.0.running.read().unwrap_or_else(PoisonError::into_inner);
-            running.values().map(|r| r.network.clone()).collect()
+            running.values().map(|r| Arc::clone(&r.network)).collect()
         };
         for network in networks {
             network.stopped().await;

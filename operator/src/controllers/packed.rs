@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use hawser_crds::{ComputeJob, Phase};
-use hawser_market::JobId;
 use kube::Resource;
 use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, ObjectMeta};
 
 use crate::inventory::JobFacts;
+use crate::network::JobId;
 
 /// A `ComputeJob`, or one that can't be read.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl Packed {
                     ..ObjectMeta::default()
                 },
                 phase: Some(job.status.as_ref().map_or(Phase::Pending, |status| status.phase)),
-                order: job.spec.source.as_ref().and_then(|source| source.job_id.parse().ok()),
+                order: job.spec.source.as_ref().map(|source| JobId::from(&source.job_id)),
                 facts: JobFacts::of(job).map(Arc::new),
                 text: Ok(Text::new(&text)),
             },
@@ -85,8 +85,8 @@ impl Packed {
     }
 
     /// The order that it names, if it names one.
-    pub(crate) fn order(&self) -> Option<JobId> {
-        self.order
+    pub(crate) fn order(&self) -> Option<&JobId> {
+        self.order.as_ref()
     }
 
     /// None for one that can't be read.
@@ -94,8 +94,8 @@ impl Packed {
         self.phase
     }
 
-    pub(crate) fn is_of(&self, order: JobId) -> bool {
-        self.order == Some(order)
+    pub(crate) fn is_of(&self, order: &JobId) -> bool {
+        self.order.as_ref() == Some(order)
     }
 
     /// Metadata of one that can't be read.

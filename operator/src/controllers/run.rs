@@ -234,7 +234,7 @@ async fn run_offers(watches: &Watches, context: &Arc<OfferContext>) {
     let (known, all) = (Arc::clone(&context.memory), shared.offers.store.clone());
     let every = move || all.state().iter().map(|offer| name_of(&**offer)).collect();
     let actions = named(received(shared.networks.actions()), every, move |key| match key {
-        ActionKey::Offer(id) => known.offer(id).map(|offer| (offer.namespace.unwrap_or_default(), offer.name)),
+        ActionKey::Offer(id) => known.offer(&id).map(|offer| (offer.namespace.unwrap_or_default(), offer.name)),
         _ => None,
     });
     let all = shared.offers.store.clone();

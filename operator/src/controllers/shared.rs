@@ -2,7 +2,7 @@
 //! `NetworkContext` lie in the folders of their kinds, and a function takes the smallest of these that it needs.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hawser_crds::GpuOffer;
 use jiff::Timestamp;
@@ -71,10 +71,9 @@ impl Shared {
         self.jobs.store.get(&ObjectRef::new(name).within(namespace))
     }
 
-    /// A network's time: its chain's, or this machine's where no block was seen.
+    /// A network's time: its own, or this machine's where nothing was seen of it.
     pub(crate) fn time_on(&self, network: &str) -> Timestamp {
-        let network = self.networks.get(network);
-        let time = network.and_then(|network| network.observed().borrow().time_now(Instant::now()));
+        let time = self.networks.get(network).and_then(|network| network.time_now());
         time.unwrap_or_else(Timestamp::now)
     }
 

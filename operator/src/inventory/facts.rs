@@ -1,10 +1,10 @@
 //! What is kept of a node, a pod and a job: only what is read.
 
 use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use hawser_crds::{ComputeJob, GpuOfferSpec, GpuSelector};
-use hawser_market::JobId;
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -263,9 +263,11 @@ pub(crate) struct Claim {
     pub members: u32,
 }
 
-/// By which jobs of one order are counted.
-pub(super) fn order_key(id: JobId) -> u64 {
-    id.order()[4..].iter().fold(0, |key, byte| key << 8 | u64::from(*byte))
+/// By which jobs of one order are counted: a hash of the order's id, for as long as this process runs.
+pub(super) fn order_key(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl JobFacts {
@@ -283,7 +285,7 @@ impl JobFacts {
         let mut pending = Pending::default();
         pending.add(job);
         let network = job.spec.source.as_ref().map(|source| source.network.clone());
-        let order = job.spec.source.as_ref().and_then(|source| source.job_id.parse().ok()).map(order_key);
+        let order = job.spec.source.as_ref().map(|source| order_key(&source.job_id));
         Some(Self { offer: job.spec.offer_ref.clone(), network, order, claim, pending, unread: false })
     }
 

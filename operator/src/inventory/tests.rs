@@ -1,5 +1,3 @@
-use alloy::primitives::B256;
-use hawser_market::JobId;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -7,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::facts::{Claim, order_key};
 use super::*;
+use crate::network::{JobId, Units};
 use crate::settlement::Pending;
 
 mod members;
@@ -90,20 +89,20 @@ fn whether_claims_hand_out_a_nodes_gpus_too_concerns_the_offers_that_see_it() {
 
 #[test]
 fn an_order_that_two_jobs_name_is_told_from_one_that_a_single_job_names() {
-    let (mut inventory, id) = (Inventory::default(), JobId(B256::repeat_byte(7)));
-    let of = |id: JobId| Some(JobFacts { order: Some(order_key(id)), ..job("all", true, 1) });
-    let shares = |inventory: &Inventory, job: &str| inventory.shares_order(&name(job), id);
+    let (mut inventory, id) = (Inventory::default(), JobId::from("0x07"));
+    let of = |id: &str| Some(JobFacts { order: Some(order_key(id)), ..job("all", true, 1) });
+    let shares = |inventory: &Inventory, job: &str| inventory.shares_order(&name(job), &id);
     assert!(!shares(&inventory, "a"));
-    inventory.set_job(&name("a"), of(id));
-    inventory.set_job(&name("c"), of(JobId(B256::repeat_byte(8))));
+    inventory.set_job(&name("a"), of(id.as_str()));
+    inventory.set_job(&name("c"), of("0x08"));
     assert!(!shares(&inventory, "a"), "it is alone");
     assert!(
         shares(&inventory, "new") && shares(&inventory, "c"),
         "of a job that is not counted yet, or names another order"
     );
-    inventory.set_job(&name("b"), of(id));
+    inventory.set_job(&name("b"), of(id.as_str()));
     assert!(shares(&inventory, "a") && shares(&inventory, "b"));
-    inventory.set_job(&name("b"), Some(JobFacts { claim: None, ..of(id).unwrap() }));
+    inventory.set_job(&name("b"), Some(JobFacts { claim: None, ..of(id.as_str()).unwrap() }));
     assert!(shares(&inventory, "a"), "a change counts nobody twice");
     for name in ["b", "a", "c"].map(name) {
         inventory.set_job(&name, None::<JobFacts>);
@@ -271,7 +270,7 @@ fn a_change_of_a_jobs_pod_concerns_the_job_and_its_offer_only_when_it_gets_a_nod
 fn a_change_of_a_job_concerns_those_who_sell_the_same_gpus_where_its_claim_changes() {
     let rivals = &["all", "pool"][..];
     let owing = |units: u64| {
-        let pending = Pending { units: alloy::primitives::U256::from(units), lost_at: None };
+        let pending = Pending { units: Units::from(units), lost_at: None };
         Some(JobFacts { pending, ..job("pool", false, 2) })
     };
     let over = Some(JobFacts { claim: None, ..job("pool", false, 2) });

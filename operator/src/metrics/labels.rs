@@ -23,7 +23,7 @@ pub(super) struct ActionLabels {
     pub(super) result: &'static str,
 }
 
-/// A token of a network, by its address: symbols are whatever a contract says, and two can say the same.
+/// A token of a network, by the network's name for it: symbols are whatever somebody has written, and two can say the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct TokenLabels {
     pub(super) network: String,
@@ -38,7 +38,7 @@ pub(super) struct TokenInfo {
     pub(super) symbol: String,
 }
 
-/// An offer, and the token that it is paid in, by its address.
+/// An offer, and the token that it is paid in, by the network's name for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfferLabels {
     pub(super) network: String,

@@ -20,9 +20,10 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use crate::attestation::Measures;
+use crate::network::Units;
 use book::Book;
 pub use looks::Timed;
-pub use rpc::RpcCalls;
+pub use rpc::{RpcCalls, RpcOutcome};
 pub use server::{ServerCalls, ServerOutcome};
 
 /// The operator's metrics. Clones are the same metrics.
@@ -118,9 +119,13 @@ impl Metrics {
     }
 }
 
+/// Whole tokens or coins.
+fn whole(units: Units, decimals: u8) -> f64 {
+    f64::from(units) / 10_f64.powi(i32::from(decimals))
+}
+
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::{Address, U256};
     use hawser_crds::GpuOffer;
     use jiff::Timestamp;
     use serde_json::json;
@@ -142,35 +147,13 @@ mod tests {
     #[test]
     fn a_network_that_does_not_run_has_no_numbers() {
         let metrics = Metrics::default();
-        let observed = NetworkStatus {
-            connection: crate::network::Connection::Connected { endpoint: String::new() },
-            chain_id: None,
-            head: None,
-            wallet: alloy::primitives::Address::ZERO,
-            balance: Some(U256::ONE),
-            signer_trouble: None,
-            gas_spent: U256::ZERO,
-            orders_trouble: None,
-            cursor: None,
-            doubtful: std::collections::BTreeSet::new(),
-            withdrawn: crate::network::Withdrawn::default(),
-            unread: None,
-            confirmation_lag: None,
-            block_time: None,
-            clock_skew: Some(3),
-            fee_obstacle: None,
-        };
+        let observed = NetworkStatus { head: None, unread: None, ..reference::observed() };
         let backlog = Backlog { queued: 2, sent: 1, ..Backlog::default() };
-        let token = Token { address: Address::ZERO, symbol: "tUSD".to_owned(), decimals: 6 };
+        let token = Token { id: "0x".into(), symbol: "tUSD".to_owned(), decimals: 6 };
+        let one = Units::from(1);
         for name in ["one", "two"] {
             metrics.network(name, &observed, &backlog, Timestamp::UNIX_EPOCH);
-            metrics.earnings(
-                name,
-                (alloy::primitives::Address::ZERO, &token),
-                Pending::default(),
-                U256::ONE,
-                U256::ONE,
-            );
+            metrics.earnings(name, &token, Pending::default(), one, one);
         }
         let text = metrics.text();
         assert!(text.contains("hawser_actions_queued{network=\"one\"} 3"), "{text}");
@@ -188,16 +171,16 @@ mod tests {
             "spec": {"networkRef": "base", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}}
         }))
         .unwrap();
-        let token = Token { address: Address::ZERO, symbol: "tUSD".to_owned(), decimals: 6 };
-        let pending = Pending { units: U256::from(1_500_000), lost_at: None };
-        metrics.offer(&offer, &token, pending, U256::from(20_250_000));
+        let token = Token { id: "0x".into(), symbol: "tUSD".to_owned(), decimals: 6 };
+        let pending = Pending { units: Units::from(1_500_000), lost_at: None };
+        metrics.offer(&offer, &token, pending, Units::from(20_250_000));
         let labels = "{network=\"base\",namespace=\"t\",offer=\"h100\",token=\"0x\"}";
         let text = metrics.text();
         for line in ["hawser_offer_pending_tokens@ 1.5", "hawser_offer_claimed_tokens@ 20.25"] {
             assert!(text.lines().any(|has| has == line.replace('@', labels)), "{line}: {text}");
         }
         offer.spec.network_ref = "other".to_owned();
-        metrics.offer(&offer, &token, pending, U256::ZERO);
+        metrics.offer(&offer, &token, pending, Units::ZERO);
         let text = metrics.text();
         assert!(text.contains("network=\"other\"") && !text.contains(labels), "under its new labels alone: {text}");
         metrics.forget_offer("t", "h100");
@@ -207,17 +190,17 @@ mod tests {
     #[test]
     fn two_tokens_of_one_symbol_are_two_series_and_a_symbol_that_was_not_read_takes_no_name_away() {
         let metrics = Metrics::default();
-        let [a, b] = [1, 2].map(Address::repeat_byte);
-        let token = |symbol: &str| Token { address: Address::ZERO, symbol: symbol.to_owned(), decimals: 0 };
-        let pending = |second| Pending { units: U256::from(9), lost_at: Some(Timestamp::from_second(second).unwrap()) };
-        metrics.earnings("n", (a, &token("USDC")), pending(9_000), U256::ZERO, U256::ZERO);
-        metrics.earnings("n", (b, &token("")), Pending::default(), U256::ZERO, U256::ZERO);
-        metrics.earnings("n", (b, &token("USDC")), Pending::default(), U256::ZERO, U256::ZERO);
-        metrics.earnings("n", (b, &token("")), Pending::default(), U256::ZERO, U256::ZERO);
+        let (a, b) = ("0x01", "0x02");
+        let token = |id: &str, symbol: &str| Token { id: id.into(), symbol: symbol.to_owned(), decimals: 0 };
+        let pending =
+            |second| Pending { units: Units::from(9), lost_at: Some(Timestamp::from_second(second).unwrap()) };
+        metrics.earnings("n", &token(a, "USDC"), pending(9_000), Units::ZERO, Units::ZERO);
+        metrics.earnings("n", &token(b, ""), Pending::default(), Units::ZERO, Units::ZERO);
+        metrics.earnings("n", &token(b, "USDC"), Pending::default(), Units::ZERO, Units::ZERO);
+        metrics.earnings("n", &token(b, ""), Pending::default(), Units::ZERO, Units::ZERO);
         let text = metrics.text();
         let series = |name: &str| text.lines().filter(|line| line.starts_with(&format!("{name}{{"))).count();
-        let of =
-            |address: Address, more: &str| format!("{{network=\"n\",token=\"{}\"{more}}}", address.to_checksum(None));
+        let of = |token: &str, more: &str| format!("{{network=\"n\",token=\"{token}\"{more}}}");
         let at_risk = format!("hawser_pending_lost_at_seconds{} 9000", of(a, ""));
         assert!(text.lines().any(|line| line == at_risk), "{text}");
         assert_eq!((series("hawser_pending_lost_at_seconds"), series("hawser_token_info")), (2, 2), "{text}");

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use alloy::primitives::{Address, U256};
 use hawser_crds::GpuOffer;
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -12,7 +11,7 @@ use prometheus_client::metrics::family::Family;
 use super::Metrics;
 use super::book::{Book, Decimal, Number};
 use super::labels::{OfferLabels, TokenInfo, TokenLabels};
-use crate::network::Token;
+use crate::network::{Token, Units};
 use crate::settlement::Pending;
 
 #[derive(Clone, Debug)]
@@ -22,7 +21,7 @@ pub(super) struct Money {
     credit: Family<TokenLabels, Decimal>,
     withdrawn: Family<TokenLabels, Decimal>,
     token_info: Family<TokenInfo, Number>,
-    /// The symbol under which each token stands, by network and address.
+    /// The symbol under which each token stands, by network and name.
     symbols: Arc<Mutex<HashMap<(String, String), String>>>,
     offer_pending: Family<OfferLabels, Decimal>,
     offer_claimed: Family<OfferLabels, Decimal>,
@@ -105,15 +104,8 @@ impl Money {
 
 impl Metrics {
     /// What was earned in a token.
-    pub(crate) fn earnings(
-        &self,
-        network: &str,
-        (address, token): (Address, &Token),
-        pending: Pending,
-        credit: U256,
-        withdrawn: U256,
-    ) {
-        let label = TokenLabels { network: network.to_owned(), token: address.to_checksum(None) };
+    pub(crate) fn earnings(&self, network: &str, token: &Token, pending: Pending, credit: Units, withdrawn: Units) {
+        let label = TokenLabels { network: network.to_owned(), token: token.id.to_string() };
         let all = &self.money;
         all.name_token(&label, &token.symbol);
         all.pending.get_or_create(&label).set(whole(pending.units, token));
@@ -124,18 +116,13 @@ impl Metrics {
 
     /// What the jobs of an offer were attested, and what was claimed for them. There is no such metric of a job: jobs come
     /// and go without end, and each would be a series that stays.
-    pub(crate) fn offer(&self, offer: &GpuOffer, token: &Token, pending: Pending, claimed: U256) {
+    pub(crate) fn offer(&self, offer: &GpuOffer, token: &Token, pending: Pending, claimed: Units) {
         let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
         let label = OfferLabels {
             network: offer.spec.network_ref.clone(),
             namespace: namespace.clone(),
             offer: name.clone(),
-            token: offer
-                .spec
-                .price
-                .token
-                .parse()
-                .map_or_else(|_| offer.spec.price.token.clone(), |address: Address| address.to_checksum(None)),
+            token: token.id.to_string(),
         };
         let all = &self.money;
         let before = all.offers().insert((namespace, name), label.clone());
@@ -147,6 +134,6 @@ impl Metrics {
     }
 }
 
-fn whole(units: U256, token: &Token) -> f64 {
-    f64::from(units) / 10_f64.powi(i32::from(token.decimals))
+fn whole(units: Units, token: &Token) -> f64 {
+    super::whole(units, token.decimals)
 }

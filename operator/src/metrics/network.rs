@@ -3,9 +3,9 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
-use super::Metrics;
 use super::book::{Book, Decimal, Number};
 use super::labels::{ActionLabels, NetworkName};
+use super::{Metrics, whole};
 use crate::network::{ActionKey, Backlog, NetworkStatus};
 use jiff::Timestamp;
 
@@ -40,7 +40,8 @@ impl Networks {
                 "Seconds by which the operator's clock was ahead of the newest block's time when it came",
             ),
             actions_queued: book.metric("actions_queued", "Actions that are to be sent or mined"),
-            actions_oldest: book.metric("actions_oldest_seconds", "Age of the oldest action that is to be sent or mined"),
+            actions_oldest: book
+                .metric("actions_oldest_seconds", "Age of the oldest action that is to be sent or mined"),
         }
     }
 
@@ -82,16 +83,16 @@ impl Metrics {
         let (label, all) = (NetworkName { network: name.to_owned() }, &self.networks);
         all.connected.get_or_create(&label).set(i64::from(observed.connection.is_connected()));
         if let Some(head) = observed.head {
-            all.head.get_or_create(&label).set(i64::try_from(head.block.number).unwrap_or(i64::MAX));
+            all.head.get_or_create(&label).set(i64::try_from(head.height).unwrap_or(i64::MAX));
             all.head_age.get_or_create(&label).set(now.duration_since(head.time).as_secs_f64());
         }
         if let Some(unread) = observed.unread {
             all.unread.get_or_create(&label).set(i64::try_from(unread).unwrap_or(i64::MAX));
         }
         if let Some(balance) = observed.balance {
-            all.balance.get_or_create(&label).set(f64::from(balance) / 1e18);
+            all.balance.get_or_create(&label).set(whole(balance, observed.coin_decimals));
         }
-        all.gas_spent.get_or_create(&label).set(f64::from(observed.gas_spent) / 1e18);
+        all.gas_spent.get_or_create(&label).set(whole(observed.fees_paid, observed.coin_decimals));
         if let Some(skew) = observed.clock_skew.and_then(|skew| i32::try_from(skew).ok()) {
             all.clock_skew.get_or_create(&label).set(f64::from(skew));
         }

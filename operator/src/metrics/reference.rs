@@ -7,15 +7,13 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use alloy::primitives::{Address, B256, U256};
 use hawser_crds::{GpuOffer, GpuOfferStatus};
-use hawser_evm::{Outcome, Recorder};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
 
-use super::{Counted, Metrics, ServerOutcome};
-use crate::network::{self, ActionKey, Backlog, Block, Connection, NetworkStatus, Token, Withdrawn};
+use super::{Counted, Metrics, RpcOutcome, ServerOutcome};
+use crate::network::{ActionKey, Backlog, Connection, Head, NetworkStatus, Token, Units};
 use crate::settlement::Pending;
 
 const BEGIN: &str = "<!-- table: begin -->\n";
@@ -32,16 +30,16 @@ fn filled() -> Metrics {
     metrics.count_by(|| Counted { phases: vec![("Running", 1)], unreadable: [("GpuOffer", 1); 3] });
     metrics.order_runs("base", 6.0);
     metrics.orders("base").inc();
-    metrics.action("base", &ActionKey::Start(hawser_market::JobId(B256::ZERO)), true);
+    metrics.action("base", &ActionKey::Start("job".into()), true);
     metrics.network("base", &observed(), &Backlog::default(), Timestamp::UNIX_EPOCH);
-    let token = Token { address: Address::ZERO, symbol: "USDC".to_owned(), decimals: 6 };
-    metrics.earnings("base", (Address::ZERO, &token), Pending::default(), U256::ONE, U256::ONE);
+    let token = Token { id: "0x".into(), symbol: "USDC".to_owned(), decimals: 6 };
+    metrics.earnings("base", &token, Pending::default(), Units::from(1), Units::from(1));
     let offer: GpuOffer = serde_json::from_value(json!({
         "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "h100", "namespace": "t"},
         "spec": {"networkRef": "base", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}}
     }))
     .unwrap();
-    metrics.offer(&offer, &token, Pending::default(), U256::ONE);
+    metrics.offer(&offer, &token, Pending::default(), Units::from(1));
     let ready = Condition {
         type_: "Ready".to_owned(),
         status: "True".to_owned(),
@@ -53,34 +51,32 @@ fn filled() -> Metrics {
     metrics.offer_says(&offer, &GpuOfferStatus { conditions: vec![ready], ..GpuOfferStatus::default() });
     metrics.server_calls().made("GET", ServerOutcome::Ok, Duration::from_millis(5));
     metrics.server_calls().heard("/api/v1/pods");
-    metrics.rpc_calls("base").record("https://a", Outcome::Ok, Duration::from_millis(5));
+    metrics.rpc_calls("base").made("https://a", RpcOutcome::Ok, Duration::from_millis(5));
     metrics.attestation.fill();
     metrics
 }
 
-fn observed() -> NetworkStatus {
-    let head = network::Head {
-        block: Block { number: 1, hash: B256::ZERO },
-        time: Timestamp::UNIX_EPOCH,
-        seen: std::time::Instant::now(),
-        base_fee: None,
-        gas_limit: 1,
-    };
+/// Of a network that was seen.
+pub(super) fn observed() -> NetworkStatus {
     NetworkStatus {
         connection: Connection::Connected { endpoint: String::new() },
-        chain_id: None,
-        head: Some(head),
-        wallet: Address::ZERO,
-        balance: Some(U256::ONE),
+        identity: String::new(),
+        advice: String::new(),
+        head: Some(Head { height: 1, time: Timestamp::UNIX_EPOCH }),
+        time: None,
+        time_now: None,
+        wallet: "0x".into(),
+        balance: Some(Units::from(1)),
+        least_balance: Units::ZERO,
+        coin_decimals: 18,
+        fees_paid: Units::ZERO,
         signer_trouble: None,
-        gas_spent: U256::ZERO,
         orders_trouble: None,
         cursor: None,
-        doubtful: BTreeSet::new(),
-        withdrawn: Withdrawn::default(),
+        withdrawn: BTreeMap::new(),
         unread: Some(0),
         confirmation_lag: None,
-        block_time: None,
+        clock_in_sync: Some(true),
         clock_skew: Some(3),
         fee_obstacle: None,
     }

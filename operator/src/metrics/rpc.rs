@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hawser_evm::{Outcome, Recorder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
@@ -12,15 +11,33 @@ use super::Metrics;
 use super::book::{ANSWERS, Book, Durations};
 use super::labels::{EndpointLabels, RpcLabels};
 
-const OUTCOMES: [Outcome; 5] = [Outcome::Ok, Outcome::Refused, Outcome::Limited, Outcome::Failed, Outcome::Dropped];
+/// What became of a request to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RpcOutcome {
+    /// It was answered.
+    Ok,
+    /// The endpoint says no: asking it again changes nothing.
+    Refused,
+    /// The endpoint has enough of us for now.
+    Limited,
+    /// No answer came, or none that can be read.
+    Failed,
+    /// Nobody waits for the answer any more.
+    Dropped,
+}
 
-const fn name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Ok => "ok",
-        Outcome::Refused => "refused",
-        Outcome::Limited => "limited",
-        Outcome::Failed => "failed",
-        Outcome::Dropped => "dropped",
+const OUTCOMES: [RpcOutcome; 5] =
+    [RpcOutcome::Ok, RpcOutcome::Refused, RpcOutcome::Limited, RpcOutcome::Failed, RpcOutcome::Dropped];
+
+impl RpcOutcome {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Limited => "limited",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
     }
 }
 
@@ -54,9 +71,9 @@ impl Rpc {
     }
 }
 
-fn of(labels: &EndpointLabels, outcome: Outcome) -> RpcLabels {
+fn of(labels: &EndpointLabels, outcome: RpcOutcome) -> RpcLabels {
     let EndpointLabels { network, endpoint } = labels.clone();
-    RpcLabels { network, endpoint, outcome: name(outcome) }
+    RpcLabels { network, endpoint, outcome: outcome.name() }
 }
 
 /// Requests to the endpoints of one network. Clones are the same numbers.
@@ -72,8 +89,9 @@ impl Default for RpcCalls {
     }
 }
 
-impl Recorder for RpcCalls {
-    fn record(&self, endpoint: &str, outcome: Outcome, took: Duration) {
+impl RpcCalls {
+    /// A request has come to an end.
+    pub fn made(&self, endpoint: &str, outcome: RpcOutcome, took: Duration) {
         let labels = EndpointLabels { network: self.network.clone(), endpoint: endpoint.to_owned() };
         self.rpc.requests.get_or_create(&of(&labels, outcome)).inc();
         self.rpc.took.get_or_create(&labels).observe(took.as_secs_f64());
@@ -97,10 +115,10 @@ mod tests {
         let metrics = Metrics::default();
         let calls = metrics.rpc_calls("base");
         let took = Duration::from_millis(5);
-        calls.record("https://a", Outcome::Ok, took);
-        calls.record("https://a", Outcome::Limited, took);
-        calls.record("https://b", Outcome::Dropped, took);
-        metrics.rpc_calls("other").record("https://a", Outcome::Failed, took);
+        calls.made("https://a", RpcOutcome::Ok, took);
+        calls.made("https://a", RpcOutcome::Limited, took);
+        calls.made("https://b", RpcOutcome::Dropped, took);
+        metrics.rpc_calls("other").made("https://a", RpcOutcome::Failed, took);
         let text = metrics.text();
         for (endpoint, outcome) in [("https://a", "ok"), ("https://a", "limited"), ("https://b", "dropped")] {
             let line = format!(

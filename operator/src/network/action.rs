@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use alloy::primitives::{Address, B256, Signature};
-use hawser_market::{JobId, OfferId, OrderRef};
+use hawser_attestation::{Attestor, SignedVoucher};
+use hawser_market::GpuSeconds;
 use jiff::Timestamp;
 
-use super::{GpuSeconds, OfferTerms};
+use super::{JobId, OfferId, OfferPost, OrderRef, TokenId, TransactionId};
 
-/// Something to be done on chain by the operator's wallet.
+/// Something to be done on the network in the provider's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NetworkAction {
     /// Post an offer, or post it again with another card.
@@ -28,7 +28,7 @@ pub enum NetworkAction {
     Decline {
         /// The order.
         job: JobId,
-        /// Whose it is, as its id proves.
+        /// Whose it is.
         order: OrderRef,
         /// Why, for the customer.
         reason: String,
@@ -38,24 +38,31 @@ pub enum NetworkAction {
         /// The job.
         job: JobId,
         /// Whose vouchers count.
-        attestor: Address,
+        attestor: Attestor,
     },
     /// Be paid for attested use.
-    Claim(Claim),
-    /// Be paid for a job's last voucher and close it in the same call; what is left goes back to the customer.
+    Claim {
+        /// The job.
+        job: JobId,
+        /// Its newest voucher.
+        voucher: SignedVoucher,
+    },
+    /// Be paid for a job's last voucher and close it at once; what is left goes back to the customer.
     Settle {
+        /// The job.
+        job: JobId,
         /// The last voucher. Where it was claimed before, the job is closed all the same.
-        claim: Claim,
-        /// Whose it is, as its id proves.
+        voucher: SignedVoucher,
+        /// Whose it is.
         order: OrderRef,
     },
     /// End a started job at once and for good; what was not claimed goes back to the customer.
     End {
         /// The job.
         job: JobId,
-        /// Whose it is, as its id proves.
+        /// Whose it is.
         order: OrderRef,
-        /// What must have been claimed before; with less the market leaves the job alone, so that no claim is lost.
+        /// What must have been claimed before; with less the network leaves the job alone, so that no claim is lost.
         expect_used: GpuSeconds,
         /// Why, for the customer.
         reason: String,
@@ -64,50 +71,18 @@ pub enum NetworkAction {
     Refund {
         /// The job.
         job: JobId,
-        /// Whose it is, as its id proves.
+        /// Whose it is.
         order: OrderRef,
     },
-    /// Send the provider's credit to its payout address.
+    /// Send what the provider has earned to where it is paid out.
     Withdraw {
-        /// The provider's cold key.
-        provider: Address,
-        /// ERC-20 token of the credit.
-        token: Address,
+        /// In this token.
+        token: TokenId,
     },
-}
-
-/// An offer to be posted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OfferPost {
-    /// Name of the offer with these terms on this market.
-    pub offer: OfferId,
-    /// What never changes.
-    pub terms: OfferTerms,
-    /// Token units per GPU-hour.
-    pub price: u128,
-    /// Most GPUs that one order can ask for.
-    pub available: u16,
-    /// Last second at which an order is taken.
-    pub valid_until: Timestamp,
-    /// Free text about the offer (JSON), at most 4 KiB.
-    pub card: String,
-}
-
-/// A voucher to be claimed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// The job.
-    pub job: JobId,
-    /// Cumulative use since the job's start.
-    pub gpu_seconds: GpuSeconds,
-    /// Head of the evidence's hash chain.
-    pub evidence_root: B256,
-    /// The attestor's, over the EIP-712 `UsageVoucher`.
-    pub signature: Signature,
 }
 
 /// Names an action: asking again under the same key replaces what was asked before and not sent yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ActionKey {
     /// Posting or changing an offer.
     Offer(OfferId),
@@ -124,29 +99,29 @@ pub enum ActionKey {
     /// Closing a job by time.
     Refund(JobId),
     /// Withdrawing a token.
-    Withdraw(Address),
+    Withdraw(TokenId),
 }
 
 impl NetworkAction {
     /// Its name.
     pub fn key(&self) -> ActionKey {
         match self {
-            Self::SetOffer(post) => ActionKey::Offer(post.offer),
-            Self::UpdateOffer { offer, .. } => ActionKey::Offer(*offer),
-            Self::Decline { job, .. } => ActionKey::Decline(*job),
-            Self::Start { job, .. } => ActionKey::Start(*job),
-            Self::Claim(claim) => ActionKey::Claim(claim.job),
-            Self::Settle { claim, .. } => ActionKey::Settle(claim.job),
-            Self::End { job, .. } => ActionKey::End(*job),
-            Self::Refund { job, .. } => ActionKey::Refund(*job),
-            Self::Withdraw { token, .. } => ActionKey::Withdraw(*token),
+            Self::SetOffer(post) => ActionKey::Offer(post.offer.clone()),
+            Self::UpdateOffer { offer, .. } => ActionKey::Offer(offer.clone()),
+            Self::Decline { job, .. } => ActionKey::Decline(job.clone()),
+            Self::Start { job, .. } => ActionKey::Start(job.clone()),
+            Self::Claim { job, .. } => ActionKey::Claim(job.clone()),
+            Self::Settle { job, .. } => ActionKey::Settle(job.clone()),
+            Self::End { job, .. } => ActionKey::End(job.clone()),
+            Self::Refund { job, .. } => ActionKey::Refund(job.clone()),
+            Self::Withdraw { token } => ActionKey::Withdraw(token.clone()),
         }
     }
 }
 
 impl ActionKey {
     /// The job that it is about, if it is about one.
-    pub const fn job(&self) -> Option<JobId> {
+    pub const fn job(&self) -> Option<&JobId> {
         match self {
             Self::Offer(_) | Self::Withdraw(_) => None,
             Self::Decline(job)
@@ -154,7 +129,7 @@ impl ActionKey {
             | Self::Claim(job)
             | Self::Settle(job)
             | Self::End(job)
-            | Self::Refund(job) => Some(*job),
+            | Self::Refund(job) => Some(job),
         }
     }
 }
@@ -176,7 +151,7 @@ impl fmt::Display for ActionKey {
 
 /// How far an action has come. It is remembered for a while after it was mined or refused; then the chain is the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ActionState {
+pub enum ActionState<Tx = TransactionId> {
     /// Waits for the sender.
     Queued {
         /// Why it was not sent yet, where something is in the way (no gas, fee above the cap, no endpoint).
@@ -185,12 +160,12 @@ pub enum ActionState {
     /// Sent, not mined.
     Sent {
         /// The newest transaction that carries it; a replacement has another hash.
-        tx: B256,
+        tx: Tx,
     },
     /// Done.
     Mined {
         /// The transaction.
-        tx: B256,
+        tx: Tx,
         /// Number of its block.
         block: u64,
     },
@@ -201,7 +176,20 @@ pub enum ActionState {
     },
     /// The market won't do it. Asked for again, it is tried again after a while.
     Refused {
-        /// The contract's error in words.
+        /// Its error in words.
         error: String,
     },
+}
+
+impl<Tx> ActionState<Tx> {
+    /// The same with the transaction's name in other words.
+    pub fn map_tx<T>(self, name: impl FnOnce(Tx) -> T) -> ActionState<T> {
+        match self {
+            Self::Queued { waiting } => ActionState::Queued { waiting },
+            Self::Sent { tx } => ActionState::Sent { tx: name(tx) },
+            Self::Mined { tx, block } => ActionState::Mined { tx: name(tx), block },
+            Self::AlreadyDone { why } => ActionState::AlreadyDone { why },
+            Self::Refused { error } => ActionState::Refused { error },
+        }
+    }
 }

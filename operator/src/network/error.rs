@@ -1,8 +1,5 @@
 //! Why a network can't be asked, or was made from fields that don't hold.
 
-use std::borrow::Cow;
-
-use alloy::transports::TransportError;
 use thiserror::Error;
 
 /// A field of a `DepinNetwork` that can't be used.
@@ -17,61 +14,17 @@ pub struct SpecError {
     pub expected: &'static str,
 }
 
-/// Why a network gave no answer. None of these says anything about a job: unknown is not failed.
+/// Why a network gave no answer, in words that name who was asked. None of these says anything about a job: unknown is not
+/// failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NetworkError {
-    /// No endpoint can be used now.
-    #[error("no endpoint of the network can be used: {0}")]
+    /// Nothing came, or nothing that can be read: it may the next time.
+    #[error("{0}")]
     Unavailable(String),
-    /// An endpoint answered with an error.
-    #[error("{endpoint} answered {method} with error {code}: {message}")]
-    Answer {
-        /// The endpoint, without secrets.
-        endpoint: String,
-        /// JSON-RPC method.
-        method: Cow<'static, str>,
-        /// JSON-RPC error code.
-        code: i64,
-        /// The endpoint's words.
-        message: String,
-        /// Revert data, where a contract gave some.
-        revert: Option<alloy::primitives::Bytes>,
-    },
-    /// An endpoint answered with something that can't be read.
-    #[error("{endpoint} returned an unreadable response to {method}: {message}")]
-    Malformed {
-        /// The endpoint, without secrets.
-        endpoint: String,
-        /// JSON-RPC method, or the contract's function.
-        method: Cow<'static, str>,
-        /// What is wrong with it.
-        message: String,
-    },
-    /// There is no ERC-20 token at an address: another endpoint won't find one either.
-    #[error("there is no ERC-20 token at {0} on this chain: it does not answer decimals()")]
-    NotAToken(alloy::primitives::Address),
-    /// There is no market of this release at an address: another endpoint won't find one either.
-    #[error(
-        "the contract at {0} is not the market that this operator works with: where it is one of an earlier release, run that \
-         until its jobs are settled, and make a new network with a market of this release"
-    )]
-    OtherMarket(alloy::primitives::Address),
-}
-
-impl From<hawser_evm::Error> for NetworkError {
-    fn from(error: hawser_evm::Error) -> Self {
-        match error {
-            hawser_evm::Error::Unavailable(why) => Self::Unavailable(why.to_string()),
-            hawser_evm::Error::Answer { endpoint, method, code, message, revert } => {
-                Self::Answer { endpoint, method, code, message, revert }
-            }
-            hawser_evm::Error::Malformed { endpoint, method, message } => Self::Malformed { endpoint, method, message },
-        }
-    }
-}
-
-impl From<TransportError> for NetworkError {
-    fn from(error: TransportError) -> Self {
-        hawser_evm::Error::from(error).into()
-    }
+    /// There is no token of this name: asking again won't find one either.
+    #[error("{0}")]
+    NotAToken(String),
+    /// A name that this network can't have given.
+    #[error("{0}")]
+    Foreign(String),
 }

@@ -1,30 +1,139 @@
 //! What a compute network is to the rest of the operator: orders to watch, facts to read, actions to ask for.
 //!
-//! Nothing here is durable. The chain is the record; [`Cursor`] says up to where its orders were seen, and whoever
-//! watches keeps it. After a restart the callers look at cluster and chain again and ask again for what is missing:
-//! an [`NetworkAction`] that was done already is found out in simulation and costs nothing.
+//! Controllers, settlement and metrics speak the words of this module. How a network names things, proves them and is paid is
+//! its own: [`evm`] is one, and nothing outside of it knows a block's hash or a contract.
+//!
+//! Nothing here is durable. The network is the record; the cursor in [`NetworkStatus`] says up to where its orders were seen,
+//! and whoever watches keeps it. After a restart the callers look at cluster and network again and ask again for what is
+//! missing: a [`NetworkAction`] that was done already is found out and costs nothing.
 
 mod action;
 mod error;
 pub mod evm;
-mod gas_price;
-mod status;
+mod ids;
+mod job;
+mod kind;
+mod offer;
 mod order;
-mod checkpoint;
-mod queue;
-mod spec;
+mod start;
+mod status;
+mod token;
 
-pub use action::{NetworkAction, ActionKey, ActionState, Claim, OfferPost};
+use std::{fmt, sync::Arc};
+
+use futures::future::BoxFuture;
+use hawser_attestation::Market;
+use jiff::Timestamp;
+use tokio::sync::broadcast;
+
+pub use action::{ActionKey, ActionState, NetworkAction};
 pub use error::{NetworkError, SpecError};
-pub use evm::{AwsKeys, KmsKey, KmsSpec, Network, RemoteSigner, Wallet, WalletError, WalletKey};
-pub use gas_price::WeiPerGas;
-pub use hawser_evm::{Block, Head, StallLimit};
-pub use hawser_market::{GpuSeconds, Job, JobStatus, Offer, OfferTerms, OrderRef, Token};
-pub use status::{Connection, Disconnected, NetworkStatus};
-pub(crate) use order::order_ref;
-pub use order::{Cursor, Order};
-pub(crate) use checkpoint::stored;
-pub use checkpoint::{Known, Checkpoint, Withdrawn};
-pub use queue::Backlog;
-pub use spec::{NetworkKind, NetworkSpec, RpcHeaders, UnknownKind};
-pub(crate) use spec::{address, http_url};
+pub use hawser_market::{GpuSeconds, JobStatus, Units};
+pub use ids::{AccountId, JobId, OfferId, TokenId, TransactionId};
+pub use job::Job;
+pub use kind::{NetworkKind, UnknownKind};
+pub use offer::{Offer, OfferPost, OfferTerms};
+pub use order::{Order, OrderRef};
+pub use start::{Known, Prepared, Start, Wallet};
+pub use status::{Backlog, Connection, Disconnected, Head, NetworkStatus, SignerFault};
+pub use token::Token;
+
+/// Takes orders over. Where it fails, the same orders come again.
+pub type OrderSink = Arc<dyn Fn(Vec<Order>) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// What evidence and vouchers say a job is: they have one format, whatever the network (docs/evidence.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// In whose EIP-712 domain vouchers are signed.
+    pub market: Market,
+    /// The 32 bytes that stand for the job.
+    pub id: hawser_market::JobId,
+}
+
+/// When a network pays for attested use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payment {
+    /// A claim at any time, for all use so far.
+    Cumulative,
+    /// One claim a job, once it is over; it closes the job.
+    OnceAtTheEnd,
+}
+
+/// What never changes of a network in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// So many heights deep nothing is taken back.
+    pub depth: u64,
+    /// When it pays.
+    pub payment: Payment,
+    /// Longest card of an offer, in bytes.
+    pub longest_card: usize,
+}
+
+/// A network in use: one per `DepinNetwork`.
+pub trait Network: fmt::Debug + Send + Sync {
+    /// What never changes of it.
+    fn profile(&self) -> Profile;
+
+    /// Who sends to it: two networks must not share that.
+    fn wallet(&self) -> Wallet;
+
+    /// What was last seen of it.
+    fn status(&self) -> NetworkStatus;
+
+    /// The newest state that was ever seen: part of [`Self::status`].
+    fn head(&self) -> Option<Head>;
+
+    /// Its time: part of [`Self::status`].
+    fn time_now(&self) -> Option<Timestamp>;
+
+    /// What waits to be sent or mined.
+    fn backlog(&self) -> Backlog;
+
+    /// What evidence and vouchers say this job is.
+    fn subject(&self, job: &JobId) -> Result<Subject, NetworkError>;
+
+    /// The offer that was ordered, where a job's name tells it.
+    fn offer_of(&self, job: &JobId) -> Option<OfferId>;
+
+    /// Name of the `ComputeJob` that the operator itself makes for a job: see [`Order::resource_name`].
+    fn resource_name(&self, job: &JobId) -> String;
+
+    /// Name of the offer with these terms.
+    fn offer_id(&self, terms: &OfferTerms) -> Result<OfferId, SpecError>;
+
+    /// What the fees of one claim come to in units of a token; zero where that is not known.
+    fn claim_cost(&self, token: &Token) -> Units;
+
+    /// A job as the network holds it; [`JobStatus::None`] where there is none. That of a running job may be some seconds
+    /// old, unless something has happened to it since; any other is the newest. Many who ask are answered with one request.
+    fn job<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Job, NetworkError>>;
+
+    /// An offer as it stands now, if it was ever posted.
+    fn offer<'a>(&'a self, id: &'a OfferId) -> BoxFuture<'a, Result<Option<Offer>, NetworkError>>;
+
+    /// The last second at which the network takes an order, if its end was announced.
+    fn sunset(&self) -> BoxFuture<'_, Result<Option<Timestamp>, NetworkError>>;
+
+    /// A token; read once.
+    fn token<'a>(&'a self, id: &'a TokenId) -> BoxFuture<'a, Result<Token, NetworkError>>;
+
+    /// Token units that the provider has earned and not withdrawn. What was read a moment ago is not read again.
+    fn credit<'a>(&'a self, token: &'a TokenId) -> BoxFuture<'a, Result<Units, NetworkError>>;
+
+    /// Asks for an action. Asking again is harmless, and needed after a restart.
+    fn request(&self, action: NetworkAction);
+
+    /// How far an action has come; none where it was not asked for, or is over since long.
+    fn action(&self, key: &ActionKey) -> Option<ActionState>;
+
+    /// Keys of actions whose state changed. A receiver that lags has missed some and looks at all.
+    fn actions_changed(&self) -> broadcast::Receiver<ActionKey>;
+
+    /// Hands each order for the provider's offers to `sink`, oldest first, at least once, until the network is stopped. The
+    /// cursor in [`NetworkStatus`] moves on only after `sink` took them. Orders may come a second time.
+    fn watch_orders(self: Arc<Self>, sink: OrderSink) -> BoxFuture<'static, ()>;
+
+    /// Resolves after it was told to stop, once what was in flight is done or a few seconds have passed.
+    fn stopped(&self) -> BoxFuture<'_, ()>;
+}

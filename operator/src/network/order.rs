@@ -1,124 +1,48 @@
-//! An order as a customer placed it, and up to where orders were seen.
+//! An order as a customer placed it.
 
-use alloy::primitives::{B256, Bytes, U256, keccak256};
-use hawser_crds as crd;
-use hawser_market::{JobId, OfferId, OrderRef};
+use super::{AccountId, JobId, OfferId, TransactionId, Units};
 
-use super::{Block, SpecError};
+/// Whose an order is, as `ComputeJob` and pod hold it: an action that ends a job needs it, also of a job whose object is lost.
+/// Objects of an earlier release hold no hash: the network then names that as the reason why it refuses the action.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrderRef {
+    /// Who placed and paid it.
+    pub customer: Option<AccountId>,
+    /// The network's hash of the order, or whatever it proves one by.
+    pub hash: Option<String>,
+}
 
-/// An order that was placed and paid for, as its logs say.
+impl OrderRef {
+    /// As objects hold it.
+    pub fn new(customer: Option<&str>, hash: Option<&str>) -> Self {
+        Self { customer: customer.map(AccountId::from), hash: hash.map(ToOwned::to_owned) }
+    }
+}
+
+/// An order that was placed and paid for, and that the network will not take back any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Name of the job; carries price and GPUs.
+    /// Name of the job that it becomes.
     pub job: JobId,
+    /// Name of its `ComputeJob` in every cluster, a DNS label: the same order always has the same one, so seeing it twice is
+    /// harmless.
+    pub resource_name: String,
     /// The offer, one of this network's provider.
     pub offer: OfferId,
-    /// Whose order it is, and the network's hash of it.
+    /// Whose order it is.
     pub by: OrderRef,
+    /// GPUs ordered.
+    pub gpus: u16,
+    /// Token units per GPU-hour at which it was ordered.
+    pub price: u128,
     /// Seconds ordered.
     pub duration_seconds: u32,
-    /// Hash of the public spec.
-    pub spec_hash: B256,
+    /// Token units that the network holds for it.
+    pub deposit: Units,
     /// The public spec as the customer wrote it: hostile until parsed. None where it was not posted.
-    pub spec: Option<Bytes>,
-    /// The block that holds it; at least the network's confirmations deep.
-    pub block: Block,
-    /// The transaction that placed it.
-    pub tx: B256,
-}
-
-impl Order {
-    /// Whether the id is that of this very order: it holds the offer and a hash over price, GPUs, customer and the order's
-    /// own hash, which duration and hash of the spec are in. An endpoint can't show anything else under it.
-    pub fn is_what_its_id_says(&self) -> bool {
-        self.job.offer_id() == self.offer && self.job.is_of(self.by)
-    }
-
-    /// Whether a text is the spec that was ordered.
-    pub(super) fn is_its_spec(&self, text: &[u8]) -> bool {
-        keccak256(text) == self.spec_hash
-    }
-
-    /// Token units that the market holds for it.
-    pub fn deposit(&self) -> U256 {
-        self.job.deposit(self.duration_seconds)
-    }
-}
-
-/// Whose an order is, as Kubernetes holds it in texts. Objects of before have no hash of the order: the market then names
-/// that as the reason why it leaves them out.
-pub(crate) fn order_ref(customer: Option<&str>, hash: Option<&str>) -> OrderRef {
-    OrderRef {
-        customer: customer.and_then(|text| text.parse().ok()).unwrap_or_default(),
-        hash: hash.and_then(|text| text.parse().ok()).unwrap_or_default(),
-    }
-}
-
-/// A block up to which all orders were seen and taken over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// The block's number.
-    pub number: u64,
-    /// The block's hash when it was read; a reorg shows by another one. None: the block was never read.
-    pub hash: Option<B256>,
-}
-
-impl TryFrom<&crd::Cursor> for Cursor {
-    type Error = SpecError;
-
-    fn try_from(cursor: &crd::Cursor) -> Result<Self, SpecError> {
-        let hash = cursor.hash.parse().map_err(|_| SpecError {
-            field: "status.cursor.hash",
-            value: cursor.hash.clone(),
-            expected: "0x and 64 hexadecimal digits",
-        })?;
-        Ok(Self { number: cursor.block, hash: Some(hash) })
-    }
-}
-
-impl From<Block> for Cursor {
-    fn from(block: Block) -> Self {
-        Self { number: block.number, hash: Some(block.hash) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use alloy::primitives::{Address, FixedBytes};
-
-    use super::*;
-
-    #[test]
-    fn an_order_under_another_ones_id_is_none() {
-        let by = OrderRef { customer: Address::repeat_byte(1), hash: B256::repeat_byte(2) };
-        let offer = OfferId(FixedBytes::repeat_byte(7));
-        let order = Order {
-            job: JobId::of_order(offer, 5, 2, by, None).unwrap(),
-            offer,
-            by,
-            duration_seconds: 60,
-            spec_hash: keccak256("spec"),
-            spec: None,
-            block: Block { number: 1, hash: B256::ZERO },
-            tx: B256::ZERO,
-        };
-        assert!(order.is_what_its_id_says());
-        assert!(order.is_its_spec(b"spec") && !order.is_its_spec(b"another"));
-        for wrong in [
-            Order { by: OrderRef { customer: Address::repeat_byte(3), ..by }, ..order.clone() },
-            Order { by: OrderRef { hash: B256::repeat_byte(3), ..by }, ..order.clone() },
-            Order { offer: OfferId(FixedBytes::repeat_byte(8)), ..order.clone() },
-        ] {
-            assert!(!wrong.is_what_its_id_says(), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn whose_an_order_is_is_read_from_texts_and_nobodys_where_they_are_missing_or_nonsense() {
-        let (customer, hash) = (format!("0x{}", "05".repeat(20)), format!("0x{}", "06".repeat(32)));
-        let whole = OrderRef { customer: Address::repeat_byte(5), hash: B256::repeat_byte(6) };
-        assert_eq!(order_ref(Some(&customer), Some(&hash)), whole);
-        assert_eq!(order_ref(Some(&customer), None), OrderRef { hash: B256::ZERO, ..whole });
-        assert_eq!(order_ref(None, Some("0x12")), OrderRef::default());
-    }
+    pub spec: Option<Vec<u8>>,
+    /// Height at which it stands: of two orders for the last GPU the lower one runs.
+    pub height: u64,
+    /// What placed it.
+    pub tx: TransactionId,
 }

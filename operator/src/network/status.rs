@@ -1,13 +1,12 @@
 //! What was last seen of a network: connection, head, wallet, clock.
 
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use alloy::primitives::{Address, U256};
-use hawser_evm::{Block, Head};
-use jiff::{SignedDuration, Timestamp};
+use hawser_crds::Cursor;
+use jiff::Timestamp;
 
-use super::{WalletError, Withdrawn};
+use super::{AccountId, TokenId, Units};
 
 /// Why there is no connection: the reason of the condition `Connected=False` (and `ChainMatches=False` for the wrong
 /// chain).
@@ -49,67 +48,89 @@ impl Connection {
     }
 }
 
-/// What was last seen of a network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The newest state of the network that was ever seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its height: grows with each one.
+    pub height: u64,
+    /// When it was made, by the network's clock.
+    pub time: Timestamp,
+}
+
+/// What is wrong with what signs for the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SignerFault {
+    /// The key is none.
+    InvalidKey,
+    /// The keystore can't be read.
+    InvalidKeystore,
+    /// The keystore is not opened by the password.
+    WrongPassword,
+    /// A signer elsewhere does not answer.
+    Unavailable,
+    /// A signer elsewhere says no.
+    Refused,
+    /// A signer elsewhere signs with another key.
+    Mismatch,
+}
+
+/// What was last seen of a network, at the moment at which it was asked for.
+#[derive(Clone, Debug, PartialEq)]
 pub struct NetworkStatus {
     /// Whether it can be seen now.
     pub connection: Connection,
-    /// Chain id that the last endpoint answered with, right or wrong.
-    pub chain_id: Option<u64>,
-    /// The newest block ever seen.
+    /// What the endpoints must serve, in words: `chain 1 with the market at 0x...`.
+    pub identity: String,
+    /// What to do where they serve another one: which field to correct.
+    pub advice: String,
+    /// The newest state ever seen.
     pub head: Option<Head>,
+    /// The network's time: that of its head. Where nothing is made without a transaction, what would be made next would say
+    /// this: time goes on there, too.
+    pub time: Option<Timestamp>,
+    /// The head's own time and what has passed since it was seen, by a clock that nobody can set.
+    pub time_now: Option<Timestamp>,
     /// The operator's wallet.
-    pub wallet: Address,
-    /// The wallet's coins, in wei.
-    pub balance: Option<U256>,
+    pub wallet: AccountId,
+    /// The wallet's coins, in their smallest unit.
+    pub balance: Option<Units>,
+    /// What a few transactions cost now: a wallet with less is told of.
+    pub least_balance: Units,
+    /// Digits after the point of the network's own coin.
+    pub coin_decimals: u8,
+    /// Fees that the wallet has paid, in the coin's smallest unit, with what earlier processes knew of.
+    pub fees_paid: Units,
     /// Why something that is to be sent is not signed; none where nothing waits for a signature.
-    pub signer_trouble: Option<WalletError>,
-    /// Gas that the wallet has paid, in wei, with what earlier processes knew of.
-    pub gas_spent: U256,
+    pub signer_trouble: Option<(SignerFault, String)>,
     /// Why orders can't be read or handed over, where that has failed several times; none while all is well.
     pub orders_trouble: Option<String>,
-    /// Up to here every order was seen and taken over; keep it for [`watch_orders`](super::Network::watch_orders).
-    pub cursor: Option<Block>,
-    /// Blocks up to the cursor that are to be read once more: a node that lags may have told nothing of them.
-    pub doubtful: BTreeSet<u64>,
+    /// Up to here every order was seen and taken over: kept in the status of the `DepinNetwork` for the next process.
+    pub cursor: Option<Cursor>,
     /// What was withdrawn up to the cursor, whoever asked for it.
-    pub withdrawn: Withdrawn,
-    /// Confirmed blocks that were not read yet; none before the chain was looked at.
+    pub withdrawn: BTreeMap<TokenId, Units>,
+    /// States of the network that will stay and were not read yet; none before it was looked at.
     pub unread: Option<u64>,
-    /// How long after its block an order is believed, at most, as far as that was measured.
+    /// How long after it was placed an order is believed, at most, as far as that was measured.
     pub confirmation_lag: Option<Duration>,
-    /// The usual time between blocks, where they come regularly.
-    pub block_time: Option<Duration>,
-    /// Seconds by which this machine's clock was ahead of the newest block's time when that was first seen; a block's way
-    /// here is part of it.
+    /// Whether this machine's clock agrees with the network's; none before a head came.
+    pub clock_in_sync: Option<bool>,
+    /// Seconds by which this machine's clock was ahead of the head's time when that was first seen.
     pub clock_skew: Option<i64>,
-    /// Why everything that is queued waits: the chain asks for more than the cap on fees.
+    /// Why everything that is queued waits: the network asks for more than the cap on fees.
     pub fee_obstacle: Option<String>,
 }
 
-/// This machine's clock may be so many seconds off before it counts as wrong. A block's own time may
-/// lie 15 s in the future on Ethereum.
-const CLOCK_BEHIND: i64 = 20;
-const CLOCK_AHEAD: i64 = 60;
-
-impl NetworkStatus {
-    /// The chain's time now: the newest block's own, and what has passed since it was seen, by a clock that nobody can set.
-    pub fn time_now(&self, now: Instant) -> Option<Timestamp> {
-        let head = self.head?;
-        let since = SignedDuration::try_from(now.saturating_duration_since(head.seen)).ok()?;
-        head.time.checked_add(since).ok()
-    }
-
-    /// The chain's time: that of its newest block. On a chain that makes blocks only for transactions, what the block that
-    /// is made next would say: time goes on there, too, though no block tells of it.
-    pub fn chain_time(&self, now: Instant) -> Option<Timestamp> {
-        if self.block_time.is_some() { self.head.map(|head| head.time) } else { self.time_now(now) }
-    }
-
-    /// Whether this machine's clock agrees with the chain's; none before a block came.
-    pub fn clock_in_sync(&self) -> Option<bool> {
-        let slow =
-            self.block_time.map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX).saturating_mul(3));
-        self.clock_skew.map(|skew| (-CLOCK_BEHIND..=CLOCK_AHEAD.max(slow)).contains(&skew))
-    }
+/// What waits to be sent or mined.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Actions that were not sent.
+    pub queued: usize,
+    /// Actions that are on their way.
+    pub sent: usize,
+    /// Since when the oldest of both waits.
+    pub oldest: Duration,
+    /// For so long nothing has been sent, though something was to be.
+    pub unsent: Duration,
+    /// Why, where that is known.
+    pub waiting: Option<String>,
 }

@@ -336,11 +336,11 @@ mod tests {
 
     #[test]
     fn a_meter_that_can_not_be_started_again_leaves_its_earlier_words() {
-        let key = alloy::signers::local::PrivateKeySigner::from_slice(&[3; 32]).unwrap();
+        let key = hawser_attestation::AttestorKey::from_slice(&[3; 32]).unwrap();
         let voucher = hawser_attestation::SignedVoucher::sign(
             &key,
             hawser_attestation::Market::default(),
-            hawser_market::JobId(alloy::primitives::B256::ZERO),
+            hawser_market::JobId(hawser_attestation::Digest::ZERO),
             hawser_market::GpuSeconds(7),
             hawser_attestation::EvidenceRoot::EMPTY,
         );

@@ -16,17 +16,15 @@ pub(crate) fn left(container: &ContainerStatus) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::B256;
-    use alloy::signers::local::PrivateKeySigner;
-    use hawser_attestation::{EvidenceRoot, Market, SignedVoucher};
+    use hawser_attestation::{AttestorKey, Digest, EvidenceRoot, Market, SignedVoucher};
     use hawser_market::{GpuSeconds, JobId};
     use serde_json::json;
 
     use super::*;
 
     fn message(sequence: u64, last: bool) -> String {
-        let key = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
-        let (job, root) = (JobId(B256::repeat_byte(7)), EvidenceRoot(B256::ZERO));
+        let key = AttestorKey::from_bytes(&Digest::repeat_byte(1)).unwrap();
+        let (job, root) = (JobId(Digest::repeat_byte(7)), EvidenceRoot(Digest::ZERO));
         let voucher = SignedVoucher::sign(&key, Market::default(), job, GpuSeconds(sequence), root).unwrap();
         let lines = Vec::new();
         TerminationMessage { attestor: key.address(), voucher, sequence, last, lines }.to_text().unwrap()

@@ -1,14 +1,15 @@
 //! What is attested and not claimed yet, as a job's status says it, and its sum. Pure.
 
-use alloy::primitives::U256;
 use hawser_crds::ComputeJob;
 use jiff::Timestamp;
+
+use crate::network::Units;
 
 /// Use that is attested and not claimed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pending {
     /// Token units.
-    pub units: U256,
+    pub units: Units,
     /// When the first of it is lost.
     pub lost_at: Option<Timestamp>,
 }
@@ -17,7 +18,7 @@ impl Pending {
     /// Adds what a job's status says to be unclaimed.
     pub(crate) fn add(&mut self, job: &ComputeJob) {
         let Some(settlement) = job.status.as_ref().and_then(|s| s.settlement.as_ref()) else { return };
-        let units: U256 = settlement.unclaimed.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default();
+        let units: Units = settlement.unclaimed.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default();
         if units.is_zero() {
             return;
         }
@@ -56,6 +57,6 @@ mod tests {
         for (unclaimed, until) in [("10", 500), ("0", 1), ("32", 400), ("nonsense", 2)] {
             pending.add(&job(unclaimed, until));
         }
-        assert_eq!(pending, Pending { units: U256::from(42), lost_at: Some(at(400)) });
+        assert_eq!(pending, Pending { units: Units::from(42), lost_at: Some(at(400)) });
     }
 }

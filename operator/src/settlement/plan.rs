@@ -2,41 +2,36 @@
 
 use std::time::Duration;
 
-use alloy::primitives::U256;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::network::{GpuSeconds, Job, JobStatus, WeiPerGas};
+use crate::network::{GpuSeconds, Job, JobStatus, Payment, Units};
 
 /// When claims are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
+    /// When the network pays.
+    pub payment: Payment,
     /// A running job is claimed once so much running time is attested and not claimed: the most that is at risk.
     pub interval: Duration,
     /// Token units that the claim of a running job must bring.
-    pub least: U256,
-    /// Token units that the gas of a claim costs; zero where that is not known.
-    pub gas_cost: U256,
+    pub least: Units,
+    /// Token units that the fees of a claim come to; zero where that is not known.
+    pub claim_cost: Units,
 }
 
-/// A running job is not claimed before it brings so many times the cost of the claim's gas. What waits is at risk only
+/// A running job is not claimed before it brings so many times the cost of the claim's fees. What waits is at risk only
 /// of the claim window, and is claimed before that closes.
-const GAS_TIMES: u64 = 20;
-
-/// Gas of a claim that goes alone in its transaction, about (docs/reference/gas.md). In a batch it is a fifth of that; the
-/// dearer case is assumed.
-const CLAIM_GAS: u64 = 60_000;
-const WEI_PER_COIN: u64 = 1_000_000_000_000_000_000;
-
-/// What the gas of a claim costs in token units, where a coin of the chain is worth `units_per_coin` of them.
-pub fn gas_cost(units_per_coin: U256, fee: WeiPerGas) -> U256 {
-    let wei = U256::from(CLAIM_GAS).saturating_mul(U256::from(fee.0));
-    wei.saturating_mul(units_per_coin) / U256::from(WEI_PER_COIN)
-}
+const COST_TIMES: u64 = 20;
 
 impl Policy {
-    /// Whether a running job's claim is worth its gas.
-    fn is_worth(&self, brings: U256) -> bool {
-        brings >= self.least && brings >= self.gas_cost.saturating_mul(U256::from(GAS_TIMES))
+    /// Whether a running job's claim is worth its fees.
+    fn is_worth(&self, brings: Units) -> bool {
+        brings >= self.least && brings >= self.claim_cost.saturating_mul(Units::from(COST_TIMES))
+    }
+
+    /// Whether a claim closes the job.
+    fn pays_once(&self) -> bool {
+        self.payment == Payment::OnceAtTheEnd
     }
 }
 
@@ -95,12 +90,17 @@ fn started(job: &Job, attested: GpuSeconds, over: bool, now: Timestamp, policy: 
     // What the market would pay for now: a voucher beyond it is cut, and a claim of nothing is skipped.
     let payable = attested.min(job.bound(now));
     let unclaimed = payable.0.saturating_sub(job.used.0);
-    if unclaimed > 0 && window_closes(job, now) {
+    let is_over = over || job.status == JobStatus::Ended;
+    if unclaimed > 0 && window_closes(job, now) && (is_over || !policy.pays_once()) {
         return Step::Claim(Due::WindowCloses);
     }
+    if !over && policy.pays_once() {
+        // A newer voucher may come, and the one claim is for the last.
+        return Step::Wait;
+    }
     if !over {
-        let interval = policy.interval.as_secs().saturating_mul(u64::from(job.id.gpus()));
-        let brings = job.id.paid(payable.0).saturating_sub(job.id.paid(job.used.0));
+        let interval = policy.interval.as_secs().saturating_mul(u64::from(job.gpus));
+        let brings = job.pays(payable.0).saturating_sub(job.pays(job.used.0));
         let due = unclaimed > 0 && unclaimed >= interval && policy.is_worth(brings);
         return if due { Step::Claim(Due::Interval) } else { Step::Wait };
     }
@@ -122,12 +122,17 @@ fn window_closes(job: &Job, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::{Address, FixedBytes};
-    use hawser_market::{AttestorTail, JobId, OfferId};
+    use hawser_attestation::Attestor;
+    use hawser_market::AttestorTail;
 
     use super::*;
 
-    const POLICY: Policy = Policy { interval: Duration::from_mins(10), least: U256::ZERO, gas_cost: U256::ZERO };
+    const POLICY: Policy = Policy {
+        payment: Payment::Cumulative,
+        interval: Duration::from_mins(10),
+        least: Units::ZERO,
+        claim_cost: Units::ZERO,
+    };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -137,9 +142,11 @@ mod tests {
     fn job(status: JobStatus, used: u64) -> Job {
         let started = matches!(status, JobStatus::Running | JobStatus::Ended);
         Job {
-            id: JobId::from_parts(OfferId(FixedBytes::ZERO), 3600, 2, FixedBytes::ZERO).unwrap(),
+            id: "lease-1".into(),
             status,
-            attestor: started.then(|| AttestorTail::of(Address::repeat_byte(1))),
+            attestor: started.then(|| AttestorTail::of(Attestor::repeat_byte(1))),
+            gpus: 2,
+            price: 3600,
             duration_seconds: 3600,
             start_deadline: Some(at(100)),
             started: started.then_some(at(50)),
@@ -147,8 +154,8 @@ mod tests {
             ending: false,
             refundable_from: started.then_some(at(4450)),
             used: GpuSeconds(used),
-            deposit: U256::from(7200),
-            paid: U256::from(used),
+            deposit: Units::from(7200),
+            paid: Units::from(used),
         }
     }
 
@@ -189,18 +196,43 @@ mod tests {
     }
 
     #[test]
-    fn gas_is_counted_in_tokens() {
-        // 60,000 gas at 2 gwei are 0.00012 coins; at 3000 tokens of 6 decimals a coin, 0.36 tokens.
-        let units_per_coin = U256::from(3_000_000_000_u64);
-        assert_eq!(gas_cost(units_per_coin, WeiPerGas::from_gwei(2)), U256::from(360_000));
-        assert_eq!(gas_cost(U256::ZERO, WeiPerGas::from_gwei(2)), U256::ZERO);
+    fn a_job_that_is_paid_once_is_claimed_when_it_is_over_and_not_before() {
+        use JobStatus::{Closed, Ended, Open, Running};
+        let cases = [
+            // status, attested, over, now, expected
+            (Open, 0, true, 60, Step::Decline, "failed before its start"),
+            (Running, 0, false, 60, Step::Wait, "no voucher yet"),
+            (Running, 1200, false, 900, Step::Wait, "an interval of two GPUs: a claim would close it"),
+            (Running, 7200, false, 4350, Step::Wait, "the window would close, and it is seen running still"),
+            (Running, 10, true, 60, Step::Claim(Due::Over), "its program has ended"),
+            (Running, 24, true, 60, Step::Wait, "over, part of it payable: the one claim is for all of it"),
+            (Running, 0, true, 60, Step::End { expect_used: GpuSeconds(0) }, "over without any use"),
+            (Ended, 1200, false, 3700, Step::Wait, "time is up, a newer voucher may come"),
+            (
+                Ended,
+                10,
+                false,
+                4350,
+                Step::Claim(Due::WindowCloses),
+                "no newer one came, and the last eighth has begun",
+            ),
+            (Ended, 10, true, 3700, Step::Claim(Due::Over), "over"),
+            (Ended, 10, true, 4350, Step::Claim(Due::WindowCloses), "over, in the last eighth"),
+            (Ended, 10, true, 4450, Step::Refund, "window closed"),
+            (Closed, 10, true, 3700, Step::Done, "its claim has closed it"),
+        ];
+        let policy = Policy { payment: Payment::OnceAtTheEnd, ..POLICY };
+        for (status, attested, over, now, expected, why) in cases {
+            let step = next(&job(status, 0), GpuSeconds(attested), over, at(now), policy);
+            assert_eq!(step, expected, "{why}");
+        }
     }
 
     #[test]
     fn a_running_job_is_claimed_once_that_is_worth_it_and_one_that_is_over_in_any_case() {
         // A GPU-second is a token unit here: an interval brings 1200.
         let policy =
-            |least: u64, gas_cost: u64| Policy { least: U256::from(least), gas_cost: U256::from(gas_cost), ..POLICY };
+            |least: u64, cost: u64| Policy { least: Units::from(least), claim_cost: Units::from(cost), ..POLICY };
         let claim = Step::Claim(Due::Interval);
         for (policy, attested, expected) in [
             (policy(1200, 0), 1200, claim),

@@ -16,7 +16,7 @@ use axum::{
     routing::post,
 };
 use hawser_crds::{Confirmations, Finality};
-use hawser_operator::network::{Connection, Disconnected, JobStatus, Network, StallLimit};
+use hawser_operator::network::evm::{Connection, Disconnected, EvmNetwork, JobStatus, StallLimit};
 use serde_json::{Value, json};
 
 use crate::{
@@ -80,7 +80,7 @@ async fn behind_troubles(node: &Node) -> (String, Arc<Troubles>) {
     (url, troubles)
 }
 
-async fn disconnected(node: &Node, network: &Network, expected: Disconnected) -> String {
+async fn disconnected(node: &Node, network: &EvmNetwork, expected: Disconnected) -> String {
     node.until(&format!("{expected:?}"), async || match &network.observed().borrow().connection {
         Connection::Disconnected { reason, message } if *reason == expected => Some(message.clone()),
         _ => None,
@@ -88,7 +88,7 @@ async fn disconnected(node: &Node, network: &Network, expected: Disconnected) ->
     .await
 }
 
-async fn connected(node: &Node, network: &Network) -> String {
+async fn connected(node: &Node, network: &EvmNetwork) -> String {
     node.until("connected", async || match &network.observed().borrow().connection {
         Connection::Connected { endpoint } => Some(endpoint.clone()),
         Connection::Disconnected { .. } => None,

@@ -7,7 +7,7 @@ use alloy::{
     signers::SignerSync,
 };
 use hawser_market::AttestorTail;
-use hawser_operator::network::{NetworkAction, ActionState, JobStatus};
+use hawser_operator::network::evm::{Action, ActionState, JobStatus};
 use serde_json::json;
 
 use crate::{
@@ -38,9 +38,10 @@ async fn a_nonce_taken_by_another_sender_of_the_key_is_made_up_for() {
     let job = open(&node, &network, 1).await;
     node.stop_mining().await;
     let nonce = node.nonce(network.observed().borrow().wallet).await;
-    let start = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
+    let start = Action::Start { job, attestor: Address::repeat_byte(5) };
     network.request(start.clone());
-    node.until("it is sent", async || matches!(network.action(&start.key())?, ActionState::Sent { .. }).then_some(())).await;
+    node.until("it is sent", async || matches!(network.action(&start.key())?, ActionState::Sent { .. }).then_some(()))
+        .await;
 
     node.rpc("eth_sendRawTransaction", json!([foreign(nonce)])).await;
     node.mine(1).await;
@@ -57,9 +58,10 @@ async fn an_operator_that_died_after_sending_is_followed_by_one_that_does_not_ac
     node.stop_mining().await;
     let wallet = before.observed().borrow().wallet;
     let nonce = node.nonce(wallet).await;
-    let start = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
+    let start = Action::Start { job, attestor: Address::repeat_byte(5) };
     before.request(start.clone());
-    node.until("it is sent", async || matches!(before.action(&start.key())?, ActionState::Sent { .. }).then_some(())).await;
+    node.until("it is sent", async || matches!(before.action(&start.key())?, ActionState::Sent { .. }).then_some(()))
+        .await;
     kill.cancel();
 
     let (after, _stop) = node.network();
@@ -82,7 +84,7 @@ async fn a_transaction_that_the_fees_have_left_behind_is_replaced() {
     let job = open(&node, &network, 1).await;
     node.stop_mining().await;
     let nonce = node.nonce(network.observed().borrow().wallet).await;
-    let start = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
+    let start = Action::Start { job, attestor: Address::repeat_byte(5) };
     network.request(start.clone());
     let first = node
         .until("it is sent", async || match network.action(&start.key())? {
@@ -136,7 +138,7 @@ async fn what_a_reorg_takes_back_is_done_again_without_being_asked() {
     let (network, _stop) = node.network();
     let job = open(&node, &network, 1).await;
     let before = node.rpc("evm_snapshot", json!([])).await;
-    let start = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
+    let start = Action::Start { job, attestor: Address::repeat_byte(5) };
     network.request(start.clone());
     assert_mined(&node.over(&network, &start.key()).await);
     let spent = network.observed().borrow().gas_spent;
@@ -160,7 +162,7 @@ async fn a_wallet_without_coins_waits_and_says_so() {
     let wallet = network.observed().borrow().wallet;
     node.rpc("anvil_setBalance", json!([wallet, "0x0"])).await;
     let post = node.post();
-    let action = NetworkAction::SetOffer(post);
+    let action = Action::SetOffer(post);
     network.request(action.clone());
     node.until("it says what is missing", async || match network.action(&action.key())? {
         ActionState::Queued { waiting: Some(why) } => why.contains("send coins to it").then_some(()),
@@ -177,9 +179,10 @@ async fn what_is_in_flight_is_waited_for_when_the_operator_stops() {
     let (network, stop) = node.network();
     let job = open(&node, &network, 1).await;
     node.stop_mining().await;
-    let start = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
+    let start = Action::Start { job, attestor: Address::repeat_byte(5) };
     network.request(start.clone());
-    node.until("it is sent", async || matches!(network.action(&start.key())?, ActionState::Sent { .. }).then_some(())).await;
+    node.until("it is sent", async || matches!(network.action(&start.key())?, ActionState::Sent { .. }).then_some(()))
+        .await;
     stop.cancel();
     node.mine(1).await;
     network.stopped().await;

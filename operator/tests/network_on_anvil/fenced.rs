@@ -5,7 +5,7 @@ use std::time::Duration;
 use alloy::primitives::Address;
 use hawser_operator::fence::{Fence, Moment};
 use hawser_operator::metrics::RpcCalls;
-use hawser_operator::network::{NetworkAction, ActionState, JobStatus, Network, Checkpoint};
+use hawser_operator::network::evm::{Action, ActionState, Checkpoint, EvmNetwork, JobStatus};
 use tokio_util::sync::CancellationToken;
 
 use crate::line::open;
@@ -20,8 +20,14 @@ async fn a_leader_whose_lease_is_over_sends_nothing_though_it_goes_on_to_look() 
     let (url, proxy) = Proxy::before(&node).await;
     let mut spec = node.spec();
     spec.rpc_urls = vec![url.parse().unwrap()];
-    let old =
-        Network::start_fenced(spec, wallet(), &Checkpoint::default(), cancel.clone(), fence.clone(), RpcCalls::default());
+    let old = EvmNetwork::start_fenced(
+        spec,
+        wallet(),
+        &Checkpoint::default(),
+        cancel.clone(),
+        fence.clone(),
+        RpcCalls::default(),
+    );
     let old = old.unwrap();
     let job = open(&node, &old, 1).await;
     let sender = old.observed().borrow().wallet;
@@ -31,7 +37,7 @@ async fn a_leader_whose_lease_is_over_sends_nothing_though_it_goes_on_to_look() 
     assert!(sent() > 0, "while it leads it sends by this endpoint");
     proxy.forget_counts();
     fence.close();
-    let start = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
+    let start = Action::Start { job, attestor: Address::repeat_byte(5) };
     old.request(start.clone());
     for _ in 0..3 {
         node.mine(1).await;

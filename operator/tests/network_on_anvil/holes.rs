@@ -3,7 +3,7 @@
 use std::sync::{PoisonError, atomic::Ordering};
 
 use alloy::primitives::B256;
-use hawser_operator::network::{Connection, Cursor, Checkpoint};
+use hawser_operator::network::evm::{Checkpoint, Connection, Cursor};
 use serde_json::{Value, json};
 
 use crate::{

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use alloy::primitives::U256;
 use hawser_market::{JobId, OfferId};
-use hawser_operator::network::{NetworkAction, ActionState, Cursor, Known, Network, NetworkStatus, Checkpoint};
+use hawser_operator::network::evm::{Action, ActionState, Checkpoint, Cursor, EvmNetwork, EvmStatus, Known};
 use serde_json::{Value, json};
 use tokio_util::sync::DropGuard;
 
@@ -83,7 +83,7 @@ impl Lagging {
 struct Scene {
     node: Node,
     proxy: Arc<Proxy>,
-    network: Network,
+    network: EvmNetwork,
     seen: Seen,
     job: JobId,
     offer: OfferId,
@@ -121,7 +121,7 @@ impl Scene {
     }
 
     /// The late node was asked for the order's block alone, and the cursor went on past it.
-    async fn is_passed_over(&self) -> (u64, NetworkStatus) {
+    async fn is_passed_over(&self) -> (u64, EvmStatus) {
         let block = self.count(|lagging| lagging.number);
         let passed = async || {
             let observed = self.network.observed().borrow().clone();
@@ -203,7 +203,7 @@ async fn a_withdrawal_that_a_reorganisation_moves_to_a_block_of_which_the_late_n
     let sum = || network.observed().borrow().withdrawn.get(&node.token).copied().unwrap_or_default();
 
     let before = node.rpc("evm_snapshot", json!([])).await;
-    let withdraw = NetworkAction::Withdraw { provider: network.spec().provider, token: node.token };
+    let withdraw = Action::Withdraw { provider: network.spec().provider, token: node.token };
     poster.request(withdraw.clone());
     // The node mines it by itself: the block is to be near the head when it is read anew.
     let mined = async || match poster.action(&withdraw.key())? {

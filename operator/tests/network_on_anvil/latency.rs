@@ -9,7 +9,7 @@ use std::{
 use alloy::primitives::Address;
 use hawser_crds::Confirmations;
 use hawser_market::OfferId;
-use hawser_operator::network::{NetworkAction, ActionState, Cursor, Network};
+use hawser_operator::network::evm::{Action, ActionState, Cursor, EvmNetwork};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -23,7 +23,7 @@ const FEW: u64 = 12;
 
 struct Line {
     node: Node,
-    network: Network,
+    network: EvmNetwork,
     offer: OfferId,
     proxy: Arc<Proxy>,
     seen: Seen,
@@ -82,7 +82,7 @@ impl Line {
         let (job, block) = node.place(*offer, salt).await;
         let known = async || seen.jobs().contains(&job);
         self.with_one_look("the order is handed over", block + confirmations, known).await;
-        let action = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
+        let action = Action::Start { job, attestor: Address::repeat_byte(5) };
         network.request(action.clone());
         let mined = node
             .until("it is mined", async || {

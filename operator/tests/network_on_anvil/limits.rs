@@ -7,7 +7,7 @@ use std::{
 
 use alloy::primitives::Address;
 use hawser_market::JobId;
-use hawser_operator::network::{NetworkAction, JobStatus, Network};
+use hawser_operator::network::evm::{Action, EvmNetwork, JobStatus};
 
 use crate::{
     line::Seen,
@@ -23,7 +23,7 @@ const EARNINGS_EVERY: Duration = Duration::from_secs(15);
 const COUNTED: Duration = Duration::from_secs(40);
 
 /// Asks what the controllers ask, each job at a time of its own.
-fn ask_like_controllers(node: &Node, network: &Network, jobs: &[JobId]) {
+fn ask_like_controllers(node: &Node, network: &EvmNetwork, jobs: &[JobId]) {
     for (index, job) in (0..).zip(jobs) {
         let (network, job) = (network.clone(), *job);
         tokio::spawn(async move {
@@ -50,7 +50,7 @@ fn ask_like_controllers(node: &Node, network: &Network, jobs: &[JobId]) {
 
 struct Running {
     node: Node,
-    network: Network,
+    network: EvmNetwork,
     proxy: Arc<Proxy>,
     seen: Seen,
 }
@@ -65,7 +65,7 @@ async fn running(jobs: u8) -> Running {
         ids.push(node.order(offer, salt).await);
     }
     for id in &ids {
-        poster.request(NetworkAction::Start { job: *id, attestor: Address::repeat_byte(5) });
+        poster.request(Action::Start { job: *id, attestor: Address::repeat_byte(5) });
     }
     if let Some(last) = ids.last() {
         node.until("all run", async || (poster.job(*last).await.ok()?.status == JobStatus::Running).then_some(()))

@@ -9,7 +9,8 @@ use alloy::{
 };
 use hawser_market::{JobId, UsageVoucher};
 use hawser_operator::{
-    network::{NetworkAction, ActionState, Claim, Cursor, GpuSeconds, JobStatus, Known, Network, Order, Checkpoint},
+    network::Payment,
+    network::evm::{Action, ActionState, Checkpoint, Claim, Cursor, EvmNetwork, GpuSeconds, JobStatus, Known, Order},
     settlement::plan::{self, Step},
 };
 
@@ -22,7 +23,7 @@ use crate::node::{GPUS, Node, PAYOUT, PRICE, SECONDS, assert_mined, assert_says,
 pub struct Seen(Arc<Mutex<Vec<Order>>>);
 
 impl Seen {
-    pub fn watch(network: &Network, from: Option<Cursor>) -> Self {
+    pub fn watch(network: &EvmNetwork, from: Option<Cursor>) -> Self {
         let seen = Self::default();
         let (sink, network) = (seen.clone(), network.clone());
         tokio::spawn(async move {
@@ -45,7 +46,7 @@ impl Seen {
     }
 }
 
-pub fn claim(network: &Network, attestor: &PrivateKeySigner, job: JobId, gpu_seconds: u64) -> Claim {
+pub fn claim(network: &EvmNetwork, attestor: &PrivateKeySigner, job: JobId, gpu_seconds: u64) -> Claim {
     let root = B256::repeat_byte(0x42);
     let hash = UsageVoucher::new(job, gpu_seconds, root).eip712_signing_hash(&network.domain());
     let signature = attestor.sign_hash_sync(&hash).unwrap();
@@ -53,7 +54,7 @@ pub fn claim(network: &Network, attestor: &PrivateKeySigner, job: JobId, gpu_sec
 }
 
 /// An order that is open, and the network through which its offer was posted.
-pub async fn open(node: &Node, network: &Network, salt: u8) -> JobId {
+pub async fn open(node: &Node, network: &EvmNetwork, salt: u8) -> JobId {
     let offer = node.offer(network).await;
     node.order(offer, salt).await
 }
@@ -66,12 +67,12 @@ async fn an_offer_is_posted_under_the_id_that_its_terms_give_and_then_changed() 
     let id = post.offer;
     assert_eq!(network.offer(id).await.unwrap(), None);
 
-    assert_mined(&node.done(&network, NetworkAction::SetOffer(post.clone())).await);
+    assert_mined(&node.done(&network, Action::SetOffer(post.clone())).await);
     let posted = network.offer(id).await.unwrap().unwrap();
     assert_eq!((posted.id, &posted.terms, posted.price, posted.available), (id, &post.terms, PRICE, 8));
     assert_eq!(posted.valid_until, post.valid_until);
 
-    let update = NetworkAction::UpdateOffer { offer: id, price: PRICE + 1, available: 3, valid_until: post.valid_until };
+    let update = Action::UpdateOffer { offer: id, price: PRICE + 1, available: 3, valid_until: post.valid_until };
     assert_mined(&node.done(&network, update).await);
     let posted = network.offer(id).await.unwrap().unwrap();
     assert_eq!((posted.price, posted.available), (PRICE + 1, 3));
@@ -96,12 +97,12 @@ async fn an_offer_that_the_market_refuses_is_reported_in_words() {
     let node = Node::start().await;
     let (network, _stop) = node.network();
     let post = node.post_with(|terms| terms.token = Address::repeat_byte(9));
-    assert_says(&node.done(&network, NetworkAction::SetOffer(post)).await, "call setFloor with its key");
+    assert_says(&node.done(&network, Action::SetOffer(post)).await, "call setFloor with its key");
     let mut post = node.post();
     post.price = 0;
-    assert_says(&node.done(&network, NetworkAction::SetOffer(post)).await, "below the provider's floor of 1");
+    assert_says(&node.done(&network, Action::SetOffer(post)).await, "below the provider's floor of 1");
     let post = node.post_with(|terms| terms.provider = Address::repeat_byte(9));
-    assert_says(&node.done(&network, NetworkAction::SetOffer(post)).await, "call setProvider with");
+    assert_says(&node.done(&network, Action::SetOffer(post)).await, "call setProvider with");
 }
 
 #[tokio::test]
@@ -176,36 +177,41 @@ async fn a_job_is_started_paid_for_what_was_attested_and_ended() {
     assert_eq!(network.job(job).await.unwrap().status, JobStatus::Open);
 
     let attestor = PrivateKeySigner::random();
-    assert_mined(&node.done(&network, NetworkAction::Start { job, attestor: attestor.address() }).await);
+    assert_mined(&node.done(&network, Action::Start { job, attestor: attestor.address() }).await);
     let running = network.job(job).await.unwrap();
     assert_eq!((running.status, running.is_attestor(attestor.address())), (JobStatus::Running, true));
 
     node.rpc("evm_increaseTime", json!([60])).await;
     node.mine(1).await;
-    assert_mined(&node.done(&network, NetworkAction::Claim(claim(&network, &attestor, job, 100))).await);
+    assert_mined(&node.done(&network, Action::Claim(claim(&network, &attestor, job, 100))).await);
     assert_eq!(network.job(job).await.unwrap().used, GpuSeconds(100));
 
     let forged = claim(&network, &PrivateKeySigner::random(), job, 110);
-    let state = node.done(&network, NetworkAction::Claim(forged)).await;
+    let state = node.done(&network, Action::Claim(forged)).await;
     assert_says(&state, "not signed by the job's attestor");
     assert!(matches!(state, ActionState::Refused { .. }));
-    let replayed = node.done(&network, NetworkAction::Claim(claim(&network, &attestor, job, 90))).await;
+    let replayed = node.done(&network, Action::Claim(claim(&network, &attestor, job, 90))).await;
     assert!(matches!(replayed, ActionState::AlreadyDone { .. }), "{replayed:?}");
     assert_eq!(network.job(job).await.unwrap().used, GpuSeconds(100), "neither was paid");
 
     let order = node.by(job.offer_id(), 1);
-    let end = |used| NetworkAction::End { job, order, expect_used: GpuSeconds(used), reason: "finished".into() };
+    let end = |used| Action::End { job, order, expect_used: GpuSeconds(used), reason: "finished".into() };
     assert_says(&node.done(&network, end(101)).await, "claim first");
     let foreign =
-        NetworkAction::End { job, order: node.by(job.offer_id(), 2), expect_used: GpuSeconds(100), reason: String::new() };
+        Action::End { job, order: node.by(job.offer_id(), 2), expect_used: GpuSeconds(100), reason: String::new() };
     assert_says(&node.done(&network, foreign).await, "customer and order hash are not those of the job");
     assert_mined(&node.done(&network, end(100)).await);
     let closed = network.job(job).await.unwrap();
     assert_eq!((closed.status, closed.paid), (JobStatus::Closed, U256::from(100_000)));
     let now = network.observed().borrow().head.unwrap().time;
-    let policy = plan::Policy { interval: std::time::Duration::from_secs(1), least: U256::ZERO, gas_cost: U256::ZERO };
-    assert_eq!(plan::next(&closed, GpuSeconds(100), true, now, policy), Step::Done);
-    let again = node.done(&network, NetworkAction::Refund { job, order }).await;
+    let policy = plan::Policy {
+        payment: Payment::Cumulative,
+        interval: std::time::Duration::from_secs(1),
+        least: U256::ZERO,
+        claim_cost: U256::ZERO,
+    };
+    assert_eq!(plan::next(&closed.clone().into(), GpuSeconds(100), true, now, policy), Step::Done);
+    let again = node.done(&network, Action::Refund { job, order }).await;
     assert!(matches!(again, ActionState::AlreadyDone { .. }), "{again:?}");
     let fee = 100_000 * 250 / 10_000;
     assert_eq!(network.credit(node.token).await.unwrap(), U256::from(100_000 - fee));
@@ -220,7 +226,7 @@ async fn a_last_voucher_is_paid_and_its_job_closed_in_one_call() {
     let second = node.order(first.offer_id(), 2).await;
     let order = |salt| node.by(first.offer_id(), salt);
     for job in [first, second] {
-        assert_mined(&node.done(&network, NetworkAction::Start { job, attestor: attestor.address() }).await);
+        assert_mined(&node.done(&network, Action::Start { job, attestor: attestor.address() }).await);
     }
     node.rpc("evm_increaseTime", json!([60])).await;
     node.mine(1).await;
@@ -230,17 +236,17 @@ async fn a_last_voucher_is_paid_and_its_job_closed_in_one_call() {
     })
     .await;
 
-    let settle = |job, by, used| NetworkAction::Settle { claim: claim(&network, &attestor, job, used), order: by };
+    let settle = |job, by, used| Action::Settle { claim: claim(&network, &attestor, job, used), order: by };
     let foreign = node.done(&network, settle(first, order(2), 100)).await;
     assert_says(&foreign, "customer and order hash are not those of the job");
     let ahead = node.done(&network, settle(first, order(1), 10_000)).await;
     assert_says(&ahead, "more is signed for than can be paid yet");
-    let forged = NetworkAction::Settle { claim: claim(&network, &PrivateKeySigner::random(), first, 100), order: order(1) };
+    let forged = Action::Settle { claim: claim(&network, &PrivateKeySigner::random(), first, 100), order: order(1) };
     assert_says(&node.done(&network, forged).await, "not signed by the job's attestor");
     assert_eq!(network.job(first).await.unwrap().status, JobStatus::Running, "nothing of that closed it");
 
     // A stranger brought the second one's voucher before.
-    assert_mined(&node.done(&network, NetworkAction::Claim(claim(&network, &attestor, second, 40))).await);
+    assert_mined(&node.done(&network, Action::Claim(claim(&network, &attestor, second, 40))).await);
     node.stop_mining().await;
     let actions = [settle(first, order(1), 100), settle(second, order(2), 40)];
     actions.iter().cloned().for_each(|action| network.request(action));
@@ -276,13 +282,13 @@ async fn an_order_whose_text_was_not_posted_comes_without_it_beside_those_with_t
 }
 
 /// Earns 97,500 units: 100,000, less the fee of 2.5 %.
-pub async fn earn(node: &Node, network: &Network, salt: u8) -> U256 {
+pub async fn earn(node: &Node, network: &EvmNetwork, salt: u8) -> U256 {
     let job = open(node, network, salt).await;
     let attestor = PrivateKeySigner::random();
-    assert_mined(&node.done(network, NetworkAction::Start { job, attestor: attestor.address() }).await);
+    assert_mined(&node.done(network, Action::Start { job, attestor: attestor.address() }).await);
     node.rpc("evm_increaseTime", json!([100])).await;
     node.mine(1).await;
-    assert_mined(&node.done(network, NetworkAction::Claim(claim(network, &attestor, job, 100))).await);
+    assert_mined(&node.done(network, Action::Claim(claim(network, &attestor, job, 100))).await);
     U256::from(97_500)
 }
 
@@ -292,12 +298,12 @@ async fn earnings_go_to_the_payout_address_and_nowhere_else() {
     let (network, _stop) = node.network();
     let earned = earn(&node, &network, 1).await;
     assert_eq!(network.credit(node.token).await.unwrap(), earned);
-    let withdraw = NetworkAction::Withdraw { provider: network.spec().provider, token: node.token };
+    let withdraw = Action::Withdraw { provider: network.spec().provider, token: node.token };
     assert_mined(&node.done(&network, withdraw).await);
     assert_eq!(network.credit(node.token).await.unwrap(), U256::ZERO);
     assert_eq!(node.balance(PAYOUT).await, earned);
 
-    let foreign = NetworkAction::Withdraw { provider: Address::repeat_byte(5), token: Address::repeat_byte(6) };
+    let foreign = Action::Withdraw { provider: Address::repeat_byte(5), token: Address::repeat_byte(6) };
     assert_says(&node.done(&network, foreign).await, "provider");
 }
 
@@ -306,8 +312,8 @@ async fn what_was_withdrawn_and_paid_for_gas_is_added_up_over_restarts() {
     let node = Node::start().await;
     let (network, stop) = node.network();
     let token = node.token;
-    let withdraw = NetworkAction::Withdraw { provider: network.spec().provider, token };
-    let counted = async |network: &Network, sum: U256| {
+    let withdraw = Action::Withdraw { provider: network.spec().provider, token };
+    let counted = async |network: &EvmNetwork, sum: U256| {
         node.mine(2).await;
         let what = format!("{sum} units are counted as withdrawn");
         let seen = async || {
@@ -367,13 +373,13 @@ async fn one_bad_item_is_left_out_and_the_others_go_in_one_transaction() {
         &node
             .done(
                 &network,
-                NetworkAction::Decline { job: declined, order: node.by(first.offer_id(), 3), reason: "no room".into() },
+                Action::Decline { job: declined, order: node.by(first.offer_id(), 3), reason: "no room".into() },
             )
             .await,
     );
 
     node.stop_mining().await;
-    let actions = [first, second, declined].map(|job| NetworkAction::Start { job, attestor: Address::repeat_byte(5) });
+    let actions = [first, second, declined].map(|job| Action::Start { job, attestor: Address::repeat_byte(5) });
     for action in actions.clone() {
         network.request(action);
     }

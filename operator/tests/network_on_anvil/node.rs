@@ -15,8 +15,9 @@ use alloy::{
 use hawser_contracts::{ComputeMarket, TestToken};
 use hawser_crds::Confirmations;
 use hawser_market::{JobId, OfferId, OrderRef};
-use hawser_operator::network::{
-    NetworkAction, ActionKey, ActionState, Network, NetworkSpec, OfferPost, OfferTerms, Checkpoint, RpcHeaders, StallLimit, Wallet, WalletKey,
+use hawser_operator::network::evm::{
+    Action, ActionKey, ActionState, Checkpoint, EvmNetwork, EvmSpec, OfferPost, OfferTerms, RpcHeaders, StallLimit,
+    Wallet, WalletKey,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -221,8 +222,8 @@ impl Node {
         receipt.block_number.unwrap()
     }
 
-    pub fn spec(&self) -> NetworkSpec {
-        NetworkSpec {
+    pub fn spec(&self) -> EvmSpec {
+        EvmSpec {
             rpc_urls: vec![self.url.parse().unwrap()],
             rpc_headers: RpcHeaders::new(),
             chain_id: CHAIN_ID,
@@ -239,7 +240,7 @@ impl Node {
         }
     }
 
-    pub fn network(&self) -> (Network, CancellationToken) {
+    pub fn network(&self) -> (EvmNetwork, CancellationToken) {
         start(self.spec())
     }
 
@@ -274,21 +275,21 @@ impl Node {
     }
 
     /// Posts the offer through the network.
-    pub async fn offer(&self, network: &Network) -> OfferId {
+    pub async fn offer(&self, network: &EvmNetwork) -> OfferId {
         let post = self.post();
         let id = post.offer;
-        self.done(network, NetworkAction::SetOffer(post)).await;
+        self.done(network, Action::SetOffer(post)).await;
         id
     }
 
     /// Asks for an action and mines until it is over.
-    pub async fn done(&self, network: &Network, action: NetworkAction) -> ActionState {
+    pub async fn done(&self, network: &EvmNetwork, action: Action) -> ActionState {
         let key = action.key();
         network.request(action);
         self.over(network, &key).await
     }
 
-    pub async fn over(&self, network: &Network, key: &ActionKey) -> ActionState {
+    pub async fn over(&self, network: &EvmNetwork, key: &ActionKey) -> ActionState {
         self.until(&format!("{key} is over"), async || {
             let state = network.action(key)?;
             match state {
@@ -305,7 +306,7 @@ impl Node {
     }
 
     /// Mines block after block until an action is over.
-    pub async fn until_mining(&self, network: &Network, key: &ActionKey) -> ActionState {
+    pub async fn until_mining(&self, network: &EvmNetwork, key: &ActionKey) -> ActionState {
         self.until(&format!("{key} is over"), async || {
             self.mine(1).await;
             network.action(key).filter(|state| !matches!(state, ActionState::Queued { .. } | ActionState::Sent { .. }))
@@ -331,22 +332,22 @@ pub fn wallet() -> Wallet {
     WalletKey::from_hex(OPERATOR.as_bytes()).unwrap().into()
 }
 
-pub fn start(spec: NetworkSpec) -> (Network, CancellationToken) {
+pub fn start(spec: EvmSpec) -> (EvmNetwork, CancellationToken) {
     start_with(spec, wallet())
 }
 
-pub fn start_with(spec: NetworkSpec, wallet: Wallet) -> (Network, CancellationToken) {
+pub fn start_with(spec: EvmSpec, wallet: Wallet) -> (EvmNetwork, CancellationToken) {
     start_from(spec, wallet, &Checkpoint::default())
 }
 
 /// What a restarted operator starts, which knows what an earlier one had stored.
-pub fn start_again(spec: NetworkSpec, past: &Checkpoint) -> (Network, CancellationToken) {
+pub fn start_again(spec: EvmSpec, past: &Checkpoint) -> (EvmNetwork, CancellationToken) {
     start_from(spec, wallet(), past)
 }
 
-fn start_from(spec: NetworkSpec, wallet: Wallet, past: &Checkpoint) -> (Network, CancellationToken) {
+fn start_from(spec: EvmSpec, wallet: Wallet, past: &Checkpoint) -> (EvmNetwork, CancellationToken) {
     let cancel = CancellationToken::new();
-    (Network::start(spec, wallet, past, cancel.clone()).unwrap(), cancel)
+    (EvmNetwork::start(spec, wallet, past, cancel.clone()).unwrap(), cancel)
 }
 
 /// A provider whose transactions are signed with a key.

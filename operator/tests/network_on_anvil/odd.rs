@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use alloy::primitives::{Address, U256};
 use hawser_crds::{Confirmations, Finality};
-use hawser_operator::network::{NetworkAction, Connection, JobStatus, NetworkError};
+use hawser_operator::network::evm::{Action, Connection, EvmError, JobStatus};
 use serde_json::json;
 
 use crate::{
@@ -40,7 +40,7 @@ async fn where_final_blocks_lie_twenty_minutes_behind_all_of_them_are_read_and_w
     let behind = observed.head.unwrap().block.number - observed.cursor.unwrap().number;
     assert!(behind >= 600, "the cursor stands at what is final");
 
-    let withdraw = NetworkAction::Withdraw { provider: network.spec().provider, token: node.token };
+    let withdraw = Action::Withdraw { provider: network.spec().provider, token: node.token };
     assert_mined(&node.done(&network, withdraw).await);
     assert_eq!(node.balance(PAYOUT).await, earned, "nobody waits for the withdrawal to be final");
 }
@@ -119,7 +119,7 @@ async fn whatever_the_words_for_fees_that_are_too_low_they_are_raised_until_it_i
         let mut spec = node.spec();
         spec.rpc_urls = vec![url.parse().unwrap()];
         let (network, stop) = start(spec);
-        let action = NetworkAction::SetOffer(node.post_with(|terms| terms.salt = alloy::primitives::keccak256(words)));
+        let action = Action::SetOffer(node.post_with(|terms| terms.salt = alloy::primitives::keccak256(words)));
         network.request(action.clone());
         assert_mined(&node.until_mining(&network, &action.key()).await);
         stop.cancel();
@@ -135,10 +135,10 @@ async fn an_address_that_is_no_token_is_told_from_an_endpoint_that_is_away() {
     spec.rpc_urls = vec![url.parse().unwrap()];
     let (network, _stop) = start(spec);
     for address in [Address::repeat_byte(9), node.market] {
-        assert_eq!(network.token(address).await, Err(NetworkError::NotAToken(address)));
+        assert_eq!(network.token(address).await, Err(EvmError::NotAToken(address)));
     }
     proxy.dead.store(true, Ordering::SeqCst);
-    assert!(matches!(network.token(node.token).await, Err(NetworkError::Unavailable(_))));
+    assert!(matches!(network.token(node.token).await, Err(EvmError::Unavailable(_))));
     proxy.dead.store(false, Ordering::SeqCst);
     let token = node.until("the token is read", async || network.token(node.token).await.ok()).await;
     assert_eq!(token.symbol, "tUSD", "an endpoint that was away did not take its name");
@@ -152,7 +152,7 @@ async fn gas_is_counted_by_the_transactions_own_price_where_receipts_tell_none()
     let mut spec = node.spec();
     spec.rpc_urls = vec![url.parse().unwrap()];
     let (network, _stop) = start(spec);
-    let tx = assert_mined(&node.done(&network, NetworkAction::SetOffer(node.post())).await);
+    let tx = assert_mined(&node.done(&network, Action::SetOffer(node.post())).await);
     let receipt = node.rpc("eth_getTransactionReceipt", json!([tx])).await;
     let field = |name: &str| U256::from(number(&receipt[name]).unwrap());
     let paid = field("gasUsed") * field("effectiveGasPrice");

@@ -17,13 +17,18 @@ const MADE: &[Case] = &[
     (SOURCE, None),
     (OLD_SOURCE, None),
     (
-        r#"{"source": {"network": "n", "jobId": "0x07", "customer": "0x0000000000000000000000000000000000000001",
+        r#"{"source": {"network": "n", "jobId": "lease/7#alpha", "customer": "acme@hub-2", "seconds": 60, "deposit": "100",
+            "price": "1", "block": 7}}"#,
+        None,
+    ),
+    (
+        r#"{"source": {"network": "n", "jobId": "two words", "customer": "0x0000000000000000000000000000000000000001",
             "seconds": 60, "deposit": "100", "price": "1", "block": 7}}"#,
         Some("spec.source.jobId in body should match"),
     ),
     (
         r#"{"source": {"network": "n", "jobId": "0x0707070707070707070707070707070707070707070707070707070707070707",
-            "customer": "0x0000000000000000000000000000000000000001", "orderHash": "0x08", "seconds": 60, "deposit": "100",
+            "customer": "0x0000000000000000000000000000000000000001", "orderHash": "", "seconds": 60, "deposit": "100",
             "price": "1", "block": 7}}"#,
         Some("spec.source.orderHash in body should match"),
     ),

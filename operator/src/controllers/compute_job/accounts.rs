@@ -1,6 +1,5 @@
 //! What a job's status says of its use and of its money. Pure.
 
-use alloy::primitives::U256;
 use hawser_crds::{ComputeJobStatus, Phase, SettlementStatus, Usage};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -8,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::observation::JobObservation;
 use super::voucher::{self, Vouchers};
 use crate::attestation::Attested;
-use crate::network::{Job, JobStatus};
+use crate::network::{Job, JobStatus, Units};
 
 /// The newest voucher is written so often while nothing else changes, in seconds.
 const VOUCHER_EVERY: i64 = 300;
@@ -82,7 +81,7 @@ pub(super) fn settlement(
     let deposited = deposited(&source.deposit, old.deposited.as_deref(), job);
     let claimable = usage.map_or(0, |usage| usage.voucher.as_ref().map_or(usage.gpu_seconds, |kept| kept.gpu_seconds));
     let unclaimed = (job.status != JobStatus::Closed).then(|| unclaimed(job, claimable));
-    let whole = |units: U256| Some(seen.token.as_ref()?.format_units(units));
+    let whole = |units: Units| Some(seen.token.as_ref()?.format_units(units));
     Some(SettlementStatus {
         claimed_gpu_seconds: job.used.0,
         paid: Some(job.paid.to_string()),
@@ -98,14 +97,14 @@ pub(super) fn settlement(
 }
 
 /// Token units that a claim of everything attested that can be claimed would bring.
-fn unclaimed(job: &Job, claimable: u64) -> U256 {
-    job.id.paid(claimable).min(job.deposit).saturating_sub(job.paid)
+fn unclaimed(job: &Job, claimable: u64) -> Units {
+    job.pays(claimable).min(job.deposit).saturating_sub(job.paid)
 }
 
 /// Everything that the customer has deposited: the order and each top-up. A shortened job's deposit is smaller again,
 /// but what was given back counts as deposited.
-fn deposited(order: &str, stored: Option<&str>, job: &Job) -> U256 {
-    let number = |text: &str| text.parse::<U256>().unwrap_or_default();
-    let live = if job.status == JobStatus::Closed { U256::ZERO } else { job.deposit };
+fn deposited(order: &str, stored: Option<&str>, job: &Job) -> Units {
+    let number = |text: &str| text.parse::<Units>().unwrap_or_default();
+    let live = if job.status == JobStatus::Closed { Units::ZERO } else { job.deposit };
     [number(order), stored.map(number).unwrap_or_default(), live].into_iter().max().unwrap_or_default()
 }

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::controllers::conditions::transitions;
 use crate::controllers::gpu_offer::memory;
 use crate::controllers::{Error, MANAGER, Shared, Tried, status_writer};
-use crate::network::NetworkAction;
+use crate::network::{NetworkAction, Subject};
 use crate::objects::pod_state::PodState;
 
 /// Takes the steps.
@@ -51,9 +51,13 @@ pub(crate) async fn apply(context: &JobContext, seen: &JobObservation, decision:
 fn grant(context: &JobContext, seen: &JobObservation, action: &NetworkAction) -> bool {
     let (namespace, offer) = (seen.job.namespace().unwrap_or_default(), &seen.job.spec.offer_ref);
     match action {
-        NetworkAction::Decline { job, .. } => memory::grant_decline(&context.shared, &context.offers, &namespace, offer, *job),
+        NetworkAction::Decline { job, .. } => {
+            memory::grant_decline(&context.shared, &context.offers, &namespace, offer, job)
+        }
         // Turned down and left to its deadline: the customer can close it too.
-        NetworkAction::Refund { .. } if Outcome::stored(&seen.stored()).is_some_and(|outcome| outcome.is_declined()) => {
+        NetworkAction::Refund { .. }
+            if Outcome::stored(&seen.stored()).is_some_and(|outcome| outcome.is_declined()) =>
+        {
             context.offers.grant_sweep(&namespace, offer)
         }
         _ => true,
@@ -81,19 +85,20 @@ pub(crate) async fn announce(shared: &Shared, seen: &JobObservation, decision: &
 /// Makes the pods that are missing.
 async fn create(context: &JobContext, seen: &JobObservation) -> Result<(), Error> {
     let shared = &context.shared;
-    let Some(offer) = &seen.offer else { return Ok(()) };
+    // Where its network is not there, nobody can tell yet what its meter is to vouch for.
+    let (Some(offer), Some(subject)) = (&seen.offer, &seen.subject) else { return Ok(()) };
     // It was accepted, perhaps by an earlier release with other rules: what it gets is all that is asked here.
     let resources = match policy::resources(&seen.job.spec.workload, offer) {
         Ok(resources) => resources,
         Err(refused) => {
-            context.memory.note_pod_refused(seen.id, PodRefused { for_good: false, message: refused.message });
+            context.memory.note_pod_refused(&seen.id, PodRefused { for_good: false, message: refused.message });
             return Ok(());
         }
     };
     let runtime_class = shared.around.runtime_class(offer);
     // The pod is told the address: a cluster's DNS may answer elsewhere than it seems, and is a way out for who may ask it.
     let address = surround::attestation_address(&shared.config).await;
-    let pods = wanted(seen, offer, (&resources, runtime_class.as_deref()), (&shared.config, address))?;
+    let pods = wanted(seen, (offer, subject), (&resources, runtime_class.as_deref()), (&shared.config, address))?;
     let made = make(&pods, offer, address, &pods_of(&shared.client, seen)?, shared).await;
     note_made(made, seen, context)
 }
@@ -101,7 +106,7 @@ async fn create(context: &JobContext, seen: &JobObservation) -> Result<(), Error
 /// The pods of the members that have none.
 fn wanted(
     seen: &JobObservation,
-    offer: &GpuOffer,
+    (offer, subject): (&GpuOffer, &Subject),
     (resources, runtime_class): (&Resources, Option<&str>),
     (config, address): (&Config, Option<IpAddr>),
 ) -> Result<Vec<Pod>, Error> {
@@ -109,9 +114,10 @@ fn wanted(
     let pod = |name| -> Result<Pod, Error> {
         let input = PodInput {
             name,
-            job_id: seen.id.to_string(),
-            chain_id: seen.market.chain_id,
-            market: seen.market.address.to_checksum(None),
+            network_job: &seen.id,
+            job_id: subject.id.to_string(),
+            chain_id: subject.market.chain_id,
+            market: subject.market.address.to_checksum(None),
             sidecar_image: &config.sidecar_image,
             attestation_url: &url,
             runtime_class,
@@ -158,14 +164,14 @@ fn note_made(made: Result<(), Error>, seen: &JobObservation, context: &JobContex
     match made.as_ref().err().map(refusal) {
         None => {
             note(false);
-            context.memory.note_pod_taken(seen.id);
+            context.memory.note_pod_taken(&seen.id);
         }
         // Said in the job's status, and asked again at the next look.
         Some(Some(refused)) => {
             if !refused.for_good {
                 note(true);
             }
-            context.memory.note_pod_refused(seen.id, refused);
+            context.memory.note_pod_refused(&seen.id, refused);
             return Ok(());
         }
         Some(None) => {}

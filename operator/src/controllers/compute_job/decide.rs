@@ -11,7 +11,7 @@ use super::observation::{ChainView, JobObservation};
 use super::voucher::{self, Vouchers};
 use super::{outcome, status};
 use crate::controllers::allocation::Allocation;
-use crate::network::{NetworkAction, JobStatus, OrderRef, order_ref};
+use crate::network::{JobStatus, NetworkAction, OrderRef, Payment};
 use crate::objects::pod_state::PodState;
 use crate::settlement::plan::{self, Due, Step};
 
@@ -92,8 +92,13 @@ fn may_be_accepted(seen: &JobObservation, outcome: Option<&Outcome>) -> bool {
     live && outcome.is_none() && seen.allocation == Allocation::Allocated
 }
 
-fn actions(seen: &JobObservation, outcome: Option<&Outcome>, accepted: bool, final_voucher: bool) -> Vec<NetworkAction> {
-    let id = seen.id;
+fn actions(
+    seen: &JobObservation,
+    outcome: Option<&Outcome>,
+    accepted: bool,
+    final_voucher: bool,
+) -> Vec<NetworkAction> {
+    let job_id = || seen.id.clone();
     let vouchers = Vouchers::of(seen);
     let claimable = vouchers.claimable();
     // Whatever else is to come: without it no use of the job is paid, and none of its vouchers lost.
@@ -101,7 +106,7 @@ fn actions(seen: &JobObservation, outcome: Option<&Outcome>, accepted: bool, fin
         && (outcome.is_none() || claimable.voucher.is_some())
         && let Some(attestor) = seen.attestor()
     {
-        return vec![NetworkAction::Start { job: id, attestor }];
+        return vec![NetworkAction::Start { job: job_id(), attestor }];
     }
     let ChainView::Known { job, time, .. } = &seen.chain else { return Vec::new() };
     if outcome.is_none()
@@ -109,42 +114,51 @@ fn actions(seen: &JobObservation, outcome: Option<&Outcome>, accepted: bool, fin
         && let Some(attestor) = seen.leader().map(|a| a.attestor).filter(|a| !job.is_attestor(*a))
         && matches!(job.status, JobStatus::Open | JobStatus::Running)
     {
-        return vec![NetworkAction::Start { job: id, attestor }];
+        return vec![NetworkAction::Start { job: job_id(), attestor }];
     }
     let order = order(seen);
     let step = plan::next(job, claimable.gpu_seconds(), final_voucher, *time, seen.policy);
-    if let (Step::Claim(Due::Over) | Step::End { .. }, Some(last), true) =
-        (step, claimable.voucher, settles(seen, outcome))
+    if let (Step::Claim(_) | Step::End { .. }, Some(last), true) =
+        (step, claimable.voucher, settles(seen, outcome, step))
     {
         // It closes the job: how that ended, and the voucher, are written down before.
         let written = seen.stored().outcome.is_some() && voucher::stored(seen).as_ref() == Some(last);
-        return written.then(|| NetworkAction::Settle { claim: voucher::claim(last), order }).into_iter().collect();
+        return written.then(|| NetworkAction::Settle { job: job_id(), voucher: *last, order }).into_iter().collect();
     }
     match step {
-        Step::Claim(_) => claimable.voucher.iter().map(|voucher| NetworkAction::Claim(voucher::claim(voucher))).collect(),
+        Step::Claim(_) => {
+            claimable.voucher.iter().map(|voucher| NetworkAction::Claim { job: job_id(), voucher: **voucher }).collect()
+        }
         // One word, so that many can share a transaction.
         Step::End { expect_used } => {
             let reason = outcome.map_or_else(String::new, |o| o.reason.to_string());
-            vec![NetworkAction::End { job: id, order, expect_used, reason }]
+            vec![NetworkAction::End { job: job_id(), order, expect_used, reason }]
         }
         Step::Decline => {
             let reason = outcome.map_or_else(String::new, |o| o.on_chain.clone());
-            vec![NetworkAction::Decline { job: id, order, reason }]
+            vec![NetworkAction::Decline { job: job_id(), order, reason }]
         }
-        Step::Refund => vec![NetworkAction::Refund { job: id, order }],
+        Step::Refund => vec![NetworkAction::Refund { job: job_id(), order }],
         Step::Wait | Step::Done => Vec::new(),
     }
 }
 
 /// Whether the last voucher and the end go in one call. It gives the customer no reason, so only a job whose customer got what
-/// was bought is ended by it. Where the market won't, claim and end follow one by one.
-fn settles(seen: &JobObservation, outcome: Option<&Outcome>) -> bool {
-    !seen.unsettleable && outcome.is_some_and(|outcome| outcome.kind == OutcomeKind::Completed)
+/// was bought is ended by it. Where the market won't, claim and end follow one by one. A network that pays once closes the job
+/// by that: there it is the only claim.
+fn settles(seen: &JobObservation, outcome: Option<&Outcome>, step: Step) -> bool {
+    match seen.policy.payment {
+        Payment::OnceAtTheEnd => true,
+        Payment::Cumulative => {
+            let is_over = matches!(step, Step::Claim(Due::Over) | Step::End { .. });
+            is_over && !seen.unsettleable && outcome.is_some_and(|outcome| outcome.kind == OutcomeKind::Completed)
+        }
+    }
 }
 
 fn order(seen: &JobObservation) -> OrderRef {
     let source = seen.job.spec.source.as_ref();
-    order_ref(source.map(|source| source.customer.as_str()), source.and_then(|source| source.order_hash.as_deref()))
+    OrderRef::new(source.map(|source| source.customer.as_str()), source.and_then(|source| source.order_hash.as_deref()))
 }
 
 fn closed(seen: &JobObservation) -> bool {

@@ -2,12 +2,10 @@
 //! remembers nothing.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use alloy::primitives::{U256, keccak256};
-use hawser_attestation::Market;
+use hawser_attestation::{Market, digest};
 use hawser_crds::{ComputeJob, GpuOffer, OrderSource};
-use hawser_market::JobId;
 use jiff::{SignedDuration, Timestamp, Unit};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
@@ -22,9 +20,11 @@ use crate::controllers::allocation::Allocation;
 use crate::controllers::networks::Networks;
 use crate::controllers::{Error, Shared, Tried};
 use crate::inventory::JobPod;
-use crate::network::{ActionKey, ActionState, Connection, Head, Job, JobStatus, Network, Token, WeiPerGas};
+use crate::network::{
+    ActionKey, ActionState, Connection, Head, Job, JobId, JobStatus, Network, Payment, Subject, Token, TokenId, Units,
+};
 use crate::objects::pod_state::PodState;
-use crate::settlement::plan::{self, Policy};
+use crate::settlement::plan::Policy;
 
 /// The market's word on a job, as an endpoint gives it now.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(crate) enum MarketRead {
     Unknown(String),
     Read {
         job: Box<Job>,
-        /// The newest block.
+        /// The newest state of its network.
         head: Head,
         /// The chain's time now.
         time: Timestamp,
@@ -45,37 +45,33 @@ pub(crate) enum MarketRead {
 }
 
 /// Reads the job from its market.
-pub(crate) async fn market(source: Option<&OrderSource>, network: Option<&Network>, id: JobId) -> MarketRead {
+pub(crate) async fn market(source: Option<&OrderSource>, network: Option<&dyn Network>, id: &JobId) -> MarketRead {
     let Some(source) = source else { return MarketRead::Local };
     let Some(network) = network else {
         return MarketRead::Unknown(format!("DepinNetwork {:?} is not ready: see its conditions", source.network));
     };
-    let (connection, head, time) = {
-        let observed = network.observed();
-        let observed = observed.borrow();
-        (observed.connection.clone(), observed.head, observed.chain_time(Instant::now()))
-    };
-    if let Connection::Disconnected { message, .. } = connection {
+    let status = network.status();
+    if let Connection::Disconnected { message, .. } = status.connection {
         return MarketRead::Unknown(message);
     }
-    let Some((head, time)) = head.zip(time) else {
+    let Some((head, time)) = status.head.zip(status.time) else {
         return MarketRead::Unknown(format!("DepinNetwork {:?} has not seen a block yet", source.network));
     };
     match network.job(id).await {
-        Ok(job) => MarketRead::Read { job: Box::new(job), head, time, depth: network.spec().depth() },
+        Ok(job) => MarketRead::Read { job: Box::new(job), head, time, depth: network.profile().depth },
         Err(error) => MarketRead::Unknown(error.to_string()),
     }
 }
 
 /// The network that the job was ordered on, if it runs.
-pub(crate) fn network(job: &ComputeJob, networks: &Networks) -> Option<Network> {
+pub(crate) fn network(job: &ComputeJob, networks: &Networks) -> Option<Arc<dyn Network>> {
     networks.get(&job.spec.source.as_ref()?.network)
 }
 
 /// Reads the rest. What is remembered is not in it yet: `observe` adds that.
 pub(crate) async fn dereference(
     job: &Arc<ComputeJob>,
-    (id, network): (JobId, Option<&Network>),
+    (id, network): (JobId, Option<&dyn Network>),
     (chain, unstarted): (ChainView, bool),
     shared: &Shared,
 ) -> Result<JobObservation, Error> {
@@ -89,9 +85,7 @@ pub(crate) async fn dereference(
     let me = job_ref(job);
     let failing = failing(&pods, &shared.attestations.dead_cards(&me));
     Ok(JobObservation {
-        id,
-        market: network
-            .map_or_else(Market::default, |n| Market { chain_id: n.spec().chain_id, address: n.spec().market }),
+        subject: subject(job, network),
         chain,
         unstarted,
         token,
@@ -102,13 +96,14 @@ pub(crate) async fn dereference(
         offer,
         offer_unreadable,
         policy,
-        obstacle: network.and_then(|n| obstacle(n, id)),
-        unsettleable: network.is_some_and(|n| is_unsettleable(n, id)),
-        tx: network.and_then(|n| newest_tx(n, id)),
+        obstacle: network.and_then(|n| obstacle(n, &id)),
+        unsettleable: network.is_some_and(|n| is_unsettleable(n, &id)),
+        tx: network.and_then(|n| newest_tx(n, &id)),
+        id,
         unheard: None,
         pod_refused: None,
         job: Arc::clone(job),
-        chain_time: network.and_then(|network| network.observed().borrow().time_now(Instant::now())),
+        chain_time: network.and_then(Network::time_now),
         lasting: Lasting::default(),
         retention: retention(&shared.config),
         failing,
@@ -125,11 +120,20 @@ fn failing(pods: &Members, dead: &[DeadCard]) -> Option<String> {
     (!unhealthy.is_empty()).then(|| format!("the device plugin calls {} unhealthy", unhealthy.join(", ")))
 }
 
-pub(super) fn job_id(job: &ComputeJob) -> Result<JobId, Error> {
+/// The id by which a job is known: its network's; of a local job one with a space, which no network's can have in an object.
+pub(super) fn job_id(job: &ComputeJob) -> JobId {
     match &job.spec.source {
-        Some(source) => source.job_id.parse().map_err(|_| Error::Unnamed("spec.source.jobId that can be read")),
-        None => Ok(JobId(keccak256(format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any())))),
+        Some(source) => JobId::from(&source.job_id),
+        None => JobId::from(format!("local {}", job_ref(job))),
     }
+}
+
+/// What evidence and vouchers say the job is; none where its network is not there, or does not know such an id.
+fn subject(job: &ComputeJob, network: Option<&dyn Network>) -> Option<Subject> {
+    if let Some(source) = &job.spec.source {
+        return network?.subject(&JobId::from(&source.job_id)).ok();
+    }
+    Some(Subject { market: Market::default(), id: hawser_market::JobId(digest(job_ref(job).to_string())) })
 }
 
 /// The offer, and whether there is one that can't be read.
@@ -190,54 +194,52 @@ fn may_be_started(chain: &ChainView) -> bool {
     }
 }
 
-async fn token(offer: Option<&GpuOffer>, network: Option<&Network>) -> Option<Token> {
-    network?.token(offer?.spec.price.token.parse().ok()?).await.ok()
+async fn token(offer: Option<&GpuOffer>, network: Option<&dyn Network>) -> Option<Token> {
+    network?.token(&TokenId::from(&offer?.spec.price.token)).await.ok()
 }
 
 /// When the job's use is claimed. Where the token can't be read, nothing is held back.
 fn policy(
     source: Option<&OrderSource>,
     token: Option<&Token>,
-    network: Option<&Network>,
+    network: Option<&dyn Network>,
     networks: &Networks,
 ) -> Policy {
     let settlement = source.and_then(|s| networks.settlement(&s.network)).unwrap_or_default();
     let interval = Duration::from_secs(settlement.interval_seconds);
+    let payment = network.map_or(Payment::Cumulative, |network| network.profile().payment);
     let (Some(network), Some(token)) = (network, token) else {
-        return Policy { interval, least: U256::ZERO, gas_cost: U256::ZERO };
+        return Policy { payment, interval, least: Units::ZERO, claim_cost: Units::ZERO };
     };
-    let units = |text: &str| token.parse_units(text).unwrap_or_default();
-    let base_fee = network.observed().borrow().head.and_then(|head| head.base_fee).unwrap_or_default();
-    Policy {
-        interval,
-        least: units(&settlement.min_payout),
-        gas_cost: plan::gas_cost(
-            network.spec().tokens_per_coin.as_deref().map(units).unwrap_or_default(),
-            WeiPerGas(base_fee.into()),
-        ),
-    }
+    let least = token.parse_units(&settlement.min_payout).unwrap_or_default();
+    Policy { payment, interval, least, claim_cost: network.claim_cost(token) }
 }
 
 const KEYS: [fn(JobId) -> ActionKey; 6] =
     [ActionKey::End, ActionKey::Settle, ActionKey::Claim, ActionKey::Decline, ActionKey::Refund, ActionKey::Start];
 
-fn obstacle(network: &Network, id: JobId) -> Option<(ActionKey, String)> {
-    KEYS.iter().map(|key| key(id)).find_map(|key| match network.action(&key)? {
+fn obstacle(network: &dyn Network, id: &JobId) -> Option<(ActionKey, String)> {
+    KEYS.iter().map(|key| key(id.clone())).find_map(|key| match network.action(&key)? {
         // Claim and end follow in its place.
-        ActionState::Refused { .. } if matches!(key, ActionKey::Settle(_)) => None,
+        ActionState::Refused { .. } if matches!(key, ActionKey::Settle(_)) && claims_alone(network) => None,
         ActionState::Refused { error } => Some((key, error)),
         ActionState::Queued { waiting: Some(why) } => Some((key, why)),
         _ => None,
     })
 }
 
-/// Whether the market won't take the last voucher and the end in one call.
-fn is_unsettleable(network: &Network, id: JobId) -> bool {
-    matches!(network.action(&ActionKey::Settle(id)), Some(ActionState::Refused { .. }))
+/// Whether a claim can be made without the job's end.
+fn claims_alone(network: &dyn Network) -> bool {
+    network.profile().payment == Payment::Cumulative
 }
 
-fn newest_tx(network: &Network, id: JobId) -> Option<String> {
-    KEYS.iter().find_map(|key| match network.action(&key(id))? {
+/// Whether the market won't take the last voucher and the end in one call, and takes them one by one.
+fn is_unsettleable(network: &dyn Network, id: &JobId) -> bool {
+    claims_alone(network) && matches!(network.action(&ActionKey::Settle(id.clone())), Some(ActionState::Refused { .. }))
+}
+
+fn newest_tx(network: &dyn Network, id: &JobId) -> Option<String> {
+    KEYS.iter().find_map(|key| match network.action(&key(id.clone()))? {
         ActionState::Mined { tx, .. } => Some(tx.to_string()),
         _ => None,
     })

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use hawser_crds::condition::{ACCEPTED, FAILED, SETTLED};
 use hawser_crds::{ComputeJob, ComputeJobStatus, Outcome, Phase};
-use hawser_market::JobId;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -19,34 +18,50 @@ use crate::controllers::packed::Packed;
 use crate::controllers::watch::name_of;
 use crate::controllers::{Error, Shared, status_writer};
 use crate::inventory::SharedInventory;
+use crate::network::JobId;
 use crate::reasons::Reason;
 
-/// What another job is for this one's order, or another offer for it.
-pub(super) fn belongs(job: &ComputeJob, id: JobId, shared: &Shared) -> Option<String> {
-    if job.spec.source.is_none() || is_accepted(job) {
+/// An order's job, by its id and by the name that the operator gives to its `ComputeJob`.
+#[derive(Clone, Copy)]
+struct OfOrder<'a> {
+    id: &'a JobId,
+    own_name: &'a str,
+}
+
+/// What another job is for this one's order, or another offer for it. Nothing is told, and nothing begun, before the network is
+/// there: it knows which of two is the operator's own.
+pub(super) fn belongs(job: &ComputeJob, id: &JobId, shared: &Shared) -> Option<String> {
+    if is_accepted(job) {
         return None;
     }
-    if let Some(first) = first(job, id, &shared.jobs.store, &shared.inventory) {
+    let network = shared.networks.get(&job.spec.source.as_ref()?.network)?;
+    let order = OfOrder { id, own_name: &network.resource_name(id) };
+    if let Some(first) = first(job, order, &shared.jobs.store, &shared.inventory) {
         return Some(format!("ComputeJob {}/{}", first.namespace().unwrap_or_default(), first.name_any()));
     }
     let offer = shared.offer(&job.namespace().unwrap_or_default(), &job.spec.offer_ref)?;
-    let network = shared.networks.get(&job.spec.source.as_ref()?.network)?;
-    let is_its = ids_of(offer.0.as_ref().ok()?, &network, &shared.cluster).contains(&id.offer_id());
-    (!is_its).then(|| format!("offer {} and not to GpuOffer {}", id.offer_id(), job.spec.offer_ref))
+    let ordered = network.offer_of(id)?;
+    let is_its = ids_of(offer.0.as_ref().ok()?, &*network, &shared.cluster).contains(&ordered);
+    (!is_its).then(|| format!("offer {ordered} and not to GpuOffer {}", job.spec.offer_ref))
 }
 
 /// The job to which the order of this one belongs, where that is another one. All jobs are gone through only where another
 /// one may name the order: a burst of orders must not cost as many times what the cluster runs.
-fn first(job: &ComputeJob, id: JobId, jobs: &Store<Packed>, inventory: &SharedInventory) -> Option<Arc<Packed>> {
+fn first(
+    job: &ComputeJob,
+    order: OfOrder<'_>,
+    jobs: &Store<Packed>,
+    inventory: &SharedInventory,
+) -> Option<Arc<Packed>> {
     let is_before = |other: &Arc<Packed>| {
-        other.is_of(id)
+        other.is_of(order.id)
             && other.meta().uid != job.metadata.uid
-            && other.job().0.is_ok_and(|other| is_of(&other, id) && comes_before(&other, job, id))
+            && other.job().0.is_ok_and(|other| is_of(&other, order.id) && comes_before(&other, job, order.own_name))
     };
     // The operator's own is found by its name, though it be settled and not be counted any more.
-    let own = ObjectRef::new(&id.resource_name()).within(&job.namespace().unwrap_or_default());
+    let own = ObjectRef::new(order.own_name).within(&job.namespace().unwrap_or_default());
     let own = jobs.get(&own).filter(is_before);
-    if own.is_some() || !inventory.read(|inventory| inventory.shares_order(&name_of(job), id)) {
+    if own.is_some() || !inventory.read(|inventory| inventory.shares_order(&name_of(job), order.id)) {
         return own;
     }
     jobs.state().into_iter().find(is_before)
@@ -71,17 +86,17 @@ fn is_accepted(job: &ComputeJob) -> bool {
     job.status.as_ref().is_some_and(|status| status.accepted_at.is_some())
 }
 
-fn is_of(job: &ComputeJob, id: JobId) -> bool {
+fn is_of(job: &ComputeJob, id: &JobId) -> bool {
     let outcome = job.status.as_ref().and_then(|status| status.outcome);
-    let named = job.spec.source.as_ref().and_then(|source| source.job_id.parse().ok());
-    named == Some(id) && outcome != Some(Outcome::Duplicate)
+    let named = job.spec.source.as_ref().map(|source| source.job_id.as_str());
+    named == Some(id.as_str()) && outcome != Some(Outcome::Duplicate)
 }
 
 /// What runs goes on; then comes the job that the operator itself has written for the order, then the older one.
-fn comes_before(other: &ComputeJob, job: &ComputeJob, id: JobId) -> bool {
+fn comes_before(other: &ComputeJob, job: &ComputeJob, own_name: &str) -> bool {
     let place = |job: &ComputeJob| {
         let created = job.metadata.creation_timestamp.as_ref().map(|at| at.0);
-        (!is_accepted(job), job.name_any() != id.resource_name(), created, job.namespace(), job.name_any())
+        (!is_accepted(job), job.name_any() != own_name, created, job.namespace(), job.name_any())
     };
     place(other) < place(job)
 }
@@ -109,7 +124,6 @@ fn refused(job: &ComputeJob, whose: &str, now: Timestamp, keep: SignedDuration) 
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::B256;
     use kube::core::DeserializeGuard;
     use kube::runtime::reflector;
     use kube::runtime::watcher::Event;
@@ -118,7 +132,8 @@ mod tests {
     use super::*;
     use crate::controllers::conditions::find;
 
-    const ID: JobId = JobId(B256::repeat_byte(7));
+    const ID: &str = "lease-7";
+    const OWN: &str = "job-7";
 
     fn job(namespace: &str, name: &str, created: &str, accepted: bool) -> ComputeJob {
         let status = if accepted { json!({"acceptedAt": "2026-01-01T00:00:00Z"}) } else { json!({}) };
@@ -128,7 +143,7 @@ mod tests {
             "metadata": {"name": name, "namespace": namespace, "uid": format!("{namespace}/{name}"),
                 "creationTimestamp": format!("2026-01-01T00:00:{created}Z")},
             "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}, "source": {"network": "n",
-                "jobId": ID.to_string(), "customer": address, "seconds": 1, "deposit": "1", "price": "1", "block": 1}},
+                "jobId": ID, "customer": address, "seconds": 1, "deposit": "1", "price": "1", "block": 1}},
             "status": status
         }))
         .unwrap()
@@ -136,15 +151,14 @@ mod tests {
 
     #[test]
     fn of_two_jobs_with_one_id_that_which_runs_comes_first_then_the_operators_own_then_the_older_one() {
-        let own = ID.resource_name();
         for (first, second) in [
-            (job("a", "x", "09", true), job("a", &own, "01", false)),
-            (job("a", &own, "09", false), job("a", "x", "01", false)),
+            (job("a", "x", "09", true), job("a", OWN, "01", false)),
+            (job("a", OWN, "09", false), job("a", "x", "01", false)),
             (job("b", "y", "01", false), job("a", "x", "09", false)),
             (job("a", "y", "01", false), job("b", "x", "01", false)),
             (job("a", "x", "01", false), job("a", "y", "01", false)),
         ] {
-            assert!(comes_before(&first, &second, ID) && !comes_before(&second, &first, ID), "{first:?} {second:?}");
+            assert!(comes_before(&first, &second, OWN) && !comes_before(&second, &first, OWN), "{first:?} {second:?}");
         }
     }
 
@@ -158,13 +172,13 @@ mod tests {
             writer.apply_watcher_event(&Event::Apply(packed));
             inventory.write(|inventory| inventory.set_job(&name_of(job), facts));
         };
-        let own = ID.resource_name();
-        let mut over = job("b", &own, "09", false);
+        let mut over = job("b", OWN, "09", false);
         over.status = serde_json::from_value(json!({"settledAt": "2026-01-01T00:00:00Z"})).unwrap();
         let (running, late, beside) =
             (job("a", "x", "09", true), job("c", "y", "01", false), job("b", "z", "01", false));
+        let order = OfOrder { id: &ID.into(), own_name: OWN };
         let found =
-            |job: &ComputeJob| first(job, ID, &jobs, &inventory).map(|job| job.meta().namespace.clone().unwrap());
+            |job: &ComputeJob| first(job, order, &jobs, &inventory).map(|job| job.meta().namespace.clone().unwrap());
         put(&late);
         assert_eq!(found(&late), None, "it is alone");
         put(&running);
@@ -187,8 +201,11 @@ mod tests {
             assert_eq!(find(&status.conditions, kind).unwrap().status, truth, "{kind}");
         }
         let said = &find(&status.conditions, FAILED).unwrap().message;
-        assert!(said.contains(&ID.to_string()) && said.contains("belongs to ComputeJob a/x"), "{said}");
-        assert!(is_of(&second, ID) && !is_of(&second, JobId(B256::ZERO)));
-        assert!(!is_of(&ComputeJob { status: Some(status), ..second }, ID), "it never stands before another one");
+        assert!(said.contains(ID) && said.contains("belongs to ComputeJob a/x"), "{said}");
+        assert!(is_of(&second, &ID.into()) && !is_of(&second, &"lease-8".into()));
+        assert!(
+            !is_of(&ComputeJob { status: Some(status), ..second }, &ID.into()),
+            "it never stands before another one"
+        );
     }
 }

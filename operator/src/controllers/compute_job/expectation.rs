@@ -10,13 +10,13 @@ use crate::attestation::{ExpectedJob, ExpectedMember, ExpectedPod, JobRef, Start
 use crate::network::JobStatus;
 use crate::objects::pod_state::PodState;
 
-/// What is known of the job now.
-pub(crate) fn expected(seen: &JobObservation, job: JobRef) -> ExpectedJob {
-    let started = started(seen);
-    ExpectedJob {
+/// What is known of the job now; none while nobody can tell what its vouchers are made for.
+pub(crate) fn expected(seen: &JobObservation, job: JobRef) -> Option<ExpectedJob> {
+    let (subject, started) = (seen.subject?, started(seen));
+    Some(ExpectedJob {
         job,
-        id: seen.id,
-        market: seen.market,
+        id: subject.id,
+        market: subject.market,
         // A member has one pod and that one meter: nobody has vouched for it before this one.
         members: seen.pods.names().iter().map(ExpectedMember::new).collect(),
         pods: seen.pods.iter().map(expected_pod).collect(),
@@ -27,7 +27,7 @@ pub(crate) fn expected(seen: &JobObservation, job: JobRef) -> ExpectedJob {
         attestor: seen.attestor(),
         voucher: voucher::stored(seen),
         card_shared: seen.job.status.as_ref().and_then(|status| status.usage.as_ref()?.card_shared.clone()),
-    }
+    })
 }
 
 fn expected_pod(pod: &PodState) -> ExpectedPod {

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hawser_market::JobId;
+use crate::network::JobId;
 
 /// What is seen of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,10 +54,10 @@ type Facts = HashMap<Fact, (u64, Instant)>;
 
 impl Timers {
     /// A fact has this value now, or none.
-    pub(crate) fn note<T: Hash>(&self, job: JobId, fact: Fact, value: Option<T>, now: Instant) {
+    pub(crate) fn note<T: Hash>(&self, job: &JobId, fact: Fact, value: Option<T>, now: Instant) {
         let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(value) = value else {
-            if let Some(facts) = jobs.get_mut(&job) {
+            if let Some(facts) = jobs.get_mut(job) {
                 facts.remove(&fact);
             }
             return;
@@ -65,34 +65,32 @@ impl Timers {
         let mut hasher = DefaultHasher::new();
         value.hash(&mut hasher);
         let value = hasher.finish();
-        let since = jobs.entry(job).or_default().entry(fact).or_insert((value, now));
+        let since = jobs.entry(job.clone()).or_default().entry(fact).or_insert((value, now));
         if since.0 != value {
             *since = (value, now);
         }
     }
 
     /// For how long a fact has had its value without a break; zero where it has none.
-    pub(crate) fn lasting(&self, job: JobId, fact: Fact, now: Instant) -> Duration {
+    pub(crate) fn lasting(&self, job: &JobId, fact: Fact, now: Instant) -> Duration {
         let jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = jobs.get(&job).and_then(|facts| facts.get(&fact));
+        let since = jobs.get(job).and_then(|facts| facts.get(&fact));
         since.map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(*since))
     }
 
-    pub(crate) fn forget(&self, job: JobId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
+    pub(crate) fn forget(&self, job: &JobId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(job);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::B256;
-
     use super::*;
 
     #[test]
     fn time_counts_while_a_fact_holds_and_begins_anew_when_it_changes() {
         let (timers, start) = (Timers::default(), Instant::now());
-        let (one, other) = (JobId(B256::repeat_byte(1)), JobId(B256::repeat_byte(2)));
+        let (one, other) = (&JobId::from("one"), &JobId::from("other"));
         let look = |seconds, job, fact, value: Option<u8>| {
             let now = start + Duration::from_secs(seconds);
             timers.note(job, fact, value, now);

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hawser_crds::ComputeJob;
-use hawser_market::JobId;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
@@ -17,6 +16,7 @@ use crate::controllers::Shared;
 use crate::controllers::gpu_offer::memory::OfferMemory;
 use crate::controllers::packed::Packed;
 use crate::controllers::work::Backoffs;
+use crate::network::JobId;
 
 /// What a look at a job has at hand.
 pub(crate) struct JobContext {
@@ -44,12 +44,12 @@ pub(crate) struct JobMemory {
 }
 
 impl JobMemory {
-    pub(crate) fn note_job(&self, id: JobId, job: &ComputeJob) {
-        locked(&self.jobs).insert(id, reference(job));
+    pub(crate) fn note_job(&self, id: &JobId, job: &ComputeJob) {
+        locked(&self.jobs).insert(id.clone(), reference(job));
     }
 
-    pub(crate) fn job(&self, id: JobId) -> Option<ObjectRef<Packed>> {
-        locked(&self.jobs).get(&id).cloned()
+    pub(crate) fn job(&self, id: &JobId) -> Option<ObjectRef<Packed>> {
+        locked(&self.jobs).get(id).cloned()
     }
 
     /// The version of a job at which its status was written last.
@@ -63,61 +63,61 @@ impl JobMemory {
     }
 
     /// What was kept of a job but for what was written last: a look at it as it was before it ended may follow.
-    pub(crate) fn forget_job(&self, id: JobId, job: &ComputeJob) {
+    pub(crate) fn forget_job(&self, id: &JobId, job: &ComputeJob) {
         let mut jobs = locked(&self.jobs);
-        if jobs.get(&id).is_some_and(|holder| *holder != reference(job)) {
+        if jobs.get(id).is_some_and(|holder| *holder != reference(job)) {
             // What is kept under the id is another one's.
             return;
         }
-        jobs.remove(&id);
+        jobs.remove(id);
         drop(jobs);
-        locked(&self.gone).remove(&id);
-        locked(&self.closed).remove(&id);
-        locked(&self.pods_refused).remove(&id);
+        locked(&self.gone).remove(id);
+        locked(&self.closed).remove(id);
+        locked(&self.pods_refused).remove(id);
         self.timers.forget(id);
     }
 
     /// Why the API server does not take a job's pod; none once it does.
-    pub(crate) fn pod_refused(&self, id: JobId) -> Option<PodRefused> {
-        locked(&self.pods_refused).get(&id).cloned()
+    pub(crate) fn pod_refused(&self, id: &JobId) -> Option<PodRefused> {
+        locked(&self.pods_refused).get(id).cloned()
     }
 
-    pub(crate) fn note_pod_refused(&self, id: JobId, refused: PodRefused) {
-        locked(&self.pods_refused).insert(id, refused);
+    pub(crate) fn note_pod_refused(&self, id: &JobId, refused: PodRefused) {
+        locked(&self.pods_refused).insert(id.clone(), refused);
     }
 
-    pub(crate) fn note_pod_taken(&self, id: JobId) {
-        locked(&self.pods_refused).remove(&id);
+    pub(crate) fn note_pod_taken(&self, id: &JobId) {
+        locked(&self.pods_refused).remove(id);
     }
 
     /// Whether the market shows at this block that a job is closed.
-    pub(crate) fn note_closed(&self, id: JobId, closed: bool, head: u64) {
+    pub(crate) fn note_closed(&self, id: &JobId, closed: bool, head: u64) {
         let mut since = locked(&self.closed);
         if closed {
-            since.entry(id).or_insert(head);
+            since.entry(id.clone()).or_insert(head);
         } else {
-            since.remove(&id);
+            since.remove(id);
         }
     }
 
     /// For how many blocks a job was seen to be closed without a break; none while it is not.
-    pub(crate) fn closed_for(&self, id: JobId, head: u64) -> Option<u64> {
-        locked(&self.closed).get(&id).map(|since| head.saturating_sub(*since))
+    pub(crate) fn closed_for(&self, id: &JobId, head: u64) -> Option<u64> {
+        locked(&self.closed).get(id).map(|since| head.saturating_sub(*since))
     }
 
     /// Whether the market shows now that a job is gone.
-    pub(crate) fn note_gone(&self, id: JobId, gone: bool) {
+    pub(crate) fn note_gone(&self, id: &JobId, gone: bool) {
         let mut since = locked(&self.gone);
         if gone {
-            since.entry(id).or_insert_with(Instant::now);
+            since.entry(id.clone()).or_insert_with(Instant::now);
         } else {
-            since.remove(&id);
+            since.remove(id);
         }
     }
 
     /// For how long the market has shown without a break that a job is gone.
-    pub(crate) fn gone_for(&self, id: JobId) -> Duration {
-        locked(&self.gone).get(&id).map_or(Duration::ZERO, Instant::elapsed)
+    pub(crate) fn gone_for(&self, id: &JobId) -> Duration {
+        locked(&self.gone).get(id).map_or(Duration::ZERO, Instant::elapsed)
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
         .unwrap();
         let memory = JobMemory::default();
         memory.note_written(&job, Some("9".to_owned()));
-        memory.forget_job(JobId(alloy::primitives::B256::ZERO), &job);
+        memory.forget_job(&JobId::from("0x00"), &job);
         assert!(memory.behind(&job).is_some());
     }
 
@@ -159,7 +159,7 @@ mod tests {
             }))
             .unwrap()
         };
-        let (memory, id) = (JobMemory::default(), JobId(alloy::primitives::B256::ZERO));
+        let (memory, id) = (JobMemory::default(), &JobId::from("0x00"));
         memory.note_job(id, &job("first"));
         memory.note_closed(id, true, 7);
         memory.forget_job(id, &job("second"));

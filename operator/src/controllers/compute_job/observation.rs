@@ -4,17 +4,15 @@
 
 use std::sync::Arc;
 
-use alloy::primitives::Address;
-use hawser_attestation::Market;
+use hawser_attestation::Attestor;
 use hawser_crds::{ComputeJob, ComputeJobStatus, GpuOffer};
-use hawser_market::JobId;
 use jiff::{SignedDuration, Timestamp};
 
 use super::lasting::Lasting;
 use super::members::Members;
 use crate::attestation::{Attested, Rejection, StreamHealth};
 use crate::controllers::allocation::Allocation;
-use crate::network::{ActionKey, Job, Token};
+use crate::network::{ActionKey, Job, JobId, Subject, Token};
 use crate::objects::pod_state;
 use crate::reasons::Reason;
 use crate::settlement::plan::Policy;
@@ -23,9 +21,10 @@ use crate::settlement::plan::Policy;
 #[derive(Clone, Debug)]
 pub(crate) struct JobObservation {
     pub job: Arc<ComputeJob>,
-    /// The market's id; for a local job one made from its name.
+    /// The network's id; for a local job one made from its name.
     pub id: JobId,
-    pub market: Market,
+    /// What its evidence and vouchers say it is; none while its network is not there to tell.
+    pub subject: Option<Subject>,
     pub offer: Option<Arc<GpuOffer>>,
     /// The offer is there and can't be read.
     pub offer_unreadable: bool,
@@ -163,7 +162,7 @@ impl JobObservation {
     }
 
     /// Whom the market is told to be the job's attestor: the leader's, enrolled now, or as the status holds it from before.
-    pub(crate) fn attestor(&self) -> Option<Address> {
+    pub(crate) fn attestor(&self) -> Option<Attestor> {
         let enrolled = self.leader().map(|attested| attested.attestor);
         enrolled.or_else(|| self.job.status.as_ref()?.attestor.as_ref()?.parse().ok())
     }

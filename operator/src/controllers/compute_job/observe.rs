@@ -6,7 +6,6 @@
 use std::time::{Duration, Instant};
 
 use hawser_crds::ComputeJob;
-use hawser_market::JobId;
 
 use super::dereference::MarketRead;
 use super::lasting::{Fact, Lasting, Timers};
@@ -14,7 +13,7 @@ use super::memory::JobMemory;
 use super::observation::{ChainView, JobObservation};
 use super::pull;
 use crate::controllers::allocation::Allocation;
-use crate::network::JobStatus;
+use crate::network::{JobId, JobStatus};
 use crate::objects::pod_state::PodState;
 
 /// One endpoint may be behind the others; for longer it is a reorganisation. Of a job that was started, whose pod would
@@ -28,7 +27,7 @@ pub(crate) fn was_started(job: &ComputeJob) -> bool {
 }
 
 /// Takes down what the market says, and gives what is believed of it; and whether it has lost the job's start.
-pub(crate) fn chain(id: JobId, read: MarketRead, started: bool, memory: &JobMemory) -> (ChainView, bool) {
+pub(crate) fn chain(id: &JobId, read: MarketRead, started: bool, memory: &JobMemory) -> (ChainView, bool) {
     let (job, head, time, depth) = match read {
         MarketRead::Local => return (ChainView::Local, false),
         MarketRead::Unknown(why) => return (ChainView::Unknown(why), false),
@@ -47,8 +46,8 @@ pub(crate) fn chain(id: JobId, read: MarketRead, started: bool, memory: &JobMemo
         );
         return (ChainView::Unknown(why), unstarted);
     }
-    memory.note_closed(id, job.status == JobStatus::Closed, head.block.number);
-    let deep = memory.closed_for(id, head.block.number).is_some_and(|blocks| blocks >= depth);
+    memory.note_closed(id, job.status == JobStatus::Closed, head.height);
+    let deep = memory.closed_for(id, head.height).is_some_and(|blocks| blocks >= depth);
     (ChainView::Known { job, time, deep }, unstarted)
 }
 
@@ -61,11 +60,11 @@ fn is_gone(status: JobStatus, started: bool) -> bool {
 /// job's pod.
 pub(crate) fn note(seen: &mut JobObservation, memory: &JobMemory) {
     seen.lasting = lasting(seen, &memory.timers);
-    seen.pod_refused = memory.pod_refused(seen.id);
+    seen.pod_refused = memory.pod_refused(&seen.id);
 }
 
 fn lasting(seen: &JobObservation, timers: &Timers) -> Lasting {
-    let (id, pods, heard) = (seen.id, &seen.pods, seen.heard.as_ref());
+    let (id, pods, heard) = (&seen.id, &seen.pods, seen.heard.as_ref());
     let runs = pods.any_runs();
     let waiting = |pod: &PodState| pod.customer.waiting.clone();
     let missing = pods.iter().filter_map(waiting).any(|(reason, message)| pull::missing(&reason, &message));
@@ -101,19 +100,19 @@ fn lasting(seen: &JobObservation, timers: &Timers) -> Lasting {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::{B256, U256};
-
     use super::*;
-    use crate::network::{Block, GpuSeconds, Head, Job};
+    use crate::network::{GpuSeconds, Head, Job, Units};
 
-    const ID: JobId = JobId(B256::repeat_byte(7));
+    const ID: &str = "0x07";
 
-    fn read(status: JobStatus, number: u64) -> MarketRead {
+    fn read(status: JobStatus, height: u64) -> MarketRead {
         let now = jiff::Timestamp::UNIX_EPOCH;
         let job = Job {
-            id: ID,
+            id: ID.into(),
             status,
             attestor: None,
+            gpus: 1,
+            price: 3600,
             duration_seconds: 100,
             start_deadline: Some(now),
             started: None,
@@ -121,18 +120,17 @@ mod tests {
             ending: false,
             refundable_from: None,
             used: GpuSeconds(0),
-            deposit: U256::ZERO,
-            paid: U256::ZERO,
+            deposit: Units::ZERO,
+            paid: Units::ZERO,
         };
-        let block = Block { number, hash: B256::ZERO };
-        let head = Head { block, time: now, seen: Instant::now(), base_fee: None, gas_limit: 0 };
+        let head = Head { height, time: now };
         MarketRead::Read { job: Box::new(job), head, time: now, depth: 3 }
     }
 
     #[test]
     fn what_goes_back_on_chain_is_not_believed_at_once_and_what_was_closed_counts_once_it_is_deep() {
         let memory = JobMemory::default();
-        let look = |status, number, started| match chain(ID, read(status, number), started, &memory) {
+        let look = |status, number, started| match chain(&ID.into(), read(status, number), started, &memory) {
             (ChainView::Known { deep, .. }, unstarted) => (Some(deep), unstarted),
             (ChainView::Unknown(_) | ChainView::Local, unstarted) => (None, unstarted),
         };

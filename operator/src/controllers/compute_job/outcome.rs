@@ -91,7 +91,7 @@ fn not_accepted(seen: &JobObservation) -> Option<Outcome> {
         return conclude(OutcomeKind::Declined, Reason::read(refused.reason), refused.message);
     }
     let deposit = seen.job.spec.source.as_ref().map(|source| source.deposit.as_str());
-    if let Some(why) = deposit.and_then(|deposit| worth::too_small(deposit, seen.policy.gas_cost)) {
+    if let Some(why) = deposit.and_then(|deposit| worth::too_small(deposit, seen.policy.claim_cost)) {
         return conclude(OutcomeKind::Declined, Reason::DepositTooSmall, why);
     }
     match &seen.allocation {

@@ -49,6 +49,7 @@ async fn show(shared: &Shared, offer: &GpuOffer, runtime_class: Option<&str>) ->
     let (url, address) = (shared.config.attestation_url(), attestation_address(&shared.config).await);
     let input = PodInput {
         name: NAME,
+        network_job: &NAME.into(),
         job_id: format!("0x{}", "0".repeat(64)),
         chain_id: 0,
         market: format!("0x{}", "0".repeat(40)),
@@ -172,6 +173,7 @@ mod tests {
         assert_eq!((resources.cpu.as_str(), resources.memory.as_str()), ("3", "5Gi"));
         let input = PodInput {
             name: NAME,
+            network_job: &NAME.into(),
             job_id: String::new(),
             chain_id: 0,
             market: String::new(),

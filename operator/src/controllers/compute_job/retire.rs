@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use hawser_crds::ComputeJob;
-use hawser_market::JobId;
 use jiff::Timestamp;
 use kube::Api;
 use kube::api::ObjectMeta;
@@ -14,6 +13,7 @@ use crate::attestation::Attestations;
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Backoffs;
 use crate::controllers::{Error, JOB_FINALIZER, settled, status_writer};
+use crate::network::JobId;
 
 /// Everything is settled: chain and pod need not be looked at.
 pub(super) fn settled_since(job: &ComputeJob) -> Option<Timestamp> {
@@ -32,7 +32,7 @@ pub(super) async fn retire(api: &Api<ComputeJob>, metadata: &ObjectMeta, since: 
 pub(super) async fn finish(
     context: &JobContext,
     api: &Api<ComputeJob>,
-    id: JobId,
+    id: &JobId,
     job: &Arc<ComputeJob>,
 ) -> Result<(), Error> {
     context.shared.attestations.forget(&job_ref(job));
@@ -49,7 +49,5 @@ pub(crate) fn forget(memory: &JobMemory, backoffs: &Backoffs, attestations: Opti
     if let Some(attestations) = attestations {
         attestations.forget(&job_ref(job));
     }
-    if let Ok(id) = dereference::job_id(job) {
-        memory.forget_job(id, job);
-    }
+    memory.forget_job(&dereference::job_id(job), job);
 }

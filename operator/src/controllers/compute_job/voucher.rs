@@ -6,7 +6,6 @@ use hawser_crds::VoucherRecord;
 use hawser_market::{GpuSeconds, JobId};
 
 use super::observation::JobObservation;
-use crate::network::{self, Claim};
 
 /// A voucher as the status holds it.
 pub(crate) fn record(voucher: &SignedVoucher, attestor: impl Into<String>) -> VoucherRecord {
@@ -79,8 +78,8 @@ pub(crate) struct Claimable<'a> {
 }
 
 impl Claimable<'_> {
-    pub(crate) fn gpu_seconds(&self) -> network::GpuSeconds {
-        network::GpuSeconds(self.voucher.map_or(0, |voucher| voucher.gpu_seconds.0))
+    pub(crate) fn gpu_seconds(&self) -> GpuSeconds {
+        self.voucher.map_or(GpuSeconds::ZERO, |voucher| voucher.gpu_seconds)
     }
 
     /// What is said of use that is counted and can't be claimed; nothing where all can be.
@@ -95,18 +94,9 @@ impl Claimable<'_> {
     }
 }
 
-/// The voucher in the stored status: the leader's, since it has no place for another's.
+/// The voucher in the stored status: the leader's, since it has no place for another's. None while nobody can tell what it
+/// was made for.
 pub(crate) fn stored(seen: &JobObservation) -> Option<SignedVoucher> {
     let record = seen.job.status.as_ref()?.usage.as_ref()?.voucher.as_ref()?;
-    from_record(seen.id, record)
-}
-
-/// As a claim.
-pub(crate) fn claim(voucher: &SignedVoucher) -> Claim {
-    Claim {
-        job: voucher.job,
-        gpu_seconds: network::GpuSeconds(voucher.gpu_seconds.0),
-        evidence_root: voucher.evidence_root.0,
-        signature: voucher.signature.into(),
-    }
+    from_record(seen.subject?.id, record)
 }

@@ -11,7 +11,6 @@ use super::memory::NetworkContext;
 use super::order_intake;
 use super::status::Startup;
 use crate::controllers::{Error, NETWORK_FINALIZER, abandon, status_writer};
-use crate::network::{NetworkSpec, Checkpoint};
 
 /// Starts the network where it doesn't run as it is written now, and stops it where that can't be read.
 pub(super) async fn start(
@@ -31,24 +30,21 @@ async fn try_start(
     context: &Arc<NetworkContext>,
 ) -> Result<(), Startup> {
     let (name, networks) = (resource.name_any(), &context.shared.networks);
-    let source = || written.source.as_ref().map_err(Clone::clone);
-    let spec = || {
-        let (evm, rpc_headers) = source()?.0.evm()?;
-        Ok(NetworkSpec { rpc_headers, ..NetworkSpec::try_from(&*evm)? })
-    };
-    let refused = || context.memory.refused_wallet(&name, source().ok()?.1);
-    let spec = match decide(source().map(drop), written.runs, spec, refused) {
-        NetworkStep::Keep => return Ok(()),
-        NetworkStep::Stop(why) => {
-            networks.stop(&name).await;
-            return Err(why);
-        }
-        NetworkStep::Refuse(why) => return Err(why),
-        NetworkStep::Open(spec) => *spec,
-    };
-    let (source, made_from) = written.source?;
-    let wallet = match source.open().await {
-        Ok(wallet) => wallet,
+    let NetworkObservation { source, runs, sold } = written;
+    let made_from = source.as_ref().ok().map(|(_, made_from)| *made_from);
+    let refused = || context.memory.refused_wallet(&name, made_from?);
+    let (opening, made_from) =
+        match decide(source, runs, |(source, made_from)| Ok((source.opening()?, made_from)), refused) {
+            NetworkStep::Keep => return Ok(()),
+            NetworkStep::Stop(why) => {
+                networks.stop(&name).await;
+                return Err(why);
+            }
+            NetworkStep::Refuse(why) => return Err(why),
+            NetworkStep::Open(opening) => opening,
+        };
+    let prepared = match opening.await {
+        Ok(prepared) => prepared,
         Err(why) => {
             if why.is_final() {
                 context.memory.note_refused_wallet(&name, made_from, why.clone());
@@ -56,16 +52,14 @@ async fn try_start(
             return Err(why);
         }
     };
-    let other = networks.with_wallet(&name, spec.chain_id, wallet.address());
-    if let Some(why) = wallet_in_use(other.as_deref(), wallet.address(), spec.chain_id) {
+    let other = networks.with_wallet(&name, &prepared.wallet);
+    if let Some(why) = wallet_in_use(other.as_deref(), &prepared.wallet) {
         return Err(why);
     }
-    let mut past = resource.status.as_ref().map(|status| Checkpoint::read(status, wallet.address())).unwrap_or_default();
-    know(&mut past.known, &name, &spec, &context.shared);
-    past.known.offers.extend(written.sold);
+    let past = (resource.status.clone().unwrap_or_default(), know(&name, sold, &context.shared));
     let (context_, name_) = (Arc::clone(context), name.clone());
     let intake = |network| order_intake::intake(context_, name_, network);
-    networks.start(&name, made_from, (spec, resource.spec.settlement()), wallet, past, intake).await?;
+    networks.start(&name, made_from, resource.spec.settlement(), prepared, past, intake).await?;
     Ok(())
 }
 

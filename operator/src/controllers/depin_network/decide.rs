@@ -1,9 +1,7 @@
 //! Whether a network goes, and whether it runs on, is started or can't be. Pure.
 
-use alloy::primitives::Address;
-
 use super::status::Startup;
-use crate::network::NetworkSpec;
+use crate::network::Wallet;
 use crate::reasons::Reason;
 
 /// What becomes of a `DepinNetwork`.
@@ -27,40 +25,41 @@ pub(crate) fn fate(is_deleted: bool, is_needed: bool, abandoned: bool) -> Fate {
 
 /// What to do about a network's wallet and connection.
 #[derive(Debug)]
-pub(crate) enum NetworkStep {
+pub(crate) enum NetworkStep<T> {
     /// It runs as it is written.
     Keep,
     /// What it is made from can't be read: what runs under its name ends.
     Stop(Startup),
     /// It can't be started as it is written: what runs under its name goes on.
     Refuse(Startup),
-    /// Its wallet is to be opened, and the network started.
-    Open(Box<NetworkSpec>),
+    /// Its wallet is to be opened with this, and the network started.
+    Open(T),
 }
 
-/// Decides that. `source`: whether what it is made from could be read; `runs`: it runs, and was made from just that;
-/// `refused`: that its wallet can't be opened was found out before.
-pub(crate) fn decide(
-    source: Result<(), Startup>,
+/// Decides that. `source`: what it is made from, where that could be read; `runs`: it runs, and was made from just that;
+/// `opening`: what opens its wallet, where it can be made as it is written; `refused`: that the wallet can't be opened was
+/// found out before.
+pub(crate) fn decide<S, T>(
+    source: Result<S, Startup>,
     runs: bool,
-    spec: impl FnOnce() -> Result<NetworkSpec, Startup>,
+    opening: impl FnOnce(S) -> Result<T, Startup>,
     refused: impl FnOnce() -> Option<Startup>,
-) -> NetworkStep {
+) -> NetworkStep<T> {
     match source {
         Err(why) => NetworkStep::Stop(why),
-        Ok(()) if runs => NetworkStep::Keep,
-        Ok(()) => match (spec(), refused()) {
+        Ok(_) if runs => NetworkStep::Keep,
+        Ok(source) => match (opening(source), refused()) {
             (Err(why), _) | (Ok(_), Some(why)) => NetworkStep::Refuse(why),
-            (Ok(spec), None) => NetworkStep::Open(Box::new(spec)),
+            (Ok(opening), None) => NetworkStep::Open(opening),
         },
     }
 }
 
 /// Why a network does not start with this wallet; none where no other one sends from it.
-pub(crate) fn wallet_in_use(other: Option<&str>, wallet: Address, chain_id: u64) -> Option<Startup> {
-    let other = other?;
+pub(crate) fn wallet_in_use(other: Option<&str>, wallet: &Wallet) -> Option<Startup> {
+    let (other, Wallet { account, ledger }) = (other?, wallet);
     let message = format!(
-        "DepinNetwork {other:?} sends from wallet {wallet} on chain {chain_id} already: two senders take each other's nonces, give this one a key of its own",
+        "DepinNetwork {other:?} sends from wallet {account} on {ledger} already: two senders take each other's nonces, give this one a key of its own",
     );
     Some(Startup::Refused { reason: Reason::WalletInUse, message })
 }
@@ -68,8 +67,6 @@ pub(crate) fn wallet_in_use(other: Option<&str>, wallet: Address, chain_id: u64)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controllers::depin_network::test_network;
-    use crate::network::NetworkKind;
 
     #[test]
     fn a_network_goes_once_it_is_deleted_and_nothing_needs_it_or_its_owner_gives_up() {
@@ -88,28 +85,24 @@ mod tests {
     #[test]
     fn a_network_is_kept_stopped_refused_or_started_by_what_it_is_made_from() {
         let refused = |reason: Reason| Startup::Refused { reason, message: String::new() };
-        let why = |step: &NetworkStep| match step {
+        let why = |step: &NetworkStep<u64>| match step {
             NetworkStep::Keep => "keep".to_owned(),
-            NetworkStep::Open(spec) => format!("open {}", spec.chain_id),
+            NetworkStep::Open(opening) => format!("open {opening}"),
             NetworkStep::Stop(Startup::Refused { reason, .. }) => format!("stop: {reason}"),
             NetworkStep::Refuse(Startup::Refused { reason, .. }) => format!("refuse: {reason}"),
             other => format!("{other:?}"),
         };
-        let good = || {
-            let network = test_network();
-            let Ok(NetworkKind::Evm(evm)) = NetworkKind::of(&network.spec) else { panic!("it is an EVM network") };
-            NetworkSpec::try_from(evm).map_err(Startup::from)
-        };
-        let bad = || Err(refused(Reason::InvalidSpec));
+        let good = |source: u64| Ok(source);
+        let bad = |_| Err(refused(Reason::InvalidSpec));
         let wrong = || Some(refused(Reason::WrongPassword));
-        let no_secret = || Err(refused(Reason::SecretNotFound));
+        let no_secret = || Err::<u64, _>(refused(Reason::SecretNotFound));
         for (step, expected) in [
             (decide(no_secret(), false, good, || None), "stop: SecretNotFound"),
-            (decide(Ok(()), true, bad, wrong), "keep"),
-            (decide(Ok(()), false, bad, || None), "refuse: InvalidSpec"),
-            (decide(Ok(()), false, good, wrong), "refuse: WrongPassword"),
-            (decide(Ok(()), false, bad, wrong), "refuse: InvalidSpec"),
-            (decide(Ok(()), false, good, || None), "open 31337"),
+            (decide(Ok(31337), true, bad, wrong), "keep"),
+            (decide(Ok(31337), false, bad, || None), "refuse: InvalidSpec"),
+            (decide(Ok(31337), false, good, wrong), "refuse: WrongPassword"),
+            (decide(Ok(31337), false, bad, wrong), "refuse: InvalidSpec"),
+            (decide(Ok(31337), false, good, || None), "open 31337"),
         ] {
             assert_eq!(why(&step), expected);
         }
@@ -117,11 +110,12 @@ mod tests {
 
     #[test]
     fn two_networks_do_not_send_from_one_wallet() {
-        assert_eq!(wallet_in_use(None, Address::ZERO, 1), None);
-        let Some(Startup::Refused { reason, message }) = wallet_in_use(Some("other"), Address::ZERO, 7) else {
+        let wallet = Wallet { account: "0x07".into(), ledger: "chain 7".to_owned() };
+        assert_eq!(wallet_in_use(None, &wallet), None);
+        let Some(Startup::Refused { reason, message }) = wallet_in_use(Some("other"), &wallet) else {
             panic!("it is refused");
         };
         assert_eq!(reason, Reason::WalletInUse);
-        assert!(message.contains("\"other\"") && message.contains("chain 7"), "{message}");
+        assert!(message.contains("\"other\"") && message.contains("wallet 0x07 on chain 7"), "{message}");
     }
 }

@@ -4,23 +4,22 @@
 
 use std::sync::Arc;
 
-use alloy::primitives::B256;
+use hawser_attestation::Digest;
 use hawser_crds::DepinNetwork;
-use hawser_market::{JobId, OfferId};
 use kube::ResourceExt;
 
+use super::source::{self, Source};
 use super::status::Startup;
-use super::wallet::{self, Source};
 use crate::controllers::cache::readable;
 use crate::controllers::gpu_offer::terms;
 use crate::controllers::packed::Packed;
 use crate::controllers::{Error, Shared, unreadable};
-use crate::network::{Known, NetworkSpec};
+use crate::network::{JobId, Known, OfferId};
 
 /// What a network would be made from.
 pub(super) struct NetworkObservation<'a> {
     /// With what its Secrets hold, and a hash of all of it; or why it can't be read.
-    pub source: Result<(Source<'a>, B256), Startup>,
+    pub source: Result<(Source<'a>, Digest), Startup>,
     /// It runs, and was made from just that.
     pub runs: bool,
     /// What offers that can't be read sell on it.
@@ -33,7 +32,7 @@ pub(super) async fn dereference<'a>(
     shared: &Shared,
 ) -> Result<NetworkObservation<'a>, Error> {
     let name = resource.name_any();
-    let source = wallet::read(resource, &shared.client, &shared.config.namespace).await?;
+    let source = source::read(resource, &shared.client, &shared.config.namespace).await?;
     let source = source.map(|source| {
         let made_from = source.identity(resource);
         (source, made_from)
@@ -57,22 +56,20 @@ pub(super) fn needed_by(name: &str, shared: &Shared) -> Option<String> {
     Some(format!("GpuOffer {}/{} sells on it: delete it", offer.namespace().unwrap_or_default(), offer.name_any()))
 }
 
-/// The offers of this cluster, so that none of their orders is passed over: all that there are, and what they were before.
-pub(super) fn know(known: &mut Known, network: &str, spec: &NetworkSpec, shared: &Shared) {
+/// What is this cluster's, so that none of its orders is passed over: all offers that there are, what they were before, and
+/// what jobs were ordered of. `sold`: what offers that can't be read sell.
+pub(super) fn know(network: &str, sold: Vec<OfferId>, shared: &Shared) -> Known {
+    let mut known = Known { offers: sold, ..Known::default() };
     let offers = shared.offers.store.state();
     for offer in readable(&offers).filter(|offer| offer.spec.network_ref == network) {
-        if let Ok(terms) = terms::terms(offer, spec, &shared.cluster) {
-            known.offers.insert(spec.offer_id(&terms));
-            known.tokens.insert(terms.token);
-        }
+        known.terms.push(terms::terms(offer, &shared.cluster));
         let status = offer.status.as_ref();
-        let stored = status.and_then(|status| status.on_chain.as_ref()).map(|on_chain| on_chain.offer_id.as_str());
-        let earlier = status.into_iter().flat_map(|status| status.earlier.iter().map(String::as_str));
-        known.offers.extend(stored.into_iter().chain(earlier).filter_map(|id| id.parse::<OfferId>().ok()));
+        let stored = status.and_then(|status| status.on_chain.as_ref()).map(|on_chain| &on_chain.offer_id);
+        let earlier = status.into_iter().flat_map(|status| &status.earlier);
+        known.offers.extend(stored.into_iter().chain(earlier).map(OfferId::from));
     }
     let jobs = shared.jobs.store.state();
     let sources = jobs.iter().filter_map(|job| job.job().0.ok()?.spec.source);
-    let ids =
-        sources.filter(|source| source.network == network).filter_map(|source| source.job_id.parse::<JobId>().ok());
-    known.offers.extend(ids.map(JobId::offer_id));
+    known.jobs.extend(sources.filter(|source| source.network == network).map(|source| JobId::from(source.job_id)));
+    known
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use alloy::primitives::{Address, U256};
 use hawser_crds::{DepinNetwork, Earnings, Withdraw};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -12,7 +11,7 @@ use crate::controllers::cache::readable;
 use crate::controllers::packed::Packed;
 use crate::controllers::{Shared, unreadable};
 use crate::inventory::JobFacts;
-use crate::network::{NetworkAction, ActionKey, ActionState, Network, NetworkError, Token};
+use crate::network::{ActionKey, ActionState, Network, NetworkAction, NetworkError, Token, TokenId, Units};
 use crate::settlement::Pending;
 use hawser_market::{format_units, parse_units};
 
@@ -20,57 +19,78 @@ use hawser_market::{format_units, parse_units};
 /// keeps what was known of it, and holds up no other.
 pub(crate) async fn read(
     resource: &DepinNetwork,
-    network: &Network,
+    network: &dyn Network,
     shared: &Shared,
     now: Timestamp,
 ) -> (Vec<Earnings>, Vec<NetworkAction>) {
     let stored = resource.status.as_ref().map(|s| s.earnings.as_slice()).unwrap_or_default();
     let policy = resource.spec.settlement().withdraw;
-    let withdrawn = network.observed().borrow().withdrawn.clone();
-    let mut tokens = Vec::new();
-    for (address, pending) in by_token(&resource.name_any(), stored, shared) {
-        let withdrawn = withdrawn.get(&address).copied().unwrap_or_default();
-        tokens.push((address, read_token(network, address, pending, withdrawn).await));
+    let withdrawn = network.status().withdrawn;
+    let (mut asked, mut tokens) = (Vec::new(), Vec::new());
+    for (spelled, pending) in by_token(&resource.name_any(), stored, shared) {
+        let token = network.token(&spelled).await;
+        asked.push((spelled, pending, token));
+    }
+    for (id, (pending, token)) in by_name(asked) {
+        let withdrawn = withdrawn.get(&id).copied().unwrap_or_default();
+        let seen = match token {
+            Ok(token) => read_token(network, token, pending, withdrawn).await,
+            Err(error) => Err(error),
+        };
+        tokens.push((id, seen));
     }
     for seen in tokens.iter().filter_map(|(_, read)| read.as_ref().ok()) {
-        let token = (seen.address, &seen.token);
-        shared.metrics.earnings(&resource.name_any(), token, seen.pending, seen.credit, seen.withdrawn);
+        shared.metrics.earnings(&resource.name_any(), &seen.token, seen.pending, seen.credit, seen.withdrawn);
     }
     let (earnings, due) = each(&tokens, stored, policy.as_ref(), now);
-    let withdraw = |token| NetworkAction::Withdraw { provider: network.spec().provider, token };
-    (earnings, due.into_iter().map(withdraw).collect())
+    (earnings, due.into_iter().map(|token| NetworkAction::Withdraw { token }).collect())
+}
+
+/// Offers can write one token in several ways: the network says which name is whose. Where it can't, what stands there is
+/// the name.
+fn by_name(
+    asked: Vec<(TokenId, Pending, Result<Token, NetworkError>)>,
+) -> BTreeMap<TokenId, (Pending, Result<Token, NetworkError>)> {
+    let mut tokens: BTreeMap<_, (Pending, _)> = BTreeMap::new();
+    for (spelled, pending, token) in asked {
+        let id = token.as_ref().map_or(spelled, |token| token.id.clone());
+        let (sum, _) = tokens.entry(id).or_insert_with(|| (Pending::default(), token));
+        sum.join(pending);
+    }
+    tokens
 }
 
 async fn read_token(
-    network: &Network,
-    address: Address,
+    network: &dyn Network,
+    token: Token,
     pending: Pending,
-    withdrawn: U256,
+    withdrawn: Units,
 ) -> Result<Seen, NetworkError> {
-    let (token, credit) = (network.token(address).await?, network.credit(address).await?);
-    Ok(Seen { address, pending, token, credit, withdrawn, action: network.action(&ActionKey::Withdraw(address)) })
+    let credit = network.credit(&token.id).await?;
+    let action = network.action(&ActionKey::Withdraw(token.id.clone()));
+    Ok(Seen { pending, token, credit, withdrawn, action })
 }
 
 /// What was earned in each token, and those that are to be withdrawn.
 fn each(
-    tokens: &[(Address, Result<Seen, NetworkError>)],
+    tokens: &[(TokenId, Result<Seen, NetworkError>)],
     stored: &[Earnings],
     policy: Option<&Withdraw>,
     now: Timestamp,
-) -> (Vec<Earnings>, Vec<Address>) {
+) -> (Vec<Earnings>, Vec<TokenId>) {
     let (mut earnings, mut due) = (Vec::new(), Vec::new());
-    for (address, read) in tokens {
-        let before = stored.iter().find(|e| e.token == address.to_checksum(None));
+    for (id, read) in tokens {
+        let before = stored.iter().find(|e| e.token == id.as_str());
         match read {
             Ok(seen) => {
                 let earned = earned(seen, before, now);
                 if policy.is_some_and(|policy| is_due(policy, seen, &earned, now)) {
-                    due.push(*address);
+                    due.push(id.clone());
                 }
                 earnings.push(earned);
             }
             Err(error) => {
-                tracing::debug!(%error, token = %address, "earnings can't be read now");
+                tracing::debug!(%error, token = %id, "earnings can't be read now");
                 earnings.extend(unread(before, error));
             }
         }
@@ -89,14 +109,12 @@ fn unread(before: Option<&Earnings>, error: &NetworkError) -> Option<Earnings> {
 }
 
 /// Tokens of the network's offers, and those that were earned in before.
-fn by_token(name: &str, stored: &[Earnings], shared: &Shared) -> BTreeMap<Address, Pending> {
-    let mut tokens: BTreeMap<Address, Pending> =
-        stored.iter().filter_map(|e| Some((e.token.parse().ok()?, Pending::default()))).collect();
+fn by_token(name: &str, stored: &[Earnings], shared: &Shared) -> BTreeMap<TokenId, Pending> {
+    let mut tokens: BTreeMap<TokenId, Pending> =
+        stored.iter().map(|earnings| (TokenId::from(&earnings.token), Pending::default())).collect();
     for offer in readable(&shared.offers.store.state()) {
-        if offer.spec.network_ref == name
-            && let Ok(token) = offer.spec.price.token.parse()
-        {
-            tokens.entry(token).or_default();
+        if offer.spec.network_ref == name {
+            tokens.entry(TokenId::from(&offer.spec.price.token)).or_default();
         }
     }
     for job in shared.jobs.store.state() {
@@ -109,20 +127,19 @@ fn by_token(name: &str, stored: &[Earnings], shared: &Shared) -> BTreeMap<Addres
     tokens
 }
 
-fn token_of(job: &Packed, facts: &JobFacts, shared: &Shared) -> Option<Address> {
+fn token_of(job: &Packed, facts: &JobFacts, shared: &Shared) -> Option<TokenId> {
     match &shared.offer(&job.namespace()?, &facts.offer)?.0 {
-        Ok(offer) => offer.spec.price.token.parse().ok(),
+        Ok(offer) => Some(TokenId::from(&offer.spec.price.token)),
         Err(offer) => unreadable::token_of(offer, shared),
     }
 }
 
 /// One token, as it was read.
 struct Seen {
-    address: Address,
     pending: Pending,
     token: Token,
-    credit: U256,
-    withdrawn: U256,
+    credit: Units,
+    withdrawn: Units,
     action: Option<ActionState>,
 }
 
@@ -132,7 +149,7 @@ fn earned(seen: &Seen, before: Option<&Earnings>, now: Timestamp) -> Earnings {
     // Nothing but a withdrawal lowers the credit.
     let withdrawn_at = if seen.credit < had { Some(Time(now)) } else { before.and_then(|e| e.withdrawn_at.clone()) };
     Earnings {
-        token: seen.address.to_checksum(None),
+        token: seen.token.id.to_string(),
         symbol: seen.token.symbol.clone(),
         pending: format_units(seen.pending.units, decimals),
         pending_lost_at: seen.pending.lost_at.map(Time),
@@ -148,7 +165,7 @@ fn earned(seen: &Seen, before: Option<&Earnings>, now: Timestamp) -> Earnings {
 }
 
 fn is_due(policy: &Withdraw, seen: &Seen, earned: &Earnings, now: Timestamp) -> bool {
-    let least = seen.token.parse_units(&policy.min_amount).unwrap_or_default().max(U256::ONE);
+    let least = seen.token.parse_units(&policy.min_amount).unwrap_or_default().max(Units::from(1));
     let waited =
         |at: &Time| now.duration_since(at.0).as_secs() >= i64::try_from(policy.interval_seconds).unwrap_or(i64::MAX);
     seen.credit >= least && earned.withdrawn_at.as_ref().is_none_or(waited)
@@ -156,21 +173,26 @@ fn is_due(policy: &Withdraw, seen: &Seen, earned: &Earnings, now: Timestamp) -> 
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::B256;
-
     use super::*;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
+    fn token(id: &str) -> Token {
+        Token { id: id.into(), symbol: "tUSD".to_owned(), decimals: 6 }
+    }
+
+    fn no_token() -> NetworkError {
+        NetworkError::NotAToken("there is no ERC-20 token at 0x0101".to_owned())
+    }
+
     fn seen(credit: u64) -> Seen {
         Seen {
-            address: Address::repeat_byte(1),
-            pending: Pending { units: U256::from(1_500_000), lost_at: Some(at(90)) },
-            token: Token { address: Address::ZERO, symbol: "tUSD".to_owned(), decimals: 6 },
-            credit: U256::from(credit),
-            withdrawn: U256::from(7_250_000),
+            pending: Pending { units: Units::from(1_500_000), lost_at: Some(at(90)) },
+            token: token("tUSD"),
+            credit: Units::from(credit),
+            withdrawn: Units::from(7_250_000),
             action: None,
         }
     }
@@ -208,30 +230,44 @@ mod tests {
         let known = earned(&seen(2_000_000), None, at(10));
         let away = NetworkError::Unavailable("away".to_owned());
         assert_eq!(unread(Some(&known), &away), Some(known.clone()));
-        let gone = unread(Some(&known), &NetworkError::NotAToken(Address::repeat_byte(1))).unwrap();
+        let gone = unread(Some(&known), &no_token()).unwrap();
         assert!(gone.obstacle.is_some_and(|why| why.contains("no ERC-20 token at 0x0101")));
-        assert_eq!(unread(None, &NetworkError::NotAToken(Address::ZERO)), None, "nothing was ever earned in it");
+        assert_eq!(unread(None, &no_token()), None, "nothing was ever earned in it");
     }
 
     #[test]
     fn a_token_that_can_not_be_read_holds_up_no_other() {
-        let [bad, good] = [1, 2].map(Address::repeat_byte);
+        let [bad, good] = ["bad", "good"].map(TokenId::from);
         let tokens = [
-            (bad, Err(NetworkError::NotAToken(bad))),
-            (good, Ok(Seen { address: good, ..seen(2_000_000) })),
+            (bad.clone(), Err(no_token())),
+            (good.clone(), Ok(Seen { token: token("good"), ..seen(2_000_000) })),
             (bad, Err(NetworkError::Unavailable("away".to_owned()))),
         ];
         let policy = Withdraw { interval_seconds: 100, min_amount: "2".to_owned() };
         let (earnings, due) = each(&tokens, &[], Some(&policy), at(10));
-        assert_eq!(earnings.iter().map(|e| e.token.as_str()).collect::<Vec<_>>(), [good.to_checksum(None)]);
+        assert_eq!(earnings.iter().map(|e| e.token.as_str()).collect::<Vec<_>>(), ["good"]);
         assert_eq!(due, [good]);
-        assert_eq!(each(&tokens, &[], None, at(10)).1, [] as [Address; 0], "nobody has asked for withdrawals");
+        assert_eq!(each(&tokens, &[], None, at(10)).1, [] as [TokenId; 0], "nobody has asked for withdrawals");
+    }
+
+    #[test]
+    fn a_token_that_is_written_in_two_ways_is_one_and_one_that_the_network_can_not_name_keeps_what_stands_there() {
+        let pending = |units: u64, second| Pending { units: Units::from(units), lost_at: Some(at(second)) };
+        let away = NetworkError::Unavailable("away".to_owned());
+        let asked = vec![
+            ("0xAb".into(), pending(1, 9), Ok(token("0xAb"))),
+            ("0xab".into(), pending(2, 5), Ok(token("0xAb"))),
+            ("0xCd".into(), pending(4, 1), Err(away.clone())),
+        ];
+        let named: Vec<_> = by_name(asked).into_iter().collect();
+        let expected = [("0xAb", pending(3, 5), Ok(token("0xAb"))), ("0xCd", pending(4, 1), Err(away))];
+        assert_eq!(named, expected.map(|(id, pending, token)| (TokenId::from(id), (pending, token))));
     }
 
     #[test]
     fn what_is_in_the_way_of_a_withdrawal_is_told() {
         let with = |action: Option<ActionState>| earned(&Seen { action, ..seen(1) }, None, at(0)).obstacle;
         assert_eq!(with(Some(ActionState::Refused { error: "blocked".to_owned() })).as_deref(), Some("blocked"));
-        assert_eq!(with(Some(ActionState::Mined { tx: B256::ZERO, block: 1 })), None);
+        assert_eq!(with(Some(ActionState::Mined { tx: "tx".into(), block: 1 })), None);
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use alloy::primitives::B256;
+use hawser_attestation::Digest;
 
 use super::status::Startup;
 use crate::controllers::Shared;
@@ -23,21 +23,21 @@ pub(crate) struct NetworkContext {
 /// Of all networks.
 #[derive(Default)]
 pub(crate) struct NetworkMemory {
-    wallets: Mutex<HashMap<String, (B256, Startup)>>,
+    wallets: Mutex<HashMap<String, (Digest, Startup)>>,
 }
 
 impl NetworkMemory {
-    fn wallets(&self) -> MutexGuard<'_, HashMap<String, (B256, Startup)>> {
+    fn wallets(&self) -> MutexGuard<'_, HashMap<String, (Digest, Startup)>> {
         self.wallets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why the wallet of a network can't be opened, if this was found out with just these secrets: a keystore costs a
     /// second to try.
-    pub(crate) fn refused_wallet(&self, network: &str, made_from: B256) -> Option<Startup> {
+    pub(crate) fn refused_wallet(&self, network: &str, made_from: Digest) -> Option<Startup> {
         self.wallets().get(network).filter(|(tried, _)| *tried == made_from).map(|(_, why)| why.clone())
     }
 
-    pub(crate) fn note_refused_wallet(&self, network: &str, made_from: B256, why: Startup) {
+    pub(crate) fn note_refused_wallet(&self, network: &str, made_from: Digest, why: Startup) {
         self.wallets().insert(network.to_owned(), (made_from, why));
     }
 
@@ -53,12 +53,12 @@ mod tests {
 
     #[test]
     fn a_wallet_is_refused_without_a_try_only_while_its_secrets_are_the_same() {
-        let (memory, made_from) = (NetworkMemory::default(), B256::repeat_byte(1));
+        let (memory, made_from) = (NetworkMemory::default(), Digest::repeat_byte(1));
         let why = Startup::Refused { reason: Reason::WrongPassword, message: "no".to_owned() };
         assert_eq!(memory.refused_wallet("net", made_from), None);
         memory.note_refused_wallet("net", made_from, why.clone());
         assert_eq!(memory.refused_wallet("net", made_from), Some(why));
-        assert_eq!(memory.refused_wallet("net", B256::repeat_byte(2)), None);
+        assert_eq!(memory.refused_wallet("net", Digest::repeat_byte(2)), None);
         assert_eq!(memory.refused_wallet("other", made_from), None);
     }
 
@@ -66,7 +66,7 @@ mod tests {
     fn nothing_is_kept_of_a_network_that_is_gone() {
         let memory = NetworkMemory::default();
         let why = Startup::Refused { reason: Reason::WrongPassword, message: "no".to_owned() };
-        memory.note_refused_wallet("net", B256::ZERO, why);
+        memory.note_refused_wallet("net", Digest::ZERO, why);
         memory.forget_wallet("net");
         assert!(memory.wallets().is_empty());
     }

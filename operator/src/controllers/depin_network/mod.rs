@@ -1,20 +1,20 @@
 //! A network: its wallet, its connection, and the watcher that turns orders into `ComputeJob`s.
 //!
-//! A look: `dereference` with `wallet` and `endpoints` (what it is made from) -> `decide` (does it go, run, start?) -> `apply`
-//! -> `status` with `evidence`, `earnings`. What a network that runs brings in goes its own way: the chain's order ->
+//! A look: `dereference` with `source` (what it is made from; `evm` for that kind) -> `decide` (does it go, run, start?) ->
+//! `apply` -> `status` with `evidence`, `earnings`. What a network that runs brings in goes its own way: an order ->
 //! `order_intake` -> `order` -> a `ComputeJob`.
 
 mod apply;
 mod decide;
 mod dereference;
 mod earnings;
-mod endpoints;
 mod evidence;
+mod evm;
 pub(crate) mod memory;
 mod order;
 mod order_intake;
+mod source;
 pub(crate) mod status;
-mod wallet;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +69,7 @@ pub(crate) async fn reconcile(
     let start = apply::start(resource, written, &context).await;
     let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
     let network = shared.networks.get(&name);
-    let seen = network.as_ref().map(|network| (network.observed().borrow().clone(), network.backlog()));
+    let seen = network.as_ref().map(|network| (network.status(), network.backlog()));
     match &seen {
         Some((observed, backlog)) => shared.metrics.network(&name, observed, backlog, now),
         // The numbers of a network that doesn't run would be those of another day.
@@ -80,7 +80,7 @@ pub(crate) async fn reconcile(
     next.conditions = evidence::conditions(resource, &next.conditions, &shared.attestations.evidence_health(), now);
     abandon::warn_of(&resource.metadata, &mut next.conditions, READY);
     if let Some(network) = network.filter(|_| status::withdraws(&next)) {
-        let (earned, due) = earnings::read(resource, &network, shared, now).await;
+        let (earned, due) = earnings::read(resource, &*network, shared, now).await;
         next.earnings = earned;
         for action in due {
             network.request(action);

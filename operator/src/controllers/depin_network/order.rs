@@ -1,6 +1,5 @@
 //! From an order's public spec, which a stranger wrote, to a workload.
 
-use alloy::primitives::Address;
 use hawser_crds::{ComputeJob, ComputeJobSpec, OrderSource};
 use hawser_market::workload::Workload;
 use kube::api::ObjectMeta;
@@ -17,7 +16,7 @@ const NOT_POSTED: &str = "the workload was not posted with the order, and this p
 /// the reason.
 pub(crate) fn compute_job(network: &str, namespace: &str, offer: &str, order: &Order) -> ComputeJob {
     let Some(spec) = &order.spec else { return malformed_job(network, namespace, offer, order, NOT_POSTED) };
-    match Workload::from_spec(spec, order.job.gpus()) {
+    match Workload::from_spec(spec, order.gpus) {
         Ok(workload) => build(network, namespace, offer, order, stored(workload), None),
         Err(why) => malformed_job(network, namespace, offer, order, &why.to_string()),
     }
@@ -27,7 +26,7 @@ pub(crate) fn compute_job(network: &str, namespace: &str, offer: &str, order: &O
 pub(crate) fn malformed_job(network: &str, namespace: &str, offer: &str, order: &Order, why: &str) -> ComputeJob {
     let workload = hawser_crds::Workload {
         image: "none".to_owned(),
-        gpus: u32::from(order.job.gpus()),
+        gpus: u32::from(order.gpus),
         ..hawser_crds::Workload::default()
     };
     build(network, namespace, offer, order, workload, Some(why.chars().take(400).collect()))
@@ -44,17 +43,17 @@ fn build(
     let source = OrderSource {
         network: network.to_owned(),
         job_id: order.job.to_string(),
-        customer: address(order.by.customer),
-        order_hash: Some(order.by.hash.to_string()),
+        customer: order.by.customer.as_ref().map(ToString::to_string).unwrap_or_default(),
+        order_hash: order.by.hash.clone(),
         seconds: order.duration_seconds,
-        deposit: order.deposit().to_string(),
-        price: order.job.price().to_string(),
-        block: order.block.number,
+        deposit: order.deposit.to_string(),
+        price: order.price.to_string(),
+        block: order.height,
         malformed,
     };
     ComputeJob {
         metadata: ObjectMeta {
-            name: Some(order.job.resource_name()),
+            name: Some(order.resource_name.clone()),
             namespace: Some(namespace.to_owned()),
             // Here from the beginning, so that no moment exists in which the job could be deleted and its money forgotten.
             finalizers: Some(vec![JOB_FINALIZER.to_owned()]),
@@ -68,29 +67,24 @@ fn build(
     }
 }
 
-fn address(address: Address) -> String {
-    address.to_checksum(None)
-}
-
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::{B256, Bytes, FixedBytes};
-    use hawser_market::{JobId, OfferId, OrderRef};
-
     use super::*;
-    use crate::network::Block;
+    use crate::network::{OrderRef, Units};
 
     fn order(spec: &str) -> Order {
-        let offer = OfferId(FixedBytes::repeat_byte(7));
         Order {
-            job: JobId::from_parts(offer, 5, 2, FixedBytes::repeat_byte(0x5b)).unwrap(),
-            offer,
-            by: OrderRef { customer: Address::repeat_byte(9), hash: B256::repeat_byte(0xab) },
+            job: "order-5".into(),
+            resource_name: "job-0707070707070707".to_owned(),
+            offer: "offer-7".into(),
+            by: OrderRef::new(Some("customer-9"), Some("hash-ab")),
+            gpus: 2,
+            price: 5,
             duration_seconds: 60,
-            spec_hash: B256::ZERO,
-            spec: Some(Bytes::copy_from_slice(spec.as_bytes())),
-            block: Block { number: 12, hash: B256::ZERO },
-            tx: B256::ZERO,
+            deposit: Units::from(7),
+            spec: Some(spec.as_bytes().to_vec()),
+            height: 12,
+            tx: "tx".into(),
         }
     }
 
@@ -98,11 +92,12 @@ mod tests {
     fn a_good_spec_becomes_a_workload() {
         let spec = r#"{"image":"r/i@sha256:0","gpus":2,"args":["-x"],"env":[{"name":"A","value":"b"}],"cpu":"2","memory":"1Gi"}"#;
         let job = compute_job("net", "tenants", "h100", &order(spec));
-        let name = job.metadata.name.unwrap();
-        assert_eq!((name.len(), name.starts_with("job-")), (20, true), "{name}");
+        assert_eq!(job.metadata.name.as_deref(), Some("job-0707070707070707"));
         let source = job.spec.source.unwrap();
         assert_eq!((source.malformed, source.block, source.seconds), (None, 12, 60));
-        assert_eq!(source.order_hash, Some(format!("0x{}", "ab".repeat(32))));
+        assert_eq!((source.job_id.as_str(), source.customer.as_str()), ("order-5", "customer-9"));
+        assert_eq!((source.price.as_str(), source.deposit.as_str()), ("5", "7"));
+        assert_eq!(source.order_hash.as_deref(), Some("hash-ab"));
         assert_eq!((job.spec.workload.gpus, job.spec.workload.env[0].value.as_str()), (2, "b"));
     }
 

@@ -2,13 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use hawser_crds::{ComputeJob, GpuOffer, Outcome};
-use hawser_market::{JobId, OfferId};
 use kube::api::PostParams;
 use kube::core::{DeserializeGuard, Status};
 use kube::{Api, Resource, ResourceExt};
@@ -23,10 +21,8 @@ use crate::controllers::gpu_offer::{memory, terms};
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Name;
 use crate::controllers::{Error, MANAGER, Tried, migration, status_writer, unreadable};
-use crate::network::{NetworkAction, JobStatus, Network, Order};
+use crate::network::{JobId, JobStatus, Network, NetworkAction, OfferId, Order, OrderSink};
 use crate::objects::is_settled;
-
-type Ingested = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// So many orders are looked up, and so many jobs written, side by side.
 const SIDE_BY_SIDE: usize = 32;
@@ -35,22 +31,21 @@ const SIDE_BY_SIDE: usize = 32;
 const PASSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(4)];
 
 /// Takes orders of one network.
-pub(crate) fn intake(
-    context: Arc<NetworkContext>,
-    network: String,
-    handle: Network,
-) -> impl Fn(Vec<Order>) -> Ingested + Send + Sync + 'static {
-    move |orders| {
-        let (context, network, handle) = (Arc::clone(&context), network.clone(), handle.clone());
-        Box::pin(async move { Batch::new(&context, &network, &handle).await?.ingest(&orders).await })
-    }
+pub(crate) fn intake(context: Arc<NetworkContext>, network: String, handle: Arc<dyn Network>) -> OrderSink {
+    Arc::new(move |orders| {
+        let (context, network, handle) = (Arc::clone(&context), network.clone(), Arc::clone(&handle));
+        Box::pin(async move {
+            let taken = async { Batch::new(&context, &network, &*handle).await?.ingest(&orders).await };
+            taken.await.map_err(|error: Error| error.to_string())
+        })
+    })
 }
 
 /// Orders that came together.
 struct Batch<'a> {
     context: &'a NetworkContext,
     network: &'a str,
-    handle: &'a Network,
+    handle: &'a dyn Network,
     /// Offers by their ids: an order names its offer by what it was when it was ordered.
     offers: HashMap<OfferId, Name>,
     /// Namespaces in which it went on forbidding: the next order there is not waited for.
@@ -58,7 +53,7 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    async fn new(context: &'a NetworkContext, network: &'a str, handle: &'a Network) -> Result<Self, Error> {
+    async fn new(context: &'a NetworkContext, network: &'a str, handle: &'a dyn Network) -> Result<Self, Error> {
         context.shared.ready_for_orders().await?;
         let mut offers = ids(&context.shared.offers.store.state(), network, handle, &context.shared.cluster);
         for (id, offer) in unreadable::sold(network, &context.shared).await? {
@@ -74,7 +69,7 @@ impl<'a> Batch<'a> {
             .map(|at| async move { Ok::<_, Error>((at, self.is_wanted(&orders[at]).await?)) });
         let asked: Vec<(usize, bool)> = asked.buffered(SIDE_BY_SIDE).try_collect().await?;
         let wanted: Vec<usize> = asked.into_iter().filter_map(|(at, wanted)| wanted.then_some(at)).collect();
-        for block in wanted.chunk_by(|one, next| orders[*one].block.number == orders[*next].block.number) {
+        for block in wanted.chunk_by(|one, next| orders[*one].height == orders[*next].height) {
             let block = stream::iter(block.to_vec()).map(Ok::<_, Error>);
             block.try_for_each_concurrent(SIDE_BY_SIDE, |at| self.write(&orders[at])).await?;
         }
@@ -88,11 +83,11 @@ impl<'a> Batch<'a> {
             info!(job = %order.job, offer = %order.offer, "an order for an offer that is not of this cluster");
             return Ok(false);
         };
-        let known = self.context.shared.job(namespace, &order.job.resource_name());
-        if known.and_then(|job| job.job().0.ok()).is_some_and(|job| goes_on(&job, order.job, &self.context.jobs)) {
+        let known = self.context.shared.job(namespace, &order.resource_name);
+        if known.and_then(|job| job.job().0.ok()).is_some_and(|job| goes_on(&job, &order.job, &self.context.jobs)) {
             return Ok(false);
         }
-        match self.handle.job(order.job).await?.status {
+        match self.handle.job(&order.job).await?.status {
             JobStatus::Open | JobStatus::Running | JobStatus::Ended => Ok(true),
             // An old cursor shows orders that are over for long: their jobs may be deleted, and are not made again.
             JobStatus::Closed => Ok(false),
@@ -106,7 +101,7 @@ impl<'a> Batch<'a> {
     async fn write(&self, order: &Order) -> Result<(), Error> {
         let Some((namespace, offer)) = self.offers.get(&order.offer) else { return Ok(()) };
         let api: Api<ComputeJob> = Api::namespaced(self.context.shared.client.clone(), namespace);
-        let name = order.job.resource_name();
+        let name = &order.resource_name;
         let what = || format!("create ComputeJob {namespace}/{name}");
         let job = order::compute_job(self.network, namespace, offer, order);
         let known = self.forbidden.lock().unwrap_or_else(PoisonError::into_inner).contains(namespace);
@@ -125,12 +120,12 @@ impl<'a> Batch<'a> {
         match created {
             // Seen twice.
             Err(kube::Error::Api(status)) if status.code == 409 => {
-                let existing = api.get_opt(&name).await.tried(|| format!("ComputeJob {namespace}/{name}"))?;
+                let existing = api.get_opt(name).await.tried(|| format!("ComputeJob {namespace}/{name}"))?;
                 let Some(existing) = existing.map(migration::of_any_release) else {
                     return Err(Error::Gone(format!("ComputeJob {namespace}/{name}")));
                 };
                 warn_of_another(&existing, order);
-                if came_back(&existing, order) { make_room(&api, &name).await } else { Ok(()) }
+                if came_back(&existing, order) { make_room(&api, name).await } else { Ok(()) }
             }
             Err(kube::Error::Api(status)) if let Some(reason) = refused(&status) => {
                 self.decline((namespace, offer), order, reason, &status.message).await;
@@ -147,8 +142,9 @@ impl<'a> Batch<'a> {
     /// Gives an order back, and says on its offer what the API server said.
     async fn decline(&self, (namespace, offer): (&str, &str), order: &Order, reason: &str, said: &str) {
         warn!(job = %order.job, namespace, error = said, "an order can't be taken and is declined");
-        if memory::grant_decline(&self.context.shared, &self.context.offers, namespace, offer, order.job) {
-            self.handle.request(NetworkAction::Decline { job: order.job, order: order.by, reason: reason.to_owned() });
+        if memory::grant_decline(&self.context.shared, &self.context.offers, namespace, offer, &order.job) {
+            let (job, by) = (order.job.clone(), order.by.clone());
+            self.handle.request(NetworkAction::Decline { job, order: by, reason: reason.to_owned() });
         }
         let known = self.context.shared.offer(namespace, offer);
         if let Some(offer) = known.as_ref().and_then(|offer| offer.0.as_ref().ok()) {
@@ -206,18 +202,18 @@ async fn create(api: &Api<ComputeJob>, job: &ComputeJob) -> Result<(), kube::Err
     Ok(())
 }
 
-fn is_of(job: &ComputeJob, order: JobId) -> bool {
-    job.spec.source.as_ref().is_some_and(|source| source.job_id == order.to_string())
+fn is_of(job: &ComputeJob, order: &JobId) -> bool {
+    job.spec.source.as_ref().is_some_and(|source| source.job_id == order.as_str())
 }
 
 /// The order's job is there and not settled, and the cache does not merely show it as it was.
-fn goes_on(job: &ComputeJob, order: JobId, memory: &JobMemory) -> bool {
+fn goes_on(job: &ComputeJob, order: &JobId, memory: &JobMemory) -> bool {
     is_of(job, order) && !is_settled(job) && memory.behind(job).is_none()
 }
 
 fn warn_of_another(existing: &ComputeJob, order: &Order) {
     let id = existing.spec.source.as_ref().map(|s| s.job_id.as_str()).unwrap_or_default();
-    if id != order.job.to_string() {
+    if id != order.job.as_str() {
         // 64 bits of a hash: needs work on purpose. The second one is left to its start deadline.
         warn!(job = %order.job, existing = id, "two orders have one name; the later one is not run");
     }
@@ -226,7 +222,7 @@ fn warn_of_another(existing: &ComputeJob, order: &Order) {
 /// The order was given up because a reorganisation had taken it away, and the chain holds it again.
 fn came_back(existing: &ComputeJob, order: &Order) -> bool {
     let outcome = existing.status.as_ref().and_then(|status| status.outcome);
-    is_of(existing, order.job) && is_settled(existing) && outcome == Some(Outcome::Reorged)
+    is_of(existing, &order.job) && is_settled(existing) && outcome == Some(Outcome::Reorged)
 }
 
 /// Deletes what is over; the order comes again until that is gone, and is then taken.
@@ -240,7 +236,7 @@ async fn make_room(api: &Api<ComputeJob>, name: &str) -> Result<(), Error> {
 fn ids(
     offers: &[Arc<DeserializeGuard<GpuOffer>>],
     network: &str,
-    handle: &Network,
+    handle: &dyn Network,
     cluster: &ClusterId,
 ) -> HashMap<OfferId, Name> {
     let mut ids = HashMap::new();
@@ -253,13 +249,12 @@ fn ids(
 }
 
 /// The ids under which an offer is, or was, on the market.
-pub(crate) fn ids_of(offer: &GpuOffer, network: &Network, cluster: &ClusterId) -> Vec<OfferId> {
+pub(crate) fn ids_of(offer: &GpuOffer, network: &dyn Network, cluster: &ClusterId) -> Vec<OfferId> {
     let status = offer.status.as_ref();
     let now = status.and_then(|s| s.on_chain.as_ref()).map(|c| &c.offer_id);
     let stored = now.into_iter().chain(status.into_iter().flat_map(|s| &s.earlier));
-    let spec = network.spec();
-    let computed = terms::terms(offer, spec, cluster).ok().map(|terms| spec.offer_id(&terms));
-    stored.filter_map(|id| id.parse().ok()).chain(computed).collect()
+    let computed = network.offer_id(&terms::terms(offer, cluster)).ok();
+    stored.map(OfferId::from).chain(computed).collect()
 }
 
 #[cfg(test)]
@@ -274,8 +269,8 @@ mod tests {
 
     #[test]
     fn an_order_that_comes_back_is_not_left_to_a_job_that_the_cache_shows_as_it_was_before_it_ended() {
-        let (order, memory) = (JobId(alloy::primitives::B256::repeat_byte(7)), JobMemory::default());
-        let job = |order: JobId, version: u64| -> ComputeJob {
+        let (order, memory) = (JobId::from("order-7"), JobMemory::default());
+        let job = |order: &JobId, version: u64| -> ComputeJob {
             let source = json!({"network": "n", "jobId": order.to_string(), "customer": "0x", "seconds": 1,
                 "deposit": "1", "price": "1", "block": 1});
             serde_json::from_value(json!({
@@ -285,10 +280,10 @@ mod tests {
             }))
             .unwrap()
         };
-        assert!(goes_on(&job(order, 7), order, &memory));
-        assert!(!goes_on(&job(JobId(alloy::primitives::B256::ZERO), 7), order, &memory));
-        memory.note_written(&job(order, 7), Some("9".to_owned()));
-        assert!(!goes_on(&job(order, 7), order, &memory) && goes_on(&job(order, 9), order, &memory));
+        assert!(goes_on(&job(&order, 7), &order, &memory));
+        assert!(!goes_on(&job(&"another".into(), 7), &order, &memory));
+        memory.note_written(&job(&order, 7), Some("9".to_owned()));
+        assert!(!goes_on(&job(&order, 7), &order, &memory) && goes_on(&job(&order, 9), &order, &memory));
     }
 
     #[test]

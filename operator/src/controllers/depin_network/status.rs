@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use alloy::primitives::U256;
 use hawser_crds::condition::{
     CHAIN_MATCHES, CLOCK_IN_SYNC, CONNECTED, ORDERS_WATCHED, READY, SIGNER_AVAILABLE, TRANSACTIONS_MOVING,
     WALLET_FUNDED,
@@ -12,9 +11,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::controllers::conditions::{ConditionStatus, Conditions, find, is_true};
-use crate::network::{self, Backlog, Connection, Disconnected, NetworkKind, NetworkStatus};
+use crate::network::{Backlog, Connection, Disconnected, NetworkStatus, Units};
 use crate::reasons::Reason;
-use hawser_market::{COIN_DECIMALS, format_units};
+use hawser_market::format_units;
 
 /// Whether the network runs as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +30,6 @@ impl Startup {
     }
 }
 
-/// Gas of a few batches: a wallet that can't pay for so much is told of.
-const LOW_GAS: U256 = U256::from_limbs([1_000_000, 0, 0, 0]);
 /// Confirmed blocks that may be unread: how far behind the head they lie is the chain's affair.
 const FAR_BEHIND: u64 = 256;
 /// What is to be sent may wait so long, and what is sent may take so long to be mined.
@@ -69,7 +66,7 @@ pub(crate) fn status(
         (Startup::Runs, None) => list.set(CONNECTED, ConditionStatus::Unknown, &Reason::Connecting, "not tried yet"),
         (Startup::Runs, Some((observed, backlog))) => {
             connected(observed, &mut list);
-            chain_matches(resource, observed, &mut list);
+            chain_matches(observed, &mut list);
             wallet_funded(observed, &mut list);
             orders_watched(observed, &mut list);
             signer_available(observed, &mut list);
@@ -86,20 +83,20 @@ pub(crate) fn status(
             format!("deletion is pending, because it is still in use: {why}"),
         );
     }
-    let head = observed.and_then(|o| o.head).map(|h| Head { block: h.block.number, time: Time(h.time) });
+    let head = observed.and_then(|o| o.head).map(|h| Head { block: h.height, time: Time(h.time) });
     DepinNetworkStatus {
         observed_generation: resource.metadata.generation,
         conditions: list.into_list(),
         head: newer(stored.head, head),
         wallet: observed.map_or(stored.wallet, |o| {
             Some(WalletStatus {
-                address: o.wallet.to_checksum(None),
-                balance: format_units(o.balance.unwrap_or_default(), COIN_DECIMALS),
-                gas_spent: format_units(o.gas_spent, COIN_DECIMALS),
+                address: o.wallet.to_string(),
+                balance: format_units(o.balance.unwrap_or_default(), o.coin_decimals),
+                gas_spent: format_units(o.fees_paid, o.coin_decimals),
             })
         }),
         earnings: stored.earnings,
-        cursor: observed.and_then(|o| Some(network::stored(o.cursor?, &o.doubtful, &o.withdrawn))).or(stored.cursor),
+        cursor: observed.and_then(|o| o.cursor.clone()).or(stored.cursor),
         confirmation_lag_seconds: observed
             .and_then(|o| Some(o.confirmation_lag?.as_secs().div_ceil(LAG_STEP) * LAG_STEP))
             .or(stored.confirmation_lag_seconds),
@@ -146,24 +143,14 @@ fn connected(observed: &NetworkStatus, list: &mut Conditions) {
     }
 }
 
-fn chain_matches(resource: &DepinNetwork, observed: &NetworkStatus, list: &mut Conditions) {
-    let Ok(NetworkKind::Evm(evm)) = NetworkKind::of(&resource.spec) else { return };
+fn chain_matches(observed: &NetworkStatus, list: &mut Conditions) {
     match &observed.connection {
         Connection::Connected { .. } => {
-            list.set(
-                CHAIN_MATCHES,
-                ConditionStatus::True,
-                &Reason::Matches,
-                format!("chain {} with the market at {}", evm.chain_id, evm.market),
-            );
+            list.set(CHAIN_MATCHES, ConditionStatus::True, &Reason::Matches, observed.identity.clone());
         }
-        Connection::Disconnected { reason: Disconnected::WrongChain, message } => {
-            let message = format!("{message}: spec.evm.chainId is {}, correct it or the endpoint", evm.chain_id);
-            list.set(CHAIN_MATCHES, ConditionStatus::False, &Reason::WrongChain, message);
-        }
-        Connection::Disconnected { reason: Disconnected::NoMarket, message } => {
-            let message = format!("{message}: there is no contract at spec.evm.market {}", evm.market);
-            list.set(CHAIN_MATCHES, ConditionStatus::False, &Reason::NoMarket, message);
+        Connection::Disconnected { reason: reason @ (Disconnected::WrongChain | Disconnected::NoMarket), message } => {
+            let message = format!("{message}: {}", observed.advice);
+            list.set(CHAIN_MATCHES, ConditionStatus::False, &Reason::from(*reason), message);
         }
         Connection::Disconnected { message, .. } => {
             list.set(CHAIN_MATCHES, ConditionStatus::Unknown, &Reason::NotConnected, message.clone());
@@ -172,8 +159,7 @@ fn chain_matches(resource: &DepinNetwork, observed: &NetworkStatus, list: &mut C
 }
 
 fn wallet_funded(observed: &NetworkStatus, list: &mut Conditions) {
-    let wallet = observed.wallet.to_checksum(None);
-    let least = LOW_GAS.saturating_mul(U256::from(observed.head.and_then(|h| h.base_fee).unwrap_or(0)));
+    let NetworkStatus { wallet, least_balance: least, coin_decimals, .. } = observed;
     match observed.balance {
         None => {
             list.set(
@@ -183,11 +169,11 @@ fn wallet_funded(observed: &NetworkStatus, list: &mut Conditions) {
                 format!("the balance of {wallet} is not known"),
             );
         }
-        Some(U256::ZERO) => {
+        Some(Units::ZERO) => {
             list.set(WALLET_FUNDED, ConditionStatus::False, &Reason::Empty, format!("send coins for gas to {wallet}"));
         }
-        Some(balance) if balance < least => {
-            let (has, needs) = (format_units(balance, COIN_DECIMALS), format_units(least, COIN_DECIMALS));
+        Some(balance) if balance < *least => {
+            let (has, needs) = (format_units(balance, *coin_decimals), format_units(*least, *coin_decimals));
             let message = format!("{wallet} has {has} coins, a few transactions cost {needs} now: send coins to it");
             list.set(WALLET_FUNDED, ConditionStatus::False, &Reason::Low, message);
         }
@@ -217,7 +203,7 @@ fn orders_watched(observed: &NetworkStatus, list: &mut Conditions) {
             list.set(ORDERS_WATCHED, ConditionStatus::Unknown, &Reason::Reading, "no block was read yet");
         }
         (_, None, Some(unread)) if unread > FAR_BEHIND => {
-            let cursor = observed.cursor.map_or(0, |cursor| cursor.number);
+            let cursor = observed.cursor.as_ref().map_or(0, |cursor| cursor.block);
             let message = format!(
                 "{unread} confirmed blocks after block {cursor} are still to be read: set spec.evm.startBlock where no order is older"
             );
@@ -259,7 +245,7 @@ fn transactions_moving(observed: &NetworkStatus, backlog: &Backlog, list: &mut C
 }
 
 fn clock_in_sync(observed: &NetworkStatus, list: &mut Conditions) {
-    match (observed.clock_in_sync(), observed.clock_skew.unwrap_or(0)) {
+    match (observed.clock_in_sync, observed.clock_skew.unwrap_or(0)) {
         (None, _) => {
             list.set(
                 CLOCK_IN_SYNC,
@@ -289,16 +275,16 @@ fn clock_in_sync(observed: &NetworkStatus, list: &mut Conditions) {
 }
 
 fn signer_available(observed: &NetworkStatus, list: &mut Conditions) {
-    let wallet = observed.wallet.to_checksum(None);
+    let wallet = &observed.wallet;
     match &observed.signer_trouble {
         None => {
             let message = format!("nothing waits for a signature of {wallet}");
             list.set(SIGNER_AVAILABLE, ConditionStatus::True, &Reason::Available, message);
         }
-        Some(trouble) => {
+        Some((fault, trouble)) => {
             let message =
                 format!("{trouble}: nothing is sent until it signs; what is to be sent waits and is not lost");
-            list.set(SIGNER_AVAILABLE, ConditionStatus::False, &Reason::from(trouble), message);
+            list.set(SIGNER_AVAILABLE, ConditionStatus::False, &Reason::from(*fault), message);
         }
     }
 }

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use hawser_market::JobId;
 use jiff::Timestamp;
 
 use super::allowance::{Allowance, Measure, Now};
+use crate::network::JobId;
 use crate::reasons::Reason;
 
 /// Declines that can go out in a row.
@@ -49,16 +49,16 @@ impl Budget {
     }
 
     /// Whether this order may be declined now.
-    pub(crate) fn grant_decline(&mut self, job: JobId, now: Now) -> bool {
+    pub(crate) fn grant_decline(&mut self, job: &JobId, now: Now) -> bool {
         self.granted.retain(|_, at| now.steady.duration_since(*at) < GRANTED);
-        if self.granted.contains_key(&job) {
+        if self.granted.contains_key(job) {
             return true;
         }
         if self.declines.left(now.wall) == 0 {
             return false;
         }
         self.declines.spend(now.wall);
-        self.granted.insert(job, now.steady);
+        self.granted.insert(job.clone(), now.steady);
         true
     }
 
@@ -94,14 +94,10 @@ pub(crate) fn fixed_words(reason: &Reason) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::B256;
-
     use super::*;
 
     fn job(number: u32) -> JobId {
-        let mut id = [0; 32];
-        id[..4].copy_from_slice(&number.to_be_bytes());
-        JobId(B256::from(id))
+        number.to_string().into()
     }
 
     #[test]
@@ -118,7 +114,7 @@ mod tests {
                     budget.learn(status, now.wall);
                 }
                 for order in 0..10 {
-                    declined += u32::from(budget.grant_decline(job(minute * 10 + order), now));
+                    declined += u32::from(budget.grant_decline(&job(minute * 10 + order), now));
                 }
             }
             assert!(declined > BURST && declined <= MOST_A_DAY, "{lives}: {declined}");
@@ -130,10 +126,10 @@ mod tests {
         let begin = Now::read();
         let mut budget = Budget::new();
         budget.learn(Some(begin.after(REFILL * (BURST - 1)).wall), begin.wall);
-        assert!(budget.grant_decline(job(1), begin));
-        assert!(!budget.grant_decline(job(2), begin));
-        assert!(budget.grant_decline(job(1), begin.after(Duration::from_secs(2))));
-        assert!(budget.grant_decline(job(2), begin.after(REFILL)));
+        assert!(budget.grant_decline(&job(1), begin));
+        assert!(!budget.grant_decline(&job(2), begin));
+        assert!(budget.grant_decline(&job(1), begin.after(Duration::from_secs(2))));
+        assert!(budget.grant_decline(&job(2), begin.after(REFILL)));
     }
 
     #[test]

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use hawser_crds::GpuOffer;
-use hawser_market::OfferId;
 use jiff::Timestamp;
 
 use super::dereference::{Market, OfferObservation, Read};
 use super::leave::{self, LeaveStep, Leaving, MarketStanding};
 use super::memory::Statement;
 use super::publish::{self, Wanted};
-use crate::network::NetworkAction;
+use crate::network::{NetworkAction, OfferId};
 
 /// While the chain does not hold what it should, or something in the way is about to count.
 const AWAITED: Duration = Duration::from_secs(2);
@@ -53,7 +52,9 @@ impl Decision {
 
     /// The id under which the offer is to be posted.
     pub(crate) fn posting(&self) -> Option<OfferId> {
-        self.posts.iter().find_map(|action| if let NetworkAction::SetOffer(post) = action { Some(post.offer) } else { None })
+        self.posts
+            .iter()
+            .find_map(|action| if let NetworkAction::SetOffer(post) = action { Some(post.offer.clone()) } else { None })
     }
 }
 
@@ -70,7 +71,8 @@ pub(crate) fn decide(
         Some(MarketStanding::Never | MarketStanding::Closed { .. } | MarketStanding::Unknown(_)) => Vec::new(),
         None => actions(offer, seen, statement, may_post),
     };
-    let (posts, updates): (Vec<NetworkAction>, Vec<NetworkAction>) = actions.into_iter().partition(|action| matches!(action, NetworkAction::SetOffer(_)));
+    let (posts, updates): (Vec<NetworkAction>, Vec<NetworkAction>) =
+        actions.into_iter().partition(|action| matches!(action, NetworkAction::SetOffer(_)));
     let as_wanted = posts.is_empty() && updates.is_empty();
     Decision {
         leaves: leaving.map(leave::step),
@@ -121,7 +123,8 @@ fn actions(offer: &GpuOffer, seen: &OfferObservation, statement: &Statement, may
 
 fn lower(read: &Read, available: u16, now: Timestamp) -> Option<NetworkAction> {
     let chain = read.chain.as_ref().filter(|chain| chain.available > available && chain.valid_until > now)?;
-    Some(NetworkAction::UpdateOffer { offer: chain.id, price: chain.price, available, valid_until: chain.valid_until })
+    let (offer, price, valid_until) = (chain.id.clone(), chain.price, chain.valid_until);
+    Some(NetworkAction::UpdateOffer { offer, price, available, valid_until })
 }
 
 fn again(seen: &OfferObservation, statement: &Statement, as_wanted: bool) -> Duration {

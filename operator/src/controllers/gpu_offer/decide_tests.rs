@@ -1,4 +1,3 @@
-use alloy::primitives::{Address, B256, U256};
 use serde_json::json;
 
 use super::*;
@@ -9,33 +8,31 @@ use crate::controllers::gpu_offer::publish::card_hash;
 use crate::controllers::gpu_offer::serves::Obstacle;
 use crate::controllers::gpu_offer::terms::valid_until;
 use crate::inventory::{Capacity, Offered};
-use crate::network::{GpuSeconds, Offer, OfferTerms, Token};
+use crate::network::{GpuSeconds, Offer, OfferTerms, Token, Units};
 use crate::reasons::Reason;
 use crate::settlement::Pending;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-pub(crate) fn terms(salt: u8) -> OfferTerms {
+pub(crate) fn terms(version: u8) -> OfferTerms {
     OfferTerms {
-        provider: Address::repeat_byte(1),
-        token: Address::repeat_byte(2),
-        gpu_class: B256::repeat_byte(3),
+        name: format!("cluster/t/o{version}"),
+        product: "p".to_owned(),
+        token: "T".into(),
         start_window_seconds: 600,
         claim_window_seconds: 3600,
         min_seconds: 60,
         max_seconds: 600,
-        verifier: Address::ZERO,
-        salt: B256::repeat_byte(salt),
     }
 }
 
 pub(crate) fn id(terms: &OfferTerms) -> OfferId {
-    terms.id(1, Address::ZERO)
+    OfferId::from(&terms.name)
 }
 
-fn chain(terms: OfferTerms, available: u16) -> Offer {
-    let (settled, settled_amount) = (GpuSeconds(0), U256::ZERO);
-    Offer { id: id(&terms), terms, price: 10, available, valid_until: valid_until(NOW), settled, settled_amount }
+fn chain(terms: &OfferTerms, available: u16) -> Offer {
+    let (settled, settled_amount) = (GpuSeconds(0), Units::ZERO);
+    Offer { id: id(terms), price: 10, available, valid_until: valid_until(NOW), settled, settled_amount }
 }
 
 fn obstacle() -> Obstacle {
@@ -46,10 +43,10 @@ fn obstacle() -> Obstacle {
 pub(crate) fn read(change: impl FnOnce(&mut Read)) -> Market {
     let (terms_, card) = (terms(4), "{}".to_owned());
     let wanted = Wanted { id: id(&terms_), terms: terms_, price: 10, available: 0, card, sunset: None };
-    let token = Token { address: Address::ZERO, symbol: "T".to_owned(), decimals: 6 };
+    let token = Token { id: "T".into(), symbol: "T".to_owned(), decimals: 6 };
     let mut read = Read {
-        id: wanted.id,
-        chain: Some(chain(terms(4), 8)),
+        id: wanted.id.clone(),
+        chain: Some(chain(&terms(4), 8)),
         earlier: Vec::new(),
         open: Vec::new(),
         asked: Ok((wanted, token)),
@@ -108,7 +105,7 @@ fn an_offer_is_posted_updated_lowered_or_withdrawn_by_what_is_seen_and_what_is_t
         ("fewer are free", read(|_| ()), told(5), false, &["say 5"], AWAITED),
         (
             "fewer are told than could be served",
-            read(|r| r.chain = Some(chain(terms(4), 5))),
+            read(|r| r.chain = Some(chain(&terms(4), 5))),
             told(5),
             false,
             &[],
@@ -116,7 +113,7 @@ fn an_offer_is_posted_updated_lowered_or_withdrawn_by_what_is_seen_and_what_is_t
         ),
         (
             "earlier terms sell",
-            read(|r| r.earlier = vec![chain(terms(9), 3)]),
+            read(|r| r.earlier = vec![chain(&terms(9), 3)]),
             told(8),
             false,
             &["earlier: say 0"],
@@ -127,7 +124,7 @@ fn an_offer_is_posted_updated_lowered_or_withdrawn_by_what_is_seen_and_what_is_t
         ("nothing can be served", read(|_| ()), nothing(), true, &["say 0"], AWAITED),
         (
             "nothing can be served, none is told",
-            read(|r| r.chain = Some(chain(terms(4), 0))),
+            read(|r| r.chain = Some(chain(&terms(4), 0))),
             nothing(),
             true,
             &[],

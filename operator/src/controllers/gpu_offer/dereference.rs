@@ -2,7 +2,6 @@
 //! nothing, and takes nothing down.
 
 use hawser_crds::{GpuOffer, NetworkCheck};
-use hawser_market::OfferId;
 use jiff::Timestamp;
 
 use super::around::Around;
@@ -18,7 +17,7 @@ use crate::controllers::compute_job::NotTaken;
 use crate::controllers::watch::name_of;
 use crate::controllers::{Shared, unreadable};
 use crate::inventory::{self, Capacity, Offered, Sells, SharedInventory};
-use crate::network::{ActionKey, ActionState, Network, NetworkError, Offer, Token};
+use crate::network::{ActionKey, ActionState, Network, NetworkError, Offer, OfferId, OfferTerms, Token};
 use crate::reasons::Reason;
 use crate::settlement::Pending;
 
@@ -70,7 +69,7 @@ pub(crate) struct TermsSeen {
 }
 
 /// Earlier terms take no orders at this block.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Missed {
     pub id: OfferId,
     /// A transaction about them is not mined yet.
@@ -104,9 +103,9 @@ pub(crate) async fn dereference(
     let Probed { around, network: checked, refused } = probed;
     let network = shared.networks.get(&offer.spec.network_ref);
     let mut terms_seen = TermsSeen::default();
-    let market = market(offer, network.as_ref(), &mut terms_seen, context).await;
+    let market = market(offer, network.as_deref(), &mut terms_seen, context).await;
     let worth = match (&market, &network) {
-        (Market::Read(read), Some(network)) => worth_of(offer, read, network, offered.largest_order),
+        (Market::Read(read), Some(network)) => worth_of(offer, read, &**network, offered.largest_order),
         _ => None,
     };
     let name = name_of(offer);
@@ -119,7 +118,7 @@ pub(crate) async fn dereference(
         jobs: active.max(unsettled),
         unreadable: unreadable::jobs_of(offer, shared),
         pending,
-        posted_card: network.as_ref().and_then(|network| posted_card(offer, &market, network, memory)),
+        posted_card: network.as_deref().and_then(|network| posted_card(offer, &market, network, memory)),
         obstacle: in_the_way(offer, &around, checked.check.as_ref(), refused.as_ref(), &market, worth)
             .or_else(|| shared.capacity_is_old().then(|| Obstacle::passing(Reason::CacheOld, allocation::OLD))),
         market,
@@ -152,16 +151,15 @@ fn why_none(offer: &GpuOffer, inventory: &SharedInventory) -> String {
     inventory.read(|inventory| inventory::why_none(&sells, inventory.nodes_of(&sells.gpu)))
 }
 
-fn worth_of(offer: &GpuOffer, read: &Read, network: &Network, largest: u16) -> Option<Worth> {
+fn worth_of(offer: &GpuOffer, read: &Read, network: &dyn Network, largest: u16) -> Option<Worth> {
     let (wanted, token) = read.asked.as_ref().ok().filter(|_| largest > 0)?;
-    let base_fee = network.observed().borrow().head.and_then(|head| head.base_fee);
-    let claim = worth::claim_cost(network.spec().tokens_per_coin.as_deref(), token.decimals, base_fee);
-    Some(Worth { brings: worth::most(&offer.spec, wanted.price, largest), gas: worth::gas_of_order(claim) })
+    let gas = worth::gas_of_order(network.claim_cost(token));
+    Some(Worth { brings: worth::most(&offer.spec, wanted.price, largest), gas })
 }
 
 async fn market(
     offer: &GpuOffer,
-    network: Option<&Network>,
+    network: Option<&dyn Network>,
     terms_seen: &mut TermsSeen,
     context: &OfferContext,
 ) -> Market {
@@ -172,15 +170,16 @@ async fn market(
             format!("DepinNetwork {name:?} is not ready: see its conditions"),
         );
     };
-    if network.observed().borrow().head.is_none() {
+    if network.head().is_none() {
         // Its time is not known either.
         return Market::Unknown(Reason::NetworkUnavailable, format!("no block of DepinNetwork {name:?} was seen yet"));
     }
-    let wanted = match terms::terms(offer, network.spec(), &context.shared.cluster) {
-        Ok(terms) => terms,
-        Err(error) => return Market::Invalid(error),
+    let terms = terms::terms(offer, &context.shared.cluster);
+    let id = match network.offer_id(&terms) {
+        Ok(id) => id,
+        Err(error) => return Market::Invalid(error.into()),
     };
-    match read(offer, wanted, network, terms_seen, context).await {
+    match read(offer, (id, terms), network, terms_seen, context).await {
         Ok(read) => Market::Read(Box::new(read)),
         Err(error) => Market::Unknown(Reason::NetworkUnavailable, error.to_string()),
     }
@@ -188,19 +187,18 @@ async fn market(
 
 async fn read(
     offer: &GpuOffer,
-    terms: crate::network::OfferTerms,
-    network: &Network,
+    (id, terms): (OfferId, OfferTerms),
+    network: &dyn Network,
     terms_seen: &mut TermsSeen,
     context: &OfferContext,
 ) -> Result<Read, NetworkError> {
-    let id = network.spec().offer_id(&terms);
     // What is no market of this release says so here.
     let sunset = network.sunset().await?;
-    let chain = network.offer(id).await?;
-    let (earlier, open) = earlier(offer, id, network, terms_seen, context).await?;
+    let chain = network.offer(&id).await?;
+    let (earlier, open) = earlier(offer, &id, network, terms_seen, context).await?;
     Ok(Read {
-        asked: asked(offer, (id, terms, sunset), &context.shared, network).await,
-        refused: refused(network, id),
+        asked: asked(offer, (&id, terms, sunset), &context.shared, network).await,
+        refused: refused(network, &id),
         id,
         chain,
         earlier,
@@ -212,57 +210,56 @@ async fn read(
 /// at again: nobody opens it.
 async fn earlier(
     offer: &GpuOffer,
-    id: OfferId,
-    network: &Network,
+    id: &OfferId,
+    network: &dyn Network,
     terms_seen: &mut TermsSeen,
     context: &OfferContext,
 ) -> Result<(Vec<Offer>, Vec<OfferId>), NetworkError> {
     let stake = Stake::of(&offer.spec.network_ref, None, offer.status.as_ref());
     let (namespace, name) = name_of(offer);
-    terms_seen.present = Some(id);
+    terms_seen.present = Some(id.clone());
     let open = context.memory.peek(&namespace, &name, |offer| offer.open(stake.seen, id));
     let mut earlier = Vec::new();
-    for id in open.iter().copied() {
-        if let Some(chain) = network.offer(id).await?
+    for id in &open {
+        if let Some(chain) = leave::named(network.offer(id).await)?
             && chain.available > 0
             && chain.valid_until > context.shared.time_on(&offer.spec.network_ref)
         {
             earlier.push(chain);
             continue;
         }
-        let Some(head) = network.observed().borrow().head.map(|head| head.block.number) else { continue };
-        terms_seen.missed.push(Missed { id, on_its_way: leave::is_on_its_way(network, id), head });
+        let Some(head) = network.head() else { continue };
+        let on_its_way = leave::is_on_its_way(network, id);
+        terms_seen.missed.push(Missed { id: id.clone(), on_its_way, head: head.height });
     }
     Ok((earlier, open))
 }
 
 async fn asked(
     offer: &GpuOffer,
-    (id, terms, sunset): (OfferId, crate::network::OfferTerms, Option<Timestamp>),
+    (id, terms, sunset): (&OfferId, OfferTerms, Option<Timestamp>),
     shared: &Shared,
-    network: &Network,
+    network: &dyn Network,
 ) -> Result<(Wanted, Token), Obstacle> {
-    terms::start_window(&offer.spec, network.observed().borrow().confirmation_lag)?;
-    let address = terms.token;
+    terms::start_window(&offer.spec, network.status().confirmation_lag)?;
     // The offer itself was read a moment ago: it is the token.
-    let token = network.token(address).await.map_err(|error| {
+    let token = network.token(&terms.token).await.map_err(|error| {
         if let Some(never) = terms::not_a_token(&error) {
             return Obstacle::new(Reason::NotAToken, never.to_string());
         }
-        let message =
-            format!("spec.price.token {} can't be read as an ERC-20 token: {error}", address.to_checksum(None));
+        let message = format!("spec.price.token {} can't be read as an ERC-20 token: {error}", terms.token);
         Obstacle::passing(Reason::TokenNotRead, message)
     })?;
     let card = shared.inventory.read(|inventory| {
         let first = inventory.nodes_of(&offer.spec.gpu).next().map(|(_, node)| node);
-        terms::card(offer, first, &shared.config.evidence_public_url)
+        terms::card(offer, first, &shared.config.evidence_public_url, network.profile().longest_card)
     })?;
     let price = terms::price(&offer.spec, token.decimals)?;
-    Ok((Wanted { id, terms, price, available: 0, card, sunset }, token))
+    Ok((Wanted { id: id.clone(), terms, price, available: 0, card, sunset }, token))
 }
 
-fn refused(network: &Network, id: OfferId) -> Option<String> {
-    match network.action(&ActionKey::Offer(id))? {
+fn refused(network: &dyn Network, id: &OfferId) -> Option<String> {
+    match network.action(&ActionKey::Offer(id.clone()))? {
         ActionState::Refused { error } => Some(error),
         ActionState::Queued { waiting } => waiting,
         ActionState::Sent { .. } | ActionState::Mined { .. } | ActionState::AlreadyDone { .. } => None,
@@ -270,7 +267,7 @@ fn refused(network: &Network, id: OfferId) -> Option<String> {
 }
 
 /// A card counts as posted once the transaction that was asked for with it is mined.
-fn posted_card(offer: &GpuOffer, market: &Market, network: &Network, memory: &OfferMemory) -> Option<String> {
+fn posted_card(offer: &GpuOffer, market: &Market, network: &dyn Network, memory: &OfferMemory) -> Option<String> {
     let Market::Read(read) = market else { return None };
     let stored = offer.status.as_ref().and_then(|s| s.on_chain.as_ref()?.card_hash.clone());
     let Ok((wanted, _)) = &read.asked else { return stored };
@@ -281,7 +278,7 @@ fn posted_card(offer: &GpuOffer, market: &Market, network: &Network, memory: &Of
     // What is mined under the same key may have been something else.
     let (namespace, name) = name_of(offer);
     let asked_before = memory.peek(&namespace, &name, |offer| offer.pace.is_asked(&hash));
-    let action = network.action(&ActionKey::Offer(read.id));
+    let action = network.action(&ActionKey::Offer(read.id.clone()));
     let mined = matches!(action, Some(ActionState::Mined { .. } | ActionState::AlreadyDone { .. }));
     (asked_before && mined && read.chain.is_some()).then_some(hash)
 }

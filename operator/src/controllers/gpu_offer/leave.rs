@@ -2,7 +2,6 @@
 //! ids alone, so that an offer that can't be read, or whose token is none, can go too.
 
 use hawser_crds::{GpuOffer, GpuOfferStatus};
-use hawser_market::OfferId;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -10,7 +9,7 @@ use super::dereference::OfferObservation;
 use super::publish;
 use super::terms;
 use crate::controllers::{Shared, abandon};
-use crate::network::{NetworkAction, ActionKey, ActionState, Network, NetworkError, Offer};
+use crate::network::{ActionKey, ActionState, Network, NetworkAction, NetworkError, Offer, OfferId};
 
 /// What may stand on chain of an offer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +26,7 @@ impl Stake {
     /// Of an offer whose status can be read.
     pub(crate) fn of(network: &str, computed: Option<OfferId>, status: Option<&GpuOfferStatus>) -> Self {
         let ids = status.into_iter().flat_map(|s| s.on_chain.iter().map(|c| &c.offer_id).chain(&s.earlier));
-        Self { network: network.to_owned(), computed, seen: ids.filter_map(|id| id.parse().ok()).collect() }
+        Self { network: network.to_owned(), computed, seen: ids.map(OfferId::from).collect() }
     }
 
     /// What may stand on chain of an offer, by its status.
@@ -40,17 +39,17 @@ impl Stake {
         let texts = raw.pointer("/status/onChain/offerId").into_iter();
         let earlier = raw.pointer("/status/earlier").and_then(Value::as_array).into_iter().flatten();
         let network = raw.pointer("/spec/networkRef").and_then(Value::as_str).unwrap_or_default();
-        let seen = texts.chain(earlier).filter_map(|id| id.as_str()?.parse().ok()).collect();
+        let seen = texts.chain(earlier).filter_map(|id| Some(id.as_str()?.into())).collect();
         Self { network: network.to_owned(), computed: None, seen }
     }
 
-    pub(super) fn ids(&self) -> impl Iterator<Item = OfferId> + use<'_> {
-        self.computed.iter().chain(&self.seen).copied()
+    pub(super) fn ids(&self) -> impl Iterator<Item = &OfferId> {
+        self.computed.iter().chain(&self.seen)
     }
 }
 
 /// Where the offer stands on chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum MarketStanding {
     /// It was never posted, as far as is known.
     Never,
@@ -108,10 +107,8 @@ pub(crate) fn step(leaving: &Leaving) -> LeaveStep {
 
 /// What may stand on chain of an offer that is being deleted.
 pub(crate) fn stake(offer: &GpuOffer, shared: &Shared) -> Stake {
-    let computed = shared.networks.get(&offer.spec.network_ref).and_then(|network| {
-        let terms = terms::terms(offer, network.spec(), &shared.cluster);
-        terms.ok().map(|terms| network.spec().offer_id(&terms))
-    });
+    let network = shared.networks.get(&offer.spec.network_ref);
+    let computed = network.and_then(|network| network.offer_id(&terms::terms(offer, &shared.cluster)).ok());
     Stake { computed, ..Stake::stored(offer) }
 }
 
@@ -122,7 +119,7 @@ pub(crate) fn leaving(offer: &GpuOffer, seen: &OfferObservation, stand: MarketSt
 }
 
 /// What the market shows of a stake now. What was seen before is not in it yet: `observe` adds that.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum StakeRead {
     Never,
     Open(Vec<NetworkAction>),
@@ -146,40 +143,46 @@ pub(crate) async fn read(stake: &Stake, shared: &Shared) -> StakeRead {
             ))
         };
     };
-    if network.observed().borrow().head.is_none() && !stake.seen.is_empty() {
+    if network.head().is_none() && !stake.seen.is_empty() {
         // By no block nothing is closed, and no order read.
         return StakeRead::Unknown(format!("no block of DepinNetwork {name:?} was seen yet"));
     }
-    let on_its_way = stake.ids().any(|id| is_on_its_way(&network, id));
-    match open(stake, &network, shared.time_on(name)).await {
+    let was_asked = |id: &OfferId| network.action(&ActionKey::Offer(id.clone())).is_some();
+    let on_its_way = stake.ids().any(|id| is_on_its_way(&*network, id));
+    match open(stake, &*network, shared.time_on(name)).await {
         Ok(open) if open.is_empty() && on_its_way => {
             StakeRead::Unknown("a transaction about it is on its way".to_owned())
         }
         Ok(open) if open.is_empty() => {
-            let observed = network.observed();
-            let observed = observed.borrow();
+            let status = network.status();
             StakeRead::Closed {
-                head: observed.head.map_or(0, |h| h.block.number),
-                cursor: observed.cursor.map_or(0, |c| c.number),
+                head: status.head.map_or(0, |head| head.height),
+                cursor: status.cursor.map_or(0, |cursor| cursor.block),
             }
         }
         Ok(open) => StakeRead::Open(open),
-        Err(_) if stake.seen.is_empty() && stake.ids().all(|id| network.action(&ActionKey::Offer(id)).is_none()) => {
-            StakeRead::Never
-        }
+        Err(_) if stake.seen.is_empty() && !stake.ids().any(was_asked) => StakeRead::Never,
         Err(error) => StakeRead::Unknown(error.to_string()),
     }
 }
 
 /// Whether something was asked for about an offer that is not mined yet.
-pub(super) fn is_on_its_way(network: &Network, id: OfferId) -> bool {
-    matches!(network.action(&ActionKey::Offer(id)), Some(ActionState::Queued { .. } | ActionState::Sent { .. }))
+pub(super) fn is_on_its_way(network: &dyn Network, id: &OfferId) -> bool {
+    matches!(network.action(&ActionKey::Offer(id.clone())), Some(ActionState::Queued { .. } | ActionState::Sent { .. }))
 }
 
-async fn open(stake: &Stake, network: &Network, now: Timestamp) -> Result<Vec<NetworkAction>, NetworkError> {
+/// An offer whose id stands in a status. A text that the network can't have given names none of its offers.
+pub(super) fn named(answer: Result<Option<Offer>, NetworkError>) -> Result<Option<Offer>, NetworkError> {
+    match answer {
+        Err(NetworkError::Foreign(_)) => Ok(None),
+        answer => answer,
+    }
+}
+
+async fn open(stake: &Stake, network: &dyn Network, now: Timestamp) -> Result<Vec<NetworkAction>, NetworkError> {
     let mut open = Vec::new();
     for id in stake.ids() {
-        let chain: Option<Offer> = network.offer(id).await?;
+        let chain = named(network.offer(id).await)?;
         if let Some(action) = publish::withdraw(chain.as_ref(), now)
             && !open.contains(&action)
         {
@@ -227,8 +230,15 @@ mod tests {
             "spec": {"networkRef": "main", "capacity": {"reserve": 4_294_967_296_u64}},
             "status": {"onChain": {"offerId": ID}, "earlier": ["nonsense", ID, 7]}
         });
-        let id: OfferId = ID.parse().unwrap();
-        assert_eq!(Stake::of_json(&raw), Stake { network: "main".to_owned(), computed: None, seen: vec![id, id] });
+        let seen = [ID, "nonsense", ID].map(OfferId::from).to_vec();
+        assert_eq!(Stake::of_json(&raw), Stake { network: "main".to_owned(), computed: None, seen });
         assert_eq!(Stake::of_json(&json!({"spec": 3})), Stake::default());
+    }
+
+    #[test]
+    fn what_the_network_can_not_have_named_does_not_stand_on_it_and_what_it_does_not_answer_may() {
+        assert_eq!(named(Err(NetworkError::Foreign("\"nonsense\" is not an offer's id".to_owned()))), Ok(None));
+        let away = || Err(NetworkError::Unavailable("away".to_owned()));
+        assert_eq!(named(away()), away());
     }
 }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use hawser_crds::{GpuOffer, Spending};
-use hawser_market::{JobId, OfferId};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -20,6 +19,7 @@ use super::pace::Pace;
 use super::serves::Obstacle;
 use crate::controllers::Shared;
 use crate::controllers::work::{Backoffs, Name};
+use crate::network::{JobId, OfferId};
 use crate::reasons::Reason;
 
 /// A post that is not mined after so many blocks, though nobody sends it any more, is not mined at all: the wallet's other
@@ -139,27 +139,27 @@ impl Remembered {
     }
 
     /// The present terms are posted, even if they were left before: once they are left again they have to be closed again.
-    pub(crate) fn note_present(&mut self, now: OfferId) {
-        self.closed.remove(&now);
-        self.missed.remove(&now);
+    pub(crate) fn note_present(&mut self, now: &OfferId) {
+        self.closed.remove(now);
+        self.missed.remove(now);
     }
 
     /// Of earlier terms than the present ones, those that may still take orders.
-    pub(crate) fn open(&self, known: impl IntoIterator<Item = OfferId>, now: OfferId) -> Vec<OfferId> {
-        let mut open: Vec<_> = known.into_iter().filter(|id| *id != now && !self.closed.contains(id)).collect();
+    pub(crate) fn open(&self, known: impl IntoIterator<Item = OfferId>, now: &OfferId) -> Vec<OfferId> {
+        let mut open: Vec<_> = known.into_iter().filter(|id| id != now && !self.closed.contains(id)).collect();
         open.sort();
         open.dedup();
         open
     }
 
-    pub(crate) fn note_closed(&mut self, id: OfferId) {
-        self.missed.remove(&id);
-        self.closed.insert(id);
+    pub(crate) fn note_closed(&mut self, id: &OfferId) {
+        self.missed.remove(id);
+        self.closed.insert(id.clone());
     }
 
     /// Of earlier terms one takes no orders at this block.
-    pub(crate) fn note_missed(&mut self, id: OfferId, on_its_way: bool, head: u64) {
-        let since = self.missed.entry(id).or_insert(head);
+    pub(crate) fn note_missed(&mut self, id: &OfferId, on_its_way: bool, head: u64) {
+        let since = self.missed.entry(id.clone()).or_insert(head);
         if on_its_way {
             *since = head;
         }
@@ -167,8 +167,8 @@ impl Remembered {
 
     /// Whether the post of such a one, or an update that gives it GPUs, may be mined yet, also one of an earlier process, of
     /// which nothing is known.
-    pub(crate) fn may_come(&self, id: OfferId, head: u64) -> bool {
-        self.missed.get(&id).is_none_or(|since| head.saturating_sub(*since) < MISSED)
+    pub(crate) fn may_come(&self, id: &OfferId, head: u64) -> bool {
+        self.missed.get(id).is_none_or(|since| head.saturating_sub(*since) < MISSED)
     }
 }
 
@@ -196,7 +196,7 @@ impl OfferMemory {
     }
 
     /// Whether it may be, and whether that has spent anything.
-    fn grant_decline(&self, namespace: &str, name: &str, job: JobId) -> (bool, bool) {
+    fn grant_decline(&self, namespace: &str, name: &str, job: &JobId) -> (bool, bool) {
         let now = Now::read();
         self.with(namespace, name, |offer| {
             let before = offer.budget.full_at(now.wall);
@@ -204,41 +204,41 @@ impl OfferMemory {
         })
     }
 
-    pub(crate) fn note_id(&self, id: OfferId, offer: &GpuOffer) {
+    pub(crate) fn note_id(&self, id: &OfferId, offer: &GpuOffer) {
         let reference = ObjectRef::new(&offer.name_any()).within(&offer.namespace().unwrap_or_default());
-        locked(&self.ids).insert(id, reference);
+        locked(&self.ids).insert(id.clone(), reference);
     }
 
-    pub(crate) fn offer(&self, id: OfferId) -> Option<ObjectRef<DeserializeGuard<GpuOffer>>> {
-        locked(&self.ids).get(&id).cloned()
+    pub(crate) fn offer(&self, id: &OfferId) -> Option<ObjectRef<DeserializeGuard<GpuOffer>>> {
+        locked(&self.ids).get(id).cloned()
     }
 
     /// What was kept of an offer that is gone, under all its ids.
     pub(crate) fn forget_ids(&self, (namespace, name): &Name) {
         let mut known = locked(&self.ids);
         let is_it = |offer: &ObjectRef<_>| offer.name == *name && offer.namespace.as_ref() == Some(namespace);
-        let ids: Vec<OfferId> = known.iter().filter(|(_, offer)| is_it(offer)).map(|(id, _)| *id).collect();
+        let ids: Vec<OfferId> = known.iter().filter(|(_, offer)| is_it(offer)).map(|(id, _)| id.clone()).collect();
         for id in &ids {
             known.remove(id);
         }
-        self.forget_withdrawn(ids.into_iter());
+        self.forget_withdrawn(&ids);
     }
 
     /// An offer is seen to take no orders at this block.
-    pub(crate) fn note_withdrawn(&self, offer: OfferId, head: u64) {
-        locked(&self.withdrawn).entry(offer).or_insert(head);
+    pub(crate) fn note_withdrawn(&self, offer: &OfferId, head: u64) {
+        locked(&self.withdrawn).entry(offer.clone()).or_insert(head);
     }
 
     /// The block at which an offer was first seen to take no orders; none while it is not.
-    pub(crate) fn withdrawn_since(&self, offer: OfferId) -> Option<u64> {
-        locked(&self.withdrawn).get(&offer).copied()
+    pub(crate) fn withdrawn_since(&self, offer: &OfferId) -> Option<u64> {
+        locked(&self.withdrawn).get(offer).copied()
     }
 
     /// They take orders again, or their object is gone: one that is made anew may be sold under the same ids.
-    pub(crate) fn forget_withdrawn(&self, offers: impl Iterator<Item = OfferId>) {
+    pub(crate) fn forget_withdrawn<'a>(&self, offers: impl IntoIterator<Item = &'a OfferId>) {
         let mut since = locked(&self.withdrawn);
         for offer in offers {
-            since.remove(&offer);
+            since.remove(offer);
         }
     }
 
@@ -250,7 +250,7 @@ impl OfferMemory {
 
 /// Whether the budget lets an order of an offer be declined now. What that spends is written down at once, with the offer's
 /// status: the process may not live for long.
-pub(crate) fn grant_decline(shared: &Shared, memory: &OfferMemory, namespace: &str, name: &str, job: JobId) -> bool {
+pub(crate) fn grant_decline(shared: &Shared, memory: &OfferMemory, namespace: &str, name: &str, job: &JobId) -> bool {
     let known = shared.offer(namespace, name);
     if let Some(offer) = known.as_ref().and_then(|offer| offer.0.as_ref().ok()) {
         memory.learn(offer);
@@ -277,11 +277,18 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::time::Duration;
 
-    use alloy::primitives::{B256, FixedBytes};
     use hawser_crds::GpuOfferStatus;
     use serde_json::json;
 
     use super::*;
+
+    fn offer(name: &str) -> GpuOffer {
+        serde_json::from_value(json!({
+            "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": name, "namespace": "t"},
+            "spec": {"networkRef": "n", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}}
+        }))
+        .unwrap()
+    }
 
     #[test]
     fn a_network_that_is_away_for_a_moment_takes_nothing_from_the_market_and_one_that_stays_away_does() {
@@ -309,24 +316,25 @@ mod tests {
     #[test]
     fn every_earlier_offer_is_looked_at_until_it_is_closed() {
         let mut offer = Remembered::new();
-        let [a, b, c] = [1, 2, 3].map(|n| OfferId(FixedBytes([n; 8])));
-        let mut open = |now, closed: Option<OfferId>| {
-            offer.note_present(now);
+        let mut open = |now: &str, closed: Option<&str>| {
+            let now = OfferId::from(now);
+            offer.note_present(&now);
             if let Some(id) = closed {
-                offer.note_closed(id);
+                offer.note_closed(&id.into());
             }
-            offer.open([b, a, b, c], now)
+            let open = offer.open(["b", "a", "b", "c"].map(OfferId::from), &now);
+            open.iter().map(OfferId::as_str).collect::<String>()
         };
-        assert_eq!(open(c, None), [a, b]);
-        assert_eq!(open(c, Some(a)), [b]);
-        assert_eq!(open(a, None), [b, c], "the terms are again what they were");
-        assert_eq!(open(c, None), [a, b], "and are left again");
+        assert_eq!(open("c", None), "ab");
+        assert_eq!(open("c", Some("a")), "b");
+        assert_eq!(open("a", None), "bc", "the terms are again what they were");
+        assert_eq!(open("c", None), "ab", "and are left again");
     }
 
     #[test]
     fn a_post_that_is_not_mined_is_waited_for_as_long_as_it_may_be() {
         let mut offer = Remembered::new();
-        let [a, b] = [1, 2].map(|n| OfferId(FixedBytes([n; 8])));
+        let [a, b] = &["a", "b"].map(OfferId::from);
         for (id, on_its_way, head, may) in [
             (a, true, 100, true),
             (a, true, 900, true),
@@ -344,19 +352,14 @@ mod tests {
 
     #[test]
     fn what_was_spent_outlasts_the_process_in_the_offers_status() {
-        let mut stored: GpuOffer = serde_json::from_value(json!({
-            "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "o", "namespace": "t"},
-            "spec": {"networkRef": "n", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}}
-        }))
-        .unwrap();
+        let mut stored = offer("o");
         let now = Now::read();
         let mut declined = 0;
         for process in 0..5_u8 {
             let mut offer = Remembered::new();
             offer.learn(&stored, now.wall);
             for order in 0..10 {
-                let id = JobId(B256::repeat_byte(process * 10 + order));
-                declined += u32::from(offer.budget.grant_decline(id, now));
+                declined += u32::from(offer.budget.grant_decline(&format!("{process}-{order}").into(), now));
             }
             offer.pace.stop(Some(8), now);
             let status = GpuOfferStatus { spending: offer.spending(now.wall), ..GpuOfferStatus::default() };
@@ -367,39 +370,30 @@ mod tests {
         assert_eq!(declined, 32);
         let mut offer = Remembered::new();
         offer.learn(&stored, now.wall);
-        let updates_back = now.wall + Duration::from_hours(2);
-        let spending = offer.spending(now.wall).unwrap();
-        assert_eq!(spending.updates_full_at.unwrap().0.as_second(), updates_back.as_second());
+        let back = offer.spending(now.wall).unwrap().updates_full_at.unwrap().0;
+        assert_eq!(back.as_second(), (now.wall + Duration::from_hours(2)).as_second());
         assert_eq!(offer.spending(now.wall + Duration::from_hours(8)), None, "what is back stands in no status");
     }
 
     #[test]
     fn nothing_is_kept_of_an_offer_that_is_gone() {
-        let offer = |name: &str| -> GpuOffer {
-            serde_json::from_value(json!({
-                "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": name, "namespace": "t"},
-                "spec": {"networkRef": "n", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}}
-            }))
-            .unwrap()
-        };
         let memory = OfferMemory::default();
         assert!(memory.peek("t", "o", |offer| offer.canary), "as of one that is looked at for the first time");
         assert!(locked(&memory.offers).is_empty(), "a look at it remembers nothing");
-        let id = |byte| OfferId(FixedBytes::repeat_byte(byte));
-        for (byte, name) in [(1, "o"), (2, "o"), (3, "other")] {
-            memory.note_id(id(byte), &offer(name));
-            memory.note_withdrawn(id(byte), 7);
+        let [a, b, c, d] = &["a", "b", "c", "d"].map(OfferId::from);
+        for (id, name) in [(a, "o"), (b, "o"), (c, "other")] {
+            memory.note_id(id, &offer(name));
+            memory.note_withdrawn(id, 7);
         }
         memory.forget_ids(&("t".to_owned(), "o".to_owned()));
-        assert_eq!((memory.offer(id(1)), memory.offer(id(2))), (None, None));
-        assert!(memory.offer(id(3)).is_some());
+        assert_eq!([a, b, c].map(|id| memory.offer(id).is_some()), [false, false, true]);
         assert_eq!(locked(&memory.withdrawn).len(), 1);
         // Under its earlier terms it is known by its status alone.
         for head in [8, 9] {
-            memory.note_withdrawn(id(4), head);
-            assert_eq!(memory.withdrawn_since(id(4)), Some(8));
+            memory.note_withdrawn(d, head);
+            assert_eq!(memory.withdrawn_since(d), Some(8));
         }
-        memory.forget_withdrawn([id(4)].into_iter());
-        assert_eq!(memory.withdrawn_since(id(4)), None);
+        memory.forget_withdrawn([d]);
+        assert_eq!(memory.withdrawn_since(d), None);
     }
 }

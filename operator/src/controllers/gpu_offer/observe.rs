@@ -18,20 +18,20 @@ fn remembered<T>(offer: &GpuOffer, memory: &OfferMemory, look: impl FnOnce(&mut 
 
 /// Takes down which of its terms take no orders; those that never will again are not looked at any more.
 pub(crate) fn note(offer: &GpuOffer, seen: &mut OfferObservation, memory: &OfferMemory) {
-    let Some(present) = seen.terms_seen.present else { return };
+    let Some(present) = &seen.terms_seen.present else { return };
     let mut closed = Vec::new();
     remembered(offer, memory, |remembered| {
         remembered.note_present(present);
         for missed in &seen.terms_seen.missed {
-            remembered.note_missed(missed.id, missed.on_its_way, missed.head);
-            if !remembered.may_come(missed.id, missed.head) {
-                remembered.note_closed(missed.id);
-                closed.push(missed.id);
+            remembered.note_missed(&missed.id, missed.on_its_way, missed.head);
+            if !remembered.may_come(&missed.id, missed.head) {
+                remembered.note_closed(&missed.id);
+                closed.push(&missed.id);
             }
         }
     });
     if let Market::Read(read) = &mut seen.market {
-        read.open.retain(|id| !closed.contains(id));
+        read.open.retain(|id| !closed.contains(&id));
     }
 }
 
@@ -47,10 +47,10 @@ pub(crate) fn standing(stake: &Stake, read: StakeRead, memory: &OfferMemory) -> 
         StakeRead::Closed { head, cursor } => {
             // One id after the other: the next is taken down once the orders of the one before are read.
             let orders_read = stake.seen.iter().all(|id| {
-                memory.note_withdrawn(*id, head);
+                memory.note_withdrawn(id, head);
                 // Every order that came before the market heard that the offer takes none is read. What was never seen on
                 // chain took no orders; asked for and mined this moment, it is seen at the next look.
-                memory.withdrawn_since(*id).is_some_and(|since| cursor >= since)
+                memory.withdrawn_since(id).is_some_and(|since| cursor >= since)
             });
             MarketStanding::Closed { orders_read }
         }

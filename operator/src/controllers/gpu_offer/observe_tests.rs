@@ -4,27 +4,28 @@ use crate::controllers::gpu_offer::dereference::{Missed, TermsSeen};
 
 #[test]
 fn earlier_terms_that_take_no_orders_for_long_are_not_looked_at_any_more_until_they_are_the_present_ones() {
-    let (memory, [present, earlier]) = (OfferMemory::default(), [4, 9].map(|salt| id(&terms(salt))));
+    let (memory, [present, earlier]) = (OfferMemory::default(), [4, 9].map(|version| id(&terms(version))));
     let look = |present, missed: Vec<Missed>| {
-        let mut seen = seen(read(|read| read.open = vec![earlier]));
+        let mut seen = seen(read(|read| read.open = vec![earlier.clone()]));
         seen.terms_seen = TermsSeen { present, missed };
         note(&offer(), &mut seen, &memory);
         let Market::Read(read) = seen.market else { panic!("it was read") };
-        (!read.open.is_empty(), !memory.peek("", "o", |offer| offer.open([earlier], id(&terms(4)))).is_empty())
+        let open = memory.peek("", "o", |offer| offer.open([earlier.clone()], &id(&terms(4))));
+        (!read.open.is_empty(), !open.is_empty())
     };
     for (head, on_its_way, open) in [(100, false, true), (300, true, true), (555, false, true), (556, false, false)] {
-        let missed = vec![Missed { id: earlier, on_its_way, head }];
-        assert_eq!(look(Some(present), missed), (open, open), "block {head}");
+        let missed = vec![Missed { id: earlier.clone(), on_its_way, head }];
+        assert_eq!(look(Some(present.clone()), missed), (open, open), "block {head}");
     }
     // What the market can't be asked about now is not taken down.
-    assert_eq!(look(None, vec![Missed { id: earlier, on_its_way: true, head: 900 }]), (true, false));
-    assert_eq!(look(Some(earlier), Vec::new()), (true, true), "its owner went back to them");
+    assert_eq!(look(None, vec![Missed { id: earlier.clone(), on_its_way: true, head: 900 }]), (true, false));
+    assert_eq!(look(Some(earlier.clone()), Vec::new()), (true, true), "its owner went back to them");
 }
 
 #[test]
 fn orders_of_an_offer_that_is_being_deleted_are_read_up_to_the_block_at_which_it_was_seen_to_take_none() {
     let memory = OfferMemory::default();
-    let stake = Stake { seen: [4, 9].map(|salt| id(&terms(salt))).to_vec(), ..Stake::default() };
+    let stake = Stake { seen: [4, 9].map(|version| id(&terms(version))).to_vec(), ..Stake::default() };
     let closed = |head, cursor| StakeRead::Closed { head, cursor };
     for (read, orders_read) in [
         (closed(10, 9), Some(false)),

@@ -1,11 +1,10 @@
 //! What has to be said on chain of an offer. Pure.
 
-use alloy::primitives::keccak256;
-use hawser_market::OfferId;
+use hawser_attestation::digest;
 use jiff::Timestamp;
 
 use super::terms::{lapses_soon, valid_until};
-use crate::network::{NetworkAction, Offer, OfferPost, OfferTerms};
+use crate::network::{NetworkAction, Offer, OfferId, OfferPost, OfferTerms};
 
 /// How the offer should stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +47,7 @@ pub(crate) fn actions(
         return Vec::new();
     }
     vec![NetworkAction::UpdateOffer {
-        offer: chain.id,
+        offer: chain.id.clone(),
         price: wanted.price,
         available: wanted.available,
         valid_until: wanted.until(now),
@@ -57,7 +56,7 @@ pub(crate) fn actions(
 
 fn post(wanted: &Wanted, now: Timestamp) -> NetworkAction {
     NetworkAction::SetOffer(OfferPost {
-        offer: wanted.id,
+        offer: wanted.id.clone(),
         terms: wanted.terms.clone(),
         price: wanted.price,
         available: wanted.available,
@@ -69,20 +68,23 @@ fn post(wanted: &Wanted, now: Timestamp) -> NetworkAction {
 /// Takes an offer from the market; none where it takes no orders.
 pub(crate) fn withdraw(chain: Option<&Offer>, now: Timestamp) -> Option<NetworkAction> {
     let chain = chain.filter(|c| c.available > 0 && c.valid_until > now)?;
-    Some(NetworkAction::UpdateOffer { offer: chain.id, price: chain.price, available: 0, valid_until: chain.valid_until })
+    Some(NetworkAction::UpdateOffer {
+        offer: chain.id.clone(),
+        price: chain.price,
+        available: 0,
+        valid_until: chain.valid_until,
+    })
 }
 
 /// Names a card in a status.
 pub(crate) fn card_hash(card: &str) -> String {
-    keccak256(card).to_string()
+    digest(card).to_string()
 }
 
 #[cfg(test)]
 mod tests {
-    use alloy::primitives::{Address, B256, FixedBytes, U256};
-
     use super::*;
-    use crate::network::GpuSeconds;
+    use crate::network::{GpuSeconds, Units};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -90,36 +92,26 @@ mod tests {
 
     fn wanted() -> Wanted {
         let terms = OfferTerms {
-            provider: Address::repeat_byte(1),
-            token: Address::repeat_byte(2),
-            gpu_class: B256::repeat_byte(3),
+            name: "cluster/t/o".to_owned(),
+            product: "p".to_owned(),
+            token: "T".into(),
             start_window_seconds: 600,
             claim_window_seconds: 3600,
             min_seconds: 60,
             max_seconds: 600,
-            verifier: Address::ZERO,
-            salt: B256::repeat_byte(4),
         };
-        Wanted {
-            id: OfferId(FixedBytes::repeat_byte(7)),
-            terms,
-            price: 10,
-            available: 8,
-            card: "{}".to_owned(),
-            sunset: None,
-        }
+        Wanted { id: "offer".into(), terms, price: 10, available: 8, card: "{}".to_owned(), sunset: None }
     }
 
     fn chain(change: impl FnOnce(&mut Offer)) -> Offer {
         let wanted = wanted();
         let mut offer = Offer {
             id: wanted.id,
-            terms: wanted.terms,
             price: 10,
             available: 8,
             valid_until: valid_until(at(0)),
             settled: GpuSeconds(0),
-            settled_amount: U256::ZERO,
+            settled_amount: Units::ZERO,
         };
         change(&mut offer);
         offer
@@ -132,7 +124,9 @@ mod tests {
         let ends = Wanted { sunset: Some(sunset), ..wanted() };
         let hash = card_hash("{}");
         let renewed = actions(&ends, Some(&chain(|_| ())), Some(&hash), true, now);
-        assert!(matches!(renewed.as_slice(), [NetworkAction::UpdateOffer { valid_until, .. }] if *valid_until == sunset));
+        assert!(
+            matches!(renewed.as_slice(), [NetworkAction::UpdateOffer { valid_until, .. }] if *valid_until == sunset)
+        );
         let renewed = chain(|c| c.valid_until = sunset);
         assert_eq!(actions(&ends, Some(&renewed), Some(&hash), true, at(3600 * 29)), [], "it holds as long as it can");
         let posted = actions(&ends, None, None, true, now);

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use alloy::primitives::U256;
 use hawser_crds::{GpuOffer, NetworkCheck};
 use kube::ResourceExt;
 
@@ -11,6 +10,7 @@ use super::around::{Around, NetworkReadiness};
 use super::canary;
 use super::terms::{self, OfferSpecError};
 use crate::controllers::compute_job::NotTaken;
+use crate::network::Units;
 use crate::reasons::Reason;
 
 /// A network that is away for a moment takes no offer from the market: that costs a transaction, and another one when
@@ -46,9 +46,9 @@ impl From<OfferSpecError> for Obstacle {
 /// What an offer's biggest order brings, and what its gas costs, in token units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Worth {
-    pub brings: U256,
+    pub brings: Units,
     /// Zero where it is not known.
-    pub gas: U256,
+    pub gas: Units,
 }
 
 /// What is in the way of every order; none where orders can be served.
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn nothing_is_offered_while_anything_that_an_order_needs_is_missing() {
         let none = || (json!({}), json!({}));
-        let worth = |brings: u64, gas: u64| Some(Worth { brings: U256::from(brings), gas: U256::from(gas) });
+        let worth = |brings: u64, gas: u64| Some(Worth { brings: Units::from(brings), gas: Units::from(gas) });
         let leaving = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
         let kata = json!({"isolation": {"runtimeClassName": "kata"}});
         let names = NetworkReadiness::Missing(vec!["local".to_owned(), "main2".to_owned()]);
@@ -260,7 +260,7 @@ mod tests {
     fn nothing_is_offered_while_the_api_server_would_not_take_an_order_and_what_is_known_without_asking_goes_first() {
         let no = |reason: &str| NotTaken { reason: Reason::read(reason), message: "exceeded quota: team".to_owned() };
         let (plain, suspended) = (offer(json!({}), json!({})), offer(json!({"suspend": true}), json!({})));
-        let cheap = Some(Worth { brings: U256::from(9), gas: U256::from(10) });
+        let cheap = Some(Worth { brings: Units::from(9), gas: Units::from(10) });
         let unlabelled = Around { restricted: false, ..around() };
         for (offer, around, refused, worth, reason, words) in [
             (&plain, around(), Some(no("PodRefused")), None, "PodRefused", "the pod of an order for one GPU: exceeded"),

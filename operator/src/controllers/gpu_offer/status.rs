@@ -1,6 +1,5 @@
 //! The status of an offer, from what was seen.
 
-use alloy::primitives::U256;
 use hawser_crds::condition::{
     CAPACITY_AVAILABLE, DEVICE_ISOLATION, NAMESPACE_ISOLATED, NETWORK_ISOLATED, PUBLISHED, READY, STORAGE_BOUNDED,
 };
@@ -13,7 +12,7 @@ use super::dereference::{Market, OfferObservation, Read};
 use super::memory::Statement;
 use super::serves::{label_it, no_class};
 use crate::controllers::conditions::{ConditionStatus, Conditions, is_true};
-use crate::network::Offer;
+use crate::network::{Offer, OfferId, Units};
 use crate::reasons::Reason;
 
 /// Ids of earlier terms that are remembered though they take no orders any more.
@@ -39,7 +38,7 @@ pub(crate) fn status(
         Market::Read(read) if read.chain.is_some() => {
             let token = read.asked.as_ref().ok().map(|(_, token)| token);
             let whole = |units, old| token.map(|token| token.format_units(units)).or(old);
-            let settled = read.chain.as_ref().map_or(U256::ZERO, |chain| chain.settled_amount);
+            let settled = read.chain.as_ref().map_or(Units::ZERO, |chain| chain.settled_amount);
             (
                 read.chain.as_ref().map(|chain| on_chain(chain, seen)),
                 whole(seen.pending.units, stored.pending),
@@ -51,7 +50,7 @@ pub(crate) fn status(
     let now = on_chain.as_ref().map(|c| c.offer_id.as_str());
     // While the market can't be read nothing is known to be closed.
     let is_closed = |id: &str| match &seen.market {
-        Market::Read(read) => id.parse().is_ok_and(|id| !read.open.contains(&id)),
+        Market::Read(read) => !read.open.contains(&OfferId::from(id)),
         Market::Unknown(..) | Market::Invalid(_) => false,
     };
     let other = [before, decision.posting().map(|id| id.to_string())].into_iter().flatten();

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use alloy::primitives::{Address, B256, keccak256};
 use hawser_attestation::Tier;
 use hawser_crds::{AttestationTier, GpuOffer, GpuOfferSpec};
 use jiff::Timestamp;
@@ -12,7 +11,7 @@ use serde_json::json;
 
 use crate::inventory::CARD_LABELS;
 use crate::inventory::NodeFacts;
-use crate::network::{NetworkError, NetworkSpec, OfferTerms};
+use crate::network::{NetworkError, OfferTerms, SpecError, TokenId};
 use hawser_market::parse_units;
 use hawser_market::workload::quantity::{self, Amount};
 
@@ -20,8 +19,6 @@ use hawser_market::workload::quantity::{self, Amount};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClusterId(pub String);
 
-/// Longest card, in bytes: what the market logs.
-const MAX_CARD: usize = 4096;
 /// An offer says that it holds for a day, and says so again after half a day: so an operator that is gone for hours
 /// doesn't lose its place, and one that is gone for good does not take orders for long.
 const VALID_HOURS: i64 = 24;
@@ -35,30 +32,25 @@ pub(crate) struct OfferSpecError {
     pub message: String,
 }
 
+impl From<SpecError> for OfferSpecError {
+    fn from(error: SpecError) -> Self {
+        Self { field: error.field, message: format!("{:?} is not {}", error.value, error.expected) }
+    }
+}
+
 /// The offer's terms. Made from the cluster, the namespace and the name, so that deleting and making the same
-/// `GpuOffer` again gives the same offer on chain.
-pub(crate) fn terms(
-    offer: &GpuOffer,
-    network: &NetworkSpec,
-    cluster: &ClusterId,
-) -> Result<OfferTerms, OfferSpecError> {
+/// `GpuOffer` again gives the same offer on chain. Whether they hold there is said by the network.
+pub(crate) fn terms(offer: &GpuOffer, cluster: &ClusterId) -> OfferTerms {
     let spec = &offer.spec;
-    let token = spec.price.token.parse().map_err(|_| OfferSpecError {
-        field: "spec.price.token",
-        message: format!("{:?} is not an address: 0x and 40 hexadecimal digits", spec.price.token),
-    })?;
-    let name = format!("{}/{}/{}", cluster.0, offer.namespace().unwrap_or_default(), offer.name_any());
-    Ok(OfferTerms {
-        provider: network.provider,
-        token,
-        gpu_class: gpu_class(&spec.gpu.product),
+    OfferTerms {
+        name: format!("{}/{}/{}", cluster.0, offer.namespace().unwrap_or_default(), offer.name_any()),
+        product: spec.gpu.product.clone(),
+        token: TokenId::from(&spec.price.token),
         start_window_seconds: spec.limits.start_window_seconds,
         claim_window_seconds: spec.limits.claim_window_seconds,
         min_seconds: spec.limits.min_seconds,
         max_seconds: spec.limits.max_seconds,
-        verifier: Address::ZERO,
-        salt: keccak256(name),
-    })
+    }
 }
 
 /// Checks what an order may ask for: a quantity that can't be read would fail every order, after it was paid for.
@@ -83,13 +75,6 @@ pub(crate) fn limits(spec: &GpuOfferSpec) -> Result<(), OfferSpecError> {
         }
     }
     Ok(())
-}
-
-fn gpu_class(product: &str) -> B256 {
-    match product.len() {
-        0..=32 => B256::right_padding_from(product.as_bytes()),
-        _ => keccak256(product),
-    }
 }
 
 /// What an order needs to be started in time beside the time after which it is believed: as much again, and at most this.
@@ -128,8 +113,13 @@ pub(crate) fn price(spec: &GpuOfferSpec, decimals: u8) -> Result<u128, OfferSpec
 }
 
 /// What customers read of the offer in the chain's log: the provider's own words, what the labels of its first node say
-/// of the cards, and where the evidence of its jobs lies.
-pub(crate) fn card(offer: &GpuOffer, node: Option<&NodeFacts>, evidence_url: &str) -> Result<String, OfferSpecError> {
+/// of the cards, and where the evidence of its jobs lies. No longer than `longest` bytes.
+pub(crate) fn card(
+    offer: &GpuOffer,
+    node: Option<&NodeFacts>,
+    evidence_url: &str,
+    longest: usize,
+) -> Result<String, OfferSpecError> {
     let [driver, cuda, memory, family] = CARD_LABELS.map(|label| node.and_then(|node| node.label(label)).map(|l| &**l));
     let limits = &offer.spec.limits;
     let card = json!({
@@ -149,8 +139,8 @@ pub(crate) fn card(offer: &GpuOffer, node: Option<&NodeFacts>, evidence_url: &st
         "card": offer.spec.card,
     })
     .to_string();
-    if card.len() > MAX_CARD {
-        let message = format!("the card has {} bytes, the market logs at most {MAX_CARD}: shorten it", card.len());
+    if card.len() > longest {
+        let message = format!("the card has {} bytes, the market logs at most {longest}: shorten it", card.len());
         return Err(OfferSpecError { field: "spec.card", message });
     }
     Ok(card)
@@ -242,20 +232,17 @@ mod tests {
 
     #[test]
     fn only_an_address_without_a_token_is_refused_for_good() {
-        let address = alloy::primitives::Address::repeat_byte(7);
-        let refused = not_a_token(&NetworkError::NotAToken(address)).unwrap().to_string();
-        assert!(
-            refused.starts_with("spec.price.token: NotAToken: ") && refused.contains(&address.to_string()),
-            "{refused}"
-        );
+        let refused = not_a_token(&NetworkError::NotAToken("0x07 is no token".to_owned())).unwrap().to_string();
+        assert_eq!(refused, "spec.price.token: NotAToken: 0x07 is no token");
         assert_eq!(not_a_token(&NetworkError::Unavailable("away".to_owned())), None);
     }
 
     #[test]
-    fn a_long_product_name_is_hashed_and_a_short_one_can_be_read() {
-        assert_eq!(&gpu_class("NVIDIA-H100-80GB-HBM3")[..21], b"NVIDIA-H100-80GB-HBM3");
-        let long = "NVIDIA-GeForce-RTX-4090-Laptop-GPU";
-        assert_eq!(gpu_class(long), keccak256(long));
+    fn a_field_that_the_network_can_not_use_is_named_with_its_value_and_what_is_expected() {
+        let expected = "an address: 0x and 40 hexadecimal digits";
+        let refused = SpecError { field: "spec.price.token", value: "USD".to_owned(), expected };
+        let said = OfferSpecError::from(refused).to_string();
+        assert_eq!(said, format!("spec.price.token: \"USD\" is not {expected}"));
     }
 
     #[test]
@@ -283,11 +270,12 @@ mod tests {
             {"nvidia.com/gpu.product": "p", "nvidia.com/cuda.driver-version.full": "550.1"}}}))
         .unwrap();
         let node = NodeFacts::of(&node, &mut Words::default());
-        let got: Value = serde_json::from_str(&card(&offer("eu"), Some(&node), "http://e").unwrap()).unwrap();
+        let got: Value = serde_json::from_str(&card(&offer("eu"), Some(&node), "http://e", 4096).unwrap()).unwrap();
         assert_eq!(
             (&got["driver"], &got["card"]["region"], &got["evidence"], &got["tier"]),
             (&json!("550.1"), &json!("eu"), &json!("http://e"), &json!("metered"))
         );
-        assert!(card(&offer(&"x".repeat(5000)), Some(&node), "").unwrap_err().message.contains("shorten"));
+        let refused = card(&offer(&"x".repeat(5000)), Some(&node), "", 4096).unwrap_err();
+        assert!(refused.message.contains("the market logs at most 4096: shorten"), "{refused}");
     }
 }

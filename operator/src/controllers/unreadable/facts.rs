@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use hawser_market::JobId;
 use kube::api::ObjectMeta;
 use serde_json::Value;
 
 use crate::controllers::{NETWORK_LABEL, OFFER_LABEL, label_value, migration};
-use crate::network::{OrderRef, order_ref};
+use crate::network::{JobId, OrderRef};
 
 /// GPUs that a job holds that doesn't say how many: it has at least one.
 const AT_LEAST: u32 = 1;
@@ -23,7 +22,7 @@ pub(crate) struct Job {
     /// Name of its network, as it stands in the spec.
     pub network: Option<String>,
     labels: BTreeMap<String, String>,
-    /// The market's id.
+    /// The network's id.
     pub id: Option<JobId>,
     /// Whose its order is.
     pub order: OrderRef,
@@ -45,8 +44,8 @@ impl Job {
             offer: text("/spec/offerRef"),
             network: text("/spec/source/network"),
             labels: metadata.labels.clone().unwrap_or_default(),
-            id: text("/spec/source/jobId").and_then(|id| id.parse().ok()),
-            order: order_ref(text("/spec/source/customer").as_deref(), text("/spec/source/orderHash").as_deref()),
+            id: text("/spec/source/jobId").map(JobId::from),
+            order: OrderRef::new(text("/spec/source/customer").as_deref(), text("/spec/source/orderHash").as_deref()),
             local: raw
                 .and_then(|raw| raw.get("spec"))
                 .is_some_and(|spec| spec.is_object() && spec.get("source").is_none()),

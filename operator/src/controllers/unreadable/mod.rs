@@ -8,9 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use alloy::primitives::Address;
 use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
-use hawser_market::OfferId;
 use kube::api::{DynamicObject, ObjectMeta};
 use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use kube::{Resource, ResourceExt};
@@ -26,7 +24,7 @@ use super::{Error, JOB_FINALIZER, NETWORK_FINALIZER, OFFER_FINALIZER, Shared, ab
 use super::{compute_job, depin_network, gpu_offer};
 use crate::inventory::{Candidate, Priority};
 use crate::metrics::Counted;
-use crate::network::{NetworkAction, JobStatus};
+use crate::network::{JobStatus, NetworkAction, OfferId, TokenId};
 use crate::reasons::Reason;
 use facts::Job;
 pub(crate) use raw::conditions;
@@ -158,8 +156,8 @@ fn ids_on(network: &str, raw: &Value) -> Vec<OfferId> {
 }
 
 /// The token in which an offer that can't be read is paid.
-pub(crate) fn token_of(offer: &InvalidObject, shared: &Shared) -> Option<Address> {
-    shared.unreadable.json(&offer.metadata)?.pointer("/spec/price/token")?.as_str()?.parse().ok()
+pub(crate) fn token_of(offer: &InvalidObject, shared: &Shared) -> Option<TokenId> {
+    Some(shared.unreadable.json(&offer.metadata)?.pointer("/spec/price/token")?.as_str()?.into())
 }
 
 /// What can't be read and may need a network of this name; none where nothing does.
@@ -214,7 +212,7 @@ pub(crate) async fn offer(object: &InvalidObject, context: &OfferContext) -> Res
                 );
                 abandon::write_down(shared, "GpuOffer", &reference::<GpuOffer>(&raw), &what).await;
             }
-            context.memory.forget_withdrawn(stake.seen.into_iter());
+            context.memory.forget_withdrawn(&stake.seen);
             let_go::<GpuOffer>(&raw, shared, OFFER_FINALIZER).await
         }
     }
@@ -247,7 +245,7 @@ async fn owed(job: &Job, shared: &Shared) -> Option<String> {
         return None;
     }
     let unknown = |why: String| Some(format!("what is owed for it can't be seen: {why}"));
-    let (Some(id), Some(name)) = (job.id, &job.network) else {
+    let (Some(id), Some(name)) = (&job.id, &job.network) else {
         return unknown("spec.source can't be read".to_owned());
     };
     let Some(network) = shared.networks.get(name) else {
@@ -257,10 +255,10 @@ async fn owed(job: &Job, shared: &Shared) -> Option<String> {
         Err(error) => unknown(error.to_string()),
         Ok(on_chain) if on_chain.status == JobStatus::Closed => None,
         Ok(on_chain) => {
-            let head = network.observed().borrow().head.map(|head| head.time);
+            let head = network.head().map(|head| head.time);
             let late = on_chain.refundable_from.is_some_and(|from| head.is_some_and(|now| now >= from));
             if late {
-                network.request(NetworkAction::Refund { job: id, order: job.order });
+                network.request(NetworkAction::Refund { job: id.clone(), order: job.order.clone() });
             }
             Some("the market holds its deposit: an operator that reads it settles it; after its claim window it is closed".to_owned())
         }
@@ -355,9 +353,9 @@ mod tests {
         let [now, before] = ["0x0102030405060708", "0x0202030405060708"];
         let mut raw = json!({
             "spec": {"networkRef": "base", "limits": "of another kind"},
-            "status": {"onChain": {"offerId": now, "price": 3}, "earlier": [before, "nonsense"]}
+            "status": {"onChain": {"offerId": now, "price": 3}, "earlier": [before, "of-another-network", 7]}
         });
-        let ids: Vec<OfferId> = [now, before].map(|id| id.parse().unwrap()).into();
+        let ids = [now, before, "of-another-network"].map(OfferId::from);
         assert_eq!(ids_on("base", &raw), ids);
         assert!(ids_on("other", &raw).is_empty());
         raw["spec"]["networkRef"] = json!({"of": "another kind"});

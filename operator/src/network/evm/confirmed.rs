@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::network::Head;
+use crate::network::evm::Head;
 
 /// What is safe or final is asked for after this part of the time that it lies behind, and no more seldom than this.
 const PART: u32 = 32;
@@ -73,7 +73,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::network::Block;
+    use crate::network::evm::Block;
 
     fn head(number: u64, second: i64, seen: Instant) -> Head {
         let block = Block { number, hash: B256::ZERO };

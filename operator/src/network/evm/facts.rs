@@ -9,7 +9,7 @@ use std::{
 use hawser_market::JobId;
 
 use super::{Inner, lock, read};
-use crate::network::{Block, Job, JobStatus, NetworkError};
+use crate::network::evm::{Block, EvmError, Job, JobStatus};
 
 /// Jobs in one call: about a million gas, of which endpoints give tens.
 const AT_ONCE: usize = 100;
@@ -123,7 +123,7 @@ const fn rank(status: JobStatus) -> u8 {
 
 impl Inner {
     /// A job as the market holds it.
-    pub(super) async fn fact(&self, id: JobId) -> Result<Job, NetworkError> {
+    pub(super) async fn fact(&self, id: JobId) -> Result<Job, EvmError> {
         let head = || self.observed.borrow().head.map(|head| head.block);
         if let Some(job) = self.facts.known(id, head(), Instant::now()) {
             return Ok(job);
@@ -136,7 +136,7 @@ impl Inner {
         let due = self.facts.due(id, at, began);
         let jobs = self.read_jobs(&due).await?;
         self.facts.learn(&jobs, at, began);
-        jobs.into_iter().find(|job| job.id == id).ok_or_else(|| NetworkError::Malformed {
+        jobs.into_iter().find(|job| job.id == id).ok_or_else(|| EvmError::Malformed {
             endpoint: self.pool.endpoint(),
             method: "job".into(),
             message: format!("it leaves out job {id}"),
@@ -144,7 +144,7 @@ impl Inner {
     }
 
     /// Reads jobs in few calls, so that they need not be read one by one afterwards.
-    pub(super) async fn read_ahead(&self, ids: &[JobId]) -> Result<(), NetworkError> {
+    pub(super) async fn read_ahead(&self, ids: &[JobId]) -> Result<(), EvmError> {
         for some in ids.chunks(AT_ONCE) {
             let (at, began) = (self.observed.borrow().head.map(|head| head.block), Instant::now());
             let jobs = self.read_jobs(some).await?;
@@ -153,7 +153,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn read_jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, NetworkError> {
+    async fn read_jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, EvmError> {
         let mut jobs = read::jobs(&self.pool, self.spec.market, ids).await?;
         self.facts.add_start_deadlines(&mut jobs);
         let before = |job: &Job| self.facts.status(job.id).map_or(rank(JobStatus::Open), rank);
@@ -179,7 +179,7 @@ mod tests {
     use alloy::primitives::{B256, U256};
 
     use super::*;
-    use crate::network::GpuSeconds;
+    use crate::network::evm::GpuSeconds;
 
     fn id(number: u64) -> JobId {
         JobId(B256::from(U256::from(number)))

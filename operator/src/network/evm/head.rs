@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{Inner, headers::Header, lock};
-use crate::network::{Block, Connection, Disconnected, Head, NetworkError};
+use crate::network::evm::{Block, Connection, Disconnected, EvmError, Head};
 
 /// Longest pause while no endpoint answers.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
@@ -47,7 +47,7 @@ pub(super) async fn run(network: Arc<Inner>, stop: CancellationToken) {
             }
             Some(Err(error)) => {
                 tracing::debug!(%error, "no head");
-                if !matches!(error, NetworkError::Unavailable(_)) {
+                if !matches!(error, EvmError::Unavailable(_)) {
                     network.pool.demote(&error.to_string());
                 }
                 // One that only limits us is slow, and not away.
@@ -213,13 +213,13 @@ fn disconnected(network: &Inner, why: &Unavailable) {
     });
 }
 
-async fn head(pool: &Pool) -> Result<Header, NetworkError> {
+async fn head(pool: &Pool) -> Result<Header, EvmError> {
     let head = header(pool, BlockNumberOrTag::Latest).await?;
     head.ok_or_else(|| pool.malformed(methods::BLOCK_BY_NUMBER, "there is no newest block").into())
 }
 
 /// A block's header; none where the endpoint doesn't have the block (yet).
-pub(super) async fn header(pool: &Pool, which: BlockNumberOrTag) -> Result<Option<Header>, NetworkError> {
+pub(super) async fn header(pool: &Pool, which: BlockNumberOrTag) -> Result<Option<Header>, EvmError> {
     let block = pool.provider().get_block_by_number(which).await?;
     Ok(block.as_ref().map(header_of))
 }
@@ -238,7 +238,7 @@ pub(super) fn header_of(block: &RpcBlock) -> Header {
 
 impl Inner {
     /// A block on which the newest one rests: out of memory where it was seen, otherwise read.
-    pub(super) async fn block_at(&self, number: u64) -> Result<Option<Block>, NetworkError> {
+    pub(super) async fn block_at(&self, number: u64) -> Result<Option<Block>, EvmError> {
         let seen = lock(&self.headers).standing(number).map(|header| header.head.block);
         match seen {
             Some(block) => Ok(Some(block)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, B256, Bloom, BloomInput};
 
-use crate::network::{Block, Head};
+use crate::network::evm::{Block, Head};
 
 /// Headers that are kept.
 const KEPT: usize = 64;

@@ -14,7 +14,7 @@ use super::{
     headers::Header,
     lock,
 };
-use crate::network::{Block, NetworkError};
+use crate::network::evm::{Block, EvmError};
 
 /// So many numbers after one are tried to find the next block, where none was seen.
 const TRIED: u64 = 6;
@@ -39,7 +39,7 @@ pub(super) enum At {
 
 impl Inner {
     /// What has a number on the chain whose newest block has the number `head`.
-    pub(super) async fn at(&self, number: u64, head: u64) -> Result<At, NetworkError> {
+    pub(super) async fn at(&self, number: u64, head: u64) -> Result<At, EvmError> {
         let around = lock(&self.headers).around(number);
         if let Some((below, above)) = around {
             return Ok(At::Hole { below, above });
@@ -47,7 +47,7 @@ impl Inner {
         let refused = match self.block_at(number).await {
             Ok(Some(block)) => return Ok(At::Block(block)),
             Ok(None) => None,
-            Err(error @ NetworkError::Answer { .. }) => Some(error),
+            Err(error @ EvmError::Answer { .. }) => Some(error),
             Err(error) => return Err(error),
         };
         match self.look_around(number, head).await? {
@@ -56,7 +56,7 @@ impl Inner {
         }
     }
 
-    async fn look_around(&self, number: u64, head: u64) -> Result<At, NetworkError> {
+    async fn look_around(&self, number: u64, head: u64) -> Result<At, EvmError> {
         let Some(mut above) = self.next_block(number, head).await? else { return Ok(At::Unknown) };
         for _ in 0..FAR {
             let Some(below) = self.parent(&above).await? else { return Ok(At::Unknown) };
@@ -74,7 +74,7 @@ impl Inner {
     }
 
     /// The first block after a number that was seen, or that the endpoint gives.
-    async fn next_block(&self, number: u64, head: u64) -> Result<Option<Header>, NetworkError> {
+    async fn next_block(&self, number: u64, head: u64) -> Result<Option<Header>, EvmError> {
         let seen = lock(&self.headers).after(number).copied();
         if let Some(seen) = seen.filter(|seen| seen.head.block.number - number <= FAR) {
             return Ok(Some(seen));
@@ -93,17 +93,17 @@ impl Inner {
 
     /// Whether numbers after one that the endpoint does not give are tried: not soon after that was in vain, and not where it
     /// says itself that it has not come so far.
-    async fn may_try(&self, number: u64) -> Result<bool, NetworkError> {
+    async fn may_try(&self, number: u64) -> Result<bool, EvmError> {
         if lock(&self.tried_in_vain).is_some_and(|at| at.elapsed() < TRY_AGAIN) {
             return Ok(false);
         }
-        match self.pool.provider_as(Class::First).get_block_number().await.map_err(NetworkError::from) {
-            Err(NetworkError::Answer { .. }) => Ok(false),
+        match self.pool.provider_as(Class::First).get_block_number().await.map_err(EvmError::from) {
+            Err(EvmError::Answer { .. }) => Ok(false),
             newest => Ok(newest? > number),
         }
     }
 
-    async fn parent(&self, of: &Header) -> Result<Option<Header>, NetworkError> {
+    async fn parent(&self, of: &Header) -> Result<Option<Header>, EvmError> {
         let seen = lock(&self.headers).with_hash(of.parent).copied();
         match seen {
             Some(seen) => Ok(Some(seen)),
@@ -113,16 +113,16 @@ impl Inner {
 }
 
 /// The header of the block with a number; none where the endpoint gives none, in whatever words.
-pub(super) async fn given(pool: &Pool, number: u64) -> Result<Option<Header>, NetworkError> {
+pub(super) async fn given(pool: &Pool, number: u64) -> Result<Option<Header>, EvmError> {
     match header(pool, number.into()).await {
-        Err(NetworkError::Answer { .. }) => Ok(None),
+        Err(EvmError::Answer { .. }) => Ok(None),
         answer => answer,
     }
 }
 
-pub(super) async fn header_by_hash(pool: &Pool, hash: B256) -> Result<Option<Header>, NetworkError> {
-    let block = match pool.provider().get_block_by_hash(hash).await.map_err(NetworkError::from) {
-        Err(NetworkError::Answer { .. }) => None,
+pub(super) async fn header_by_hash(pool: &Pool, hash: B256) -> Result<Option<Header>, EvmError> {
+    let block = match pool.provider().get_block_by_hash(hash).await.map_err(EvmError::from) {
+        Err(EvmError::Answer { .. }) => None,
         answer => answer?,
     };
     Ok(block.filter(|block| block.header.hash == hash).map(|block| header_of(&block)))

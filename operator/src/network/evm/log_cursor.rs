@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, ops::RangeInclusive};
 
-use crate::network::{Block, Cursor};
+use crate::network::evm::{Block, Cursor};
 
 /// Blocks in one request for logs, to begin with; common limits of providers are 500 to 10,000.
 pub(super) const WIDEST: u64 = 2_000;

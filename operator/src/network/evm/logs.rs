@@ -8,7 +8,7 @@ use alloy::{
 use hawser_contracts::ComputeMarket::{JobOpened, SpecPosted, Withdrawn};
 use hawser_market::{JobId, OfferId, OrderRef};
 
-use crate::network::{Block, NetworkSpec, Order};
+use crate::network::evm::{Block, EvmSpec, Order};
 
 /// Units of a token that left the market for the provider's payout address.
 pub(super) struct Withdrawal {
@@ -18,7 +18,7 @@ pub(super) struct Withdrawal {
 }
 
 /// The provider's withdrawal in a log; none where the log is of something or somebody else.
-pub(super) fn withdrawal(log: &Log, spec: &NetworkSpec) -> Option<Withdrawal> {
+pub(super) fn withdrawal(log: &Log, spec: &EvmSpec) -> Option<Withdrawal> {
     let withdrawn = Withdrawn::decode_log(&log.inner).ok()?;
     let ours = withdrawn.address == spec.market && withdrawn.account == spec.provider && !log.removed;
     let block = log.block_number.filter(|_| ours)?;

@@ -1,20 +1,34 @@
 //! An EVM chain with a `ComputeMarket` on it.
+//!
+//! Inside, everything is typed as the chain has it. `border` makes a [`Network`](super::Network) of it: there, and nowhere
+//! else, the operator's opaque names become ids, hashes and addresses, and come back as texts.
 
+mod action;
+mod border;
+mod calls;
+mod checkpoint;
 mod confirmed;
 mod doubtful;
+mod error;
 mod facts;
+mod gas_price;
 mod head;
 mod headers;
 mod hints;
 mod holes;
 mod log_cursor;
 mod logs;
+mod names;
+mod order;
 mod orders;
 mod ours;
+mod queue;
 mod read;
 mod refusal;
 mod sender;
+mod spec;
 mod specs;
+mod status;
 mod tally;
 mod wallet;
 
@@ -36,16 +50,26 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{
-    NetworkAction, ActionKey, ActionState, Backlog, Block, Connection, Cursor, Disconnected, Job, NetworkError, NetworkSpec, NetworkStatus,
-    Offer, Order, Checkpoint, SpecError, Token, queue::ActionQueue,
-};
 use crate::fence::Fence;
 use crate::metrics::RpcCalls;
+use crate::network;
 use facts::Facts;
 use headers::Headers;
 use ours::Ours;
+use queue::ActionQueue;
 
+pub use super::{Backlog, Connection, Disconnected, SpecError};
+pub use action::{Action, ActionKey, ActionState, Claim, OfferPost};
+pub use border::prepare;
+pub use checkpoint::{Checkpoint, Known, Withdrawn};
+pub use error::EvmError;
+pub use gas_price::WeiPerGas;
+pub use hawser_evm::{Block, Head, StallLimit};
+pub use hawser_market::{GpuSeconds, Job, JobStatus, Offer, OfferTerms, OrderRef, Token};
+pub use order::{Cursor, Order};
+pub use spec::{EvmSpec, RpcHeaders};
+pub(crate) use spec::{address, http_url};
+pub use status::EvmStatus;
 pub use wallet::{AwsKeys, KmsKey, KmsSpec, RemoteSigner, Wallet, WalletError, WalletKey};
 
 /// Changes of actions that a slow listener may miss; then it looks at all of them.
@@ -57,13 +81,13 @@ const SUNSET_EVERY: Duration = Duration::from_hours(1);
 
 /// A network in use: one per `DepinNetwork`. Clones are the same network.
 #[derive(Clone)]
-pub struct Network(Arc<Inner>);
+pub struct EvmNetwork(Arc<Inner>);
 
 struct Inner {
-    spec: NetworkSpec,
+    spec: EvmSpec,
     pool: Pool,
     wallet: Wallet,
-    observed: watch::Sender<NetworkStatus>,
+    observed: watch::Sender<EvmStatus>,
     tokens: Mutex<HashMap<Address, Token>>,
     credits: Mutex<HashMap<Address, (Instant, U256)>>,
     /// The last second at which the market takes an order, and when that was read.
@@ -78,7 +102,7 @@ struct Inner {
     requested: Notify,
     /// Wakes the head's poller: a block with what was sent is awaited.
     sent: Notify,
-    changes: broadcast::Sender<ActionKey>,
+    changes: broadcast::Sender<network::ActionKey>,
     cancel: CancellationToken,
     /// Nothing is sent without the lease.
     fence: Fence,
@@ -103,18 +127,18 @@ impl Inner {
         eip712_domain(self.spec.chain_id, self.spec.market)
     }
 
-    fn set_action(&self, action: &NetworkAction, state: ActionState) {
+    fn set_action(&self, action: &Action, state: ActionState) {
         if let (Some(job), false) = (action.key().job(), matches!(state, ActionState::Queued { .. })) {
             self.facts.touch(job);
         }
-        if let (NetworkAction::Withdraw { .. } | NetworkAction::Claim(_) | NetworkAction::Settle { .. }, false) =
+        if let (Action::Withdraw { .. } | Action::Claim(_) | Action::Settle { .. }, false) =
             (action, matches!(state, ActionState::Queued { .. }))
         {
             lock(&self.credits).clear();
         }
         if lock(&self.queue).set(action, state, Instant::now()) {
             // Nobody may be listening.
-            let _ = self.changes.send(action.key());
+            let _ = self.changes.send(names::of_key(&action.key()));
         }
     }
 
@@ -127,18 +151,23 @@ impl Inner {
     }
 }
 
-impl Network {
+impl EvmNetwork {
     /// Connects in the background and begins to send what is asked for, until `cancel`. Returns at once:
     /// [`observed`](Self::observed) says how it goes, and goes on from the sums of the past.
     ///
     /// Only one operator may run this for a wallet: hold the lease. Needs a tokio runtime.
-    pub fn start(spec: NetworkSpec, wallet: Wallet, past: &Checkpoint, cancel: CancellationToken) -> Result<Self, SpecError> {
+    pub fn start(
+        spec: EvmSpec,
+        wallet: Wallet,
+        past: &Checkpoint,
+        cancel: CancellationToken,
+    ) -> Result<Self, SpecError> {
         Self::start_fenced(spec, wallet, past, cancel, Fence::always(), RpcCalls::default())
     }
 
     /// The same among replicas: nothing is sent unless `fence` is open. Requests are counted in `calls`.
     pub fn start_fenced(
-        spec: NetworkSpec,
+        spec: EvmSpec,
         wallet: Wallet,
         past: &Checkpoint,
         cancel: CancellationToken,
@@ -150,7 +179,7 @@ impl Network {
             value: error.to_string(),
             expected: "a list of endpoints for which an HTTP client can be made",
         })?;
-        let observed = NetworkStatus {
+        let observed = EvmStatus {
             connection: Connection::Disconnected {
                 reason: Disconnected::Connecting,
                 message: "not tried yet".to_owned(),
@@ -203,12 +232,12 @@ impl Network {
     }
 
     /// What was last seen of the network, and when it changes.
-    pub fn observed(&self) -> watch::Receiver<NetworkStatus> {
+    pub fn observed(&self) -> watch::Receiver<EvmStatus> {
         self.0.observed.subscribe()
     }
 
     /// What the network was made from.
-    pub fn spec(&self) -> &NetworkSpec {
+    pub fn spec(&self) -> &EvmSpec {
         &self.0.spec
     }
 
@@ -222,10 +251,10 @@ impl Network {
         self.0.domain()
     }
 
-    /// A job as the market holds it; [`JobStatus::None`](super::JobStatus::None) where there is none. That of a running
+    /// A job as the market holds it; [`JobStatus::None`](JobStatus::None) where there is none. That of a running
     /// job may be some seconds old, unless something has happened to it since; any other is that of the newest block.
     /// Many who ask are answered with one request.
-    pub async fn job(&self, id: JobId) -> Result<Job, NetworkError> {
+    pub async fn job(&self, id: JobId) -> Result<Job, EvmError> {
         self.0.fact(id).await
     }
 
@@ -235,14 +264,14 @@ impl Network {
     }
 
     /// An offer at the newest block, if it was ever posted.
-    pub async fn offer(&self, id: OfferId) -> Result<Option<Offer>, NetworkError> {
+    pub async fn offer(&self, id: OfferId) -> Result<Option<Offer>, EvmError> {
         lock(&self.0.ours).learn_offer(id);
         read::offer(&self.0.pool, self.0.spec.market, id).await
     }
 
     /// The last second at which the market takes an order, if its owner has announced one. That is announced a month ahead,
     /// so it is read seldom.
-    pub async fn sunset(&self) -> Result<Option<Timestamp>, NetworkError> {
+    pub async fn sunset(&self) -> Result<Option<Timestamp>, EvmError> {
         let known = lock(&self.0.sunset).filter(|(at, _)| at.elapsed() < SUNSET_EVERY);
         if let Some((_, sunset)) = known {
             return Ok(sunset);
@@ -253,7 +282,7 @@ impl Network {
     }
 
     /// An ERC-20 token; read once.
-    pub async fn token(&self, address: Address) -> Result<Token, NetworkError> {
+    pub async fn token(&self, address: Address) -> Result<Token, EvmError> {
         if let Some(token) = lock(&self.0.tokens).get(&address) {
             return Ok(token.clone());
         }
@@ -266,7 +295,7 @@ impl Network {
     /// Token units that the provider has earned and not withdrawn.
     ///
     /// What was read a moment ago is not read again.
-    pub async fn credit(&self, token: Address) -> Result<U256, NetworkError> {
+    pub async fn credit(&self, token: Address) -> Result<U256, EvmError> {
         let known = lock(&self.0.credits).get(&token).filter(|(at, _)| at.elapsed() < CREDIT_EVERY).copied();
         if let Some((_, credit)) = known {
             return Ok(credit);
@@ -277,12 +306,12 @@ impl Network {
     }
 
     /// Asks the wallet's one sender for an action. Asking again is harmless, and needed after a restart.
-    pub fn request(&self, action: NetworkAction) {
+    pub fn request(&self, action: Action) {
         let key = action.key();
         lock(&self.0.ours).learn(&action);
         if lock(&self.0.queue).request(action, Instant::now()) {
             // Nobody may be listening.
-            let _ = self.0.changes.send(key);
+            let _ = self.0.changes.send(names::of_key(&key));
             self.0.requested.notify_one();
         }
     }
@@ -293,7 +322,7 @@ impl Network {
     }
 
     /// Keys of actions whose state changed. A receiver that lags has missed some and looks at all.
-    pub fn actions_changed(&self) -> broadcast::Receiver<ActionKey> {
+    pub fn actions_changed(&self) -> broadcast::Receiver<network::ActionKey> {
         self.0.changes.subscribe()
     }
 
@@ -301,7 +330,7 @@ impl Network {
     /// cancelled.
     ///
     /// Without a cursor it begins at the network's start block. Orders come as soon as they are deep enough. The cursor
-    /// ([`NetworkStatus::cursor`]) moves on only after `sink` took them; where `sink` fails, the same orders come again. After
+    /// ([`EvmStatus::cursor`]) moves on only after `sink` took them; where `sink` fails, the same orders come again. After
     /// a reorg orders may come a second time.
     pub async fn watch_orders<S, F, E>(&self, from: Option<Cursor>, sink: S)
     where
@@ -313,9 +342,9 @@ impl Network {
     }
 }
 
-impl fmt::Debug for Network {
+impl fmt::Debug for EvmNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Network")
+        f.debug_struct("EvmNetwork")
             .field("chain_id", &self.0.spec.chain_id)
             .field("market", &self.0.spec.market)
             .field("wallet", &self.0.wallet)
@@ -324,7 +353,7 @@ impl fmt::Debug for Network {
 }
 
 /// Where the chain is asked, and what an endpoint must serve.
-fn options(spec: &NetworkSpec, calls: RpcCalls) -> Options {
+fn options(spec: &EvmSpec, calls: RpcCalls) -> Options {
     let headers = |url| spec.rpc_headers.get(url).cloned().unwrap_or_default();
     let endpoints = spec.rpc_urls.iter().map(|url| EndpointOptions { url: url.clone(), headers: headers(url) });
     let names =

@@ -29,7 +29,7 @@ use super::{
     logs::{Withdrawal, order, withdrawal},
     tally::Tally,
 };
-use crate::network::{Block, Cursor, Head, NetworkError, Order};
+use crate::network::evm::{Block, Cursor, EvmError, Head, Order};
 
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
@@ -168,7 +168,7 @@ struct Watcher<'a> {
 }
 
 impl Watcher<'_> {
-    async fn look(&mut self, head: Option<Head>) -> Result<Look, NetworkError> {
+    async fn look(&mut self, head: Option<Head>) -> Result<Look, EvmError> {
         let Some(head) = head else { return Ok(Look::UpToDate(None)) };
         if let Some(range) = self.doubtful.due(self.cursor.at().number, head.block.number) {
             return self.read_again(&range, head.block.number).await;
@@ -209,7 +209,7 @@ impl Watcher<'_> {
         let filter = lock(&self.network.ours).filter();
         let logs = match self.logs(filter, *range.start(), to, alone && !self.by_range).await {
             Ok(logs) => logs,
-            Err(error @ NetworkError::Answer { .. }) => {
+            Err(error @ EvmError::Answer { .. }) => {
                 if self.span.refused(&range) {
                     return Ok(Look::Again);
                 }
@@ -242,18 +242,18 @@ impl Watcher<'_> {
     }
 
     /// Reads doubtful blocks once more.
-    async fn read_again(&mut self, due: &RangeInclusive<u64>, head: u64) -> Result<Look, NetworkError> {
+    async fn read_again(&mut self, due: &RangeInclusive<u64>, head: u64) -> Result<Look, EvmError> {
         let Some(range) = log_cursor::next(self.span.width(), due.start().saturating_sub(1), *due.end(), head, 0)
         else {
             self.doubtful.settle(due);
             return Ok(Look::Otherwise);
         };
         let filter = lock(&self.network.ours).filter().from_block(*range.start()).to_block(*range.end());
-        match self.network.pool.provider().get_logs(&filter).await.map_err(NetworkError::from) {
+        match self.network.pool.provider().get_logs(&filter).await.map_err(EvmError::from) {
             Ok(logs) => self.learn(&logs, Extent::Again(range)).await,
-            Err(NetworkError::Answer { .. }) if self.span.refused(&range) => Ok(Look::Again),
+            Err(EvmError::Answer { .. }) if self.span.refused(&range) => Ok(Look::Again),
             // New orders are not held up by what may be in an old block.
-            Err(error @ NetworkError::Answer { .. }) => {
+            Err(error @ EvmError::Answer { .. }) => {
                 tracing::warn!(block = range.start(), %error, "logs of a block that may have been missed can't be read");
                 self.doubtful.settle(&range);
                 Ok(Look::Otherwise)
@@ -264,7 +264,7 @@ impl Watcher<'_> {
 
     /// Reads the header of a block that nobody saw when it was the newest: that is one request, its logs by its hash are two.
     /// False where it would tell nothing new.
-    async fn read_header(&mut self, number: u64) -> Result<bool, NetworkError> {
+    async fn read_header(&mut self, number: u64) -> Result<bool, EvmError> {
         let known = lock(&self.network.headers).likely(number).is_some();
         if known || self.hints != Hints::Trusted || self.looked_up == Some(number) {
             return Ok(false);
@@ -277,17 +277,17 @@ impl Watcher<'_> {
 
     /// Whether the node that answers has not the block: one of several behind an address lags, and what it says of the
     /// block's logs is nothing.
-    async fn lacks(&self, block: Block) -> Result<bool, NetworkError> {
+    async fn lacks(&self, block: Block) -> Result<bool, EvmError> {
         Ok(header_by_hash(&self.network.pool, block.hash).await?.is_none())
     }
 
     /// By hash, a node behind the same address that lags can't answer with nothing.
-    async fn logs(&self, filter: Filter, from: u64, to: Block, by_hash: bool) -> Result<Vec<Log>, NetworkError> {
+    async fn logs(&self, filter: Filter, from: u64, to: Block, by_hash: bool) -> Result<Vec<Log>, EvmError> {
         let filter = if by_hash { filter.at_block_hash(to.hash) } else { filter.from_block(from).to_block(to.number) };
         Ok(self.network.pool.provider().get_logs(&filter).await?)
     }
 
-    async fn learn(&mut self, logs: &[Log], read: Extent) -> Result<Look, NetworkError> {
+    async fn learn(&mut self, logs: &[Log], read: Extent) -> Result<Look, EvmError> {
         let market = self.network.spec.market;
         let numbers: BTreeSet<u64> =
             logs.iter().filter(|log| log.address() == market).filter_map(|log| log.block_number).collect();
@@ -382,7 +382,7 @@ impl Watcher<'_> {
     }
 
     /// The last block whose orders are believed.
-    async fn confirmed(&mut self, head: Head) -> Result<u64, NetworkError> {
+    async fn confirmed(&mut self, head: Head) -> Result<u64, EvmError> {
         let network = self.network;
         let now = Instant::now();
         let tag = match network.spec.confirmations {

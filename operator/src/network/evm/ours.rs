@@ -11,7 +11,7 @@ use alloy::{
 use hawser_contracts::ComputeMarket::{JobEndAnnounced, JobOpened, JobToppedUp, OfferSet, Withdrawn};
 use hawser_market::{JobId, OfferId};
 
-use crate::network::{NetworkAction, Known};
+use crate::network::evm::{Action, Known};
 
 /// Topics that endpoints take in one place of a filter. With more offers than that all of the market is read.
 const MOST_TOPICS: usize = 900;
@@ -47,22 +47,25 @@ impl Ours {
     }
 
     /// An action names what it is about.
-    pub(super) fn learn(&mut self, action: &NetworkAction) {
+    pub(super) fn learn(&mut self, action: &Action) {
         match action {
-            NetworkAction::SetOffer(post) => {
+            Action::SetOffer(post) => {
                 self.learn_offer(post.offer);
                 self.learn_token(post.terms.token);
             }
-            NetworkAction::UpdateOffer { offer, .. } => {
+            Action::UpdateOffer { offer, .. } => {
                 self.learn_offer(*offer);
             }
-            NetworkAction::Withdraw { token, .. } => {
+            Action::Withdraw { token, .. } => {
                 self.learn_token(*token);
             }
-            NetworkAction::Decline { job, .. } | NetworkAction::Start { job, .. } | NetworkAction::End { job, .. } | NetworkAction::Refund { job, .. } => {
+            Action::Decline { job, .. }
+            | Action::Start { job, .. }
+            | Action::End { job, .. }
+            | Action::Refund { job, .. } => {
                 self.learn_offer(job.offer_id());
             }
-            NetworkAction::Claim(claim) | NetworkAction::Settle { claim, .. } => {
+            Action::Claim(claim) | Action::Settle { claim, .. } => {
                 self.learn_offer(claim.job.offer_id());
             }
         }

@@ -10,14 +10,16 @@ use hawser_market::{
 };
 use jiff::Timestamp;
 
-use crate::network::{NetworkAction, ActionState, Claim, Job, JobStatus, NetworkError};
+use crate::network::evm::{Action, ActionState, Claim, EvmError, Job, JobStatus};
 
 /// What becomes of an action that the market leaves out: some things are as they should be already.
-pub(super) fn state(skip: SkipReason, action: &NetworkAction) -> ActionState {
+pub(super) fn state(skip: SkipReason, action: &Action) -> ActionState {
     let needless = matches!(
         (skip, action),
-        (SkipReason::NotLive, NetworkAction::Decline { .. } | NetworkAction::Settle { .. } | NetworkAction::End { .. } | NetworkAction::Refund { .. })
-            | (SkipReason::Stale, NetworkAction::Claim(_))
+        (
+            SkipReason::NotLive,
+            Action::Decline { .. } | Action::Settle { .. } | Action::End { .. } | Action::Refund { .. }
+        ) | (SkipReason::Stale, Action::Claim(_))
     );
     let words = skip.to_string();
     if needless { ActionState::AlreadyDone { why: words } } else { ActionState::Refused { error: words } }
@@ -25,40 +27,42 @@ pub(super) fn state(skip: SkipReason, action: &NetworkAction) -> ActionState {
 
 /// Finds out why the market leaves an action out, by its own rules and in its order. None: not for a reason that shows in
 /// the job.
-pub(super) fn why_skipped(action: &NetworkAction, job: &Job, now: Timestamp, domain: &Eip712Domain) -> Option<SkipReason> {
+pub(super) fn why_skipped(action: &Action, job: &Job, now: Timestamp, domain: &Eip712Domain) -> Option<SkipReason> {
     use JobStatus::{Closed, Ended, None, Open, Running};
     match (action, job.status) {
-        (NetworkAction::SetOffer(_) | NetworkAction::UpdateOffer { .. } | NetworkAction::Withdraw { .. }, _) => Option::None,
+        (Action::SetOffer(_) | Action::UpdateOffer { .. } | Action::Withdraw { .. }, _) => Option::None,
         (_, None | Closed) => Some(SkipReason::NotLive),
-        (NetworkAction::Decline { .. }, Running | Ended) => Some(SkipReason::AlreadyStarted),
-        (NetworkAction::Start { attestor, .. }, _) if attestor.is_zero() => Some(SkipReason::ZeroAttestor),
-        (NetworkAction::Start { .. }, Open) if job.start_deadline.is_some_and(|deadline| now > deadline) => {
+        (Action::Decline { .. }, Running | Ended) => Some(SkipReason::AlreadyStarted),
+        (Action::Start { attestor, .. }, _) if attestor.is_zero() => Some(SkipReason::ZeroAttestor),
+        (Action::Start { .. }, Open) if job.start_deadline.is_some_and(|deadline| now > deadline) => {
             Some(SkipReason::DeadlinePassed)
         }
-        (NetworkAction::Start { .. }, Ended) => Some(SkipReason::AlreadyEnded),
-        (NetworkAction::Claim(_) | NetworkAction::Settle { .. } | NetworkAction::End { .. }, Open) => Some(SkipReason::NotStarted),
-        (NetworkAction::Claim(claim), _) => why_not_paid(claim, job, now, domain),
-        (NetworkAction::Settle { claim, .. }, _) if claim.gpu_seconds > job.used => {
+        (Action::Start { .. }, Ended) => Some(SkipReason::AlreadyEnded),
+        (Action::Claim(_) | Action::Settle { .. } | Action::End { .. }, Open) => Some(SkipReason::NotStarted),
+        (Action::Claim(claim), _) => why_not_paid(claim, job, now, domain),
+        (Action::Settle { claim, .. }, _) if claim.gpu_seconds > job.used => {
             why_not_last(claim, job, now, domain).or_else(|| wrong_order(action))
         }
-        (NetworkAction::End { expect_used, .. }, _) if job.used < *expect_used => Some(SkipReason::UnclaimedUse),
-        (NetworkAction::Refund { .. }, _) if job.refundable_from.is_none_or(|from| now < from) => Some(SkipReason::TooEarly),
+        (Action::End { expect_used, .. }, _) if job.used < *expect_used => Some(SkipReason::UnclaimedUse),
+        (Action::Refund { .. }, _) if job.refundable_from.is_none_or(|from| now < from) => Some(SkipReason::TooEarly),
         _ => wrong_order(action),
     }
 }
 
 /// What doesn't show in the job: a caller that may not do it, or a verifier.
-pub(super) const fn unseen(action: &NetworkAction) -> SkipReason {
+pub(super) const fn unseen(action: &Action) -> SkipReason {
     match action {
-        NetworkAction::Claim(_) | NetworkAction::Settle { .. } => SkipReason::Unverified,
+        Action::Claim(_) | Action::Settle { .. } => SkipReason::Unverified,
         _ => SkipReason::NotOperator,
     }
 }
 
-fn wrong_order(action: &NetworkAction) -> Option<SkipReason> {
+fn wrong_order(action: &Action) -> Option<SkipReason> {
     let (job, order) = match action {
-        NetworkAction::Decline { job, order, .. } | NetworkAction::End { job, order, .. } | NetworkAction::Refund { job, order } => (job, order),
-        NetworkAction::Settle { claim, order } => (&claim.job, order),
+        Action::Decline { job, order, .. } | Action::End { job, order, .. } | Action::Refund { job, order } => {
+            (job, order)
+        }
+        Action::Settle { claim, order } => (&claim.job, order),
         _ => return None,
     };
     // Whose a delegate's order is stands in the market.
@@ -91,12 +95,12 @@ fn signer(claim: &Claim, domain: &Eip712Domain) -> Option<Address> {
 }
 
 /// Whether an answer means that the call can't be done, and why; none if it says nothing about the call.
-pub(super) fn reverted(error: &NetworkError) -> Option<String> {
+pub(super) fn reverted(error: &EvmError) -> Option<String> {
     match error {
-        NetworkError::Answer { revert: Some(data), .. } if !data.is_empty() => {
+        EvmError::Answer { revert: Some(data), .. } if !data.is_empty() => {
             Some(refusal::in_words(data, None, Audience::Provider))
         }
-        NetworkError::Answer { message, revert, .. } if revert.is_some() || message.contains("revert") => {
+        EvmError::Answer { message, revert, .. } if revert.is_some() || message.contains("revert") => {
             Some(format!("the market reverts: {message}"))
         }
         _ => None,

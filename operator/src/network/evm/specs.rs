@@ -14,7 +14,7 @@ use hawser_evm::methods;
 use hawser_market::JobId;
 
 use super::{Inner, logs::spec};
-use crate::network::{NetworkError, Order};
+use crate::network::evm::{EvmError, Order};
 
 /// Jobs that are named in one request.
 const AT_ONCE: usize = 500;
@@ -25,7 +25,7 @@ const RECEIPTS: usize = 8;
 impl Inner {
     /// Orders with their specs; none where the endpoint lags. That a spec was not posted is believed only where the whole
     /// receipt of the order's transaction shows it: an order is declined for it.
-    pub(super) async fn with_specs(&self, mut orders: Vec<Order>) -> Result<Option<Vec<Order>>, NetworkError> {
+    pub(super) async fn with_specs(&self, mut orders: Vec<Order>) -> Result<Option<Vec<Order>>, EvmError> {
         let few = orders.len() <= RECEIPTS;
         for some in orders.chunks_mut(AT_ONCE).filter(|_| !few) {
             let mut texts = self.posted(some).await?;
@@ -42,17 +42,17 @@ impl Inner {
     }
 
     /// Texts of these orders in one request, as far as the endpoint tells them.
-    async fn posted(&self, orders: &[Order]) -> Result<HashMap<JobId, Bytes>, NetworkError> {
+    async fn posted(&self, orders: &[Order]) -> Result<HashMap<JobId, Bytes>, EvmError> {
         let market = self.spec.market;
         let blocks = || orders.iter().map(|order| order.block.number);
         let (Some(from), Some(to)) = (blocks().min(), blocks().max()) else { return Ok(HashMap::new()) };
         let jobs: Vec<B256> = orders.iter().map(|order| order.job.0).collect();
         let filter = Filter::new().address(market).event_signature(SpecPosted::SIGNATURE_HASH).topic1(jobs);
         let logs = self.pool.provider().get_logs(&filter.from_block(from).to_block(to)).await;
-        match logs.map_err(NetworkError::from) {
+        match logs.map_err(EvmError::from) {
             Ok(logs) => Ok(logs.iter().filter_map(|log| spec(log, market)).collect()),
             // Each is looked for in its receipt.
-            Err(error @ NetworkError::Answer { .. }) => {
+            Err(error @ EvmError::Answer { .. }) => {
                 tracing::debug!(%error, orders = orders.len(), "specs are read from receipts");
                 Ok(HashMap::new())
             }
@@ -60,7 +60,7 @@ impl Inner {
         }
     }
 
-    async fn by_receipt(&self, order: Order) -> Result<Option<Order>, NetworkError> {
+    async fn by_receipt(&self, order: Order) -> Result<Option<Order>, EvmError> {
         let receipt = self.pool.provider().get_transaction_receipt(order.tx).await?;
         let Some(receipt) = receipt.filter(|receipt| receipt.block_hash == Some(order.block.hash)) else {
             return Ok(None);

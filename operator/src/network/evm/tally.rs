@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy::primitives::{Address, U256};
 
 use super::logs::Withdrawal;
-use crate::network::Withdrawn;
+use crate::network::evm::Withdrawn;
 
 /// Blocks with withdrawals that are kept apart: no reorganisation goes back over so many.
 const APART: usize = 1_024;

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use alloy::signers::local::PrivateKeySigner;
 use axum::http::StatusCode;
-use hawser_operator::network::{NetworkAction, AwsKeys, KmsKey, KmsSpec, Wallet, WalletError};
+use hawser_operator::network::evm::{Action, AwsKeys, KmsKey, KmsSpec, Wallet, WalletError};
 use zeroize::Zeroizing;
 
 use super::{
@@ -32,7 +32,7 @@ async fn a_key_whose_address_is_known_is_not_asked_for_it_and_signs_only_as_that
 
     let (kms, wallet) = (Kms::start(PrivateKeySigner::random()).await, signer(OPERATOR).address());
     let (network, _stop) = start_with(node.spec(), connect(KmsSpec { address: Some(wallet), ..kms.spec() }).await);
-    let action = NetworkAction::SetOffer(node.post());
+    let action = Action::SetOffer(node.post());
     network.request(action.clone());
     waits(&node, &network, &action, &format!("the signature is not one of the key of {wallet}")).await;
     trouble(&node, &network, Some("SignerMismatch")).await;
@@ -43,7 +43,7 @@ async fn a_key_whose_address_is_known_is_not_asked_for_it_and_signs_only_as_that
 async fn kms_that_says_no_or_not_now_keeps_actions_waiting_until_it_signs() {
     let (node, kms) = (Node::start().await, Kms::start(signer(OPERATOR)).await);
     let (network, _stop) = start_with(node.spec(), connect(kms.spec()).await);
-    let action = NetworkAction::SetOffer(node.post());
+    let action = Action::SetOffer(node.post());
     let denied = (StatusCode::BAD_REQUEST, "AccessDeniedException");
     let throttled = (StatusCode::BAD_REQUEST, "ThrottlingException");
     let broken = (StatusCode::INTERNAL_SERVER_ERROR, "KMSInternalException");

@@ -19,7 +19,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::{get, post},
 };
-use hawser_operator::network::{AwsKeys, KmsSpec};
+use hawser_operator::network::evm::{AwsKeys, KmsSpec};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};

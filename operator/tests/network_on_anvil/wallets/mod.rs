@@ -6,7 +6,7 @@ mod remote;
 mod sigv4;
 
 use alloy::signers::{k256::elliptic_curve::rand_core::OsRng, local::PrivateKeySigner};
-use hawser_operator::network::{NetworkAction, ActionState, GpuSeconds, Network, Wallet, WalletError, WalletKey};
+use hawser_operator::network::evm::{Action, ActionState, EvmNetwork, GpuSeconds, Wallet, WalletError, WalletKey};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -21,16 +21,16 @@ async fn posts_starts_and_claims(node: &Node, wallet: Wallet) {
     let (network, _stop) = start_with(node.spec(), wallet);
     let job = open(node, &network, 1).await;
     let attestor = PrivateKeySigner::random();
-    assert_mined(&node.done(&network, NetworkAction::Start { job, attestor: attestor.address() }).await);
+    assert_mined(&node.done(&network, Action::Start { job, attestor: attestor.address() }).await);
     node.rpc("evm_increaseTime", json!([60])).await;
     node.mine(1).await;
-    assert_mined(&node.done(&network, NetworkAction::Claim(claim(&network, &attestor, job, 100))).await);
+    assert_mined(&node.done(&network, Action::Claim(claim(&network, &attestor, job, 100))).await);
     assert_eq!(network.job(job).await.unwrap().used, GpuSeconds(100));
     assert_eq!(network.observed().borrow().signer_trouble, None);
 }
 
 /// Mines until an action waits with these words.
-async fn waits(node: &Node, network: &Network, action: &NetworkAction, words: &str) {
+async fn waits(node: &Node, network: &EvmNetwork, action: &Action, words: &str) {
     node.until(&format!("it waits because {words}"), async || {
         node.mine(1).await;
         match network.action(&action.key())? {
@@ -53,7 +53,7 @@ fn word(error: &WalletError) -> &'static str {
     }
 }
 
-async fn trouble(node: &Node, network: &Network, reason: Option<&str>) {
+async fn trouble(node: &Node, network: &EvmNetwork, reason: Option<&str>) {
     node.until(&format!("the signer's trouble is {reason:?}"), async || {
         node.mine(1).await;
         let observed = network.observed();

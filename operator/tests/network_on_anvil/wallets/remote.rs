@@ -10,7 +10,7 @@ use std::{
 
 use alloy::primitives::{Address, B256};
 use axum::{Router, extract::State, http::StatusCode, routing::post};
-use hawser_operator::network::{NetworkAction, ActionState, RemoteSigner, Wallet};
+use hawser_operator::network::evm::{Action, ActionState, RemoteSigner, Wallet};
 use serde_json::{Value, json};
 
 use super::{posts_starts_and_claims, trouble, waits};
@@ -99,7 +99,7 @@ async fn a_signer_that_has_anything_else_signed_is_refused_and_nothing_is_sent()
     let (between, wallet) = Between::start(&node, Mood::Honest).await;
     let address = wallet.address();
     let (network, _stop) = start_with(node.spec(), wallet);
-    let action = NetworkAction::SetOffer(node.post());
+    let action = Action::SetOffer(node.post());
     let stranger = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
     for (field, value, words) in [
         ("to", json!("0x0101010101010101010101010101010101010101"), "its to is 0x0101"),
@@ -129,8 +129,8 @@ async fn a_signer_that_is_away_silent_or_locked_keeps_all_actions_waiting_until_
     let (between, wallet) = Between::start(&node, Mood::Honest).await;
     let address = wallet.address();
     let (network, _stop) = start_with(node.spec(), wallet);
-    let first = NetworkAction::SetOffer(node.post());
-    let second = NetworkAction::SetOffer(node.post_with(|terms| terms.salt = B256::repeat_byte(1)));
+    let first = Action::SetOffer(node.post());
+    let second = Action::SetOffer(node.post_with(|terms| terms.salt = B256::repeat_byte(1)));
     for (mood, words, reason) in [
         (Mood::Away, "can't be asked now: it answers 503", "SignerUnavailable"),
         (Mood::Locked, "doesn't sign: error", "SignerRefused"),
@@ -158,14 +158,14 @@ async fn a_signer_that_is_away_is_not_asked_at_every_request() {
     let (between, wallet) = Between::start(&node, Mood::Away).await;
     let (network, _stop) = start_with(node.spec(), wallet);
     let asked = || between.asked.load(Ordering::Relaxed);
-    network.request(NetworkAction::SetOffer(node.post()));
+    network.request(Action::SetOffer(node.post()));
     node.until("the signer is asked", async || (asked() > 0).then_some(())).await;
     let (begun, before) = (Instant::now(), asked());
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
     // No block comes meanwhile: the node makes one for each transaction.
     for salt in 0..40 {
         ticks.tick().await;
-        network.request(NetworkAction::SetOffer(node.post_with(|terms| terms.salt = B256::repeat_byte(salt))));
+        network.request(Action::SetOffer(node.post_with(|terms| terms.salt = B256::repeat_byte(salt))));
     }
     let (seconds, more) = (begun.elapsed().as_secs(), asked() - before);
     assert!(more <= seconds + 1, "asked {more} times more in {seconds} s");
@@ -175,7 +175,7 @@ async fn a_signer_that_is_away_is_not_asked_at_every_request() {
 async fn a_signer_at_whose_address_nobody_listens_is_named_without_the_secrets_of_its_url() {
     let node = Node::start().await;
     let (network, _stop) = start_with(node.spec(), wallet("http://user:word@127.0.0.1:1/path?token=1"));
-    let action = NetworkAction::SetOffer(node.post());
+    let action = Action::SetOffer(node.post());
     network.request(action.clone());
     waits(&node, &network, &action, "the signer at http://127.0.0.1:1 can't be asked now: ").await;
     let said = format!("{:?} {:?}", network.action(&action.key()), network.observed().borrow());
@@ -189,7 +189,7 @@ async fn the_signers_trouble_is_over_when_nothing_waits_for_it_any_more() {
     let job = open(&node, &other, 1).await;
     let (_between, wallet) = Between::start(&node, Mood::Away).await;
     let (network, _stop) = start_with(node.spec(), wallet);
-    let action = NetworkAction::Start { job, attestor: Address::repeat_byte(5) };
+    let action = Action::Start { job, attestor: Address::repeat_byte(5) };
     network.request(action.clone());
     waits(&node, &network, &action, "503").await;
     trouble(&node, &network, Some("SignerUnavailable")).await;

@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
-use alloy::primitives::{Address, B256, FixedBytes, U256};
-use hawser_attestation::{EvidenceRoot, Market, SignedVoucher};
+use hawser_attestation::{Attestor, AttestorKey, Digest, EvidenceRoot, Market, SignedVoucher};
 use hawser_crds::{ComputeJob, GpuOffer, VoucherRecord};
-use hawser_market::{AttestorTail, JobId, OfferId};
+use hawser_market::AttestorTail;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -15,7 +14,7 @@ use crate::controllers::compute_job::members::Members;
 use crate::controllers::compute_job::voucher::record;
 use crate::controllers::conditions::{find, is_false, is_true};
 use crate::inventory::Shortage;
-use crate::network::{ActionKey, GpuSeconds, Job, Token};
+use crate::network::{ActionKey, GpuSeconds, Job, JobId, Subject, Token, Units};
 use crate::objects::pod_state::{Container, Ended, PodState};
 use crate::reasons::Reason;
 use crate::settlement::plan::Policy;
@@ -36,11 +35,15 @@ fn at(offset: i64) -> Timestamp {
 }
 
 fn id() -> JobId {
-    JobId::from_parts(OfferId(FixedBytes::repeat_byte(7)), 3600, 2, FixedBytes::repeat_byte(1)).unwrap()
+    "lease-7".into()
+}
+
+fn subject() -> Subject {
+    Subject { market: Market::default(), id: hawser_market::JobId(Digest::repeat_byte(7)) }
 }
 
 fn order() -> OrderRef {
-    OrderRef { customer: Address::repeat_byte(5), hash: B256::repeat_byte(6) }
+    OrderRef::new(Some("customer-5"), Some("hash-6"))
 }
 
 fn job() -> ComputeJob {
@@ -49,9 +52,8 @@ fn job() -> ComputeJob {
         "metadata": {"name": "job-1", "namespace": "t", "uid": "u", "generation": 1},
         "spec": {
             "offerRef": "o", "workload": {"image": "i", "gpus": 2},
-            "source": {"network": "n", "jobId": id().to_string(), "customer": order().customer.to_string(),
-                "orderHash": order().hash.to_string(), "seconds": 100,
-                "deposit": "200", "price": "3600", "block": 1}
+            "source": {"network": "n", "jobId": id().to_string(), "customer": "customer-5",
+                "orderHash": "hash-6", "seconds": 100, "deposit": "200", "price": "3600", "block": 1}
         }
     }))
     .unwrap()
@@ -73,7 +75,9 @@ fn chain(status: JobStatus) -> Job {
     Job {
         id: id(),
         status,
-        attestor: live.then(|| AttestorTail::of(Address::repeat_byte(9))),
+        attestor: live.then(|| AttestorTail::of(Attestor::repeat_byte(9))),
+        gpus: 2,
+        price: 3600,
         duration_seconds: 100,
         start_deadline: Some(at(300)),
         started: live.then(|| at(-50)),
@@ -81,8 +85,8 @@ fn chain(status: JobStatus) -> Job {
         ending: false,
         refundable_from: live.then(|| at(5000)),
         used: GpuSeconds(0),
-        deposit: U256::from(200),
-        paid: U256::ZERO,
+        deposit: Units::from(200),
+        paid: Units::ZERO,
     }
 }
 
@@ -90,16 +94,21 @@ fn seen(chain: ChainView) -> JobObservation {
     JobObservation {
         job: Arc::new(job()),
         id: id(),
-        market: Market::default(),
+        subject: Some(subject()),
         offer: Some(Arc::new(offer())),
         chain,
         unstarted: false,
-        token: Some(Token { address: Address::ZERO, symbol: "tUSD".to_owned(), decimals: 2 }),
+        token: Some(Token { id: "tusd".into(), symbol: "tUSD".to_owned(), decimals: 2 }),
         pods: none(),
         attested: Vec::new(),
         offer_unreadable: false,
         allocation: Allocation::Allocated,
-        policy: Policy { interval: Duration::from_hours(1), least: U256::ZERO, gas_cost: U256::ZERO },
+        policy: Policy {
+            payment: Payment::Cumulative,
+            interval: Duration::from_hours(1),
+            least: Units::ZERO,
+            claim_cost: Units::ZERO,
+        },
         heard: None,
         unheard: None,
         pod_refused: None,
@@ -162,15 +171,14 @@ fn ended_pod(code: i32) -> PodState {
 }
 
 fn voucher(gpu_seconds: u64) -> SignedVoucher {
-    let key = alloy::signers::local::PrivateKeySigner::from_slice(&[3; 32]).unwrap();
-    let used = hawser_market::GpuSeconds(gpu_seconds);
-    SignedVoucher::sign(&key, Market::default(), id(), used, EvidenceRoot(B256::ZERO)).unwrap()
+    let (key, Subject { market, id }) = (AttestorKey::from_slice(&[3; 32]).unwrap(), subject());
+    SignedVoucher::sign(&key, market, id, GpuSeconds(gpu_seconds), EvidenceRoot(Digest::ZERO)).unwrap()
 }
 
 fn attested(voucher: Option<SignedVoucher>, finished: bool) -> Attested {
     Attested {
         pod: "job-1".to_owned(),
-        attestor: Address::repeat_byte(9),
+        attestor: Attestor::repeat_byte(9),
         gpu_uuids: vec!["GPU-1".to_owned()],
         voucher,
         voucher_attestor: None,
@@ -229,7 +237,7 @@ fn an_order_that_cannot_be_taken_is_declined_with_the_reason_and_gets_no_pod() {
         let [NetworkAction::Decline { job, order: of, reason }] = decision.actions.as_slice() else {
             panic!("{word}: {:?}", decision.actions)
         };
-        assert_eq!((*job, *of), (id(), order()));
+        assert_eq!((job, of), (&id(), &order()));
         assert!(reason.starts_with(word), "{reason}");
         assert!(is_false(&decision.status.conditions, ACCEPTED) && is_true(&decision.status.conditions, FAILED));
     }
@@ -269,7 +277,7 @@ fn the_job_is_started_with_the_attestor_that_enrolled() {
     look.pods = one(pod());
     look.attested = vec![attested(None, false)];
     let decision = decide(&look);
-    assert_eq!(decision.actions, [NetworkAction::Start { job: id(), attestor: Address::repeat_byte(9) }]);
+    assert_eq!(decision.actions, [NetworkAction::Start { job: id(), attestor: Attestor::repeat_byte(9) }]);
     look.chain = known(chain(JobStatus::Running));
     let decision = decide(&look);
     assert_eq!(decision.actions, []);

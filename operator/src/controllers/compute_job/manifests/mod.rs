@@ -20,6 +20,8 @@ pub(crate) const CA_CONFIG_MAP: &str = "hawser-attestation-ca";
 pub(crate) const JOB_LABEL: &str = "hawser.dev/job";
 /// Annotation of the jobs' pods: the `DepinNetwork`, so that a pod that has lost its job can still be settled.
 pub(crate) const NETWORK_ANNOTATION: &str = "hawser.dev/network";
+/// The job's id as its network has it: what its meter signs stands for that and need not tell it.
+pub(crate) const JOB_ID_ANNOTATION: &str = "hawser.dev/job-id";
 /// Whose the order is, and its hash: the end of a job on the network needs both, also of one that has lost its object.
 pub(crate) const CUSTOMER_ANNOTATION: &str = "hawser.dev/customer";
 pub(crate) const ORDER_ANNOTATION: &str = "hawser.dev/order-hash";

@@ -14,12 +14,13 @@ use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::{
-    CA_CONFIG_MAP, CUSTOMER_ANNOTATION, JOB_LABEL, NETWORK_ANNOTATION, ORDER_ANNOTATION, POD_FINALIZER, PRIORITY_CLASS,
-    SERVICE_ACCOUNT, customer,
+    CA_CONFIG_MAP, CUSTOMER_ANNOTATION, JOB_ID_ANNOTATION, JOB_LABEL, NETWORK_ANNOTATION, ORDER_ANNOTATION,
+    POD_FINALIZER, PRIORITY_CLASS, SERVICE_ACCOUNT, customer,
 };
 use crate::controllers::{OFFER_LABEL, label_value};
 use crate::inventory::node_selector;
 use crate::inventory::tolerations;
+use crate::network::JobId;
 
 /// The user that all three containers run as.
 pub(super) const USER: i64 = 65532;
@@ -49,6 +50,8 @@ pub(super) const NO_SIDECARS_BY_LABEL: [(&str, &str); 3] = [
 pub(crate) struct PodInput<'a> {
     /// What the member's pod is called.
     pub name: &'a str,
+    /// The job's id as its network has it.
+    pub network_job: &'a JobId,
     /// The job's id as the attestor signs it.
     pub job_id: String,
     /// EIP-155 chain id; 0 for a local job.
@@ -84,6 +87,7 @@ pub(crate) fn pod(job: &ComputeJob, offer: &GpuOffer, input: &PodInput<'_>) -> R
         ("app.kubernetes.io/managed-by", "hawser".to_owned()),
     ]);
     let mut annotations = BTreeMap::from(NO_SIDECARS);
+    annotations.insert(JOB_ID_ANNOTATION, input.network_job.as_str());
     annotations.extend(job.spec.source.iter().flat_map(of_order));
     labels.extend(NO_SIDECARS_BY_LABEL.map(|(name, value)| (name, value.to_owned())));
     serde_json::from_value(json!({
@@ -243,6 +247,7 @@ mod tests {
         let resources = Resources { cpu: "8".to_owned(), memory: "32Gi".to_owned(), storage: "40Gi".to_owned() };
         let input = PodInput {
             name: "job-1",
+            network_job: &"lease-1".into(),
             job_id: "0x01".to_owned(),
             chain_id: 31337,
             market: "0x02".to_owned(),
@@ -362,8 +367,9 @@ mod tests {
                 "seconds": 1, "deposit": "1", "price": "1", "block": 1}
         });
         let annotations = built_of(spec).metadata.annotations.unwrap();
-        let said = [NETWORK_ANNOTATION, CUSTOMER_ANNOTATION, ORDER_ANNOTATION].map(|name| annotations[name].as_str());
-        assert_eq!(said, ["n", customer.as_str(), hash.as_str()]);
+        let names = [NETWORK_ANNOTATION, JOB_ID_ANNOTATION, CUSTOMER_ANNOTATION, ORDER_ANNOTATION];
+        let said = names.map(|name| annotations[name].as_str());
+        assert_eq!(said, ["n", "lease-1", customer.as_str(), hash.as_str()]);
         let local = built(json!({"image": "i", "gpus": 1})).metadata.annotations.unwrap();
         assert!(!local.contains_key(CUSTOMER_ANNOTATION) && !local.contains_key(ORDER_ANNOTATION));
     }

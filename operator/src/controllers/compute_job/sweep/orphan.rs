@@ -2,28 +2,28 @@
 
 use std::time::{Duration, Instant};
 
-use alloy::primitives::U256;
 use hawser_attestation::{SignedVoucher, TerminationMessage};
 use hawser_crds::DepinNetwork;
-use hawser_market::JobId;
 use hawser_proto::pod::{METER_CONTAINER, env};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
+use tracing::warn;
 
 use super::pods::{delete, is_deleted};
 use crate::controllers::compute_job::lasting::Fact;
 use crate::controllers::compute_job::manifests::{
-    CUSTOMER_ANNOTATION, NETWORK_ANNOTATION, ORDER_ANNOTATION, POD_FINALIZER,
+    CUSTOMER_ANNOTATION, JOB_ID_ANNOTATION, NETWORK_ANNOTATION, ORDER_ANNOTATION, POD_FINALIZER,
 };
 use crate::controllers::compute_job::memory::JobContext;
-use crate::controllers::compute_job::voucher;
 use crate::controllers::packed::Packed;
 use crate::controllers::{Error, Shared, Tried, status_writer};
 use crate::inventory::JobPod;
-use crate::network::{NetworkAction, ActionKey, ActionState, GpuSeconds, Job, JobStatus, Network, OrderRef, order_ref};
+use crate::network::{
+    ActionKey, ActionState, GpuSeconds, Job, JobId, JobStatus, Network, NetworkAction, OrderRef, Payment, Units,
+};
 use crate::objects::pod_state::{self, PodState};
 use crate::settlement::plan::{self, Policy, Step};
 
@@ -58,6 +58,8 @@ enum Chain {
     Known {
         job: Box<Job>,
         time: jiff::Timestamp,
+        /// When its network pays.
+        payment: Payment,
         /// The market takes its voucher not: why.
         refused: Option<String>,
     },
@@ -78,7 +80,7 @@ enum Next {
     Release(Option<String>),
 }
 
-fn next(orphan: &Orphan, id: JobId) -> Next {
+fn next(orphan: &Orphan, id: &JobId) -> Next {
     if !orphan.has_finalizer {
         return let_go(orphan);
     }
@@ -100,18 +102,29 @@ fn next(orphan: &Orphan, id: JobId) -> Next {
                 "its voucher over {counted} GPU-seconds can't be claimed, what of it was not claimed yet is lost: {why}"
             )
         })),
-        Chain::Known { job, time, refused } => {
+        Chain::Known { job, time, payment, refused } => {
             let attested = if refused.is_some() { job.used } else { GpuSeconds(counted.max(job.used.0)) };
-            match plan::next(job, attested, true, *time, POLICY) {
+            match plan::next(job, attested, true, *time, policy(*payment)) {
                 Step::Wait => Next::Wait,
-                Step::Claim(_) => {
-                    orphan.voucher.as_ref().map_or(Next::Wait, |v| Next::Ask(NetworkAction::Claim(voucher::claim(v))))
-                }
-                Step::End { expect_used } => {
-                    Next::Ask(NetworkAction::End { job: id, order: orphan.order, expect_used, reason: REASON.to_owned() })
-                }
-                Step::Decline => Next::Ask(NetworkAction::Decline { job: id, order: orphan.order, reason: REASON.to_owned() }),
-                Step::Refund => Next::Ask(NetworkAction::Refund { job: id, order: orphan.order }),
+                Step::Claim(_) => orphan.voucher.map_or(Next::Wait, |voucher| {
+                    let job = id.clone();
+                    Next::Ask(match payment {
+                        Payment::Cumulative => NetworkAction::Claim { job, voucher },
+                        Payment::OnceAtTheEnd => NetworkAction::Settle { job, voucher, order: orphan.order.clone() },
+                    })
+                }),
+                Step::End { expect_used } => Next::Ask(NetworkAction::End {
+                    job: id.clone(),
+                    order: orphan.order.clone(),
+                    expect_used,
+                    reason: REASON.to_owned(),
+                }),
+                Step::Decline => Next::Ask(NetworkAction::Decline {
+                    job: id.clone(),
+                    order: orphan.order.clone(),
+                    reason: REASON.to_owned(),
+                }),
+                Step::Refund => Next::Ask(NetworkAction::Refund { job: id.clone(), order: orphan.order.clone() }),
                 Step::Done => Next::Release((counted > job.used.0 && job.status == JobStatus::Closed).then(|| {
                     let why = refused.as_deref().unwrap_or("the job was closed before");
                     format!("of its voucher's {counted} GPU-seconds {} were paid: {why}", job.used.0)
@@ -137,7 +150,10 @@ fn let_go(orphan: &Orphan) -> Next {
     }
 }
 
-const POLICY: Policy = Policy { interval: Duration::from_hours(1), least: U256::ZERO, gas_cost: U256::ZERO };
+/// The job is over: nothing is held back.
+fn policy(payment: Payment) -> Policy {
+    Policy { payment, interval: Duration::from_hours(1), least: Units::ZERO, claim_cost: Units::ZERO }
+}
 
 /// Takes the next step with a pod that has no job; gives whether nothing is left to be done.
 pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) -> Result<bool, Error> {
@@ -147,7 +163,8 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
     let pod = api.get_opt(&name).await.tried(|| format!("pod {name}"))?.filter(|pod| pod.uid() == meta.uid());
     let Some(pod) = pod else { return Ok(true) };
     let state = pod_state::read(&pod);
-    let Some(id) = job_id(&pod) else { return Ok(true) };
+    let Some(signed) = signed_id(&pod) else { return Ok(true) };
+    let id = &job_id(&pod, signed);
     // The order came back, as another object: that one reads the voucher, and lets the pod go.
     let of = JobPod::of(&pod).and_then(|pod| pod.job);
     let of = of.as_deref().unwrap_or(name.as_str());
@@ -165,9 +182,9 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
         has_finalizer: state.has_finalizer,
         leads: name == of,
         is_terminated: state.is_terminated(leaving),
-        voucher: words(&state, id),
+        voucher: words(&state, signed),
         order: order(&pod),
-        chain: chain(shared, network, id).await?,
+        chain: chain(shared, network, (id, signed)).await?,
     };
     let about = pod.object_ref(&());
     match next(&orphan, id) {
@@ -205,23 +222,28 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
 }
 
 /// The id by which the pod's meter signs.
-fn job_id(pod: &Pod) -> Option<JobId> {
+fn signed_id(pod: &Pod) -> Option<&str> {
     let meter = pod.spec.as_ref()?.init_containers.iter().flatten().find(|c| c.name == METER_CONTAINER)?;
-    meter.env.iter().flatten().find(|v| v.name == env::JOB_ID)?.value.as_ref()?.parse().ok()
+    meter.env.iter().flatten().find(|v| v.name == env::JOB_ID)?.value.as_deref()
+}
+
+/// The id by which the job is known. Pods of an earlier release name only that by which meter signs: there it is the same.
+fn job_id(pod: &Pod, signed: &str) -> JobId {
+    JobId::from(pod.annotations().get(JOB_ID_ANNOTATION).map_or(signed, String::as_str))
 }
 
 /// Whose the pod's job is.
 fn order(pod: &Pod) -> OrderRef {
     let said = |annotation: &str| pod.annotations().get(annotation).map(String::as_str);
-    order_ref(said(CUSTOMER_ANNOTATION), said(ORDER_ANNOTATION))
+    OrderRef::new(said(CUSTOMER_ANNOTATION), said(ORDER_ANNOTATION))
 }
 
-fn words(state: &PodState, id: JobId) -> Option<SignedVoucher> {
+fn words(state: &PodState, signed: &str) -> Option<SignedVoucher> {
     let message = TerminationMessage::parse(state.termination_message.as_deref()?).ok()?;
-    Some(message.voucher).filter(|voucher| voucher.job == id)
+    Some(message.voucher).filter(|voucher| voucher.job.to_string() == signed)
 }
 
-async fn chain(shared: &Shared, network: Option<&String>, id: JobId) -> Result<Chain, Error> {
+async fn chain(shared: &Shared, network: Option<&String>, (id, signed): (&JobId, &str)) -> Result<Chain, Error> {
     let Some(name) = network else { return Ok(Chain::None) };
     let Some(network) = shared.networks.get(name) else {
         let api: Api<DepinNetwork> = Api::all(shared.client.clone());
@@ -233,151 +255,28 @@ async fn chain(shared: &Shared, network: Option<&String>, id: JobId) -> Result<C
             Chain::Lost(format!("there is no DepinNetwork {name:?} any more"))
         });
     };
-    let head = {
-        let observed = network.observed();
-        let observed = observed.borrow();
-        observed.head.filter(|_| observed.connection.is_connected())
-    };
-    let Some(head) = head else { return Ok(Chain::Unseen) };
+    // An annotation can be changed, what meter signs can't: nothing is asked for another job.
+    if !network.subject(id).is_ok_and(|subject| subject.id.to_string() == signed) {
+        warn!(job = %id, signed, network = name, "the job that a pod's annotation names is not the one that its meter signs for");
+        return Ok(Chain::Unseen);
+    }
+    let status = network.status();
+    let Some(head) = status.head.filter(|_| status.connection.is_connected()) else { return Ok(Chain::Unseen) };
     let Ok(job) = network.job(id).await else { return Ok(Chain::Unseen) };
-    Ok(Chain::Known { job: Box::new(job), time: head.time, refused: refused(&network, id) })
+    let payment = network.profile().payment;
+    Ok(Chain::Known { job: Box::new(job), time: head.time, payment, refused: refused(&*network, payment, id) })
 }
 
-fn refused(network: &Network, id: JobId) -> Option<String> {
-    match network.action(&ActionKey::Claim(id))? {
+fn refused(network: &dyn Network, payment: Payment, id: &JobId) -> Option<String> {
+    let claim = match payment {
+        Payment::Cumulative => ActionKey::Claim(id.clone()),
+        Payment::OnceAtTheEnd => ActionKey::Settle(id.clone()),
+    };
+    match network.action(&claim)? {
         ActionState::Refused { error } => Some(error),
         _ => None,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use alloy::primitives::{Address, B256, FixedBytes};
-    use alloy::signers::local::PrivateKeySigner;
-    use hawser_attestation::{EvidenceRoot, Market};
-    use hawser_market::{AttestorTail, OfferId};
-    use jiff::Timestamp;
-
-    use super::*;
-
-    fn id() -> JobId {
-        JobId::from_parts(OfferId(FixedBytes::repeat_byte(7)), 3600, 2, FixedBytes::repeat_byte(1)).unwrap()
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_000_000 + second).unwrap()
-    }
-
-    fn known(status: JobStatus, used: u64, refused: Option<&str>) -> Chain {
-        let job = Job {
-            id: id(),
-            status,
-            attestor: Some(AttestorTail::of(Address::repeat_byte(9))),
-            duration_seconds: 100,
-            start_deadline: Some(at(300)),
-            started: Some(at(-50)),
-            end: Some(at(50)),
-            ending: false,
-            refundable_from: Some(at(5000)),
-            used: GpuSeconds(used),
-            deposit: U256::from(200),
-            paid: U256::from(used),
-        };
-        Chain::Known { job: Box::new(job), time: at(0), refused: refused.map(str::to_owned) }
-    }
-
-    fn order_of_job() -> OrderRef {
-        OrderRef { customer: Address::repeat_byte(5), hash: B256::repeat_byte(6) }
-    }
-
-    fn orphan(chain: Chain) -> Orphan {
-        let key = PrivateKeySigner::from_slice(&[3; 32]).unwrap();
-        let count = hawser_market::GpuSeconds(60);
-        let voucher = SignedVoucher::sign(&key, Market::default(), id(), count, EvidenceRoot(B256::ZERO)).unwrap();
-        let (voucher, order) = (Some(voucher), order_of_job());
-        Orphan { deleted: true, has_finalizer: true, leads: true, is_terminated: true, voucher, order, chain }
-    }
-
-    #[test]
-    fn a_pod_without_a_job_ends_is_paid_for_closed_and_let_go() {
-        let running = |used| orphan(known(JobStatus::Running, used, None));
-        assert_eq!(next(&Orphan { deleted: false, ..running(0) }, id()), Next::Delete);
-        assert_eq!(next(&Orphan { is_terminated: false, ..running(0) }, id()), Next::Wait);
-        assert!(matches!(next(&running(0), id()), Next::Ask(NetworkAction::Claim(claim)) if claim.gpu_seconds == GpuSeconds(60)));
-        let end = Next::Ask(NetworkAction::End {
-            job: id(),
-            order: order_of_job(),
-            expect_used: GpuSeconds(60),
-            reason: REASON.to_owned(),
-        });
-        assert_eq!(next(&running(60), id()), end);
-        assert_eq!(next(&orphan(known(JobStatus::Closed, 60, None)), id()), Next::Release(None));
-        assert_eq!(next(&orphan(Chain::Unseen), id()), Next::Wait, "the pod keeps it");
-        assert_eq!(next(&orphan(Chain::None), id()), Next::Release(None), "a local job");
-    }
-
-    #[test]
-    fn a_pod_that_its_settled_job_has_let_go_is_no_orphan_and_one_of_an_unsettled_job_is_held_again() {
-        let let_go = |chain, deleted| Orphan { has_finalizer: false, deleted, ..orphan(chain) };
-        let lost = || Chain::Lost("no DepinNetwork".to_owned());
-        for (chain, expected) in [
-            (known(JobStatus::Closed, 60, None), Next::Clear),
-            // Paid less than was counted: its job has said so.
-            (known(JobStatus::Closed, 20, Some("another attestor")), Next::Clear),
-            (known(JobStatus::None, 0, None), Next::Clear),
-            (Chain::None, Next::Clear),
-            (lost(), Next::Clear),
-            (Chain::Unseen, Next::Wait),
-            (known(JobStatus::Open, 0, None), Next::Hold),
-            (known(JobStatus::Running, 20, None), Next::Hold),
-            (known(JobStatus::Ended, 60, None), Next::Hold),
-        ] {
-            assert_eq!(next(&let_go(chain.clone(), false), id()), expected, "{chain:?}");
-            assert_eq!(next(&let_go(chain.clone(), true), id()), Next::Wait, "{chain:?}: it goes by itself");
-            let held = Orphan { deleted: false, ..orphan(chain.clone()) };
-            assert_eq!(next(&held, id()), Next::Delete, "{chain:?}: its job has not let it go");
-        }
-    }
-
-    #[test]
-    fn a_pod_of_another_member_than_the_leader_neither_claims_nor_closes_the_job_and_goes_with_a_word() {
-        for chain in [known(JobStatus::Running, 0, None), known(JobStatus::Running, 60, None), Chain::Unseen] {
-            let other = Orphan { leads: false, ..orphan(chain) };
-            let next_of = |orphan: &Orphan| next(orphan, id());
-            assert_eq!(next_of(&Orphan { deleted: false, ..other.clone() }), Next::Delete);
-            assert_eq!(next_of(&Orphan { is_terminated: false, ..other.clone() }), Next::Wait);
-            let Next::Release(Some(lost)) = next_of(&other) else { panic!("{:?}", next_of(&other)) };
-            assert!(lost.contains("60 GPU-seconds can't be claimed"), "{lost}");
-            assert_eq!(next_of(&Orphan { voucher: None, ..other.clone() }), Next::Release(None));
-            assert_eq!(next_of(&Orphan { deleted: false, has_finalizer: false, ..other }), Next::Clear);
-        }
-    }
-
-    #[test]
-    fn a_loss_is_said_before_the_pod_goes() {
-        let said = |orphan: &Orphan| match next(orphan, id()) {
-            Next::Release(Some(lost)) => lost,
-            other => format!("{other:?}"),
-        };
-        assert!(said(&orphan(Chain::Lost("no DepinNetwork".to_owned()))).contains("60 GPU-seconds can't be claimed"));
-        assert!(said(&orphan(known(JobStatus::Closed, 20, None))).contains("60 GPU-seconds 20 were paid"));
-        let refused = || Some("another attestor");
-        let end = next(&orphan(known(JobStatus::Running, 20, refused())), id());
-        assert!(matches!(end, Next::Ask(NetworkAction::End { expect_used: GpuSeconds(20), .. })), "{end:?}");
-        assert!(said(&orphan(known(JobStatus::Closed, 20, refused()))).ends_with("another attestor"));
-        let empty = Orphan { voucher: None, ..orphan(Chain::Lost("no DepinNetwork".to_owned())) };
-        assert_eq!(next(&empty, id()), Next::Release(None), "nothing to lose");
-    }
-
-    #[test]
-    fn whose_an_orphans_job_is_is_read_from_its_annotations() {
-        let OrderRef { customer, hash } = order_of_job();
-        let pod = |annotations: serde_json::Value| -> Pod {
-            serde_json::from_value(serde_json::json!({"metadata": {"annotations": annotations}})).unwrap()
-        };
-        let said =
-            pod(serde_json::json!({CUSTOMER_ANNOTATION: customer.to_string(), ORDER_ANNOTATION: hash.to_string()}));
-        assert_eq!(order(&said), order_of_job());
-        assert_eq!(order(&pod(serde_json::json!({}))), OrderRef::default());
-    }
-}
+mod tests;

@@ -1,31 +1,39 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use alloy::primitives::{Address, B256};
+use hawser_crds::Cursor;
 
 use super::*;
 use crate::controllers::conditions::transitions;
 use crate::controllers::depin_network::test_network as resource;
-use crate::network::{Block, WalletError, Withdrawn};
+use crate::network::{self, SignerFault};
 
 fn observed(connection: Connection, balance: Option<u64>) -> NetworkStatus {
     NetworkStatus {
         connection,
-        chain_id: Some(31337),
+        identity: "chain 31337 with the market at 0x01".to_owned(),
+        advice: "spec.evm.chainId is 31337: correct it".to_owned(),
         head: None,
-        wallet: Address::ZERO,
-        balance: balance.map(U256::from),
+        time: None,
+        time_now: None,
+        wallet: "0x00".into(),
+        balance: balance.map(Units::from),
+        least_balance: Units::ZERO,
+        coin_decimals: 18,
+        fees_paid: Units::ZERO,
         signer_trouble: None,
-        gas_spent: U256::ZERO,
         orders_trouble: None,
-        cursor: Some(Block { number: 4, hash: B256::ZERO }),
-        doubtful: BTreeSet::new(),
-        withdrawn: Withdrawn::default(),
+        cursor: Some(at(4)),
+        withdrawn: BTreeMap::new(),
         unread: Some(0),
         confirmation_lag: None,
-        block_time: Some(Duration::from_secs(2)),
+        clock_in_sync: None,
         clock_skew: None,
         fee_obstacle: None,
     }
+}
+
+fn at(block: u64) -> Cursor {
+    Cursor { block, hash: "h".to_owned(), doubtful: Vec::new(), withdrawn: Vec::new() }
 }
 
 fn look(network: &DepinNetwork, seen: NetworkStatus, backlog: Backlog) -> DepinNetworkStatus {
@@ -43,13 +51,7 @@ fn said(status: &DepinNetworkStatus, kind: &str) -> (String, String) {
 
 #[test]
 fn how_far_final_blocks_lie_behind_the_head_is_no_trouble_and_unread_ones_are() {
-    let head = network::Head {
-        block: Block { number: 10_000, hash: B256::ZERO },
-        time: Timestamp::UNIX_EPOCH,
-        seen: std::time::Instant::now(),
-        base_fee: None,
-        gas_limit: 1,
-    };
+    let head = network::Head { height: 10_000, time: Timestamp::UNIX_EPOCH };
     for (unread, cursor, expected) in [
         (None, Some(4), ("Unknown", "Reading")),
         (Some(0), None, ("True", "Watching")),
@@ -57,8 +59,7 @@ fn how_far_final_blocks_lie_behind_the_head_is_no_trouble_and_unread_ones_are() 
         (Some(256), Some(4), ("True", "Watching")),
         (Some(257), Some(4), ("Unknown", "CatchingUp")),
     ] {
-        let cursor = cursor.map(|number| Block { number, hash: B256::ZERO });
-        let seen = NetworkStatus { unread, cursor, head: Some(head), ..good() };
+        let seen = NetworkStatus { unread, cursor: cursor.map(at), head: Some(head), ..good() };
         let (truth, reason) = said(&look(&resource(), seen, Backlog::default()), ORDERS_WATCHED);
         assert_eq!((truth.as_str(), reason.as_str()), expected, "{unread:?} {cursor:?}");
     }
@@ -83,21 +84,20 @@ fn what_is_to_be_sent_and_does_not_go_out_costs_the_network_its_ready() {
 
 #[test]
 fn a_clock_that_is_off_is_told_and_does_not_stop_anything() {
-    for (skew, expected) in [
-        (None, ("Unknown", "NoBlockSeen")),
-        (Some(0), ("True", "InSync")),
-        (Some(60), ("True", "InSync")),
-        (Some(-20), ("True", "InSync")),
-        (Some(61), ("False", "ClockAhead")),
-        (Some(-21), ("False", "ClockBehind")),
+    for (skew, in_sync, expected) in [
+        (None, None, ("Unknown", "NoBlockSeen")),
+        (Some(0), Some(true), ("True", "InSync")),
+        (Some(60), Some(true), ("True", "InSync")),
+        (Some(-20), Some(true), ("True", "InSync")),
+        (Some(61), Some(false), ("False", "ClockAhead")),
+        (Some(-21), Some(false), ("False", "ClockBehind")),
     ] {
-        let status = look(&resource(), NetworkStatus { clock_skew: skew, ..good() }, Backlog::default());
+        let seen = NetworkStatus { clock_skew: skew, clock_in_sync: in_sync, ..good() };
+        let status = look(&resource(), seen, Backlog::default());
         let (truth, reason) = said(&status, CLOCK_IN_SYNC);
         assert_eq!((truth.as_str(), reason.as_str()), expected, "{skew:?}");
         assert!(is_ready(&status));
     }
-    let slow = NetworkStatus { block_time: Some(Duration::from_mins(1)), clock_skew: Some(180), ..good() };
-    assert_eq!(slow.clock_in_sync(), Some(true), "blocks are a minute apart");
 }
 
 #[test]
@@ -163,8 +163,8 @@ fn conditions_name_the_trouble_and_ready_takes_its_reason() {
 fn a_signer_that_does_not_sign_is_a_condition_of_its_own_and_goes_when_it_signs() {
     let good = Connection::Connected { endpoint: "http://a".to_owned() };
     let mut seen = observed(good, Some(5));
-    let (signer, why) = ("AWS KMS key k in r".to_owned(), "no answer within 10 s".to_owned());
-    seen.signer_trouble = Some(WalletError::Unavailable { signer, why });
+    let why = "AWS KMS key k in r can't be asked now: no answer within 10 s".to_owned();
+    seen.signer_trouble = Some((SignerFault::Unavailable, why));
     let mut network = resource();
     let away = look(&network, seen.clone(), Backlog::default());
     for kind in [SIGNER_AVAILABLE, READY] {
@@ -213,14 +213,8 @@ fn the_head_in_the_status_moves_in_steps() {
 #[test]
 fn where_final_blocks_lie_twenty_minutes_behind_a_network_is_ready_and_withdraws() {
     let behind = NetworkStatus {
-        head: Some(network::Head {
-            block: Block { number: 10_000, hash: B256::ZERO },
-            time: Timestamp::UNIX_EPOCH,
-            seen: std::time::Instant::now(),
-            base_fee: None,
-            gas_limit: 1,
-        }),
-        cursor: Some(Block { number: 9_400, hash: B256::ZERO }),
+        head: Some(network::Head { height: 10_000, time: Timestamp::UNIX_EPOCH }),
+        cursor: Some(at(9_400)),
         confirmation_lag: Some(Duration::from_mins(20)),
         ..good()
     };
@@ -243,7 +237,7 @@ fn where_final_blocks_lie_twenty_minutes_behind_a_network_is_ready_and_withdraws
             true,
         ),
         ("something waits", behind.clone(), stuck, false, true),
-        ("no gas", NetworkStatus { balance: Some(U256::ZERO), ..behind.clone() }, Backlog::default(), false, true),
+        ("no gas", NetworkStatus { balance: Some(Units::ZERO), ..behind.clone() }, Backlog::default(), false, true),
         (
             "another chain",
             NetworkStatus { connection: disconnected(Disconnected::WrongChain), ..behind },

@@ -11,7 +11,7 @@ use hawser_contracts::ComputeMarket;
 use hawser_market::{OfferId, UsageVoucher, last_voucher, signed_voucher};
 use jiff::Timestamp;
 
-use crate::network::{NetworkAction, Claim};
+use crate::network::evm::{Action, Claim};
 
 /// What can share a call. The order is that of sending: a customer waits for a start, a provider for a claim. Declines
 /// come last: their reasons are many, and strangers can cause as many as they pay gas for.
@@ -27,17 +27,17 @@ enum Kind {
     Decline(String),
 }
 
-fn kind(action: &NetworkAction) -> Kind {
+fn kind(action: &Action) -> Kind {
     match action {
-        NetworkAction::Start { .. } => Kind::Start,
-        NetworkAction::Claim(claim) => Kind::Claim(claim.job.offer_id()),
-        NetworkAction::Settle { claim, .. } => Kind::Settle(claim.job.offer_id()),
-        NetworkAction::End { reason, .. } => Kind::End(reason.clone()),
-        NetworkAction::Decline { reason, .. } => Kind::Decline(reason.clone()),
-        NetworkAction::SetOffer(post) => Kind::Offer(post.offer),
-        NetworkAction::UpdateOffer { offer, .. } => Kind::Offer(*offer),
-        NetworkAction::Refund { .. } => Kind::Refund,
-        NetworkAction::Withdraw { provider, token } => Kind::Withdraw(*provider, *token),
+        Action::Start { .. } => Kind::Start,
+        Action::Claim(claim) => Kind::Claim(claim.job.offer_id()),
+        Action::Settle { claim, .. } => Kind::Settle(claim.job.offer_id()),
+        Action::End { reason, .. } => Kind::End(reason.clone()),
+        Action::Decline { reason, .. } => Kind::Decline(reason.clone()),
+        Action::SetOffer(post) => Kind::Offer(post.offer),
+        Action::UpdateOffer { offer, .. } => Kind::Offer(*offer),
+        Action::Refund { .. } => Kind::Refund,
+        Action::Withdraw { provider, token } => Kind::Withdraw(*provider, *token),
     }
 }
 
@@ -45,13 +45,13 @@ fn kind(action: &NetworkAction) -> Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Batch {
     kind: Kind,
-    actions: Vec<NetworkAction>,
+    actions: Vec<Action>,
 }
 
 /// Groups actions into batches of at most `most`. Jobs of one offer lie side by side, and last vouchers of one customer: that
 /// costs least.
-pub(super) fn batches(actions: Vec<NetworkAction>, most: usize) -> Vec<Batch> {
-    let mut kinds: BTreeMap<Kind, Vec<NetworkAction>> = BTreeMap::new();
+pub(super) fn batches(actions: Vec<Action>, most: usize) -> Vec<Batch> {
+    let mut kinds: BTreeMap<Kind, Vec<Action>> = BTreeMap::new();
     for action in actions {
         kinds.entry(kind(&action)).or_default().push(action);
     }
@@ -59,16 +59,18 @@ pub(super) fn batches(actions: Vec<NetworkAction>, most: usize) -> Vec<Batch> {
         .into_iter()
         .flat_map(|(kind, mut actions)| {
             actions.sort_by_key(|action| (payee(action), action.key()));
-            let batches: Vec<_> =
-                actions.chunks(most.max(1)).map(|actions| Batch { kind: kind.clone(), actions: actions.to_vec() }).collect();
+            let batches: Vec<_> = actions
+                .chunks(most.max(1))
+                .map(|actions| Batch { kind: kind.clone(), actions: actions.to_vec() })
+                .collect();
             batches
         })
         .collect()
 }
 
 /// Who is credited what a last voucher leaves.
-fn payee(action: &NetworkAction) -> Option<Address> {
-    if let NetworkAction::Settle { order, .. } = action { Some(order.customer) } else { None }
+fn payee(action: &Action) -> Option<Address> {
+    if let Action::Settle { order, .. } = action { Some(order.customer) } else { None }
 }
 
 /// Actions that a log line names; of more it gives the number.
@@ -87,12 +89,12 @@ impl fmt::Display for Batch {
 }
 
 impl Batch {
-    pub(super) fn actions(&self) -> &[NetworkAction] {
+    pub(super) fn actions(&self) -> &[Action] {
         &self.actions
     }
 
     /// The batch of some of its actions; none where there are none.
-    pub(super) fn only(&self, actions: Vec<NetworkAction>) -> Option<Self> {
+    pub(super) fn only(&self, actions: Vec<Action>) -> Option<Self> {
         (!actions.is_empty()).then(|| Self { kind: self.kind.clone(), actions })
     }
 
@@ -128,7 +130,7 @@ impl Batch {
             Kind::Start => ComputeMarket::startJobsCall {
                 ids: self.actions.iter().filter_map(|action| action.key().job()).map(|job| job.0).collect(),
                 attestors: self.each(|action| match action {
-                    NetworkAction::Start { attestor, .. } => Some(*attestor),
+                    Action::Start { attestor, .. } => Some(*attestor),
                     _ => None,
                 }),
             }
@@ -136,7 +138,7 @@ impl Batch {
             Kind::Claim(offer) => ComputeMarket::claimCall {
                 offerId: offer.0,
                 vouchers: self.each(|action| match action {
-                    NetworkAction::Claim(claim) => signed_voucher(&voucher(claim), &claim.signature),
+                    Action::Claim(claim) => signed_voucher(&voucher(claim), &claim.signature),
                     _ => None,
                 }),
                 proofs: Vec::new(),
@@ -145,7 +147,7 @@ impl Batch {
             Kind::Settle(offer) => ComputeMarket::settleCall {
                 offerId: offer.0,
                 vouchers: self.each(|action| match action {
-                    NetworkAction::Settle { claim, order } => last_voucher(&voucher(claim), &claim.signature, *order),
+                    Action::Settle { claim, order } => last_voucher(&voucher(claim), &claim.signature, *order),
                     _ => None,
                 }),
                 proofs: Vec::new(),
@@ -155,7 +157,7 @@ impl Batch {
                 refs: refs(),
                 endAt: 0,
                 expectUsed: self.each(|action| match action {
-                    NetworkAction::End { expect_used, .. } => Some(expect_used.0),
+                    Action::End { expect_used, .. } => Some(expect_used.0),
                     _ => None,
                 }),
                 reason: reason.clone(),
@@ -182,14 +184,14 @@ impl Batch {
         }
     }
 
-    fn each<T>(&self, part: impl Fn(&NetworkAction) -> Option<T>) -> Vec<T> {
+    fn each<T>(&self, part: impl Fn(&Action) -> Option<T>) -> Vec<T> {
         self.actions.iter().filter_map(part).collect()
     }
 }
 
-fn offer_call(action: &NetworkAction) -> Option<Vec<u8>> {
+fn offer_call(action: &Action) -> Option<Vec<u8>> {
     match action {
-        NetworkAction::SetOffer(post) => Some(
+        Action::SetOffer(post) => Some(
             ComputeMarket::setOfferCall {
                 terms: (&post.terms).into(),
                 price: post.price,
@@ -199,7 +201,7 @@ fn offer_call(action: &NetworkAction) -> Option<Vec<u8>> {
             }
             .abi_encode(),
         ),
-        NetworkAction::UpdateOffer { offer, price, available, valid_until } => Some(
+        Action::UpdateOffer { offer, price, available, valid_until } => Some(
             ComputeMarket::updateOfferCall {
                 offerId: offer.0,
                 price: *price,
@@ -216,9 +218,9 @@ fn voucher(claim: &Claim) -> UsageVoucher {
     UsageVoucher::new(claim.job, claim.gpu_seconds.0, claim.evidence_root)
 }
 
-fn job_ref(action: &NetworkAction) -> Option<ComputeMarket::JobRef> {
+fn job_ref(action: &Action) -> Option<ComputeMarket::JobRef> {
     match action {
-        NetworkAction::Decline { job, order, .. } | NetworkAction::End { job, order, .. } | NetworkAction::Refund { job, order } => {
+        Action::Decline { job, order, .. } | Action::End { job, order, .. } | Action::Refund { job, order } => {
             Some(order.of_job(*job))
         }
         _ => None,
@@ -235,18 +237,18 @@ mod tests {
     use hawser_market::{JobId, OrderRef};
 
     use super::*;
-    use crate::network::GpuSeconds;
+    use crate::network::evm::GpuSeconds;
 
     fn job(offer: u8, number: u8) -> JobId {
         JobId::from_parts(OfferId(FixedBytes([offer; 8])), 1, 1, FixedBytes([number; 12])).unwrap()
     }
 
-    fn start(offer: u8, number: u8) -> NetworkAction {
-        NetworkAction::Start { job: job(offer, number), attestor: Address::repeat_byte(number) }
+    fn start(offer: u8, number: u8) -> Action {
+        Action::Start { job: job(offer, number), attestor: Address::repeat_byte(number) }
     }
 
-    fn claim(offer: u8, number: u8) -> NetworkAction {
-        NetworkAction::Claim(Claim {
+    fn claim(offer: u8, number: u8) -> Action {
+        Action::Claim(Claim {
             job: job(offer, number),
             gpu_seconds: GpuSeconds(u64::from(number)),
             evidence_root: B256::ZERO,
@@ -258,13 +260,13 @@ mod tests {
         OrderRef { customer: Address::repeat_byte(customer), hash: B256::repeat_byte(customer) }
     }
 
-    fn settle(number: u8, customer: u8) -> NetworkAction {
-        let NetworkAction::Claim(claim) = claim(1, number) else { unreachable!() };
-        NetworkAction::Settle { claim, order: order(customer) }
+    fn settle(number: u8, customer: u8) -> Action {
+        let Action::Claim(claim) = claim(1, number) else { unreachable!() };
+        Action::Settle { claim, order: order(customer) }
     }
 
-    fn end(number: u8, reason: &str) -> NetworkAction {
-        NetworkAction::End {
+    fn end(number: u8, reason: &str) -> Action {
+        Action::End {
             job: job(1, number),
             order: order(number),
             expect_used: GpuSeconds(u64::from(number)),
@@ -272,8 +274,8 @@ mod tests {
         }
     }
 
-    fn decline(number: u8, reason: &str) -> NetworkAction {
-        NetworkAction::Decline { job: job(1, number), order: order(number), reason: reason.into() }
+    fn decline(number: u8, reason: &str) -> Action {
+        Action::Decline { job: job(1, number), order: order(number), reason: reason.into() }
     }
 
     #[test]

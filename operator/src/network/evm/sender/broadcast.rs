@@ -13,7 +13,7 @@ use super::{
     pool_error,
     pool_error::PoolError,
 };
-use crate::network::NetworkError;
+use crate::network::evm::EvmError;
 
 /// What became of a raw transaction.
 pub(super) enum Broadcast {
@@ -32,7 +32,7 @@ pub(super) async fn broadcast(
     gas: u64,
     call: &Bytes,
     fees: Fees,
-) -> Result<Broadcast, NetworkError> {
+) -> Result<Broadcast, EvmError> {
     let tx = TxEip1559 {
         chain_id: network.spec.chain_id,
         nonce,
@@ -53,16 +53,13 @@ pub(super) async fn broadcast(
     let raw = signed.encoded_2718();
     // A signer may take its time, and the lease has gone meanwhile.
     let sent = network.fence.hold(network.pool.provider().send_raw_transaction(&raw)).await;
-    let sent = sent.map_err(|lost| NetworkError::Unavailable(lost.to_string()))?;
-    match sent.map_err(NetworkError::from) {
+    let sent = sent.map_err(|lost| EvmError::Unavailable(lost.to_string()))?;
+    match sent.map_err(EvmError::from) {
         Ok(_)
         | Err(
-            NetworkError::Unavailable(_)
-            | NetworkError::Malformed { .. }
-            | NetworkError::NotAToken(_)
-            | NetworkError::OtherMarket(_),
+            EvmError::Unavailable(_) | EvmError::Malformed { .. } | EvmError::NotAToken(_) | EvmError::OtherMarket(_),
         ) => Ok(Broadcast::Accepted(hash)),
-        Err(NetworkError::Answer { message, .. }) => match pool_error::read(&message) {
+        Err(EvmError::Answer { message, .. }) => match pool_error::read(&message) {
             PoolError::Known => Ok(Broadcast::Accepted(hash)),
             answer => Ok(Broadcast::Rejected { answer, message }),
         },

@@ -5,7 +5,7 @@ use std::mem;
 use alloy::{primitives::U256, rpc::types::TransactionReceipt};
 
 use super::{super::holes::At, PendingTx, Sender};
-use crate::network::{Block, Head, NetworkError};
+use crate::network::evm::{Block, EvmError, Head};
 
 /// However early orders are believed: what this wallet has done is looked after for so many blocks at least.
 const LEAST_DEPTH: u64 = 12;
@@ -22,7 +22,7 @@ pub(super) struct MinedTx {
 
 impl Sender {
     /// Has what a reorganisation took back done again: nobody else may know of it any more.
-    pub(super) async fn recheck_mined(&mut self, head: Head) -> Result<(), NetworkError> {
+    pub(super) async fn recheck_mined(&mut self, head: Head) -> Result<(), EvmError> {
         let Some(newest) = self.mined.iter().map(|mined| mined.block).max_by_key(|block| block.number) else {
             return Ok(());
         };

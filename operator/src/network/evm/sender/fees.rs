@@ -1,6 +1,6 @@
 //! What a transaction offers to pay (EIP-1559). Pure.
 
-use crate::network::WeiPerGas;
+use crate::network::evm::WeiPerGas;
 
 /// Fees of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,11 +14,11 @@ use hawser_evm::gas_price_of;
 use hawser_market::{JobId, SkipReason};
 
 use super::{super::refusal, PendingTx, Sender, confirmations::MinedTx};
-use crate::network::{ActionState, Block, Head, NetworkError};
+use crate::network::evm::{ActionState, Block, EvmError, Head};
 
 impl Sender {
     /// Settles what was mined.
-    pub(super) async fn settle_mined(&mut self, head: Head) -> Result<(), NetworkError> {
+    pub(super) async fn settle_mined(&mut self, head: Head) -> Result<(), EvmError> {
         if self.in_flight.is_empty() {
             return Ok(());
         }
@@ -56,7 +56,7 @@ impl Sender {
         Ok(())
     }
 
-    pub(super) async fn receipt(&self, pending: &PendingTx) -> Result<Option<TransactionReceipt>, NetworkError> {
+    pub(super) async fn receipt(&self, pending: &PendingTx) -> Result<Option<TransactionReceipt>, EvmError> {
         for tx in pending.txs.iter().rev() {
             let receipt = self.network.pool.provider().get_transaction_receipt(*tx).await?;
             if receipt.is_some() {

@@ -55,7 +55,7 @@ use self::{
     simulate::Ready,
 };
 use super::{Inner, lock, refusal::too_poor};
-use crate::network::{ActionState, Head, NetworkError, WeiPerGas, queue};
+use crate::network::evm::{ActionState, EvmError, Head, WeiPerGas, queue};
 
 /// Transactions on their way at the same time.
 const IN_FLIGHT: usize = 8;
@@ -183,13 +183,13 @@ impl Sender {
         }
     }
 
-    async fn count(&self, at: BlockNumberOrTag) -> Result<u64, NetworkError> {
+    async fn count(&self, at: BlockNumberOrTag) -> Result<u64, EvmError> {
         let wallet = self.network.wallet.address();
         Ok(self.network.pool.provider().get_transaction_count(wallet).block_id(at.into()).await?)
     }
 
     /// Replaces the transaction that holds up the others, if it does so for long.
-    async fn replace_stuck(&mut self, head: Head) -> Result<(), NetworkError> {
+    async fn replace_stuck(&mut self, head: Head) -> Result<(), EvmError> {
         let Some(first) = self.in_flight.iter().find(|pending| pending.lost.is_none()) else { return Ok(()) };
         if head.block.number.saturating_sub(first.sent) < STUCK {
             return Ok(());
@@ -229,11 +229,11 @@ impl Sender {
         Ok(())
     }
 
-    async fn fees(&self, head: Head) -> Result<Result<Fees, fees::AboveCap>, NetworkError> {
+    async fn fees(&self, head: Head) -> Result<Result<Fees, fees::AboveCap>, EvmError> {
         let tip = self.network.pool.provider().get_max_priority_fee_per_gas().await;
-        let tip = match tip.map_err(NetworkError::from) {
+        let tip = match tip.map_err(EvmError::from) {
             Ok(tip) => WeiPerGas(tip),
-            Err(NetworkError::Answer { .. }) => USUAL_TIP,
+            Err(EvmError::Answer { .. }) => USUAL_TIP,
             Err(error) => return Err(error),
         };
         let base = WeiPerGas(head.base_fee.unwrap_or_default().into());
@@ -249,14 +249,14 @@ impl Sender {
     }
 
     /// The nonce to send with next; none while something foreign is waited for.
-    async fn next_nonce(&mut self, head: Head) -> Result<Option<u64>, NetworkError> {
+    async fn next_nonce(&mut self, head: Head) -> Result<Option<u64>, EvmError> {
         if let Some(last) = self.in_flight.back() {
             return Ok(Some(last.nonce + 1));
         }
         let mined = self.count(BlockNumberOrTag::Latest).await?;
         let pooled = match self.count(BlockNumberOrTag::Pending).await {
             // Not every node shows its pool.
-            Err(NetworkError::Answer { .. }) => mined,
+            Err(EvmError::Answer { .. }) => mined,
             pooled => pooled?,
         };
         match nonce::choose(mined, pooled, head.block.number, self.foreign) {
@@ -268,7 +268,7 @@ impl Sender {
         }
     }
 
-    async fn send_queued(&mut self, head: Head) -> Result<(), NetworkError> {
+    async fn send_queued(&mut self, head: Head) -> Result<(), EvmError> {
         let queued = lock(&self.network.queue).queued();
         if queued.is_empty() {
             self.set_fee_obstacle(None);
@@ -312,7 +312,7 @@ impl Sender {
     }
 
     /// Sends one batch; false where the nonce has to be thought over.
-    async fn send(&mut self, ready: Ready, nonce: u64, fees: Fees, head: Head) -> Result<bool, NetworkError> {
+    async fn send(&mut self, ready: Ready, nonce: u64, fees: Fees, head: Head) -> Result<bool, EvmError> {
         let Ready { batch, call, gas } = ready;
         match broadcast(&self.network, nonce, gas, &call, fees).await? {
             Broadcast::Accepted(tx) => {

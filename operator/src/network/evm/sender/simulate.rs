@@ -17,7 +17,7 @@ use super::{
     super::{Inner, read, refusal},
     batch::Batch,
 };
-use crate::network::{NetworkAction, ActionState, NetworkError};
+use crate::network::evm::{Action, ActionState, EvmError};
 
 /// Items of a batch that are tried alone at the same time.
 const AT_ONCE: usize = 8;
@@ -44,14 +44,14 @@ enum Trial {
 }
 
 /// What is already so, though the market would do it again: the callers may have asked from an older look.
-async fn already(network: &Inner, action: &NetworkAction) -> Result<Option<ActionState>, NetworkError> {
+async fn already(network: &Inner, action: &Action) -> Result<Option<ActionState>, EvmError> {
     let market = network.spec.market;
     let why = match action {
-        NetworkAction::Start { job, attestor } => {
+        Action::Start { job, attestor } => {
             let job = read::job(&network.pool, market, *job).await?;
             job.is_attestor(*attestor).then_some("the job was started with this attestor")
         }
-        NetworkAction::UpdateOffer { offer, price, available, valid_until } => {
+        Action::UpdateOffer { offer, price, available, valid_until } => {
             let posted = read::offer(&network.pool, market, *offer).await?;
             posted
                 .is_some_and(|p| (p.price, p.available, p.valid_until) == (*price, *available, *valid_until))
@@ -63,9 +63,9 @@ async fn already(network: &Inner, action: &NetworkAction) -> Result<Option<Actio
 }
 
 /// Leaves out what is already so.
-async fn needed(network: &Inner, batch: Batch) -> Result<Option<Batch>, NetworkError> {
+async fn needed(network: &Inner, batch: Batch) -> Result<Option<Batch>, EvmError> {
     let looks: Vec<_> = stream::iter(batch.actions().iter().cloned())
-        .map(async |action| Ok::<_, NetworkError>((already(network, &action).await?, action)))
+        .map(async |action| Ok::<_, EvmError>((already(network, &action).await?, action)))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
@@ -80,7 +80,7 @@ async fn needed(network: &Inner, batch: Batch) -> Result<Option<Batch>, NetworkE
 }
 
 /// Tries a batch; its actions that can't be done get their state and are left out. None where nothing is left.
-pub(super) async fn prepare(network: &Inner, batch: Batch) -> Result<Option<Ready>, NetworkError> {
+pub(super) async fn prepare(network: &Inner, batch: Batch) -> Result<Option<Ready>, EvmError> {
     let Some(batch) = needed(network, batch).await? else { return Ok(None) };
     let batch = match tried(network, &batch).await? {
         Trial::Done(all) if all == batch.actions().len() => batch,
@@ -93,9 +93,9 @@ pub(super) async fn prepare(network: &Inner, batch: Batch) -> Result<Option<Read
 }
 
 /// Each action alone: those that can be done.
-async fn feasible(network: &Inner, batch: &Batch) -> Result<Option<Batch>, NetworkError> {
+async fn feasible(network: &Inner, batch: &Batch) -> Result<Option<Batch>, EvmError> {
     let trials: Vec<_> = stream::iter(batch.actions().iter().cloned())
-        .map(async |action| -> Result<_, NetworkError> {
+        .map(async |action| -> Result<_, EvmError> {
             let Some(alone) = batch.only(vec![action.clone()]) else { return Ok(None) };
             match tried(network, &alone).await? {
                 Trial::Done(1) => Ok(Some(action)),
@@ -120,7 +120,7 @@ async fn feasible(network: &Inner, batch: &Batch) -> Result<Option<Batch>, Netwo
 
 /// Why the market leaves an action out. None: because of the time of the newest block alone, which will be another one when
 /// the action is mined.
-async fn skipped(network: &Inner, action: &NetworkAction) -> Result<Option<ActionState>, NetworkError> {
+async fn skipped(network: &Inner, action: &Action) -> Result<Option<ActionState>, EvmError> {
     let Some(id) = action.key().job() else {
         return Ok(Some(ActionState::Refused { error: "the market leaves it out".to_owned() }));
     };
@@ -132,21 +132,21 @@ async fn skipped(network: &Inner, action: &NetworkAction) -> Result<Option<Actio
     };
     let domain = network.domain();
     let why = |now| refusal::why_skipped(action, &job, now, &domain);
-    if matches!(action, NetworkAction::Claim(_) | NetworkAction::Settle { .. }) && why(head).is_some() && why(soon).is_none() {
+    if matches!(action, Action::Claim(_) | Action::Settle { .. }) && why(head).is_some() && why(soon).is_none() {
         return Ok(None);
     }
     Ok(Some(refusal::state(why(head).unwrap_or(refusal::unseen(action)), action)))
 }
 
 /// On a quiet chain the block that ours would come into, otherwise the newest one. Not every endpoint knows the former.
-async fn ask<R, F>(network: &Inner, ask: impl Fn(&RootProvider, BlockId) -> F) -> Result<R, NetworkError>
+async fn ask<R, F>(network: &Inner, ask: impl Fn(&RootProvider, BlockId) -> F) -> Result<R, EvmError>
 where
     F: Future<Output = TransportResult<R>>,
 {
     let provider = network.pool.provider_as(Class::Jobs);
     if is_quiet(network) {
-        match ask(provider, BlockId::pending()).await.map_err(NetworkError::from) {
-            Err(error @ NetworkError::Answer { .. }) if refusal::reverted(&error).is_none() => {
+        match ask(provider, BlockId::pending()).await.map_err(EvmError::from) {
+            Err(error @ EvmError::Answer { .. }) if refusal::reverted(&error).is_none() => {
                 tracing::debug!(%error, "the endpoint doesn't know the pending block");
             }
             answer => return answer,
@@ -160,7 +160,7 @@ fn is_quiet(network: &Inner) -> bool {
     observed.block_time.is_none() && observed.head.is_some_and(|head| head.seen.elapsed() >= OLD)
 }
 
-async fn tried(network: &Inner, batch: &Batch) -> Result<Trial, NetworkError> {
+async fn tried(network: &Inner, batch: &Batch) -> Result<Trial, EvmError> {
     let request = request(network, batch.call());
     match ask(network, |provider, block| provider.call(request.clone()).block(block).into_future()).await {
         Ok(output) => Ok(Trial::Done(batch.done(&output))),
@@ -169,7 +169,7 @@ async fn tried(network: &Inner, batch: &Batch) -> Result<Trial, NetworkError> {
 }
 
 /// Estimates gas, with headroom for what changes until it is mined, and halves a batch that fills half a block.
-async fn sized(network: &Inner, mut batch: Batch) -> Result<Option<Ready>, NetworkError> {
+async fn sized(network: &Inner, mut batch: Batch) -> Result<Option<Ready>, EvmError> {
     let block = network.observed.borrow().head.map_or(u64::MAX, |head| head.gas_limit);
     loop {
         let call = batch.call();
@@ -203,7 +203,7 @@ fn with_headroom(estimate: u64) -> u64 {
 /// On a quiet chain the estimate may be of a claim that is left out.
 fn least_gas(network: &Inner, batch: &Batch) -> u64 {
     let vouchers = u64::try_from(batch.actions().len()).unwrap_or(u64::MAX);
-    let claims = batch.actions().iter().any(|action| matches!(action, NetworkAction::Claim(_) | NetworkAction::Settle { .. }));
+    let claims = batch.actions().iter().any(|action| matches!(action, Action::Claim(_) | Action::Settle { .. }));
     if claims && is_quiet(network) { CLAIM_GAS.saturating_add(VOUCHER_GAS.saturating_mul(vouchers)) } else { 0 }
 }
 

@@ -48,7 +48,7 @@ fn a_meter_that_does_not_come_back_ends_the_job_and_one_that_is_only_cut_off_doe
         meter_down: down(),
         ..running_pod()
     };
-    let claimed = Job { used: GpuSeconds(20), paid: U256::from(20), ..chain(JobStatus::Running) };
+    let claimed = Job { used: GpuSeconds(20), paid: Units::from(20), ..chain(JobStatus::Running) };
     let actions = decide(&JobObservation { pods: one(over), chain: known(claimed), ..lost }).actions;
     assert!(matches!(actions.as_slice(), [NetworkAction::End { reason, .. }] if reason == "MeterLost"), "{actions:?}");
     // Three intervals of a meter that reports seldom.
@@ -111,7 +111,9 @@ fn a_job_that_finds_its_pod_was_accepted_and_claims_what_the_pods_voucher_says()
     let decision = decide(&look);
     assert_eq!(reason(&decision), "PodDeleted");
     assert!(is_true(&decision.status.conditions, ACCEPTED));
-    assert!(matches!(decision.actions.as_slice(), [NetworkAction::Claim(claim)] if claim.gpu_seconds == GpuSeconds(70)));
+    assert!(
+        matches!(decision.actions.as_slice(), [NetworkAction::Claim { voucher, .. }] if voucher.gpu_seconds == GpuSeconds(70))
+    );
     assert_eq!(decide(&written(look)).pod, PodStep::Release);
 
     // One that runs goes on.
@@ -143,7 +145,7 @@ fn a_program_that_could_not_be_started_ends_the_job_with_kubelets_words() {
 fn the_time_of_a_pull_is_paid_for_after_the_free_seconds_and_not_a_second_after_a_start_that_failed() {
     let times = |look: &JobObservation| {
         let job = crate::attestation::JobRef { namespace: "t".to_owned(), name: "job-1".to_owned() };
-        let expected = expectation::expected(look, job);
+        let expected = expectation::expected(look, job).unwrap();
         (expected.begin, expected.ended)
     };
     assert_eq!(times(&cannot_start(5, 6)), (None, Some(at(5))), "within the free seconds");
@@ -180,7 +182,10 @@ fn what_refused_the_pod_is_said_again_when_the_deadline_has_come() {
     let failed = find(&decision.status.conditions, FAILED).unwrap();
     assert_eq!(failed.reason, "NotStartedInTime");
     assert!(failed.message.ends_with("the API server does not take the job's pod: exceeded quota: team"), "{failed:?}");
-    assert_eq!(decision.actions, [NetworkAction::Decline { job: id(), order: order(), reason: "NotStartedInTime".to_owned() }]);
+    assert_eq!(
+        decision.actions,
+        [NetworkAction::Decline { job: id(), order: order(), reason: "NotStartedInTime".to_owned() }]
+    );
 }
 
 #[test]

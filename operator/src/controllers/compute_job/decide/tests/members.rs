@@ -32,8 +32,8 @@ fn reports(of: [Option<(Option<u64>, bool)>; 2]) -> Vec<Attested> {
 }
 
 /// The market names the first one's.
-fn attestor(n: usize) -> Address {
-    [Address::repeat_byte(9), Address::repeat_byte(8)][n]
+fn attestor(n: usize) -> Attestor {
+    [Attestor::repeat_byte(9), Attestor::repeat_byte(8)][n]
 }
 
 /// A job of two members that runs.
@@ -130,12 +130,19 @@ fn the_use_of_two_members_is_counted_and_the_leaders_alone_is_claimed_and_the_jo
     }
     let decision = decide(&look);
     assert_eq!(decision.pod, PodStep::Release, "both are let go, though one voucher is stored nowhere");
-    assert!(matches!(decision.actions.as_slice(), [NetworkAction::Settle { claim, .. }] if claim.gpu_seconds == GpuSeconds(70)));
+    assert!(
+        matches!(decision.actions.as_slice(), [NetworkAction::Settle { voucher, .. }] if voucher.gpu_seconds == GpuSeconds(70))
+    );
     look.unsettleable = true;
-    assert!(matches!(decide(&look).actions.as_slice(), [NetworkAction::Claim(claim)] if claim.gpu_seconds == GpuSeconds(70)));
+    assert!(
+        matches!(decide(&look).actions.as_slice(), [NetworkAction::Claim { voucher, .. }] if voucher.gpu_seconds == GpuSeconds(70))
+    );
     look.chain = known(Job { used: GpuSeconds(70), ..chain(JobStatus::Running) });
     let end = decide(&look).actions;
-    assert!(matches!(end.as_slice(), [NetworkAction::End { expect_used: GpuSeconds(70), .. }]), "claimed once: {end:?}");
+    assert!(
+        matches!(end.as_slice(), [NetworkAction::End { expect_used: GpuSeconds(70), .. }]),
+        "claimed once: {end:?}"
+    );
     look.chain = known(Job { used: GpuSeconds(70), ..chain(JobStatus::Closed) });
     look.pods =
         two(vec![PodState { has_finalizer: false, ..ended_pod(0) }, PodState { has_finalizer: false, ..ended_pod(0) }]);

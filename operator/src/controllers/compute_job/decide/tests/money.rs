@@ -16,7 +16,7 @@ fn a_jobs_money_stands_in_its_status_as_its_offers_and_its_networks_does() {
     ];
     for (status, paid, readable, expected) in cases {
         let mut look = written_running();
-        look.chain = known(Job { used: GpuSeconds(paid), paid: U256::from(paid), ..chain(status) });
+        look.chain = known(Job { used: GpuSeconds(paid), paid: Units::from(paid), ..chain(status) });
         look.token = look.token.filter(|_| readable);
         let settlement = decide(&look).status.settlement.unwrap();
         let told = [settlement.paid, settlement.unclaimed, settlement.claimed, settlement.pending, settlement.refunded];
@@ -30,12 +30,14 @@ fn an_order_that_does_not_pay_its_own_gas_is_declined_before_it_starts_in_words_
     let deposit: u64 = job().spec.source.unwrap().deposit.parse().unwrap();
     for (claim, declined) in [(0, false), (deposit * 2 / 5, false), (deposit, true)] {
         let mut look = seen(known(chain(JobStatus::Open)));
-        look.policy.gas_cost = U256::from(claim);
+        look.policy.claim_cost = Units::from(claim);
         let decision = decide(&look);
         let words: Vec<&str> = decision
             .actions
             .iter()
-            .filter_map(|action| if let NetworkAction::Decline { reason, .. } = action { Some(reason.as_str()) } else { None })
+            .filter_map(
+                |action| if let NetworkAction::Decline { reason, .. } = action { Some(reason.as_str()) } else { None },
+            )
             .collect();
         let expected: &[&str] =
             if declined { &["DepositTooSmall: the deposit does not pay the order's own gas"] } else { &[] };

@@ -13,20 +13,24 @@ fn a_program_that_ended_is_settled_with_its_last_voucher_once_that_is_written() 
     let mut look = written(look);
     let second = decide(&look);
     assert_eq!(second.pod, PodStep::Release);
-    let [NetworkAction::Settle { claim, order: of }] = second.actions.as_slice() else { panic!("{:?}", second.actions) };
-    assert_eq!((claim.gpu_seconds, *of), (GpuSeconds(70), order()));
+    let [NetworkAction::Settle { voucher, order: of, .. }] = second.actions.as_slice() else {
+        panic!("{:?}", second.actions)
+    };
+    assert_eq!((voucher.gpu_seconds, of), (GpuSeconds(70), &order()));
 
     look.pods = one(PodState { has_finalizer: false, ..ended_pod(0) });
-    let claimed = known(Job { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Running) });
+    let claimed = known(Job { used: GpuSeconds(70), paid: Units::from(70), ..chain(JobStatus::Running) });
     let third = decide(&JobObservation { chain: claimed.clone(), ..look.clone() });
     assert_eq!(third.actions, second.actions, "a stranger may claim the last voucher, and hinders nothing");
 
     let refused = JobObservation { unsettleable: true, ..look.clone() };
-    assert!(matches!(decide(&refused).actions.as_slice(), [NetworkAction::Claim(claim)] if claim.gpu_seconds == GpuSeconds(70)));
+    assert!(
+        matches!(decide(&refused).actions.as_slice(), [NetworkAction::Claim { voucher, .. }] if voucher.gpu_seconds == GpuSeconds(70))
+    );
     let end = decide(&JobObservation { chain: claimed, ..refused }).actions;
     assert!(matches!(end.as_slice(), [NetworkAction::End { expect_used: GpuSeconds(70), .. }]), "{end:?}");
 
-    look.chain = known(Job { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Closed) });
+    look.chain = known(Job { used: GpuSeconds(70), paid: Units::from(70), ..chain(JobStatus::Closed) });
     let last = decide(&look);
     assert_eq!((last.actions, last.done, last.status.phase), (Vec::new(), true, Phase::Succeeded));
     let settlement = last.status.settlement.unwrap();
@@ -48,7 +52,9 @@ fn deleting_the_job_claims_what_is_owed_before_it_goes() {
     let look = written(look);
     let decision = decide(&look);
     assert_eq!((decision.pod, decision.done), (PodStep::Release, false));
-    assert!(matches!(decision.actions.as_slice(), [NetworkAction::Claim(claim)] if claim.gpu_seconds == GpuSeconds(80)));
+    assert!(
+        matches!(decision.actions.as_slice(), [NetworkAction::Claim { voucher, .. }] if voucher.gpu_seconds == GpuSeconds(80))
+    );
 }
 
 #[test]
@@ -61,7 +67,9 @@ fn a_restarted_operator_claims_the_voucher_of_the_status() {
     look.attested = Vec::new();
     look.pods = none();
     let decision = decide(&written(look));
-    assert!(matches!(decision.actions.as_slice(), [NetworkAction::Claim(claim)] if claim.gpu_seconds == GpuSeconds(60)));
+    assert!(
+        matches!(decision.actions.as_slice(), [NetworkAction::Claim { voucher, .. }] if voucher.gpu_seconds == GpuSeconds(60))
+    );
 }
 
 #[test]
@@ -73,4 +81,38 @@ fn while_the_chain_cannot_be_seen_the_pod_of_an_ended_program_keeps_its_last_vou
     let decision = decide(&seen);
     assert_eq!(decision.pod, PodStep::Keep);
     assert!(decision.actions.is_empty() && !decision.done);
+}
+
+#[test]
+fn a_job_that_is_paid_once_is_settled_however_it_ended_and_never_claimed_alone() {
+    let once = |mut look: JobObservation| {
+        look.policy.payment = Payment::OnceAtTheEnd;
+        look
+    };
+    let mut running = once(written_running());
+    running.attested = vec![attested(Some(voucher(100)), false)];
+    running.policy.interval = Duration::from_secs(1);
+    assert_eq!(decide(&running).actions, [], "a claim would close it");
+
+    for unsettleable in [false, true] {
+        let mut failed = once(JobObservation { unsettleable, ..written_running() });
+        failed.pods = one(ended_pod(3));
+        failed.attested = vec![attested(Some(voucher(70)), true)];
+        assert_eq!(decide(&failed).actions, [], "its end and its voucher are written down first");
+        let settled = decide(&written(failed)).actions;
+        let [NetworkAction::Settle { voucher, .. }] = settled.as_slice() else { panic!("{settled:?}") };
+        assert_eq!(voucher.gpu_seconds, GpuSeconds(70));
+    }
+
+    // Its last report never comes, and the claim window closes.
+    let mut late = once(written_running());
+    let end = Job {
+        end: Some(at(-4000)),
+        refundable_from: Some(at(10)),
+        started: Some(at(-4100)),
+        ..chain(JobStatus::Ended)
+    };
+    late.chain = known(end);
+    let settled = decide(&written(late)).actions;
+    assert!(matches!(settled.as_slice(), [NetworkAction::Settle { .. }]), "{settled:?}");
 }

@@ -31,7 +31,7 @@ fn a_job_is_settled_once_its_close_lies_deep_enough() {
     look.pods = one(PodState { has_finalizer: false, ..ended_pod(0) });
     look.attested = vec![attested(Some(voucher(70)), true)];
     let mut look = written(look);
-    let closed = Job { used: GpuSeconds(70), paid: U256::from(70), ..chain(JobStatus::Closed) };
+    let closed = Job { used: GpuSeconds(70), paid: Units::from(70), ..chain(JobStatus::Closed) };
     look.chain = ChainView::Known { job: Box::new(closed.clone()), time: at(0), deep: false };
     assert!(!decide(&look).done);
     look.chain = known(closed);
@@ -54,7 +54,9 @@ fn while_the_last_words_are_not_taken_what_is_known_is_claimed_only_when_it_woul
         ..chain(JobStatus::Ended)
     };
     look.chain = known(late);
-    assert!(matches!(decide(&look).actions.as_slice(), [NetworkAction::Claim(claim)] if claim.gpu_seconds == GpuSeconds(20)));
+    assert!(
+        matches!(decide(&look).actions.as_slice(), [NetworkAction::Claim { voucher, .. }] if voucher.gpu_seconds == GpuSeconds(20))
+    );
 }
 
 #[test]
@@ -176,7 +178,7 @@ fn a_silence_that_was_told_goes_on_under_the_next_operator_until_a_report_is_hea
 fn a_start_that_the_chain_has_lost_is_sent_again_before_anything_else() {
     let lost =
         |look: JobObservation| JobObservation { unstarted: true, chain: ChainView::Unknown("gone".to_owned()), ..look };
-    let attestor = Address::repeat_byte(9);
+    let attestor = Attestor::repeat_byte(9);
     let running = lost(written_running());
     let decision = decide(&running);
     assert_eq!(decision.actions, [NetworkAction::Start { job: id(), attestor }]);
@@ -194,7 +196,11 @@ fn a_start_that_the_chain_has_lost_is_sent_again_before_anything_else() {
     let believed = JobObservation { unstarted: true, chain: known(chain(JobStatus::Open)), ..written(ended) };
     assert!(matches!(decide(&believed).actions.as_slice(), [NetworkAction::Start { .. }]));
     let unused = JobObservation { job: Arc::new(job()), attested: Vec::new(), ..believed };
-    assert!(matches!(decide(&unused).actions.as_slice(), [NetworkAction::Decline { .. }]), "{:?}", decide(&unused).actions);
+    assert!(
+        matches!(decide(&unused).actions.as_slice(), [NetworkAction::Decline { .. }]),
+        "{:?}",
+        decide(&unused).actions
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use reqwest::header::{HeaderName, HeaderValue};
 
-use crate::network::{RpcHeaders, http_url};
+use crate::network::evm::{RpcHeaders, http_url};
 
 /// As many as `rpcUrls` takes.
 const MOST: usize = 8;

@@ -7,7 +7,7 @@ use std::{
 
 use alloy::primitives::B256;
 
-use super::{NetworkAction, ActionKey, ActionState};
+use super::{Action, ActionKey, ActionState, Backlog};
 
 /// The same action asked for again so soon after it was mined is an echo of an older look at the chain.
 const ECHO: Duration = Duration::from_secs(30);
@@ -18,17 +18,17 @@ const MEMORY: Duration = Duration::from_mins(15);
 
 #[derive(Debug)]
 struct Entry {
-    action: NetworkAction,
+    action: Action,
     state: ActionState,
     /// Asked for while another action of this key was on its way.
-    next: Option<NetworkAction>,
+    next: Option<Action>,
     changed: Instant,
     /// When it was asked for, or came to wait again.
     asked: Instant,
 }
 
 impl Entry {
-    const fn new(action: NetworkAction, now: Instant) -> Self {
+    const fn new(action: Action, now: Instant) -> Self {
         Self { action, state: ActionState::Queued { waiting: None }, next: None, changed: now, asked: now }
     }
 }
@@ -40,24 +40,9 @@ pub(super) struct ActionQueue {
     moved: Option<Instant>,
 }
 
-/// What waits to be sent or mined.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Backlog {
-    /// Actions that were not sent.
-    pub queued: usize,
-    /// Actions that are on their way.
-    pub sent: usize,
-    /// Since when the oldest of both waits.
-    pub oldest: Duration,
-    /// For so long nothing has been sent, though something was to be.
-    pub unsent: Duration,
-    /// Why, where that is known.
-    pub waiting: Option<String>,
-}
-
 impl ActionQueue {
     /// Takes a request; true where the sender has something new to do.
-    pub(super) fn request(&mut self, action: NetworkAction, now: Instant) -> bool {
+    pub(super) fn request(&mut self, action: Action, now: Instant) -> bool {
         let key = action.key();
         let Some(entry) = self.entries.get_mut(&key) else {
             self.entries.insert(key, Entry::new(action, now));
@@ -73,7 +58,9 @@ impl ActionQueue {
                 entry.next = (!same).then_some(action);
                 return false;
             }
-            ActionState::Mined { .. } | ActionState::AlreadyDone { .. } if same && now.duration_since(entry.changed) < ECHO => {
+            ActionState::Mined { .. } | ActionState::AlreadyDone { .. }
+                if same && now.duration_since(entry.changed) < ECHO =>
+            {
                 return false;
             }
             ActionState::Refused { .. } if same && now.duration_since(entry.changed) < RETRY => return false,
@@ -88,7 +75,7 @@ impl ActionQueue {
     }
 
     /// Actions that wait, in a steady order.
-    pub(super) fn queued(&self) -> Vec<NetworkAction> {
+    pub(super) fn queued(&self) -> Vec<Action> {
         let mut actions: Vec<_> = self
             .entries
             .iter()
@@ -100,7 +87,7 @@ impl ActionQueue {
     }
 
     /// Sets an action's state; true where it changed. An action that was asked for meanwhile takes its place once it is over.
-    pub(super) fn set(&mut self, action: &NetworkAction, state: ActionState, now: Instant) -> bool {
+    pub(super) fn set(&mut self, action: &Action, state: ActionState, now: Instant) -> bool {
         let Some(entry) = self.entries.get_mut(&action.key()) else { return false };
         let sent = matches!(state, ActionState::Sent { .. });
         if entry.action != *action {
@@ -180,8 +167,8 @@ mod tests {
 
     const TX: B256 = B256::repeat_byte(7);
 
-    fn start(attestor: u8) -> NetworkAction {
-        NetworkAction::Start { job: JobId(B256::repeat_byte(1)), attestor: Address::repeat_byte(attestor) }
+    fn start(attestor: u8) -> Action {
+        Action::Start { job: JobId(B256::repeat_byte(1)), attestor: Address::repeat_byte(attestor) }
     }
 
     fn queued() -> ActionState {
@@ -272,7 +259,7 @@ mod tests {
     fn what_waits_is_counted_from_when_it_was_asked_for_and_unsent_from_when_anything_went_on() {
         let (mut queue, t) = (ActionQueue::default(), Instant::now());
         let (s, end) =
-            (Duration::from_secs, NetworkAction::Refund { job: JobId(B256::repeat_byte(2)), order: OrderRef::default() });
+            (Duration::from_secs, Action::Refund { job: JobId(B256::repeat_byte(2)), order: OrderRef::default() });
         assert_eq!(queue.backlog(t), Backlog::default());
         queue.request(start(1), t);
         queue.request(end.clone(), t + s(10));

@@ -2,19 +2,19 @@
 
 use std::borrow::Cow;
 
-use alloy::primitives::{B256, Keccak256};
-use hawser_crds::{AwsKms, DepinNetwork, EvmNetwork, Keystore, RpcUrlsRef, SecretKeyRef, Web3signer};
+use hawser_crds::{AwsKms, EvmNetwork, Keystore, RpcUrlsRef, SecretKeyRef, Web3signer};
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::super::source::{Opening, refused};
+use super::super::status::Startup;
 use super::endpoints;
-use super::status::Startup;
 use crate::controllers::{Error, Tried};
-use crate::network::{
-    AwsKeys, KmsKey, KmsSpec, NetworkKind, RemoteSigner, RpcHeaders, SpecError, UnknownKind, Wallet, WalletKey,
-    address, http_url,
+use crate::network::evm::{
+    AwsKeys, EvmSpec, KmsKey, KmsSpec, RemoteSigner, RpcHeaders, Wallet, WalletKey, address, http_url, prepare,
 };
+use crate::network::{SignerFault, SpecError};
 use crate::reasons::Reason;
 
 /// A value of a Secret; overwritten in memory when it is dropped.
@@ -30,7 +30,7 @@ enum Kind<'a> {
 }
 
 /// A wallet as it is written, with what its Secrets hold.
-pub(super) struct Source<'a> {
+pub(crate) struct Source<'a> {
     evm: &'a EvmNetwork,
     kind: Kind<'a>,
     /// In the order of [`Kind::wanted`].
@@ -45,22 +45,6 @@ struct Wanted<'a> {
     key: &'a str,
     /// Without it there is no wallet.
     needed: bool,
-}
-
-fn refused(reason: Reason, message: impl Into<String>) -> Startup {
-    Startup::Refused { reason, message: message.into() }
-}
-
-impl From<SpecError> for Startup {
-    fn from(error: SpecError) -> Self {
-        refused(Reason::InvalidSpec, error.to_string())
-    }
-}
-
-impl From<UnknownKind> for Startup {
-    fn from(error: UnknownKind) -> Self {
-        refused(Reason::UnknownNetworkKind, error.to_string())
-    }
 }
 
 impl<'a> Kind<'a> {
@@ -96,15 +80,11 @@ impl<'a> Kind<'a> {
 }
 
 /// Reads the Secrets that the wallet names; the inner error is for the status.
-pub(super) async fn read<'a>(
-    resource: &'a DepinNetwork,
+pub(crate) async fn read<'a>(
+    evm: &'a EvmNetwork,
     client: &Client,
     namespace: &str,
 ) -> Result<Result<Source<'a>, Startup>, Error> {
-    let evm = match NetworkKind::of(&resource.spec) {
-        Ok(NetworkKind::Evm(evm)) => evm,
-        Err(unknown) => return Ok(Err(unknown.into())),
-    };
     let kind = match Kind::of(&evm.wallet) {
         Ok(kind) => kind,
         Err(refused) => return Ok(Err(refused)),
@@ -150,22 +130,21 @@ fn value(secret: Option<Secret>, namespace: &str, wanted: &Wanted<'_>) -> Result
 }
 
 impl<'a> Source<'a> {
-    /// Tells apart what a network was made from. A hash, so that no secret is kept a second time.
-    pub(super) fn identity(&self, resource: &DepinNetwork) -> B256 {
-        let mut hash = Keccak256::new();
-        let spec = serde_json::to_vec(&resource.spec).unwrap_or_default();
-        let uid = resource.uid().unwrap_or_default();
+    /// What the Secrets hold, in the order in which they are named.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &[u8]> {
         let secrets = self.secrets.iter().map(|secret| secret.as_ref().map_or(&[][..], |secret| secret.as_slice()));
-        let urls = self.urls.iter().map(|(urls, _)| urls.as_slice());
-        for part in [uid.as_bytes(), spec.as_slice()].into_iter().chain(secrets).chain(urls) {
-            hash.update(part.len().to_be_bytes());
-            hash.update(part);
-        }
-        hash.finalize()
+        secrets.chain(self.urls.iter().map(|(urls, _)| urls.as_slice()))
+    }
+
+    /// What opens its wallet, where the network can be made as it is written.
+    pub(crate) fn opening(self) -> Result<Opening<'a>, Startup> {
+        let (evm, rpc_headers) = self.evm()?;
+        let spec = EvmSpec { rpc_headers, ..EvmSpec::try_from(&*evm)? };
+        Ok(Box::pin(async move { Ok(prepare(spec, self.open().await?)) }))
     }
 
     /// The network as it is written, with its endpoints wherever they stand.
-    pub(super) fn evm(&self) -> Result<(Cow<'a, EvmNetwork>, RpcHeaders), Startup> {
+    fn evm(&self) -> Result<(Cow<'a, EvmNetwork>, RpcHeaders), Startup> {
         let (mut evm, mut headers) = (Cow::Borrowed(self.evm), RpcHeaders::new());
         if let Some((urls, place)) = &self.urls {
             if !evm.rpc_urls.is_empty() {
@@ -178,7 +157,7 @@ impl<'a> Source<'a> {
     }
 
     /// What signs. Asks KMS for the address where it is not written down; takes a second for a keystore.
-    pub(super) async fn open(mut self) -> Result<Wallet, Startup> {
+    async fn open(mut self) -> Result<Wallet, Startup> {
         let opened = match self.kind {
             Kind::Key(_) => WalletKey::from_hex(&self.next()).map(Wallet::Key),
             Kind::Keystore(_) => {
@@ -195,7 +174,7 @@ impl<'a> Source<'a> {
                 RemoteSigner::new(url, address).map(Wallet::Remote)
             }
         };
-        opened.map_err(|error| refused(Reason::from(&error), error.to_string()))
+        opened.map_err(|error| refused(Reason::from(SignerFault::from(&error)), error.to_string()))
     }
 
     /// The first value that was not taken yet.
@@ -227,10 +206,13 @@ fn kms_spec(kms: &AwsKms) -> Result<KmsSpec, SpecError> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use hawser_crds::DepinNetwork;
     use k8s_openapi::ByteString;
     use serde_json::json;
 
+    use super::super::super::source::identity;
     use super::*;
+    use crate::network::NetworkKind;
 
     const ADDRESS: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
 
@@ -298,11 +280,12 @@ mod tests {
     fn another_spec_or_secret_makes_another_network_and_where_a_secret_ends_counts() {
         let keystore = json!({"keystore": {"secretRef": {"name": "k"}, "passwordSecretRef": {"name": "p"}}});
         let (one, other) = (network(keystore.clone()), network(json!({"secretRef": {"name": "w"}})));
-        let identity = |secrets: &[&str]| source(&one, secrets).identity(&one);
+        let of = |resource, secrets: &[&str]| identity(resource, source(resource, secrets).secrets());
+        let identity = |secrets: &[&str]| of(&one, secrets);
         assert_eq!(identity(&["ab", "c"]), identity(&["ab", "c"]));
         assert_ne!(identity(&["ab", "c"]), identity(&["a", "bc"]));
         assert_ne!(identity(&["ab", "c"]), identity(&["ab", "d"]));
-        assert_ne!(source(&one, &["ab", "c"]).identity(&one), source(&other, &["ab", "c"]).identity(&other));
+        assert_ne!(of(&one, &["ab", "c"]), of(&other, &["ab", "c"]));
     }
 
     #[test]
@@ -318,7 +301,7 @@ mod tests {
         assert_eq!((evm.rpc_urls.as_slice(), headers.len()), (&["https://a/v2/key".to_owned()][..], 1));
         let (evm, headers) = source(&plain, &["k"]).evm().unwrap();
         assert_eq!((evm.rpc_urls.as_slice(), headers.len()), (&["http://a".to_owned()][..], 0));
-        let identity = |urls| with(&hidden, urls).identity(&hidden);
+        let identity = |urls| identity(&hidden, with(&hidden, urls).secrets());
         assert_eq!(identity("https://a"), identity("https://a"));
         assert_ne!(identity("https://a"), identity("https://b"));
         assert_ne!(identity("https://a\nX-Key: b"), identity("https://a\nX-Key: c"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy::primitives::{Address, B256};
-use hawser_crds::{Confirmations, DepinNetworkSpec, EvmNetwork, Finality};
+use hawser_crds::{Confirmations, EvmNetwork, Finality};
 use hawser_evm::StallLimit;
 use hawser_market::OfferId;
 use reqwest::{Url, header::HeaderMap};
@@ -13,28 +13,9 @@ use super::{OfferTerms, SpecError, WeiPerGas};
 /// Headers that an endpoint is asked with, by its URL: marked as secret, so that nothing prints them.
 pub type RpcHeaders = BTreeMap<Url, HeaderMap>;
 
-/// The kind of network that a `DepinNetwork` describes. Nothing else looks for it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum NetworkKind<'a> {
-    /// An EVM chain with a market's contract.
-    Evm(&'a EvmNetwork),
-}
-
-/// A `DepinNetwork` of no kind that this operator knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("spec sets no kind of network that this operator knows (it knows evm): upgrade the operator, or set spec.evm")]
-pub struct UnknownKind;
-
-impl<'a> NetworkKind<'a> {
-    /// Looks for it. The API server refuses an object without a kind, so that one without a known kind is from a newer release.
-    pub fn of(spec: &'a DepinNetworkSpec) -> Result<Self, UnknownKind> {
-        spec.evm.as_ref().map(Self::Evm).ok_or(UnknownKind)
-    }
-}
-
 /// What a network is made from: `spec.evm` of a `DepinNetwork`, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NetworkSpec {
+pub struct EvmSpec {
     /// JSON-RPC endpoints, the preferred first. At least one.
     pub rpc_urls: Vec<Url>,
     /// Headers of those endpoints that ask for some.
@@ -63,7 +44,7 @@ pub struct NetworkSpec {
     pub stall: StallLimit,
 }
 
-impl NetworkSpec {
+impl EvmSpec {
     /// Name of the offer with these terms on this network.
     pub fn offer_id(&self, terms: &OfferTerms) -> OfferId {
         terms.id(self.chain_id, self.market)
@@ -89,7 +70,7 @@ const fn usual_caps(chain_id: u64) -> (u64, u64) {
     }
 }
 
-impl TryFrom<&EvmNetwork> for NetworkSpec {
+impl TryFrom<&EvmNetwork> for EvmSpec {
     type Error = SpecError;
 
     fn try_from(evm: &EvmNetwork) -> Result<Self, SpecError> {
@@ -168,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_network_is_read_with_its_defaults() {
-        let spec = NetworkSpec::try_from(&evm()).unwrap();
+        let spec = EvmSpec::try_from(&evm()).unwrap();
         assert_eq!(spec.rpc_urls.len(), 2);
         assert_eq!((spec.confirmations, spec.genesis), (Confirmations::Blocks(2), None));
         assert_eq!(spec.max_batch, 100);
@@ -177,21 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_a_kind_that_a_newer_operator_knows_is_refused_with_the_kinds_that_this_one_knows() {
-        let spec: DepinNetworkSpec = serde_json::from_value(serde_json::json!({"ocean": {"url": "http://o"}})).unwrap();
-        let refused = NetworkKind::of(&spec).unwrap_err().to_string();
-        assert!(refused.contains("it knows evm") && refused.contains("upgrade the operator"), "{refused}");
-        let spec = DepinNetworkSpec { evm: Some(evm()), settlement: None };
-        assert_eq!(NetworkKind::of(&spec), Ok(NetworkKind::Evm(&evm())));
-    }
-
-    #[test]
     fn what_a_transaction_may_hold_is_read_from_where_an_earlier_release_had_it_too() {
         let read = |settlement: serde_json::Value, gas: serde_json::Value| {
             let mut evm = evm();
             evm.settlement = serde_json::from_value(settlement).unwrap();
             evm.gas = serde_json::from_value(gas).unwrap();
-            let spec = NetworkSpec::try_from(&evm).unwrap();
+            let spec = EvmSpec::try_from(&evm).unwrap();
             (spec.max_batch, spec.tokens_per_coin)
         };
         let json = |text: &str| serde_json::from_str(text).unwrap();
@@ -211,13 +183,13 @@ mod tests {
         for (chain_id, most, tip) in [(1, 500, 10), (137, 5_000, 200)] {
             let mut evm = evm();
             (evm.chain_id, evm.gas) = (chain_id, hawser_crds::Gas::default());
-            let spec = NetworkSpec::try_from(&evm).unwrap();
+            let spec = EvmSpec::try_from(&evm).unwrap();
             assert_eq!(
                 (spec.max_fee, spec.max_tip),
                 (Some(WeiPerGas::from_gwei(most)), Some(WeiPerGas::from_gwei(tip)))
             );
             evm.gas.max_priority_fee_per_gas_gwei = Some(3);
-            assert_eq!(NetworkSpec::try_from(&evm).unwrap().max_tip, Some(WeiPerGas::from_gwei(3)));
+            assert_eq!(EvmSpec::try_from(&evm).unwrap().max_tip, Some(WeiPerGas::from_gwei(3)));
         }
     }
 
@@ -246,7 +218,7 @@ mod tests {
         for (spoil, expected) in cases {
             let mut evm = evm();
             spoil(&mut evm);
-            assert_eq!(NetworkSpec::try_from(&evm).unwrap_err().to_string(), expected);
+            assert_eq!(EvmSpec::try_from(&evm).unwrap_err().to_string(), expected);
         }
     }
 
@@ -254,6 +226,6 @@ mod tests {
     fn an_endpoint_that_cannot_be_read_does_not_show_its_api_key() {
         let mut evm = evm();
         evm.rpc_urls[0] = "wss://rpc.example.org/v2/secret".into();
-        assert!(!NetworkSpec::try_from(&evm).unwrap_err().to_string().contains("secret"));
+        assert!(!EvmSpec::try_from(&evm).unwrap_err().to_string().contains("secret"));
     }
 }
