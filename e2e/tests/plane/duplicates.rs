@@ -27,6 +27,9 @@ async fn a_second_job_that_somebody_writes_for_an_order_is_refused_and_goes_when
         });
         jobs.patch(name, &PatchParams::apply("tests").force(), &Patch::Apply(&job)).await?;
     }
+    // Its network, which is not there, would tell of two that wait which is the operator's own.
+    let accepted = json!({"status": {"acceptedAt": "2026-01-01T00:00:00Z"}});
+    jobs.patch_status("first", &PatchParams::default(), &Patch::Merge(&accepted)).await?;
     scene.pod("one").await?;
     let one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
     one.says("leading", START).await?;

@@ -12,7 +12,7 @@ use tracing::{Instrument, info_span, warn};
 
 use crate::fence::Fence;
 use crate::metrics::Metrics;
-use crate::network::{ActionKey, ActionState, Known, Network, OrderSink, Prepared, SpecError, Start, Wallet};
+use crate::network::{ActionKey, ActionState, Known, Network, On, OrderSink, Prepared, SpecError, Start, Wallet};
 
 /// By the name of the `DepinNetwork`.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ pub(crate) struct Networks(Arc<Inner>);
 
 struct Inner {
     running: RwLock<HashMap<String, Running>>,
-    actions: broadcast::Sender<ActionKey>,
+    actions: broadcast::Sender<On<ActionKey>>,
     tasks: TaskTracker,
     metrics: Metrics,
     cancel: CancellationToken,
@@ -37,7 +37,7 @@ struct Running {
 
 impl Inner {
     /// Tells the controllers of actions that changed, and counts those that are over.
-    async fn pass_on(self: Arc<Self>, name: String, network: Arc<dyn Network>, cancel: CancellationToken) {
+    async fn pass_on(self: Arc<Self>, name: Arc<str>, network: Arc<dyn Network>, cancel: CancellationToken) {
         let mut changes = network.actions_changed();
         loop {
             let change = tokio::select! {
@@ -52,7 +52,7 @@ impl Inner {
                         _ => {}
                     }
                     // Nobody may be listening.
-                    drop(self.actions.send(key));
+                    drop(self.actions.send(On { network: Arc::clone(&name), id: key }));
                 }
                 Err(broadcast::error::RecvError::Lagged(missed)) => warn!(missed, "changes of actions were missed"),
                 Err(broadcast::error::RecvError::Closed) => return,
@@ -91,7 +91,7 @@ impl Networks {
     }
 
     /// Actions of any network whose state changed.
-    pub(crate) fn actions(&self) -> broadcast::Receiver<ActionKey> {
+    pub(crate) fn actions(&self) -> broadcast::Receiver<On<ActionKey>> {
         self.0.actions.subscribe()
     }
 
@@ -121,7 +121,7 @@ impl Networks {
         let network = span.in_scope(|| prepared.start(with))?;
         let orders = Arc::clone(&network).watch_orders(sink(Arc::clone(&network)));
         self.0.tasks.spawn(orders.instrument(span.clone()));
-        let pass_on = Arc::clone(&self.0).pass_on(name.to_owned(), Arc::clone(&network), cancel.clone());
+        let pass_on = Arc::clone(&self.0).pass_on(name.into(), Arc::clone(&network), cancel.clone());
         self.0.tasks.spawn(pass_on.instrument(span));
         self.0
             .running

@@ -10,7 +10,8 @@ use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, ObjectMeta};
 
 use crate::inventory::JobFacts;
-use crate::network::JobId;
+use crate::network::{JobId, On};
+use crate::objects::order_of;
 
 /// A `ComputeJob`, or one that can't be read.
 #[derive(Clone, Debug)]
@@ -19,7 +20,7 @@ pub(crate) struct Packed {
     meta: ObjectMeta,
     phase: Option<Phase>,
     /// The order that it names, if it names one.
-    order: Option<JobId>,
+    order: Option<On<JobId>>,
     /// None for a job that is settled.
     pub facts: Option<Arc<JobFacts>>,
     /// Its JSON; or why it can't be read.
@@ -63,7 +64,7 @@ impl Packed {
                     ..ObjectMeta::default()
                 },
                 phase: Some(job.status.as_ref().map_or(Phase::Pending, |status| status.phase)),
-                order: job.spec.source.as_ref().map(|source| JobId::from(&source.job_id)),
+                order: job.spec.source.as_ref().map(order_of),
                 facts: JobFacts::of(job).map(Arc::new),
                 text: Ok(Text::new(&text)),
             },
@@ -85,7 +86,7 @@ impl Packed {
     }
 
     /// The order that it names, if it names one.
-    pub(crate) fn order(&self) -> Option<&JobId> {
+    pub(crate) fn order(&self) -> Option<&On<JobId>> {
         self.order.as_ref()
     }
 
@@ -94,7 +95,7 @@ impl Packed {
         self.phase
     }
 
-    pub(crate) fn is_of(&self, order: &JobId) -> bool {
+    pub(crate) fn is_of(&self, order: &On<JobId>) -> bool {
         self.order.as_ref() == Some(order)
     }
 

@@ -53,7 +53,7 @@ use crate::inventory::Reservations;
 use crate::inventory::SharedInventory;
 use crate::kubernetes::{again, watching};
 use crate::metrics::Metrics;
-use crate::network::ActionKey;
+use crate::network::{ActionKey, On};
 
 /// Why the controllers can't be started.
 #[derive(Debug, thiserror::Error)]
@@ -212,8 +212,8 @@ async fn run_jobs(watches: &Watches, context: &Arc<JobContext>) {
     let every = move || all.state().iter().map(|job| name_of(&**job)).collect();
     let attested = named(received(shared.attestations.changed()), every.clone(), |job| Some((job.namespace, job.name)));
     let actions = named(received(shared.networks.actions()), every, move |key| {
-        let job = key.job().and_then(|id| known.job(id))?;
-        Some((job.namespace.unwrap_or_default(), job.name))
+        let order = On { network: key.network, id: key.id.job()?.clone() };
+        known.of_order(&order)
     });
     pass_on(attested, &watches.jobs, &watches.cancel);
     pass_on(actions, &watches.jobs, &watches.cancel);
@@ -233,8 +233,8 @@ async fn run_offers(watches: &Watches, context: &Arc<OfferContext>) {
     let shared = &context.shared;
     let (known, all) = (Arc::clone(&context.memory), shared.offers.store.clone());
     let every = move || all.state().iter().map(|offer| name_of(&**offer)).collect();
-    let actions = named(received(shared.networks.actions()), every, move |key| match key {
-        ActionKey::Offer(id) => known.offer(&id).map(|offer| (offer.namespace.unwrap_or_default(), offer.name)),
+    let actions = named(received(shared.networks.actions()), every, move |key| match key.id {
+        ActionKey::Offer(id) => known.offer(&On { network: key.network, id }),
         _ => None,
     });
     let all = shared.offers.store.clone();

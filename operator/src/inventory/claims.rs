@@ -8,7 +8,7 @@ use hawser_crds::GpuSelector;
 use super::facts::order_key;
 use super::{Concerned, Inventory, JobFacts, Line, Sells, Unbound};
 use crate::inventory::{Candidate, Priority};
-use crate::network::JobId;
+use crate::network::{JobId, On};
 use crate::objects::Name;
 use crate::settlement::Pending;
 
@@ -64,8 +64,8 @@ impl Inventory {
 
     /// Whether a job that is not settled may be another one of the order that this one names. True now and then where none
     /// is.
-    pub(crate) fn shares_order(&self, job: &Name, order: &JobId) -> bool {
-        let order = order_key(order.as_str());
+    pub(crate) fn shares_order(&self, job: &Name, order: &On<JobId>) -> bool {
+        let order = order_key(order);
         let own = u32::from(self.jobs.get(job).is_some_and(|job| job.order == Some(order)));
         self.orders.get(&order).is_some_and(|count| *count > own)
     }

@@ -14,8 +14,9 @@ use kube::core::ObjectMeta;
 use crate::inventory::Candidate;
 use crate::inventory::tolerations;
 use crate::inventory::{amount, requested};
+use crate::network::{JobId, On};
 use crate::objects::pod_state::{self, PodState};
-use crate::objects::{Name, OFFER_LABEL, is_settled, ranges_of};
+use crate::objects::{Name, OFFER_LABEL, is_settled, order_of, ranges_of};
 use crate::reasons::Reason;
 use crate::settlement::Pending;
 
@@ -263,10 +264,10 @@ pub(crate) struct Claim {
     pub members: u32,
 }
 
-/// By which jobs of one order are counted: a hash of the order's id, for as long as this process runs.
-pub(super) fn order_key(id: &str) -> u64 {
+/// By which jobs of one order are counted: a hash of its network and id, for as long as this process runs.
+pub(super) fn order_key(order: &On<JobId>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
+    order.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -285,7 +286,7 @@ impl JobFacts {
         let mut pending = Pending::default();
         pending.add(job);
         let network = job.spec.source.as_ref().map(|source| source.network.clone());
-        let order = job.spec.source.as_ref().map(|source| order_key(&source.job_id));
+        let order = job.spec.source.as_ref().map(|source| order_key(&order_of(source)));
         Some(Self { offer: job.spec.offer_ref.clone(), network, order, claim, pending, unread: false })
     }
 

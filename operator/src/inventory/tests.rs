@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::facts::{Claim, order_key};
 use super::*;
-use crate::network::{JobId, Units};
+use crate::network::{JobId, On, Units};
 use crate::settlement::Pending;
 
 mod members;
@@ -89,22 +89,23 @@ fn whether_claims_hand_out_a_nodes_gpus_too_concerns_the_offers_that_see_it() {
 
 #[test]
 fn an_order_that_two_jobs_name_is_told_from_one_that_a_single_job_names() {
-    let (mut inventory, id) = (Inventory::default(), JobId::from("0x07"));
-    let of = |id: &str| Some(JobFacts { order: Some(order_key(id)), ..job("all", true, 1) });
+    let (mut inventory, id) = (Inventory::default(), On::new("n", "0x07"));
+    let of = |order: &On<JobId>| Some(JobFacts { order: Some(order_key(order)), ..job("all", true, 1) });
     let shares = |inventory: &Inventory, job: &str| inventory.shares_order(&name(job), &id);
     assert!(!shares(&inventory, "a"));
-    inventory.set_job(&name("a"), of(id.as_str()));
-    inventory.set_job(&name("c"), of("0x08"));
+    inventory.set_job(&name("a"), of(&id));
+    inventory.set_job(&name("c"), of(&On::new("n", "0x08")));
+    inventory.set_job(&name("d"), of(&On::new("other network", "0x07")));
     assert!(!shares(&inventory, "a"), "it is alone");
     assert!(
         shares(&inventory, "new") && shares(&inventory, "c"),
         "of a job that is not counted yet, or names another order"
     );
-    inventory.set_job(&name("b"), of(id.as_str()));
+    inventory.set_job(&name("b"), of(&id));
     assert!(shares(&inventory, "a") && shares(&inventory, "b"));
-    inventory.set_job(&name("b"), Some(JobFacts { claim: None, ..of(id.as_str()).unwrap() }));
+    inventory.set_job(&name("b"), Some(JobFacts { claim: None, ..of(&id).unwrap() }));
     assert!(shares(&inventory, "a"), "a change counts nobody twice");
-    for name in ["b", "a", "c"].map(name) {
+    for name in ["b", "a", "c", "d"].map(name) {
         inventory.set_job(&name, None::<JobFacts>);
     }
     assert!(inventory.orders.is_empty());

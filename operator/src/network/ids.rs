@@ -2,6 +2,22 @@
 
 use std::{fmt, sync::Arc};
 
+/// A name and the network that gave it: two networks may give the same one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct On<T> {
+    /// Name of the `DepinNetwork`.
+    pub network: Arc<str>,
+    /// As the network gave it.
+    pub id: T,
+}
+
+impl<T> On<T> {
+    /// A name of this network.
+    pub fn new(network: &str, id: impl Into<T>) -> Self {
+        Self { network: network.into(), id: id.into() }
+    }
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

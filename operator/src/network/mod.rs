@@ -29,7 +29,7 @@ use tokio::sync::broadcast;
 pub use action::{ActionKey, ActionState, NetworkAction};
 pub use error::{NetworkError, SpecError};
 pub use hawser_market::{GpuSeconds, JobStatus, Units};
-pub use ids::{AccountId, JobId, OfferId, TokenId, TransactionId};
+pub use ids::{AccountId, JobId, OfferId, On, TokenId, TransactionId};
 pub use job::Job;
 pub use kind::{NetworkKind, UnknownKind};
 pub use offer::{Offer, OfferPost, OfferTerms};
@@ -90,7 +90,7 @@ pub trait Network: fmt::Debug + Send + Sync {
     /// What waits to be sent or mined.
     fn backlog(&self) -> Backlog;
 
-    /// What evidence and vouchers say this job is.
+    /// What evidence and vouchers say this job is. No other network may say the same of a job.
     fn subject(&self, job: &JobId) -> Result<Subject, NetworkError>;
 
     /// The offer that was ordered, where a job's name tells it.

@@ -6,9 +6,11 @@ mod termination;
 
 use std::net::IpAddr;
 
-use hawser_crds::ComputeJob;
+use hawser_crds::{ComputeJob, OrderSource};
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Node;
+
+use crate::network::{JobId, On};
 
 /// Namespace and name of an object.
 pub(crate) type Name = (String, String);
@@ -21,6 +23,11 @@ pub(crate) const POD_FINALIZER: &str = "hawser.dev/voucher";
 /// Whether nothing is owed for a job any more.
 pub(crate) fn is_settled(job: &ComputeJob) -> bool {
     job.status.as_ref().is_some_and(|status| status.settled_at.is_some())
+}
+
+/// The order that a job names.
+pub(crate) fn order_of(source: &OrderSource) -> On<JobId> {
+    On::new(&source.network, &source.job_id)
 }
 
 /// A node's own addresses and those of its pods.

@@ -19,6 +19,7 @@ use super::voucher::Vouchers;
 use crate::config::Config;
 use crate::controllers::conditions::transitions;
 use crate::controllers::gpu_offer::memory;
+use crate::controllers::watch::name_of;
 use crate::controllers::{Error, MANAGER, Shared, Tried, status_writer};
 use crate::network::{NetworkAction, Subject};
 use crate::objects::pod_state::PodState;
@@ -91,7 +92,9 @@ async fn create(context: &JobContext, seen: &JobObservation) -> Result<(), Error
     let resources = match policy::resources(&seen.job.spec.workload, offer) {
         Ok(resources) => resources,
         Err(refused) => {
-            context.memory.note_pod_refused(&seen.id, PodRefused { for_good: false, message: refused.message });
+            context
+                .memory
+                .note_pod_refused(&name_of(&*seen.job), PodRefused { for_good: false, message: refused.message });
             return Ok(());
         }
     };
@@ -164,14 +167,14 @@ fn note_made(made: Result<(), Error>, seen: &JobObservation, context: &JobContex
     match made.as_ref().err().map(refusal) {
         None => {
             note(false);
-            context.memory.note_pod_taken(&seen.id);
+            context.memory.note_pod_taken(&name_of(&*seen.job));
         }
         // Said in the job's status, and asked again at the next look.
         Some(Some(refused)) => {
             if !refused.for_good {
                 note(true);
             }
-            context.memory.note_pod_refused(&seen.id, refused);
+            context.memory.note_pod_refused(&name_of(&*seen.job), refused);
             return Ok(());
         }
         Some(None) => {}

@@ -18,50 +18,50 @@ use crate::controllers::packed::Packed;
 use crate::controllers::watch::name_of;
 use crate::controllers::{Error, Shared, status_writer};
 use crate::inventory::SharedInventory;
-use crate::network::JobId;
+use crate::network::{JobId, On};
+use crate::objects::order_of;
 use crate::reasons::Reason;
 
 /// An order's job, by its id and by the name that the operator gives to its `ComputeJob`.
 #[derive(Clone, Copy)]
 struct OfOrder<'a> {
-    id: &'a JobId,
-    own_name: &'a str,
+    order: &'a On<JobId>,
+    /// Its network alone knows it: none while that is away.
+    own_name: Option<&'a str>,
 }
 
-/// What another job is for this one's order, or another offer for it. Nothing is told, and nothing begun, before the network is
-/// there: it knows which of two is the operator's own.
-pub(super) fn belongs(job: &ComputeJob, id: &JobId, shared: &Shared) -> Option<String> {
+/// What another job is for this one's order, or another offer for it. While the network is away, only a job that was accepted
+/// is told for the first: of two others nobody knows then which is the operator's own, and neither is begun.
+pub(super) fn belongs(job: &ComputeJob, shared: &Shared) -> Option<String> {
     if is_accepted(job) {
         return None;
     }
-    let network = shared.networks.get(&job.spec.source.as_ref()?.network)?;
-    let order = OfOrder { id, own_name: &network.resource_name(id) };
-    if let Some(first) = first(job, order, &shared.jobs.store, &shared.inventory) {
+    let order = &order_of(job.spec.source.as_ref()?);
+    let network = shared.networks.get(&order.network);
+    let own_name = network.as_ref().map(|network| network.resource_name(&order.id));
+    let of = OfOrder { order, own_name: own_name.as_deref() };
+    if let Some(first) = first(job, of, &shared.jobs.store, &shared.inventory) {
         return Some(format!("ComputeJob {}/{}", first.namespace().unwrap_or_default(), first.name_any()));
     }
+    let network = network?;
     let offer = shared.offer(&job.namespace().unwrap_or_default(), &job.spec.offer_ref)?;
-    let ordered = network.offer_of(id)?;
+    let ordered = network.offer_of(&order.id)?;
     let is_its = ids_of(offer.0.as_ref().ok()?, &*network, &shared.cluster).contains(&ordered);
     (!is_its).then(|| format!("offer {ordered} and not to GpuOffer {}", job.spec.offer_ref))
 }
 
 /// The job to which the order of this one belongs, where that is another one. All jobs are gone through only where another
 /// one may name the order: a burst of orders must not cost as many times what the cluster runs.
-fn first(
-    job: &ComputeJob,
-    order: OfOrder<'_>,
-    jobs: &Store<Packed>,
-    inventory: &SharedInventory,
-) -> Option<Arc<Packed>> {
+fn first(job: &ComputeJob, of: OfOrder<'_>, jobs: &Store<Packed>, inventory: &SharedInventory) -> Option<Arc<Packed>> {
     let is_before = |other: &Arc<Packed>| {
-        other.is_of(order.id)
+        other.is_of(of.order)
             && other.meta().uid != job.metadata.uid
-            && other.job().0.is_ok_and(|other| is_of(&other, order.id) && comes_before(&other, job, order.own_name))
+            && other.job().0.is_ok_and(|other| is_of(&other, of.order) && comes_before(&other, job, of.own_name))
     };
     // The operator's own is found by its name, though it be settled and not be counted any more.
-    let own = ObjectRef::new(order.own_name).within(&job.namespace().unwrap_or_default());
-    let own = jobs.get(&own).filter(is_before);
-    if own.is_some() || !inventory.read(|inventory| inventory.shares_order(&name_of(job), order.id)) {
+    let own = |name| jobs.get(&ObjectRef::new(name).within(&job.namespace().unwrap_or_default()));
+    let own = of.own_name.and_then(own).filter(is_before);
+    if own.is_some() || !inventory.read(|inventory| inventory.shares_order(&name_of(job), of.order)) {
         return own;
     }
     jobs.state().into_iter().find(is_before)
@@ -86,14 +86,14 @@ fn is_accepted(job: &ComputeJob) -> bool {
     job.status.as_ref().is_some_and(|status| status.accepted_at.is_some())
 }
 
-fn is_of(job: &ComputeJob, id: &JobId) -> bool {
+fn is_of(job: &ComputeJob, order: &On<JobId>) -> bool {
     let outcome = job.status.as_ref().and_then(|status| status.outcome);
-    let named = job.spec.source.as_ref().map(|source| source.job_id.as_str());
-    named == Some(id.as_str()) && outcome != Some(Outcome::Duplicate)
+    job.spec.source.as_ref().is_some_and(|source| order_of(source) == *order) && outcome != Some(Outcome::Duplicate)
 }
 
 /// What runs goes on; then comes the job that the operator itself has written for the order, then the older one.
-fn comes_before(other: &ComputeJob, job: &ComputeJob, own_name: &str) -> bool {
+fn comes_before(other: &ComputeJob, job: &ComputeJob, own_name: Option<&str>) -> bool {
+    let Some(own_name) = own_name else { return is_accepted(other) && !is_accepted(job) };
     let place = |job: &ComputeJob| {
         let created = job.metadata.creation_timestamp.as_ref().map(|at| at.0);
         (!is_accepted(job), job.name_any() != own_name, created, job.namespace(), job.name_any())
@@ -158,7 +158,9 @@ mod tests {
             (job("a", "y", "01", false), job("b", "x", "01", false)),
             (job("a", "x", "01", false), job("a", "y", "01", false)),
         ] {
-            assert!(comes_before(&first, &second, OWN) && !comes_before(&second, &first, OWN), "{first:?} {second:?}");
+            let before = |own_name| (comes_before(&first, &second, own_name), comes_before(&second, &first, own_name));
+            assert_eq!(before(Some(OWN)), (true, false), "{first:?} {second:?}");
+            assert_eq!(before(None), (is_accepted(&first), false), "without its network: {first:?} {second:?}");
         }
     }
 
@@ -176,9 +178,9 @@ mod tests {
         over.status = serde_json::from_value(json!({"settledAt": "2026-01-01T00:00:00Z"})).unwrap();
         let (running, late, beside) =
             (job("a", "x", "09", true), job("c", "y", "01", false), job("b", "z", "01", false));
-        let order = OfOrder { id: &ID.into(), own_name: OWN };
+        let of = OfOrder { order: &On::new("n", ID), own_name: Some(OWN) };
         let found =
-            |job: &ComputeJob| first(job, order, &jobs, &inventory).map(|job| job.meta().namespace.clone().unwrap());
+            |job: &ComputeJob| first(job, of, &jobs, &inventory).map(|job| job.meta().namespace.clone().unwrap());
         put(&late);
         assert_eq!(found(&late), None, "it is alone");
         put(&running);
@@ -202,9 +204,9 @@ mod tests {
         }
         let said = &find(&status.conditions, FAILED).unwrap().message;
         assert!(said.contains(ID) && said.contains("belongs to ComputeJob a/x"), "{said}");
-        assert!(is_of(&second, &ID.into()) && !is_of(&second, &"lease-8".into()));
+        assert!(is_of(&second, &On::new("n", ID)) && !is_of(&second, &On::new("n", "lease-8")));
         assert!(
-            !is_of(&ComputeJob { status: Some(status), ..second }, &ID.into()),
+            !is_of(&ComputeJob { status: Some(status), ..second }, &On::new("n", ID)),
             "it never stands before another one"
         );
     }

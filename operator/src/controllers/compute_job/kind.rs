@@ -29,7 +29,7 @@ pub(crate) fn span(job: &Packed) -> Span {
         object = name,
         offer,
         network,
-        job = job.order().map(field::display)
+        job = job.order().map(|order| field::display(&order.id))
     )
 }
 

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::network::JobId;
+use crate::controllers::work::Name;
 
 /// What is seen of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,14 +47,14 @@ pub(crate) struct Lasting {
 
 /// Since when the facts of all jobs hold. Lost with the process: after a restart patience begins anew.
 #[derive(Debug, Default)]
-pub(crate) struct Timers(Mutex<HashMap<JobId, Facts>>);
+pub(crate) struct Timers(Mutex<HashMap<Name, Facts>>);
 
 /// A fact's value, as a hash, and since when it is that.
 type Facts = HashMap<Fact, (u64, Instant)>;
 
 impl Timers {
     /// A fact has this value now, or none.
-    pub(crate) fn note<T: Hash>(&self, job: &JobId, fact: Fact, value: Option<T>, now: Instant) {
+    pub(crate) fn note<T: Hash>(&self, job: &Name, fact: Fact, value: Option<T>, now: Instant) {
         let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(value) = value else {
             if let Some(facts) = jobs.get_mut(job) {
@@ -72,13 +72,13 @@ impl Timers {
     }
 
     /// For how long a fact has had its value without a break; zero where it has none.
-    pub(crate) fn lasting(&self, job: &JobId, fact: Fact, now: Instant) -> Duration {
+    pub(crate) fn lasting(&self, job: &Name, fact: Fact, now: Instant) -> Duration {
         let jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since = jobs.get(job).and_then(|facts| facts.get(&fact));
         since.map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(*since))
     }
 
-    pub(crate) fn forget(&self, job: &JobId) {
+    pub(crate) fn forget(&self, job: &Name) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(job);
     }
 }
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn time_counts_while_a_fact_holds_and_begins_anew_when_it_changes() {
         let (timers, start) = (Timers::default(), Instant::now());
-        let (one, other) = (&JobId::from("one"), &JobId::from("other"));
+        let [one, other] = &["one", "other"].map(|job| ("t".to_owned(), job.to_owned()));
         let look = |seconds, job, fact, value: Option<u8>| {
             let now = start + Duration::from_secs(seconds);
             timers.note(job, fact, value, now);

@@ -6,17 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hawser_crds::ComputeJob;
-use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
 
 use super::PodRefused;
 use super::lasting::Timers;
 use super::written::Written;
 use crate::controllers::Shared;
 use crate::controllers::gpu_offer::memory::OfferMemory;
-use crate::controllers::packed::Packed;
-use crate::controllers::work::Backoffs;
-use crate::network::JobId;
+use crate::controllers::watch::name_of;
+use crate::controllers::work::{Backoffs, Name};
+use crate::network::{JobId, On};
+use crate::objects::order_of;
 
 /// What a look at a job has at hand.
 pub(crate) struct JobContext {
@@ -32,24 +31,28 @@ impl AsRef<Backoffs> for JobContext {
     }
 }
 
-/// Of all jobs.
+/// Of all jobs, by their objects' names.
 #[derive(Default)]
 pub(crate) struct JobMemory {
-    jobs: Mutex<HashMap<JobId, ObjectRef<Packed>>>,
+    /// Whose order this is: so the networks tell what has changed.
+    orders: Mutex<HashMap<On<JobId>, Name>>,
     written: Mutex<Written>,
-    gone: Mutex<HashMap<JobId, Instant>>,
-    closed: Mutex<HashMap<JobId, u64>>,
-    pods_refused: Mutex<HashMap<JobId, PodRefused>>,
+    gone: Mutex<HashMap<Name, Instant>>,
+    closed: Mutex<HashMap<Name, u64>>,
+    pods_refused: Mutex<HashMap<Name, PodRefused>>,
     pub(crate) timers: Timers,
 }
 
 impl JobMemory {
-    pub(crate) fn note_job(&self, id: &JobId, job: &ComputeJob) {
-        locked(&self.jobs).insert(id.clone(), reference(job));
+    pub(crate) fn note_order(&self, job: &ComputeJob) {
+        if let Some(source) = &job.spec.source {
+            locked(&self.orders).insert(order_of(source), name_of(job));
+        }
     }
 
-    pub(crate) fn job(&self, id: &JobId) -> Option<ObjectRef<Packed>> {
-        locked(&self.jobs).get(id).cloned()
+    /// The job whose order this is.
+    pub(crate) fn of_order(&self, order: &On<JobId>) -> Option<Name> {
+        locked(&self.orders).get(order).cloned()
     }
 
     /// The version of a job at which its status was written last.
@@ -63,67 +66,63 @@ impl JobMemory {
     }
 
     /// What was kept of a job but for what was written last: a look at it as it was before it ended may follow.
-    pub(crate) fn forget_job(&self, id: &JobId, job: &ComputeJob) {
-        let mut jobs = locked(&self.jobs);
-        if jobs.get(id).is_some_and(|holder| *holder != reference(job)) {
-            // What is kept under the id is another one's.
-            return;
+    pub(crate) fn forget_job(&self, job: &ComputeJob) {
+        let name = &name_of(job);
+        if let Some(order) = job.spec.source.as_ref().map(order_of) {
+            let mut orders = locked(&self.orders);
+            // Another one may have it.
+            if orders.get(&order) == Some(name) {
+                orders.remove(&order);
+            }
         }
-        jobs.remove(id);
-        drop(jobs);
-        locked(&self.gone).remove(id);
-        locked(&self.closed).remove(id);
-        locked(&self.pods_refused).remove(id);
-        self.timers.forget(id);
+        locked(&self.gone).remove(name);
+        locked(&self.closed).remove(name);
+        locked(&self.pods_refused).remove(name);
+        self.timers.forget(name);
     }
 
     /// Why the API server does not take a job's pod; none once it does.
-    pub(crate) fn pod_refused(&self, id: &JobId) -> Option<PodRefused> {
-        locked(&self.pods_refused).get(id).cloned()
+    pub(crate) fn pod_refused(&self, job: &Name) -> Option<PodRefused> {
+        locked(&self.pods_refused).get(job).cloned()
     }
 
-    pub(crate) fn note_pod_refused(&self, id: &JobId, refused: PodRefused) {
-        locked(&self.pods_refused).insert(id.clone(), refused);
+    pub(crate) fn note_pod_refused(&self, job: &Name, refused: PodRefused) {
+        locked(&self.pods_refused).insert(job.clone(), refused);
     }
 
-    pub(crate) fn note_pod_taken(&self, id: &JobId) {
-        locked(&self.pods_refused).remove(id);
+    pub(crate) fn note_pod_taken(&self, job: &Name) {
+        locked(&self.pods_refused).remove(job);
     }
 
     /// Whether the market shows at this block that a job is closed.
-    pub(crate) fn note_closed(&self, id: &JobId, closed: bool, head: u64) {
+    pub(crate) fn note_closed(&self, job: &Name, closed: bool, head: u64) {
         let mut since = locked(&self.closed);
         if closed {
-            since.entry(id.clone()).or_insert(head);
+            since.entry(job.clone()).or_insert(head);
         } else {
-            since.remove(id);
+            since.remove(job);
         }
     }
 
     /// For how many blocks a job was seen to be closed without a break; none while it is not.
-    pub(crate) fn closed_for(&self, id: &JobId, head: u64) -> Option<u64> {
-        locked(&self.closed).get(id).map(|since| head.saturating_sub(*since))
+    pub(crate) fn closed_for(&self, job: &Name, head: u64) -> Option<u64> {
+        locked(&self.closed).get(job).map(|since| head.saturating_sub(*since))
     }
 
     /// Whether the market shows now that a job is gone.
-    pub(crate) fn note_gone(&self, id: &JobId, gone: bool) {
+    pub(crate) fn note_gone(&self, job: &Name, gone: bool) {
         let mut since = locked(&self.gone);
         if gone {
-            since.entry(id.clone()).or_insert_with(Instant::now);
+            since.entry(job.clone()).or_insert_with(Instant::now);
         } else {
-            since.remove(id);
+            since.remove(job);
         }
     }
 
     /// For how long the market has shown without a break that a job is gone.
-    pub(crate) fn gone_for(&self, id: &JobId) -> Duration {
-        locked(&self.gone).get(id).map_or(Duration::ZERO, Instant::elapsed)
+    pub(crate) fn gone_for(&self, job: &Name) -> Duration {
+        locked(&self.gone).get(job).map_or(Duration::ZERO, Instant::elapsed)
     }
-}
-
-/// How a job is found in the cache.
-fn reference(job: &ComputeJob) -> ObjectRef<Packed> {
-    ObjectRef::new(&job.name_any()).within(&job.namespace().unwrap_or_default())
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -146,26 +145,32 @@ mod tests {
         .unwrap();
         let memory = JobMemory::default();
         memory.note_written(&job, Some("9".to_owned()));
-        memory.forget_job(&JobId::from("0x00"), &job);
+        memory.forget_job(&job);
         assert!(memory.behind(&job).is_some());
     }
 
     #[test]
-    fn what_is_kept_of_a_job_is_not_forgotten_for_another_one_with_its_id() {
-        let job = |name: &str| -> ComputeJob {
+    fn what_is_kept_of_a_job_is_told_from_that_of_another_one_with_its_id() {
+        let job = |network: &str, name: &str| -> ComputeJob {
             serde_json::from_value(json!({
                 "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "metadata": {"name": name, "namespace": "t"},
-                "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}}
+                "spec": {"offerRef": "o", "workload": {"image": "i", "gpus": 1}, "source": {"network": network,
+                    "jobId": "7", "customer": "c", "seconds": 1, "deposit": "1", "price": "1", "block": 1}}
             }))
             .unwrap()
         };
-        let (memory, id) = (JobMemory::default(), &JobId::from("0x00"));
-        memory.note_job(id, &job("first"));
-        memory.note_closed(id, true, 7);
-        memory.forget_job(id, &job("second"));
-        assert_eq!(memory.job(id).map(|job| job.name), Some("first".to_owned()));
-        assert_eq!(memory.closed_for(id, 9), Some(2));
-        memory.forget_job(id, &job("first"));
-        assert_eq!((memory.job(id), memory.closed_for(id, 9)), (None, None));
+        let (memory, first, second) = (JobMemory::default(), job("n", "first"), job("n", "second"));
+        let other = job("other network", "other");
+        for job in [&first, &other] {
+            memory.note_order(job);
+            memory.note_closed(&name_of(job), true, 7);
+        }
+        let known = |network: &str| memory.of_order(&On::new(network, "7")).map(|(_, name)| name);
+        let closed = |job: &ComputeJob| memory.closed_for(&name_of(job), 9);
+        memory.forget_job(&second);
+        assert_eq!((known("n").as_deref(), closed(&first)), (Some("first"), Some(2)));
+        memory.forget_job(&first);
+        assert_eq!((known("n"), closed(&first)), (None, None));
+        assert_eq!((known("other network").as_deref(), closed(&other)), (Some("other"), Some(2)));
     }
 }

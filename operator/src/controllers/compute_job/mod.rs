@@ -105,7 +105,7 @@ pub(crate) async fn reconcile(packed: Arc<Packed>, context: Arc<JobContext>) -> 
     apply::announce(shared, &seen, &decision).await;
     applied?;
     if decision.done {
-        finish(&context, &api, &seen.id, &job).await?;
+        finish(&context, &api, &job).await?;
         if let Some(since) = decision.status.settled_at.as_ref().map(|at| at.0)
             && job.metadata.deletion_timestamp.is_none()
         {
@@ -129,16 +129,16 @@ async fn conclude_early(
             return Ok(Some(Action::requeue(UNWATCHED)));
         }
         // Whatever the chain says of its order now is not this job's any more.
-        finish(context, api, &dereference::job_id(job), job).await?;
+        finish(context, api, job).await?;
         return Ok(Some(Action::await_change()));
     }
     if abandon::is_asked(&job.metadata) {
         abandon::write_down(shared, "ComputeJob", &job.object_ref(&()), &abandon::of_job(job)).await;
         abandon::drop_pods(shared, &job.metadata, members::names(job)).await?;
-        finish(context, api, &dereference::job_id(job), job).await?;
+        finish(context, api, job).await?;
         return Ok(Some(Action::await_change()));
     }
-    if let Some(whose) = duplicate::belongs(job, &dereference::job_id(job), shared) {
+    if let Some(whose) = duplicate::belongs(job, shared) {
         duplicate::refuse(api, job, &whose, context).await?;
         return Ok(Some(Action::await_change()));
     }
@@ -149,10 +149,10 @@ async fn conclude_early(
 /// what to expect, and what its meter left is read.
 async fn look(job: &Arc<ComputeJob>, context: &JobContext) -> Result<JobObservation, Error> {
     let (shared, id) = (&*context.shared, dereference::job_id(job));
-    context.memory.note_job(&id, job);
+    context.memory.note_order(job);
     let network = dereference::network(job, &shared.networks);
     let market = dereference::market(job.spec.source.as_ref(), network.as_deref(), &id).await;
-    let chain = observe::chain(&id, market, observe::was_started(job), &context.memory);
+    let chain = observe::chain(&name_of(&**job), market, observe::was_started(job), &context.memory);
     let mut seen = dereference::dereference(job, (id, network.as_deref()), chain, shared).await?;
     if let Some(offer) = &seen.offer {
         seen.allocation = allocation::reserve(job, offer, shared);

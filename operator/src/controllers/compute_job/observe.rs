@@ -13,7 +13,9 @@ use super::memory::JobMemory;
 use super::observation::{ChainView, JobObservation};
 use super::pull;
 use crate::controllers::allocation::Allocation;
-use crate::network::{JobId, JobStatus};
+use crate::controllers::watch::name_of;
+use crate::controllers::work::Name;
+use crate::network::JobStatus;
 use crate::objects::pod_state::PodState;
 
 /// One endpoint may be behind the others; for longer it is a reorganisation. Of a job that was started, whose pod would
@@ -27,7 +29,7 @@ pub(crate) fn was_started(job: &ComputeJob) -> bool {
 }
 
 /// Takes down what the market says, and gives what is believed of it; and whether it has lost the job's start.
-pub(crate) fn chain(id: &JobId, read: MarketRead, started: bool, memory: &JobMemory) -> (ChainView, bool) {
+pub(crate) fn chain(name: &Name, read: MarketRead, started: bool, memory: &JobMemory) -> (ChainView, bool) {
     let (job, head, time, depth) = match read {
         MarketRead::Local => return (ChainView::Local, false),
         MarketRead::Unknown(why) => return (ChainView::Unknown(why), false),
@@ -36,9 +38,9 @@ pub(crate) fn chain(id: &JobId, read: MarketRead, started: bool, memory: &JobMem
     let in_time = job.start_deadline.is_none_or(|deadline| head.time <= deadline);
     let unstarted = started && job.status == JobStatus::Open && in_time;
     let gone = is_gone(job.status, started);
-    memory.note_gone(id, gone);
+    memory.note_gone(name, gone);
     let patience = if started { GONE_AFTER_START } else { GONE };
-    if gone && memory.gone_for(id) < patience {
+    if gone && memory.gone_for(name) < patience {
         let seconds = patience.as_secs();
         let why = format!(
             "the market shows the job as it was before ({}): a node that lags, or a reorganisation; believed after {seconds} s",
@@ -46,8 +48,8 @@ pub(crate) fn chain(id: &JobId, read: MarketRead, started: bool, memory: &JobMem
         );
         return (ChainView::Unknown(why), unstarted);
     }
-    memory.note_closed(id, job.status == JobStatus::Closed, head.height);
-    let deep = memory.closed_for(id, head.height).is_some_and(|blocks| blocks >= depth);
+    memory.note_closed(name, job.status == JobStatus::Closed, head.height);
+    let deep = memory.closed_for(name, head.height).is_some_and(|blocks| blocks >= depth);
     (ChainView::Known { job, time, deep }, unstarted)
 }
 
@@ -60,18 +62,18 @@ fn is_gone(status: JobStatus, started: bool) -> bool {
 /// job's pod.
 pub(crate) fn note(seen: &mut JobObservation, memory: &JobMemory) {
     seen.lasting = lasting(seen, &memory.timers);
-    seen.pod_refused = memory.pod_refused(&seen.id);
+    seen.pod_refused = memory.pod_refused(&name_of(&*seen.job));
 }
 
 fn lasting(seen: &JobObservation, timers: &Timers) -> Lasting {
-    let (id, pods, heard) = (&seen.id, &seen.pods, seen.heard.as_ref());
+    let (name, pods, heard) = (&name_of(&*seen.job), &seen.pods, seen.heard.as_ref());
     let runs = pods.any_runs();
     let waiting = |pod: &PodState| pod.customer.waiting.clone();
     let missing = pods.iter().filter_map(waiting).any(|(reason, message)| pull::missing(&reason, &message));
     let lingers = pods.iter().any(|pod| pod.customer.ended.is_some() && !pod.is_finished);
     let node_away = matches!(&seen.allocation, Allocation::Short(shortage) if shortage.passing);
     let now = Instant::now();
-    timers.note(id, Fact::Silent, runs.then(|| heard.and_then(|heard| heard.last_report)), now);
+    timers.note(name, Fact::Silent, runs.then(|| heard.and_then(|heard| heard.last_report)), now);
     for (fact, holds) in [
         (Fact::Unseen, matches!(seen.chain, ChainView::Unknown(_))),
         (Fact::Running, runs),
@@ -82,9 +84,9 @@ fn lasting(seen: &JobObservation, timers: &Timers) -> Lasting {
         (Fact::Failing, seen.failing.is_some()),
         (Fact::NodeAway, node_away),
     ] {
-        timers.note(id, fact, holds.then_some(()), now);
+        timers.note(name, fact, holds.then_some(()), now);
     }
-    let lasting = |fact| timers.lasting(id, fact, now);
+    let lasting = |fact| timers.lasting(name, fact, now);
     Lasting {
         unseen: lasting(Fact::Unseen),
         running: lasting(Fact::Running),
@@ -129,8 +131,8 @@ mod tests {
 
     #[test]
     fn what_goes_back_on_chain_is_not_believed_at_once_and_what_was_closed_counts_once_it_is_deep() {
-        let memory = JobMemory::default();
-        let look = |status, number, started| match chain(&ID.into(), read(status, number), started, &memory) {
+        let (memory, name) = (JobMemory::default(), ("t".to_owned(), "j".to_owned()));
+        let look = |status, number, started| match chain(&name, read(status, number), started, &memory) {
             (ChainView::Known { deep, .. }, unstarted) => (Some(deep), unstarted),
             (ChainView::Unknown(_) | ChainView::Local, unstarted) => (None, unstarted),
         };

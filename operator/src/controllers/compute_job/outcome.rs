@@ -342,7 +342,7 @@ fn not_ready(seen: &JobObservation) -> String {
         return why.clone();
     }
     if seen.leader().is_some() {
-        return "startJobs was not mined in time: see the conditions of the DepinNetwork".to_owned();
+        return "the network did not take the start in time: see the conditions of the DepinNetwork".to_owned();
     }
     match seen.heard.as_ref().and_then(|heard| heard.rejection.as_ref()) {
         Some(rejection) => format!("its meter was refused: {}", rejection.refusal),

@@ -8,12 +8,11 @@ use kube::Api;
 use kube::api::ObjectMeta;
 
 use super::memory::{JobContext, JobMemory};
-use super::{KIND, dereference, job_ref};
+use super::{KIND, job_ref};
 use crate::attestation::Attestations;
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Backoffs;
 use crate::controllers::{Error, JOB_FINALIZER, settled, status_writer};
-use crate::network::JobId;
 
 /// Everything is settled: chain and pod need not be looked at.
 pub(super) fn settled_since(job: &ComputeJob) -> Option<Timestamp> {
@@ -29,14 +28,9 @@ pub(super) async fn retire(api: &Api<ComputeJob>, metadata: &ObjectMeta, since: 
 }
 
 /// Forgets it, and lets it go if it is being deleted.
-pub(super) async fn finish(
-    context: &JobContext,
-    api: &Api<ComputeJob>,
-    id: &JobId,
-    job: &Arc<ComputeJob>,
-) -> Result<(), Error> {
+pub(super) async fn finish(context: &JobContext, api: &Api<ComputeJob>, job: &Arc<ComputeJob>) -> Result<(), Error> {
     context.shared.attestations.forget(&job_ref(job));
-    context.memory.forget_job(id, job);
+    context.memory.forget_job(job);
     if job.metadata.deletion_timestamp.is_some() {
         status_writer::set_finalizer(api, job, JOB_FINALIZER, false).await?;
     }
@@ -49,5 +43,5 @@ pub(crate) fn forget(memory: &JobMemory, backoffs: &Backoffs, attestations: Opti
     if let Some(attestations) = attestations {
         attestations.forget(&job_ref(job));
     }
-    memory.forget_job(&dereference::job_id(job), job);
+    memory.forget_job(job);
 }

@@ -174,12 +174,12 @@ fn scheduled(seen: &JobObservation, assessment: &Assessment, list: &mut Conditio
 
 fn started(seen: &JobObservation, assessment: &Assessment, next: &ComputeJobStatus, list: &mut Conditions) {
     if seen.unstarted {
-        let message = "the market shows the job as open again, because of a lagging node or a reorganisation: startJobs is sent \
-                       again, and the program keeps running";
+        let message = "the market shows the job as open again, because of a lagging node or a reorganisation: it is started again \
+                       there, and the program keeps running";
         return list.set(STARTED, ConditionStatus::True, &Reason::StartUndone, message);
     }
     if let Some(started) = expectation::started(seen) {
-        let message = if seen.is_local() { "the attestor is enrolled" } else { "startJobs is mined" };
+        let message = if seen.is_local() { "the attestor is enrolled" } else { "the network has the start" };
         let known = seen.attestor().filter(|known| started.attestor.is(*known));
         let attestor = known.map_or_else(|| started.attestor.to_string(), |known| known.to_string());
         return list.set(STARTED, ConditionStatus::True, &Reason::Started, format!("{message}: {attestor} attests"));
@@ -194,7 +194,7 @@ fn started(seen: &JobObservation, assessment: &Assessment, next: &ComputeJobStat
                 STARTED,
                 ConditionStatus::False,
                 &Reason::WaitingForChain,
-                "the attestor is enrolled, startJobs is not mined yet",
+                "the attestor is enrolled, and the network does not have the start yet",
             );
         }
         _ => match seen.heard.as_ref().and_then(|heard| heard.rejection.as_ref()) {

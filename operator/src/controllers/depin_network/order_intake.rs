@@ -21,8 +21,8 @@ use crate::controllers::gpu_offer::{memory, terms};
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Name;
 use crate::controllers::{Error, MANAGER, Tried, migration, status_writer, unreadable};
-use crate::network::{JobId, JobStatus, Network, NetworkAction, OfferId, Order, OrderSink};
-use crate::objects::is_settled;
+use crate::network::{JobId, JobStatus, Network, NetworkAction, OfferId, On, Order, OrderSink};
+use crate::objects::{is_settled, order_of};
 
 /// So many orders are looked up, and so many jobs written, side by side.
 const SIDE_BY_SIDE: usize = 32;
@@ -84,7 +84,10 @@ impl<'a> Batch<'a> {
             return Ok(false);
         };
         let known = self.context.shared.job(namespace, &order.resource_name);
-        if known.and_then(|job| job.job().0.ok()).is_some_and(|job| goes_on(&job, &order.job, &self.context.jobs)) {
+        if known
+            .and_then(|job| job.job().0.ok())
+            .is_some_and(|job| goes_on(&job, &self.on_network(order), &self.context.jobs))
+        {
             return Ok(false);
         }
         match self.handle.job(&order.job).await?.status {
@@ -124,8 +127,9 @@ impl<'a> Batch<'a> {
                 let Some(existing) = existing.map(migration::of_any_release) else {
                     return Err(Error::Gone(format!("ComputeJob {namespace}/{name}")));
                 };
-                warn_of_another(&existing, order);
-                if came_back(&existing, order) { make_room(&api, name).await } else { Ok(()) }
+                let order = self.on_network(order);
+                warn_of_another(&existing, &order);
+                if came_back(&existing, &order) { make_room(&api, name).await } else { Ok(()) }
             }
             Err(kube::Error::Api(status)) if let Some(reason) = refused(&status) => {
                 self.decline((namespace, offer), order, reason, &status.message).await;
@@ -137,6 +141,10 @@ impl<'a> Batch<'a> {
                 Ok(())
             }
         }
+    }
+
+    fn on_network(&self, order: &Order) -> On<JobId> {
+        On::new(self.network, order.job.clone())
     }
 
     /// Gives an order back, and says on its offer what the API server said.
@@ -202,27 +210,28 @@ async fn create(api: &Api<ComputeJob>, job: &ComputeJob) -> Result<(), kube::Err
     Ok(())
 }
 
-fn is_of(job: &ComputeJob, order: &JobId) -> bool {
-    job.spec.source.as_ref().is_some_and(|source| source.job_id == order.as_str())
+fn is_of(job: &ComputeJob, order: &On<JobId>) -> bool {
+    job.spec.source.as_ref().is_some_and(|source| order_of(source) == *order)
 }
 
 /// The order's job is there and not settled, and the cache does not merely show it as it was.
-fn goes_on(job: &ComputeJob, order: &JobId, memory: &JobMemory) -> bool {
+fn goes_on(job: &ComputeJob, order: &On<JobId>, memory: &JobMemory) -> bool {
     is_of(job, order) && !is_settled(job) && memory.behind(job).is_none()
 }
 
-fn warn_of_another(existing: &ComputeJob, order: &Order) {
-    let id = existing.spec.source.as_ref().map(|s| s.job_id.as_str()).unwrap_or_default();
-    if id != order.job.as_str() {
+fn warn_of_another(existing: &ComputeJob, order: &On<JobId>) {
+    if !is_of(existing, order) {
         // 64 bits of a hash: needs work on purpose. The second one is left to its start deadline.
-        warn!(job = %order.job, existing = id, "two orders have one name; the later one is not run");
+        let of = existing.spec.source.as_ref();
+        let (network, existing) = of.map(|of| (of.network.as_str(), of.job_id.as_str())).unwrap_or_default();
+        warn!(job = %order.id, existing, network, "two orders have one name; the later one is not run");
     }
 }
 
 /// The order was given up because a reorganisation had taken it away, and the chain holds it again.
-fn came_back(existing: &ComputeJob, order: &Order) -> bool {
+fn came_back(existing: &ComputeJob, order: &On<JobId>) -> bool {
     let outcome = existing.status.as_ref().and_then(|status| status.outcome);
-    is_of(existing, &order.job) && is_settled(existing) && outcome == Some(Outcome::Reorged)
+    is_of(existing, order) && is_settled(existing) && outcome == Some(Outcome::Reorged)
 }
 
 /// Deletes what is over; the order comes again until that is gone, and is then taken.
@@ -269,9 +278,9 @@ mod tests {
 
     #[test]
     fn an_order_that_comes_back_is_not_left_to_a_job_that_the_cache_shows_as_it_was_before_it_ended() {
-        let (order, memory) = (JobId::from("order-7"), JobMemory::default());
-        let job = |order: &JobId, version: u64| -> ComputeJob {
-            let source = json!({"network": "n", "jobId": order.to_string(), "customer": "0x", "seconds": 1,
+        let (order, memory) = (On::new("n", "order-7"), JobMemory::default());
+        let job = |order: &On<JobId>, version: u64| -> ComputeJob {
+            let source = json!({"network": &*order.network, "jobId": order.id.as_str(), "customer": "0x", "seconds": 1,
                 "deposit": "1", "price": "1", "block": 1});
             serde_json::from_value(json!({
                 "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob",
@@ -281,7 +290,9 @@ mod tests {
             .unwrap()
         };
         assert!(goes_on(&job(&order, 7), &order, &memory));
-        assert!(!goes_on(&job(&"another".into(), 7), &order, &memory));
+        for other in [On::new("n", "another"), On::new("another network", "order-7")] {
+            assert!(!goes_on(&job(&other, 7), &order, &memory), "{other:?}");
+        }
         memory.note_written(&job(&order, 7), Some("9".to_owned()));
         assert!(!goes_on(&job(&order, 7), &order, &memory) && goes_on(&job(&order, 9), &order, &memory));
     }

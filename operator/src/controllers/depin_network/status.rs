@@ -148,9 +148,13 @@ fn chain_matches(observed: &NetworkStatus, list: &mut Conditions) {
         Connection::Connected { .. } => {
             list.set(CHAIN_MATCHES, ConditionStatus::True, &Reason::Matches, observed.identity.clone());
         }
-        Connection::Disconnected { reason: reason @ (Disconnected::WrongChain | Disconnected::NoMarket), message } => {
+        Connection::Disconnected { reason: Disconnected::WrongChain, message } => {
             let message = format!("{message}: {}", observed.advice);
-            list.set(CHAIN_MATCHES, ConditionStatus::False, &Reason::from(*reason), message);
+            list.set(CHAIN_MATCHES, ConditionStatus::False, &Reason::WrongChain, message);
+        }
+        Connection::Disconnected { reason: Disconnected::NoMarket, message } => {
+            let message = format!("{message}: {}", observed.advice);
+            list.set(CHAIN_MATCHES, ConditionStatus::False, &Reason::NoMarket, message);
         }
         Connection::Disconnected { message, .. } => {
             list.set(CHAIN_MATCHES, ConditionStatus::Unknown, &Reason::NotConnected, message.clone());

@@ -15,7 +15,7 @@ use crate::network::NetworkAction;
 /// Requests transactions.
 pub(crate) fn request(context: &OfferContext, offer: &GpuOffer, seen: &OfferObservation, actions: &[NetworkAction]) {
     if let Market::Read(read) = &seen.market {
-        context.memory.note_id(&read.id, offer);
+        context.memory.note_id(read.id.clone(), offer);
     }
     let Some(network) = context.shared.networks.get(&offer.spec.network_ref) else { return };
     for action in actions {
@@ -44,7 +44,7 @@ pub(crate) async fn leave(
     status_writer::set_finalizer(api, offer, OFFER_FINALIZER, false).await?;
     context.shared.metrics.forget_offer(&name.0, &name.1);
     context.memory.forget(&name.0, &name.1);
-    context.memory.forget_withdrawn(&Stake::stored(offer).seen);
+    context.memory.forget_withdrawn(Stake::stored(offer).on_network());
     Ok(true)
 }
 

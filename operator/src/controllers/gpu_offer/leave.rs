@@ -9,7 +9,7 @@ use super::dereference::OfferObservation;
 use super::publish;
 use super::terms;
 use crate::controllers::{Shared, abandon};
-use crate::network::{ActionKey, ActionState, Network, NetworkAction, NetworkError, Offer, OfferId};
+use crate::network::{ActionKey, ActionState, Network, NetworkAction, NetworkError, Offer, OfferId, On};
 
 /// What may stand on chain of an offer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,8 +43,13 @@ impl Stake {
         Self { network: network.to_owned(), computed: None, seen }
     }
 
-    pub(super) fn ids(&self) -> impl Iterator<Item = &OfferId> {
+    fn ids(&self) -> impl Iterator<Item = &OfferId> {
         self.computed.iter().chain(&self.seen)
+    }
+
+    /// All of them, with their network.
+    pub(crate) fn on_network(&self) -> impl Iterator<Item = On<OfferId>> {
+        self.ids().map(|id| On::new(&self.network, id.clone()))
     }
 }
 

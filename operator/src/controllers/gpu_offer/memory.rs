@@ -9,8 +9,6 @@ use hawser_crds::{GpuOffer, Spending};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use kube::core::DeserializeGuard;
-use kube::runtime::reflector::ObjectRef;
 
 use super::admission::Admission;
 use super::allowance::Now;
@@ -18,8 +16,9 @@ use super::budget::Budget;
 use super::pace::Pace;
 use super::serves::Obstacle;
 use crate::controllers::Shared;
+use crate::controllers::watch::name_of;
 use crate::controllers::work::{Backoffs, Name};
-use crate::network::{JobId, OfferId};
+use crate::network::{JobId, OfferId, On};
 use crate::reasons::Reason;
 
 /// A post that is not mined after so many blocks, though nobody sends it any more, is not mined at all: the wallet's other
@@ -42,8 +41,8 @@ impl AsRef<Backoffs> for OfferContext {
 #[derive(Default)]
 pub(crate) struct OfferMemory {
     offers: Mutex<HashMap<Name, Remembered>>,
-    ids: Mutex<HashMap<OfferId, ObjectRef<DeserializeGuard<GpuOffer>>>>,
-    withdrawn: Mutex<HashMap<OfferId, u64>>,
+    ids: Mutex<HashMap<On<OfferId>, Name>>,
+    withdrawn: Mutex<HashMap<On<OfferId>, u64>>,
 }
 
 /// Of one offer.
@@ -204,41 +203,35 @@ impl OfferMemory {
         })
     }
 
-    pub(crate) fn note_id(&self, id: &OfferId, offer: &GpuOffer) {
-        let reference = ObjectRef::new(&offer.name_any()).within(&offer.namespace().unwrap_or_default());
-        locked(&self.ids).insert(id.clone(), reference);
+    pub(crate) fn note_id(&self, id: OfferId, offer: &GpuOffer) {
+        locked(&self.ids).insert(On::new(&offer.spec.network_ref, id), name_of(offer));
     }
 
-    pub(crate) fn offer(&self, id: &OfferId) -> Option<ObjectRef<DeserializeGuard<GpuOffer>>> {
+    pub(crate) fn offer(&self, id: &On<OfferId>) -> Option<Name> {
         locked(&self.ids).get(id).cloned()
     }
 
     /// What was kept of an offer that is gone, under all its ids.
-    pub(crate) fn forget_ids(&self, (namespace, name): &Name) {
-        let mut known = locked(&self.ids);
-        let is_it = |offer: &ObjectRef<_>| offer.name == *name && offer.namespace.as_ref() == Some(namespace);
-        let ids: Vec<OfferId> = known.iter().filter(|(_, offer)| is_it(offer)).map(|(id, _)| id.clone()).collect();
-        for id in &ids {
-            known.remove(id);
-        }
-        self.forget_withdrawn(&ids);
+    pub(crate) fn forget_ids(&self, name: &Name) {
+        let gone: Vec<_> = locked(&self.ids).extract_if(|_, offer| offer == name).map(|(id, _)| id).collect();
+        self.forget_withdrawn(gone);
     }
 
     /// An offer is seen to take no orders at this block.
-    pub(crate) fn note_withdrawn(&self, offer: &OfferId, head: u64) {
+    pub(crate) fn note_withdrawn(&self, offer: &On<OfferId>, head: u64) {
         locked(&self.withdrawn).entry(offer.clone()).or_insert(head);
     }
 
     /// The block at which an offer was first seen to take no orders; none while it is not.
-    pub(crate) fn withdrawn_since(&self, offer: &OfferId) -> Option<u64> {
+    pub(crate) fn withdrawn_since(&self, offer: &On<OfferId>) -> Option<u64> {
         locked(&self.withdrawn).get(offer).copied()
     }
 
     /// They take orders again, or their object is gone: one that is made anew may be sold under the same ids.
-    pub(crate) fn forget_withdrawn<'a>(&self, offers: impl IntoIterator<Item = &'a OfferId>) {
+    pub(crate) fn forget_withdrawn(&self, offers: impl IntoIterator<Item = On<OfferId>>) {
         let mut since = locked(&self.withdrawn);
         for offer in offers {
-            since.remove(offer);
+            since.remove(&offer);
         }
     }
 
@@ -381,19 +374,22 @@ mod tests {
         assert!(memory.peek("t", "o", |offer| offer.canary), "as of one that is looked at for the first time");
         assert!(locked(&memory.offers).is_empty(), "a look at it remembers nothing");
         let [a, b, c, d] = &["a", "b", "c", "d"].map(OfferId::from);
+        let on = |id: &OfferId| On::new("n", id.clone());
         for (id, name) in [(a, "o"), (b, "o"), (c, "other")] {
-            memory.note_id(id, &offer(name));
-            memory.note_withdrawn(id, 7);
+            memory.note_id(id.clone(), &offer(name));
+            memory.note_withdrawn(&on(id), 7);
         }
+        let elsewhere = On::new("other network", a.clone());
+        assert!(memory.offer(&on(a)).is_some() && memory.offer(&elsewhere).is_none());
         memory.forget_ids(&("t".to_owned(), "o".to_owned()));
-        assert_eq!([a, b, c].map(|id| memory.offer(id).is_some()), [false, false, true]);
+        assert_eq!([a, b, c].map(|id| memory.offer(&on(id)).is_some()), [false, false, true]);
         assert_eq!(locked(&memory.withdrawn).len(), 1);
         // Under its earlier terms it is known by its status alone.
         for head in [8, 9] {
-            memory.note_withdrawn(d, head);
-            assert_eq!(memory.withdrawn_since(d), Some(8));
+            memory.note_withdrawn(&on(d), head);
+            assert_eq!(memory.withdrawn_since(&on(d)), Some(8));
         }
-        memory.forget_withdrawn([d]);
-        assert_eq!(memory.withdrawn_since(d), None);
+        memory.forget_withdrawn([on(d)]);
+        assert_eq!(memory.withdrawn_since(&on(d)), None);
     }
 }

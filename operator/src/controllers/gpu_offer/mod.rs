@@ -73,7 +73,7 @@ pub(crate) async fn reconcile(
         // Before it stands on chain: it can't be deleted without being withdrawn.
         status_writer::set_finalizer(&api, offer, OFFER_FINALIZER, true).await?;
         // It may take orders again.
-        memory.forget_withdrawn(&Stake::stored(offer).seen);
+        memory.forget_withdrawn(Stake::stored(offer).on_network());
     }
     memory.learn(offer);
 

@@ -10,6 +10,7 @@ use super::dereference::{Market, OfferObservation};
 use super::leave::{MarketStanding, Stake, StakeRead};
 use super::memory::{OfferMemory, Remembered, Statement};
 use crate::controllers::watch::name_of;
+use crate::network::On;
 
 fn remembered<T>(offer: &GpuOffer, memory: &OfferMemory, look: impl FnOnce(&mut Remembered) -> T) -> T {
     let (namespace, name) = name_of(offer);
@@ -41,12 +42,13 @@ pub(crate) fn standing(stake: &Stake, read: StakeRead, memory: &OfferMemory) -> 
         StakeRead::Never => MarketStanding::Never,
         StakeRead::Unknown(why) => MarketStanding::Unknown(why),
         StakeRead::Open(actions) => {
-            memory.forget_withdrawn(stake.ids());
+            memory.forget_withdrawn(stake.on_network());
             MarketStanding::Open(actions)
         }
         StakeRead::Closed { head, cursor } => {
             // One id after the other: the next is taken down once the orders of the one before are read.
             let orders_read = stake.seen.iter().all(|id| {
+                let id = &On::new(&stake.network, id.clone());
                 memory.note_withdrawn(id, head);
                 // Every order that came before the market heard that the offer takes none is read. What was never seen on
                 // chain took no orders; asked for and mined this moment, it is seen at the next look.

@@ -212,7 +212,7 @@ pub(crate) async fn offer(object: &InvalidObject, context: &OfferContext) -> Res
                 );
                 abandon::write_down(shared, "GpuOffer", &reference::<GpuOffer>(&raw), &what).await;
             }
-            context.memory.forget_withdrawn(&stake.seen);
+            context.memory.forget_withdrawn(stake.on_network());
             let_go::<GpuOffer>(&raw, shared, OFFER_FINALIZER).await
         }
     }

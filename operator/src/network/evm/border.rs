@@ -174,7 +174,6 @@ impl Network for Resumed {
 }
 
 fn described(status: EvmStatus, spec: &EvmSpec, now: Instant) -> NetworkStatus {
-    let base_fee = status.head.and_then(|head| head.base_fee).unwrap_or_default();
     NetworkStatus {
         identity: format!("chain {} with the market at {}", spec.chain_id, spec.market.to_checksum(None)),
         advice: format!(
@@ -187,7 +186,7 @@ fn described(status: EvmStatus, spec: &EvmSpec, now: Instant) -> NetworkStatus {
         time_now: status.time_now(now),
         wallet: status.wallet.to_checksum(None).into(),
         balance: status.balance,
-        least_balance: U256::from(LOW_GAS).saturating_mul(U256::from(base_fee)),
+        least_balance: least_balance(status.head.and_then(|head| head.base_fee)),
         coin_decimals: COIN_DECIMALS,
         fees_paid: status.gas_spent,
         signer_trouble: status.signer_trouble.as_ref().map(|trouble| (SignerFault::from(trouble), trouble.to_string())),
@@ -216,6 +215,11 @@ impl From<&WalletError> for SignerFault {
     }
 }
 
+/// What a few transactions cost now, in wei; nothing where no block says what gas costs.
+fn least_balance(base_fee: Option<u64>) -> U256 {
+    U256::from(LOW_GAS).saturating_mul(U256::from(base_fee.unwrap_or_default()))
+}
+
 /// What the gas of a claim costs in token units, where a coin of the chain is worth `units_per_coin` of them.
 fn gas_cost(units_per_coin: U256, fee: WeiPerGas) -> U256 {
     let wei = U256::from(CLAIM_GAS).saturating_mul(U256::from(fee.0));
@@ -225,6 +229,13 @@ fn gas_cost(units_per_coin: U256, fee: WeiPerGas) -> U256 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wallet_needs_the_more_the_dearer_gas_is() {
+        // 1,000,000 gas at 30 gwei.
+        assert_eq!(least_balance(Some(30_000_000_000)), U256::from(30_000_000_000_000_000_u64));
+        assert_eq!(least_balance(None), U256::ZERO);
+    }
 
     #[test]
     fn gas_is_counted_in_tokens() {

@@ -8,7 +8,6 @@ use hawser_proto::pod::{METER_CONTAINER, env};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 use tracing::warn;
 
@@ -22,7 +21,8 @@ use crate::controllers::packed::Packed;
 use crate::controllers::{Error, Shared, Tried, status_writer};
 use crate::inventory::JobPod;
 use crate::network::{
-    ActionKey, ActionState, GpuSeconds, Job, JobId, JobStatus, Network, NetworkAction, OrderRef, Payment, Units,
+    ActionKey, ActionState, GpuSeconds, Job, JobId, JobStatus, Network, NetworkAction, NetworkError, On, OrderRef,
+    Payment, Subject, Units,
 };
 use crate::objects::pod_state::{self, PodState};
 use crate::settlement::plan::{self, Policy, Step};
@@ -168,15 +168,17 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
     // The order came back, as another object: that one reads the voucher, and lets the pod go.
     let of = JobPod::of(&pod).and_then(|pod| pod.job);
     let of = of.as_deref().unwrap_or(name.as_str());
-    let is_its = |known: &ObjectRef<Packed>| known.name == of && known.namespace.as_ref() == Some(&namespace);
-    if context.memory.job(id).filter(is_its).is_some_and(|known| shared.jobs.store.get(&known).is_some()) {
+    let network = pod.annotations().get(NETWORK_ANNOTATION);
+    let ordered = network.map(|network| On::new(network, id.clone()));
+    let is_its = |job: &Packed| job.unsettled().is_some() && job.order() == ordered.as_ref();
+    if shared.job(&namespace, of).is_some_and(|job| is_its(&job)) {
         return Ok(!state.has_finalizer);
     }
     let leaving = (state.has_finalizer && is_deleted(&pod)).then_some(());
+    let job = (namespace.clone(), of.to_owned());
     let (timers, now) = (&context.memory.timers, Instant::now());
-    timers.note(id, Fact::Leaving, leaving, now);
-    let leaving = timers.lasting(id, Fact::Leaving, now);
-    let network = pod.annotations().get(NETWORK_ANNOTATION);
+    timers.note(&job, Fact::Leaving, leaving, now);
+    let leaving = timers.lasting(&job, Fact::Leaving, now);
     let orphan = Orphan {
         deleted: state.deleted.is_some(),
         has_finalizer: state.has_finalizer,
@@ -214,7 +216,7 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
             if let Some(lost) = lost {
                 shared.events.emit(&about, true, "VoucherLost", "Sweep", &lost).await;
             }
-            timers.forget(id);
+            timers.forget(&job);
             status_writer::set_finalizer(&api, &pod, POD_FINALIZER, false).await?;
             Ok(true)
         }
@@ -256,7 +258,7 @@ async fn chain(shared: &Shared, network: Option<&String>, (id, signed): (&JobId,
         });
     };
     // An annotation can be changed, what meter signs can't: nothing is asked for another job.
-    if !network.subject(id).is_ok_and(|subject| subject.id.to_string() == signed) {
+    if !is_signed_for(&network.subject(id), signed) {
         warn!(job = %id, signed, network = name, "the job that a pod's annotation names is not the one that its meter signs for");
         return Ok(Chain::Unseen);
     }
@@ -265,6 +267,11 @@ async fn chain(shared: &Shared, network: Option<&String>, (id, signed): (&JobId,
     let Ok(job) = network.job(id).await else { return Ok(Chain::Unseen) };
     let payment = network.profile().payment;
     Ok(Chain::Known { job: Box::new(job), time: head.time, payment, refused: refused(&*network, payment, id) })
+}
+
+/// Whether a job is the one that a meter signs for.
+fn is_signed_for(subject: &Result<Subject, NetworkError>, signed: &str) -> bool {
+    subject.as_ref().is_ok_and(|subject| subject.id.to_string() == signed)
 }
 
 fn refused(network: &dyn Network, payment: Payment, id: &JobId) -> Option<String> {

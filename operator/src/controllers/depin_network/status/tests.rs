@@ -251,3 +251,25 @@ fn where_final_blocks_lie_twenty_minutes_behind_a_network_is_ready_and_withdraws
         assert_eq!(status.confirmation_lag_seconds, Some(1200));
     }
 }
+
+#[test]
+fn a_wallet_with_less_than_a_few_transactions_cost_is_told_of_before_it_is_empty() {
+    for (balance, status_of, reason, words) in [
+        (None, "Unknown", "NotConnected", "is not known"),
+        (Some(0), "False", "Empty", "send coins for gas to 0x00"),
+        (Some(4), "False", "Low", "0x00 has 0.04 coins, a few transactions cost 0.05 now"),
+        (Some(5), "True", "Funded", "0x00 can pay"),
+    ] {
+        let seen = NetworkStatus {
+            balance: balance.map(Units::from),
+            least_balance: Units::from(5),
+            coin_decimals: 2,
+            ..good()
+        };
+        let status = look(&resource(), seen, Backlog::default());
+        let (truth, said_reason) = said(&status, WALLET_FUNDED);
+        assert_eq!((truth.as_str(), said_reason.as_str()), (status_of, reason), "{balance:?}");
+        let message = &find(&status.conditions, WALLET_FUNDED).unwrap().message;
+        assert!(message.contains(words), "{message}");
+    }
+}

@@ -159,3 +159,12 @@ fn the_voucher_of_an_orphan_is_claimed_with_its_jobs_end_where_its_network_pays_
     assert!(matches!(end, Next::Ask(NetworkAction::End { expect_used: GpuSeconds(0), .. })), "{end:?}");
     assert_eq!(once(JobStatus::Closed, 60, None), Next::Release(None));
 }
+
+#[test]
+fn an_annotation_that_names_another_job_than_the_one_that_meter_signs_for_is_not_gone_by() {
+    let subject = |byte| Subject { market: Market::default(), id: hawser_market::JobId(Digest::repeat_byte(byte)) };
+    let signed = subject(7).id.to_string();
+    assert!(is_signed_for(&Ok(subject(7)), &signed));
+    assert!(!is_signed_for(&Ok(subject(8)), &signed));
+    assert!(!is_signed_for(&Err(NetworkError::Foreign("no job of it".to_owned())), &signed));
+}
