@@ -52,6 +52,7 @@ pub(crate) fn publish(layout: &Layout, endpoints: &Endpoints) -> Result<Variable
         ("HAWSER_POVRAY_IMAGE", povray),
         ("HAWSER_STEERING_IMAGE", steering),
         ("HAWSER_OPERATOR", workspace::program(layout, Profile::Dev, "hawser-operator").display().to_string()),
+        ("HAWSER_SIDECAR", workspace::program(layout, Profile::Dev, "hawser-sidecar").display().to_string()),
         ("HAWSER_CLI", workspace::program(layout, Profile::Dev, "hawser").display().to_string()),
         ("HAWSER_ROOT", workspace::root().display().to_string()),
         ("HAWSER_REGISTRY", endpoints.registry.clone()),

@@ -45,7 +45,7 @@ pub(crate) mod work;
 
 pub(crate) use crate::objects::OFFER_LABEL;
 pub(crate) use error::{Error, Tried};
-pub use run::{StartError, Warm, run};
+pub use run::{StartError, Warm, run, run_with};
 pub(crate) use shared::Shared;
 
 /// Finalizer of a `ComputeJob`: what is owed is claimed and the job closed on chain.

@@ -53,7 +53,7 @@ use crate::inventory::Reservations;
 use crate::inventory::SharedInventory;
 use crate::kubernetes::{again, watching};
 use crate::metrics::Metrics;
-use crate::network::{ActionKey, On};
+use crate::network::{ActionKey, On, OtherKinds};
 
 /// Why the controllers can't be started.
 #[derive(Debug, thiserror::Error)]
@@ -156,6 +156,21 @@ pub async fn run(
     attestations: Attestations,
     metrics: Metrics,
 ) -> Result<(), StartError> {
+    run_with(warm, config, attestation_ca, attestations, metrics, Arc::new(|_| None)).await
+}
+
+/// The same with kinds of network that this operator does not know by itself.
+///
+/// # Errors
+/// See [`run`].
+pub async fn run_with(
+    warm: Warm,
+    config: Config,
+    attestation_ca: String,
+    attestations: Attestations,
+    metrics: Metrics,
+    other_kinds: OtherKinds,
+) -> Result<(), StartError> {
     let Warm { client, fence, work, cancel, watches, jobs: all_jobs, offers: all_offers, lists, around, kept } = warm;
     let cluster = cluster_id(&client).await?;
     let networks: Controller<DeserializeGuard<DepinNetwork>> = Controller::new(Api::all(client.clone()), watching());
@@ -192,6 +207,7 @@ pub async fn run(
         memory: NetworkMemory::default(),
         jobs: kept.jobs,
         offers: kept.offers,
+        other_kinds,
     };
     let (of_jobs, of_offers, of_networks) = (Arc::new(of_jobs), Arc::new(of_offers), Arc::new(of_networks));
     info!("controllers start");

@@ -34,7 +34,7 @@ pub use job::Job;
 pub use kind::{NetworkKind, UnknownKind};
 pub use offer::{Offer, OfferPost, OfferTerms};
 pub use order::{Order, OrderRef};
-pub use start::{Known, Prepared, Start, Wallet};
+pub use start::{Known, OtherKinds, Prepared, Start, Wallet};
 pub use status::{Backlog, Connection, Disconnected, Head, NetworkStatus, SignerFault};
 pub use token::Token;
 

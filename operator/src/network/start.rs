@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use hawser_crds::DepinNetworkStatus;
+use hawser_crds::{DepinNetwork, DepinNetworkStatus};
 use tokio_util::sync::CancellationToken;
 
 use super::{AccountId, JobId, Network, OfferId, OfferTerms, SpecError};
@@ -68,6 +68,9 @@ impl Prepared {
         (self.start)(with)
     }
 }
+
+/// Opens a network of a kind that this operator does not know by itself; none where it is unknown here too.
+pub type OtherKinds = Arc<dyn Fn(&DepinNetwork) -> Option<Prepared> + Send + Sync>;
 
 impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

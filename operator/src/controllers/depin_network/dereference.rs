@@ -8,6 +8,7 @@ use hawser_attestation::Digest;
 use hawser_crds::DepinNetwork;
 use kube::ResourceExt;
 
+use super::memory::NetworkContext;
 use super::source::{self, Source};
 use super::status::Startup;
 use crate::controllers::cache::readable;
@@ -29,10 +30,11 @@ pub(super) struct NetworkObservation<'a> {
 /// Reads it.
 pub(super) async fn dereference<'a>(
     resource: &'a DepinNetwork,
-    shared: &Shared,
+    context: &NetworkContext,
 ) -> Result<NetworkObservation<'a>, Error> {
-    let name = resource.name_any();
-    let source = source::read(resource, &shared.client, &shared.config.namespace).await?;
+    let (name, shared) = (resource.name_any(), &*context.shared);
+    let secrets = (&shared.client, shared.config.namespace.as_str());
+    let source = source::read(resource, &context.other_kinds, secrets).await?;
     let source = source.map(|source| {
         let made_from = source.identity(resource);
         (source, made_from)

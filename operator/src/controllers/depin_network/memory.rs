@@ -10,6 +10,7 @@ use super::status::Startup;
 use crate::controllers::Shared;
 use crate::controllers::compute_job::memory::JobMemory;
 use crate::controllers::gpu_offer::memory::OfferMemory;
+use crate::network::OtherKinds;
 
 /// What a look at a network has at hand.
 pub(crate) struct NetworkContext {
@@ -18,6 +19,7 @@ pub(crate) struct NetworkContext {
     /// An order that comes again is a job of which the cache may lag, and one that is declined costs its offer.
     pub jobs: Arc<JobMemory>,
     pub offers: Arc<OfferMemory>,
+    pub other_kinds: OtherKinds,
 }
 
 /// Of all networks.

@@ -65,7 +65,7 @@ pub(crate) async fn reconcile(
         return Ok(Action::await_change());
     }
 
-    let written = dereference::dereference(resource, shared).await?;
+    let written = dereference::dereference(resource, &context).await?;
     let start = apply::start(resource, written, &context).await;
     let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
     let network = shared.networks.get(&name);

@@ -8,12 +8,14 @@ use kube::{Client, ResourceExt};
 use super::evm;
 use super::status::Startup;
 use crate::controllers::Error;
-use crate::network::{NetworkKind, Prepared, SpecError, UnknownKind};
+use crate::network::{NetworkKind, OtherKinds, Prepared, SpecError, UnknownKind};
 use crate::reasons::Reason;
 
 /// What a network is made from, as it was read.
 pub(super) enum Source<'a> {
     Evm(evm::Source<'a>),
+    /// Of a kind that whoever started the controllers knows.
+    Other(Prepared),
 }
 
 /// Opens the wallet; may ask whoever signs, and takes a second for a keystore.
@@ -22,28 +24,29 @@ pub(super) type Opening<'a> = BoxFuture<'a, Result<Prepared, Startup>>;
 /// Reads it with its Secrets; the inner error is for the status.
 pub(super) async fn read<'a>(
     resource: &'a DepinNetwork,
-    client: &Client,
-    namespace: &str,
+    other_kinds: &OtherKinds,
+    (client, namespace): (&Client, &str),
 ) -> Result<Result<Source<'a>, Startup>, Error> {
     match NetworkKind::of(&resource.spec) {
         Ok(NetworkKind::Evm(spec)) => Ok(evm::read(spec, client, namespace).await?.map(Source::Evm)),
-        Err(unknown) => Ok(Err(unknown.into())),
+        Err(unknown) => Ok(other_kinds(resource).map(Source::Other).ok_or_else(|| unknown.into())),
     }
 }
 
 impl<'a> Source<'a> {
     /// Tells apart what a network was made from. A hash, so that no secret is kept a second time.
     pub(super) fn identity(&self, resource: &DepinNetwork) -> Digest {
-        let secrets = match self {
-            Self::Evm(source) => source.secrets(),
-        };
-        identity(resource, secrets)
+        match self {
+            Self::Evm(source) => identity(resource, source.secrets()),
+            Self::Other(_) => identity(resource, std::iter::empty()),
+        }
     }
 
     /// What opens its wallet, where the network can be made as it is written.
     pub(super) fn opening(self) -> Result<Opening<'a>, Startup> {
         match self {
             Self::Evm(source) => source.opening(),
+            Self::Other(prepared) => Ok(Box::pin(std::future::ready(Ok(prepared)))),
         }
     }
 }
