@@ -3,27 +3,14 @@
 //! `HAWSER_WRITE_DOCS=1 cargo test -p hawser-cli the_reference` rewrites the page's tables.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use clap::{Arg, Command, CommandFactory};
 
 use crate::args::Args;
 
-const BEGIN: &str = "<!-- table: begin -->\n";
-const END: &str = "<!-- table: end -->";
-
 #[test]
 fn the_reference_has_the_commands_and_options_that_there_are() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/cli.md");
-    let page = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = page.split_once(BEGIN).unwrap();
-    let (written, after) = rest.split_once(END).unwrap();
-    let tables = tables();
-    if std::env::var_os("HAWSER_WRITE_DOCS").is_some() {
-        std::fs::write(&path, format!("{before}{BEGIN}{tables}{END}{after}")).unwrap();
-    } else {
-        assert_eq!(written, tables, "rewrite it: see the head of {}", file!());
-    }
+    hawser_pages::assert_table("reference/cli.md", "table", &tables());
 }
 
 fn tables() -> String {

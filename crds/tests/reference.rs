@@ -5,13 +5,9 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::fmt::Write;
-use std::path::Path;
 
 use hawser_crds::{definitions, to_yaml};
 use serde_json::Value;
-
-const BEGIN: &str = "<!-- table: begin -->\n";
-const END: &str = "<!-- table: end -->";
 
 /// Fields whose items are Kubernetes' own, documented there.
 const KUBERNETES: [(&str, &str); 2] = [
@@ -30,16 +26,7 @@ const TYPE_BOUNDS: [&str; 4] = ["0", "65535", "4294967295", "9007199254740991"];
 
 #[test]
 fn the_reference_has_every_field_with_its_type_default_and_rules() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/custom-resources.md");
-    let page = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = page.split_once(BEGIN).unwrap();
-    let (written, after) = rest.split_once(END).unwrap();
-    let tables = tables();
-    if std::env::var_os("HAWSER_WRITE_DOCS").is_some() {
-        std::fs::write(&path, format!("{before}{BEGIN}{tables}{END}{after}")).unwrap();
-    } else {
-        assert_eq!(written, tables, "rewrite it: see the head of {}", file!());
-    }
+    hawser_pages::assert_table("reference/custom-resources.md", "table", &tables());
 }
 
 fn tables() -> String {

@@ -152,7 +152,7 @@ reasons! {
     ReportsStopped trouble "See the log of the container meter, and whether it reaches the operator"
     ResourcesOverLimit fine "Order with less: the message names the limit"
     Restricted fine "Nothing"
-    Rising fine "Wait: the market is told of free GPUs after a while, because each time costs gas"
+    Rising fine "Wait: free GPUs are published after a while, because each update costs gas"
     RunContainerError fine "Correct the workload's command or image"
     Running fine "Nothing"
     RuntimeClass fine "Nothing"
@@ -257,7 +257,6 @@ impl From<SignerFault> for Reason {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write;
-    use std::{env, fs, path::Path};
 
     use super::*;
 
@@ -272,9 +271,6 @@ mod tests {
         assert_eq!(Reason::of_kubernetes("Deleted"), Reason::Kubernetes("Deleted".to_owned()));
     }
 
-    const BEGIN: &str = "<!-- reasons: begin -->\n";
-    const END: &str = "<!-- reasons: end -->";
-
     /// `HAWSER_WRITE_DOCS=1 cargo test -p hawser-operator --lib reference` writes the page's table anew.
     #[test]
     fn the_reference_says_of_every_reason_what_to_do() {
@@ -283,14 +279,6 @@ mod tests {
             let warns = if reason.is_trouble() { "yes" } else { "" };
             writeln!(table, "| `{reason}` | {warns} | {} |", reason.advice()).unwrap();
         }
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/conditions.md");
-        let page = fs::read_to_string(&path).unwrap();
-        let (before, rest) = page.split_once(BEGIN).unwrap();
-        let (written, after) = rest.split_once(END).unwrap();
-        if env::var_os("HAWSER_WRITE_DOCS").is_some() {
-            fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
-        } else {
-            assert_eq!(written, table, "write it anew: HAWSER_WRITE_DOCS=1");
-        }
+        hawser_pages::assert_table("reference/conditions.md", "reasons", &table);
     }
 }

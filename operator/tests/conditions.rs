@@ -9,9 +9,6 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const BEGIN: &str = "<!-- table: begin -->\n";
-const END: &str = "<!-- table: end -->";
-
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -40,7 +37,7 @@ fn kinds() -> Vec<Kind> {
     kinds
 }
 
-/// What the controllers say of each condition, by its constant: words of truth and reason.
+/// What the controllers say of each condition, by its constant: words of status and reason.
 fn said() -> BTreeMap<String, BTreeSet<(String, String)>> {
     let mut said: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
     let mut folders = vec![root().join("operator/src/controllers")];
@@ -54,8 +51,8 @@ fn said() -> BTreeMap<String, BTreeSet<(String, String)>> {
             let source = fs::read_to_string(&path).unwrap();
             let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
             for call in code.split(".set(").skip(1) {
-                if let Some((constant, truth, reason)) = set(call) {
-                    said.entry(constant).or_default().insert((truth, reason));
+                if let Some((constant, status, reason)) = set(call) {
+                    said.entry(constant).or_default().insert((status, reason));
                 }
             }
         }
@@ -63,29 +60,30 @@ fn said() -> BTreeMap<String, BTreeSet<(String, String)>> {
     said
 }
 
-/// Reads `CONDITION, Truth::Word, &Reason::Word`.
+/// Reads `CONDITION, ConditionStatus::Word, &Reason::Word`.
 fn set(call: &str) -> Option<(String, String, String)> {
     let (constant, rest) = call.split_once(',')?;
-    let (truth, rest) = rest.trim_start().strip_prefix("ConditionStatus::")?.split_once(',')?;
+    let (status, rest) = rest.trim_start().strip_prefix("ConditionStatus::")?.split_once(',')?;
     let reason = rest.trim_start().strip_prefix("&Reason::")?;
     let reason = &reason[..reason.find(|c: char| !c.is_ascii_alphanumeric())?];
     // One that is computed is no word of the source.
     if !reason.starts_with(|c: char| c.is_ascii_uppercase()) {
         return None;
     }
-    Some((constant.trim().to_owned(), truth.to_owned(), reason.to_owned()))
+    Some((constant.trim().to_owned(), status.to_owned(), reason.to_owned()))
 }
 
 fn table() -> String {
     let mut said = said();
     let mut table = "| type | kind, and what `True` says | reasons |\n|---|---|---|\n".to_owned();
     for Kind { constant, name, about } in kinds() {
-        let mut by_truth: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (truth, reason) in said.remove(&constant).unwrap_or_default() {
-            by_truth.entry(truth).or_default().push(format!("`{reason}`"));
+        let mut by_status: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (status, reason) in said.remove(&constant).unwrap_or_default() {
+            by_status.entry(status).or_default().push(format!("`{reason}`"));
         }
         let order = ["True", "False", "Unknown"];
-        let reasons = order.iter().filter_map(|truth| Some(format!("{truth}: {}", by_truth.get(*truth)?.join(", "))));
+        let reasons =
+            order.iter().filter_map(|status| Some(format!("{status}: {}", by_status.get(*status)?.join(", "))));
         writeln!(table, "| `{name}` | {about} | {} |", reasons.collect::<Vec<_>>().join("<br>")).unwrap();
     }
     assert!(said.is_empty(), "conditions that crds/src/condition.rs doesn't have: {said:?}");
@@ -94,16 +92,7 @@ fn table() -> String {
 
 #[test]
 fn the_reference_has_the_conditions_and_reasons_that_there_are() {
-    let path = root().join("docs/reference/conditions.md");
-    let page = fs::read_to_string(&path).unwrap();
-    let (before, rest) = page.split_once(BEGIN).unwrap();
-    let (written, after) = rest.split_once(END).unwrap();
-    let table = table();
-    if std::env::var_os("HAWSER_WRITE_DOCS").is_some() {
-        fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
-    } else {
-        assert_eq!(written, table, "write it anew: see the head of {}", file!());
-    }
+    hawser_pages::assert_table("reference/conditions.md", "table", &table());
 }
 
 #[test]

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use hawser_crds::{GpuOffer, GpuOfferStatus};
@@ -12,12 +11,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::json;
 
-use super::{Counted, Metrics, RpcOutcome, ServerOutcome};
-use crate::network::{ActionKey, Backlog, Connection, Head, NetworkStatus, Token, Units};
+use super::{Counted, Metrics, ServerOutcome};
+use crate::network::{
+    ActionKey, Backlog, Connection, Head, NetworkStatus, RequestCounter, RequestOutcome, Token, Units,
+};
 use crate::settlement::Pending;
-
-const BEGIN: &str = "<!-- table: begin -->\n";
-const END: &str = "<!-- table: end -->";
 
 /// With something of everything.
 fn filled() -> Metrics {
@@ -48,10 +46,10 @@ fn filled() -> Metrics {
         observed_generation: None,
         last_transition_time: Time(Timestamp::UNIX_EPOCH),
     };
-    metrics.offer_says(&offer, &GpuOfferStatus { conditions: vec![ready], ..GpuOfferStatus::default() });
+    metrics.record_offer(&offer, &GpuOfferStatus { conditions: vec![ready], ..GpuOfferStatus::default() });
     metrics.server_calls().made("GET", ServerOutcome::Ok, Duration::from_millis(5));
     metrics.server_calls().heard("/api/v1/pods");
-    metrics.rpc_calls("base").made("https://a", RpcOutcome::Ok, Duration::from_millis(5));
+    metrics.rpc_calls("base").count("https://a", RequestOutcome::Ok, Duration::from_millis(5));
     metrics.attestation.fill();
     metrics
 }
@@ -127,16 +125,7 @@ fn table(all: &BTreeMap<String, Shown>) -> String {
 
 #[test]
 fn the_reference_has_the_metrics_that_there_are_with_their_types_and_labels() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/metrics.md");
-    let page = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = page.split_once(BEGIN).unwrap();
-    let (written, after) = rest.split_once(END).unwrap();
-    let table = table(&shown(&filled().text()));
-    if std::env::var_os("HAWSER_WRITE_DOCS").is_some() {
-        std::fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
-    } else {
-        assert_eq!(written, table, "write it anew: see the head of {}", file!());
-    }
+    hawser_pages::assert_table("reference/metrics.md", "table", &table(&shown(&filled().text())));
 }
 
 #[test]
