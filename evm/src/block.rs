@@ -17,7 +17,6 @@ pub struct Block {
 /// The newest block that an endpoint showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The block.
     pub block: Block,
     /// The block's own time.
     pub time: Timestamp,

@@ -11,7 +11,7 @@ use crate::error::Error;
 
 /// How many blocks to ask for at once. Halved when an endpoint refuses, doubled again when it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct BlockSpan {
     width: u64,
     widest: u64,
     /// So many answers in a row double it.
@@ -19,7 +19,7 @@ pub struct Span {
     answered: u32,
 }
 
-impl Span {
+impl BlockSpan {
     /// The widest is tried first.
     pub const fn new(widest: u64) -> Self {
         Self { width: widest, widest, patience: 1, answered: 0 }
@@ -58,7 +58,7 @@ struct Ranges {
     /// None after the last block that there can be.
     next: Option<u64>,
     last: u64,
-    span: Span,
+    span: BlockSpan,
 }
 
 impl Ranges {
@@ -67,7 +67,7 @@ impl Ranges {
     const PATIENCE: u32 = 8;
 
     fn new(period: &RangeInclusive<u64>, longest: u64) -> Self {
-        let span = Span::new(longest.max(1)).doubled_after(Self::PATIENCE);
+        let span = BlockSpan::new(longest.max(1)).doubled_after(Self::PATIENCE);
         Self { next: Some(*period.start()), last: *period.end(), span }
     }
 
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_refused_range_is_halved_down_to_one_block() {
-        let mut span = Span::new(2_000);
+        let mut span = BlockSpan::new(2_000);
         let mut asked = Vec::new();
         loop {
             let range = 1..=span.width().min(100);
@@ -137,13 +137,13 @@ mod tests {
 
     #[test]
     fn an_answered_range_grows_again_up_to_the_widest() {
-        let mut span = Span::new(2_000);
+        let mut span = BlockSpan::new(2_000);
         span.refused(&(1..=2));
         assert_eq!(span.width(), 1);
         span.answered();
         assert_eq!(span.width(), 2);
         (0..80).for_each(|_| span.answered());
-        assert_eq!(span, Span::new(2_000));
+        assert_eq!(span, BlockSpan::new(2_000));
     }
 
     /// What is asked of a node that answers at most `limit` blocks at once.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub enum Class {
     /// Head, logs, receipts, and what is to be sent: money and orders wait for these.
     First,
-    /// What running jobs and acts rest on.
+    /// What running jobs and actions rest on.
     Jobs,
     /// Balances, offers, tokens: nothing is lost where they come later.
     Rest,

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     budget::{Budget, Class, Limits},
-    error::{Error, Lapse, Reason, Trouble},
+    error::{Error, FailureKind, Reason, Trouble},
     label,
     options::EndpointOptions,
     recorder::{Call, Outcome, Recorder},
@@ -148,7 +148,7 @@ impl Endpoint {
     }
 
     /// Takes a request's worth out of the budget if there is one.
-    pub(crate) fn has_room(&self, class: Class) -> bool {
+    pub(crate) fn try_take(&self, class: Class) -> bool {
         locked(&self.budget).take(class, self.yields(class), Instant::now()).is_ok()
     }
 
@@ -182,7 +182,7 @@ impl Endpoint {
     ) -> Result<Box<RawValue>, Disposition> {
         if !self.turn(class, end).await {
             let words = format!("{}: the endpoint lets no more requests through", request.method());
-            return Err(Disposition::Late(Trouble::lapse(Lapse::Limited(None), words)));
+            return Err(Disposition::Late(Trouble::failure(FailureKind::Limited(None), words)));
         }
         self.ask_now(request).await
     }
@@ -210,10 +210,12 @@ impl Endpoint {
             Fault::Limited { after, status, words } => {
                 let hopeless = locked(&self.budget).refused(after, Instant::now());
                 tracing::debug!(endpoint = self.label, method, words, "the endpoint limits our requests");
-                let trouble = Trouble::lapse(Lapse::Limited(status), format!("{method}: {words}"));
+                let trouble = Trouble::failure(FailureKind::Limited(status), format!("{method}: {words}"));
                 if hopeless { Disposition::Trouble(trouble) } else { Disposition::Limited(trouble) }
             }
-            Fault::Broken(lapse, words) => Disposition::Trouble(Trouble::lapse(lapse, format!("{method}: {words}"))),
+            Fault::Broken(failure, words) => {
+                Disposition::Trouble(Trouble::failure(failure, format!("{method}: {words}")))
+            }
         }
     }
 
@@ -260,7 +262,7 @@ mod tests {
             (Err(refused), Outcome::Refused),
             (Err(Fault::Null), Outcome::Refused),
             (Err(limited), Outcome::Limited),
-            (Err(Fault::Broken(Lapse::NoAnswer, String::new())), Outcome::Failed),
+            (Err(Fault::Broken(FailureKind::NoAnswer, String::new())), Outcome::Failed),
         ] {
             assert_eq!(outcome(&answer), expected, "{answer:?}");
         }

@@ -27,7 +27,7 @@ pub enum Reason {
 
 /// What an endpoint did instead of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lapse {
+pub enum FailureKind {
     /// An HTTP status that is none of success.
     Status(u16),
     /// It lets no more requests through, with this HTTP status or in words of its own.
@@ -42,7 +42,7 @@ pub enum Lapse {
     Garbage,
 }
 
-impl Lapse {
+impl FailureKind {
     /// Whether the same request may well be answered a moment later.
     pub(crate) const fn passes(self) -> bool {
         matches!(self, Self::Status(502..=504) | Self::NoConnection | Self::NoAnswer)
@@ -62,16 +62,16 @@ pub struct Trouble {
     /// The same in words, which may be the endpoint's own.
     pub message: String,
     /// What it did, where it was asked in vain.
-    pub lapse: Option<Lapse>,
+    pub failure: Option<FailureKind>,
 }
 
 impl Trouble {
     pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), lapse: None }
+        Self { reason, message: message.into(), failure: None }
     }
 
-    pub(crate) fn lapse(lapse: Lapse, message: impl Into<String>) -> Self {
-        Self { lapse: Some(lapse), ..Self::new(Reason::Unreachable, message) }
+    pub(crate) fn failure(failure: FailureKind, message: impl Into<String>) -> Self {
+        Self { failure: Some(failure), ..Self::new(Reason::Unreachable, message) }
     }
 }
 
@@ -94,7 +94,7 @@ impl Unavailable {
     }
 
     pub(crate) fn passes(&self) -> bool {
-        self.0.iter().any(|(_, trouble)| trouble.lapse.is_some_and(Lapse::passes))
+        self.0.iter().any(|(_, trouble)| trouble.failure.is_some_and(FailureKind::passes))
     }
 
     /// The reason that tells a person most: on a wrong chain somebody must act, a dead endpoint can only be waited for.
@@ -193,13 +193,19 @@ mod tests {
 
     #[test]
     fn what_may_pass_in_a_moment_is_told_from_what_lasts() {
-        let passing =
-            [Lapse::Status(502), Lapse::Status(503), Lapse::Status(504), Lapse::NoConnection, Lapse::NoAnswer];
-        let lasting = [400, 401, 404, 500].map(Lapse::Status);
+        let passing = [
+            FailureKind::Status(502),
+            FailureKind::Status(503),
+            FailureKind::Status(504),
+            FailureKind::NoConnection,
+            FailureKind::NoAnswer,
+        ];
+        let lasting = [400, 401, 404, 500].map(FailureKind::Status);
         // Who was waited for in vain, or asked again and again, is not asked again at once.
-        let others = [Lapse::TimedOut, Lapse::Garbage, Lapse::Limited(Some(429)), Lapse::Limited(None)];
-        assert!(passing.into_iter().all(Lapse::passes));
-        assert!(!lasting.into_iter().chain(others).any(Lapse::passes));
+        let others =
+            [FailureKind::TimedOut, FailureKind::Garbage, FailureKind::Limited(Some(429)), FailureKind::Limited(None)];
+        assert!(passing.into_iter().all(FailureKind::passes));
+        assert!(!lasting.into_iter().chain(others).any(FailureKind::passes));
     }
 
     #[test]

@@ -8,9 +8,9 @@
 //! | question | answer |
 //! |---|---|
 //! | Which endpoints, and what must be there? | [`Options`], [`Expected`] |
-//! | How long is a request waited for, whose turn comes first? | [`Manner`], [`Class`] |
+//! | How long is a request waited for, whose turn comes first? | [`ClientProfile`], [`Class`] |
 //! | Why was there no answer? | [`Error`], and for each endpoint its [`Trouble`] |
-//! | How are many blocks' logs read? | [`LogPages`], over a [`Span`] that halves where it is refused |
+//! | How are many blocks' logs read? | [`LogPages`], over a [`BlockSpan`] that halves where it is refused |
 //! | Does the chain move? | [`Watchdog`] over [`Head`]s |
 //! | What became of the requests? | each is told to a [`Recorder`] |
 
@@ -33,13 +33,13 @@ mod watchdog;
 mod wire;
 
 pub use block::{Block, Head};
-pub use block_range::{LogPages, Span};
+pub use block_range::{BlockSpan, LogPages};
 pub use budget::Class;
-pub use error::{Error, Lapse, Reason, Trouble, Unavailable};
+pub use error::{Error, FailureKind, Reason, Trouble, Unavailable};
 pub use label::label;
-pub use options::{EndpointOptions, Expected, Manner, Names, Options};
+pub use options::{ClientProfile, EndpointOptions, Expected, Names, Options};
 pub use pool::Pool;
 pub use price::gas_price_of;
 pub use recorder::{Outcome, Recorder};
 pub use token::{TokenMetadata, token_metadata};
-pub use watchdog::{StallLimit, Verdict, Watchdog};
+pub use watchdog::{HeadHealth, StallLimit, Watchdog};

@@ -8,7 +8,7 @@ use reqwest::{Url, header::HeaderMap};
 use crate::{
     budget::{Class, Limits},
     label,
-    recorder::{Nobody, Recorder},
+    recorder::{NoopRecorder, Recorder},
 };
 
 /// What a pool is made from.
@@ -19,15 +19,15 @@ pub struct Options {
     /// What each of them must serve.
     pub expected: Expected,
     /// How long is waited for what.
-    pub manner: Manner,
+    pub profile: ClientProfile,
     /// Who counts the requests.
     pub recorder: Arc<dyn Recorder>,
 }
 
 impl Options {
     /// Requests that nobody counts.
-    pub fn new(endpoints: Vec<EndpointOptions>, expected: Expected, manner: Manner) -> Self {
-        Self { endpoints, expected, manner, recorder: Arc::new(Nobody) }
+    pub fn new(endpoints: Vec<EndpointOptions>, expected: Expected, profile: ClientProfile) -> Self {
+        Self { endpoints, expected, profile, recorder: Arc::new(NoopRecorder) }
     }
 }
 
@@ -73,7 +73,7 @@ pub struct Names {
 
 /// How long is waited for what.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub struct ClientProfile {
     pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
     /// An answer that takes longer is asked of a second endpoint too.
@@ -85,12 +85,12 @@ pub struct Manner {
     pub(crate) limits: Limits,
     /// How often all endpoints are tried again, ever later, if what is wrong with them may pass. If 0, one more endpoint than
     /// there are is tried at once.
-    pub(crate) again: u32,
+    pub(crate) retries: u32,
     /// Whether the only endpoint is asked again after it was waited for in vain.
     pub(crate) waits_again: bool,
 }
 
-impl Manner {
+impl ClientProfile {
     /// Of a program that follows a chain for months: a node that doesn't answer within seconds is as good as dead to a block
     /// time of seconds, and who asks comes again.
     pub const SERVICE: Self = Self {
@@ -101,7 +101,7 @@ impl Manner {
         patience: [Duration::from_mins(1), Duration::from_secs(30), Duration::from_secs(20)],
         check_patience: Duration::from_secs(20),
         limits: Limits::SERVICE,
-        again: 0,
+        retries: 0,
         waits_again: true,
     };
     /// Of a command that somebody waits for, and that has to begin again where a request fails: a blip is tried again.
@@ -111,7 +111,7 @@ impl Manner {
         patience: [Duration::from_mins(5); 3],
         check_patience: Duration::from_mins(5),
         limits: Limits::COMMAND,
-        again: 3,
+        retries: 3,
         waits_again: false,
         ..Self::SERVICE
     };

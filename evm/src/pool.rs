@@ -19,10 +19,10 @@ use serde_json::value::RawValue;
 use crate::{
     budget::Class,
     endpoint::{Disposition, Endpoint, SHORTEST_CHECK, Shown},
-    error::{Error, Lapse, Reason, Trouble, Unavailable},
+    error::{Error, FailureKind, Reason, Trouble, Unavailable},
     examine::{MOST_AHEAD, wall_clock},
     methods,
-    options::{Expected, Manner, Options},
+    options::{ClientProfile, Expected, Options},
     transport::Transport,
 };
 
@@ -46,7 +46,7 @@ pub(crate) struct Inner {
     pub(crate) endpoints: Vec<Arc<Endpoint>>,
     /// The endpoint in use.
     current: AtomicUsize,
-    pub(crate) manner: Manner,
+    pub(crate) profile: ClientProfile,
     pub(crate) expected: Expected,
     /// What the first endpoint said of what nobody wrote down.
     learned: Mutex<Learned>,
@@ -75,12 +75,12 @@ impl Inner {
     ///
     /// An error that the endpoint answers with is handed back as [`Error::Answer`].
     pub(crate) async fn ask(&self, class: Class, request: &SerializedRequest) -> Result<Box<RawValue>, Error> {
-        let end = Instant::now() + self.manner.patience(class);
-        let (mut troubles, mut elsewhere, mut again) = (0, false, Again::new(self.manner));
+        let end = Instant::now() + self.profile.patience(class);
+        let (mut troubles, mut elsewhere, mut backoff) = (0, false, Backoff::new(self.profile));
         let mut vain: Option<Unavailable> = None;
         let mut unheard: Option<Unavailable> = None;
         loop {
-            let preferred = self.usable_again(elsewhere, &mut again).await?;
+            let preferred = self.usable_again(elsewhere, &mut backoff).await?;
             if let Some(why) = vain.take_if(|why| why.is_of(preferred)) {
                 return Err(Error::Unavailable(why));
             }
@@ -96,23 +96,23 @@ impl Inner {
                 Err(Disposition::Trouble(trouble)) => {
                     endpoint.set_trouble(Some(trouble.clone()));
                     troubles += 1;
-                    let waited = trouble.lapse == Some(Lapse::TimedOut) && !self.manner.waits_again;
+                    let waited = trouble.failure == Some(FailureKind::TimedOut) && !self.profile.waits_again;
                     if waited {
                         vain = Some(Unavailable::of(endpoint, trouble.clone()));
                     }
                     if methods::changes_the_chain(request.method())
-                        && trouble.lapse.is_some_and(Lapse::may_have_been_heard)
+                        && trouble.failure.is_some_and(FailureKind::may_have_been_heard)
                     {
                         unheard.get_or_insert_with(|| Unavailable::of(endpoint, trouble.clone()));
                     }
                     // It may pass each check and fail at this: whoever is next is checked first.
-                    let at_once = self.manner.again == 0;
+                    let at_once = self.profile.retries == 0;
                     elsewhere = troubles >= 2 || !at_once;
                     if troubles < self.endpoints.len() + usize::from(at_once) {
                         continue;
                     }
                     let why = self.unavailable().or(endpoint, trouble);
-                    if waited || !again.pause(&why).await {
+                    if waited || !backoff.pause(&why).await {
                         return Err(Error::Unavailable(why));
                     }
                     troubles = 0;
@@ -136,11 +136,11 @@ impl Inner {
             return (endpoint, asked.await);
         };
         let mut asked = std::pin::pin!(asked);
-        if let Ok(answer) = tokio::time::timeout(self.manner.hedge_after, &mut asked).await {
+        if let Ok(answer) = tokio::time::timeout(self.profile.hedge_after, &mut asked).await {
             return (endpoint, answer);
         }
         // A second request must not cost the spare one what its own turn is kept for.
-        if !spare.has_room(class) {
+        if !spare.try_take(class) {
             return (endpoint, asked.await);
         }
         let mut second = std::pin::pin!(spare.ask_now(request));
@@ -163,7 +163,8 @@ impl Inner {
         let current = self.current();
         for (index, endpoint) in self.endpoints.iter().enumerate() {
             let good = index != current && (endpoint.trouble().is_none() || self.check(endpoint).await);
-            if good && let Ok(answer) = endpoint.ask(class, Instant::now() + self.manner.patience(class), request).await
+            if good
+                && let Ok(answer) = endpoint.ask(class, Instant::now() + self.profile.patience(class), request).await
             {
                 return Ok(answer);
             }
@@ -200,11 +201,11 @@ impl Inner {
     }
 
     /// The same; where that may change in a moment, it waits for it.
-    async fn usable_again(&self, elsewhere: bool, again: &mut Again) -> Result<&Endpoint, Error> {
+    async fn usable_again(&self, elsewhere: bool, backoff: &mut Backoff) -> Result<&Endpoint, Error> {
         loop {
             match self.usable(elsewhere).await {
                 Ok(endpoint) => return Ok(endpoint),
-                Err(why) if again.pause(&why).await => {}
+                Err(why) if backoff.pause(&why).await => {}
                 Err(why) => return Err(Error::Unavailable(why)),
             }
         }
@@ -226,14 +227,14 @@ impl Inner {
 
 /// Tries again what may pass, a few times and ever later.
 #[derive(Debug)]
-struct Again {
+struct Backoff {
     left: u32,
     pause: Duration,
 }
 
-impl Again {
-    const fn new(manner: Manner) -> Self {
-        Self { left: manner.again, pause: SHORTEST_CHECK }
+impl Backoff {
+    const fn new(profile: ClientProfile) -> Self {
+        Self { left: profile.retries, pause: SHORTEST_CHECK }
     }
 
     /// Waits until it is worth trying again; false where it is not.
@@ -253,18 +254,18 @@ impl Pool {
     /// # Errors
     /// Where no HTTP client can be made.
     pub fn new(options: Options) -> Result<Self, reqwest::Error> {
-        let Options { endpoints, expected, manner, recorder } = options;
+        let Options { endpoints, expected, profile, recorder } = options;
         let http = reqwest::Client::builder()
-            .connect_timeout(manner.connect_timeout)
-            .timeout(manner.request_timeout)
+            .connect_timeout(profile.connect_timeout)
+            .timeout(profile.request_timeout)
             // Answers are bound to the URL that a person wrote down.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let endpoint = |of| Arc::new(Endpoint::new(of, manner.limits, http.clone(), Arc::clone(&recorder)));
+        let endpoint = |of| Arc::new(Endpoint::new(of, profile.limits, http.clone(), Arc::clone(&recorder)));
         let inner = Arc::new(Inner {
             endpoints: endpoints.into_iter().map(endpoint).collect(),
             current: AtomicUsize::new(0),
-            manner,
+            profile,
             expected,
             learned: Mutex::default(),
             answered_chain_id: Mutex::default(),
@@ -282,7 +283,7 @@ impl Pool {
     /// # Errors
     /// Where there is none.
     pub async fn ready(&self) -> Result<u64, Error> {
-        self.inner.usable_again(false, &mut Again::new(self.inner.manner)).await?;
+        self.inner.usable_again(false, &mut Backoff::new(self.inner.profile)).await?;
         let learned = self.inner.learned().chain_id;
         self.inner.expected.chain_id.or(learned).ok_or_else(|| Error::Unavailable(self.unavailable()))
     }

@@ -29,9 +29,9 @@ pub trait Recorder: fmt::Debug + Send + Sync {
 
 /// Counts nothing.
 #[derive(Debug)]
-pub(crate) struct Nobody;
+pub(crate) struct NoopRecorder;
 
-impl Recorder for Nobody {
+impl Recorder for NoopRecorder {
     fn record(&self, _: &str, _: Outcome, _: Duration) {}
 }
 

@@ -27,7 +27,7 @@ use crate::{
 
 /// Who is asked.
 #[derive(Clone, Debug)]
-enum Whom {
+enum Target {
     /// The endpoint in use; where that fails, the next one.
     Pool(Arc<Inner>),
     /// The endpoints that are not in use: the first that answers.
@@ -40,22 +40,22 @@ enum Whom {
 /// [`Error`]: alloy's own has no room for who said it.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
-    whom: Whom,
+    target: Target,
     /// None: by the request's method.
     class: Option<Class>,
 }
 
 impl Transport {
     pub(crate) const fn pool(inner: Arc<Inner>, class: Option<Class>) -> Self {
-        Self { whom: Whom::Pool(inner), class }
+        Self { target: Target::Pool(inner), class }
     }
 
     pub(crate) const fn others(inner: Arc<Inner>, class: Class) -> Self {
-        Self { whom: Whom::Others(inner), class: Some(class) }
+        Self { target: Target::Others(inner), class: Some(class) }
     }
 
     pub(crate) const fn one(endpoint: Arc<Endpoint>, class: Class, patience: Duration) -> Self {
-        Self { whom: Whom::One(endpoint, patience), class: Some(class) }
+        Self { target: Target::One(endpoint, patience), class: Some(class) }
     }
 
     pub(crate) fn provider(self) -> RootProvider {
@@ -64,10 +64,10 @@ impl Transport {
 
     async fn ask(&self, request: &SerializedRequest) -> Result<Box<RawValue>, Error> {
         let class = self.class.unwrap_or_else(|| methods::class(request.method()));
-        match &self.whom {
-            Whom::Pool(inner) => inner.ask(class, request).await,
-            Whom::Others(inner) => inner.second_opinion(class, request).await,
-            Whom::One(endpoint, patience) => ask_one(endpoint, class, *patience, request).await,
+        match &self.target {
+            Target::Pool(inner) => inner.ask(class, request).await,
+            Target::Others(inner) => inner.second_opinion(class, request).await,
+            Target::One(endpoint, patience) => ask_one(endpoint, class, *patience, request).await,
         }
     }
 

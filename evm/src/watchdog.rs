@@ -39,7 +39,7 @@ impl Default for StallLimit {
 
 /// What a look at the head says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum HeadHealth {
     /// There is a newer block, or another one at the tip.
     Moved,
     /// The same block as before, or an older one.
@@ -68,7 +68,7 @@ impl Watchdog {
     }
 
     /// Looks at a head that was just read; `asked` is when the look began.
-    pub fn see(&mut self, head: Head, asked: Instant, now: Instant) -> Verdict {
+    pub fn see(&mut self, head: Head, asked: Instant, now: Instant) -> HeadHealth {
         let mut since = None;
         if let Some(newest) = self.newest {
             let same_height = head.block.number == newest.block.number;
@@ -76,13 +76,13 @@ impl Watchdog {
                 self.beat.missed(asked);
                 let since = now.duration_since(newest.seen);
                 if since < self.patience() {
-                    return Verdict::Same;
+                    return HeadHealth::Same;
                 }
                 // Whatever showed the newest is not heard of any more, and this one's head moves: it is the chain's.
                 let moves = self.lower.is_some_and(|lower| lower.block.number < head.block.number);
                 self.lower = (!same_height).then_some(head);
                 if !moves || same_height {
-                    return Verdict::Stalled;
+                    return HeadHealth::Stalled;
                 }
             } else {
                 self.learn(newest, head);
@@ -91,7 +91,7 @@ impl Watchdog {
         }
         (self.newest, self.lower) = (Some(head), None);
         self.beat.came(asked, since);
-        Verdict::Moved
+        HeadHealth::Moved
     }
 
     /// Learns from blocks before the first head: in rising order.
@@ -189,19 +189,19 @@ mod tests {
         let (mut dog, t) = (Watchdog::new(LIMIT), Instant::now());
         let mut see = |head: Head| dog.see(head, head.seen, head.seen);
         let s = Duration::from_secs;
-        assert_eq!(see(head(1, 1, 100, t)), Verdict::Moved);
-        assert_eq!(see(head(2, 2, 102, t)), Verdict::Moved);
-        assert_eq!(see(head(2, 2, 102, t + s(19))), Verdict::Same);
-        assert_eq!(see(head(2, 2, 102, t + s(20))), Verdict::Stalled);
-        assert_eq!(see(head(3, 3, 130, t + s(21))), Verdict::Moved);
+        assert_eq!(see(head(1, 1, 100, t)), HeadHealth::Moved);
+        assert_eq!(see(head(2, 2, 102, t)), HeadHealth::Moved);
+        assert_eq!(see(head(2, 2, 102, t + s(19))), HeadHealth::Same);
+        assert_eq!(see(head(2, 2, 102, t + s(20))), HeadHealth::Stalled);
+        assert_eq!(see(head(3, 3, 130, t + s(21))), HeadHealth::Moved);
     }
 
     #[test]
     fn an_older_head_does_not_count_as_moving_and_another_tip_does() {
         let (mut dog, t) = (Watchdog::new(LIMIT), Instant::now());
         dog.see(head(5, 5, 100, t), t, t);
-        assert_eq!(dog.see(head(4, 4, 98, t), t, t), Verdict::Same);
-        assert_eq!(dog.see(head(5, 6, 100, t), t, t), Verdict::Moved);
+        assert_eq!(dog.see(head(4, 4, 98, t), t, t), HeadHealth::Same);
+        assert_eq!(dog.see(head(5, 6, 100, t), t, t), HeadHealth::Moved);
     }
 
     #[test]
@@ -214,11 +214,11 @@ mod tests {
             let head = head(number, 9, 104, t + after);
             dog.see(head, head.seen, head.seen)
         };
-        assert_eq!(at(6, patience.saturating_sub(ms(1))), Verdict::Same);
-        assert_eq!(at(7, patience), Verdict::Stalled, "it may be one that lags");
-        assert_eq!(at(7, patience + ms(1)), Verdict::Stalled, "it stands still");
-        assert_eq!(at(8, patience + ms(2)), Verdict::Moved);
-        assert_eq!(at(9, patience + ms(3)), Verdict::Moved);
+        assert_eq!(at(6, patience.saturating_sub(ms(1))), HeadHealth::Same);
+        assert_eq!(at(7, patience), HeadHealth::Stalled, "it may be one that lags");
+        assert_eq!(at(7, patience + ms(1)), HeadHealth::Stalled, "it stands still");
+        assert_eq!(at(8, patience + ms(2)), HeadHealth::Moved);
+        assert_eq!(at(9, patience + ms(3)), HeadHealth::Moved);
     }
 
     #[test]

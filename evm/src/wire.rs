@@ -6,7 +6,7 @@ use alloy::rpc::json_rpc::{ErrorPayload, Response, ResponsePayload, SerializedRe
 use reqwest::{StatusCode, Url, header};
 use serde_json::value::RawValue;
 
-use crate::{error::Lapse, label, methods};
+use crate::{error::FailureKind, label, methods};
 
 /// Longest answer that is read. A block full of orders for one provider has a tenth of it.
 const LARGEST: usize = 16 << 20;
@@ -25,7 +25,7 @@ pub(crate) enum Fault {
     /// Nothing, where something was asked for.
     Null,
     /// The endpoint is not what it should be.
-    Broken(Lapse, String),
+    Broken(FailureKind, String),
 }
 
 /// Sends requests to one URL.
@@ -73,7 +73,7 @@ impl Wire {
 
 fn read(method: &str, body: &[u8]) -> Result<Box<RawValue>, Fault> {
     let unread = |error: serde_json::Error| {
-        Fault::Broken(Lapse::Garbage, format!("the answer is not what was asked for: {error}"))
+        Fault::Broken(FailureKind::Garbage, format!("the answer is not what was asked for: {error}"))
     };
     let response: Response = serde_json::from_slice(body).map_err(unread)?;
     match response.payload {
@@ -121,7 +121,7 @@ fn refusal(status: StatusCode, after: Option<Duration>, body: &[u8], many: bool)
     if limited {
         Fault::Limited { after, status: Some(status), words }
     } else {
-        Fault::Broken(Lapse::Status(status), words)
+        Fault::Broken(FailureKind::Status(status), words)
     }
 }
 
@@ -158,12 +158,12 @@ fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
 
 /// The innermost cause, without the URL: its path or query can be a key.
 fn broken(error: reqwest::Error) -> Fault {
-    let lapse = if error.is_timeout() {
-        Lapse::TimedOut
+    let failure = if error.is_timeout() {
+        FailureKind::TimedOut
     } else if error.is_connect() {
-        Lapse::NoConnection
+        FailureKind::NoConnection
     } else {
-        Lapse::NoAnswer
+        FailureKind::NoAnswer
     };
     let error = error.without_url();
     let mut words = error.to_string();
@@ -172,7 +172,7 @@ fn broken(error: reqwest::Error) -> Fault {
         words = error.to_string();
         cause = error.source();
     }
-    Fault::Broken(lapse, cut(&words))
+    Fault::Broken(failure, cut(&words))
 }
 
 fn cut(text: &str) -> String {
@@ -224,6 +224,6 @@ mod tests {
         assert!(matches!(read(methods::LOGS, body), Err(Fault::Null)));
         let refused = br#"{"jsonrpc":"2.0","id":1,"error":{"code":3,"message":"execution reverted","data":"0x01"}}"#;
         assert!(matches!(read("m", refused), Err(Fault::Refused(error)) if error.as_revert_data().is_some()));
-        assert!(matches!(read("m", b"<html>"), Err(Fault::Broken(Lapse::Garbage, _))));
+        assert!(matches!(read("m", b"<html>"), Err(Fault::Broken(FailureKind::Garbage, _))));
     }
 }

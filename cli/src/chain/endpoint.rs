@@ -1,7 +1,9 @@
 //! The connection to nodes, and what an error of theirs says.
 
 use alloy::{contract, primitives::Address};
-use hawser_evm::{EndpointOptions, Error, Expected, Lapse, Manner, Names, Options, Pool, Reason, Trouble, Unavailable};
+use hawser_evm::{
+    ClientProfile, EndpointOptions, Error, Expected, FailureKind, Names, Options, Pool, Reason, Trouble, Unavailable,
+};
 use hawser_market::text::printable;
 use reqwest::{Url, header::HeaderMap};
 
@@ -21,7 +23,7 @@ pub(super) fn pool(nodes: Vec<Url>, contract: Address, chain_id: Option<u64>) ->
     let endpoints = nodes.into_iter().map(|url| EndpointOptions { url, headers: HeaderMap::new() }).collect();
     let names = Names { chain_id: "--chain-id (HAWSER_CHAIN_ID)", genesis: None, contract: "--market" };
     let expected = Expected { chain_id, genesis: None, contract, names };
-    Pool::new(Options::new(endpoints, expected, Manner::COMMAND))
+    Pool::new(Options::new(endpoints, expected, ClientProfile::COMMAND))
         .map_err(|error| Failure::Unreachable(format!("the HTTP client can't start: {error}")))
 }
 
@@ -59,16 +61,18 @@ pub(super) fn cause(error: &Error) -> String {
 }
 
 fn in_words(trouble: &Trouble) -> String {
-    match trouble.lapse {
-        Some(Lapse::Status(status @ 300..400)) => format!(
+    match trouble.failure {
+        Some(FailureKind::Status(status @ 300..400)) => format!(
             "the node redirects (HTTP status {status}), which is not followed: give the URL that it redirects to"
         ),
-        Some(Lapse::Status(status) | Lapse::Limited(Some(status))) => {
+        Some(FailureKind::Status(status) | FailureKind::Limited(Some(status))) => {
             format!("the node answered with HTTP status {status}")
         }
-        Some(Lapse::Limited(None)) => "the node refused".to_owned(),
-        Some(Lapse::NoConnection | Lapse::NoAnswer | Lapse::TimedOut) => "no answer from the node".to_owned(),
-        Some(Lapse::Garbage) => "the node answered what is not JSON-RPC".to_owned(),
+        Some(FailureKind::Limited(None)) => "the node refused".to_owned(),
+        Some(FailureKind::NoConnection | FailureKind::NoAnswer | FailureKind::TimedOut) => {
+            "no answer from the node".to_owned()
+        }
+        Some(FailureKind::Garbage) => "the node answered what is not JSON-RPC".to_owned(),
         None => printable(&trouble.message),
     }
 }
@@ -76,7 +80,7 @@ fn in_words(trouble: &Trouble) -> String {
 /// Whether nodes were asked too often.
 pub(super) fn is_rate_limit(error: &Error) -> bool {
     let Error::Unavailable(Unavailable(troubles)) = error else { return false };
-    troubles.iter().any(|(_, trouble)| matches!(trouble.lapse, Some(Lapse::Limited(_))))
+    troubles.iter().any(|(_, trouble)| matches!(trouble.failure, Some(FailureKind::Limited(_))))
 }
 
 /// What can't become right by itself: all nodes are of another chain than was asked for, or have no market there.
@@ -111,11 +115,11 @@ pub(super) fn answer(error: &contract::Error) -> Option<Error> {
 mod tests {
     use super::*;
 
-    fn unavailable(troubles: &[(Option<Lapse>, &str)]) -> Error {
-        let trouble = |(lapse, message): &(Option<Lapse>, &str)| Trouble {
+    fn unavailable(troubles: &[(Option<FailureKind>, &str)]) -> Error {
+        let trouble = |(failure, message): &(Option<FailureKind>, &str)| Trouble {
             reason: Reason::Unreachable,
             message: (*message).to_owned(),
-            lapse: *lapse,
+            failure: *failure,
         };
         Error::Unavailable(Unavailable(troubles.iter().map(|it| ("https://a".to_owned(), trouble(it))).collect()))
     }
@@ -123,25 +127,28 @@ mod tests {
     #[test]
     fn an_error_is_told_without_url_and_page() {
         let page = "<html>secret</html>";
-        for (lapse, words) in [
-            (Lapse::Status(500), "HTTP status 500"),
-            (Lapse::Status(308), "redirects (HTTP status 308)"),
-            (Lapse::Limited(Some(429)), "HTTP status 429"),
-            (Lapse::Limited(None), "refused"),
-            (Lapse::NoConnection, "no answer"),
-            (Lapse::NoAnswer, "no answer"),
-            (Lapse::TimedOut, "no answer"),
-            (Lapse::Garbage, "not JSON-RPC"),
+        for (failure, words) in [
+            (FailureKind::Status(500), "HTTP status 500"),
+            (FailureKind::Status(308), "redirects (HTTP status 308)"),
+            (FailureKind::Limited(Some(429)), "HTTP status 429"),
+            (FailureKind::Limited(None), "refused"),
+            (FailureKind::NoConnection, "no answer"),
+            (FailureKind::NoAnswer, "no answer"),
+            (FailureKind::TimedOut, "no answer"),
+            (FailureKind::Garbage, "not JSON-RPC"),
         ] {
-            let told = cause(&unavailable(&[(Some(lapse), page)]));
+            let told = cause(&unavailable(&[(Some(failure), page)]));
             assert!(told.contains(words) && !told.contains("secret"), "{told}");
-            assert_eq!(is_rate_limit(&unavailable(&[(Some(lapse), page)])), matches!(lapse, Lapse::Limited(_)));
+            assert_eq!(
+                is_rate_limit(&unavailable(&[(Some(failure), page)])),
+                matches!(failure, FailureKind::Limited(_))
+            );
         }
     }
 
     #[test]
     fn of_several_nodes_each_is_told() {
-        let told = cause(&unavailable(&[(Some(Lapse::NoAnswer), ""), (Some(Lapse::Status(502)), "")]));
+        let told = cause(&unavailable(&[(Some(FailureKind::NoAnswer), ""), (Some(FailureKind::Status(502)), "")]));
         assert_eq!(told, "https://a: no answer from the node; https://a: the node answered with HTTP status 502");
         assert_eq!(cause(&unavailable(&[])), "no answer from the node");
     }

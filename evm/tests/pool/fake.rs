@@ -10,7 +10,7 @@ use axum::{
     response::IntoResponse,
     routing::post,
 };
-use hawser_evm::{EndpointOptions, Expected, Manner, Names, Options, Pool};
+use hawser_evm::{ClientProfile, EndpointOptions, Expected, Names, Options, Pool};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
@@ -81,16 +81,16 @@ async fn answer(State((rule, asked)): State<Shared>, body: String) -> impl IntoR
     (StatusCode::from_u16(status).unwrap(), json, body.to_string())
 }
 
-pub fn pool(endpoints: &[&Fake], manner: Manner) -> Pool {
-    pool_of(endpoints, manner, Some(1337))
+pub fn pool(endpoints: &[&Fake], profile: ClientProfile) -> Pool {
+    pool_of(endpoints, profile, Some(1337))
 }
 
-pub fn pool_of(endpoints: &[&Fake], manner: Manner, chain_id: Option<u64>) -> Pool {
+pub fn pool_of(endpoints: &[&Fake], profile: ClientProfile, chain_id: Option<u64>) -> Pool {
     // Another test may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let endpoints =
         endpoints.iter().map(|fake| EndpointOptions { url: fake.url.parse().unwrap(), headers: HeaderMap::new() });
     let names = Names { chain_id: "chainId", genesis: Some("genesisHash"), contract: "market" };
     let expected = Expected { chain_id, genesis: None, contract: Address::repeat_byte(7), names };
-    Pool::new(Options::new(endpoints.collect(), expected, manner)).unwrap()
+    Pool::new(Options::new(endpoints.collect(), expected, profile)).unwrap()
 }

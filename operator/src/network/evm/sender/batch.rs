@@ -16,7 +16,7 @@ use crate::network::evm::{Action, Claim};
 /// What can share a call. The order is that of sending: a customer waits for a start, a provider for a claim. Declines
 /// come last: their reasons are many, and strangers can cause as many as they pay gas for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum BatchKind {
     Start,
     Claim(OfferId),
     Settle(OfferId),
@@ -27,31 +27,31 @@ enum Kind {
     Decline(String),
 }
 
-fn kind(action: &Action) -> Kind {
+fn kind(action: &Action) -> BatchKind {
     match action {
-        Action::Start { .. } => Kind::Start,
-        Action::Claim(claim) => Kind::Claim(claim.job.offer_id()),
-        Action::Settle { claim, .. } => Kind::Settle(claim.job.offer_id()),
-        Action::End { reason, .. } => Kind::End(reason.clone()),
-        Action::Decline { reason, .. } => Kind::Decline(reason.clone()),
-        Action::SetOffer(post) => Kind::Offer(post.offer),
-        Action::UpdateOffer { offer, .. } => Kind::Offer(*offer),
-        Action::Refund { .. } => Kind::Refund,
-        Action::Withdraw { provider, token } => Kind::Withdraw(*provider, *token),
+        Action::Start { .. } => BatchKind::Start,
+        Action::Claim(claim) => BatchKind::Claim(claim.job.offer_id()),
+        Action::Settle { claim, .. } => BatchKind::Settle(claim.job.offer_id()),
+        Action::End { reason, .. } => BatchKind::End(reason.clone()),
+        Action::Decline { reason, .. } => BatchKind::Decline(reason.clone()),
+        Action::SetOffer(post) => BatchKind::Offer(post.offer),
+        Action::UpdateOffer { offer, .. } => BatchKind::Offer(*offer),
+        Action::Refund { .. } => BatchKind::Refund,
+        Action::Withdraw { provider, token } => BatchKind::Withdraw(*provider, *token),
     }
 }
 
 /// Actions that go into one call of the market: at least one, all of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Batch {
-    kind: Kind,
+    kind: BatchKind,
     actions: Vec<Action>,
 }
 
 /// Groups actions into batches of at most `most`. Jobs of one offer lie side by side, and last vouchers of one customer: that
 /// costs least.
 pub(super) fn batches(actions: Vec<Action>, most: usize) -> Vec<Batch> {
-    let mut kinds: BTreeMap<Kind, Vec<Action>> = BTreeMap::new();
+    let mut kinds: BTreeMap<BatchKind, Vec<Action>> = BTreeMap::new();
     for action in actions {
         kinds.entry(kind(&action)).or_default().push(action);
     }
@@ -106,20 +106,20 @@ impl Batch {
 
     /// Strangers can cause any number of these.
     pub(super) const fn is_decline(&self) -> bool {
-        matches!(self.kind, Kind::Decline(_))
+        matches!(self.kind, BatchKind::Decline(_))
     }
 
     /// What the call is named in logs.
     pub(super) const fn name(&self) -> &'static str {
         match self.kind {
-            Kind::Start => "startJobs",
-            Kind::Claim(_) => "claim",
-            Kind::Settle(_) => "settle",
-            Kind::End(_) => "endJobs",
-            Kind::Decline(_) => "declineJobs",
-            Kind::Offer(_) => "setOffer",
-            Kind::Refund => "refund",
-            Kind::Withdraw(..) => "withdrawFor",
+            BatchKind::Start => "startJobs",
+            BatchKind::Claim(_) => "claim",
+            BatchKind::Settle(_) => "settle",
+            BatchKind::End(_) => "endJobs",
+            BatchKind::Decline(_) => "declineJobs",
+            BatchKind::Offer(_) => "setOffer",
+            BatchKind::Refund => "refund",
+            BatchKind::Withdraw(..) => "withdrawFor",
         }
     }
 
@@ -127,7 +127,7 @@ impl Batch {
     pub(super) fn call(&self) -> Bytes {
         let refs = || self.each(job_ref);
         match &self.kind {
-            Kind::Start => ComputeMarket::startJobsCall {
+            BatchKind::Start => ComputeMarket::startJobsCall {
                 ids: self.actions.iter().filter_map(|action| action.key().job()).map(|job| job.0).collect(),
                 attestors: self.each(|action| match action {
                     Action::Start { attestor, .. } => Some(*attestor),
@@ -135,7 +135,7 @@ impl Batch {
                 }),
             }
             .abi_encode(),
-            Kind::Claim(offer) => ComputeMarket::claimCall {
+            BatchKind::Claim(offer) => ComputeMarket::claimCall {
                 offerId: offer.0,
                 vouchers: self.each(|action| match action {
                     Action::Claim(claim) => signed_voucher(&voucher(claim), &claim.signature),
@@ -144,7 +144,7 @@ impl Batch {
                 proofs: Vec::new(),
             }
             .abi_encode(),
-            Kind::Settle(offer) => ComputeMarket::settleCall {
+            BatchKind::Settle(offer) => ComputeMarket::settleCall {
                 offerId: offer.0,
                 vouchers: self.each(|action| match action {
                     Action::Settle { claim, order } => last_voucher(&voucher(claim), &claim.signature, *order),
@@ -153,7 +153,7 @@ impl Batch {
                 proofs: Vec::new(),
             }
             .abi_encode(),
-            Kind::End(reason) => ComputeMarket::endJobsCall {
+            BatchKind::End(reason) => ComputeMarket::endJobsCall {
                 refs: refs(),
                 endAt: 0,
                 expectUsed: self.each(|action| match action {
@@ -163,12 +163,12 @@ impl Batch {
                 reason: reason.clone(),
             }
             .abi_encode(),
-            Kind::Decline(reason) => {
+            BatchKind::Decline(reason) => {
                 ComputeMarket::declineJobsCall { refs: refs(), reason: reason.clone() }.abi_encode()
             }
-            Kind::Offer(_) => self.each(offer_call).pop().unwrap_or_default(),
-            Kind::Refund => ComputeMarket::refundCall { refs: refs() }.abi_encode(),
-            Kind::Withdraw(account, token) => {
+            BatchKind::Offer(_) => self.each(offer_call).pop().unwrap_or_default(),
+            BatchKind::Refund => ComputeMarket::refundCall { refs: refs() }.abi_encode(),
+            BatchKind::Withdraw(account, token) => {
                 ComputeMarket::withdrawForCall { account: *account, token: *token }.abi_encode()
             }
         }
@@ -179,7 +179,7 @@ impl Batch {
     pub(super) fn done(&self, output: &[u8]) -> usize {
         match self.kind {
             // It reverts where it can't be done.
-            Kind::Offer(_) | Kind::Withdraw(..) => self.actions.len(),
+            BatchKind::Offer(_) | BatchKind::Withdraw(..) => self.actions.len(),
             _ => U256::try_from_be_slice(output).and_then(|done| done.try_into().ok()).unwrap_or(0),
         }
     }

@@ -10,8 +10,8 @@ use alloy::{
 use super::{
     super::{Inner, wallet::WalletError},
     fees::Fees,
-    pool_error,
-    pool_error::PoolError,
+    tx_pool_error,
+    tx_pool_error::TxPoolError,
 };
 use crate::network::evm::EvmError;
 
@@ -20,7 +20,7 @@ pub(super) enum Broadcast {
     /// In the pool, or nobody knows: looked after until it is mined.
     Accepted(B256),
     /// Not sent.
-    Rejected { answer: PoolError, message: String },
+    Rejected { answer: TxPoolError, message: String },
     /// Not signed, so not sent.
     Unsigned(WalletError),
 }
@@ -59,8 +59,8 @@ pub(super) async fn broadcast(
         | Err(
             EvmError::Unavailable(_) | EvmError::Malformed { .. } | EvmError::NotAToken(_) | EvmError::OtherMarket(_),
         ) => Ok(Broadcast::Accepted(hash)),
-        Err(EvmError::Answer { message, .. }) => match pool_error::read(&message) {
-            PoolError::Known => Ok(Broadcast::Accepted(hash)),
+        Err(EvmError::Answer { message, .. }) => match tx_pool_error::read(&message) {
+            TxPoolError::Known => Ok(Broadcast::Accepted(hash)),
             answer => Ok(Broadcast::Rejected { answer, message }),
         },
     }

@@ -30,8 +30,8 @@ mod confirmations;
 mod fees;
 mod mined;
 mod nonce;
-mod pool_error;
 mod simulate;
+mod tx_pool_error;
 
 use std::{
     collections::VecDeque,
@@ -51,8 +51,8 @@ use self::{
     confirmations::MinedTx,
     fees::{Caps, Fees},
     nonce::{Choice, Foreign},
-    pool_error::PoolError,
     simulate::Ready,
+    tx_pool_error::TxPoolError,
 };
 use super::{Inner, lock, refusal::too_poor};
 use crate::network::evm::{ActionState, EvmError, Head, WeiPerGas, queue};
@@ -220,7 +220,7 @@ impl Sender {
                 }
             }
             // The pool knows higher fees: the next replacement starts from there.
-            Broadcast::Rejected { answer: PoolError::Underpriced, .. } => pending.fees = fees,
+            Broadcast::Rejected { answer: TxPoolError::Underpriced, .. } => pending.fees = fees,
             Broadcast::Rejected { message, .. } => tracing::debug!(message, "replacement not taken"),
             Broadcast::Unsigned(error) => {
                 tracing::warn!(actions = %pending.batch, %error, nonce = pending.nonce, "replacement not signed");
@@ -332,17 +332,17 @@ impl Sender {
                 tracing::warn!(call = batch.name(), actions = %batch, nonce, message, "not sent");
                 self.held = Some(message.clone());
                 match answer {
-                    PoolError::Underpriced => self.outbid = Some(fees),
+                    TxPoolError::Underpriced => self.outbid = Some(fees),
                     // Each client has words of its own for fees that are too low. Raising them does no harm: they are
                     // capped, and what is paid is what the chain asks.
-                    PoolError::Other if self.unknown < UNKNOWN => {
+                    TxPoolError::Other if self.unknown < UNKNOWN => {
                         self.unknown += 1;
                         self.outbid = Some(fees);
                     }
                     _ => {}
                 }
                 let why = match answer {
-                    PoolError::InsufficientFunds => {
+                    TxPoolError::InsufficientFunds => {
                         too_poor(self.network.wallet.address(), self.network.observed.borrow().balance)
                     }
                     _ => message,

@@ -2,7 +2,7 @@
 
 /// What an error of `eth_sendRawTransaction` means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PoolError {
+pub(super) enum TxPoolError {
     /// It is in the pool: as good as sent.
     Known,
     /// A transaction of this nonce was mined: somebody else sends from the wallet.
@@ -17,15 +17,15 @@ pub(super) enum PoolError {
 }
 
 /// Reads the words of geth, reth, erigon, nethermind, besu and anvil.
-pub(super) fn read(message: &str) -> PoolError {
-    const WORDS: [(PoolError, &[&str]); 4] = [
+pub(super) fn read(message: &str) -> TxPoolError {
+    const WORDS: [(TxPoolError, &[&str]); 4] = [
         (
-            PoolError::Known,
+            TxPoolError::Known,
             &["already known", "already imported", "alreadyknown", "known transaction", "existing tx with same hash"],
         ),
-        (PoolError::NonceTaken, &["nonce too low", "nonce is too low", "oldnonce", "nonce_too_low"]),
+        (TxPoolError::NonceTaken, &["nonce too low", "nonce is too low", "oldnonce", "nonce_too_low"]),
         (
-            PoolError::Underpriced,
+            TxPoolError::Underpriced,
             &[
                 "underpriced",
                 "gas price not enough to bump",
@@ -52,13 +52,13 @@ pub(super) fn read(message: &str) -> PoolError {
                 "minimum needed",
             ],
         ),
-        (PoolError::InsufficientFunds, &["insufficient funds", "insufficientfunds", "upfront cost exceeds"]),
+        (TxPoolError::InsufficientFunds, &["insufficient funds", "insufficientfunds", "upfront cost exceeds"]),
     ];
     let message = message.to_lowercase();
     WORDS
         .into_iter()
         .find(|(_, words)| words.iter().any(|word| message.contains(word)))
-        .map_or(PoolError::Other, |(answer, _)| answer)
+        .map_or(TxPoolError::Other, |(answer, _)| answer)
 }
 
 #[cfg(test)]
@@ -68,28 +68,31 @@ mod tests {
     #[test]
     fn the_words_of_known_clients_are_understood() {
         let cases = [
-            ("already known", PoolError::Known),
-            ("transaction already imported", PoolError::Known),
-            ("AlreadyKnown", PoolError::Known),
-            ("nonce too low: next nonce 5, tx nonce 4", PoolError::NonceTaken),
-            ("nonce too low", PoolError::NonceTaken),
-            ("OldNonce", PoolError::NonceTaken),
-            ("replacement transaction underpriced", PoolError::Underpriced),
-            ("transaction underpriced: gas tip cap 1, minimum needed 2", PoolError::Underpriced),
-            ("max fee per gas less than block base fee: address 0x, maxFeePerGas: 1", PoolError::Underpriced),
-            ("INTERNAL_ERROR: could not replace existing tx", PoolError::Underpriced),
-            ("existing tx with same hash", PoolError::Known),
-            ("ReplacementNotAllowed", PoolError::Underpriced),
-            ("Gas price below configured minimum gas price", PoolError::Underpriced),
-            ("FeeTooLow, MaxFeePerGas too low. MaxFeePerGas: 1, BaseFee: 7", PoolError::Underpriced),
-            ("FeeTooLowToCompete", PoolError::Underpriced),
-            ("fee too low: underpriced", PoolError::Underpriced),
-            ("transaction gas price below minimum: gas tip cap 0, minimum needed 25000000000", PoolError::Underpriced),
-            ("max priority fee per gas too low", PoolError::Underpriced),
-            ("insufficient funds for gas * price + value: balance 0", PoolError::InsufficientFunds),
-            ("Insufficient funds for gas * price + value", PoolError::InsufficientFunds),
-            ("Upfront cost exceeds account balance", PoolError::InsufficientFunds),
-            ("txpool is full", PoolError::Other),
+            ("already known", TxPoolError::Known),
+            ("transaction already imported", TxPoolError::Known),
+            ("AlreadyKnown", TxPoolError::Known),
+            ("nonce too low: next nonce 5, tx nonce 4", TxPoolError::NonceTaken),
+            ("nonce too low", TxPoolError::NonceTaken),
+            ("OldNonce", TxPoolError::NonceTaken),
+            ("replacement transaction underpriced", TxPoolError::Underpriced),
+            ("transaction underpriced: gas tip cap 1, minimum needed 2", TxPoolError::Underpriced),
+            ("max fee per gas less than block base fee: address 0x, maxFeePerGas: 1", TxPoolError::Underpriced),
+            ("INTERNAL_ERROR: could not replace existing tx", TxPoolError::Underpriced),
+            ("existing tx with same hash", TxPoolError::Known),
+            ("ReplacementNotAllowed", TxPoolError::Underpriced),
+            ("Gas price below configured minimum gas price", TxPoolError::Underpriced),
+            ("FeeTooLow, MaxFeePerGas too low. MaxFeePerGas: 1, BaseFee: 7", TxPoolError::Underpriced),
+            ("FeeTooLowToCompete", TxPoolError::Underpriced),
+            ("fee too low: underpriced", TxPoolError::Underpriced),
+            (
+                "transaction gas price below minimum: gas tip cap 0, minimum needed 25000000000",
+                TxPoolError::Underpriced,
+            ),
+            ("max priority fee per gas too low", TxPoolError::Underpriced),
+            ("insufficient funds for gas * price + value: balance 0", TxPoolError::InsufficientFunds),
+            ("Insufficient funds for gas * price + value", TxPoolError::InsufficientFunds),
+            ("Upfront cost exceeds account balance", TxPoolError::InsufficientFunds),
+            ("txpool is full", TxPoolError::Other),
         ];
         for (message, expected) in cases {
             assert_eq!(read(message), expected, "{message}");
