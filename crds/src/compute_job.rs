@@ -76,7 +76,7 @@ pub struct OrderSource {
     /// Price fixed by the order, in the token's smallest unit per GPU-hour.
     #[schemars(regex(pattern = r"^[0-9]{1,78}$"))]
     pub price: String,
-    /// Height at which the order stands on the network: on an EVM network its block.
+    /// Height of the order on the network: on an EVM network its block.
     pub block: u64,
     /// Why the order's public spec could not be read. Such a job is declined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,7 +158,7 @@ pub struct EnvVar {
 pub struct ComputeJobStatus {
     /// `metadata.generation` that this status is based on.
     pub observed_generation: Option<i64>,
-    /// Where the job stands, in one word.
+    /// The job's state, in one word.
     pub phase: Phase,
     /// Why the phase is what it is, as one CamelCase word.
     pub reason: Option<String>,
@@ -170,7 +170,7 @@ pub struct ComputeJobStatus {
     pub started_at: Option<Time>,
     /// How the job ended. If unset, it is not over.
     pub outcome: Option<Outcome>,
-    /// What the market's log is told if the order is declined, at most 200 bytes.
+    /// The reason written to the market's log if the order is declined, at most 200 bytes.
     pub decline_reason: Option<String>,
     /// When everything was settled: what is owed is claimed, and the job is closed on chain.
     pub settled_at: Option<Time>,
@@ -230,7 +230,7 @@ impl<'de> Deserialize<'de> for Outcome {
     }
 }
 
-/// Where a job stands.
+/// A job's state.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 pub enum Phase {
     /// Not accepted yet.
@@ -257,7 +257,7 @@ impl Phase {
     /// Those of a job that is settled: it is kept to be read of, and nothing is done for it any more.
     pub const SETTLED: [Self; 3] = [Self::Succeeded, Self::Failed, Self::Declined];
 
-    /// As it stands in `status.phase`.
+    /// As it is written in `status.phase`.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Pending => "Pending",

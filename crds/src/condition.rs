@@ -24,7 +24,7 @@ pub const CLOCK_IN_SYNC: &str = "ClockInSync";
 /// `DepinNetwork`: the evidence store takes what jobs attest.
 pub const EVIDENCE_STORED: &str = "EvidenceStored";
 
-/// `GpuOffer`: the offer stands on chain as `status.onChain` says.
+/// `GpuOffer`: the offer is on chain as `status.onChain` says.
 pub const PUBLISHED: &str = "Published";
 /// `GpuOffer`: at least one healthy GPU is free to be offered.
 pub const CAPACITY_AVAILABLE: &str = "CapacityAvailable";

@@ -1,4 +1,4 @@
-//! `GpuOffer`: GPUs of the cluster, their price and terms, and how the offer stands on chain.
+//! `GpuOffer`: GPUs of the cluster, their price and terms, and the offer's state on chain.
 
 use std::collections::BTreeMap;
 
@@ -286,7 +286,7 @@ pub struct GpuOfferStatus {
     pub conditions: Vec<Condition>,
     /// GPUs of the offer's nodes.
     pub gpus: Option<GpuCount>,
-    /// The offer as it stands on chain.
+    /// The offer as it is on chain.
     pub on_chain: Option<OnChainOffer>,
     /// Offer ids of earlier terms and of terms that are being posted, newest last. Orders for them may still appear on chain.
     pub earlier: Vec<String>,

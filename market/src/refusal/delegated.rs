@@ -32,9 +32,9 @@ fn signed(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
         Refusal::CreditTooLow(e) => format!(
             "account {} has {} of credit in the token {} and needs {}: deposit more for it",
             e.account,
-            amounts.say(e.credit),
+            amounts.in_tokens(e.credit),
             e.token,
-            amounts.say(e.asked)
+            amounts.in_tokens(e.asked)
         ),
         _ => return None,
     })
@@ -61,9 +61,9 @@ fn by_delegates(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
         Refusal::LimitExceeded(e) => format!(
             "with this, {} would be spent today by delegation {}, whose limit is {}: wait for the next day of UTC, or let \
              the principal raise it",
-            amounts.say(e.spent),
+            amounts.in_tokens(e.spent),
             e.delegation,
-            amounts.say(e.limit)
+            amounts.in_tokens(e.limit)
         ),
         Refusal::TooManyDelegations(e) => {
             format!("the market has room for {} delegations: change one that there is", e.limit)

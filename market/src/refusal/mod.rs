@@ -77,17 +77,17 @@ fn name(data: &[u8]) -> &'static str {
     data.first_chunk().and_then(|selector| Refusal::name_by_selector(*selector)).unwrap_or("unknown error")
 }
 
-/// How amounts are said.
+/// How amounts are written.
 #[derive(Clone, Copy)]
 struct Amounts<'a>(Option<&'a Token>);
 
 impl Amounts<'_> {
-    fn say(self, units: U256) -> String {
+    fn in_tokens(self, units: U256) -> String {
         self.0.map_or_else(|| format!("{units} units"), |token| token.show(units))
     }
 
     fn price(self, units: U256) -> String {
-        format!("{} per GPU-hour", self.say(units))
+        format!("{} per GPU-hour", self.in_tokens(units))
     }
 }
 

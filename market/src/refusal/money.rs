@@ -23,8 +23,8 @@ pub(super) fn money(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
         Refusal::TransferMismatch(e) => format!(
             "the token {} moved {} where {} were asked for (a fee on transfer, or rebasing): the market can't take it, choose an offer in another token",
             e.token,
-            amounts.say(e.received),
-            amounts.say(e.expected)
+            amounts.in_tokens(e.received),
+            amounts.in_tokens(e.expected)
         ),
         Refusal::SafeERC20FailedOperation(e) => format!(
             "the token {} refused the transfer: check your balance, and whether the token has blocked an address",
@@ -53,8 +53,8 @@ pub(super) fn money(error: &Refusal, amounts: Amounts<'_>) -> Option<String> {
         }
         Refusal::AmountTooHigh(e) => format!(
             "{} are more than the market takes at once: deposit at most {}",
-            amounts.say(e.amount),
-            amounts.say(e.limit)
+            amounts.in_tokens(e.amount),
+            amounts.in_tokens(e.limit)
         ),
         Refusal::AddressEmptyCode(e) => format!("there is no contract at {}: check the token's address", e.target),
         Refusal::FailedCall(_) => {
@@ -76,7 +76,10 @@ pub(super) fn provider(error: &Refusal, amounts: Amounts<'_>) -> Option<String> 
             e.caller, e.provider
         ),
         Refusal::UnknownProvider(e) => {
-            format!("{} is no provider yet: call `hawser provider set` with its cold key first", e.provider)
+            format!(
+                "{} is not registered as a provider yet: call `hawser provider set` with its cold key first",
+                e.provider
+            )
         }
         Refusal::ZeroPayout(_) => "earnings must go somewhere: name a payout address that is not zero".to_owned(),
         Refusal::TermsMismatch(e) => {
@@ -127,14 +130,14 @@ pub(super) fn token_in_words(error: &TokenRefusal::TokenRefusalErrors, amounts: 
         E::ERC20InsufficientBalance(e) => format!(
             "{} has {} and needs {}: get tokens, or buy fewer seconds or GPUs",
             e.sender,
-            amounts.say(e.balance),
-            amounts.say(e.needed)
+            amounts.in_tokens(e.balance),
+            amounts.in_tokens(e.needed)
         ),
         E::ERC20InsufficientAllowance(e) => format!(
             "{} may take {} and needs {}: the allowance was used by something else in between, try again",
             e.spender,
-            amounts.say(e.allowance),
-            amounts.say(e.needed)
+            amounts.in_tokens(e.allowance),
+            amounts.in_tokens(e.needed)
         ),
         E::ERC20InvalidSender(e) => refused("sender", e.sender),
         E::ERC20InvalidReceiver(e) => refused("receiver", e.receiver),

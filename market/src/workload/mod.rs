@@ -20,13 +20,13 @@ pub use spec::{MAX_SPEC_BYTES, SPEC_VERSION, SpecError};
 
 /// How a workload runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
+pub enum WorkloadKind {
     /// A program that runs to its end.
     #[default]
     Batch,
 }
 
-impl Kind {
+impl WorkloadKind {
     /// All that this version knows.
     pub const ALL: [Self; 1] = [Self::Batch];
 
@@ -36,7 +36,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for WorkloadKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Batch => "Batch",
@@ -49,8 +49,8 @@ impl fmt::Display for Kind {
 #[serde(rename_all = "camelCase")]
 pub struct Workload {
     /// How it runs; left out of the public spec while it is the default.
-    #[serde(default, skip_serializing_if = "Kind::is_default")]
-    pub kind: Kind,
+    #[serde(default, skip_serializing_if = "WorkloadKind::is_default")]
+    pub kind: WorkloadKind,
     /// Image, best by digest.
     pub image: String,
     /// Entry point; empty: the image's own.

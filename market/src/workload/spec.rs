@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{Kind, Workload};
+use super::{Workload, WorkloadKind};
 
 /// Version of the public spec that this program knows. Absent means this one, and it is left out while it is the first: what
 /// is absent costs no calldata, and operators of before the field take the order.
@@ -56,9 +56,9 @@ impl Workload {
             return fail(format!("the spec has version {version}; known is {SPEC_VERSION}"));
         }
         if let Some(kind) = fields.get("kind")
-            && Kind::ALL.iter().all(|known| kind.as_str() != Some(&known.to_string()))
+            && WorkloadKind::ALL.iter().all(|known| kind.as_str() != Some(&known.to_string()))
         {
-            let known = Kind::ALL.map(|kind| kind.to_string()).join(", ");
+            let known = WorkloadKind::ALL.map(|kind| kind.to_string()).join(", ");
             return fail(format!("the spec is of kind {kind}; known is {known}"));
         }
         if let Some(unknown) = fields.keys().find(|field| !FIELDS.contains(&field.as_str())) {
@@ -114,7 +114,7 @@ mod tests {
     fn absent_version_and_kind_are_the_first_of_each() {
         for spec in [r#"{"image":"i","gpus":1}"#, r#"{"version":1,"kind":"Batch","image":"i","gpus":1}"#] {
             let read = Workload::from_spec(spec.as_bytes(), 1).unwrap();
-            assert_eq!((read.kind, read.image.as_str()), (Kind::Batch, "i"), "{spec}");
+            assert_eq!((read.kind, read.image.as_str()), (WorkloadKind::Batch, "i"), "{spec}");
         }
     }
 
