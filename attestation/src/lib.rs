@@ -37,7 +37,7 @@ pub use format::{Tier, Unknown, Version};
 pub use line::{Body, GpuSample, Header, Line, MAX_LINE_BYTES, Nvml, ParseLineError, Report};
 pub use market::Market;
 pub use pass::{Knock, Pass};
-pub use path::{evidence_path, evidence_prefix};
+pub use path::{attestor_folder, evidence_file, evidence_path, evidence_prefix};
 pub use proof::session_proof_hash;
 pub use reach::Reach;
 pub use reader::{Reader, Wanted};

@@ -6,7 +6,7 @@ use alloy::primitives::{Address, B256};
 use clap::{Parser, Subcommand};
 use hawser_market::{JobId, OfferId};
 
-use crate::{earnings::By, failure::Failure, job::Milestone, output::Format, parse};
+use crate::{earnings::GroupBy, failure::Failure, job::Milestone, output::Format, parse};
 
 /// Buys GPU time on a Hawser market, follows the job and checks the evidence; shows providers what they earned.
 ///
@@ -88,7 +88,7 @@ pub(crate) enum Command {
         /// The job, as `hawser order` printed it
         job: JobId,
         #[command(flatten)]
-        patience: Patience,
+        wait: WaitOptions,
     },
     /// Pay for more time at the price of the order
     Topup {
@@ -118,7 +118,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "ADDRESS", value_parser = parse::address)]
         to: Option<Address>,
     },
-    /// Check a job's evidence by itself and against the chain
+    /// Check a job's evidence, alone and against the chain
     Verify(VerifyArgs),
     /// Show what a provider earned: claims, fees, gas, withdrawals and credit
     Earnings(EarningsArgs),
@@ -136,7 +136,7 @@ pub(crate) struct VerifyArgs {
     /// The job that it has to be the evidence of, where URL or path don't end in it
     #[arg(long)]
     pub(crate) job: Option<JobId>,
-    /// Check the evidence by itself only
+    /// Check the evidence alone, without the chain
     #[arg(long)]
     pub(crate) offline: bool,
     /// Warnings are wrong: exit code 1 instead of 3
@@ -149,7 +149,7 @@ pub(crate) struct VerifyArgs {
     /// File that remembers where the evidence ended: what was rewritten since is found the next time
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
-    /// Give up reading from a server after so many seconds
+    /// Give up reading from a server after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
 }
@@ -164,8 +164,8 @@ pub(crate) struct EarningsArgs {
     pub(crate) to_block: Option<u64>,
     /// Add claims up instead of listing each
     #[arg(long, value_enum)]
-    pub(crate) by: Option<By>,
-    /// A line of comma-separated values for each claim, under one line of names: whole tokens, and whole coins of gas
+    pub(crate) by: Option<GroupBy>,
+    /// Print CSV: one header row, one row per claim; amounts in whole tokens, gas in whole coins
     #[arg(long)]
     pub(crate) csv: bool,
 }
@@ -226,7 +226,7 @@ pub(crate) struct OrderArgs {
     /// Seconds to buy; 1h is 3600
     #[arg(long, value_parser = parse::seconds)]
     pub(crate) seconds: Option<u32>,
-    /// Highest price that is accepted, in whole tokens per GPU-hour; without it, the offer's price as it stands now
+    /// Highest price that is accepted, in whole tokens per GPU-hour; without it, the offer's current price
     #[arg(long, value_name = "TOKENS")]
     pub(crate) max_price: Option<String>,
     /// Tells apart orders that are otherwise the same (32 bytes, hex); random without it, and printed
@@ -242,18 +242,18 @@ pub(crate) struct OrderArgs {
     pub(crate) dry_run: bool,
 }
 
-impl Patience {
+impl WaitOptions {
     /// Follow to the end, however long it takes.
     pub(crate) const ENDLESS: Self = Self { until: Milestone::Closed, timeout: None };
 }
 
 /// How far to follow a job, and how long.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub(crate) struct Patience {
+pub(crate) struct WaitOptions {
     /// Stop following at this milestone
     #[arg(long, value_enum, default_value_t = Milestone::Closed)]
     pub(crate) until: Milestone,
-    /// Give up after so many seconds (the job goes on)
+    /// Give up after this many seconds (the job goes on)
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<u64>,
 }

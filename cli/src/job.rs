@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::{
     card::Card,
     chain::{Closing, History},
-    output::{Report, columns, pairs},
+    output::{Printable, columns, pairs},
 };
 
 /// How far a job is followed.
@@ -173,7 +173,7 @@ impl JobView {
     }
 }
 
-impl Report for JobView {
+impl Printable for JobView {
     fn table(&self) -> String {
         let dash = || "-".to_owned();
         pairs([
@@ -200,7 +200,7 @@ impl Report for JobView {
     }
 }
 
-impl Report for Vec<JobView> {
+impl Printable for Vec<JobView> {
     fn table(&self) -> String {
         columns(
             ["JOB", "STATUS", "GPUS", "SECONDS", "USED", "PAID", "RETURNED", "ENDS", "REASON"],

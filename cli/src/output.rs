@@ -25,7 +25,7 @@ pub(crate) enum Format {
 }
 
 /// Something that a command found out or did.
-pub(crate) trait Report: Serialize {
+pub(crate) trait Printable: Serialize {
     /// The same for people.
     fn table(&self) -> String;
 
@@ -35,11 +35,11 @@ pub(crate) trait Report: Serialize {
     }
 }
 
-pub(crate) fn print(format: Format, report: &impl Report) -> Result<(), Failure> {
+pub(crate) fn print(format: Format, result: &impl Printable) -> Result<(), Failure> {
     let text = match format {
-        Format::Table => report.table(),
-        Format::Wide => report.wide(),
-        Format::Json => as_json(report)?,
+        Format::Table => result.table(),
+        Format::Wide => result.wide(),
+        Format::Json => as_json(result)?,
     };
     line(&text).map(|_| ())
 }

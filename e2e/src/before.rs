@@ -12,7 +12,7 @@ use crate::environment::Environment;
 use crate::run;
 
 /// Where a provider would come from.
-const COMMIT: &str = "d67a31ce4db53f20269da8d97243615ad3d1a549";
+const COMMIT: &str = "4ce69c52f4071398072abd8e731f1b4d58af460a";
 
 /// An earlier commit, ready to be installed.
 #[derive(Debug)]

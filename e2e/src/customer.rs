@@ -20,7 +20,7 @@ pub struct Customer<'a> {
 
 /// What a customer wants to run.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct JobSpec {
     /// The market's `OfferId`.
     pub offer: String,
     /// GPUs.
@@ -75,13 +75,13 @@ impl<'a> Customer<'a> {
     ///
     /// # Errors
     /// When the CLI or the market refuses.
-    pub async fn order(&self, wish: &Wish) -> Result<JobId> {
+    pub async fn order(&self, spec: &JobSpec) -> Result<JobId> {
         let file = tempfile::NamedTempFile::with_suffix(".yaml")?;
-        let mut workload = json!({ "image": wish.image, "args": wish.args });
-        if !wish.command.is_empty() {
-            workload["command"] = json!(wish.command);
+        let mut workload = json!({ "image": spec.image, "args": spec.args });
+        if !spec.command.is_empty() {
+            workload["command"] = json!(spec.command);
         }
-        let order = json!({ "offer": wish.offer, "gpus": wish.gpus, "seconds": wish.seconds, "workload": workload });
+        let order = json!({ "offer": spec.offer, "gpus": spec.gpus, "seconds": spec.seconds, "workload": workload });
         serde_yaml_ng::to_writer(file.as_file(), &order)?;
         let answer = self.hawser(&["order", "-f", path(file.path())?]).await?;
         let id = answer["jobId"].as_str().with_context(|| format!("no jobId in {answer}"))?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 /// What one order came to. Token amounts are in the token's smallest unit, as decimal text.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct DemoReport {
     /// The market's `JobId`.
     pub job_id: String,
     /// How the customer's program ended: `Succeeded`, or how it failed.
@@ -33,7 +33,7 @@ pub struct Report {
     pub verified: bool,
 }
 
-impl Report {
+impl DemoReport {
     /// The table that a person reads.
     pub fn table(&self) -> String {
         let seconds = format!(

@@ -220,7 +220,7 @@ fn renewal(
                     TlsPem { certificate: next.certificate, key: next.key }
                 }),
                 Err(failure @ TlsError::OtherCa) => {
-                    error!("{failure}: starting anew with it");
+                    error!("{failure}: starting again with it");
                     shutdown.cancel();
                     None
                 }

@@ -54,7 +54,7 @@ impl Replica {
             health.enter(Phase::Outdated(what.clone()));
             if said.as_ref() != Some(&what) {
                 warn!("{what}");
-                self.tell(&what).await;
+                self.emit_event(&what).await;
                 said = Some(what);
             }
             tokio::time::sleep(LOOK).await;
@@ -80,7 +80,7 @@ impl Replica {
     }
 
     /// An event on this replica's pod: there is no object of Hawser's own that could be written.
-    async fn tell(&self, what: &str) {
+    async fn emit_event(&self, what: &str) {
         let controller = "hawser.dev/operator".to_owned();
         let recorder = Recorder::new(self.client.clone(), Reporter { controller, instance: Some(self.name.clone()) });
         let pod = ObjectReference {

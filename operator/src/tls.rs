@@ -16,7 +16,7 @@ use rcgen::{
 use time::OffsetDateTime;
 use tracing::info;
 
-use crate::controllers::compute_job::CA_CONFIG_MAP;
+use crate::objects::CA_CONFIG_MAP;
 
 /// Name of the Secret.
 pub const SECRET: &str = "hawser-attestation-tls";
@@ -41,8 +41,8 @@ pub enum TlsError {
     Certificate(#[from] rcgen::Error),
     /// The Secret is not one of these.
     #[error(
-        "Secret {SECRET} has no {0}: delete it. The operator makes it anew when it starts, with another CA, and writes that into \
-         the ConfigMap {CA_CONFIG_MAP} of each namespace with jobs; meters of running jobs connect again once kubelet shows \
+        "Secret {SECRET} has no {0}: delete it. The operator creates it again when it starts, with another CA, and writes that into \
+         the ConfigMap {CA_CONFIG_MAP} of each namespace with jobs; meters of running jobs reconnect once kubelet shows \
          it to them, after a minute or two"
     )]
     Incomplete(&'static str),
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn a_secret_that_lacks_something_is_told_with_the_way_out_and_what_follows() {
         let said = TlsError::Incomplete("ca.key").to_string();
-        for word in [SECRET, "ca.key", "delete it", "ConfigMap hawser-attestation-ca", "connect again"] {
+        for word in [SECRET, "ca.key", "delete it", "ConfigMap hawser-attestation-ca", "reconnect"] {
             assert!(said.contains(word), "{said} doesn't say {word:?}");
         }
     }

@@ -24,21 +24,21 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let layout = Layout::of_this_machine()?;
     let cluster = Cluster::up()?;
-    let told = tell(&layout, &cluster, options);
+    let ran = run_demo(&layout, &cluster, options);
     if options.keep {
         println!("the cluster is still up; to look around:");
         println!("  eval \"$(cargo xtask cluster env)\"");
         println!("  kubectl get gpuo,cjob,dnet -A");
         println!("  kubectl describe cjob -n demo");
         println!("  cargo xtask cluster down");
-        return told;
+        return ran;
     }
     // What went wrong first is what a person must see first.
     let down = Cluster::down();
-    told.and(down)
+    ran.and(down)
 }
 
-fn tell(layout: &Layout, cluster: &Cluster, options: &Options) -> Result<()> {
+fn run_demo(layout: &Layout, cluster: &Cluster, options: &Options) -> Result<()> {
     debian::require_for_images(artifacts::DEBIAN_PACKAGES)?;
     workspace::build(layout, Profile::Dev)?;
     let variables = artifacts::publish(layout, cluster.endpoints())?;

@@ -10,7 +10,7 @@ use alloy::{
 use hawser_contracts::ComputeMarket::ComputeMarketEvents as Event;
 use hawser_market::{JobId, OrderRef, text::printable};
 
-use super::Market;
+use super::MarketClient;
 use crate::failure::Failure;
 
 /// How many topics one request names: endpoints limit that.
@@ -80,7 +80,7 @@ impl History {
     }
 }
 
-impl Market {
+impl MarketClient {
     /// The histories of jobs.
     pub(crate) async fn histories(&self, jobs: &[JobId]) -> Result<BTreeMap<JobId, History>, Failure> {
         let mut histories: BTreeMap<JobId, History> = BTreeMap::new();

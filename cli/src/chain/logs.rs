@@ -3,7 +3,7 @@
 use alloy::rpc::types::{Filter, Log};
 use hawser_evm::LogPages;
 
-use super::{Market, Period, send};
+use super::{MarketClient, Period, send};
 use crate::failure::Failure;
 
 /// Logs, a range at a time, so that no more than one range is held.
@@ -16,7 +16,7 @@ impl Pages<'_> {
     }
 }
 
-impl Market {
+impl MarketClient {
     /// Logs of a period, at most so many blocks at a time.
     pub(super) fn pages(&self, filter: Filter, period: Period, longest: u64) -> Pages<'_> {
         Pages(LogPages::new(&self.provider, filter, period.from..=period.to, longest))

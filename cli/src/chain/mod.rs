@@ -1,6 +1,6 @@
 //! The market on an EVM chain: what can be read of it, and the one way in which transactions are sent.
 
-mod books;
+mod account_history;
 mod draft;
 mod endpoint;
 mod history;
@@ -23,7 +23,7 @@ use alloy::{
 use hawser_contracts::{ComputeMarket, ComputeMarket::ComputeMarketInstance};
 use hawser_market::{Job, JobId, JobStatus};
 
-pub(crate) use books::{Fee, FeeSince, place, read};
+pub(crate) use account_history::{Fee, FeeSince, place, read};
 pub(crate) use draft::Draft;
 pub(crate) use history::{Closing, History};
 pub(crate) use logs::Pages;
@@ -52,7 +52,7 @@ pub(crate) enum Sender {
 }
 
 /// A market, and who sends transactions to it.
-pub(crate) struct Market {
+pub(crate) struct MarketClient {
     contract: ComputeMarketInstance<RootProvider>,
     provider: RootProvider,
     sender: Sender,
@@ -62,7 +62,7 @@ pub(crate) struct Market {
     next_nonce: Cell<u64>,
 }
 
-impl Market {
+impl MarketClient {
     /// Connects and makes sure that a contract is there.
     pub(crate) async fn connect(to: &Connection, sender: Sender) -> Result<Self, Failure> {
         let nodes = endpoint::nodes(&to.rpc_urls)?;
@@ -172,8 +172,9 @@ impl Market {
     pub(crate) async fn provider_keys(&self, account: Address) -> Result<ComputeMarket::Provider, Failure> {
         self.keys_of(account).await?.ok_or_else(|| {
             Failure::refused(format!(
-                "{account} is no provider on the market {} of chain {}: a provider is the address of its cold key, \
-                 neither its operator nor its payout address; `hawser provider set` makes the key's own account one",
+                "{account} is not registered as a provider on the market {} of chain {}: a provider is the address of \
+                 its cold key, neither its operator nor its payout address; `hawser provider set` makes the key's own \
+                 account one",
                 self.address(),
                 self.chain_id
             ))

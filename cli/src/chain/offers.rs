@@ -13,7 +13,7 @@ use hawser_contracts::{
 };
 use hawser_market::OfferId;
 
-use super::{Market, read, send};
+use super::{MarketClient, read, send};
 use crate::failure::Failure;
 
 /// How many offers one call asks for.
@@ -22,7 +22,7 @@ const OFFERS_PER_CALL: u64 = 100;
 /// GPU class of the floor that holds for all classes without one of their own.
 pub(crate) const ALL_CLASSES: B256 = B256::ZERO;
 
-impl Market {
+impl MarketClient {
     pub(crate) async fn offer(&self, id: OfferId) -> Result<ComputeMarket::Offer, Failure> {
         self.contract.offer(id.0).call().await.map_err(|error| send::call_failure(error, None))
     }

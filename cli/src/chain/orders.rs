@@ -13,7 +13,7 @@ use hawser_contracts::{ComputeMarket, ComputeMarket::JobOpened};
 use hawser_market::{JobId, OfferId, OrderRef};
 use tokio::task::JoinSet;
 
-use super::{Market, books::place, history::TOPICS, send};
+use super::{MarketClient, account_history::place, history::TOPICS, send};
 use crate::failure::Failure;
 
 /// An order in calldata: eight words, whatever is in it.
@@ -22,7 +22,7 @@ const ORDER_BYTES: usize = 9 * 32;
 /// How many transactions are asked for side by side.
 const TRANSACTIONS: usize = 8;
 
-impl Market {
+impl MarketClient {
     /// Jobs that an account ordered, in the order of their blocks.
     pub(crate) async fn jobs_of(&self, customer: Address) -> Result<Vec<JobId>, Failure> {
         let logs = self.logs(self.opened().topic3(customer.into_word())).await?;

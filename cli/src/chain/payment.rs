@@ -6,7 +6,7 @@ use alloy::{
 };
 
 use super::{
-    Market,
+    MarketClient,
     send::{self, Mined},
 };
 use hawser_market::Token;
@@ -25,7 +25,7 @@ pub(crate) struct Purchase<'a> {
     pub(crate) token: &'a Token,
 }
 
-impl Market {
+impl MarketClient {
     /// Makes the market able to take what is due, and sends the call.
     pub(crate) async fn purchase(&self, purchase: Purchase<'_>) -> Result<Mined, Failure> {
         let (token, due) = (purchase.token, purchase.due);

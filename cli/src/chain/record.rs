@@ -5,11 +5,11 @@ use alloy::{
     rpc::types::{Filter, Log},
     sol_types::{SolEvent, SolEventInterface},
 };
-use hawser_attestation::Market as VoucherMarket;
+use hawser_attestation::Market;
 use hawser_contracts::ComputeMarket::{ComputeMarketEvents as Event, OfferSet, UsageClaimed};
 use hawser_market::{JobId, JobStatus, OfferId};
 
-use super::{Market, orders::topic};
+use super::{MarketClient, orders::topic};
 use crate::{failure::Failure, job::second};
 
 /// An attestor that the provider named, and the second in which the chain took it.
@@ -33,7 +33,7 @@ pub(crate) struct Claimed {
 /// A job that was started, as the chain has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
-    pub(crate) market: VoucherMarket,
+    pub(crate) market: Market,
     pub(crate) gpu_class: B256,
     pub(crate) gpus: u16,
     pub(crate) status: JobStatus,
@@ -57,7 +57,7 @@ pub(crate) struct PostedCard {
     pub(crate) text: String,
 }
 
-impl Market {
+impl MarketClient {
     pub(crate) async fn record(&self, id: JobId) -> Result<Record, Failure> {
         let job = self.job(id).await?;
         let started = second(job.started);
@@ -89,7 +89,7 @@ impl Market {
         let now = self.now().await?;
         let here = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
         Ok(Record {
-            market: VoucherMarket { chain_id: self.chain_id(), address: self.address() },
+            market: Market { chain_id: self.chain_id(), address: self.address() },
             gpu_class: offer.terms.gpuClass,
             gpus: id.gpus(),
             status: job.status,

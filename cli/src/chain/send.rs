@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use hawser_evm::Error;
 
 use super::{
-    Market,
+    MarketClient,
     endpoint::{cause, is_rate_limit},
 };
 use hawser_market::{
@@ -41,7 +41,7 @@ pub(crate) struct Mined {
     pub(crate) receipt: TransactionReceipt,
 }
 
-impl Market {
+impl MarketClient {
     /// Sends a call and waits until it is mined. Amounts in a refusal are said in `token`. One that somebody else sends is tried,
     /// too, and written down: it ends as [`Failure::Drafted`].
     pub(crate) async fn send(&self, to: Address, data: Bytes, token: Option<&Token>) -> Result<Mined, Failure> {

@@ -11,7 +11,7 @@ use alloy::{
 use hawser_evm::{TokenMetadata, token_metadata};
 use hawser_market::Token;
 
-use super::{Market, send};
+use super::{MarketClient, send};
 
 use crate::failure::Failure;
 
@@ -49,7 +49,7 @@ pub(super) struct SignedPermit {
     pub(super) signature: Signature,
 }
 
-impl Market {
+impl MarketClient {
     /// Name and decimals of a token, as the token says them.
     pub(crate) async fn token(&self, address: Address) -> Result<Token, Failure> {
         let metadata = token_metadata(&self.provider, address).await.map_err(|error| send::failure(error, None))?;

@@ -6,20 +6,20 @@ use alloy::primitives::Address;
 
 use crate::{
     args::EarningsArgs,
-    chain::Market,
-    earnings::{Claim, Reader, Statement, Sums, group_csv},
+    chain::MarketClient,
+    earnings::{Claim, Reader, Statement, Totals, group_csv},
     failure::Failure,
     output::{self, Format, progress},
 };
 
 pub(crate) async fn run(
-    market: &Market,
+    market: &MarketClient,
     provider: Address,
     args: &EarningsArgs,
     format: Format,
 ) -> Result<(), Failure> {
     let mut reader = Reader::open(market, provider, args.to_block).await?;
-    let mut sums = Sums::new(args.by, reader.tokens());
+    let mut totals = Totals::new(args.by, reader.tokens());
     let mut claims = Vec::new();
     let (lines, list) = match (args.by, args.csv) {
         (Some(_), _) => (false, false),
@@ -31,7 +31,7 @@ pub(crate) async fn run(
     }
     let mut unread = false;
     let each = |claim: Claim| {
-        sums.add(&claim);
+        totals.add(&claim);
         if lines {
             let flow = output::line(&claim.csv())?;
             unread = flow.is_break();
@@ -46,7 +46,7 @@ pub(crate) async fn run(
     if unread {
         return Ok(());
     }
-    let statement = close(market, &reader, sums, list.then_some(claims)).await?;
+    let statement = close(market, &reader, totals, list.then_some(claims)).await?;
     match (args.csv, &statement.groups) {
         (true, Some(groups)) => _ = output::line(&group_csv(groups))?,
         (true, None) => {}
@@ -61,22 +61,22 @@ pub(crate) async fn run(
 
 /// Adds withdrawals and credit to what was claimed.
 async fn close(
-    market: &Market,
+    market: &MarketClient,
     reader: &Reader<'_>,
-    mut sums: Sums,
+    mut totals: Totals,
     claims: Option<Vec<Claim>>,
 ) -> Result<Statement, Failure> {
     let withdrawals = reader.withdrawals().await?;
     for one in &withdrawals {
-        sums.withdraw(one);
+        totals.withdraw(one);
     }
-    for (token, total) in &mut sums.totals {
+    for (token, total) in &mut totals.per_token {
         match market.credit_after(reader.provider, *token, reader.period.to).await? {
             Some(credit) => total.close(credit, true),
             None => total.close(market.credit(reader.provider, *token).await?, false),
         }
     }
-    let (groups, totals, gas) = sums.finish();
+    let (groups, totals, gas) = totals.finish();
     Ok(Statement {
         provider: reader.provider,
         from_block: reader.period.from,
@@ -91,7 +91,7 @@ async fn close(
 }
 
 /// Says where what was earned is not what was taken out and what is left, and why that may be.
-async fn warn(market: &Market, statement: &Statement) -> Result<(), Failure> {
+async fn warn(market: &MarketClient, statement: &Statement) -> Result<(), Failure> {
     let to = statement.to_block;
     if statement.totals.iter().any(|total| total.balanced.is_none()) {
         progress(format!(
@@ -116,11 +116,11 @@ async fn warn(market: &Market, statement: &Statement) -> Result<(), Failure> {
 }
 
 /// Why what was earned may not be what was taken out and what is left.
-async fn why(market: &Market, statement: &Statement) -> Result<String, Failure> {
+async fn why(market: &MarketClient, statement: &Statement) -> Result<String, Failure> {
     if !statement.from_first_block {
         return Ok(format!(
             "block {} is later than the market's first one, and what happened before is missing: begin earlier \
-             (--from-block, HAWSER_FROM_BLOCK) for books that add up",
+             (--from-block, HAWSER_FROM_BLOCK) for totals that add up",
             statement.from_block
         ));
     }

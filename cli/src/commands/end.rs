@@ -9,10 +9,10 @@ use hawser_market::{JobId, Token, text::time};
 use serde::Serialize;
 
 use crate::{
-    chain::Market,
+    chain::MarketClient,
     failure::Failure,
     job::decimal,
-    output::{Report, pairs},
+    output::{Printable, pairs},
 };
 
 /// An announced end.
@@ -29,7 +29,7 @@ pub(crate) struct Ending {
     tx: B256,
 }
 
-impl Report for Ending {
+impl Printable for Ending {
     fn table(&self) -> String {
         pairs([
             ("Job", self.job_id.to_string()),
@@ -40,7 +40,7 @@ impl Report for Ending {
     }
 }
 
-pub(crate) async fn run(market: &Market, id: JobId) -> Result<Ending, Failure> {
+pub(crate) async fn run(market: &MarketClient, id: JobId) -> Result<Ending, Failure> {
     // A job that isn't there is a plainer answer than what the market says of it.
     market.job(id).await?;
     let token = market.token(market.offer(id.offer_id()).await?.terms.token).await?;

@@ -7,13 +7,13 @@ use hawser_market::{JobId, JobStatus, OfferId};
 
 use crate::{
     card::Card,
-    chain::Market,
+    chain::MarketClient,
     failure::Failure,
     job::{JobView, Sold},
     output::progress,
 };
 
-pub(crate) async fn run(market: &Market, customer: Address, all: bool) -> Result<Vec<JobView>, Failure> {
+pub(crate) async fn run(market: &MarketClient, customer: Address, all: bool) -> Result<Vec<JobView>, Failure> {
     let ids = market.jobs_of(customer).await?;
     tell_of_the_past(market, "jobs that were ordered before it").await;
     let histories = market.histories(&ids).await?;
@@ -32,7 +32,7 @@ pub(crate) async fn run(market: &Market, customer: Address, all: bool) -> Result
 }
 
 /// Says what is not listed because it happened before the blocks that are looked at.
-pub(super) async fn tell_of_the_past(market: &Market, what: &str) {
+pub(super) async fn tell_of_the_past(market: &MarketClient, what: &str) {
     let older = match market.has_a_past().await {
         Some(true) => "is",
         Some(false) => return,
@@ -45,7 +45,7 @@ pub(super) async fn tell_of_the_past(market: &Market, what: &str) {
 }
 
 /// One job with its history.
-pub(crate) async fn one(market: &Market, id: JobId) -> Result<JobView, Failure> {
+pub(crate) async fn one(market: &MarketClient, id: JobId) -> Result<JobView, Failure> {
     let job = market.job(id).await?;
     let mut offers = BTreeMap::new();
     let offer = offer_of(market, id, &mut offers).await?;
@@ -55,7 +55,7 @@ pub(crate) async fn one(market: &Market, id: JobId) -> Result<JobView, Failure> 
 
 /// What a view of a job needs of its offer; each offer is asked for once.
 async fn offer_of<'a>(
-    market: &Market,
+    market: &MarketClient,
     job: JobId,
     known: &'a mut BTreeMap<OfferId, Sold>,
 ) -> Result<&'a Sold, Failure> {

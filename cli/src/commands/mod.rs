@@ -16,17 +16,17 @@ use std::cell::OnceCell;
 
 use crate::{
     args::{Args, Command, ProviderCommand},
-    chain::{Market, Sender},
+    chain::{MarketClient, Sender},
     failure::Failure,
     key, output,
 };
 
 pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let Args { connection, key: source, output: format, command } = args;
-    let look = || Market::connect(&connection, Sender::Nobody);
+    let look = || MarketClient::connect(&connection, Sender::Nobody);
     let acting = OnceCell::new();
     let act = async || {
-        let market = Market::connect(&connection, key::sender(&source)?).await?;
+        let market = MarketClient::connect(&connection, key::sender(&source)?).await?;
         Ok::<_, Failure>(acting.get_or_init(|| market))
     };
     let done = async {
@@ -37,7 +37,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
             }
             Command::Order(args) => {
                 // What is wrong with the file is said before a password is asked for.
-                let order = crate::order::Order::read(&args)?;
+                let order = crate::order::OrderDraft::read(&args)?;
                 let market = act().await?;
                 if args.dry_run {
                     return output::print(format, &order::plan(market, &order).await?);
@@ -56,9 +56,9 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
                 let customer = customer.map_or_else(|| key::address(&source), Ok)?;
                 output::print(format, &jobs::run(&look().await?, customer, all).await?)
             }
-            Command::Watch { job, patience } => {
+            Command::Watch { job, wait } => {
                 let market = look().await?;
-                let (view, verdict) = watch::unless_stopped(job, watch::run(&market, job, patience)).await?;
+                let (view, verdict) = watch::unless_stopped(job, watch::run(&market, job, wait)).await?;
                 output::print(format, &view)?;
                 verdict
             }
@@ -90,7 +90,7 @@ pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     };
     match done.await {
         // What it came to is known to whoever sends it.
-        Err(Failure::Drafted) => output::document(&acting.get().map(Market::drafted)),
+        Err(Failure::Drafted) => output::document(&acting.get().map(MarketClient::drafted)),
         done => done,
     }
 }

@@ -13,10 +13,10 @@ use serde::Serialize;
 use super::jobs::tell_of_the_past;
 use crate::{
     card::Card,
-    chain::Market,
+    chain::MarketClient,
     failure::Failure,
     job::decimal,
-    output::{Report, columns},
+    output::{Printable, columns},
 };
 
 /// One offer. Amounts are in the token's smallest unit, times are Unix seconds.
@@ -93,7 +93,7 @@ impl OfferView {
     }
 }
 
-impl Report for Vec<OfferView> {
+impl Printable for Vec<OfferView> {
     fn table(&self) -> String {
         columns(
             ["OFFER", "GPU", "PRICE/GPU-HOUR", "AVAILABLE", "PROVIDER", "VALID UNTIL", "SETTLED"],
@@ -146,7 +146,7 @@ impl Report for Vec<OfferView> {
 }
 
 /// Offers that take orders now, or all; cheapest first within a GPU.
-pub(crate) async fn run(market: &Market, all: bool, with_cards: bool) -> Result<Vec<OfferView>, Failure> {
+pub(crate) async fn run(market: &MarketClient, all: bool, with_cards: bool) -> Result<Vec<OfferView>, Failure> {
     let now = market.now().await?;
     let offers = market.offers().await?;
     tell_of_the_past(market, "offers of providers that posted and changed none since").await;

@@ -14,11 +14,11 @@ use serde_json::value::RawValue;
 
 use crate::{
     card::Card,
-    chain::{Market, Purchase},
+    chain::{MarketClient, Purchase},
     failure::Failure,
     job::decimal,
-    order::Order,
-    output::{Report, pairs, progress},
+    order::OrderDraft,
+    output::{Printable, pairs, progress},
 };
 
 /// An order that stands on chain.
@@ -71,7 +71,7 @@ fn as_json<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> 
     serde_json::from_str::<&RawValue>(json).map_err(ser::Error::custom)?.serialize(serializer)
 }
 
-impl Report for Planned {
+impl Printable for Planned {
     fn table(&self) -> String {
         pairs([
             ("Order", "not sent (--dry-run); market and offer would take it".to_owned()),
@@ -86,7 +86,7 @@ impl Report for Planned {
     }
 }
 
-impl Report for Placed {
+impl Printable for Placed {
     fn table(&self) -> String {
         pairs([
             ("Job", self.job_id.to_string()),
@@ -110,7 +110,7 @@ struct Checked {
 }
 
 /// What market, offer and operator would refuse is refused here: before money moves.
-async fn checked(market: &Market, order: &Order) -> Result<Checked, Failure> {
+async fn checked(market: &MarketClient, order: &OrderDraft) -> Result<Checked, Failure> {
     let offer = market.offer(order.offer).await?;
     let token = market.token(offer.terms.token).await?;
     let max_price = max_price(order, &offer, &token)?;
@@ -140,7 +140,7 @@ async fn checked(market: &Market, order: &Order) -> Result<Checked, Failure> {
 }
 
 /// What would be ordered.
-pub(crate) async fn plan(market: &Market, order: &Order) -> Result<Planned, Failure> {
+pub(crate) async fn plan(market: &MarketClient, order: &OrderDraft) -> Result<Planned, Failure> {
     let customer = market.me()?;
     let Checked { offer, token, max_price, due, .. } = checked(market, order).await?;
     let spec = order.spec()?;
@@ -163,7 +163,7 @@ pub(crate) async fn plan(market: &Market, order: &Order) -> Result<Planned, Fail
     })
 }
 
-pub(crate) async fn run(market: &Market, order: &Order) -> Result<Placed, Failure> {
+pub(crate) async fn run(market: &MarketClient, order: &OrderDraft) -> Result<Placed, Failure> {
     let customer = market.me()?;
     if order.may_be_sent {
         check_not_sent(market, customer, order).await?;
@@ -217,7 +217,7 @@ pub(crate) async fn run(market: &Market, order: &Order) -> Result<Placed, Failur
     })
 }
 
-async fn check_not_sent(market: &Market, customer: Address, order: &Order) -> Result<(), Failure> {
+async fn check_not_sent(market: &MarketClient, customer: Address, order: &OrderDraft) -> Result<(), Failure> {
     // Asked first: what is mined in between is in the logs.
     if market.waits().await? {
         return Err(Failure::refused(format!(
@@ -238,7 +238,7 @@ fn start_deadline(ordered: u64, offer: &Offer) -> u64 {
 }
 
 /// The limit that protects the customer when the provider raises its price just before the order is mined.
-fn max_price(order: &Order, offer: &Offer, token: &Token) -> Result<u128, Failure> {
+fn max_price(order: &OrderDraft, offer: &Offer, token: &Token) -> Result<u128, Failure> {
     let Some(text) = &order.max_price else { return Ok(offer.price) };
     let units =
         token.parse_units(&text.0).map_err(|problem| Failure::input(format!("the highest price: {problem}")))?;

@@ -11,10 +11,10 @@ use hawser_market::{Token, text::gpu_class};
 use serde::Serialize;
 
 use crate::{
-    chain::{ALL_CLASSES, Market},
+    chain::{ALL_CLASSES, MarketClient},
     failure::Failure,
     job::decimal,
-    output::{Report, columns, pairs},
+    output::{Printable, columns, pairs},
 };
 
 /// Keys that were set.
@@ -28,7 +28,7 @@ pub(crate) struct KeysSet {
     tx: B256,
 }
 
-impl Report for KeysSet {
+impl Printable for KeysSet {
     fn table(&self) -> String {
         pairs([
             ("Provider", self.provider.to_string()),
@@ -53,7 +53,7 @@ pub(crate) struct FloorChanged {
     tx: B256,
 }
 
-impl Report for FloorChanged {
+impl Printable for FloorChanged {
     fn table(&self) -> String {
         pairs([
             ("Provider", self.provider.to_string()),
@@ -111,7 +111,7 @@ pub(crate) struct ClassView {
     floor: U256,
 }
 
-impl Report for ProviderView {
+impl Printable for ProviderView {
     fn table(&self) -> String {
         let keys = pairs([
             ("Provider", self.provider.to_string()),
@@ -156,7 +156,7 @@ fn unless_zero(address: Address) -> Option<Address> {
     (address != Address::ZERO).then_some(address)
 }
 
-pub(crate) async fn set(market: &Market, operator: Address, payout: Address) -> Result<KeysSet, Failure> {
+pub(crate) async fn set(market: &MarketClient, operator: Address, payout: Address) -> Result<KeysSet, Failure> {
     let call = market.contract().setProvider(operator, payout).calldata().clone();
     let receipt = market.send(market.address(), call, None).await?.receipt;
     let tx = receipt.transaction_hash;
@@ -170,7 +170,7 @@ pub(crate) async fn set(market: &Market, operator: Address, payout: Address) -> 
 }
 
 pub(crate) async fn floor(
-    market: &Market,
+    market: &MarketClient,
     token: Address,
     class: Option<B256>,
     price: &str,
@@ -199,7 +199,7 @@ pub(crate) async fn floor(
     Ok(FloorChanged { provider: set.provider, gpu, floor: U256::from(set.floor), token, tx })
 }
 
-pub(crate) async fn show(market: &Market, provider: Address) -> Result<ProviderView, Failure> {
+pub(crate) async fn show(market: &MarketClient, provider: Address) -> Result<ProviderView, Failure> {
     let keys = market.provider_keys(provider).await?;
     let offers = market.offers_of(provider).await?;
     let mut classes: BTreeMap<Address, BTreeSet<B256>> = BTreeMap::new();
@@ -227,7 +227,7 @@ pub(crate) async fn show(market: &Market, provider: Address) -> Result<ProviderV
 
 /// The floors of classes. One without a floor of its own has that of all.
 async fn own_floors(
-    market: &Market,
+    market: &MarketClient,
     provider: Address,
     token: Address,
     of_all: U256,

@@ -11,10 +11,10 @@ use hawser_market::{JobId, JobStatus, Token, text::time};
 use serde::Serialize;
 
 use crate::{
-    chain::Market,
+    chain::MarketClient,
     failure::Failure,
     job::{decimal, second},
-    output::{Report, columns, progress},
+    output::{Printable, columns, progress},
 };
 
 /// A job that was closed by time.
@@ -29,7 +29,7 @@ pub(crate) struct Refunded {
     tx: B256,
 }
 
-impl Report for Vec<Refunded> {
+impl Printable for Vec<Refunded> {
     fn table(&self) -> String {
         columns(
             ["JOB", "RETURNED", "TRANSACTION"],
@@ -38,7 +38,7 @@ impl Report for Vec<Refunded> {
     }
 }
 
-pub(crate) async fn run(market: &Market, ids: &[JobId]) -> Result<Vec<Refunded>, Failure> {
+pub(crate) async fn run(market: &MarketClient, ids: &[JobId]) -> Result<Vec<Refunded>, Failure> {
     let now = market.now().await?;
     let mut due = BTreeMap::new();
     for id in ids {

@@ -12,10 +12,10 @@ use hawser_market::{
 use serde::Serialize;
 
 use crate::{
-    chain::{Market, Purchase},
+    chain::{MarketClient, Purchase},
     failure::Failure,
     job::decimal,
-    output::{Report, pairs, progress},
+    output::{Printable, pairs, progress},
 };
 
 /// More time, paid for.
@@ -35,7 +35,7 @@ pub(crate) struct ToppedUp {
     tx: B256,
 }
 
-impl Report for ToppedUp {
+impl Printable for ToppedUp {
     fn table(&self) -> String {
         pairs([
             ("Job", self.job_id.to_string()),
@@ -47,7 +47,7 @@ impl Report for ToppedUp {
     }
 }
 
-pub(crate) async fn run(market: &Market, id: JobId, seconds: u32) -> Result<ToppedUp, Failure> {
+pub(crate) async fn run(market: &MarketClient, id: JobId, seconds: u32) -> Result<ToppedUp, Failure> {
     let job = market.job(id).await?;
     check_mine(market, id).await?;
     let terms = market.offer(id.offer_id()).await?.terms;
@@ -80,7 +80,7 @@ pub(crate) async fn run(market: &Market, id: JobId, seconds: u32) -> Result<Topp
 }
 
 /// The market takes anybody's money for a job, and gives back to its customer what is left of it.
-async fn check_mine(market: &Market, id: JobId) -> Result<(), Failure> {
+async fn check_mine(market: &MarketClient, id: JobId) -> Result<(), Failure> {
     let me = market.me()?;
     match market.known_order_of(id).await? {
         Some(order) if order.customer == me => Ok(()),

@@ -1,4 +1,4 @@
-//! `hawser verify`: a job's evidence by itself, and against the chain.
+//! `hawser verify`: a job's evidence, alone and against the chain.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -10,10 +10,10 @@ use serde::Serialize;
 use crate::{
     args::{Connection, VerifyArgs},
     card::Card,
-    chain::{Market, Record, Sender},
-    evidence::{self, ClaimView, EvidenceView, Judgement, Memory, Place},
+    chain::{MarketClient, Record, Sender},
+    evidence::{self, ClaimView, EvidenceView, Judgement, KnownRoots, Place},
     failure::Failure,
-    output::{self, Format, Report, pairs, progress},
+    output::{self, Format, Printable, pairs, progress},
 };
 
 /// What the signatures show, and what they can't: said with every result, so that nobody takes more from it.
@@ -34,7 +34,7 @@ enum Outcome {
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Verdict {
+pub(crate) struct Verified {
     result: Outcome,
     /// Nothing is wrong; there may be warnings, unless they are wrong (`--strict`).
     ok: bool,
@@ -55,8 +55,8 @@ pub(crate) struct Verdict {
 
 pub(crate) async fn run(connection: &Connection, format: Format, args: &VerifyArgs) -> Result<(), Failure> {
     let asked = evidence::asked(&args.evidence, args.job, args.offline).map_err(Failure::input)?;
-    let mut memory = args.state.as_deref().map(Memory::load).transpose()?;
-    let market = if args.offline { None } else { Some(Market::connect(connection, Sender::Nobody).await?) };
+    let mut known = args.state.as_deref().map(KnownRoots::load).transpose()?;
+    let market = if args.offline { None } else { Some(MarketClient::connect(connection, Sender::Nobody).await?) };
     let (place, record) = match (&market, asked.job) {
         (Some(market), Some(job)) => {
             let record = market.record(job).await?;
@@ -71,8 +71,8 @@ pub(crate) async fn run(connection: &Connection, format: Format, args: &VerifyAr
     if let Some(record) = &record {
         roots.extend(record.claims.iter().map(|claim| EvidenceRoot(claim.root)));
     }
-    if let Some(memory) = &memory {
-        roots.extend(memory.all_roots());
+    if let Some(known) = &known {
+        roots.extend(known.all_roots());
     }
     let attestors: Vec<Address> =
         record.iter().flat_map(|record| &record.attestors).map(|named| named.attestor).collect();
@@ -86,20 +86,20 @@ pub(crate) async fn run(connection: &Connection, format: Format, args: &VerifyAr
     };
     let summary = evidence::read(&place, reading).await?;
     let mut judgement = evidence::judge(&summary, record.as_ref());
-    if let Some(memory) = &memory {
-        judgement.problems.extend(memory.rewritten(&key(&summary), &summary));
+    if let Some(known) = &known {
+        judgement.problems.extend(known.rewritten(&key(&summary), &summary));
     }
-    let verdict = Verdict::new(&summary, judgement, record.as_ref(), attestors, args.strict);
-    output::print(format, &verdict)?;
-    if let (Some(memory), Some(file), true) = (&mut memory, &args.state, verdict.problems.is_empty()) {
-        memory.remember(&key(&summary), &summary);
-        memory.save(file)?;
+    let verified = Verified::new(&summary, judgement, record.as_ref(), attestors, args.strict);
+    output::print(format, &verified)?;
+    if let (Some(known), Some(file), true) = (&mut known, &args.state, verified.problems.is_empty()) {
+        known.remember(&key(&summary), &summary);
+        known.save(file)?;
     }
-    verdict.conclusion()
+    verified.conclusion()
 }
 
 /// Where the evidence is; found by the offer's card where only the job is known.
-async fn placed(market: &Market, place: Place, job: JobId) -> Result<Place, Failure> {
+async fn placed(market: &MarketClient, place: Place, job: JobId) -> Result<Place, Failure> {
     if place != Place::Card {
         return Ok(place);
     }
@@ -120,7 +120,7 @@ async fn placed(market: &Market, place: Place, job: JobId) -> Result<Place, Fail
     evidence::asked(&url, Some(job), false).map(|asked| asked.place).map_err(Failure::refused)
 }
 
-impl Verdict {
+impl Verified {
     fn new(
         summary: &Summary,
         judgement: Judgement,
@@ -172,15 +172,15 @@ impl Verdict {
     fn result(&self) -> &'static str {
         match (self.result, self.offline) {
             (Outcome::Ok, false) => "ok",
-            (Outcome::Ok, true) => "ok by itself; not compared with the chain",
+            (Outcome::Ok, true) => "ok on its own; not compared with the chain",
             (Outcome::Warnings, false) => "ok, with warnings",
-            (Outcome::Warnings, true) => "ok by itself, with warnings; not compared with the chain",
+            (Outcome::Warnings, true) => "ok on its own, with warnings; not compared with the chain",
             (Outcome::Wrong, _) => "WRONG",
         }
     }
 }
 
-impl Report for Verdict {
+impl Printable for Verified {
     fn table(&self) -> String {
         let evidence = &self.evidence;
         let mut rows = vec![

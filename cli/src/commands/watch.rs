@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use super::jobs;
 use crate::{
-    args::Patience,
-    chain::Market,
+    args::WaitOptions,
+    chain::MarketClient,
     failure::Failure,
     job::{JobView, Milestone, Outcome, second},
     output::progress,
@@ -23,16 +23,16 @@ const FAILURES: u32 = 15;
 /// The job as it stands at the end, and whether that is what the customer hoped for.
 pub(crate) type Watched = (JobView, Result<(), Failure>);
 
-pub(crate) async fn run(market: &Market, id: JobId, patience: Patience) -> Result<Watched, Failure> {
+pub(crate) async fn run(market: &MarketClient, id: JobId, wait: WaitOptions) -> Result<Watched, Failure> {
     let first = market.job(id).await?;
-    follow(market, id, first, patience).await
+    follow(market, id, first, wait).await
 }
 
 /// Follows a job from its order to its end. The endpoint may stand for several nodes, some of which don't know the
 /// order's block yet.
-pub(crate) async fn from_order(market: &Market, id: JobId) -> Result<Watched, Failure> {
+pub(crate) async fn from_order(market: &MarketClient, id: JobId) -> Result<Watched, Failure> {
     let first = patiently(async || market.job(id).await).await?;
-    follow(market, id, first, Patience::ENDLESS).await
+    follow(market, id, first, WaitOptions::ENDLESS).await
 }
 
 /// Whoever stops watching (Ctrl-C) is told that nothing else stops.
@@ -48,17 +48,17 @@ pub(crate) async fn unless_stopped(
     }
 }
 
-async fn follow(market: &Market, id: JobId, first: Job, patience: Patience) -> Result<Watched, Failure> {
+async fn follow(market: &MarketClient, id: JobId, first: Job, wait: WaitOptions) -> Result<Watched, Failure> {
     let token = patiently(async || market.token(market.offer(id.offer_id()).await?.terms.token).await).await?;
     changes(None, &first, &token).iter().for_each(progress);
     let mut seen = first;
-    let deadline = patience.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let deadline = wait.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut failures = 0;
-    while !patience.until.reached(seen.status) {
+    while !wait.until.reached(seen.status) {
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let view = jobs::one(market, id).await?;
             let verdict = Err(Failure::refused(format!(
-                "job {id} is {} and not yet what was waited for: it goes on, watch it again",
+                "timed out: job {id} is still {}. It keeps running; run `hawser watch` again to follow it",
                 view.status
             )));
             return Ok((view, verdict));
@@ -74,7 +74,7 @@ async fn follow(market: &Market, id: JobId, first: Job, patience: Patience) -> R
             Err(failure) => return Err(failure),
         }
     }
-    let view = patiently(async || at_the_end(market, id, patience.until).await).await?;
+    let view = patiently(async || at_the_end(market, id, wait.until).await).await?;
     let verdict = verdict(&view);
     Ok((view, verdict))
 }
@@ -90,7 +90,7 @@ async fn patiently<T>(ask: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Fa
 }
 
 /// The job with its history, from a node that knows as much as the one that was watched.
-async fn at_the_end(market: &Market, id: JobId, until: Milestone) -> Result<JobView, Failure> {
+async fn at_the_end(market: &MarketClient, id: JobId, until: Milestone) -> Result<JobView, Failure> {
     let view = jobs::one(market, id).await?;
     if !until.reached(view.status) {
         return Err(Failure::Unreachable(format!("the node is behind, job {id} is {} again: try again", view.status)));

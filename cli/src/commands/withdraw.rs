@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use super::jobs::tell_of_the_past;
 use crate::{
-    chain::Market,
+    chain::MarketClient,
     failure::Failure,
     job::decimal,
-    output::{Report, columns, progress},
+    output::{Printable, columns, progress},
 };
 
 /// Credit that left the market.
@@ -29,7 +29,7 @@ pub(crate) struct Withdrawal {
     tx: B256,
 }
 
-impl Report for Vec<Withdrawal> {
+impl Printable for Vec<Withdrawal> {
     fn table(&self) -> String {
         columns(
             ["AMOUNT", "TO", "TRANSACTION"],
@@ -40,7 +40,7 @@ impl Report for Vec<Withdrawal> {
 
 /// What was withdrawn, and whether all of it was: a token that fails keeps no other back.
 pub(crate) async fn run(
-    market: &Market,
+    market: &MarketClient,
     token: Option<Address>,
     to: Option<Address>,
 ) -> Result<(Vec<Withdrawal>, Result<(), Failure>), Failure> {
@@ -80,7 +80,7 @@ pub(crate) async fn run(
     Ok((withdrawals, verdict))
 }
 
-async fn withdraw(market: &Market, address: Address, to: Address) -> Result<Withdrawal, Failure> {
+async fn withdraw(market: &MarketClient, address: Address, to: Address) -> Result<Withdrawal, Failure> {
     let token = market.token(address).await?;
     let call = market.contract().withdraw(address, to, U256::MAX).calldata().clone();
     let receipt = market.send(market.address(), call, Some(&token)).await?.receipt;
@@ -90,7 +90,7 @@ async fn withdraw(market: &Market, address: Address, to: Address) -> Result<With
 }
 
 /// Tokens in which the account has credit, of those that offers are in or that somebody deposited for it.
-async fn with_credit(market: &Market, me: Address) -> Result<Vec<Address>, Failure> {
+async fn with_credit(market: &MarketClient, me: Address) -> Result<Vec<Address>, Failure> {
     tell_of_the_past(market, "tokens of offers from before it").await;
     let mut tokens: BTreeSet<Address> = market.offers().await?.iter().map(|offer| offer.terms.token).collect();
     tokens.extend(market.tokens_deposited_for(me).await?);

@@ -1,10 +1,10 @@
 //! What a provider earned: claims, withdrawals and what they add up to.
 
+mod fee_split;
 mod reader;
-mod split;
-mod sums;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod view;
 
 use alloy::primitives::{Address, B256, U256};
@@ -12,7 +12,7 @@ use hawser_market::{JobId, OfferId, Token};
 use serde::Serialize;
 
 pub(crate) use reader::Reader;
-pub(crate) use sums::{By, Group, Sum, Sums};
+pub(crate) use totals::{Group, GroupBy, Sum, Totals};
 pub(crate) use view::{Statement, group_csv};
 
 use crate::job::decimal;

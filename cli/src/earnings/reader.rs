@@ -15,19 +15,19 @@ use hawser_market::{JobId, OfferId, Token};
 
 use super::{
     Claim, Sum, Withdrawal,
-    split::{self, Before, Share},
+    fee_split::{self, Before, Share},
 };
 use crate::{
-    chain::{Fee, FeeSince, Market, Period, place, read},
+    chain::{Fee, FeeSince, MarketClient, Period, place, read},
     failure::Failure,
 };
 
 /// How many receipts are asked for side by side.
 const RECEIPTS: usize = 8;
 
-/// A provider's books for a period. What it holds grows with the number of jobs and tokens, not with that of claims.
+/// A provider's account for a period. What it holds grows with the number of jobs and tokens, not with that of claims.
 pub(crate) struct Reader<'a> {
-    market: &'a Market,
+    market: &'a MarketClient,
     pub(crate) provider: Address,
     pub(crate) period: Period,
     /// The market was deployed in this period, so that nothing was claimed before it.
@@ -49,7 +49,7 @@ struct Paid {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) async fn open(market: &'a Market, provider: Address, to: Option<u64>) -> Result<Self, Failure> {
+    pub(crate) async fn open(market: &'a MarketClient, provider: Address, to: Option<u64>) -> Result<Self, Failure> {
         let period = market.period(to).await?;
         market.provider_keys(provider).await?;
         let mut reader = Self {
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
                     sum: Sum { gpu_seconds, paid, fee, net: paid.saturating_sub(fee) },
                     token: token.clone(),
                     tx,
-                    gas: split::gas_share(cost, position, lines),
+                    gas: fee_split::gas_share(cost, position, lines),
                     gas_paid_by: receipt.from,
                 })?;
                 if flow.is_break() {
@@ -182,21 +182,21 @@ impl<'a> Reader<'a> {
         time: u64,
     ) -> Result<Vec<Share>, Failure> {
         let offer = OfferId(claim.offerId);
-        let shares = match split::single(claim) {
+        let shares = match fee_split::single(claim) {
             Some(share) => vec![share],
             None if claim.settlements.len() == 1 => return Err(contradiction(tx)),
             None => {
                 let mut used = Vec::with_capacity(claim.settlements.len());
-                for (job, now) in split::uses(claim) {
+                for (job, now) in fee_split::uses(claim) {
                     used.push(self.used_before(job).await?);
                     self.used.insert(job, now);
                 }
                 let before =
                     Before { settled: self.settled(offer).await?, bps: self.fee_at(block, index, time).await? };
-                split::several(claim, &used, before).ok_or_else(|| contradiction(tx))?
+                fee_split::several(claim, &used, before).ok_or_else(|| contradiction(tx))?
             }
         };
-        if let ([share], [(_, used)]) = (&shares[..], &split::uses(claim)[..]) {
+        if let ([share], [(_, used)]) = (&shares[..], &fee_split::uses(claim)[..]) {
             let used = *used;
             let before = self.used.insert(share.job, used).or(self.from_first_block.then_some(0));
             if before.is_some_and(|before| before + share.gpu_seconds != used) {

@@ -4,7 +4,7 @@ use alloy::primitives::{Address, B256, FixedBytes, U256};
 use hawser_market::{JobId, OfferId};
 
 use super::*;
-use crate::output::Report;
+use crate::output::Printable;
 
 fn token() -> Token {
     Token { address: Address::repeat_byte(0x70), symbol: "USDC".to_owned(), decimals: 6 }
@@ -27,11 +27,11 @@ fn claim(time: u64, gpu_seconds: u64, paid: u64, fee: u64) -> Claim {
 
 fn statement() -> Statement {
     let claims = vec![claim(1_800_000_000, 7, 4375, 110), claim(1_800_000_060, 33, 20_625, 515)];
-    let mut sums = Sums::new(Some(By::Job), [token()].iter());
+    let mut totals = Totals::new(Some(GroupBy::Job), [token()].iter());
     for claim in &claims {
-        sums.add(claim);
+        totals.add(claim);
     }
-    sums.withdraw(&Withdrawal {
+    totals.withdraw(&Withdrawal {
         time: 1_800_000_090,
         block: 8,
         amount: U256::from(20_000),
@@ -39,8 +39,8 @@ fn statement() -> Statement {
         to: Address::ZERO,
         tx: B256::ZERO,
     });
-    sums.totals.values_mut().for_each(|total| total.close(U256::from(4375), true));
-    let (groups, totals, gas) = sums.finish();
+    totals.per_token.values_mut().for_each(|total| total.close(U256::from(4375), true));
+    let (groups, totals, gas) = totals.finish();
     Statement {
         provider: Address::repeat_byte(1),
         from_block: 0,

@@ -5,13 +5,13 @@ use serde::Serialize;
 
 use super::{
     Claim, Group, Withdrawal,
-    sums::{Gas, Total},
+    totals::{Gas, Total},
 };
 use hawser_market::{Token, text::rfc3339};
 
 use crate::{
     csv,
-    output::{Report, columns},
+    output::{Printable, columns},
 };
 
 /// What a provider earned in a period.
@@ -34,7 +34,7 @@ pub(crate) struct Statement {
     pub(crate) gas: Vec<Gas>,
 }
 
-impl Report for Statement {
+impl Printable for Statement {
     fn table(&self) -> String {
         let mut parts = Vec::new();
         parts.extend(self.claims.as_deref().map(claims));
@@ -154,7 +154,7 @@ impl Claim {
     }
 }
 
-/// Sums as CSV: the names of the fields, and a line for each group. Whole tokens, the gas in whole coins.
+/// Groups as CSV: the names of the fields, and a line for each group. Whole tokens, the gas in whole coins.
 pub(crate) fn group_csv(groups: &[Group]) -> String {
     let mut lines = vec!["offerId,jobId,token,symbol,claims,first,last,gpuSeconds,paid,fee,net,gas".to_owned()];
     lines.extend(groups.iter().map(|group| {

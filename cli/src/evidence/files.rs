@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hawser_attestation::{Body, Line, MAX_LINE_BYTES, Reader};
+use hawser_attestation::{Body, Line, MAX_LINE_BYTES, Reader, evidence_file};
 
 use super::{place::attestor, wrong};
 use crate::failure::Failure;
@@ -31,7 +31,7 @@ pub(crate) fn read(place: &Path, reader: &mut Reader) -> Result<(), Failure> {
     }
     let mut folders = entries(place).map_err(unreadable)?;
     folders.retain(|entry| entry.is_dir());
-    folders.sort_by_cached_key(|folder| enrolled(&folder.join("000000.jsonl")));
+    folders.sort_by_cached_key(|folder| enrolled(&folder.join(evidence_file(0))));
     for folder in folders {
         read_folder(&folder, reader)?;
     }
@@ -51,8 +51,8 @@ fn read_folder(folder: &Path, reader: &mut Reader) -> Result<bool, Failure> {
     let mut files = entries(folder).map_err(unreadable)?;
     files.retain(|entry| entry.is_file() && entry.extension().is_some_and(|extension| extension == "jsonl"));
     reader.part(folder.file_name().and_then(|name| name.to_str()).and_then(attestor));
-    for (index, path) in files.iter().enumerate() {
-        let expected = format!("{index:06}.jsonl");
+    for (index, path) in (0..).zip(&files) {
+        let expected = evidence_file(index);
         if path.file_name().and_then(|name| name.to_str()) != Some(&expected) {
             return Err(Failure::refused(format!(
                 "the evidence is wrong: {} is where {expected} should be: a file is missing, or one does not belong there",

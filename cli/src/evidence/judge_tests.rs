@@ -333,14 +333,14 @@ fn what_was_rewritten_before_a_claim_is_found_by_who_remembers() {
         let more = Report { time: at(70), last: true, ..r[5].clone() };
         r.push(more);
     });
-    let mut memory = crate::evidence::Memory::default();
-    assert_eq!(memory.rewritten("job", &idle), Vec::<String>::new());
-    memory.remember("job", &idle);
-    assert_eq!(memory.rewritten("job", &idle), Vec::<String>::new());
-    assert!(memory.rewritten("job", &busy)[0].starts_with("REWRITTEN"));
-    assert_eq!(memory.rewritten("other", &busy), Vec::<String>::new());
+    let mut known = crate::evidence::KnownRoots::default();
+    assert_eq!(known.rewritten("job", &idle), Vec::<String>::new());
+    known.remember("job", &idle);
+    assert_eq!(known.rewritten("job", &idle), Vec::<String>::new());
+    assert!(known.rewritten("job", &busy)[0].starts_with("REWRITTEN"));
+    assert_eq!(known.rewritten("other", &busy), Vec::<String>::new());
     let cut = told(|_, r| drop(r.split_off(4)));
-    let mut memory = crate::evidence::Memory::default();
-    memory.remember("job", &cut);
-    assert_eq!(memory.rewritten("job", &longer), Vec::<String>::new());
+    let mut known = crate::evidence::KnownRoots::default();
+    known.remember("job", &cut);
+    assert_eq!(known.rewritten("job", &longer), Vec::<String>::new());
 }

@@ -1,10 +1,10 @@
-//! Where evidence is read from, and what is said of it: by itself, and against what the chain says.
+//! Where evidence is read from, and what is said of it: alone, and against what the chain says.
 
 mod cards;
 mod compare;
 mod files;
 mod judge;
-mod memory;
+mod known_roots;
 mod place;
 mod times;
 mod view;
@@ -18,7 +18,7 @@ use hawser_market::{JobId, text::printable};
 
 pub(crate) use compare::ClaimView;
 pub(crate) use judge::{Judgement, judge};
-pub(crate) use memory::Memory;
+pub(crate) use known_roots::KnownRoots;
 pub(crate) use place::{Place, asked};
 pub(crate) use view::EvidenceView;
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use alloy::primitives::Address;
-use hawser_attestation::Reader;
+use hawser_attestation::{Reader, attestor_folder, evidence_file};
 use reqwest::{Client, StatusCode, Url, redirect};
 use tokio::time::{Instant, timeout_at};
 
@@ -39,8 +39,8 @@ impl Web {
             match place {
                 Place::OfJob(url) => {
                     for attestor in attestors {
-                        // As `hawser_attestation::evidence_prefix` has it. One that has no files is told as missing.
-                        self.files(&below(url, &format!("{attestor:#x}")), Some(*attestor), reader).await?;
+                        // One that has no files is reported as missing.
+                        self.files(&below(url, &attestor_folder(*attestor)), Some(*attestor), reader).await?;
                     }
                     Ok(())
                 }
@@ -64,7 +64,7 @@ impl Web {
     async fn files(&self, base: &Url, of: Option<Address>, reader: &mut Reader) -> Result<(), Failure> {
         reader.part(of);
         for index in 0..MOST_FILES {
-            if !self.file(&below(base, &format!("{index:06}.jsonl")), reader).await? {
+            if !self.file(&below(base, &evidence_file(index)), reader).await? {
                 return Ok(());
             }
         }

@@ -14,7 +14,7 @@ use crate::{args::OrderArgs, failure::Failure};
 
 /// What is ordered, before the chain was asked anything.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Order {
+pub(crate) struct OrderDraft {
     pub(crate) offer: OfferId,
     pub(crate) gpus: u16,
     pub(crate) seconds: u32,
@@ -26,7 +26,7 @@ pub(crate) struct Order {
     pub(crate) workload: Workload,
 }
 
-impl Order {
+impl OrderDraft {
     /// Reads the file and lets the options win over it.
     pub(crate) fn read(args: &OrderArgs) -> Result<Self, Failure> {
         let file = file::OrderFile::read(&args.file)?;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use hawser_market::workload::{EnvVar, Kind, Workload};
+use hawser_market::workload::{EnvVar, Workload, WorkloadKind};
 use serde::Deserialize;
 
 /// `workload` in the order's file. The number of GPUs is not in it: it is what is paid for.
@@ -11,7 +11,7 @@ use serde::Deserialize;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct WorkloadFile {
     #[serde(default)]
-    kind: Kind,
+    kind: WorkloadKind,
     image: String,
     #[serde(default)]
     command: Vec<String>,
@@ -46,7 +46,7 @@ enum Scalar {
     Integer(i64),
     Natural(u64),
     Number(f64),
-    Truth(bool),
+    Bool(bool),
 }
 
 impl Scalar {
@@ -56,7 +56,7 @@ impl Scalar {
             Self::Integer(number) => number.to_string(),
             Self::Natural(number) => number.to_string(),
             Self::Number(number) => number.to_string(),
-            Self::Truth(truth) => truth.to_string(),
+            Self::Bool(value) => value.to_string(),
         }
     }
 }

@@ -275,7 +275,7 @@ async fn a_watch_gives_up_after_its_time_and_the_job_goes_on() {
     let job = stage.order().to_string();
     let watched = stage.stranger().run(&["watch", &job, "--timeout", "1", "-o", "json"]);
     assert_eq!(watched.code(), 1);
-    watched.said(&["is Open", "goes on"]);
+    watched.said(&["timed out", "is still Open", "`hawser watch`"]);
     assert_eq!(watched.json_anyway()["status"], "Open");
 }
 

@@ -1,4 +1,4 @@
-//! `hawser verify`: evidence by itself and against the chain.
+//! `hawser verify`: evidence alone and against the chain.
 
 use std::{
     fs,

@@ -15,7 +15,7 @@ async fn setting_keys_makes_an_account_a_provider_and_the_zero_address_revokes_t
     stage
         .rival()
         .run(&["provider", "show"])
-        .failed(1, &[&rival.to_string(), "is no provider", "`hawser provider set`"]);
+        .failed(1, &[&rival.to_string(), "is not registered as a provider", "`hawser provider set`"]);
     let keys = ["provider", "set", "--operator", HOT, "--payout", PAYOUT];
     stage.stranger().run(&keys).failed(2, &["no key"]);
     let set = stage.rival().run(&[&keys[..], &["-o", "json"]].concat()).json();
@@ -74,5 +74,5 @@ async fn a_floor_is_said_in_whole_tokens_and_zero_refuses_the_token() {
 
     run(stage.seller(), "0.0000001", &[]).failed(2, &["the floor", "more decimals than the token, which has 6"]);
     run(stage.seller(), "1208925819614629175", &[]).failed(2, &["above every price", "0 to refuse"]);
-    run(stage.rival(), "1", &[]).failed(1, &["is no provider", "cold key"]);
+    run(stage.rival(), "1", &[]).failed(1, &["is not registered as a provider", "cold key"]);
 }

@@ -8,10 +8,10 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use hawser_crds::Phase;
-use hawser_e2e::customer::{Customer, Wish};
+use hawser_e2e::customer::{Customer, JobSpec};
 use hawser_e2e::fixture::{Fixture, client};
 use hawser_e2e::order::{Order, kubelet_gpu_seconds};
-use hawser_e2e::report::Report;
+use hawser_e2e::report::DemoReport;
 use kube::ResourceExt;
 
 const NAMESPACE: &str = "demo";
@@ -49,13 +49,10 @@ async fn story(options: &Options) -> Result<()> {
     let status = offer.status.unwrap_or_default();
     let on_chain = status.on_chain.context("a Ready offer without its place on chain")?;
     let gpus = status.gpus.unwrap_or_default();
-    step(&format!(
-        "GpuOffer demo/h100 stands on chain as {}: {} of {} GPUs",
-        on_chain.offer_id, gpus.offered, gpus.total
-    ));
+    step(&format!("GpuOffer demo/h100 is on chain as {}: {} of {} GPUs", on_chain.offer_id, gpus.offered, gpus.total));
 
     let customer = Customer::first(&fixture);
-    let wish = Wish {
+    let spec = JobSpec {
         offer: on_chain.offer_id,
         gpus: 2,
         seconds: 300,
@@ -63,10 +60,10 @@ async fn story(options: &Options) -> Result<()> {
         command: Vec::new(),
         args: ["advanced/chess2.pov", "160", "120"].map(str::to_owned).to_vec(),
     };
-    let order = Order::new(customer.order(&wish).await?, NAMESPACE);
+    let order = Order::new(customer.order(&spec).await?, NAMESPACE);
     let ordered = Instant::now();
     let before = fixture.chain.books(customer.account()).await?;
-    let deposit = order.id.deposit(wish.seconds);
+    let deposit = order.id.deposit(spec.seconds);
     step(&format!("a customer ordered 2 GPUs for 300 s: job {}, deposit {deposit}", order.id));
 
     order.seen(&kube).await?;
@@ -94,7 +91,7 @@ async fn story(options: &Options) -> Result<()> {
     let verified = customer.verify(&evidence).await?;
     step(&format!("hawser verify {evidence}: {}", verified["ok"]));
 
-    let report = Report {
+    let report = DemoReport {
         job_id: order.id.to_string(),
         phase: status.phase,
         order_to_running_seconds: order_to_running.as_secs_f64(),

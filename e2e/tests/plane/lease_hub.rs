@@ -11,7 +11,7 @@ use hawser_attestation::{Market, SignedVoucher, digest};
 use hawser_market::AttestorTail;
 use hawser_operator::network::{
     AccountId, ActionKey, ActionState, Backlog, Connection, GpuSeconds, Head, Job, JobId, JobStatus, Network,
-    NetworkAction, NetworkError, NetworkStatus, Offer, OfferId, OfferTerms, Order, OrderRef, OrderSink, Payment,
+    NetworkAction, NetworkError, NetworkStatus, Offer, OfferId, OfferTerms, Order, OrderHandler, OrderRef, Payment,
     Prepared, Profile, SpecError, Start, Subject, Token, TokenId, Units, Wallet,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -378,11 +378,11 @@ impl Network for LeaseHub {
         self.changes.subscribe()
     }
 
-    fn watch_orders(self: Arc<Self>, sink: OrderSink) -> BoxFuture<'static, ()> {
+    fn watch_orders(self: Arc<Self>, handler: OrderHandler) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             while !self.cancel.is_cancelled() {
                 let fresh = std::mem::take(&mut self.ledger().fresh);
-                if !fresh.is_empty() && sink(fresh.clone()).await.is_err() {
+                if !fresh.is_empty() && handler(fresh.clone()).await.is_err() {
                     self.ledger().fresh.splice(0..0, fresh);
                     tokio::time::sleep(Duration::from_millis(200)).await;
                     continue;

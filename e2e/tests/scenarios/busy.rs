@@ -52,7 +52,7 @@ async fn what_is_asked_for_reaches_the_chain_while_pods_nodes_and_jobs_change_fi
 }
 
 async fn running(scene: &Scene) -> Result<Placed> {
-    let placed = scene.order(&scene.wish(1, 600, &sleep(580))).await?;
+    let placed = scene.order(&scene.job_spec(1, 600, &sleep(580))).await?;
     placed.order.running(&scene.client).await?;
     placed.order.attested(&scene.client).await?;
     Ok(placed)

@@ -35,10 +35,10 @@ async fn runs_off(name: &str, seconds: i64, reason: &str) -> Result<()> {
             let told = network::says(&scene.client, scene.fixture.network(), condition::CLOCK_IN_SYNC, reason).await?;
             ensure!(told.contains("check NTP"), "{told}");
 
-            let short = scene.order(&scene.wish(1, 60, &sleep(5))).await?;
+            let short = scene.order(&scene.job_spec(1, 60, &sleep(5))).await?;
             settled(scene, &short, Phase::Succeeded).await?;
             // It would end at once by a clock that is ahead, and days late by one that is behind.
-            let long = scene.order(&scene.wish(1, 30, &sleep(3000))).await?;
+            let long = scene.order(&scene.job_spec(1, 30, &sleep(3000))).await?;
             ends_when_its_time_is_up(scene, &long).await
         },
     )

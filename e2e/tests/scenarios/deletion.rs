@@ -76,7 +76,7 @@ async fn what_a_lost_chain_holds_goes_once_its_money_is_given_up_by_annotation()
 }
 
 async fn running(scene: &Scene) -> Result<Placed> {
-    let placed = scene.order(&scene.wish(1, 300, &sleep(280))).await?;
+    let placed = scene.order(&scene.job_spec(1, 300, &sleep(280))).await?;
     placed.order.running(&scene.client).await?;
     placed.order.attested(&scene.client).await?;
     Ok(placed)

@@ -14,7 +14,7 @@ const UTILIZATION: u32 = 73;
 #[ignore = "not run here: it changes what the NVML double's cards read"]
 async fn the_evidence_holds_samples_of_exactly_the_jobs_cards() -> Result<()> {
     Scene::with_gpus("evidence", 2, async |scene| {
-        let placed = scene.order(&scene.wish(2, 180, &sleep(25))).await?;
+        let placed = scene.order(&scene.job_spec(2, 180, &sleep(25))).await?;
         let status = placed.order.running(&scene.client).await?.status.unwrap_or_default();
         let cards = status.gpu_uuids.clone();
         ensure!(cards.len() == 2, "the status names {cards:?} for a job of 2 GPUs");
@@ -69,7 +69,7 @@ impl Drop for Busy {
 #[tokio::test]
 async fn a_flipped_byte_of_evidence_is_found() -> Result<()> {
     Scene::with_gpus("tampered", 1, async |scene| {
-        let placed = scene.order(&scene.wish(1, 60, &sleep(8))).await?;
+        let placed = scene.order(&scene.job_spec(1, 60, &sleep(8))).await?;
         let job = placed.order.over(&scene.client).await?;
         let status = job.status.unwrap_or_default();
         let attestor: Address = status.attestor.context("no attestor in the status")?.parse()?;

@@ -12,7 +12,7 @@ use crate::scene::{Placed, Scene, sleep};
 #[ignore = "not run here: it takes meter's key out of kubelet's folder on this machine"]
 async fn forged_replayed_and_exaggerated_reports_are_refused_and_told() -> Result<()> {
     Scene::with_gpus("forgery", 1, async |scene| {
-        let placed = scene.order(&scene.wish(1, 120, &sleep(45))).await?;
+        let placed = scene.order(&scene.job_spec(1, 120, &sleep(45))).await?;
         placed.order.running(&scene.client).await?;
         let status = placed.order.attested(&scene.client).await?.status.unwrap_or_default();
         let attestor: Address = status.attestor.context("no attestor in the status")?.parse()?;

@@ -30,7 +30,7 @@ async fn orders_on_geth_settle_to_the_last_unit_and_its_network_goes_when_nothin
 }
 
 async fn settles_after_a_block(scene: &Scene) -> Result<()> {
-    let placed = scene.order(&scene.wish(2, 120, &sleep(15))).await?;
+    let placed = scene.order(&scene.job_spec(2, 120, &sleep(15))).await?;
     placed.order.running(&scene.client).await?;
     placed.order.attested(&scene.client).await?;
     settles_to_the_last_unit(scene, &placed).await?;
@@ -59,7 +59,7 @@ async fn earnings_are_paid_out(scene: &Scene) -> Result<()> {
 
 async fn settles_after_finality(scene: &Scene) -> Result<()> {
     network::confirm(&scene.client, scene.fixture.network(), Confirmations::Tag(Finality::Finalized)).await?;
-    let placed = scene.order(&scene.wish(1, 120, &sleep(5))).await?;
+    let placed = scene.order(&scene.job_spec(1, 120, &sleep(5))).await?;
     taken_when_final(scene, &placed).await?;
     settles_to_the_last_unit(scene, &placed).await?;
     earnings_agree(scene).await

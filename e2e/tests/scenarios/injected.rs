@@ -26,7 +26,7 @@ async fn a_container_that_the_cluster_adds_to_every_pod_keeps_no_gpu_and_costs_n
     Scene::with_gpus(NAME, 1, async |scene| {
         // The canary has ended though the proxy beside it runs on.
         canary_is_over(scene).await?;
-        let placed = scene.order(&scene.wish(1, 120, &sleep(12))).await?;
+        let placed = scene.order(&scene.job_spec(1, 120, &sleep(12))).await?;
         placed.order.running(&scene.client).await?;
         for pod in placed.order.pods(&scene.client).await? {
             ensure!(is_injected(&pod), "{} has no container {PROXY}", pod.name_any());

@@ -36,7 +36,7 @@ async fn a_job_reaches_nothing_of_the_cluster_whether_it_may_reach_the_internet_
                 } else {
                     format!("{} ; if {dns}; then exit 8; fi", reaches_none())
                 };
-                let placed = scene.order(&scene.wish(1, 120, &script)).await?;
+                let placed = scene.order(&scene.job_spec(1, 120, &script)).await?;
                 let status = placed.order.over(&scene.client).await?.status.unwrap_or_default();
                 ensure!(status.phase == Phase::Succeeded, "exit code 9: it reached the cluster; 8: DNS. {status:?}");
                 Ok(())

@@ -9,7 +9,7 @@ use crate::scene::{Placed, Scene, sleep};
 #[tokio::test]
 async fn an_order_runs_is_attested_paid_and_refunded_to_the_last_unit() -> Result<()> {
     Scene::with_gpus("line", 2, async |scene| {
-        let placed = scene.order(&scene.wish(2, 120, &sleep(12))).await?;
+        let placed = scene.order(&scene.job_spec(2, 120, &sleep(12))).await?;
         settles_to_the_last_unit(scene, &placed).await?;
         Ok(())
     })

@@ -105,8 +105,8 @@ async fn alive(client: &Client) -> Result<HashSet<String>> {
 
 /// An order to its end, and one that is deleted while it runs.
 async fn everything_that_it_does(scene: &Scene) -> Result<()> {
-    scene.order(&scene.wish(1, 60, &sleep(2))).await?.order.over(&scene.client).await?;
-    let cut = scene.order(&scene.wish(1, 120, &sleep(100))).await?;
+    scene.order(&scene.job_spec(1, 60, &sleep(2))).await?.order.over(&scene.client).await?;
+    let cut = scene.order(&scene.job_spec(1, 120, &sleep(100))).await?;
     cut.order.running(&scene.client).await?;
     let api = jobs(&scene.client, &scene.namespace);
     api.delete(&cut.order.name(), &DeleteParams::default()).await?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use hawser_crds::{ComputeJobStatus, Phase};
-use hawser_e2e::customer::{Customer, Wish};
+use hawser_e2e::customer::{Customer, JobSpec};
 
 use crate::scene::{Placed, Scene, sleep};
 
@@ -13,7 +13,7 @@ async fn a_program_that_takes_all_processes_is_counted_to_its_end() -> Result<()
         // the end, for which none is needed.
         let script =
             "(while :; do sleep 300 & done) 2>\"$HOME/why\"; read -r why <\"$HOME/why\" || exit 9; exec sleep 20";
-        let placed = scene.order(&scene.wish(1, 180, script)).await?;
+        let placed = scene.order(&scene.job_spec(1, 180, script)).await?;
         let status = settled(scene, &placed, Phase::Succeeded).await?;
         let counted = status.usage.unwrap_or_default().gpu_seconds;
         ensure!(counted >= 18, "{counted} GPU-seconds of a program that held a GPU for over 20 s");
@@ -26,7 +26,7 @@ async fn a_program_that_takes_all_processes_is_counted_to_its_end() -> Result<()
 async fn a_program_that_fills_the_disk_is_evicted_and_pays_for_what_it_used() -> Result<()> {
     Scene::with_gpus("disk", 1, async |scene| {
         let script = format!("dd if=/dev/zero of=\"$HOME/full\" bs=1M count=400; {}", sleep(170));
-        let placed = scene.order(&scene.wish(1, 180, &script)).await?;
+        let placed = scene.order(&scene.job_spec(1, 180, &script)).await?;
         let status = settled(scene, &placed, Phase::Failed).await?;
         ensure!(status.reason.as_deref() == Some("Evicted"), "{status:?}");
         Ok(())
@@ -45,8 +45,8 @@ async fn an_images_environment_steers_neither_loaders_nor_nvidias_runtime() -> R
             "[ \"$NVIDIA_VISIBLE_DEVICES\" != all ] || exit 6",
             &sleep(10),
         ];
-        let wish = scene.wish(1, 120, &script.join("; "));
-        let placed = scene.order(&Wish { image: scene.fixture.environment.steering_image.clone(), ..wish }).await?;
+        let spec = scene.job_spec(1, 120, &script.join("; "));
+        let placed = scene.order(&JobSpec { image: scene.fixture.environment.steering_image.clone(), ..spec }).await?;
         settled(scene, &placed, Phase::Succeeded).await.map(drop)
     })
     .await

@@ -27,7 +27,7 @@ async fn a_job_fits_into_a_quota_of_just_what_it_needs_beside_limits_for_each_co
             "default": {"cpu": "500m", "memory": "256Mi"}, "defaultRequest": {"cpu": "100m", "memory": "64Mi"},
         });
         ranges(scene).create(&PostParams::default(), &range(&limits)?).await?;
-        let placed = scene.order(&scene.wish(1, 60, &sleep(5))).await?;
+        let placed = scene.order(&scene.job_spec(1, 60, &sleep(5))).await?;
         settles_to_the_last_unit(scene, &placed).await
     })
     .await
@@ -40,7 +40,7 @@ async fn a_quota_and_a_limit_range_that_refuse_a_job_are_quoted_and_once_they_ar
         quotas(scene).create(&PostParams::default(), &quota(&json!({"requests.nvidia.com/gpu": "0"}))?).await?;
         let limits = json!({"type": "Container", "min": {"cpu": "50m", "memory": "64Mi"}});
         ranges(scene).create(&PostParams::default(), &range(&limits)?).await?;
-        let placed = scene.order(&scene.wish(1, 60, &sleep(5))).await?;
+        let placed = scene.order(&scene.job_spec(1, 60, &sleep(5))).await?;
         let quotes = async |words: &str| {
             let what = format!("says that its pod is refused: {words}");
             let told = |job: &ComputeJob| is_refused(job, words);

@@ -16,7 +16,7 @@ use crate::scene::{Placed, Scene, sleep};
 async fn an_order_for_more_gpus_than_are_offered_reverts_on_chain() -> Result<()> {
     Scene::with_gpus("toomany", 2, async |scene| {
         let before = scene.books().await?;
-        let refused = Customer::first(&scene.fixture).order(&scene.wish(3, 60, "true")).await;
+        let refused = Customer::first(&scene.fixture).order(&scene.job_spec(3, 60, "true")).await;
         let said = format!("{:#}", refused.err().unwrap_or_else(|| anyhow::anyhow!("the order was taken")));
         ensure!(
             said.contains("the order asks for 3 GPUs and the offer has 2 available"),
@@ -161,7 +161,7 @@ async fn ends_badly(scene: &Scene, spec: &serde_json::Value, phase: Phase, reaso
 }
 
 async fn next_order_runs(scene: &Scene) -> Result<()> {
-    let placed = scene.order(&scene.wish(1, 60, &sleep(5))).await?;
+    let placed = scene.order(&scene.job_spec(1, 60, &sleep(5))).await?;
     let status = placed.order.over(&scene.client).await?.status.unwrap_or_default();
     ensure!(status.phase == Phase::Succeeded, "the order after a refused one did not run: {status:?}");
     Ok(())

@@ -8,7 +8,7 @@ use alloy::primitives::U256;
 use anyhow::{Context, Error, Result, anyhow};
 use hawser_crds::GpuOfferSpec;
 use hawser_e2e::chain::{Books, Chain};
-use hawser_e2e::customer::{Customer, Wish};
+use hawser_e2e::customer::{Customer, JobSpec};
 use hawser_e2e::fixture::{Fixture, client};
 use hawser_e2e::installation::Installation;
 use hawser_e2e::order::Order;
@@ -88,9 +88,9 @@ impl Scene {
         node.explained(told)
     }
 
-    /// A wish for `gpus` GPUs that runs a shell script and obeys SIGTERM.
-    pub(crate) fn wish(&self, gpus: u16, seconds: u32, script: &str) -> Wish {
-        Wish {
+    /// A job on `gpus` GPUs that runs a shell script and obeys SIGTERM.
+    pub(crate) fn job_spec(&self, gpus: u16, seconds: u32, script: &str) -> JobSpec {
+        JobSpec {
             offer: self.offer.clone(),
             gpus,
             seconds,
@@ -101,13 +101,13 @@ impl Scene {
     }
 
     /// Orders as the first customer.
-    pub(crate) async fn order(&self, wish: &Wish) -> Result<Placed> {
-        self.offers(wish.gpus).await?;
+    pub(crate) async fn order(&self, spec: &JobSpec) -> Result<Placed> {
+        self.offers(spec.gpus).await?;
         let customer = Customer::first(&self.fixture);
-        let id = customer.order(wish).await?;
+        let id = customer.order(spec).await?;
         // What the deposit took out of the customer's credit is not on the books any more.
         let before = self.books().await?;
-        Ok(Placed { order: Order::new(id, &self.namespace), before, deposit: id.deposit(wish.seconds) })
+        Ok(Placed { order: Order::new(id, &self.namespace), before, deposit: id.deposit(spec.seconds) })
     }
 
     /// Waits until so many GPUs can be ordered: what an earlier order held is offered again a block or two after its end.

@@ -86,7 +86,7 @@ async fn without_coins(scene: &Scene) -> Result<()> {
     })
     .await?;
     let told = says(&offers(scene), condition::READY, "False", "NetworkNotReady").await?;
-    ensure!(told.message.contains("send coins to it"), "{}", told.message);
+    ensure!(told.message.contains("top it up"), "{}", told.message);
     chain.set_balance(&chain.actors.operator, MUCH).await?;
     available(scene, 1).await
 }

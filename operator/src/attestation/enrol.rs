@@ -142,10 +142,9 @@ fn owned_pod<'a>(expected: &'a ExpectedJob, reviewed: &Reviewed) -> Result<&'a E
 
 #[cfg(test)]
 mod tests {
-    use hawser_attestation::{Digest, Market};
-
     use super::*;
     use crate::attestation::ExpectedMember;
+    use crate::attestation::expected::tests::unstarted;
 
     fn expected(uids: &[&str]) -> ExpectedJob {
         let pod = |uid: &&str| ExpectedPod {
@@ -155,18 +154,9 @@ mod tests {
             addresses: Vec::new(),
         };
         ExpectedJob {
-            job: JobRef { namespace: "t".to_owned(), name: "job".to_owned() },
-            id: JobId(Digest::ZERO),
-            market: Market::default(),
             members: ["a", "b"].map(|uid| ExpectedMember::new(format!("job-{uid}"))).to_vec(),
             pods: uids.iter().map(pod).collect(),
-            gpus: 1,
-            started: None,
-            attestor: None,
-            begin: None,
-            ended: None,
-            voucher: None,
-            card_shared: None,
+            ..unstarted("t", "job", 0)
         }
     }
 

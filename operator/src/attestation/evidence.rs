@@ -256,4 +256,4 @@ impl Stored {
 
 #[cfg(test)]
 #[path = "evidence_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -13,57 +13,60 @@ use crate::fence::Moment;
 const JOB: JobId = JobId(Digest::repeat_byte(7));
 
 struct Meter {
-    key: AttestorKey,
     chain: Option<Chain>,
     lines: Vec<Line>,
 }
 
-impl Meter {
-    fn add(&mut self, body: &Body) {
-        let body = serde_json::to_string(body).unwrap();
-        let root = self.chain.as_ref().map_or(EvidenceRoot::EMPTY, Chain::root).then(body.as_bytes());
-        let market = hawser_attestation::Market::default();
-        let voucher = SignedVoucher::sign(&self.key, market, JOB, GpuSeconds::ZERO, root).unwrap();
-        let line = Line { body, signature: voucher.signature };
-        match &mut self.chain {
-            Some(chain) => drop(chain.follow(&line).unwrap()),
-            None => self.chain = Some(Chain::open(&line).unwrap()),
-        }
-        self.lines.push(line);
-    }
+fn key() -> AttestorKey {
+    AttestorKey::from_bytes(&Digest::repeat_byte(1)).unwrap()
 }
 
-fn attestor(reports: u64) -> Meter {
-    let key = AttestorKey::from_bytes(&Digest::repeat_byte(1)).unwrap();
-    let header = Header {
-        version: Version::V1,
-        tier: Tier::Metered,
-        job_id: JOB,
-        attestor: key.address(),
-        chain_id: 0,
-        market: hawser_attestation::Market::default().address,
-        gpus: 1,
-        gpu_uuids: Vec::new(),
-        base_gpu_seconds: GpuSeconds::ZERO,
-        nvml: Nvml::NotVisible,
-        driver_version: None,
-        sidecar: "0.1.0".to_owned(),
-        time: Timestamp::UNIX_EPOCH,
-    };
-    let mut attestor = Meter { key, chain: None, lines: Vec::new() };
-    attestor.add(&Body::Header(header));
-    for sequence in 1..=reports {
-        attestor.add(&Body::Report(Report {
-            sequence,
-            previous: attestor.chain.as_ref().unwrap().root(),
+/// The line that a meter adds to what it has said, and the chain with it.
+pub(in crate::attestation) fn next_line(said: Option<&Chain>, last: bool) -> (Chain, Line) {
+    let market = hawser_attestation::Market::default();
+    let body = match said {
+        None => Body::Header(Header {
+            version: Version::V1,
+            tier: Tier::Metered,
+            job_id: JOB,
+            attestor: key().address(),
+            chain_id: market.chain_id,
+            market: market.address,
+            gpus: 1,
+            gpu_uuids: Vec::new(),
+            base_gpu_seconds: GpuSeconds::ZERO,
+            nvml: Nvml::NotVisible,
+            driver_version: None,
+            sidecar: "0.1.0".to_owned(),
+            time: Timestamp::UNIX_EPOCH,
+        }),
+        Some(chain) => Body::Report(Report {
+            sequence: chain.next_sequence(),
+            previous: chain.root(),
             time: Timestamp::UNIX_EPOCH,
             began_at: None,
             gpu_seconds: GpuSeconds::ZERO,
-            last: false,
+            last,
             gpus: Vec::new(),
-        }));
+        }),
+    };
+    let body = serde_json::to_string(&body).unwrap();
+    let root = said.map_or(EvidenceRoot::EMPTY, Chain::root).then(body.as_bytes());
+    let signature = SignedVoucher::sign(&key(), market, JOB, GpuSeconds::ZERO, root).unwrap().signature;
+    let line = Line { body, signature };
+    let Some(mut chain) = said.cloned() else { return (Chain::open(&line).unwrap(), line) };
+    chain.follow(&line).unwrap();
+    (chain, line)
+}
+
+fn meter(reports: u64) -> Meter {
+    let mut meter = Meter { chain: None, lines: Vec::new() };
+    for _ in 0..=reports {
+        let (chain, line) = next_line(meter.chain.as_ref(), false);
+        meter.chain = Some(chain);
+        meter.lines.push(line);
     }
-    attestor
+    meter
 }
 
 fn store() -> EvidenceStore {
@@ -72,8 +75,8 @@ fn store() -> EvidenceStore {
 
 #[tokio::test]
 async fn evidence_is_the_same_in_whatever_portions_it_came() {
-    let made = attestor(700);
-    let (address, chain) = (made.key.address(), made.chain.clone().unwrap());
+    let made = meter(700);
+    let (address, chain) = (key().address(), made.chain.clone().unwrap());
     let whole = made.lines.iter().fold(String::new(), |mut text, line| {
         writeln!(text, "{line}").unwrap();
         text

@@ -83,55 +83,12 @@ impl Open {
 
 #[cfg(test)]
 mod tests {
-    use hawser_attestation::{
-        AttestorKey, Body, Digest, EvidenceRoot, Header, Market, Nvml, Report, SignedVoucher, Tier, Version,
-    };
-    use hawser_market::{GpuSeconds, JobId};
-    use jiff::Timestamp;
-
     use super::*;
+    use crate::attestation::evidence::tests::next_line;
 
     /// Adds a line to the evidence, as a meter would.
     fn add(open: &mut Open, last: bool) {
-        let (key, job) = (AttestorKey::from_bytes(&Digest::repeat_byte(1)).unwrap(), JobId(Digest::repeat_byte(7)));
-        let body = match open.head() {
-            None => Body::Header(Header {
-                version: Version::V1,
-                tier: Tier::Metered,
-                job_id: job,
-                attestor: key.address(),
-                chain_id: 0,
-                market: hawser_attestation::Market::default().address,
-                gpus: 1,
-                gpu_uuids: Vec::new(),
-                base_gpu_seconds: GpuSeconds::ZERO,
-                nvml: Nvml::NotVisible,
-                driver_version: None,
-                sidecar: String::new(),
-                time: Timestamp::UNIX_EPOCH,
-            }),
-            Some(chain) => Body::Report(Report {
-                sequence: chain.next_sequence(),
-                previous: chain.root(),
-                time: Timestamp::UNIX_EPOCH,
-                began_at: None,
-                gpu_seconds: GpuSeconds::ZERO,
-                last,
-                gpus: Vec::new(),
-            }),
-        };
-        let body = serde_json::to_string(&body).unwrap();
-        let root = open.head().map_or(EvidenceRoot::EMPTY, Chain::root).then(body.as_bytes());
-        let signature = SignedVoucher::sign(&key, Market::default(), job, GpuSeconds::ZERO, root).unwrap().signature;
-        let line = Line { body, signature };
-        let chain = match open.head() {
-            None => Chain::open(&line).unwrap(),
-            Some(chain) => {
-                let mut chain = chain.clone();
-                chain.follow(&line).unwrap();
-                chain
-            }
-        };
+        let (chain, line) = next_line(open.head(), last);
         open.hold(chain, line);
     }
 

@@ -27,7 +27,6 @@ impl fmt::Display for JobRef {
 /// One member of a job in this cluster. Each has a pod, with a meter and an attestor of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MemberRef {
-    /// The job.
     pub job: JobRef,
     /// What the member's pod is called.
     pub pod: String,
@@ -42,7 +41,6 @@ impl fmt::Display for MemberRef {
 /// What is known of a job when its use is to be attested: said again at each reconcile, the newest counts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExpectedJob {
-    /// The job.
     pub job: JobRef,
     /// The market's id; for a local job `keccak256("namespace/name")`.
     pub id: JobId,
@@ -230,4 +228,29 @@ pub struct Rejection {
     pub times: u64,
     /// Why.
     pub refusal: Refusal,
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use hawser_attestation::Digest;
+
+    use super::*;
+
+    /// A job for one GPU without members and pods.
+    pub(in crate::attestation) fn unstarted(namespace: &str, name: &str, id: u8) -> ExpectedJob {
+        ExpectedJob {
+            job: JobRef { namespace: namespace.to_owned(), name: name.to_owned() },
+            id: JobId(Digest::repeat_byte(id)),
+            market: Market::default(),
+            members: Vec::new(),
+            pods: Vec::new(),
+            gpus: 1,
+            started: None,
+            attestor: None,
+            begin: None,
+            ended: None,
+            voucher: None,
+            card_shared: None,
+        }
+    }
 }

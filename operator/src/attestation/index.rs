@@ -103,17 +103,13 @@ fn remove<K: Hash + Eq, J: AsRef<JobRef>>(jobs: &mut HashMap<K, Vec<J>>, key: K,
 
 #[cfg(test)]
 mod tests {
-    use hawser_attestation::{Digest, Market};
-
     use super::*;
+    use crate::attestation::expected::tests::unstarted;
     use crate::attestation::{ExpectedMember, ExpectedPod};
 
     fn job(name: &str, id: u8, addresses: &[&str]) -> ExpectedJob {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
         ExpectedJob {
-            job: JobRef { namespace: "tenants".to_owned(), name: name.to_owned() },
-            id: JobId(Digest::repeat_byte(id)),
-            market: Market::default(),
             members: vec![ExpectedMember::new(name)],
             pods: vec![ExpectedPod {
                 name: name.to_owned(),
@@ -121,13 +117,7 @@ mod tests {
                 service_account: "hawser-job".to_owned(),
                 addresses,
             }],
-            gpus: 1,
-            started: None,
-            attestor: None,
-            begin: None,
-            ended: None,
-            voucher: None,
-            card_shared: None,
+            ..unstarted("tenants", name, id)
         }
     }
 

@@ -61,7 +61,7 @@ pub(crate) fn reserve(job: &ComputeJob, offer: &GpuOffer, shared: &Shared) -> Al
 }
 
 /// What there is for an offer.
-pub(crate) struct Room {
+pub(crate) struct Availability {
     pub capacity: Capacity,
     /// What it can say to be available.
     pub offered: Offered,
@@ -70,7 +70,7 @@ pub(crate) struct Room {
 }
 
 /// What there is for an offer now.
-pub(crate) fn room(offer: &GpuOffer, shared: &Shared) -> Room {
+pub(crate) fn availability(offer: &GpuOffer, shared: &Shared) -> Availability {
     let (name, sells) = (name_of(offer), Sells::from(&offer.spec));
     let (capacity, active) = shared.inventory.read(|inventory| (inventory.capacity(&sells), inventory.active(&name)));
     let mut left = capacity.clone();
@@ -82,7 +82,7 @@ pub(crate) fn room(offer: &GpuOffer, shared: &Shared) -> Room {
         candidate.take_from(&mut left);
     }
     let offered = offered(&offer.spec, &left, held);
-    Room { capacity, offered, active }
+    Availability { capacity, offered, active }
 }
 
 /// Jobs of every offer that sells from the same nodes, those that can't be read among them.

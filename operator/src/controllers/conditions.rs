@@ -50,14 +50,14 @@ impl Conditions {
         }
     }
 
-    pub(crate) fn set(&mut self, kind: &str, truth: ConditionStatus, reason: &Reason, message: impl Into<String>) {
-        self.put(kind, truth, reason.as_str().to_owned(), message.into());
+    pub(crate) fn set(&mut self, kind: &str, status: ConditionStatus, reason: &Reason, message: impl Into<String>) {
+        self.put(kind, status, reason.as_str().to_owned(), message.into());
     }
 
-    fn put(&mut self, kind: &str, truth: ConditionStatus, reason: String, message: String) {
+    fn put(&mut self, kind: &str, status: ConditionStatus, reason: String, message: String) {
         let mut next = Condition {
             type_: kind.to_owned(),
-            status: truth.as_str().to_owned(),
+            status: status.as_str().to_owned(),
             reason,
             message,
             observed_generation: self.generation,
@@ -75,8 +75,8 @@ impl Conditions {
     }
 
     /// Says of one condition what stands in the way of it: another one.
-    pub(crate) fn repeat(&mut self, kind: &str, truth: ConditionStatus, other: &Condition) {
-        self.put(kind, truth, other.reason.clone(), other.message.clone());
+    pub(crate) fn repeat(&mut self, kind: &str, status: ConditionStatus, other: &Condition) {
+        self.put(kind, status, other.reason.clone(), other.message.clone());
     }
 
     pub(crate) fn into_list(self) -> Vec<Condition> {
@@ -112,8 +112,8 @@ pub(crate) fn is_trouble(condition: &Condition) -> bool {
     }
 }
 
-/// What a person wants to be told: what has come true, what is true no more, and trouble. `Ready` only repeats another
-/// condition's trouble.
+/// What a person wants to be told: what has come true, what has stopped being true, and trouble. `Ready` only repeats
+/// another condition's trouble.
 pub(crate) fn transitions<'a>(stored: &[Condition], next: &'a [Condition]) -> Vec<&'a Condition> {
     let is_news = |c: &Condition| {
         let old = find(stored, &c.type_);
@@ -163,14 +163,14 @@ mod tests {
 
     #[test]
     fn news_are_what_has_come_true_what_is_true_no_more_and_trouble() {
-        let told = |before: Option<(ConditionStatus, Reason)>, kind: &str, truth: ConditionStatus, reason: Reason| {
+        let told = |before: Option<(ConditionStatus, Reason)>, kind: &str, status: ConditionStatus, reason: Reason| {
             let mut conditions = Conditions::from_stored(&[], None, at(10));
-            if let Some((truth, reason)) = before {
-                conditions.set(kind, truth, &reason, "before");
+            if let Some((status, reason)) = before {
+                conditions.set(kind, status, &reason, "before");
             }
             let stored = conditions.into_list();
             let mut conditions = Conditions::from_stored(&stored, None, at(20));
-            conditions.set(kind, truth, &reason, "now");
+            conditions.set(kind, status, &reason, "now");
             !transitions(&stored, &conditions.into_list()).is_empty()
         };
         assert!(told(None, "A", ConditionStatus::True, Reason::Free));

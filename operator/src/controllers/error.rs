@@ -1,11 +1,10 @@
-//! Why a look stopped half way. Nothing is concluded from an error: the look is taken again.
+//! Why a reconcile failed. Nothing is concluded from an error: the reconcile is retried.
 
 use thiserror::Error;
 
-use super::gpu_offer::terms::OfferSpecError;
 use crate::network::NetworkError;
 
-/// Why a reconcile stopped half way. It is tried again; nothing is concluded from it.
+/// Why a reconcile failed. It is retried; nothing is concluded from it.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
     /// The API server refused, or could not be reached.
@@ -14,9 +13,6 @@ pub(crate) enum Error {
     /// The chain could not be read.
     #[error("{0}")]
     Network(#[from] NetworkError),
-    /// A field of the resource can't be used; it is in the status too.
-    #[error("{0}")]
-    Offer(#[from] OfferSpecError),
     /// An object that this operator makes can't be written as JSON.
     #[error("an object can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),

@@ -42,8 +42,8 @@ impl Events {
     }
 
     /// One event for each of these conditions.
-    pub(crate) async fn conditions(&self, about: &ObjectReference, news: &[&Condition]) {
-        for condition in news {
+    pub(crate) async fn conditions(&self, about: &ObjectReference, transitions: &[&Condition]) {
+        for condition in transitions {
             self.emit(about, is_trouble(condition), &condition.reason, &condition.type_, &condition.message).await;
         }
     }
@@ -53,14 +53,10 @@ impl Events {
         if reason.is_empty() {
             return;
         }
-        let mut note = note.to_owned();
-        while note.len() > NOTE {
-            note.pop();
-        }
         let event = Event {
             type_: if bad { EventType::Warning } else { EventType::Normal },
             reason: reason.to_owned(),
-            note: Some(note),
+            note: Some(note[..note.floor_char_boundary(NOTE)].to_owned()),
             action: action.to_owned(),
             secondary: None,
         };

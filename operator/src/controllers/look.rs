@@ -138,7 +138,7 @@ async fn until(wakes: Option<Instant>) {
 pub(crate) fn log_failure<E: std::error::Error>(kind: &'static str, failure: Option<controller::Error<Error, E>>) {
     use controller::Error as LookError;
     match failure {
-        // Told by the kind's own `failed`.
+        // Told by `Shared::failed`.
         None | Some(LookError::ReconcilerFailed(..)) => {}
         // Deleted before its turn.
         Some(LookError::ObjectNotFound(object)) => debug!(kind, %object, "nothing to look at"),

@@ -12,7 +12,7 @@ use tracing::{Instrument, info_span, warn};
 
 use crate::fence::Fence;
 use crate::metrics::Metrics;
-use crate::network::{ActionKey, ActionState, Known, Network, On, OrderSink, Prepared, SpecError, Start, Wallet};
+use crate::network::{ActionKey, ActionState, Known, Network, On, OrderHandler, Prepared, SpecError, Start, Wallet};
 
 /// By the name of the `DepinNetwork`.
 #[derive(Clone)]
@@ -101,7 +101,7 @@ impl Networks {
         running.get(name).is_some_and(|r| r.made_from == made_from)
     }
 
-    /// Starts a network in the place of an earlier one, and hands its orders to `sink`. It goes on from what an earlier
+    /// Starts a network in the place of an earlier one, and hands its orders to `handler`. It goes on from what an earlier
     /// process has left in the object's status, and what is known to be the provider's.
     pub(crate) async fn start(
         &self,
@@ -110,16 +110,16 @@ impl Networks {
         settlement: Settlement,
         prepared: Prepared,
         (stored, known): (DepinNetworkStatus, Known),
-        sink: impl FnOnce(Arc<dyn Network>) -> OrderSink,
+        handler: impl FnOnce(Arc<dyn Network>) -> OrderHandler,
     ) -> Result<(), SpecError> {
         // One sender a wallet: the earlier network has sent its last transaction before the next one starts.
         self.stop(name).await;
         let cancel = self.0.cancel.child_token();
-        let (fence, calls) = (self.0.fence.clone(), self.0.metrics.rpc_calls(name));
+        let (fence, requests) = (self.0.fence.clone(), Arc::new(self.0.metrics.rpc_calls(name)));
         let span = info_span!("network", network = name);
-        let with = Start { stored, known, cancel: cancel.clone(), fence, calls };
+        let with = Start { stored, known, cancel: cancel.clone(), fence, requests };
         let network = span.in_scope(|| prepared.start(with))?;
-        let orders = Arc::clone(&network).watch_orders(sink(Arc::clone(&network)));
+        let orders = Arc::clone(&network).watch_orders(handler(Arc::clone(&network)));
         self.0.tasks.spawn(orders.instrument(span.clone()));
         let pass_on = Arc::clone(&self.0).pass_on(name.into(), Arc::clone(&network), cancel.clone());
         self.0.tasks.spawn(pass_on.instrument(span));

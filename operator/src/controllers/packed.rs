@@ -78,7 +78,6 @@ impl Packed {
         Self { meta, phase: None, order: None, facts, text: Err(why.into()) }
     }
 
-    /// The job.
     pub(crate) fn job(&self) -> DeserializeGuard<ComputeJob> {
         let text = self.text.as_ref().map_err(ToString::to_string).and_then(Text::read);
         let read = text.and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string()));

@@ -11,7 +11,7 @@
 //! | an offer | the offer; others that sell the same GPUs, where it sells others now |
 //! | a namespace's labels, a `RuntimeClass`, what a network says of itself | all offers |
 //! | what a job that can't be read may hold | all offers |
-//! | an act on chain | its job or its offer |
+//! | an action on chain | its job or its offer |
 //! | what was attested of a job | the job |
 //!
 //! Whatever else happens in the cluster concerns nobody here. An offer is looked at when it is due and then at most once a
@@ -44,7 +44,7 @@ use super::packed::Packed;
 use super::unreadable::Unreadable;
 use super::watch::{Watches, name_of};
 use super::work::{Backoffs, Due, Lane, Name, paced};
-use super::{Shared, compute_job, depin_network, gpu_offer, unreadable};
+use super::{Error, Shared, compute_job, depin_network, gpu_offer, unreadable};
 use crate::attestation::Attestations;
 use crate::config::Config;
 use crate::fence::Fence;
@@ -238,7 +238,9 @@ async fn run_jobs(watches: &Watches, context: &Arc<JobContext>) {
         kind: compute_job::KIND,
         span: compute_job::span,
         reconcile: compute_job::reconcile,
-        failed: compute_job::failed,
+        failed: |job: Arc<Packed>, error: &Error, context: Arc<JobContext>| {
+            context.shared.failed(compute_job::KIND, &*job, error)
+        },
         lane: compute_job::lane,
         each: CONCURRENT_JOBS,
     };
@@ -265,7 +267,9 @@ async fn run_offers(watches: &Watches, context: &Arc<OfferContext>) {
         kind: gpu_offer::KIND,
         span: gpu_offer::span,
         reconcile: gpu_offer::reconcile,
-        failed: gpu_offer::failed,
+        failed: |offer: Arc<DeserializeGuard<GpuOffer>>, error: &Error, context: Arc<OfferContext>| {
+            context.shared.failed(gpu_offer::KIND, &*offer, error)
+        },
         lane: |_| Lane::default(),
         each: CONCURRENT_OFFERS,
     };
@@ -291,7 +295,7 @@ async fn run_networks(
                     }
                 })
             },
-            |network, error, context| depin_network::failed(network, error, context).into(),
+            |network, error, context| context.shared.failed(depin_network::KIND, &*network, error).into(),
             Arc::clone(context),
         )
         .for_each(|looked| async move { log_failure(depin_network::KIND, looked.err()) })

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use hawser_crds::GpuOffer;
 use jiff::Timestamp;
-use kube::Client;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Client, Resource};
 
 use super::Error;
 use super::cache::Cache;
@@ -17,9 +17,11 @@ use super::events::Events;
 use super::gpu_offer::around::Surroundings;
 use super::gpu_offer::terms::ClusterId;
 use super::listed::Lists;
+use super::look::Action;
 use super::networks::Networks;
 use super::packed::Packed;
 use super::unreadable::Unreadable;
+use super::watch::name_of;
 use super::work::{Backoffs, Due, Name};
 use crate::attestation::Attestations;
 use crate::config::Config;
@@ -75,6 +77,14 @@ impl Shared {
     pub(crate) fn time_on(&self, network: &str) -> Timestamp {
         let time = self.networks.get(network).and_then(|network| network.time_now());
         time.unwrap_or_else(Timestamp::now)
+    }
+
+    /// What to do after a failed reconcile: try again, later each time; what was wrong is in the log and in the metrics.
+    pub(crate) fn failed<K: Resource>(&self, kind: &'static str, object: &K, error: &Error) -> Action {
+        self.metrics.errors(kind).inc();
+        let name = name_of(object);
+        tracing::warn!(kind, namespace = name.0, object = name.1, %error, "reconcile failed");
+        Action::requeue(self.backoffs.failed(kind, name))
     }
 
     /// Waits until everything was listed once.

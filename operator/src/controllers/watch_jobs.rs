@@ -54,14 +54,14 @@ struct Book<F> {
     /// Jobs in the store that the watch shows no more: settled, deleted, or of a phase that is not theirs. The API server
     /// is asked which; until it has answered they stay as they were.
     doubts: HashSet<Name>,
-    asked: FuturesUnordered<BoxFuture<'static, Answer>>,
+    asked: FuturesUnordered<BoxFuture<'static, FetchResult>>,
     slots: Arc<Semaphore>,
     gone: F,
     /// The store was filled once: before that it shows nothing.
     filled: bool,
 }
 
-type Answer = (Name, Result<Option<Found>, kube::Error>);
+type FetchResult = (Name, Result<Option<Found>, kube::Error>);
 
 /// A job as the API server has it.
 struct Found {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio_util::task::AbortOnDropHandle;
 use tower::BoxError;
 
-use super::{Answer, Asked};
+use super::{ApiResponse, Asked};
 
 /// Pages that were asked for before anybody wanted them: of each list one at most.
 #[derive(Default)]
@@ -33,10 +33,10 @@ struct Page {
 
 impl Ahead {
     /// Sends a request with `send`; a page of a list may be there already. Whoever asks for a second page wants them all.
-    pub(super) async fn exchange<S, F>(&self, request: Request<Body>, send: S) -> Result<Answer, BoxError>
+    pub(super) async fn exchange<S, F>(&self, request: Request<Body>, send: S) -> Result<ApiResponse, BoxError>
     where
         S: Fn(Request<Body>) -> F,
-        F: Future<Output = Result<Answer, BoxError>> + Send + 'static,
+        F: Future<Output = Result<ApiResponse, BoxError>> + Send + 'static,
     {
         let Some(place) = Place::of(&request) else { return send(request).await };
         let known = self.take(&place);
@@ -70,7 +70,7 @@ impl Ahead {
     }
 }
 
-async fn read(answer: impl Future<Output = Result<Answer, BoxError>>) -> Result<Page, BoxError> {
+async fn read(answer: impl Future<Output = Result<ApiResponse, BoxError>>) -> Result<Page, BoxError> {
     let (parts, body) = answer.await?.into_parts();
     let body = body.collect().await?.to_bytes();
     let next = if parts.status.is_success() { next(&body) } else { None };
@@ -241,7 +241,7 @@ mod tests {
             let send = move |request: Request<Body>| {
                 asked.send_modify(|asked| asked.push(request.uri().to_string()));
                 let page = Full::from(json!({"metadata": {"continue": next}}).to_string());
-                async move { Ok(Answer::new(page.map_err(Into::into).boxed_unsync())) }
+                async move { Ok(ApiResponse::new(page.map_err(Into::into).boxed_unsync())) }
             };
             let request = Request::builder().uri(uri).header(ACCEPT, accept).body(Body::empty()).unwrap();
             Ahead::default().exchange(request, send).await.unwrap();

@@ -13,10 +13,10 @@ const WATCH_BLIP: Duration = Duration::from_secs(8);
 
 /// How the API server answers. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Contact(Arc<Mutex<Heard>>);
+pub struct Contact(Arc<Mutex<LastContact>>);
 
 #[derive(Debug, Default)]
-struct Heard {
+struct LastContact {
     /// Anything at all.
     ever: bool,
     /// When the first request failed since the last one that was answered.
@@ -52,12 +52,12 @@ impl Contact {
         trouble(&self.heard(), Moment::now())
     }
 
-    fn heard(&self) -> MutexGuard<'_, Heard> {
+    fn heard(&self) -> MutexGuard<'_, LastContact> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn trouble(heard: &Heard, now: Moment) -> Option<String> {
+fn trouble(heard: &LastContact, now: Moment) -> Option<String> {
     if !heard.ever {
         return Some("the API server has not answered yet".to_owned());
     }
@@ -76,7 +76,7 @@ mod tests {
     fn a_replica_is_of_use_while_it_is_answered_and_its_watches_are_open() {
         let now = Moment::now();
         let pods = || BTreeMap::from([("/api/v1/pods".to_owned(), now)]);
-        assert_eq!(trouble(&Heard::default(), now).as_deref(), Some("the API server has not answered yet"));
+        assert_eq!(trouble(&LastContact::default(), now).as_deref(), Some("the API server has not answered yet"));
         for (failing, unwatched, after, expected) in [
             (None, BTreeMap::new(), 100, None),
             (Some(now), BTreeMap::new(), 3, None),
@@ -84,7 +84,7 @@ mod tests {
             (None, pods(), 6, None),
             (None, pods(), 20, Some("/api/v1/pods can't be watched since 20 s")),
         ] {
-            let heard = Heard { ever: true, failing, unwatched };
+            let heard = LastContact { ever: true, failing, unwatched };
             let then = now.plus(Duration::from_secs(after));
             assert_eq!(trouble(&heard, then).as_deref(), expected, "{heard:?} after {after} s");
         }

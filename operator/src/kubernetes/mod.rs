@@ -134,10 +134,10 @@ struct Server {
     current: Mutex<(u64, Client)>,
 }
 
-type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+type ApiResponse = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
 impl Server {
-    async fn send(self: Arc<Self>, request: Request<Body>) -> Result<Answer, BoxError> {
+    async fn send(self: Arc<Self>, request: Request<Body>) -> Result<ApiResponse, BoxError> {
         let asked = Asked::of(&request);
         if self.how.fence.as_ref().is_some_and(|fence| asked.writes() && !fence.holds()) {
             return Err(Box::new(NotLeading));
@@ -195,7 +195,7 @@ impl Server {
         if current.0 != generation {
             return;
         }
-        warn!(method = %asked.method, path = asked.path, "the API server is silent: connecting anew");
+        warn!(method = %asked.method, path = asked.path, "the API server is silent: reconnecting");
         match transport::open(&self.config, self.how.fence.as_ref()) {
             Ok(next) => *current = (generation + 1, next),
             Err(error) => warn!(%error, "no new connection to the API server"),

@@ -5,7 +5,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 
 /// A resource's kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Kind {
+pub(super) struct KindLabel {
     pub(super) kind: &'static str,
 }
 

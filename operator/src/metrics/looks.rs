@@ -7,17 +7,17 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::book::{ANSWERS, Book, Durations, Number, WAITS};
-use super::labels::{Kind, NetworkName, PhaseLabel};
+use super::labels::{KindLabel, NetworkName, PhaseLabel};
 use super::{Counted, Metrics};
 
 #[derive(Clone, Debug)]
 pub(super) struct Looks {
-    reconciles: Family<Kind, Counter>,
-    errors: Family<Kind, Counter>,
-    took: Durations<Kind>,
-    watch_errors: Family<Kind, Counter>,
-    unreadable: Family<Kind, Number>,
-    abandoned: Family<Kind, Counter>,
+    reconciles: Family<KindLabel, Counter>,
+    errors: Family<KindLabel, Counter>,
+    took: Durations<KindLabel>,
+    watch_errors: Family<KindLabel, Counter>,
+    unreadable: Family<KindLabel, Number>,
+    abandoned: Family<KindLabel, Counter>,
     jobs: Family<PhaseLabel, Number>,
     to_running: Durations<NetworkName>,
     accepted: Counter,
@@ -28,7 +28,7 @@ impl Looks {
     pub(super) fn new(book: &mut Book) -> Self {
         Self {
             reconciles: book.metric("reconciles", "Reconciles of resources"),
-            errors: book.metric("reconcile_errors", "Reconciles that stopped half way and are tried again"),
+            errors: book.metric("reconcile_errors", "Failed reconciles (each is retried)"),
             took: book.durations("reconcile_duration_seconds", "How long reconciles took", ANSWERS),
             watch_errors: book.metric("watch_errors", "Failures of watches of resources, which go on"),
             unreadable: book
@@ -51,7 +51,7 @@ impl Looks {
             self.jobs.get_or_create(&PhaseLabel { phase }).set(number(*jobs));
         }
         for (kind, count) in counted.unreadable {
-            self.unreadable.get_or_create(&Kind { kind }).set(number(count));
+            self.unreadable.get_or_create(&KindLabel { kind }).set(number(count));
         }
     }
 }
@@ -69,22 +69,22 @@ impl Drop for Timed {
 impl Metrics {
     /// Reconciles of a kind.
     pub fn reconciles(&self, kind: &'static str) -> Counter {
-        self.looks.reconciles.get_or_create(&Kind { kind }).clone()
+        self.looks.reconciles.get_or_create(&KindLabel { kind }).clone()
     }
 
     /// Begins to measure a reconcile of a kind.
     pub fn timed(&self, kind: &'static str) -> Timed {
-        Timed(self.looks.took.get_or_create(&Kind { kind }).clone(), Instant::now())
+        Timed(self.looks.took.get_or_create(&KindLabel { kind }).clone(), Instant::now())
     }
 
     /// Failed reconciles of a kind.
     pub fn errors(&self, kind: &'static str) -> Counter {
-        self.looks.errors.get_or_create(&Kind { kind }).clone()
+        self.looks.errors.get_or_create(&KindLabel { kind }).clone()
     }
 
     /// Failed watches of a kind.
     pub fn watch_errors(&self, kind: &'static str) -> Counter {
-        self.looks.watch_errors.get_or_create(&Kind { kind }).clone()
+        self.looks.watch_errors.get_or_create(&KindLabel { kind }).clone()
     }
 
     /// Vouchers accepted and refused since the last look.
@@ -95,7 +95,7 @@ impl Metrics {
 
     /// Objects of a kind that were let go by their annotation.
     pub(crate) fn abandoned(&self, kind: &'static str) -> Counter {
-        self.looks.abandoned.get_or_create(&Kind { kind }).clone()
+        self.looks.abandoned.get_or_create(&KindLabel { kind }).clone()
     }
 
     /// An order's program runs, so many seconds after the order's block.

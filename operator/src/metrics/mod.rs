@@ -1,6 +1,7 @@
 //! Prometheus metrics, by what they are about. `docs/reference/metrics.md` has all of them.
 
 mod book;
+mod conditions;
 mod labels;
 mod looks;
 mod money;
@@ -9,7 +10,6 @@ mod process;
 #[cfg(test)]
 mod reference;
 mod rpc;
-mod said;
 mod server;
 
 use std::fmt::{self, Debug};
@@ -23,7 +23,7 @@ use crate::attestation::Measures;
 use crate::network::Units;
 use book::Book;
 pub use looks::Timed;
-pub use rpc::{RpcCalls, RpcOutcome};
+pub use rpc::RpcCalls;
 pub use server::{ServerCalls, ServerOutcome};
 
 /// The operator's metrics. Clones are the same metrics.
@@ -34,8 +34,8 @@ pub struct Metrics {
     networks: network::Networks,
     rpc: rpc::Rpc,
     money: money::Money,
-    conditions: said::Conditions,
-    offers: said::Offers,
+    conditions: conditions::Conditions,
+    offers: conditions::Offers,
     server: ServerCalls,
     process: process::Process,
     /// What the attestation service counts.
@@ -80,8 +80,8 @@ impl Default for Metrics {
             networks: network::Networks::new(&mut book),
             rpc: rpc::Rpc::new(&mut book),
             money: money::Money::new(&mut book),
-            conditions: said::Conditions::new(&mut book),
-            offers: said::Offers::new(&mut book),
+            conditions: conditions::Conditions::new(&mut book),
+            offers: conditions::Offers::new(&mut book),
             server: ServerCalls::new(&mut book),
             process: process::Process::new(&mut book),
             attestation,

@@ -10,34 +10,23 @@ use prometheus_client::metrics::family::Family;
 use super::Metrics;
 use super::book::{ANSWERS, Book, Durations};
 use super::labels::{EndpointLabels, RpcLabels};
+use crate::network::{RequestCounter, RequestOutcome};
 
-/// What became of a request to an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RpcOutcome {
-    /// It was answered.
-    Ok,
-    /// The endpoint says no: asking it again changes nothing.
-    Refused,
-    /// The endpoint has enough of us for now.
-    Limited,
-    /// No answer came, or none that can be read.
-    Failed,
-    /// Nobody waits for the answer any more.
-    Dropped,
-}
+const OUTCOMES: [RequestOutcome; 5] = [
+    RequestOutcome::Ok,
+    RequestOutcome::Refused,
+    RequestOutcome::Limited,
+    RequestOutcome::Failed,
+    RequestOutcome::Dropped,
+];
 
-const OUTCOMES: [RpcOutcome; 5] =
-    [RpcOutcome::Ok, RpcOutcome::Refused, RpcOutcome::Limited, RpcOutcome::Failed, RpcOutcome::Dropped];
-
-impl RpcOutcome {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Refused => "refused",
-            Self::Limited => "limited",
-            Self::Failed => "failed",
-            Self::Dropped => "dropped",
-        }
+const fn label(outcome: RequestOutcome) -> &'static str {
+    match outcome {
+        RequestOutcome::Ok => "ok",
+        RequestOutcome::Refused => "refused",
+        RequestOutcome::Limited => "limited",
+        RequestOutcome::Failed => "failed",
+        RequestOutcome::Dropped => "dropped",
     }
 }
 
@@ -71,9 +60,9 @@ impl Rpc {
     }
 }
 
-fn of(labels: &EndpointLabels, outcome: RpcOutcome) -> RpcLabels {
+fn of(labels: &EndpointLabels, outcome: RequestOutcome) -> RpcLabels {
     let EndpointLabels { network, endpoint } = labels.clone();
-    RpcLabels { network, endpoint, outcome: outcome.name() }
+    RpcLabels { network, endpoint, outcome: label(outcome) }
 }
 
 /// Requests to the endpoints of one network. Clones are the same numbers.
@@ -83,15 +72,8 @@ pub struct RpcCalls {
     network: String,
 }
 
-impl Default for RpcCalls {
-    fn default() -> Self {
-        Metrics::default().rpc_calls("")
-    }
-}
-
-impl RpcCalls {
-    /// A request has come to an end.
-    pub fn made(&self, endpoint: &str, outcome: RpcOutcome, took: Duration) {
+impl RequestCounter for RpcCalls {
+    fn count(&self, endpoint: &str, outcome: RequestOutcome, took: Duration) {
         let labels = EndpointLabels { network: self.network.clone(), endpoint: endpoint.to_owned() };
         self.rpc.requests.get_or_create(&of(&labels, outcome)).inc();
         self.rpc.took.get_or_create(&labels).observe(took.as_secs_f64());
@@ -115,10 +97,10 @@ mod tests {
         let metrics = Metrics::default();
         let calls = metrics.rpc_calls("base");
         let took = Duration::from_millis(5);
-        calls.made("https://a", RpcOutcome::Ok, took);
-        calls.made("https://a", RpcOutcome::Limited, took);
-        calls.made("https://b", RpcOutcome::Dropped, took);
-        metrics.rpc_calls("other").made("https://a", RpcOutcome::Failed, took);
+        calls.count("https://a", RequestOutcome::Ok, took);
+        calls.count("https://a", RequestOutcome::Limited, took);
+        calls.count("https://b", RequestOutcome::Dropped, took);
+        metrics.rpc_calls("other").count("https://a", RequestOutcome::Failed, took);
         let text = metrics.text();
         for (endpoint, outcome) in [("https://a", "ok"), ("https://a", "limited"), ("https://b", "dropped")] {
             let line = format!(

@@ -15,7 +15,6 @@ pub enum NetworkAction {
     SetOffer(OfferPost),
     /// Change what may change of an offer: cheaper than posting it again.
     UpdateOffer {
-        /// The offer.
         offer: OfferId,
         /// Token units per GPU-hour.
         price: u128,
@@ -26,7 +25,6 @@ pub enum NetworkAction {
     },
     /// Turn an order down; its deposit goes back in full.
     Decline {
-        /// The order.
         job: JobId,
         /// Whose it is.
         order: OrderRef,
@@ -35,21 +33,18 @@ pub enum NetworkAction {
     },
     /// Start a job, or give a running one another attestor.
     Start {
-        /// The job.
         job: JobId,
         /// Whose vouchers count.
         attestor: Attestor,
     },
     /// Be paid for attested use.
     Claim {
-        /// The job.
         job: JobId,
         /// Its newest voucher.
         voucher: SignedVoucher,
     },
     /// Be paid for a job's last voucher and close it at once; what is left goes back to the customer.
     Settle {
-        /// The job.
         job: JobId,
         /// The last voucher. Where it was claimed before, the job is closed all the same.
         voucher: SignedVoucher,
@@ -58,7 +53,6 @@ pub enum NetworkAction {
     },
     /// End a started job at once and for good; what was not claimed goes back to the customer.
     End {
-        /// The job.
         job: JobId,
         /// Whose it is.
         order: OrderRef,
@@ -69,7 +63,6 @@ pub enum NetworkAction {
     },
     /// Close a job whose time is over: not started by its deadline, or past its claim window.
     Refund {
-        /// The job.
         job: JobId,
         /// Whose it is.
         order: OrderRef,
@@ -164,7 +157,6 @@ pub enum ActionState<Tx = TransactionId> {
     },
     /// Done.
     Mined {
-        /// The transaction.
         tx: Tx,
         /// Number of its block.
         block: u64,

@@ -15,6 +15,7 @@ mod job;
 mod kind;
 mod offer;
 mod order;
+mod requests;
 mod start;
 mod status;
 mod token;
@@ -34,14 +35,15 @@ pub use job::Job;
 pub use kind::{NetworkKind, UnknownKind};
 pub use offer::{Offer, OfferPost, OfferTerms};
 pub use order::{Order, OrderRef};
+pub use requests::{RequestCounter, RequestOutcome, Uncounted};
 pub use start::{Known, OtherKinds, Prepared, Start, Wallet};
 pub use status::{Backlog, Connection, Disconnected, Head, NetworkStatus, SignerFault};
 pub use token::Token;
 
 /// Takes orders over. Where it fails, the same orders come again.
-pub type OrderSink = Arc<dyn Fn(Vec<Order>) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+pub type OrderHandler = Arc<dyn Fn(Vec<Order>) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// What evidence and vouchers say a job is: they have one format, whatever the network (docs/evidence.md).
+/// What evidence and vouchers say a job is: they have one format, whatever the network (docs/reference/evidence.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject {
     /// In whose EIP-712 domain vouchers are signed.
@@ -130,9 +132,9 @@ pub trait Network: fmt::Debug + Send + Sync {
     /// Keys of actions whose state changed. A receiver that lags has missed some and looks at all.
     fn actions_changed(&self) -> broadcast::Receiver<ActionKey>;
 
-    /// Hands each order for the provider's offers to `sink`, oldest first, at least once, until the network is stopped. The
-    /// cursor in [`NetworkStatus`] moves on only after `sink` took them. Orders may come a second time.
-    fn watch_orders(self: Arc<Self>, sink: OrderSink) -> BoxFuture<'static, ()>;
+    /// Hands each order for the provider's offers to `handler`, oldest first, at least once, until the network is stopped.
+    /// The cursor in [`NetworkStatus`] moves on only after `handler` took them. Orders may come a second time.
+    fn watch_orders(self: Arc<Self>, handler: OrderHandler) -> BoxFuture<'static, ()>;
 
     /// Resolves after it was told to stop, once what was in flight is done or a few seconds have passed.
     fn stopped(&self) -> BoxFuture<'_, ()>;

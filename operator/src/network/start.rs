@@ -5,14 +5,12 @@ use std::{fmt, sync::Arc};
 use hawser_crds::{DepinNetwork, DepinNetworkStatus};
 use tokio_util::sync::CancellationToken;
 
-use super::{AccountId, JobId, Network, OfferId, OfferTerms, SpecError};
+use super::{AccountId, JobId, Network, OfferId, OfferTerms, RequestCounter, SpecError};
 use crate::fence::Fence;
-use crate::metrics::RpcCalls;
 
 /// Who sends, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wallet {
-    /// The account.
     pub account: AccountId,
     /// What it sends to, in words: `chain 1`.
     pub ledger: String,
@@ -40,8 +38,8 @@ pub struct Start {
     pub cancel: CancellationToken,
     /// Nothing is sent without the lease.
     pub fence: Fence,
-    /// Counts requests.
-    pub calls: RpcCalls,
+    /// Counts requests to its endpoints.
+    pub requests: Arc<dyn RequestCounter>,
 }
 
 type Starter = Box<dyn FnOnce(Start) -> Result<Arc<dyn Network>, SpecError> + Send>;

@@ -17,6 +17,8 @@ pub(crate) type Name = (String, String);
 
 /// Label of jobs and pods: the offer's name.
 pub(crate) const OFFER_LABEL: &str = "hawser.dev/offer";
+/// `ConfigMap` with the CA of the attestation service, in every namespace with jobs.
+pub(crate) const CA_CONFIG_MAP: &str = "hawser-attestation-ca";
 /// Finalizer of the jobs' pods: the last voucher was read.
 pub(crate) const POD_FINALIZER: &str = "hawser.dev/voucher";
 

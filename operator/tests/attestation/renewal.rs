@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{sidecar::connect, until::until, world::FakeTokenReviewer};
+use crate::{fixture::FakeTokenReviewer, sidecar::connect, until::until};
 
 const SHORT: Duration = Duration::from_secs(3);
 

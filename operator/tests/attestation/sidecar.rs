@@ -30,7 +30,7 @@ use tonic::{
 };
 use tower::service_fn;
 
-use crate::world::{self, World, gpu_uuids, id, market};
+use crate::fixture::{self, Fixture, gpu_uuids, id, market};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -81,12 +81,12 @@ impl Answer {
 }
 
 impl Sidecar {
-    pub(crate) fn new(_world: &World) -> Self {
+    pub(crate) fn new(_world: &Fixture) -> Self {
         Self {
             key: PrivateKeySigner::random(),
             job: id(),
             began: None,
-            created: world::now() - world::seconds(3600),
+            created: fixture::now() - fixture::seconds(3600),
             root: EvidenceRoot::EMPTY,
             next: 0,
             sent: Vec::new(),
@@ -101,8 +101,8 @@ impl Sidecar {
     }
 
     /// The sidecar of another job than the usual one.
-    pub(crate) fn of(job: JobId, world: &World) -> Self {
-        Self { job, ..Self::new(world) }
+    pub(crate) fn of(job: JobId, fixture: &Fixture) -> Self {
+        Self { job, ..Self::new(fixture) }
     }
 
     /// The same with other cards.
@@ -119,13 +119,13 @@ impl Sidecar {
         self.key.address()
     }
 
-    pub(crate) async fn enroll(&mut self, world: &World, token: &str) -> Answer {
-        self.try_enroll(world, token).await.expect("a stream")
+    pub(crate) async fn enroll(&mut self, fixture: &Fixture, token: &str) -> Answer {
+        self.try_enroll(fixture, token).await.expect("a stream")
     }
 
     /// `None`: the service had no seat for it.
-    pub(crate) async fn try_enroll(&mut self, world: &World, token: &str) -> Option<Answer> {
-        let nonce = self.try_open(world).await?;
+    pub(crate) async fn try_enroll(&mut self, fixture: &Fixture, token: &str) -> Option<Answer> {
+        let nonce = self.try_open(fixture).await?;
         let message = sidecar_message::Message::Enroll(Enroll {
             job_id: self.job.0.to_vec(),
             attestor: self.address().to_vec(),
@@ -138,17 +138,17 @@ impl Sidecar {
     }
 
     /// Opens a stream and says nothing on it.
-    pub(crate) async fn wait_in_silence(&mut self, world: &World) -> bool {
-        self.try_open(world).await.is_some()
+    pub(crate) async fn wait_in_silence(&mut self, fixture: &Fixture) -> bool {
+        self.try_open(fixture).await.is_some()
     }
 
-    pub(crate) async fn resume(&mut self, world: &World) -> Answer {
-        self.try_resume(world).await.expect("a stream")
+    pub(crate) async fn resume(&mut self, fixture: &Fixture) -> Answer {
+        self.try_resume(fixture).await.expect("a stream")
     }
 
     /// `None`: the service had no seat for it.
-    pub(crate) async fn try_resume(&mut self, world: &World) -> Option<Answer> {
-        let nonce = self.try_open(world).await?;
+    pub(crate) async fn try_resume(&mut self, fixture: &Fixture) -> Option<Answer> {
+        let nonce = self.try_open(fixture).await?;
         let proof = self.prove(nonce);
         Some(self.say_resume(proof).await)
     }
@@ -158,8 +158,8 @@ impl Sidecar {
         self.stream = None;
     }
 
-    pub(crate) async fn resume_with_last_proof(&mut self, world: &World) -> Answer {
-        self.try_open(world).await.expect("a stream");
+    pub(crate) async fn resume_with_last_proof(&mut self, fixture: &Fixture) -> Answer {
+        self.try_open(fixture).await.expect("a stream");
         self.say_resume(self.proof.clone()).await
     }
 
@@ -175,11 +175,11 @@ impl Sidecar {
         self.proof.clone()
     }
 
-    async fn try_open(&mut self, world: &World) -> Option<B256> {
+    async fn try_open(&mut self, fixture: &Fixture) -> Option<B256> {
         let (sender, receiver) = mpsc::channel(128);
         let pass = self.pass.filter(|_| self.knocks);
         let knock = pass.map(|pass| Knock { job: self.job, attestor: self.key.address(), pass });
-        let mut client = AttestationClient::new(connect_from(self.address, knock, &world.url, &world.ca).await?);
+        let mut client = AttestationClient::new(connect_from(self.address, knock, &fixture.url, &fixture.ca).await?);
         let stream = client.attest(ReceiverStream::new(receiver)).await.ok()?.into_inner();
         self.stream = Some((sender, stream));
         let (_, stream) = self.stream.as_mut()?;
@@ -253,7 +253,7 @@ impl Sidecar {
         let body = Body::Report(hawser_attestation::Report {
             sequence: self.next,
             previous: self.root,
-            time: world::now(),
+            time: fixture::now(),
             began_at,
             gpu_seconds: GpuSeconds(count),
             last,

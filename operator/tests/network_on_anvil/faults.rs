@@ -165,7 +165,7 @@ async fn a_wallet_without_coins_waits_and_says_so() {
     let action = Action::SetOffer(post);
     network.request(action.clone());
     node.until("it says what is missing", async || match network.action(&action.key())? {
-        ActionState::Queued { waiting: Some(why) } => why.contains("send coins to it").then_some(()),
+        ActionState::Queued { waiting: Some(why) } => why.contains("not enough for gas: top it up").then_some(()),
         _ => None,
     })
     .await;

@@ -1,10 +1,10 @@
 //! A leader whose lease is over: what it had in hand stays there.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use alloy::primitives::Address;
 use hawser_operator::fence::{Fence, Moment};
-use hawser_operator::metrics::RpcCalls;
+use hawser_operator::network::Uncounted;
 use hawser_operator::network::evm::{Action, ActionState, Checkpoint, EvmNetwork, JobStatus};
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +26,7 @@ async fn a_leader_whose_lease_is_over_sends_nothing_though_it_goes_on_to_look() 
         &Checkpoint::default(),
         cancel.clone(),
         fence.clone(),
-        RpcCalls::default(),
+        Arc::new(Uncounted),
     );
     let old = old.unwrap();
     let job = open(&node, &old, 1).await;

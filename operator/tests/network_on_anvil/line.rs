@@ -10,7 +10,9 @@ use alloy::{
 use hawser_market::{JobId, UsageVoucher};
 use hawser_operator::{
     network::Payment,
-    network::evm::{Action, ActionState, Checkpoint, Claim, Cursor, EvmNetwork, GpuSeconds, JobStatus, Known, Order},
+    network::evm::{
+        Action, ActionState, Checkpoint, Claim, Cursor, EvmNetwork, EvmOrder, GpuSeconds, JobStatus, Known,
+    },
     settlement::plan::{self, Step},
 };
 
@@ -20,16 +22,16 @@ use crate::node::{GPUS, Node, PAYOUT, PRICE, SECONDS, assert_mined, assert_says,
 
 /// Orders that a watcher handed over.
 #[derive(Clone, Default)]
-pub struct Seen(Arc<Mutex<Vec<Order>>>);
+pub struct Seen(Arc<Mutex<Vec<EvmOrder>>>);
 
 impl Seen {
     pub fn watch(network: &EvmNetwork, from: Option<Cursor>) -> Self {
         let seen = Self::default();
-        let (sink, network) = (seen.clone(), network.clone());
+        let (collected, network) = (seen.clone(), network.clone());
         tokio::spawn(async move {
             network
                 .watch_orders(from, |orders| {
-                    sink.0.lock().unwrap().extend(orders);
+                    collected.0.lock().unwrap().extend(orders);
                     std::future::ready(Ok::<_, std::convert::Infallible>(()))
                 })
                 .await;
@@ -37,7 +39,7 @@ impl Seen {
         seen
     }
 
-    pub fn orders(&self) -> Vec<Order> {
+    pub fn orders(&self) -> Vec<EvmOrder> {
         self.0.lock().unwrap().clone()
     }
 
@@ -145,18 +147,18 @@ async fn an_order_is_seen_once_it_is_deep_enough_and_again_from_an_old_cursor() 
 }
 
 #[tokio::test]
-async fn orders_that_a_sink_refuses_come_again() {
+async fn orders_that_the_handler_refuses_come_again() {
     let node = Node::start().await;
     let (network, _stop) = node.network();
     let job = open(&node, &network, 1).await;
     node.mine(2).await;
     let head = node.block().await;
     let tries = Arc::new(Mutex::new(Vec::new()));
-    let (sink, watcher) = (Arc::clone(&tries), network.clone());
+    let (handled, watcher) = (Arc::clone(&tries), network.clone());
     tokio::spawn(async move {
         watcher
             .watch_orders(None, |orders| {
-                let mut tries = sink.lock().unwrap();
+                let mut tries = handled.lock().unwrap();
                 tries.push(orders.iter().map(|order| order.job).collect::<Vec<_>>());
                 std::future::ready(if tries.len() < 3 { Err("the API server is away") } else { Ok(()) })
             })

@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 
 /// A line that the operator has not confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Pending {
+pub(crate) struct PendingLine {
     pub(crate) sequence: u64,
     gpu_seconds: GpuSeconds,
     root: EvidenceRoot,
     line: Line,
 }
 
-impl Pending {
+impl PendingLine {
     pub(crate) fn message(&self) -> proto::Report {
         proto::Report {
             sequence: self.sequence,
@@ -37,7 +37,7 @@ pub(crate) struct Evidence {
     header: Line,
     last: Line,
     chain: Chain,
-    pending: VecDeque<Pending>,
+    pending: VecDeque<PendingLine>,
 }
 
 /// The same to be written down.
@@ -45,7 +45,7 @@ pub(crate) struct Evidence {
 pub(crate) struct Keeping<'a> {
     header: &'a Line,
     last: &'a Line,
-    pending: &'a VecDeque<Pending>,
+    pending: &'a VecDeque<PendingLine>,
 }
 
 /// The same as it was written down.
@@ -53,7 +53,7 @@ pub(crate) struct Keeping<'a> {
 pub(crate) struct Kept {
     header: Line,
     last: Line,
-    pending: VecDeque<Pending>,
+    pending: VecDeque<PendingLine>,
 }
 
 /// Why a line could not be added.
@@ -75,7 +75,7 @@ impl Evidence {
         let signature = SignedVoucher::sign(key, market, job, base, root)?.signature;
         let line = Line { body, signature };
         let chain = Chain::open(&line)?;
-        let pending = Pending { sequence: 0, gpu_seconds: base, root, line: line.clone() };
+        let pending = PendingLine { sequence: 0, gpu_seconds: base, root, line: line.clone() };
         Ok(Self { header: line.clone(), last: line, chain, pending: [pending].into() })
     }
 
@@ -91,7 +91,7 @@ impl Evidence {
         // Checked as the operator and the customer will: what they would refuse is not made.
         self.chain.follow(&line)?;
         self.last = line.clone();
-        self.pending.push_back(Pending { sequence, gpu_seconds, root, line });
+        self.pending.push_back(PendingLine { sequence, gpu_seconds, root, line });
         Ok(())
     }
 
@@ -100,7 +100,7 @@ impl Evidence {
         self.pending.retain(|line| line.sequence >= next);
     }
 
-    pub(crate) fn pending(&self) -> &VecDeque<Pending> {
+    pub(crate) fn pending(&self) -> &VecDeque<PendingLine> {
         &self.pending
     }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     evidence::{Evidence, Keeping, Kept},
     outage::Outages,
-    session::Memory,
+    session::Restored,
 };
 use crate::started::MARKER;
 
@@ -61,11 +61,11 @@ impl Journal {
         Self { directory: directory.to_owned() }
     }
 
-    pub(crate) fn load(&self) -> Result<Memory, JournalError> {
+    pub(crate) fn load(&self) -> Result<Restored, JournalError> {
         let path = self.directory.join(FILE);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Memory::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Restored::default()),
             Err(error) => return Err(JournalError::File { path, error }),
         };
         let written: Written = match serde_json::from_slice(&bytes) {
@@ -78,16 +78,16 @@ impl Journal {
             .transpose()
             .map_err(|error| JournalError::Chain { path, error })?;
         let pass = written.pass.map(Pass);
-        Ok(Memory { enrolled: written.enrolled, pass, begin: written.begin, outages: written.outages, evidence })
+        Ok(Restored { enrolled: written.enrolled, pass, begin: written.begin, outages: written.outages, evidence })
     }
 
-    pub(crate) fn keep(&self, memory: &Memory) -> Result<(), JournalError> {
+    pub(crate) fn keep(&self, restored: &Restored) -> Result<(), JournalError> {
         let writing = Writing {
-            enrolled: memory.enrolled,
-            pass: memory.pass.map(|pass| pass.0),
-            begin: memory.begin,
-            outages: &memory.outages,
-            evidence: memory.evidence.as_ref().map(Evidence::keeping),
+            enrolled: restored.enrolled,
+            pass: restored.pass.map(|pass| pass.0),
+            begin: restored.begin,
+            outages: &restored.outages,
+            evidence: restored.evidence.as_ref().map(Evidence::keeping),
         };
         let path = self.directory.join(FILE);
         let fresh = self.directory.join("journal.new");

@@ -7,11 +7,11 @@ mod evidence;
 mod journal;
 mod kept;
 mod key;
-mod last_words;
 mod link;
 mod outage;
 mod sampler;
 mod session;
+mod termination_log;
 
 use std::{fs, future, time::Duration};
 
@@ -30,10 +30,10 @@ pub(crate) use config::Config;
 use self::{
     clock::Clock,
     journal::Journal,
-    last_words::LastWords,
     link::Event,
     sampler::Sampler,
     session::{Effect, Job, Session},
+    termination_log::TerminationLog,
 };
 use crate::cards::{self, Card};
 
@@ -81,7 +81,7 @@ struct Meter<'a> {
     sampler: Sampler,
     session: Session,
     stream: Option<mpsc::Sender<SidecarMessage>>,
-    last_words: LastWords,
+    termination_log: TerminationLog,
     knock: watch::Sender<Option<Knock>>,
 }
 
@@ -90,14 +90,14 @@ impl<'a> Meter<'a> {
     fn start(config: &'a Config, knock: watch::Sender<Option<Knock>>) -> anyhow::Result<Self> {
         let key = key::load_or_make(&config.key_dir)?;
         let journal = Journal::new(&config.key_dir);
-        let memory = journal.load()?;
+        let restored = journal.load()?;
         let gpu_uuids = read_cards(config)?;
         let nvml =
             nvml_wrapper::Nvml::init().inspect_err(|error| tracing::warn!(%error, "nvml: not visible")).ok().filter(
                 |nvml| !gpu_uuids.is_empty() && gpu_uuids.iter().any(|uuid| nvml.device_by_uuid(uuid.as_str()).is_ok()),
             );
         // The evidence's header stands: what it says of NVML holds for the rest of this attestor's evidence.
-        let visible = memory.evidence.as_ref().map_or(nvml.is_some(), |e| e.chain().header().nvml == Nvml::Visible);
+        let visible = restored.evidence.as_ref().map_or(nvml.is_some(), |e| e.chain().header().nvml == Nvml::Visible);
         let job = Job {
             id: config.job_id,
             market: config.market(),
@@ -108,11 +108,11 @@ impl<'a> Meter<'a> {
             interval: config.interval(),
         };
         tracing::info!(attestor = %key.address(), job = %job.id, gpus = ?job.gpu_uuids, nvml = ?job.nvml, "metering");
-        let clock = Clock::start(memory.evidence.as_ref().map(|e| e.chain().time()));
-        let session = Session::new(job, key, memory);
+        let clock = Clock::start(restored.evidence.as_ref().map(|e| e.chain().time()));
+        let session = Session::new(job, key, restored);
         knock.send_replace(session.knock());
-        let (sampler, last_words) = (Sampler::start(nvml)?, LastWords::new(&config.termination_log));
-        Ok(Self { config, clock, journal, sampler, session, stream: None, last_words, knock })
+        let (sampler, termination_log) = (Sampler::start(nvml)?, TerminationLog::new(&config.termination_log));
+        Ok(Self { config, clock, journal, sampler, session, stream: None, termination_log, knock })
     }
 
     async fn happened(&mut self, event: Event) -> anyhow::Result<()> {
@@ -153,7 +153,7 @@ impl<'a> Meter<'a> {
     async fn carry_out(&mut self, effects: Vec<Effect>) -> anyhow::Result<()> {
         // Written down before it is sent: a restart in between sends it again instead of signing another line.
         if effects.contains(&Effect::Keep) {
-            if let Err(error) = self.journal.keep(self.session.memory()) {
+            if let Err(error) = self.journal.keep(self.session.restored()) {
                 // Only a restart of this container would miss it; to end here would be that restart.
                 tracing::error!(%error, "can't write the journal: metering goes on without it");
             }
@@ -184,10 +184,10 @@ impl<'a> Meter<'a> {
     fn write_termination_message(&mut self) {
         let Some(message) = self.session.termination_message() else { return };
         let written =
-            message.to_text().map_err(anyhow::Error::from).and_then(|text| Ok(self.last_words.write(text)?));
+            message.to_text().map_err(anyhow::Error::from).and_then(|text| Ok(self.termination_log.write(text)?));
         if let Err(error) = written {
             // Reports still reach the operator: no reason to stop metering.
-            let path = self.last_words.path().display();
+            let path = self.termination_log.path().display();
             tracing::error!(%path, %error, "can't write the termination message");
         }
     }

@@ -53,9 +53,9 @@ pub(crate) struct Job {
     pub(crate) interval: SignedDuration,
 }
 
-/// What a restart of the container must not forget.
+/// What a restarted container gets back: the journal holds it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Memory {
+pub(crate) struct Restored {
     pub(crate) enrolled: bool,
     /// What lets this attestor in among strangers.
     pub(crate) pass: Option<Pass>,
@@ -72,7 +72,7 @@ pub(crate) enum Effect {
     MarkStarted,
     /// Send this.
     Send(SidecarMessage),
-    /// Write memory and termination message down.
+    /// Write journal and termination message down.
     Keep,
     /// Open a new stream, after a while.
     Reconnect(String),
@@ -82,7 +82,7 @@ pub(crate) enum Effect {
 pub(crate) struct Session {
     job: Job,
     key: PrivateKeySigner,
-    memory: Memory,
+    restored: Restored,
     /// The present stream; none before the operator took us.
     stream: Option<Stream>,
     stop: Option<Timestamp>,
@@ -98,17 +98,17 @@ struct Stream {
 }
 
 impl Session {
-    pub(crate) fn new(job: Job, key: PrivateKeySigner, memory: Memory) -> Self {
-        Self { job, key, memory, stream: None, stop: None, terminating: None }
+    pub(crate) fn new(job: Job, key: PrivateKeySigner, restored: Restored) -> Self {
+        Self { job, key, restored, stream: None, stop: None, terminating: None }
     }
 
-    pub(crate) fn memory(&self) -> &Memory {
-        &self.memory
+    pub(crate) fn restored(&self) -> &Restored {
+        &self.restored
     }
 
     /// What announces this attestor to the operator.
     pub(crate) fn knock(&self) -> Option<Knock> {
-        self.memory.pass.map(|pass| Knock { job: self.job.id, attestor: self.key.address(), pass })
+        self.restored.pass.map(|pass| Knock { job: self.job.id, attestor: self.key.address(), pass })
     }
 
     pub(crate) fn gpu_uuids(&self) -> &[String] {
@@ -125,7 +125,7 @@ impl Session {
         let hash = session_proof_hash(self.job.market, self.job.id, nonce);
         let proof = self.key.sign_hash_sync(&hash)?.as_bytes().to_vec();
         let (job_id, attestor) = (self.job.id.0.to_vec(), self.key.address().to_vec());
-        let message = if self.memory.enrolled {
+        let message = if self.restored.enrolled {
             sidecar_message::Message::Resume(Resume { job_id, attestor, proof })
         } else {
             let gpu_uuids = self.job.gpu_uuids.clone();
@@ -154,12 +154,12 @@ impl Session {
 
     fn acknowledged(&mut self, ack: &Ack, now: Timestamp) -> Vec<Effect> {
         let next = ack.next_sequence;
-        self.memory.enrolled = true;
+        self.restored.enrolled = true;
         if let Ok(pass) = B256::try_from(ack.pass.as_slice()) {
-            self.memory.pass = Some(Pass(pass));
+            self.restored.pass = Some(Pass(pass));
         }
         self.stream.get_or_insert(Stream { next, since: now });
-        if let Some(evidence) = &mut self.memory.evidence {
+        if let Some(evidence) = &mut self.restored.evidence {
             evidence.confirmed(next);
         }
         let mut effects = vec![Effect::Keep];
@@ -170,7 +170,7 @@ impl Session {
     fn rejected(&mut self, rejected: &Rejected) -> Effect {
         self.stream = None;
         if rejected.reason() == RejectReason::Unauthenticated {
-            self.memory.enrolled = false;
+            self.restored.enrolled = false;
         }
         let reason = rejected.reason().as_str_name();
         Effect::Reconnect(format!("{reason} (line {}): {}", rejected.sequence, rejected.message))
@@ -180,9 +180,9 @@ impl Session {
         let mut effects = Vec::new();
         match directive {
             directive::Directive::Started(started) => {
-                if self.memory.evidence.is_none() {
+                if self.restored.evidence.is_none() {
                     let header = self.header(GpuSeconds(started.base_gpu_seconds), now);
-                    self.memory.evidence = Some(Evidence::open(&self.key, header)?);
+                    self.restored.evidence = Some(Evidence::open(&self.key, header)?);
                 }
                 effects.extend([Effect::Keep, Effect::MarkStarted]);
                 self.send_pending(&mut effects);
@@ -190,8 +190,8 @@ impl Session {
             directive::Directive::Begin(begin) => {
                 let at = from_millis(begin.began_at_millis, now);
                 // Nothing of the customer ran before the header was made, whatever another clock says.
-                let earliest = self.memory.evidence.as_ref().map_or(now, |e| e.chain().header().time);
-                self.memory.begin.get_or_insert(at.max(earliest).min(now));
+                let earliest = self.restored.evidence.as_ref().map_or(now, |e| e.chain().header().time);
+                self.restored.begin.get_or_insert(at.max(earliest).min(now));
                 effects.push(Effect::Keep);
             }
             directive::Directive::Stop(stop) => {
@@ -228,7 +228,7 @@ impl Session {
 
     /// When the next report is due; none before the start on chain and after the last report.
     pub(crate) fn report_due(&self, now: Timestamp) -> Option<Timestamp> {
-        let evidence = self.memory.evidence.as_ref().filter(|e| !e.chain().finished())?;
+        let evidence = self.restored.evidence.as_ref().filter(|e| !e.chain().finished())?;
         if self.last_is_due(now) {
             return Some(now);
         }
@@ -240,14 +240,14 @@ impl Session {
 
     /// Makes a report; the last one where the end is known, or nobody is there who would tell it.
     pub(crate) fn report(&mut self, now: Timestamp, cards: Vec<Reading>) -> Result<Vec<Effect>, EvidenceError> {
-        if self.memory.evidence.as_ref().is_none_or(|evidence| evidence.chain().finished()) {
+        if self.restored.evidence.as_ref().is_none_or(|evidence| evidence.chain().finished()) {
             return Ok(Vec::new());
         }
         let last = self.last_is_due(now);
-        let gpus = self.memory.outages.read(cards, self.memory.begin, now);
+        let gpus = self.restored.outages.read(cards, self.restored.begin, now);
         let gpu_seconds = self.count(now, last);
-        let began_at = self.memory.begin;
-        let Some(evidence) = &mut self.memory.evidence else { return Ok(Vec::new()) };
+        let began_at = self.restored.begin;
+        let Some(evidence) = &mut self.restored.evidence else { return Ok(Vec::new()) };
         let time = now.max(evidence.chain().time());
         let report = Report { sequence: 0, previous: evidence.chain().root(), time, began_at, gpu_seconds, last, gpus };
         evidence.add(&self.key, report)?;
@@ -259,7 +259,7 @@ impl Session {
     /// Whether nothing is left to be done. Only a pod that ends lets meter exit: kubelet would start it again.
     pub(crate) fn done(&self, now: Timestamp) -> bool {
         let Some(at) = self.terminating else { return false };
-        match &self.memory.evidence {
+        match &self.restored.evidence {
             None => true,
             Some(evidence) => {
                 let delivered_by =
@@ -270,7 +270,7 @@ impl Session {
     }
 
     pub(crate) fn termination_message(&self) -> Option<TerminationMessage> {
-        self.memory.evidence.as_ref().map(Evidence::termination_message)
+        self.restored.evidence.as_ref().map(Evidence::termination_message)
     }
 
     fn last_is_due(&self, now: Timestamp) -> bool {
@@ -280,7 +280,7 @@ impl Session {
     /// Until when an ending pod waits for the operator's word on the program's begin and end.
     fn patience(&self) -> Option<Timestamp> {
         let at = self.terminating?;
-        Some(match (self.memory.begin, self.stream) {
+        Some(match (self.restored.begin, self.stream) {
             (Some(_), None) => at,
             (Some(_), Some(_)) => plus(at, WAIT_FOR_END),
             // It was there when the pod ended: it would have told a begin.
@@ -290,22 +290,22 @@ impl Session {
     }
 
     fn count(&self, now: Timestamp, last: bool) -> GpuSeconds {
-        let Some(chain) = self.memory.evidence.as_ref().map(Evidence::chain) else { return GpuSeconds::ZERO };
+        let Some(chain) = self.restored.evidence.as_ref().map(Evidence::chain) else { return GpuSeconds::ZERO };
         let known = [self.stop, self.terminating].into_iter().flatten().fold(now, Timestamp::min);
         let end = if last { known } else { plus(known, -UNSEEN) };
-        let used = self.memory.begin.map_or(GpuSeconds::ZERO, |begin| self.used(begin, end));
+        let used = self.restored.begin.map_or(GpuSeconds::ZERO, |begin| self.used(begin, end));
         chain.header().base_gpu_seconds.saturating_add(used).max(chain.gpu_seconds())
     }
 
     /// Time of all cards less that of the dead ones.
     fn used(&self, begin: Timestamp, end: Timestamp) -> GpuSeconds {
         let ran = Duration::try_from(end.duration_since(begin)).unwrap_or_default();
-        let lost = Duration::from_millis(self.memory.outages.lost_millis(begin, end));
+        let lost = Duration::from_millis(self.restored.outages.lost_millis(begin, end));
         GpuSeconds::elapsed(1, ran.saturating_mul(u32::from(self.job.gpus)).saturating_sub(lost))
     }
 
     fn send_pending(&mut self, effects: &mut Vec<Effect>) {
-        let (Some(stream), Some(evidence)) = (&mut self.stream, &self.memory.evidence) else { return };
+        let (Some(stream), Some(evidence)) = (&mut self.stream, &self.restored.evidence) else { return };
         let first = stream.next;
         for line in evidence.pending().iter().take(WINDOW).filter(|line| line.sequence >= first) {
             stream.next = line.sequence + 1;

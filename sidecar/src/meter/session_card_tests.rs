@@ -36,7 +36,7 @@ fn a_restarted_container_knows_which_cards_were_dead() {
     let mut before = running();
     reported(&mut before, 10);
     before.report(at(20), lives([Life::Answers, Life::Dead])).unwrap();
-    let mut session = Session::new(job(), key(), before.memory().clone());
+    let mut session = Session::new(job(), key(), before.restored().clone());
     assert_eq!(sent(&session.report(at(30), lives([Life::Answers, Life::Dead])).unwrap()), []);
     assert_eq!(session.termination_message().unwrap().voucher.gpu_seconds, GpuSeconds(9 * 2 + 15));
 }

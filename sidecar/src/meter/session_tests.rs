@@ -42,7 +42,7 @@ fn key() -> PrivateKeySigner {
 }
 
 fn fresh() -> Session {
-    Session::new(job(), key(), Memory::default())
+    Session::new(job(), key(), Restored::default())
 }
 
 fn ack(next_sequence: u64) -> operator_message::Message {
@@ -274,7 +274,7 @@ fn what_the_operator_has_not_stored_is_sent_again_on_the_next_stream() {
     assert!(matches!(session.open(B256::ZERO, "token").unwrap().message, Some(sidecar_message::Message::Resume(_))));
     assert_eq!(sent(&told(&mut session, ack(1), 21)), [(1, 8), (2, 28)]);
     assert_eq!(sent(&told(&mut session, ack(3), 21)), []);
-    assert!(session.memory().evidence.as_ref().unwrap().pending().is_empty());
+    assert!(session.restored().evidence.as_ref().unwrap().pending().is_empty());
 }
 
 #[test]
@@ -322,13 +322,13 @@ fn the_journals_volume_is_large_enough_for_two_weeks_of_eight_gpus() {
     };
     let read = |uuid| Reading { sample: sample(uuid), life: Life::Answers };
     let samples: Vec<_> = gpu_uuids.iter().map(read).collect();
-    let mut session = Session::new(Job { gpus: 8, gpu_uuids, ..job() }, key(), Memory::default());
+    let mut session = Session::new(Job { gpus: 8, gpu_uuids, ..job() }, key(), Restored::default());
     session.open(B256::ZERO, "token").unwrap();
     told(&mut session, ack(0), 0);
     told(&mut session, started(0), 0);
     told(&mut session, begin(1), 1);
     let bytes =
-        |session: &Session| serde_json::to_vec(&session.memory().evidence.as_ref().unwrap().keeping()).unwrap().len();
+        |session: &Session| serde_json::to_vec(&session.restored().evidence.as_ref().unwrap().keeping()).unwrap().len();
     let before = bytes(&session);
     for n in 1..=20 {
         session.report(at(n * 10), samples.clone()).unwrap();
@@ -358,11 +358,11 @@ fn many_reports_are_sent_a_window_at_a_time() {
 fn a_restarted_container_goes_on_with_the_same_chain() {
     let mut before = running();
     reported(&mut before, 10);
-    let kept = serde_json::to_string(&before.memory().evidence.as_ref().unwrap().keeping()).unwrap();
+    let kept = serde_json::to_string(&before.restored().evidence.as_ref().unwrap().keeping()).unwrap();
     let kept: crate::meter::evidence::Kept = serde_json::from_str(&kept).unwrap();
     let evidence = Some(Evidence::try_from(kept).unwrap());
-    let memory = Memory { evidence, ..before.memory().clone() };
-    let mut session = Session::new(job(), key(), memory);
+    let restored = Restored { evidence, ..before.restored().clone() };
+    let mut session = Session::new(job(), key(), restored);
     session.open(B256::ZERO, "token").unwrap();
     assert_eq!(sent(&told(&mut session, ack(1), 12)), [(1, 8)]);
     assert_eq!(reported(&mut session, 20), [(2, 28)]);

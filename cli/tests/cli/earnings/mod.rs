@@ -1,5 +1,5 @@
 //! What a provider's accountant reads, against what the chain itself says.
 
-mod books;
 mod sheet;
 mod story;
+mod totals;

@@ -14,7 +14,7 @@ use crate::scene::{Scene, sleep};
 #[ignore = "not run here: it takes a card of the NVML double off the bus"]
 async fn a_card_that_dies_under_a_job_stops_the_count_and_ends_the_job_with_the_reason() -> Result<()> {
     Scene::with_gpus("dying", 1, async |scene| {
-        let placed = scene.order(&scene.wish(1, 300, &sleep(280))).await?;
+        let placed = scene.order(&scene.job_spec(1, 300, &sleep(280))).await?;
         let status = placed.order.running(&scene.client).await?.status.unwrap_or_default();
         placed.order.attested(&scene.client).await?;
         counts_on(scene, &placed).await?;

@@ -34,7 +34,7 @@ async fn a_leader_that_hangs_and_wakes_up_under_a_running_job_loses_no_report() 
 /// the last unit.
 async fn running(name: &str, faults: impl AsyncFnOnce(&Scene, &Placed) -> Result<()>) -> Result<()> {
     Scene::with_gpus(name, 2, async |scene| {
-        let placed = scene.order(&scene.wish(2, 900, &sleep(900))).await?;
+        let placed = scene.order(&scene.job_spec(2, 900, &sleep(900))).await?;
         placed.order.running(&scene.client).await?;
         placed.order.attested(&scene.client).await?;
         faults(scene, &placed).await?;

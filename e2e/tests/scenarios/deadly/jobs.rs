@@ -9,7 +9,7 @@ use crate::scene::{Placed, Scene, sleep};
 #[tokio::test]
 async fn an_operator_killed_while_the_job_runs_changes_no_sum() -> Result<()> {
     Scene::with_gpus("killed", 2, async |scene| {
-        let placed = scene.order(&scene.wish(2, 180, &sleep(25))).await?;
+        let placed = scene.order(&scene.job_spec(2, 180, &sleep(25))).await?;
         placed.order.running(&scene.client).await?;
         placed.order.attested(&scene.client).await?;
         let pod = only_pod(scene, &placed).await?;
@@ -25,7 +25,7 @@ async fn an_operator_killed_while_the_job_runs_changes_no_sum() -> Result<()> {
 #[tokio::test]
 async fn an_operator_killed_between_the_last_voucher_and_the_claim_claims_once() -> Result<()> {
     Scene::with_gpus("unclaimed", 2, async |scene| {
-        let placed = scene.order(&scene.wish(2, 180, &sleep(12))).await?;
+        let placed = scene.order(&scene.job_spec(2, 180, &sleep(12))).await?;
         placed.order.running(&scene.client).await?;
         // The container's end is in the status before its use is claimed: the claim is not mined before the next block.
         let ended = |job: &ComputeJob| job.status.as_ref().is_some_and(|status| status.container_finished_at.is_some());
@@ -42,7 +42,7 @@ async fn an_operator_killed_between_the_last_voucher_and_the_claim_claims_once()
 #[tokio::test]
 async fn a_pod_that_ends_while_the_operator_is_down_is_still_paid() -> Result<()> {
     Scene::with_gpus("unseen", 2, async |scene| {
-        let placed = scene.order(&scene.wish(2, 180, &sleep(15))).await?;
+        let placed = scene.order(&scene.job_spec(2, 180, &sleep(15))).await?;
         placed.order.running(&scene.client).await?;
         operator::stop(&scene.client).await?;
         let over = async || {
@@ -64,7 +64,7 @@ async fn a_pod_that_ends_while_the_operator_is_down_is_still_paid() -> Result<()
 #[tokio::test]
 async fn a_program_that_begins_and_ends_while_no_operator_is_there_is_paid() -> Result<()> {
     Scene::with_gpus("unbegun", 2, async |scene| {
-        let placed = scene.order(&scene.wish(2, 180, &sleep(4))).await?;
+        let placed = scene.order(&scene.job_spec(2, 180, &sleep(4))).await?;
         // Kubelet starts the program a moment after it has seen this, and only an operator can tell meter when.
         wait::until("meter lets the program go", wait::SOON, async || {
             let pods = placed.order.pods(&scene.client).await?;

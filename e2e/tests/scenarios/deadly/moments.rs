@@ -16,7 +16,7 @@ async fn an_operator_that_dies_at_any_moment_of_a_transaction_starts_once_and_cl
         for moment in [Moment::BeforeSent, Moment::Sent, Moment::Mined] {
             let mut starting = endpoint.catch(startJobsCall::SELECTOR, moment);
             // Longer than no operator is there: the first death meets a job that is to start, the second one that is to be paid.
-            let order = scene.order(&scene.wish(1, 300, &sleep(30))).await?.order;
+            let order = scene.order(&scene.job_spec(1, 300, &sleep(30))).await?.order;
             starting.came(wait::SOON).await?;
             let mut claiming = endpoint.catch(settleCall::SELECTOR, moment);
             operator::kill(&scene.client).await?;

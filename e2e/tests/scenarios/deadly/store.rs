@@ -15,7 +15,7 @@ const S3: &str = "s3";
 #[ignore = "not run here: it stops the local cluster's S3 server"]
 async fn an_evidence_store_that_is_away_is_told_and_not_a_line_is_lost() -> Result<()> {
     Scene::with_gpus("store", 1, async |scene| {
-        let placed = scene.order(&scene.wish(1, 900, &sleep(900))).await?;
+        let placed = scene.order(&scene.job_spec(1, 900, &sleep(900))).await?;
         placed.order.running(&scene.client).await?;
         placed.order.attested(&scene.client).await?;
         counts_on(scene, &placed).await?;

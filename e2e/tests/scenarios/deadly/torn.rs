@@ -12,7 +12,7 @@ use crate::scene::{Scene, sleep};
 #[tokio::test]
 async fn a_pod_whose_jobs_finalizer_was_removed_by_hand_goes_and_what_it_used_is_paid() -> Result<()> {
     Scene::with_gpus("torn", 1, async |scene| {
-        let placed = scene.order(&scene.wish(1, 900, &sleep(900))).await?;
+        let placed = scene.order(&scene.job_spec(1, 900, &sleep(900))).await?;
         placed.order.running(&scene.client).await?;
         placed.order.attested(&scene.client).await?;
         let (jobs, name) = (jobs(&scene.client, &scene.namespace), placed.order.name());

@@ -10,7 +10,7 @@ use crate::scene::{Scene, sleep};
 #[tokio::test]
 async fn an_order_seen_again_from_an_old_cursor_gives_one_job_and_one_pod() -> Result<()> {
     Scene::with_gpus("twice", 1, async |scene| {
-        let placed = scene.order(&scene.wish(1, 120, &sleep(25))).await?;
+        let placed = scene.order(&scene.job_spec(1, 120, &sleep(25))).await?;
         placed.order.running(&scene.client).await?;
 
         operator::kill(&scene.client).await?;

@@ -13,7 +13,7 @@ use crate::scene::{OFFER, Scene, installation, sleep};
 async fn charts_uninstalled_in_either_order_under_a_running_job_lose_nothing_and_let_go_once_they_are_back()
 -> Result<()> {
     Scene::with_gpus("uninstalled", 1, async |scene| {
-        let placed = scene.order(&scene.wish(1, 900, &sleep(900))).await?;
+        let placed = scene.order(&scene.job_spec(1, 900, &sleep(900))).await?;
         placed.order.running(&scene.client).await?;
         placed.order.attested(&scene.client).await?;
         let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), &scene.namespace);

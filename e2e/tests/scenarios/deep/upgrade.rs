@@ -48,11 +48,11 @@ async fn upgrade(scene: &Scene, then: &Installation, this: &Installation) -> Res
     names(scene).await?;
     let balances = scene.fixture.chain.balances().await?;
 
-    let settled = scene.order(&scene.wish(1, 60, &sleep(3))).await?.order;
+    let settled = scene.order(&scene.job_spec(1, 60, &sleep(3))).await?.order;
     all_of_its_use_is_claimed(scene, &settled).await?;
     let (old, ran) = long(scene, then).await?;
     // It ends while one operator goes and the other comes.
-    let short = scene.order(&scene.wish(1, 120, &sleep(15))).await?.order;
+    let short = scene.order(&scene.job_spec(1, 120, &sleep(15))).await?.order;
     short.running(&scene.client).await?;
     let offered = offer(scene).await?;
 
@@ -91,7 +91,7 @@ async fn upgrade(scene: &Scene, then: &Installation, this: &Installation) -> Res
 
 /// An order that runs for longer than the test, with the meter of this installation.
 async fn long(scene: &Scene, installation: &Installation) -> Result<(Placed, Running)> {
-    let placed = scene.order(&scene.wish(1, 1800, &sleep(1800))).await?;
+    let placed = scene.order(&scene.job_spec(1, 1800, &sleep(1800))).await?;
     placed.order.running(&scene.client).await?;
     placed.order.attested(&scene.client).await?;
     let runs = running(scene, &placed.order).await?;

@@ -16,12 +16,12 @@ const AWAY: Duration = Duration::from_mins(1);
 async fn an_endpoint_that_is_away_for_a_minute_costs_nothing_in_any_phase() -> Result<()> {
     behind_an_endpoint("away", 4, async |scene, endpoint| {
         let before = scene.fixture.chain.balances().await?;
-        let runs_on = scene.order(&scene.wish(1, 300, &sleep(100))).await?;
-        let ends = scene.order(&scene.wish(1, 300, &sleep(20))).await?;
+        let runs_on = scene.order(&scene.job_spec(1, 300, &sleep(100))).await?;
+        let ends = scene.order(&scene.job_spec(1, 300, &sleep(20))).await?;
         runs_on.order.running(&scene.client).await?;
         ends.order.running(&scene.client).await?;
         runs_on.order.attested(&scene.client).await?;
-        let begins = scene.order(&scene.wish(1, 300, &sleep(5))).await?;
+        let begins = scene.order(&scene.job_spec(1, 300, &sleep(5))).await?;
         begins.order.seen(&scene.client).await?;
 
         let gone = Instant::now();
@@ -29,7 +29,7 @@ async fn an_endpoint_that_is_away_for_a_minute_costs_nothing_in_any_phase() -> R
         let message =
             network::says(&scene.client, scene.fixture.network(), condition::CONNECTED, "Unreachable").await?;
         ensure!(message.contains(&endpoint.url()), "{message}");
-        let unseen = scene.order(&scene.wish(1, 300, &sleep(5))).await?;
+        let unseen = scene.order(&scene.job_spec(1, 300, &sleep(5))).await?;
         let unavailable = |job: &hawser_crds::ComputeJob| {
             job.status.as_ref().is_some_and(|status| status.reason.as_deref() == Some("NetworkUnavailable"))
         };
@@ -60,7 +60,7 @@ async fn an_endpoint_that_is_not_to_be_trusted_is_named_and_orders_wait_until_it
         ] {
             // It comes back otherwise than it went.
             goes_away(scene, endpoint).await?;
-            let order = scene.order(&scene.wish(1, 300, &sleep(5))).await?.order;
+            let order = scene.order(&scene.job_spec(1, 300, &sleep(5))).await?.order;
             let spoiled = endpoint.spoiled();
             endpoint.set(trouble).await?;
             wait::until("the operator has met the trouble", AWAY, async || {

@@ -23,7 +23,7 @@ async fn an_order_is_run_and_paid_once_though_its_open_start_and_claim_are_taken
         network::confirm(&scene.client, scene.fixture.network(), Confirmations::Blocks(DEEPEST)).await?;
         offer_is_out_of_reach(scene, DEEPEST).await?;
         let before = scene.fixture.chain.balances().await?;
-        let placed = scene.order(&scene.wish(2, 600, &sleep(60))).await?;
+        let placed = scene.order(&scene.job_spec(2, 600, &sleep(60))).await?;
         let ordered = scene.fixture.chain.order_transaction(placed.order.id).await?;
         taken_back_at_every_depth(scene, &placed, Some(&ordered), |job| !is(job, JobStatus::None)).await?;
 
@@ -91,7 +91,7 @@ async fn an_order_that_is_lost_is_given_up_and_taken_anew_when_it_comes_back() -
     Scene::with_gpus("lost", 2, async |scene| {
         let chain = &scene.fixture.chain;
         let before = chain.balances().await?;
-        let placed = scene.order(&scene.wish(2, 120, &sleep(5))).await?;
+        let placed = scene.order(&scene.job_spec(2, 120, &sleep(5))).await?;
         let ordered = chain.order_transaction(placed.order.id).await?;
         // Believed after one block, and gone with more than one.
         placed.order.seen(&scene.client).await?;

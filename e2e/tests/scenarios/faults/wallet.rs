@@ -22,7 +22,7 @@ async fn a_start_that_the_fees_have_left_behind_is_replaced() -> Result<()> {
         let chain = &scene.fixture.chain;
         let before = chain.balances().await?;
         let mut starting = endpoint.catch(startJobsCall::SELECTOR, Moment::BeforeSent);
-        let order = scene.order(&scene.wish(1, 300, &sleep(5))).await?.order;
+        let order = scene.order(&scene.job_spec(1, 300, &sleep(5))).await?.order;
         starting.came(wait::SOON).await?;
         chain.leave_behind(startJobsCall::SELECTOR, DEAR, || starting.release()).await?;
         wait::until("the job is started in spite of the fees", wait::SOON, async || {
@@ -63,8 +63,8 @@ async fn another_sender_of_the_wallets_key_only_delays() -> Result<()> {
                 }
             }
         });
-        let first = scene.order(&scene.wish(1, 300, &sleep(8))).await?.order;
-        let second = scene.order(&scene.wish(1, 300, &sleep(8))).await?.order;
+        let first = scene.order(&scene.job_spec(1, 300, &sleep(8))).await?.order;
+        let second = scene.order(&scene.job_spec(1, 300, &sleep(8))).await?.order;
         let wallet = &chain.actors.operator;
         let told = async {
             let transactions = chain.transactions(wallet).await?;

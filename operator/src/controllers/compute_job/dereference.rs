@@ -10,9 +10,8 @@ use jiff::{SignedDuration, Timestamp, Unit};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 
-use super::job_ref;
 use super::lasting::Lasting;
-use super::members::{self, Members};
+use super::members::{self, Members, job_ref};
 use super::observation::{ChainView, JobObservation};
 use crate::attestation::DeadCard;
 use crate::config::Config;

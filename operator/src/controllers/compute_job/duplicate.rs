@@ -199,8 +199,8 @@ mod tests {
             (status.phase, status.outcome, status.settled_at.is_some()),
             (Phase::Declined, Some(Outcome::Duplicate), true)
         );
-        for (kind, truth) in [(ACCEPTED, "False"), (FAILED, "True"), (SETTLED, "True")] {
-            assert_eq!(find(&status.conditions, kind).unwrap().status, truth, "{kind}");
+        for (kind, expected) in [(ACCEPTED, "False"), (FAILED, "True"), (SETTLED, "True")] {
+            assert_eq!(find(&status.conditions, kind).unwrap().status, expected, "{kind}");
         }
         let said = &find(&status.conditions, FAILED).unwrap().message;
         assert!(said.contains(ID) && said.contains("belongs to ComputeJob a/x"), "{said}");

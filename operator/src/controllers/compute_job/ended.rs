@@ -57,8 +57,6 @@ pub(crate) fn on_chain(kind: OutcomeKind, reason: &Reason, message: &str) -> Str
         }
         (_, reason) => reason.to_string(),
     };
-    while text.len() > LONGEST {
-        text.pop();
-    }
+    text.truncate(text.floor_char_boundary(LONGEST));
     text
 }

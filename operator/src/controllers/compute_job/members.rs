@@ -7,8 +7,14 @@ use hawser_crds::ComputeJob;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+use crate::attestation::JobRef;
 use crate::inventory;
 use crate::objects::pod_state::PodState;
+
+/// What the attestation service calls a job.
+pub(crate) fn job_ref(job: &ComputeJob) -> JobRef {
+    JobRef { namespace: job.namespace().unwrap_or_default(), name: job.name_any() }
+}
 
 /// What the pods of a job's members are called, the leader's first.
 pub(crate) fn names(job: &ComputeJob) -> Vec<String> {

@@ -45,13 +45,11 @@ use super::look::Action;
 use super::packed::Packed;
 use super::watch::name_of;
 use super::{Error, JOB_FINALIZER, abandon, allocation, status_writer, unreadable};
-use crate::attestation::JobRef;
 pub(crate) use ended::on_chain;
 use freshness::{Fresh, fresh};
 pub(crate) use kind::{KIND, lane, phases, span};
-pub(crate) use manifests::{
-    CA_CONFIG_MAP, CanaryInput, POD_FINALIZER, SERVICE_ACCOUNT, UNDER_ANNOTATION, canary, canary_name,
-};
+pub(crate) use manifests::{CanaryInput, POD_FINALIZER, SERVICE_ACCOUNT, UNDER_ANNOTATION, canary, canary_name};
+use members::job_ref;
 use memory::JobContext;
 use observation::JobObservation;
 pub(crate) use observation::PodRefused;
@@ -166,16 +164,4 @@ async fn look(job: &Arc<ComputeJob>, context: &JobContext) -> Result<JobObservat
     }
     termination::read_message(&mut seen, &shared.attestations).await;
     Ok(seen)
-}
-
-/// What to do after a failed reconcile: try again, later each time; what was wrong is in the log and in the metrics.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that Controller::run takes")]
-pub(crate) fn failed(packed: Arc<Packed>, error: &Error, context: Arc<JobContext>) -> Action {
-    context.shared.metrics.errors(KIND).inc();
-    tracing::warn!(job = %packed.name_any(), namespace = packed.namespace(), %error, "reconcile failed");
-    Action::requeue(context.shared.backoffs.failed(KIND, name_of(&*packed)))
-}
-
-fn job_ref(job: &ComputeJob) -> JobRef {
-    JobRef { namespace: job.namespace().unwrap_or_default(), name: job.name_any() }
 }

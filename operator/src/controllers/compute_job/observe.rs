@@ -43,7 +43,7 @@ pub(crate) fn chain(name: &Name, read: MarketRead, started: bool, memory: &JobMe
     if gone && memory.gone_for(name) < patience {
         let seconds = patience.as_secs();
         let why = format!(
-            "the market shows the job as it was before ({}): a node that lags, or a reorganisation; believed after {seconds} s",
+            "the market shows the job in an earlier state ({}), because of a lagging node or a reorganisation; believed after {seconds} s",
             job.status
         );
         return (ChainView::Unknown(why), unstarted);

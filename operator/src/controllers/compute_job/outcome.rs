@@ -359,7 +359,7 @@ fn never_started(seen: &JobObservation, seconds: i64) -> Option<Outcome> {
     let (reason, message) = waits.unwrap_or((Reason::Waiting, String::new()));
     let initializing = reason == Reason::PodInitializing;
     if initializing && !pod.is_some_and(|p| p.meter_ready) {
-        let why = "its meter has not heard that the job is started: see the log of the pod's container meter, and whether it reaches the operator";
+        let why = "the meter has not been notified that the job started: see the log of the container meter, and its connection to the operator";
         return conclude(
             OutcomeKind::Failed,
             Reason::MeterNotReady,

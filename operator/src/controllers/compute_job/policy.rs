@@ -59,7 +59,7 @@ fn ordered(workload: &Workload) -> market::Workload {
     let variable = |v: &hawser_crds::EnvVar| market::EnvVar { name: v.name.clone(), value: v.value.clone() };
     market::Workload {
         kind: match workload.kind {
-            WorkloadKind::Batch => market::Kind::Batch,
+            WorkloadKind::Batch => market::WorkloadKind::Batch,
         },
         image: workload.image.clone(),
         command: workload.command.clone(),
@@ -76,7 +76,7 @@ fn ordered(workload: &Workload) -> market::Workload {
 pub(crate) fn stored(workload: market::Workload) -> Workload {
     Workload {
         kind: match workload.kind {
-            market::Kind::Batch => WorkloadKind::Batch,
+            market::WorkloadKind::Batch => WorkloadKind::Batch,
         },
         image: workload.image,
         command: workload.command,

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use kube::Api;
 use kube::api::ObjectMeta;
 
+use super::KIND;
+use super::members::job_ref;
 use super::memory::{JobContext, JobMemory};
-use super::{KIND, job_ref};
 use crate::attestation::Attestations;
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Backoffs;

@@ -2,7 +2,7 @@
 
 use hawser_proto::attestation::RejectReason;
 
-use super::job_ref;
+use super::members::job_ref;
 use super::observation::JobObservation;
 use crate::attestation::{Attestations, MemberRef};
 

@@ -18,13 +18,13 @@ pub(super) async fn start(
     written: NetworkObservation<'_>,
     context: &Arc<NetworkContext>,
 ) -> Startup {
-    match try_start(resource, written, context).await {
+    match ensure_running(resource, written, context).await {
         Ok(()) => Startup::Runs,
         Err(refused) => refused,
     }
 }
 
-async fn try_start(
+async fn ensure_running(
     resource: &DepinNetwork,
     written: NetworkObservation<'_>,
     context: &Arc<NetworkContext>,
@@ -56,10 +56,9 @@ async fn try_start(
     if let Some(why) = wallet_in_use(other.as_deref(), &prepared.wallet) {
         return Err(why);
     }
-    let past = (resource.status.clone().unwrap_or_default(), know(&name, sold, &context.shared));
-    let (context_, name_) = (Arc::clone(context), name.clone());
-    let intake = |network| order_intake::intake(context_, name_, network);
-    networks.start(&name, made_from, resource.spec.settlement(), prepared, past, intake).await?;
+    let checkpoint = (resource.status.clone().unwrap_or_default(), know(&name, sold, &context.shared));
+    let intake = |network| order_intake::intake(Arc::clone(context), name.clone(), network);
+    networks.start(&name, made_from, resource.spec.settlement(), prepared, checkpoint, intake).await?;
     Ok(())
 }
 

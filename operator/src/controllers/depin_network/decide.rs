@@ -59,7 +59,7 @@ pub(crate) fn decide<S, T>(
 pub(crate) fn wallet_in_use(other: Option<&str>, wallet: &Wallet) -> Option<Startup> {
     let (other, Wallet { account, ledger }) = (other?, wallet);
     let message = format!(
-        "DepinNetwork {other:?} sends from wallet {account} on {ledger} already: two senders take each other's nonces, give this one a key of its own",
+        "DepinNetwork {other:?} already sends from wallet {account} on {ledger}, and two networks that share a wallet would conflict over nonces: configure a separate key for this one",
     );
     Some(Startup::Refused { reason: Reason::WalletInUse, message })
 }
@@ -116,6 +116,9 @@ mod tests {
             panic!("it is refused");
         };
         assert_eq!(reason, Reason::WalletInUse);
-        assert!(message.contains("\"other\"") && message.contains("wallet 0x07 on chain 7"), "{message}");
+        assert_eq!(
+            message,
+            "DepinNetwork \"other\" already sends from wallet 0x07 on chain 7, and two networks that share a wallet would conflict over nonces: configure a separate key for this one"
+        );
     }
 }

@@ -108,9 +108,9 @@ mod tests {
             (health(None, Some(failing(100, "no route"))), ("False", "StoreFails")),
             (health(None, Some(failing(999, "no route"))), ("Unknown", "NothingStored")),
         ] {
-            let (truth, reason, message) = said(&look(&[], &health));
-            assert_eq!((truth.as_str(), reason.as_str()), expected, "{health:?}");
-            assert_eq!(message.contains("no route"), truth == "False", "{message}");
+            let (status, reason, message) = said(&look(&[], &health));
+            assert_eq!((status.as_str(), reason.as_str()), expected, "{health:?}");
+            assert_eq!(message.contains("no route"), status == "False", "{message}");
         }
         let down = look(&[], &health(None, Some(failing(100, "request 1 failed"))));
         let again = look(&down, &health(None, Some(failing(100, "request 2 failed"))));

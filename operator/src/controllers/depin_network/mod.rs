@@ -27,7 +27,6 @@ use kube::{Api, Resource, ResourceExt};
 
 use super::conditions::transitions;
 use super::look::Action;
-use super::watch::name_of;
 use super::{Error, NETWORK_FINALIZER, abandon, status_writer, unreadable};
 use memory::NetworkContext;
 
@@ -86,23 +85,11 @@ pub(crate) async fn reconcile(
             network.request(action);
         }
     }
-    shared.metrics.network_says(&name, &next.conditions);
+    shared.metrics.record_network(&name, &next.conditions);
     status_writer::write(&api, resource, resource.status.as_ref(), &next).await?;
     let stored = resource.status.clone().unwrap_or_default();
     shared.events.conditions(&resource.object_ref(&()), &transitions(&stored.conditions, &next.conditions)).await;
     Ok(Action::requeue(if status::is_ready(&next) { EVERY } else { SOON }))
-}
-
-/// What to do after a failed reconcile: try again, later each time.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that Controller::run takes")]
-pub(crate) fn failed(
-    guarded: Arc<DeserializeGuard<DepinNetwork>>,
-    error: &Error,
-    context: Arc<NetworkContext>,
-) -> Action {
-    context.shared.metrics.errors(KIND).inc();
-    tracing::warn!(network = %guarded.name_any(), %error, "reconcile failed");
-    Action::requeue(context.shared.backoffs.failed(KIND, name_of(&*guarded)))
 }
 
 /// One as people write it.

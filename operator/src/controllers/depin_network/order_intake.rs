@@ -21,7 +21,7 @@ use crate::controllers::gpu_offer::{memory, terms};
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Name;
 use crate::controllers::{Error, MANAGER, Tried, migration, status_writer, unreadable};
-use crate::network::{JobId, JobStatus, Network, NetworkAction, OfferId, On, Order, OrderSink};
+use crate::network::{JobId, JobStatus, Network, NetworkAction, OfferId, On, Order, OrderHandler};
 use crate::objects::{is_settled, order_of};
 
 /// So many orders are looked up, and so many jobs written, side by side.
@@ -31,7 +31,7 @@ const SIDE_BY_SIDE: usize = 32;
 const PASSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(4)];
 
 /// Takes orders of one network.
-pub(crate) fn intake(context: Arc<NetworkContext>, network: String, handle: Arc<dyn Network>) -> OrderSink {
+pub(crate) fn intake(context: Arc<NetworkContext>, network: String, handle: Arc<dyn Network>) -> OrderHandler {
     Arc::new(move |orders| {
         let (context, network, handle) = (Arc::clone(&context), network.clone(), Arc::clone(&handle));
         Box::pin(async move {
@@ -129,7 +129,7 @@ impl<'a> Batch<'a> {
                 };
                 let order = self.on_network(order);
                 warn_of_another(&existing, &order);
-                if came_back(&existing, &order) { make_room(&api, name).await } else { Ok(()) }
+                if came_back(&existing, &order) { remove_superseded(&api, name).await } else { Ok(()) }
             }
             Err(kube::Error::Api(status)) if let Some(reason) = refused(&status) => {
                 self.decline((namespace, offer), order, reason, &status.message).await;
@@ -235,9 +235,9 @@ fn came_back(existing: &ComputeJob, order: &On<JobId>) -> bool {
 }
 
 /// Deletes what is over; the order comes again until that is gone, and is then taken.
-async fn make_room(api: &Api<ComputeJob>, name: &str) -> Result<(), Error> {
+async fn remove_superseded(api: &Api<ComputeJob>, name: &str) -> Result<(), Error> {
     status_writer::delete(api, name).await?;
-    Err(Error::Lagging(format!("ComputeJob {name} was given up in a reorganisation and is made anew")))
+    Err(Error::Lagging(format!("ComputeJob {name} was given up in a reorganisation and is re-created")))
 }
 
 /// A network's offers by their ids. Computed from the offers themselves, so that an order counts even where the status of

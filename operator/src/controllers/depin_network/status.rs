@@ -178,7 +178,9 @@ fn wallet_funded(observed: &NetworkStatus, list: &mut Conditions) {
         }
         Some(balance) if balance < *least => {
             let (has, needs) = (format_units(balance, *coin_decimals), format_units(*least, *coin_decimals));
-            let message = format!("{wallet} has {has} coins, a few transactions cost {needs} now: send coins to it");
+            let message = format!(
+                "{wallet} holds only {has} coins, not enough for gas (a few transactions cost {needs} now): top it up"
+            );
             list.set(WALLET_FUNDED, ConditionStatus::False, &Reason::Low, message);
         }
         Some(_) => list.set(WALLET_FUNDED, ConditionStatus::True, &Reason::Funded, format!("{wallet} can pay for gas")),

@@ -33,7 +33,7 @@ pub(crate) struct Admission {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Answer {
+enum Rehearsal {
     Takes,
     Refuses(NotTaken),
     /// What was known stays.
@@ -65,13 +65,13 @@ impl Admission {
         now.duration_since(asked.at) >= if doubted { pause.min(DOUBTED) } else { pause }
     }
 
-    fn learn(&mut self, answer: Answer, generation: Option<i64>, jobs: u32, now: Instant) {
+    fn learn(&mut self, answer: Rehearsal, generation: Option<i64>, jobs: u32, now: Instant) {
         self.asked = Some(Asked { at: now, generation, jobs });
-        self.doubted = answer == Answer::Nothing;
+        self.doubted = answer == Rehearsal::Nothing;
         match answer {
-            Answer::Takes => (self.refused, self.times) = (None, 0),
-            Answer::Refuses(refused) => (self.refused, self.times) = (Some(refused), self.times.saturating_add(1)),
-            Answer::Nothing => {}
+            Rehearsal::Takes => (self.refused, self.times) = (None, 0),
+            Rehearsal::Refuses(refused) => (self.refused, self.times) = (Some(refused), self.times.saturating_add(1)),
+            Rehearsal::Nothing => {}
         }
     }
 
@@ -97,11 +97,11 @@ pub(crate) async fn look(
     let is_due = || offers.peek(&namespace, &name, |offer| offer.admission.is_due(generation, jobs, Instant::now()));
     if can_be_asked(offer, around, sells) && is_due() {
         let answer = match rehearse(&context.shared, offer, around.class.as_deref()).await {
-            Ok(None) => Answer::Takes,
-            Ok(Some(refused)) => Answer::Refuses(refused),
+            Ok(None) => Rehearsal::Takes,
+            Ok(Some(refused)) => Rehearsal::Refuses(refused),
             Err(error) => {
                 tracing::warn!(offer = name, namespace, %error, "whether an order would be taken can't be asked");
-                Answer::Nothing
+                Rehearsal::Nothing
             }
         };
         let (before, now) = offers.with(&namespace, &name, |offer| {
@@ -177,9 +177,9 @@ mod tests {
             assert!(admission.is_due(Some(1), 2, now), "never asked");
             for did in &did {
                 match did {
-                    Take => admission.learn(Answer::Takes, Some(1), 2, now),
-                    Refuse => admission.learn(Answer::Refuses(no()), Some(1), 2, now),
-                    SayNothing => admission.learn(Answer::Nothing, Some(1), 2, now),
+                    Take => admission.learn(Rehearsal::Takes, Some(1), 2, now),
+                    Refuse => admission.learn(Rehearsal::Refuses(no()), Some(1), 2, now),
+                    SayNothing => admission.learn(Rehearsal::Nothing, Some(1), 2, now),
                     Make => drop(admission.note_pod(false)),
                     RefuseAPod => drop(admission.note_pod(true)),
                 }

@@ -4,7 +4,7 @@ use hawser_crds::GpuOffer;
 use kube::{Api, Resource};
 
 use super::cleanup;
-use super::dereference::{Market, OfferObservation};
+use super::dereference::{OfferObservation, OfferOnMarket};
 use super::leave::{LeaveStep, Stake};
 use super::memory::OfferContext;
 use crate::controllers::watch::name_of;
@@ -14,7 +14,7 @@ use crate::network::NetworkAction;
 
 /// Requests transactions.
 pub(crate) fn request(context: &OfferContext, offer: &GpuOffer, seen: &OfferObservation, actions: &[NetworkAction]) {
-    if let Market::Read(read) = &seen.market {
+    if let OfferOnMarket::Read(read) = &seen.market {
         context.memory.note_id(read.id.clone(), offer);
     }
     let Some(network) = context.shared.networks.get(&offer.spec.network_ref) else { return };
@@ -50,7 +50,7 @@ pub(crate) async fn leave(
 
 /// What the offer has earned, as numbers.
 pub(crate) fn measure(offer: &GpuOffer, seen: &OfferObservation, metrics: &Metrics) {
-    if let Market::Read(read) = &seen.market
+    if let OfferOnMarket::Read(read) = &seen.market
         && let (Some(chain), Ok((_, token))) = (&read.chain, &read.asked)
     {
         metrics.offer(offer, token, seen.pending, chain.settled_amount);

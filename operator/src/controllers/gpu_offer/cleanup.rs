@@ -9,9 +9,10 @@ use tracing::warn;
 
 use super::around::Around;
 use crate::controllers::Shared;
-use crate::controllers::compute_job::{CA_CONFIG_MAP, SERVICE_ACCOUNT};
+use crate::controllers::compute_job::SERVICE_ACCOUNT;
 use crate::controllers::watch::name_of;
 use crate::controllers::work::Name;
+use crate::objects::CA_CONFIG_MAP;
 
 /// Who may still need it.
 #[derive(Clone, Debug, Default)]

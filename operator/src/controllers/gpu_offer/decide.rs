@@ -5,7 +5,7 @@ use std::time::Duration;
 use hawser_crds::GpuOffer;
 use jiff::Timestamp;
 
-use super::dereference::{Market, OfferObservation, Read};
+use super::dereference::{OfferObservation, OfferOnMarket, Read};
 use super::leave::{self, LeaveStep, Leaving, MarketStanding};
 use super::memory::Statement;
 use super::publish::{self, Wanted};
@@ -84,7 +84,7 @@ pub(crate) fn decide(
 
 /// The card that differs from the one that was posted; none where nothing is to be posted.
 pub(crate) fn card_to_post(offer: &GpuOffer, seen: &OfferObservation, statement: &Statement) -> Option<CardToPost> {
-    let Market::Read(read) = &seen.market else { return None };
+    let OfferOnMarket::Read(read) = &seen.market else { return None };
     let (None, Ok((wanted, _))) = (&statement.obstacle, &read.asked) else { return None };
     let hash = publish::card_hash(&wanted.card);
     if read.chain.is_some() && posted_card(offer, seen).as_deref() == Some(hash.as_str()) {
@@ -104,7 +104,7 @@ const MOST_GPUS: u16 = (1 << 15) - 1;
 
 /// What has to be said on chain.
 fn actions(offer: &GpuOffer, seen: &OfferObservation, statement: &Statement, may_post: bool) -> Vec<NetworkAction> {
-    let Market::Read(read) = &seen.market else { return Vec::new() };
+    let OfferOnMarket::Read(read) = &seen.market else { return Vec::new() };
     let mut actions: Vec<NetworkAction> =
         read.earlier.iter().filter_map(|earlier| publish::withdraw(Some(earlier), seen.chain_time)).collect();
     actions.extend(match (&statement.obstacle, &read.asked) {

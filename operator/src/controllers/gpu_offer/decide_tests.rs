@@ -40,23 +40,23 @@ fn obstacle() -> Obstacle {
 }
 
 /// An offer that stands as it is wanted, with eight GPUs, once changed.
-pub(crate) fn read(change: impl FnOnce(&mut Read)) -> Market {
-    let (terms_, card) = (terms(4), "{}".to_owned());
-    let wanted = Wanted { id: id(&terms_), terms: terms_, price: 10, available: 0, card, sunset: None };
+pub(crate) fn read(change: impl FnOnce(&mut Read)) -> OfferOnMarket {
+    let (terms, card) = (terms(4), "{}".to_owned());
+    let wanted = Wanted { id: id(&terms), terms: terms.clone(), price: 10, available: 0, card, sunset: None };
     let token = Token { id: "T".into(), symbol: "T".to_owned(), decimals: 6 };
     let mut read = Read {
         id: wanted.id.clone(),
-        chain: Some(chain(&terms(4), 8)),
+        chain: Some(chain(&terms, 8)),
         earlier: Vec::new(),
         open: Vec::new(),
         asked: Ok((wanted, token)),
         refused: None,
     };
     change(&mut read);
-    Market::Read(Box::new(read))
+    OfferOnMarket::Read(Box::new(read))
 }
 
-pub(crate) fn seen(market: Market) -> OfferObservation {
+pub(crate) fn seen(market: OfferOnMarket) -> OfferObservation {
     OfferObservation {
         capacity: Capacity::default(),
         offered: Offered { gpus: 8, largest_order: 8 },
@@ -98,7 +98,7 @@ fn words(decision: &Decision) -> Vec<String> {
 fn an_offer_is_posted_updated_lowered_or_withdrawn_by_what_is_seen_and_what_is_to_be_told() {
     let told = |available| Statement { obstacle: None, available };
     let nothing = || Statement { obstacle: Some(obstacle()), available: 0 };
-    let unknown = || Market::Unknown(Reason::NetworkUnavailable, "away".to_owned());
+    let unknown = || OfferOnMarket::Unknown(Reason::NetworkUnavailable, "away".to_owned());
     for (name, market, statement, may_post, expected, again) in [
         ("as wanted", read(|_| ()), told(8), false, &[][..], STEADY),
         ("not there yet", read(|r| r.chain = None), told(8), true, &["post"], AWAITED),

@@ -12,7 +12,7 @@ use super::publish::{Wanted, card_hash};
 use super::serves::{self, Obstacle, Worth};
 use super::terms::{self, OfferSpecError};
 use super::{canary, worth};
-use crate::controllers::allocation::{self, Room};
+use crate::controllers::allocation::{self, Availability};
 use crate::controllers::compute_job::NotTaken;
 use crate::controllers::watch::name_of;
 use crate::controllers::{Shared, unreadable};
@@ -33,7 +33,7 @@ pub(crate) struct OfferObservation {
     pub unreadable: u32,
     /// What its jobs have earned and is not claimed.
     pub pending: Pending,
-    pub market: Market,
+    pub market: OfferOnMarket,
     /// What was seen of each of its terms, to be taken down.
     pub terms_seen: TermsSeen,
     /// Hash of the card that is known to be posted.
@@ -50,7 +50,7 @@ pub(crate) struct OfferObservation {
 }
 
 /// What is known of the offer on chain.
-pub(crate) enum Market {
+pub(crate) enum OfferOnMarket {
     /// Not now: why, as reason and message.
     Unknown(Reason, String),
     /// It has no identity on chain: a field can't be used.
@@ -94,18 +94,18 @@ pub(crate) struct Read {
 /// Reads the rest. What is remembered of earlier terms is not changed yet: `observe` does that.
 pub(crate) async fn dereference(
     offer: &GpuOffer,
-    (room, probed): (Room, Probed),
+    (availability, probed): (Availability, Probed),
     now: Timestamp,
     context: &OfferContext,
 ) -> OfferObservation {
     let (shared, memory) = (&*context.shared, &context.memory);
-    let Room { capacity, offered, active } = room;
+    let Availability { capacity, offered, active } = availability;
     let Probed { around, network: checked, refused } = probed;
     let network = shared.networks.get(&offer.spec.network_ref);
     let mut terms_seen = TermsSeen::default();
     let market = market(offer, network.as_deref(), &mut terms_seen, context).await;
     let worth = match (&market, &network) {
-        (Market::Read(read), Some(network)) => worth_of(offer, read, &**network, offered.largest_order),
+        (OfferOnMarket::Read(read), Some(network)) => worth_of(offer, read, &**network, offered.largest_order),
         _ => None,
     };
     let name = name_of(offer);
@@ -136,13 +136,13 @@ fn in_the_way(
     around: &Around,
     check: Option<&NetworkCheck>,
     refused: Option<&NotTaken>,
-    market: &Market,
+    market: &OfferOnMarket,
     worth: Option<Worth>,
 ) -> Option<Obstacle> {
     serves::obstacle(offer, around, check, refused, worth).or_else(|| match market {
-        Market::Unknown(reason, message) => Some(Obstacle::passing(reason.clone(), message.clone())),
-        Market::Invalid(error) => Some(error.clone().into()),
-        Market::Read(read) => read.asked.as_ref().err().cloned(),
+        OfferOnMarket::Unknown(reason, message) => Some(Obstacle::passing(reason.clone(), message.clone())),
+        OfferOnMarket::Invalid(error) => Some(error.clone().into()),
+        OfferOnMarket::Read(read) => read.asked.as_ref().err().cloned(),
     })
 }
 
@@ -162,26 +162,29 @@ async fn market(
     network: Option<&dyn Network>,
     terms_seen: &mut TermsSeen,
     context: &OfferContext,
-) -> Market {
+) -> OfferOnMarket {
     let name = &offer.spec.network_ref;
     let Some(network) = network else {
-        return Market::Unknown(
+        return OfferOnMarket::Unknown(
             Reason::NetworkNotReady,
             format!("DepinNetwork {name:?} is not ready: see its conditions"),
         );
     };
     if network.head().is_none() {
         // Its time is not known either.
-        return Market::Unknown(Reason::NetworkUnavailable, format!("no block of DepinNetwork {name:?} was seen yet"));
+        return OfferOnMarket::Unknown(
+            Reason::NetworkUnavailable,
+            format!("no block of DepinNetwork {name:?} was seen yet"),
+        );
     }
     let terms = terms::terms(offer, &context.shared.cluster);
     let id = match network.offer_id(&terms) {
         Ok(id) => id,
-        Err(error) => return Market::Invalid(error.into()),
+        Err(error) => return OfferOnMarket::Invalid(error.into()),
     };
     match read(offer, (id, terms), network, terms_seen, context).await {
-        Ok(read) => Market::Read(Box::new(read)),
-        Err(error) => Market::Unknown(Reason::NetworkUnavailable, error.to_string()),
+        Ok(read) => OfferOnMarket::Read(Box::new(read)),
+        Err(error) => OfferOnMarket::Unknown(Reason::NetworkUnavailable, error.to_string()),
     }
 }
 
@@ -267,8 +270,13 @@ fn refused(network: &dyn Network, id: &OfferId) -> Option<String> {
 }
 
 /// A card counts as posted once the transaction that was asked for with it is mined.
-fn posted_card(offer: &GpuOffer, market: &Market, network: &dyn Network, memory: &OfferMemory) -> Option<String> {
-    let Market::Read(read) = market else { return None };
+fn posted_card(
+    offer: &GpuOffer,
+    market: &OfferOnMarket,
+    network: &dyn Network,
+    memory: &OfferMemory,
+) -> Option<String> {
+    let OfferOnMarket::Read(read) = market else { return None };
     let stored = offer.status.as_ref().and_then(|s| s.on_chain.as_ref()?.card_hash.clone());
     let Ok((wanted, _)) = &read.asked else { return stored };
     let hash = card_hash(&wanted.card);

@@ -101,7 +101,7 @@ pub(crate) async fn reconcile(
     let next = status::status(offer, &seen, &statement, &decision);
     let mut next = GpuOfferStatus { spending, ..next };
     abandon::warn_of(&offer.metadata, &mut next.conditions, READY);
-    shared.metrics.offer_says(offer, &next);
+    shared.metrics.record_offer(offer, &next);
     status_writer::write(&api, offer, offer.status.as_ref(), &next).await?;
     // Its id is written down by now: whatever becomes of this process and the offer's terms, somebody knows what is sold.
     apply::request(&context, offer, &seen, &decision.posts);
@@ -113,18 +113,10 @@ pub(crate) async fn reconcile(
 
 /// Everything that is seen of an offer, with what is due to be tried, and what was seen before.
 async fn look(offer: &GpuOffer, context: &OfferContext) -> OfferObservation {
-    let room = allocation::room(offer, &context.shared);
+    let availability = allocation::availability(offer, &context.shared);
     let now = Timestamp::now().round(Unit::Second).unwrap_or_else(|_| Timestamp::now());
-    let probed = probe::probe(offer, &room, now, context).await;
-    let mut seen = dereference::dereference(offer, (room, probed), now, context).await;
+    let probed = probe::probe(offer, &availability, now, context).await;
+    let mut seen = dereference::dereference(offer, (availability, probed), now, context).await;
     observe::note(offer, &mut seen, &context.memory);
     seen
-}
-
-/// What to do after a failed reconcile: try again, later each time.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that Controller::run takes")]
-pub(crate) fn failed(guarded: Arc<DeserializeGuard<GpuOffer>>, error: &Error, context: Arc<OfferContext>) -> Action {
-    context.shared.metrics.errors(KIND).inc();
-    tracing::warn!(offer = %guarded.name_any(), namespace = guarded.namespace(), %error, "reconcile failed");
-    Action::requeue(context.shared.backoffs.failed(KIND, name_of(&*guarded)))
 }

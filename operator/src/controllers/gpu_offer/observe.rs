@@ -6,7 +6,7 @@ use hawser_crds::GpuOffer;
 
 use super::allowance::Now;
 use super::decide::CardToPost;
-use super::dereference::{Market, OfferObservation};
+use super::dereference::{OfferObservation, OfferOnMarket};
 use super::leave::{MarketStanding, Stake, StakeRead};
 use super::memory::{OfferMemory, Remembered, Statement};
 use crate::controllers::watch::name_of;
@@ -31,7 +31,7 @@ pub(crate) fn note(offer: &GpuOffer, seen: &mut OfferObservation, memory: &Offer
             }
         }
     });
-    if let Market::Read(read) = &mut seen.market {
+    if let OfferOnMarket::Read(read) = &mut seen.market {
         read.open.retain(|id| !closed.contains(&id));
     }
 }
@@ -62,7 +62,7 @@ pub(crate) fn standing(stake: &Stake, read: StakeRead, memory: &OfferMemory) -> 
 /// Settles what the market is to be told of the offer's GPUs.
 pub(crate) fn commit(offer: &GpuOffer, seen: &OfferObservation, memory: &OfferMemory) -> Statement {
     let standing = match &seen.market {
-        Market::Read(read) => read.chain.as_ref().map(|chain| chain.available),
+        OfferOnMarket::Read(read) => read.chain.as_ref().map(|chain| chain.available),
         // Nothing can be said now, and so nothing is told.
         _ => stored_available(offer),
     };

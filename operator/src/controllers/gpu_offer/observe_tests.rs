@@ -9,7 +9,7 @@ fn earlier_terms_that_take_no_orders_for_long_are_not_looked_at_any_more_until_t
         let mut seen = seen(read(|read| read.open = vec![earlier.clone()]));
         seen.terms_seen = TermsSeen { present, missed };
         note(&offer(), &mut seen, &memory);
-        let Market::Read(read) = seen.market else { panic!("it was read") };
+        let OfferOnMarket::Read(read) = seen.market else { panic!("it was read") };
         let open = memory.peek("", "o", |offer| offer.open([earlier.clone()], &id(&terms(4))));
         (!read.open.is_empty(), !open.is_empty())
     };

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use super::around::Around;
 use super::memory::OfferContext;
 use super::{admission, canary};
-use crate::controllers::allocation::Room;
+use crate::controllers::allocation::Availability;
 use crate::controllers::compute_job::NotTaken;
 
 /// What is known of it after this look.
@@ -21,13 +21,18 @@ pub(crate) struct Probed {
 }
 
 /// Tries what is due.
-pub(crate) async fn probe(offer: &GpuOffer, room: &Room, now: Timestamp, context: &OfferContext) -> Probed {
+pub(crate) async fn probe(
+    offer: &GpuOffer,
+    availability: &Availability,
+    now: Timestamp,
+    context: &OfferContext,
+) -> Probed {
     let surroundings = &context.shared.around;
     surroundings.rights.ask(&offer.namespace().unwrap_or_default()).await;
     let around = surroundings.of(offer);
     let network = canary::look(offer, &around, now, context).await;
     // The canary holds a part of the namespace's quota for a moment.
-    let sells = room.offered.largest_order > 0 && !network.under_way;
-    let refused = admission::look(offer, &around, sells, room.active, context).await;
+    let sells = availability.offered.largest_order > 0 && !network.under_way;
+    let refused = admission::look(offer, &around, sells, availability.active, context).await;
     Probed { around, network, refused }
 }

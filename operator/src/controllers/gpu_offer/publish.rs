@@ -84,6 +84,7 @@ pub(crate) fn card_hash(card: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controllers::gpu_offer::decide::tests::terms;
     use crate::network::{GpuSeconds, Units};
 
     fn at(second: i64) -> Timestamp {
@@ -91,16 +92,7 @@ mod tests {
     }
 
     fn wanted() -> Wanted {
-        let terms = OfferTerms {
-            name: "cluster/t/o".to_owned(),
-            product: "p".to_owned(),
-            token: "T".into(),
-            start_window_seconds: 600,
-            claim_window_seconds: 3600,
-            min_seconds: 60,
-            max_seconds: 600,
-        };
-        Wanted { id: "offer".into(), terms, price: 10, available: 8, card: "{}".to_owned(), sunset: None }
+        Wanted { id: "offer".into(), terms: terms(0), price: 10, available: 8, card: "{}".to_owned(), sunset: None }
     }
 
     fn chain(change: impl FnOnce(&mut Offer)) -> Offer {
@@ -134,7 +126,7 @@ mod tests {
     }
 
     #[derive(Debug, PartialEq)]
-    enum Kind {
+    enum PublishKind {
         Nothing,
         Post,
         Update,
@@ -144,19 +136,19 @@ mod tests {
     fn an_offer_is_posted_once_and_updated_when_it_differs() {
         let hash = card_hash("{}");
         for (name, chain, card, may_post, now, kind) in [
-            ("never posted", None, None, false, 0, Kind::Post),
-            ("as wanted", Some(chain(|_| ())), Some(&hash), true, 0, Kind::Nothing),
-            ("card unknown", Some(chain(|_| ())), None, true, 0, Kind::Post),
-            ("card later", Some(chain(|_| ())), None, false, 0, Kind::Nothing),
-            ("card later, price now", Some(chain(|c| c.price = 9)), None, false, 0, Kind::Update),
-            ("price", Some(chain(|c| c.price = 9)), Some(&hash), true, 0, Kind::Update),
-            ("available", Some(chain(|c| c.available = 7)), Some(&hash), true, 0, Kind::Update),
-            ("lapses", Some(chain(|_| ())), Some(&hash), true, 3600 * 13, Kind::Update),
+            ("never posted", None, None, false, 0, PublishKind::Post),
+            ("as wanted", Some(chain(|_| ())), Some(&hash), true, 0, PublishKind::Nothing),
+            ("card unknown", Some(chain(|_| ())), None, true, 0, PublishKind::Post),
+            ("card later", Some(chain(|_| ())), None, false, 0, PublishKind::Nothing),
+            ("card later, price now", Some(chain(|c| c.price = 9)), None, false, 0, PublishKind::Update),
+            ("price", Some(chain(|c| c.price = 9)), Some(&hash), true, 0, PublishKind::Update),
+            ("available", Some(chain(|c| c.available = 7)), Some(&hash), true, 0, PublishKind::Update),
+            ("lapses", Some(chain(|_| ())), Some(&hash), true, 3600 * 13, PublishKind::Update),
         ] {
             let got = match actions(&wanted(), chain.as_ref(), card.map(String::as_str), may_post, at(now)).first() {
-                None => Kind::Nothing,
-                Some(NetworkAction::SetOffer(_)) => Kind::Post,
-                Some(_) => Kind::Update,
+                None => PublishKind::Nothing,
+                Some(NetworkAction::SetOffer(_)) => PublishKind::Post,
+                Some(_) => PublishKind::Update,
             };
             assert_eq!(got, kind, "{name}");
         }

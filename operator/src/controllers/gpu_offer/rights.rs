@@ -12,7 +12,8 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessR
 use kube::api::PostParams;
 use kube::{Api, Client};
 
-use super::super::compute_job::{CA_CONFIG_MAP, SERVICE_ACCOUNT};
+use super::super::compute_job::SERVICE_ACCOUNT;
+use crate::objects::CA_CONFIG_MAP;
 
 /// The `ClusterRole` of the chart that is bound in namespaces with offers.
 const ROLE: &str = "hawser-jobs";

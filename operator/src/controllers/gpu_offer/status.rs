@@ -8,7 +8,7 @@ use kube::ResourceExt;
 
 use super::canary;
 use super::decide::Decision;
-use super::dereference::{Market, OfferObservation, Read};
+use super::dereference::{OfferObservation, OfferOnMarket, Read};
 use super::memory::Statement;
 use super::serves::{label_it, no_class};
 use crate::controllers::conditions::{ConditionStatus, Conditions, is_true};
@@ -29,13 +29,13 @@ pub(crate) fn status(
     let stored = offer.status.clone().unwrap_or_default();
     let mut list = Conditions::from_stored(&stored.conditions, offer.metadata.generation, seen.now);
     published(seen, statement, as_wanted, &mut list);
-    let (truth, reason, message) = capacity(offer, seen);
-    list.set(CAPACITY_AVAILABLE, truth, &reason, message);
+    let (status, reason, message) = capacity(offer, seen);
+    list.set(CAPACITY_AVAILABLE, status, &reason, message);
     isolation(offer, seen, &mut list);
     ready(statement, sells(offer, seen), reason == Reason::AllInUse, decision.stays(), &mut list);
     let before = stored.on_chain.as_ref().map(|c| c.offer_id.clone());
     let (on_chain, pending, earned) = match &seen.market {
-        Market::Read(read) if read.chain.is_some() => {
+        OfferOnMarket::Read(read) if read.chain.is_some() => {
             let token = read.asked.as_ref().ok().map(|(_, token)| token);
             let whole = |units, old| token.map(|token| token.format_units(units)).or(old);
             let settled = read.chain.as_ref().map_or(Units::ZERO, |chain| chain.settled_amount);
@@ -50,8 +50,8 @@ pub(crate) fn status(
     let now = on_chain.as_ref().map(|c| c.offer_id.as_str());
     // While the market can't be read nothing is known to be closed.
     let is_closed = |id: &str| match &seen.market {
-        Market::Read(read) => !read.open.contains(&OfferId::from(id)),
-        Market::Unknown(..) | Market::Invalid(_) => false,
+        OfferOnMarket::Read(read) => !read.open.contains(&OfferId::from(id)),
+        OfferOnMarket::Unknown(..) | OfferOnMarket::Invalid(_) => false,
     };
     let other = [before, decision.posting().map(|id| id.to_string())].into_iter().flatten();
     let earlier = earlier(stored.earlier, other, now, is_closed);
@@ -86,7 +86,7 @@ fn on_chain(chain: &Offer, seen: &OfferObservation) -> OnChainOffer {
 
 /// GPUs that customers can order now, as the market says.
 fn sells(offer: &GpuOffer, seen: &OfferObservation) -> u32 {
-    if let Market::Read(read) = &seen.market {
+    if let OfferOnMarket::Read(read) = &seen.market {
         return read
             .chain
             .as_ref()
@@ -123,11 +123,15 @@ fn earlier(
 
 fn published(seen: &OfferObservation, statement: &Statement, as_wanted: bool, list: &mut Conditions) {
     match &seen.market {
-        Market::Unknown(reason, message) => list.set(PUBLISHED, ConditionStatus::Unknown, reason, message.clone()),
-        Market::Invalid(error) => list.set(PUBLISHED, ConditionStatus::False, &Reason::InvalidSpec, error.to_string()),
-        Market::Read(read) => {
-            let (truth, reason, message) = on_market(read, statement, as_wanted);
-            list.set(PUBLISHED, truth, &reason, message);
+        OfferOnMarket::Unknown(reason, message) => {
+            list.set(PUBLISHED, ConditionStatus::Unknown, reason, message.clone());
+        }
+        OfferOnMarket::Invalid(error) => {
+            list.set(PUBLISHED, ConditionStatus::False, &Reason::InvalidSpec, error.to_string());
+        }
+        OfferOnMarket::Read(read) => {
+            let (status, reason, message) = on_market(read, statement, as_wanted);
+            list.set(PUBLISHED, status, &reason, message);
         }
     }
 }
@@ -209,10 +213,10 @@ fn isolation(offer: &GpuOffer, seen: &OfferObservation, list: &mut Conditions) {
             label_it(&offer.namespace().unwrap_or_default()),
         );
     }
-    let (truth, reason, message) = canary::verdict(seen.network.check.as_ref(), seen.now);
-    list.set(NETWORK_ISOLATED, truth, &reason, message);
-    let (truth, reason, message) = canary::storage_verdict(seen.network.check.as_ref());
-    list.set(STORAGE_BOUNDED, truth, &reason, message);
+    let (status, reason, message) = canary::verdict(seen.network.check.as_ref(), seen.now);
+    list.set(NETWORK_ISOLATED, status, &reason, message);
+    let (status, reason, message) = canary::storage_verdict(seen.network.check.as_ref());
+    list.set(STORAGE_BOUNDED, status, &reason, message);
 }
 
 /// Who holds the GPUs of an offer that has none to sell.
@@ -280,8 +284,8 @@ mod tests {
             ("1234567890", "c", "d", "b", "", "1234567890cd"),
         ] {
             let other = ids(before).into_iter().chain(ids(posting));
-            let now_ = (!now.is_empty()).then_some(now);
-            let then = earlier(ids(stored), other, now_, |id| closed.contains(id));
+            let present = (!now.is_empty()).then_some(now);
+            let then = earlier(ids(stored), other, present, |id| closed.contains(id));
             assert_eq!(then, ids(expected), "{stored} {before} {posting} {now} {closed}");
         }
     }

@@ -19,7 +19,7 @@ use tower::BoxError;
 use tracing::warn;
 
 use self::messages::{NodeList, PodList, Status, Typed, Unknown};
-use super::{Answer, Asked, JSON};
+use super::{ApiResponse, Asked, JSON};
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 /// A refusal of something before the API server itself may come as JSON.
@@ -28,9 +28,12 @@ const BOTH: HeaderValue = HeaderValue::from_static("application/vnd.kubernetes.p
 const MAGIC: &[u8] = b"k8s\0";
 
 /// Sends a request with `send`; what comes in protobuf is told in JSON.
-pub(super) async fn exchange<F>(request: Request<Body>, send: impl Fn(Request<Body>) -> F) -> Result<Answer, BoxError>
+pub(super) async fn exchange<F>(
+    request: Request<Body>,
+    send: impl Fn(Request<Body>) -> F,
+) -> Result<ApiResponse, BoxError>
 where
-    F: Future<Output = Result<Answer, BoxError>>,
+    F: Future<Output = Result<ApiResponse, BoxError>>,
 {
     if !lists(&request) {
         return send(request).await;
@@ -51,10 +54,10 @@ where
     };
     parts.headers.remove(CONTENT_LENGTH);
     parts.headers.insert(CONTENT_TYPE, JSON);
-    Ok(Answer::from_parts(parts, Full::from(json).map_err(Into::into).boxed_unsync()))
+    Ok(ApiResponse::from_parts(parts, Full::from(json).map_err(Into::into).boxed_unsync()))
 }
 
-fn is_protobuf(answer: &Answer) -> bool {
+fn is_protobuf(answer: &ApiResponse) -> bool {
     let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(PROTOBUF))
 }

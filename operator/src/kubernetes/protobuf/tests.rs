@@ -73,7 +73,7 @@ async fn asked(request: Request<Body>, status: StatusCode, sent: &'static [u8]) 
         let body = if in_protobuf { sent } else { b"{}" };
         accepted.lock().unwrap().push(accept);
         let body = Full::from(body).map_err(Into::into).boxed_unsync();
-        let mut answer = Answer::new(body);
+        let mut answer = ApiResponse::new(body);
         *answer.status_mut() = status;
         answer.headers_mut().insert(CONTENT_TYPE, kind);
         async { Ok(answer) }

@@ -15,7 +15,6 @@ pub enum Action {
     SetOffer(OfferPost),
     /// Change what may change of an offer: cheaper than posting it again.
     UpdateOffer {
-        /// The offer.
         offer: OfferId,
         /// Token units per GPU-hour.
         price: u128,
@@ -26,7 +25,6 @@ pub enum Action {
     },
     /// Turn an order down; its deposit goes back in full.
     Decline {
-        /// The order.
         job: JobId,
         /// Whose it is, as its id proves.
         order: OrderRef,
@@ -35,7 +33,6 @@ pub enum Action {
     },
     /// Start a job, or give a running one another attestor.
     Start {
-        /// The job.
         job: JobId,
         /// Whose vouchers count.
         attestor: Address,
@@ -51,7 +48,6 @@ pub enum Action {
     },
     /// End a started job at once and for good; what was not claimed goes back to the customer.
     End {
-        /// The job.
         job: JobId,
         /// Whose it is, as its id proves.
         order: OrderRef,
@@ -62,7 +58,6 @@ pub enum Action {
     },
     /// Close a job whose time is over: not started by its deadline, or past its claim window.
     Refund {
-        /// The job.
         job: JobId,
         /// Whose it is, as its id proves.
         order: OrderRef,
@@ -96,7 +91,6 @@ pub struct OfferPost {
 /// A voucher to be claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The job.
     pub job: JobId,
     /// Cumulative use since the job's start.
     pub gpu_seconds: GpuSeconds,

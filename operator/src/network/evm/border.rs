@@ -10,11 +10,13 @@ use hawser_market::COIN_DECIMALS;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
-use super::{Checkpoint, Cursor, EvmNetwork, EvmSpec, EvmStatus, Wallet, WalletError, WeiPerGas, checkpoint, names};
+use super::{
+    Checkpoint, Cursor, EvmNetwork, EvmOrder, EvmSpec, EvmStatus, Wallet, WalletError, WeiPerGas, checkpoint, names,
+};
 use crate::network::{
     ActionKey, ActionState, Backlog, Head, Job, JobId, Known, Network, NetworkAction, NetworkError, NetworkStatus,
-    Offer, OfferId, OfferTerms, OrderSink, Payment, Prepared, Profile, SignerFault, SpecError, Start, Subject, Token,
-    TokenId, Units, Wallet as Sender,
+    Offer, OfferId, OfferTerms, OrderHandler, Payment, Prepared, Profile, SignerFault, SpecError, Start, Subject,
+    Token, TokenId, Units, Wallet as Sender,
 };
 
 /// Longest card of an offer, in bytes: what the market logs.
@@ -40,10 +42,10 @@ pub fn prepare(spec: EvmSpec, wallet: Wallet) -> Prepared {
 }
 
 fn start(spec: EvmSpec, wallet: Wallet, with: Start) -> Result<Arc<dyn Network>, SpecError> {
-    let mut past = Checkpoint::read(&with.stored, wallet.address());
-    learn(&mut past.known, &with.known, &spec);
-    let network = EvmNetwork::start_fenced(spec, wallet, &past, with.cancel, with.fence, with.calls)?;
-    Ok(Arc::new(Resumed { network, from: past.cursor }))
+    let mut checkpoint = Checkpoint::read(&with.stored, wallet.address());
+    learn(&mut checkpoint.known, &with.known, &spec);
+    let network = EvmNetwork::start_fenced(spec, wallet, &checkpoint, with.cancel, with.fence, with.requests)?;
+    Ok(Arc::new(Resumed { network, from: checkpoint.cursor }))
 }
 
 /// What can't be the chain's is of no use to it.
@@ -161,9 +163,9 @@ impl Network for Resumed {
         self.network.actions_changed()
     }
 
-    fn watch_orders(self: Arc<Self>, sink: OrderSink) -> BoxFuture<'static, ()> {
+    fn watch_orders(self: Arc<Self>, handler: OrderHandler) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let take = |orders: Vec<super::Order>| sink(orders.into_iter().map(names::order).collect());
+            let take = |orders: Vec<EvmOrder>| handler(orders.into_iter().map(names::order).collect());
             self.network.watch_orders(self.from, take).await;
         })
     }

@@ -1,20 +1,24 @@
-//! Counts the EVM client's requests among the operator's metrics.
+//! Counts the EVM client's requests as those of any network.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hawser_evm::{Outcome, Recorder};
 
-use crate::metrics::{RpcCalls, RpcOutcome};
+use crate::network::{RequestCounter, RequestOutcome};
 
-impl Recorder for RpcCalls {
+/// Passes the client's requests on to whoever counts a network's.
+#[derive(Debug)]
+pub(super) struct CountRequests(pub(super) Arc<dyn RequestCounter>);
+
+impl Recorder for CountRequests {
     fn record(&self, endpoint: &str, outcome: Outcome, took: Duration) {
         let outcome = match outcome {
-            Outcome::Ok => RpcOutcome::Ok,
-            Outcome::Refused => RpcOutcome::Refused,
-            Outcome::Limited => RpcOutcome::Limited,
-            Outcome::Failed => RpcOutcome::Failed,
-            Outcome::Dropped => RpcOutcome::Dropped,
+            Outcome::Ok => RequestOutcome::Ok,
+            Outcome::Refused => RequestOutcome::Refused,
+            Outcome::Limited => RequestOutcome::Limited,
+            Outcome::Failed => RequestOutcome::Failed,
+            Outcome::Dropped => RequestOutcome::Dropped,
         };
-        self.made(endpoint, outcome, took);
+        self.0.count(endpoint, outcome, took);
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use alloy::{eips::BlockNumberOrTag, primitives::U256, providers::Provider, rpc::types::Block as RpcBlock};
-use hawser_evm::{Pool, Reason, Unavailable, Verdict, Watchdog, methods};
+use hawser_evm::{HeadHealth, Pool, Reason, Unavailable, Watchdog, methods};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +16,7 @@ use crate::network::evm::{Block, Connection, Disconnected, EvmError, Head};
 /// Longest pause while no endpoint answers.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
 /// How often the endpoints that are not in use are looked at.
-const TEND_EVERY: Duration = Duration::from_secs(30);
+const PROBE_EVERY: Duration = Duration::from_secs(30);
 /// How often the wallet is looked into, and how often an empty one.
 const BALANCE_EVERY: Duration = Duration::from_secs(20);
 const EMPTY_EVERY: Duration = Duration::from_secs(4);
@@ -28,13 +28,13 @@ const MOST_MISSED: u64 = 4;
 struct Poller {
     network: Arc<Inner>,
     watchdog: Watchdog,
-    tended: Option<Instant>,
+    probed: Option<Instant>,
     weighed: Option<Instant>,
 }
 
 pub(super) async fn run(network: Arc<Inner>, stop: CancellationToken) {
     let watchdog = Watchdog::new(network.spec.stall);
-    let mut poller = Poller { network: Arc::clone(&network), watchdog, tended: None, weighed: None };
+    let mut poller = Poller { network: Arc::clone(&network), watchdog, probed: None, weighed: None };
     let mut backoff = Duration::ZERO;
     loop {
         let asked = Instant::now();
@@ -58,7 +58,7 @@ pub(super) async fn run(network: Arc<Inner>, stop: CancellationToken) {
                 backoff
             }
         };
-        poller.tend().await;
+        poller.probe_spares().await;
         let sleep = async {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -78,11 +78,11 @@ impl Poller {
         self.watchdog.pause(awaited, Instant::now())
     }
 
-    async fn tend(&mut self) {
-        if self.tended.is_some_and(|at| at.elapsed() < TEND_EVERY) {
+    async fn probe_spares(&mut self) {
+        if self.probed.is_some_and(|at| at.elapsed() < PROBE_EVERY) {
             return;
         }
-        self.tended = Some(Instant::now());
+        self.probed = Some(Instant::now());
         let head = self.network.observed.borrow().head.map_or(0, |head| head.block.number);
         self.network.pool.probe_spares(head).await;
     }
@@ -91,10 +91,10 @@ impl Poller {
         let (network, head) = (Arc::clone(&self.network), header.head);
         let first = network.observed.borrow().head.is_none();
         if first {
-            self.learn_past(header).await;
+            self.read_earlier_headers(header).await;
         }
         match self.watchdog.see(head, asked, Instant::now()) {
-            Verdict::Moved => {
+            HeadHealth::Moved => {
                 network.pool.has_shown(head.block.number, head.time);
                 if network.pool.is_ahead_alone(head.time) {
                     network.pool.demote("its newest block lies in the future, and another endpoint's doesn't");
@@ -112,7 +112,7 @@ impl Poller {
                     observed.clock_skew = skew.or(observed.clock_skew);
                 });
             }
-            Verdict::Stalled if self.is_stuck(head) => {
+            HeadHealth::Stalled if self.is_stuck(head) => {
                 // Without a running number: it would wake everybody at each look.
                 let message = format!(
                     "its newest block is still {}, for more than {} s",
@@ -122,7 +122,7 @@ impl Poller {
                 network.pool.demote(&message);
                 disconnected(&network, &network.pool.unavailable());
             }
-            Verdict::Same | Verdict::Stalled => self.same(),
+            HeadHealth::Same | HeadHealth::Stalled => self.same(),
         }
     }
 
@@ -169,7 +169,7 @@ impl Poller {
     }
 
     /// Reads some blocks before the first head: whether blocks come regularly, and what rests on what.
-    async fn learn_past(&mut self, first: &Header) {
+    async fn read_earlier_headers(&mut self, first: &Header) {
         let number = first.head.block.number;
         let mut heads = Vec::new();
         for number in number.saturating_sub(PAST)..number {

@@ -8,7 +8,7 @@ use alloy::{
 use hawser_contracts::ComputeMarket::{JobOpened, SpecPosted, Withdrawn};
 use hawser_market::{JobId, OfferId, OrderRef};
 
-use crate::network::evm::{Block, EvmSpec, Order};
+use crate::network::evm::{Block, EvmOrder, EvmSpec};
 
 /// Units of a token that left the market for the provider's payout address.
 pub(super) struct Withdrawal {
@@ -26,9 +26,9 @@ pub(super) fn withdrawal(log: &Log, spec: &EvmSpec) -> Option<Withdrawal> {
 }
 
 /// The order in a log, without its spec; none where the log is not what the market writes.
-pub(super) fn order(log: &Log, market: Address) -> Option<Order> {
+pub(super) fn order(log: &Log, market: Address) -> Option<EvmOrder> {
     let opened = JobOpened::decode_log(&log.inner).ok().filter(|opened| opened.address == market)?;
-    let order = Order {
+    let order = EvmOrder {
         job: JobId(opened.id),
         offer: OfferId(opened.offerId),
         by: OrderRef::from(&opened.data),

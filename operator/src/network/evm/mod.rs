@@ -29,8 +29,8 @@ mod sender;
 mod spec;
 mod specs;
 mod status;
-mod tally;
 mod wallet;
+mod withdrawal_totals;
 
 use std::{
     collections::HashMap,
@@ -43,7 +43,7 @@ use alloy::{
     primitives::{Address, U256},
     sol_types::Eip712Domain,
 };
-use hawser_evm::{EndpointOptions, Expected, Manner, Names, Options, Pool};
+use hawser_evm::{ClientProfile, EndpointOptions, Expected, Names, Options, Pool};
 use hawser_market::{JobId, OfferId, eip712_domain};
 use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast, watch};
@@ -51,8 +51,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::fence::Fence;
-use crate::metrics::RpcCalls;
-use crate::network;
+use crate::network::{self, RequestCounter, Uncounted};
+use calls::CountRequests;
 use facts::Facts;
 use headers::Headers;
 use ours::Ours;
@@ -66,14 +66,14 @@ pub use error::EvmError;
 pub use gas_price::WeiPerGas;
 pub use hawser_evm::{Block, Head, StallLimit};
 pub use hawser_market::{GpuSeconds, Job, JobStatus, Offer, OfferTerms, OrderRef, Token};
-pub use order::{Cursor, Order};
+pub use order::{Cursor, EvmOrder};
 pub use spec::{EvmSpec, RpcHeaders};
 pub(crate) use spec::{address, http_url};
 pub use status::EvmStatus;
 pub use wallet::{AwsKeys, KmsKey, KmsSpec, RemoteSigner, Wallet, WalletError, WalletKey};
 
 /// Changes of actions that a slow listener may miss; then it looks at all of them.
-const ACT_CHANGES: usize = 4096;
+const ACTION_CHANGES: usize = 4096;
 
 /// A provider's credit changes by claims and withdrawals; it is read no more often than this.
 const CREDIT_EVERY: Duration = Duration::from_secs(12);
@@ -153,28 +153,28 @@ impl Inner {
 
 impl EvmNetwork {
     /// Connects in the background and begins to send what is asked for, until `cancel`. Returns at once:
-    /// [`observed`](Self::observed) says how it goes, and goes on from the sums of the past.
+    /// [`observed`](Self::observed) says how it goes, and goes on from the sums of the checkpoint.
     ///
     /// Only one operator may run this for a wallet: hold the lease. Needs a tokio runtime.
     pub fn start(
         spec: EvmSpec,
         wallet: Wallet,
-        past: &Checkpoint,
+        checkpoint: &Checkpoint,
         cancel: CancellationToken,
     ) -> Result<Self, SpecError> {
-        Self::start_fenced(spec, wallet, past, cancel, Fence::always(), RpcCalls::default())
+        Self::start_fenced(spec, wallet, checkpoint, cancel, Fence::always(), Arc::new(Uncounted))
     }
 
-    /// The same among replicas: nothing is sent unless `fence` is open. Requests are counted in `calls`.
+    /// The same among replicas: nothing is sent unless `fence` is open. Requests are counted in `requests`.
     pub fn start_fenced(
         spec: EvmSpec,
         wallet: Wallet,
-        past: &Checkpoint,
+        checkpoint: &Checkpoint,
         cancel: CancellationToken,
         fence: Fence,
-        calls: RpcCalls,
+        requests: Arc<dyn RequestCounter>,
     ) -> Result<Self, SpecError> {
-        let pool = Pool::new(options(&spec, calls)).map_err(|error| SpecError {
+        let pool = Pool::new(options(&spec, requests)).map_err(|error| SpecError {
             field: "spec.evm.rpcUrls",
             value: error.to_string(),
             expected: "a list of endpoints for which an HTTP client can be made",
@@ -189,18 +189,18 @@ impl EvmNetwork {
             wallet: wallet.address(),
             balance: None,
             signer_trouble: None,
-            gas_spent: past.gas_spent,
+            gas_spent: checkpoint.gas_spent,
             orders_trouble: None,
-            cursor: past.cursor.and_then(|at| Some(Block { number: at.number, hash: at.hash? })),
-            doubtful: past.doubtful.clone(),
-            withdrawn: past.withdrawn.clone(),
+            cursor: checkpoint.cursor.and_then(|at| Some(Block { number: at.number, hash: at.hash? })),
+            doubtful: checkpoint.doubtful.clone(),
+            withdrawn: checkpoint.withdrawn.clone(),
             unread: None,
             confirmation_lag: None,
             block_time: None,
             clock_skew: None,
             fee_obstacle: None,
         };
-        let ours = Ours::new(spec.market, spec.provider, past.known.clone());
+        let ours = Ours::new(spec.market, spec.provider, checkpoint.known.clone());
         let network = Self(Arc::new(Inner {
             spec,
             pool,
@@ -216,7 +216,7 @@ impl EvmNetwork {
             facts: Facts::default(),
             requested: Notify::new(),
             sent: Notify::new(),
-            changes: broadcast::Sender::new(ACT_CHANGES),
+            changes: broadcast::Sender::new(ACTION_CHANGES),
             cancel,
             fence,
             stopped: CancellationToken::new(),
@@ -326,19 +326,19 @@ impl EvmNetwork {
         self.0.changes.subscribe()
     }
 
-    /// Hands each order for the provider's offers to `sink`, oldest first, at least once, until the network is
+    /// Hands each order for the provider's offers to `handler`, oldest first, at least once, until the network is
     /// cancelled.
     ///
     /// Without a cursor it begins at the network's start block. Orders come as soon as they are deep enough. The cursor
-    /// ([`EvmStatus::cursor`]) moves on only after `sink` took them; where `sink` fails, the same orders come again. After
-    /// a reorg orders may come a second time.
-    pub async fn watch_orders<S, F, E>(&self, from: Option<Cursor>, sink: S)
+    /// ([`EvmStatus::cursor`]) moves on only after `handler` took them; where `handler` fails, the same orders come again.
+    /// After a reorg orders may come a second time.
+    pub async fn watch_orders<S, F, E>(&self, from: Option<Cursor>, handler: S)
     where
-        S: Fn(Vec<Order>) -> F + Send + Sync,
+        S: Fn(Vec<EvmOrder>) -> F + Send + Sync,
         F: Future<Output = Result<(), E>> + Send,
         E: fmt::Display + Send,
     {
-        orders::run(&self.0, from, sink).await;
+        orders::run(&self.0, from, handler).await;
     }
 }
 
@@ -353,13 +353,16 @@ impl fmt::Debug for EvmNetwork {
 }
 
 /// Where the chain is asked, and what an endpoint must serve.
-fn options(spec: &EvmSpec, calls: RpcCalls) -> Options {
+fn options(spec: &EvmSpec, requests: Arc<dyn RequestCounter>) -> Options {
     let headers = |url| spec.rpc_headers.get(url).cloned().unwrap_or_default();
     let endpoints = spec.rpc_urls.iter().map(|url| EndpointOptions { url: url.clone(), headers: headers(url) });
     let names =
         Names { chain_id: "spec.evm.chainId", genesis: Some("spec.evm.genesisHash"), contract: "spec.evm.market" };
     let expected = Expected { chain_id: Some(spec.chain_id), genesis: spec.genesis, contract: spec.market, names };
-    Options { recorder: Arc::new(calls), ..Options::new(endpoints.collect(), expected, Manner::SERVICE) }
+    Options {
+        recorder: Arc::new(CountRequests(requests)),
+        ..Options::new(endpoints.collect(), expected, ClientProfile::SERVICE)
+    }
 }
 
 /// A lock is held for a look or an insertion: none of them can leave the value half done.

@@ -7,7 +7,7 @@ use alloy::primitives::{Address, B256, keccak256};
 use hawser_attestation::SignedVoucher;
 use hawser_market::{Job, JobId, Offer, OfferId, OfferTerms, OrderRef, ParseIdError, Token};
 
-use super::{Action, ActionKey, Claim, EvmError, EvmSpec, OfferPost, Order};
+use super::{Action, ActionKey, Claim, EvmError, EvmOrder, EvmSpec, OfferPost};
 use crate::network::{self, NetworkAction, NetworkError, SpecError};
 
 pub(super) fn job_id(id: &network::JobId) -> Result<JobId, NetworkError> {
@@ -151,7 +151,7 @@ pub(super) fn of_erc20(token: Token) -> network::Token {
     network::Token { id: of_token(token.address), symbol: token.symbol, decimals: token.decimals }
 }
 
-pub(super) fn order(order: Order) -> network::Order {
+pub(super) fn order(order: EvmOrder) -> network::Order {
     network::Order {
         resource_name: order.job.resource_name(),
         offer: of_offer(order.offer),

@@ -8,7 +8,7 @@ use super::{Block, SpecError};
 
 /// An order that was placed and paid for, as its logs say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct EvmOrder {
     /// Name of the job; carries price and GPUs.
     pub job: JobId,
     /// The offer, one of this network's provider.
@@ -27,7 +27,7 @@ pub struct Order {
     pub tx: B256,
 }
 
-impl Order {
+impl EvmOrder {
     /// Whether the id is that of this very order: it holds the offer and a hash over price, GPUs, customer and the order's
     /// own hash, which duration and hash of the spec are in. An endpoint can't show anything else under it.
     pub fn is_what_its_id_says(&self) -> bool {
@@ -83,7 +83,7 @@ mod tests {
     fn an_order_under_another_ones_id_is_none() {
         let by = OrderRef { customer: Address::repeat_byte(1), hash: B256::repeat_byte(2) };
         let offer = OfferId(FixedBytes::repeat_byte(7));
-        let order = Order {
+        let order = EvmOrder {
             job: JobId::of_order(offer, 5, 2, by, None).unwrap(),
             offer,
             by,
@@ -96,9 +96,9 @@ mod tests {
         assert!(order.is_what_its_id_says());
         assert!(order.is_its_spec(b"spec") && !order.is_its_spec(b"another"));
         for wrong in [
-            Order { by: OrderRef { customer: Address::repeat_byte(3), ..by }, ..order.clone() },
-            Order { by: OrderRef { hash: B256::repeat_byte(3), ..by }, ..order.clone() },
-            Order { offer: OfferId(FixedBytes::repeat_byte(8)), ..order.clone() },
+            EvmOrder { by: OrderRef { customer: Address::repeat_byte(3), ..by }, ..order.clone() },
+            EvmOrder { by: OrderRef { hash: B256::repeat_byte(3), ..by }, ..order.clone() },
+            EvmOrder { offer: OfferId(FixedBytes::repeat_byte(8)), ..order.clone() },
         ] {
             assert!(!wrong.is_what_its_id_says(), "{wrong:?}");
         }

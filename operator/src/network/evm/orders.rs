@@ -14,7 +14,7 @@ use alloy::{
     rpc::types::{Filter, Log},
 };
 use hawser_crds::{Confirmations, Finality};
-use hawser_evm::{Span, methods};
+use hawser_evm::{BlockSpan, methods};
 
 use super::{
     Inner,
@@ -27,9 +27,9 @@ use super::{
     lock,
     log_cursor::{self, LogCursor, is_near},
     logs::{Withdrawal, order, withdrawal},
-    tally::Tally,
+    withdrawal_totals::WithdrawalTotals,
 };
-use crate::network::evm::{Block, Cursor, EvmError, Head, Order};
+use crate::network::evm::{Block, Cursor, EvmError, EvmOrder, Head};
 
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
@@ -39,7 +39,7 @@ const WORTH_TELLING: Duration = Duration::from_secs(4);
 /// What one look brought.
 enum Look {
     /// What happened up to a block; perhaps nothing.
-    Read(News),
+    Read(NewLogs),
     /// The block under the cursor is another one now.
     Reorg,
     /// The endpoint lags behind the head that another one showed, or refuses the range: look again.
@@ -52,8 +52,8 @@ enum Look {
 }
 
 /// What concerns the provider in what was read.
-struct News {
-    orders: Vec<Order>,
+struct NewLogs {
+    orders: Vec<EvmOrder>,
     withdrawals: Vec<Withdrawal>,
     read: Extent,
 }
@@ -66,9 +66,9 @@ enum Extent {
     Again(RangeInclusive<u64>),
 }
 
-pub(super) async fn run<S, F, E>(network: &Inner, from: Option<Cursor>, sink: S)
+pub(super) async fn run<S, F, E>(network: &Inner, from: Option<Cursor>, handler: S)
 where
-    S: Fn(Vec<Order>) -> F,
+    S: Fn(Vec<EvmOrder>) -> F,
     F: Future<Output = Result<(), E>>,
     E: fmt::Display,
 {
@@ -80,9 +80,9 @@ where
     };
     let mut watcher = Watcher {
         network,
-        tally: Tally::new(withdrawn, at, doubtful.numbers().clone()),
+        totals: WithdrawalTotals::new(withdrawn, at, doubtful.numbers().clone()),
         cursor,
-        span: Span::new(log_cursor::WIDEST),
+        span: BlockSpan::new(log_cursor::WIDEST),
         hints: Hints::default(),
         looked_up: None,
         by_range: false,
@@ -96,7 +96,7 @@ where
     loop {
         let head = heads.borrow_and_update().head;
         let failed = match watcher.look(head).await {
-            Ok(Look::Read(news)) => watcher.deliver(news, &sink).await.err(),
+            Ok(Look::Read(new_logs)) => watcher.deliver(new_logs, &handler).await.err(),
             Ok(Look::Reorg) => {
                 let left = watcher.cursor.at();
                 watcher.step_back();
@@ -152,8 +152,8 @@ fn trouble(network: &Inner, why: Option<&str>) {
 struct Watcher<'a> {
     network: &'a Inner,
     cursor: LogCursor,
-    tally: Tally,
-    span: Span,
+    totals: WithdrawalTotals,
+    span: BlockSpan,
     hints: Hints,
     /// The last block whose header was asked for.
     looked_up: Option<u64>,
@@ -176,7 +176,7 @@ impl Watcher<'_> {
         let confirmed = self.confirmed(head).await?;
         let at = self.cursor.at();
         let unread = self.unread(at.number, confirmed);
-        self.tell(unread.blocks);
+        self.note_unread(unread.blocks);
         let since = self.read.map(|at| at.elapsed());
         if !unread.is_due(since) {
             return Ok(Look::UpToDate(unread.waits(since)));
@@ -317,7 +317,7 @@ impl Watcher<'_> {
             self.network.read_ahead(&jobs).await?;
         }
         let withdrawals = logs.iter().filter_map(|log| withdrawal(log, &self.network.spec)).collect();
-        Ok(Look::Read(News { orders, withdrawals, read }))
+        Ok(Look::Read(NewLogs { orders, withdrawals, read }))
     }
 
     /// What the headers say of the confirmed blocks that were not read yet.
@@ -331,7 +331,7 @@ impl Watcher<'_> {
         self.hints.unread(after, confirmed, |number| hint(number).or_else(|| nothing(number)))
     }
 
-    fn tell(&self, unread: u64) {
+    fn note_unread(&self, unread: u64) {
         let lag = self.lag.longest(Instant::now());
         self.network.observed.send_if_modified(|observed| {
             // Nobody waits for these alone, and this watcher must not wake itself.
@@ -340,26 +340,26 @@ impl Watcher<'_> {
         });
     }
 
-    async fn deliver<S, F, E>(&mut self, news: News, sink: &S) -> Result<(), String>
+    async fn deliver<S, F, E>(&mut self, new_logs: NewLogs, handler: &S) -> Result<(), String>
     where
-        S: Fn(Vec<Order>) -> F,
+        S: Fn(Vec<EvmOrder>) -> F,
         F: Future<Output = Result<(), E>>,
         E: fmt::Display,
     {
-        let News { orders, withdrawals, read } = news;
+        let NewLogs { orders, withdrawals, read } = new_logs;
         if !orders.is_empty() {
             let first = orders.first().map(|order| order.block.number);
             tracing::info!(orders = orders.len(), block = first, "orders seen");
-            sink(orders).await.map_err(|error| format!("orders were not taken over: {error}"))?;
+            handler(orders).await.map_err(|error| format!("orders were not taken over: {error}"))?;
         }
         match &read {
             Extent::To(to) => {
                 let after = self.cursor.at().number;
-                self.tally.read(|number| after < number && number <= to.number, &withdrawals);
+                self.totals.read(|number| after < number && number <= to.number, &withdrawals);
                 self.cursor.advance(*to);
             }
             Extent::Again(range) => {
-                self.tally.read(|number| range.contains(&number) && self.doubtful.has(number), &withdrawals);
+                self.totals.read(|number| range.contains(&number) && self.doubtful.has(number), &withdrawals);
                 self.doubtful.settle(range);
             }
         }
@@ -369,7 +369,7 @@ impl Watcher<'_> {
                 observed.cursor = Some(*to);
             }
             observed.doubtful.clone_from(self.doubtful.numbers());
-            observed.withdrawn = self.tally.sums();
+            observed.withdrawn = self.totals.sums();
         });
         Ok(())
     }
@@ -377,7 +377,7 @@ impl Watcher<'_> {
     fn step_back(&mut self) {
         self.cursor.step_back();
         let at = self.cursor.at().number;
-        self.tally.step_back(at);
+        self.totals.step_back(at);
         self.doubtful.step_back(at);
     }
 
@@ -388,8 +388,8 @@ impl Watcher<'_> {
         let tag = match network.spec.confirmations {
             Confirmations::Blocks(blocks) => {
                 let time = network.observed.borrow().block_time;
-                let blocks_ = u32::try_from(blocks).unwrap_or(u32::MAX).saturating_add(1);
-                self.lag.see(time.map(|time| time.saturating_mul(blocks_)), now);
+                let passed = u32::try_from(blocks).unwrap_or(u32::MAX).saturating_add(1);
+                self.lag.see(time.map(|time| time.saturating_mul(passed)), now);
                 return Ok(head.block.number.saturating_sub(blocks));
             }
             Confirmations::Tag(Finality::Safe) => BlockNumberOrTag::Safe,

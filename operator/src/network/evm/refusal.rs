@@ -109,6 +109,6 @@ pub(super) fn reverted(error: &EvmError) -> Option<String> {
 
 /// A wallet that can't pay for gas.
 pub(super) fn too_poor(wallet: Address, balance: Option<U256>) -> String {
-    let has = balance.map_or_else(|| "too little".to_owned(), |wei| format!("{wei} wei"));
-    format!("wallet {wallet} has {has}, which doesn't pay for the transaction's gas: send coins to it")
+    let has = balance.map_or_else(|| "too little".to_owned(), |wei| format!("only {wei} wei"));
+    format!("wallet {wallet} holds {has}, not enough for gas: top it up")
 }

@@ -14,7 +14,7 @@ use hawser_evm::methods;
 use hawser_market::JobId;
 
 use super::{Inner, logs::spec};
-use crate::network::evm::{EvmError, Order};
+use crate::network::evm::{EvmError, EvmOrder};
 
 /// Jobs that are named in one request.
 const AT_ONCE: usize = 500;
@@ -25,7 +25,7 @@ const RECEIPTS: usize = 8;
 impl Inner {
     /// Orders with their specs; none where the endpoint lags. That a spec was not posted is believed only where the whole
     /// receipt of the order's transaction shows it: an order is declined for it.
-    pub(super) async fn with_specs(&self, mut orders: Vec<Order>) -> Result<Option<Vec<Order>>, EvmError> {
+    pub(super) async fn with_specs(&self, mut orders: Vec<EvmOrder>) -> Result<Option<Vec<EvmOrder>>, EvmError> {
         let few = orders.len() <= RECEIPTS;
         for some in orders.chunks_mut(AT_ONCE).filter(|_| !few) {
             let mut texts = self.posted(some).await?;
@@ -42,7 +42,7 @@ impl Inner {
     }
 
     /// Texts of these orders in one request, as far as the endpoint tells them.
-    async fn posted(&self, orders: &[Order]) -> Result<HashMap<JobId, Bytes>, EvmError> {
+    async fn posted(&self, orders: &[EvmOrder]) -> Result<HashMap<JobId, Bytes>, EvmError> {
         let market = self.spec.market;
         let blocks = || orders.iter().map(|order| order.block.number);
         let (Some(from), Some(to)) = (blocks().min(), blocks().max()) else { return Ok(HashMap::new()) };
@@ -60,7 +60,7 @@ impl Inner {
         }
     }
 
-    async fn by_receipt(&self, order: Order) -> Result<Option<Order>, EvmError> {
+    async fn by_receipt(&self, order: EvmOrder) -> Result<Option<EvmOrder>, EvmError> {
         let receipt = self.pool.provider().get_transaction_receipt(order.tx).await?;
         let Some(receipt) = receipt.filter(|receipt| receipt.block_hash == Some(order.block.hash)) else {
             return Ok(None);
@@ -71,6 +71,6 @@ impl Inner {
             let message = format!("it shows another spec of job {} than was ordered", order.job);
             return Err(self.pool.malformed(methods::RECEIPT, message).into());
         }
-        Ok(Some(Order { spec: Some(text), ..order }))
+        Ok(Some(EvmOrder { spec: Some(text), ..order }))
     }
 }

@@ -132,9 +132,9 @@ async fn a_signer_that_is_away_silent_or_locked_keeps_all_actions_waiting_until_
     let first = Action::SetOffer(node.post());
     let second = Action::SetOffer(node.post_with(|terms| terms.salt = B256::repeat_byte(1)));
     for (mood, words, reason) in [
-        (Mood::Away, "can't be asked now: it answers 503", "SignerUnavailable"),
+        (Mood::Away, "is unavailable: it answers 503", "SignerUnavailable"),
         (Mood::Locked, "doesn't sign: error", "SignerRefused"),
-        (Mood::Silent, "can't be asked now: operation timed out", "SignerUnavailable"),
+        (Mood::Silent, "is unavailable: operation timed out", "SignerUnavailable"),
     ] {
         between.be(mood);
         network.request(first.clone());
@@ -177,7 +177,7 @@ async fn a_signer_at_whose_address_nobody_listens_is_named_without_the_secrets_o
     let (network, _stop) = start_with(node.spec(), wallet("http://user:word@127.0.0.1:1/path?token=1"));
     let action = Action::SetOffer(node.post());
     network.request(action.clone());
-    waits(&node, &network, &action, "the signer at http://127.0.0.1:1 can't be asked now: ").await;
+    waits(&node, &network, &action, "the signer at http://127.0.0.1:1 is unavailable: ").await;
     let said = format!("{:?} {:?}", network.action(&action.key()), network.observed().borrow());
     assert!(!said.contains("word") && !said.contains("token"), "{said}");
 }

@@ -10,12 +10,10 @@ pub(crate) use isolation::{Surroundings, ca_config_map, network_policy, service_
 pub(crate) use pod::with_host_alias;
 pub(crate) use pod::{PodInput, pod};
 
-pub(crate) use crate::objects::POD_FINALIZER;
+pub(crate) use crate::objects::{CA_CONFIG_MAP, POD_FINALIZER};
 
 /// Service account of the jobs' pods: it has no role, and only meter gets a token of it, for one audience.
 pub(crate) const SERVICE_ACCOUNT: &str = "hawser-job";
-/// `ConfigMap` with the CA of the attestation service, in every namespace with jobs.
-pub(crate) const CA_CONFIG_MAP: &str = "hawser-attestation-ca";
 /// Label that ties a pod to its job.
 pub(crate) const JOB_LABEL: &str = "hawser.dev/job";
 /// Annotation of the jobs' pods: the `DepinNetwork`, so that a pod that has lost its job can still be settled.

@@ -43,12 +43,12 @@ struct Orphan {
     voucher: Option<SignedVoucher>,
     /// Whose its job is, as its annotations say.
     order: OrderRef,
-    chain: Chain,
+    chain: OrphanChainView,
 }
 
 /// What the market holds of its job.
 #[derive(Clone, Debug)]
-enum Chain {
+enum OrphanChainView {
     /// It never was on one.
     None,
     /// There is no `DepinNetwork` of this name any more.
@@ -95,14 +95,14 @@ fn next(orphan: &Orphan, id: &JobId) -> Next {
         _ if !orphan.leads => Next::Release((counted > 0).then(|| {
             format!("its voucher over {counted} GPU-seconds can't be claimed: the market takes vouchers of one attestor a job")
         })),
-        Chain::None => Next::Release(None),
-        Chain::Unseen => Next::Wait,
-        Chain::Lost(why) => Next::Release((counted > 0).then(|| {
+        OrphanChainView::None => Next::Release(None),
+        OrphanChainView::Unseen => Next::Wait,
+        OrphanChainView::Lost(why) => Next::Release((counted > 0).then(|| {
             format!(
                 "its voucher over {counted} GPU-seconds can't be claimed, what of it was not claimed yet is lost: {why}"
             )
         })),
-        Chain::Known { job, time, payment, refused } => {
+        OrphanChainView::Known { job, time, payment, refused } => {
             let attested = if refused.is_some() { job.used } else { GpuSeconds(counted.max(job.used.0)) };
             match plan::next(job, attested, true, *time, policy(*payment)) {
                 Step::Wait => Next::Wait,
@@ -143,10 +143,10 @@ fn let_go(orphan: &Orphan) -> Next {
     }
     match &orphan.chain {
         _ if !orphan.leads => Next::Clear,
-        Chain::Unseen => Next::Wait,
-        Chain::Known { job, .. } if !matches!(job.status, JobStatus::None | JobStatus::Closed) => Next::Hold,
+        OrphanChainView::Unseen => Next::Wait,
+        OrphanChainView::Known { job, .. } if !matches!(job.status, JobStatus::None | JobStatus::Closed) => Next::Hold,
         // Without its network nobody can tell, and a network stays for as long as a job on it is not settled.
-        Chain::Known { .. } | Chain::None | Chain::Lost(_) => Next::Clear,
+        OrphanChainView::Known { .. } | OrphanChainView::None | OrphanChainView::Lost(_) => Next::Clear,
     }
 }
 
@@ -245,28 +245,39 @@ fn words(state: &PodState, signed: &str) -> Option<SignedVoucher> {
     Some(message.voucher).filter(|voucher| voucher.job.to_string() == signed)
 }
 
-async fn chain(shared: &Shared, network: Option<&String>, (id, signed): (&JobId, &str)) -> Result<Chain, Error> {
-    let Some(name) = network else { return Ok(Chain::None) };
+async fn chain(
+    shared: &Shared,
+    network: Option<&String>,
+    (id, signed): (&JobId, &str),
+) -> Result<OrphanChainView, Error> {
+    let Some(name) = network else { return Ok(OrphanChainView::None) };
     let Some(network) = shared.networks.get(name) else {
         let api: Api<DepinNetwork> = Api::all(shared.client.clone());
         let all = api.list_metadata(&ListParams::default()).await.tried(|| "list depinnetworks".to_owned())?;
         let exists = all.items.iter().any(|network| network.name_any() == *name);
         return Ok(if exists {
-            Chain::Unseen
+            OrphanChainView::Unseen
         } else {
-            Chain::Lost(format!("there is no DepinNetwork {name:?} any more"))
+            OrphanChainView::Lost(format!("there is no DepinNetwork {name:?} any more"))
         });
     };
     // An annotation can be changed, what meter signs can't: nothing is asked for another job.
     if !is_signed_for(&network.subject(id), signed) {
         warn!(job = %id, signed, network = name, "the job that a pod's annotation names is not the one that its meter signs for");
-        return Ok(Chain::Unseen);
+        return Ok(OrphanChainView::Unseen);
     }
     let status = network.status();
-    let Some(head) = status.head.filter(|_| status.connection.is_connected()) else { return Ok(Chain::Unseen) };
-    let Ok(job) = network.job(id).await else { return Ok(Chain::Unseen) };
+    let Some(head) = status.head.filter(|_| status.connection.is_connected()) else {
+        return Ok(OrphanChainView::Unseen);
+    };
+    let Ok(job) = network.job(id).await else { return Ok(OrphanChainView::Unseen) };
     let payment = network.profile().payment;
-    Ok(Chain::Known { job: Box::new(job), time: head.time, payment, refused: refused(&*network, payment, id) })
+    Ok(OrphanChainView::Known {
+        job: Box::new(job),
+        time: head.time,
+        payment,
+        refused: refused(&*network, payment, id),
+    })
 }
 
 /// Whether a job is the one that a meter signs for.

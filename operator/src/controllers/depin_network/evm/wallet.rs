@@ -22,7 +22,7 @@ type Value = Zeroizing<Vec<u8>>;
 
 /// One of the four kinds of wallet, as it is written.
 #[derive(Clone, Copy)]
-enum Kind<'a> {
+enum WalletKind<'a> {
     Key(&'a SecretKeyRef),
     Keystore(&'a Keystore),
     AwsKms(&'a AwsKms),
@@ -32,8 +32,8 @@ enum Kind<'a> {
 /// A wallet as it is written, with what its Secrets hold.
 pub(crate) struct Source<'a> {
     evm: &'a EvmNetwork,
-    kind: Kind<'a>,
-    /// In the order of [`Kind::wanted`].
+    kind: WalletKind<'a>,
+    /// In the order of [`WalletKind::wanted`].
     secrets: Vec<Option<Value>>,
     /// Endpoints out of a Secret, and where they stand.
     urls: Option<(Value, String)>,
@@ -47,7 +47,7 @@ struct Wanted<'a> {
     needed: bool,
 }
 
-impl<'a> Kind<'a> {
+impl<'a> WalletKind<'a> {
     fn of(wallet: &'a hawser_crds::Wallet) -> Result<Self, Startup> {
         match (&wallet.secret_ref, &wallet.keystore, &wallet.aws_kms, &wallet.web3signer) {
             (Some(key), None, None, None) => Ok(Self::Key(key)),
@@ -85,7 +85,7 @@ pub(crate) async fn read<'a>(
     client: &Client,
     namespace: &str,
 ) -> Result<Result<Source<'a>, Startup>, Error> {
-    let kind = match Kind::of(&evm.wallet) {
+    let kind = match WalletKind::of(&evm.wallet) {
         Ok(kind) => kind,
         Err(refused) => return Ok(Err(refused)),
     };
@@ -159,16 +159,16 @@ impl<'a> Source<'a> {
     /// What signs. Asks KMS for the address where it is not written down; takes a second for a keystore.
     async fn open(mut self) -> Result<Wallet, Startup> {
         let opened = match self.kind {
-            Kind::Key(_) => WalletKey::from_hex(&self.next()).map(Wallet::Key),
-            Kind::Keystore(_) => {
+            WalletKind::Key(_) => WalletKey::from_hex(&self.next()).map(Wallet::Key),
+            WalletKind::Keystore(_) => {
                 let (file, password) = (self.next(), self.next());
                 WalletKey::from_keystore(file, password).await.map(Wallet::Key)
             }
-            Kind::AwsKms(kms) => {
+            WalletKind::AwsKms(kms) => {
                 let keys = kms.credentials_secret_ref.is_some().then(|| self.aws_keys());
                 KmsKey::connect(kms_spec(kms)?, keys).await.map(Wallet::AwsKms)
             }
-            Kind::Web3signer(signer) => {
+            WalletKind::Web3signer(signer) => {
                 let url = http_url("spec.evm.wallet.web3signer.url", &signer.url)?;
                 let address = address("spec.evm.wallet.web3signer.address", &signer.address)?;
                 RemoteSigner::new(url, address).map(Wallet::Remote)
@@ -232,14 +232,14 @@ mod tests {
     }
 
     fn names(resource: &DepinNetwork) -> Vec<String> {
-        let Ok(kind) = Kind::of(&evm(resource).wallet) else { return vec!["refused".to_owned()] };
+        let Ok(kind) = WalletKind::of(&evm(resource).wallet) else { return vec!["refused".to_owned()] };
         kind.wanted().iter().map(|wanted| format!("{}/{} {}", wanted.name, wanted.key, wanted.needed)).collect()
     }
 
     fn source<'a>(resource: &'a DepinNetwork, secrets: &[&str]) -> Source<'a> {
         let secrets = secrets.iter().map(|text| Some(Zeroizing::new(text.as_bytes().to_vec()))).collect();
         let evm = evm(resource);
-        Source { evm, kind: Kind::of(&evm.wallet).ok().unwrap(), secrets, urls: None }
+        Source { evm, kind: WalletKind::of(&evm.wallet).ok().unwrap(), secrets, urls: None }
     }
 
     #[test]

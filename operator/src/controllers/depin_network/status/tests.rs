@@ -60,8 +60,8 @@ fn how_far_final_blocks_lie_behind_the_head_is_no_trouble_and_unread_ones_are() 
         (Some(257), Some(4), ("Unknown", "CatchingUp")),
     ] {
         let seen = NetworkStatus { unread, cursor: cursor.map(at), head: Some(head), ..good() };
-        let (truth, reason) = said(&look(&resource(), seen, Backlog::default()), ORDERS_WATCHED);
-        assert_eq!((truth.as_str(), reason.as_str()), expected, "{unread:?} {cursor:?}");
+        let (status, reason) = said(&look(&resource(), seen, Backlog::default()), ORDERS_WATCHED);
+        assert_eq!((status.as_str(), reason.as_str()), expected, "{unread:?} {cursor:?}");
     }
 }
 
@@ -94,8 +94,8 @@ fn a_clock_that_is_off_is_told_and_does_not_stop_anything() {
     ] {
         let seen = NetworkStatus { clock_skew: skew, clock_in_sync: in_sync, ..good() };
         let status = look(&resource(), seen, Backlog::default());
-        let (truth, reason) = said(&status, CLOCK_IN_SYNC);
-        assert_eq!((truth.as_str(), reason.as_str()), expected, "{skew:?}");
+        let (word, reason) = said(&status, CLOCK_IN_SYNC);
+        assert_eq!((word.as_str(), reason.as_str()), expected, "{skew:?}");
         assert!(is_ready(&status));
     }
 }
@@ -163,14 +163,14 @@ fn conditions_name_the_trouble_and_ready_takes_its_reason() {
 fn a_signer_that_does_not_sign_is_a_condition_of_its_own_and_goes_when_it_signs() {
     let good = Connection::Connected { endpoint: "http://a".to_owned() };
     let mut seen = observed(good, Some(5));
-    let why = "AWS KMS key k in r can't be asked now: no answer within 10 s".to_owned();
+    let why = "AWS KMS key k in r is unavailable: no answer within 10 s".to_owned();
     seen.signer_trouble = Some((SignerFault::Unavailable, why));
     let mut network = resource();
     let away = look(&network, seen.clone(), Backlog::default());
     for kind in [SIGNER_AVAILABLE, READY] {
         let condition = find(&away.conditions, kind).unwrap();
         assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "SignerUnavailable"));
-        assert!(condition.message.starts_with("AWS KMS key k in r can't be asked now: no answer within 10 s: "));
+        assert!(condition.message.starts_with("AWS KMS key k in r is unavailable: no answer within 10 s: "));
     }
     assert!(is_true(&away.conditions, WALLET_FUNDED), "that is another question");
     let told = transitions(&[], &away.conditions);
@@ -257,7 +257,12 @@ fn a_wallet_with_less_than_a_few_transactions_cost_is_told_of_before_it_is_empty
     for (balance, status_of, reason, words) in [
         (None, "Unknown", "NotConnected", "is not known"),
         (Some(0), "False", "Empty", "send coins for gas to 0x00"),
-        (Some(4), "False", "Low", "0x00 has 0.04 coins, a few transactions cost 0.05 now"),
+        (
+            Some(4),
+            "False",
+            "Low",
+            "0x00 holds only 0.04 coins, not enough for gas (a few transactions cost 0.05 now): top it up",
+        ),
         (Some(5), "True", "Funded", "0x00 can pay"),
     ] {
         let seen = NetworkStatus {
@@ -267,8 +272,8 @@ fn a_wallet_with_less_than_a_few_transactions_cost_is_told_of_before_it_is_empty
             ..good()
         };
         let status = look(&resource(), seen, Backlog::default());
-        let (truth, said_reason) = said(&status, WALLET_FUNDED);
-        assert_eq!((truth.as_str(), said_reason.as_str()), (status_of, reason), "{balance:?}");
+        let (word, said_reason) = said(&status, WALLET_FUNDED);
+        assert_eq!((word.as_str(), said_reason.as_str()), (status_of, reason), "{balance:?}");
         let message = &find(&status.conditions, WALLET_FUNDED).unwrap().message;
         assert!(message.contains(words), "{message}");
     }

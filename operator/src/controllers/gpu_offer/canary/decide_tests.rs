@@ -99,7 +99,7 @@ fn what_a_canary_left_is_taken_once_and_one_that_does_not_end_is_given_up() {
 #[test]
 fn the_condition_says_what_was_tried_and_reached_and_when() {
     let hours = |count: i64| at(count * 3600);
-    for (check, now, truth, reason, says) in [
+    for (check, now, status, reason, says) in [
         (None, at(0), ConditionStatus::Unknown, Reason::NotTried, "no pod of this offer"),
         (Some(failed_at(0, NetworkCheck::default())), at(9), ConditionStatus::Unknown, Reason::NoResult, "no image"),
         (
@@ -135,7 +135,7 @@ fn the_condition_says_what_was_tried_and_reached_and_when() {
         ),
     ] {
         let (said, why, message) = verdict(check.as_ref(), now);
-        assert_eq!((said, why), (truth, reason), "{message}");
+        assert_eq!((said, why), (status, reason), "{message}");
         assert!(message.contains(says), "{message}");
     }
 }

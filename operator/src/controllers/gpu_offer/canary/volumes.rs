@@ -86,8 +86,8 @@ mod tests {
     }
 
     fn says(check: Option<&NetworkCheck>) -> (ConditionStatus, Reason) {
-        let (truth, reason, _) = verdict(check);
-        (truth, reason)
+        let (status, reason, _) = verdict(check);
+        (status, reason)
     }
 
     #[test]

@@ -20,8 +20,8 @@ pub enum WalletError {
     /// The key failed to sign.
     #[error("the wallet's key can't sign")]
     Signing,
-    /// No answer, or an answer that says "later".
-    #[error("{signer} can't be asked now: {why}")]
+    /// No answer, or a retryable error.
+    #[error("{signer} is unavailable: {why}")]
     Unavailable {
         /// Who, without secrets.
         signer: String,
@@ -37,7 +37,7 @@ pub enum WalletError {
         why: String,
     },
     /// The signer answered with something that was not asked for. It is not used.
-    #[error("{signer} answers with something else than what was asked for: {why}")]
+    #[error("{signer} returned an unexpected response: {why}")]
     Mismatch {
         /// Who, without secrets.
         signer: String,

@@ -135,7 +135,9 @@ fn check_scrypt(params: &KdfParams) -> Result<(), String> {
     let memory = n.saturating_mul(r).saturating_mul(128);
     if memory > MOST_MEMORY || n.saturating_mul(r).saturating_mul(p) > MOST_WORK {
         let most = MOST_MEMORY >> 20;
-        return Err(format!("n={n}, r={r}, p={p} take more than {most} MiB, or too long: write it anew with n=262144"));
+        return Err(format!(
+            "n={n}, r={r}, p={p} take more than {most} MiB, or too long: create it again with n=262144"
+        ));
     }
     Ok(())
 }

@@ -52,10 +52,12 @@ impl RemoteSigner {
         let (status, body) =
             self.ask(&request).await.map_err(|why| WalletError::Unavailable { signer: signer(), why })?;
         let raw = match read(status, &body) {
-            Answer::Raw(raw) => raw,
-            Answer::Later(why) => return Err(WalletError::Unavailable { signer: signer(), why }),
-            Answer::No(why) => return Err(WalletError::Refused { signer: signer(), why }),
-            Answer::Nonsense(why) => return Err(WalletError::Mismatch { signer: signer(), why: why.to_owned() }),
+            SignerResponse::Raw(raw) => raw,
+            SignerResponse::Later(why) => return Err(WalletError::Unavailable { signer: signer(), why }),
+            SignerResponse::No(why) => return Err(WalletError::Refused { signer: signer(), why }),
+            SignerResponse::Nonsense(why) => {
+                return Err(WalletError::Mismatch { signer: signer(), why: why.to_owned() });
+            }
         };
         check(&raw, &tx, self.address).map_err(|why| WalletError::Mismatch { signer: signer(), why })
     }
@@ -89,7 +91,7 @@ fn parameters(tx: &TxEip1559, from: Address) -> Value {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Answer {
+enum SignerResponse {
     /// A raw signed transaction, if it is what was asked for.
     Raw(Bytes),
     /// It can't now.
@@ -116,23 +118,23 @@ struct Problem {
 
 /// Reads an answer: the result is the raw transaction in hex (Web3signer, Anvil) or an object that has it as `raw`
 /// (Geth, Clef). Signers put errors of JSON-RPC under several statuses of HTTP.
-fn read(status: StatusCode, body: &[u8]) -> Answer {
+fn read(status: StatusCode, body: &[u8]) -> SignerResponse {
     let reply: Reply = serde_json::from_slice(body).unwrap_or_default();
     if let Some(Problem { code, message }) = reply.error {
         let words = web::words(&format!("error {code}: {message}"));
-        return if status.is_server_error() { Answer::Later(words) } else { Answer::No(words) };
+        return if status.is_server_error() { SignerResponse::Later(words) } else { SignerResponse::No(words) };
     }
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        return Answer::Later(format!("it answers {status}"));
+        return SignerResponse::Later(format!("it answers {status}"));
     }
     if !status.is_success() {
-        return Answer::No(format!("it answers {status}"));
+        return SignerResponse::No(format!("it answers {status}"));
     }
-    let Some(result) = reply.result else { return Answer::Nonsense("the answer is not one of JSON-RPC") };
+    let Some(result) = reply.result else { return SignerResponse::Nonsense("the answer is not one of JSON-RPC") };
     let raw = result.get("raw").unwrap_or(&result).as_str();
     match raw.and_then(|raw| hex::decode(raw).ok()) {
-        Some(raw) => Answer::Raw(raw.into()),
-        None => Answer::Nonsense("the result is neither a raw transaction nor an object that has one as raw"),
+        Some(raw) => SignerResponse::Raw(raw.into()),
+        None => SignerResponse::Nonsense("the result is neither a raw transaction nor an object that has one as raw"),
     }
 }
 
@@ -277,30 +279,34 @@ mod tests {
 
     #[test]
     fn both_shapes_of_an_answer_are_read_and_errors_are_told_apart() {
-        let (ok, raw) = (StatusCode::OK, || Answer::Raw(Bytes::from_static(&[2, 0xab])));
+        let (ok, raw) = (StatusCode::OK, || SignerResponse::Raw(Bytes::from_static(&[2, 0xab])));
         let locked = r#"{"error":{"code":-32000,"message":"signing\nfrom not an unlocked account"}}"#;
         for (status, body, expected) in [
             (ok, r#"{"jsonrpc":"2.0","id":1,"result":"0x02ab"}"#, raw()),
             (ok, r#"{"id":1,"result":{"raw":"0x02ab","tx":{"nonce":"0x1"}}}"#, raw()),
-            (ok, locked, Answer::No("error -32000: signing from not an unlocked account".to_owned())),
+            (ok, locked, SignerResponse::No("error -32000: signing from not an unlocked account".to_owned())),
             (
                 StatusCode::BAD_REQUEST,
                 locked,
-                Answer::No("error -32000: signing from not an unlocked account".to_owned()),
+                SignerResponse::No("error -32000: signing from not an unlocked account".to_owned()),
             ),
             (
                 StatusCode::BAD_GATEWAY,
                 locked,
-                Answer::Later("error -32000: signing from not an unlocked account".to_owned()),
+                SignerResponse::Later("error -32000: signing from not an unlocked account".to_owned()),
             ),
-            (StatusCode::SERVICE_UNAVAILABLE, "away", Answer::Later("it answers 503 Service Unavailable".to_owned())),
-            (StatusCode::FORBIDDEN, "", Answer::No("it answers 403 Forbidden".to_owned())),
-            (ok, "<html>", Answer::Nonsense("the answer is not one of JSON-RPC")),
-            (ok, r#"{"result":null}"#, Answer::Nonsense("the answer is not one of JSON-RPC")),
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "away",
+                SignerResponse::Later("it answers 503 Service Unavailable".to_owned()),
+            ),
+            (StatusCode::FORBIDDEN, "", SignerResponse::No("it answers 403 Forbidden".to_owned())),
+            (ok, "<html>", SignerResponse::Nonsense("the answer is not one of JSON-RPC")),
+            (ok, r#"{"result":null}"#, SignerResponse::Nonsense("the answer is not one of JSON-RPC")),
             (
                 ok,
                 r#"{"result":{"tx":{}}}"#,
-                Answer::Nonsense("the result is neither a raw transaction nor an object that has one as raw"),
+                SignerResponse::Nonsense("the result is neither a raw transaction nor an object that has one as raw"),
             ),
         ] {
             assert_eq!(read(status, body.as_bytes()), expected, "{status} {body}");

@@ -13,7 +13,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + second).unwrap()
 }
 
-fn known(status: JobStatus, used: u64, refused: Option<&str>) -> Chain {
+fn known(status: JobStatus, used: u64, refused: Option<&str>) -> OrphanChainView {
     let job = Job {
         id: id(),
         status,
@@ -30,14 +30,19 @@ fn known(status: JobStatus, used: u64, refused: Option<&str>) -> Chain {
         deposit: Units::from(200),
         paid: Units::from(used),
     };
-    Chain::Known { job: Box::new(job), time: at(0), payment: Payment::Cumulative, refused: refused.map(str::to_owned) }
+    OrphanChainView::Known {
+        job: Box::new(job),
+        time: at(0),
+        payment: Payment::Cumulative,
+        refused: refused.map(str::to_owned),
+    }
 }
 
 fn order_of_job() -> OrderRef {
     OrderRef::new(Some("customer-5"), Some("hash-6"))
 }
 
-fn orphan(chain: Chain) -> Orphan {
+fn orphan(chain: OrphanChainView) -> Orphan {
     let key = AttestorKey::from_slice(&[3; 32]).unwrap();
     let (signed, root) = (hawser_market::JobId(Digest::repeat_byte(7)), EvidenceRoot(Digest::ZERO));
     let voucher = SignedVoucher::sign(&key, Market::default(), signed, GpuSeconds(60), root).unwrap();
@@ -61,22 +66,22 @@ fn a_pod_without_a_job_ends_is_paid_for_closed_and_let_go() {
     });
     assert_eq!(next(&running(60), &id()), end);
     assert_eq!(next(&orphan(known(JobStatus::Closed, 60, None)), &id()), Next::Release(None));
-    assert_eq!(next(&orphan(Chain::Unseen), &id()), Next::Wait, "the pod keeps it");
-    assert_eq!(next(&orphan(Chain::None), &id()), Next::Release(None), "a local job");
+    assert_eq!(next(&orphan(OrphanChainView::Unseen), &id()), Next::Wait, "the pod keeps it");
+    assert_eq!(next(&orphan(OrphanChainView::None), &id()), Next::Release(None), "a local job");
 }
 
 #[test]
 fn a_pod_that_its_settled_job_has_let_go_is_no_orphan_and_one_of_an_unsettled_job_is_held_again() {
     let let_go = |chain, deleted| Orphan { has_finalizer: false, deleted, ..orphan(chain) };
-    let lost = || Chain::Lost("no DepinNetwork".to_owned());
+    let lost = || OrphanChainView::Lost("no DepinNetwork".to_owned());
     for (chain, expected) in [
         (known(JobStatus::Closed, 60, None), Next::Clear),
         // Paid less than was counted: its job has said so.
         (known(JobStatus::Closed, 20, Some("another attestor")), Next::Clear),
         (known(JobStatus::None, 0, None), Next::Clear),
-        (Chain::None, Next::Clear),
+        (OrphanChainView::None, Next::Clear),
         (lost(), Next::Clear),
-        (Chain::Unseen, Next::Wait),
+        (OrphanChainView::Unseen, Next::Wait),
         (known(JobStatus::Open, 0, None), Next::Hold),
         (known(JobStatus::Running, 20, None), Next::Hold),
         (known(JobStatus::Ended, 60, None), Next::Hold),
@@ -90,7 +95,7 @@ fn a_pod_that_its_settled_job_has_let_go_is_no_orphan_and_one_of_an_unsettled_jo
 
 #[test]
 fn a_pod_of_another_member_than_the_leader_neither_claims_nor_closes_the_job_and_goes_with_a_word() {
-    for chain in [known(JobStatus::Running, 0, None), known(JobStatus::Running, 60, None), Chain::Unseen] {
+    for chain in [known(JobStatus::Running, 0, None), known(JobStatus::Running, 60, None), OrphanChainView::Unseen] {
         let other = Orphan { leads: false, ..orphan(chain) };
         let next_of = |orphan: &Orphan| next(orphan, &id());
         assert_eq!(next_of(&Orphan { deleted: false, ..other.clone() }), Next::Delete);
@@ -108,13 +113,15 @@ fn a_loss_is_said_before_the_pod_goes() {
         Next::Release(Some(lost)) => lost,
         other => format!("{other:?}"),
     };
-    assert!(said(&orphan(Chain::Lost("no DepinNetwork".to_owned()))).contains("60 GPU-seconds can't be claimed"));
+    assert!(
+        said(&orphan(OrphanChainView::Lost("no DepinNetwork".to_owned()))).contains("60 GPU-seconds can't be claimed")
+    );
     assert!(said(&orphan(known(JobStatus::Closed, 20, None))).contains("60 GPU-seconds 20 were paid"));
     let refused = || Some("another attestor");
     let end = next(&orphan(known(JobStatus::Running, 20, refused())), &id());
     assert!(matches!(end, Next::Ask(NetworkAction::End { expect_used: GpuSeconds(20), .. })), "{end:?}");
     assert!(said(&orphan(known(JobStatus::Closed, 20, refused()))).ends_with("another attestor"));
-    let empty = Orphan { voucher: None, ..orphan(Chain::Lost("no DepinNetwork".to_owned())) };
+    let empty = Orphan { voucher: None, ..orphan(OrphanChainView::Lost("no DepinNetwork".to_owned())) };
     assert_eq!(next(&empty, &id()), Next::Release(None), "nothing to lose");
 }
 
@@ -147,7 +154,7 @@ fn an_orphans_job_is_known_by_its_annotation_and_in_a_pod_of_an_earlier_release_
 fn the_voucher_of_an_orphan_is_claimed_with_its_jobs_end_where_its_network_pays_once() {
     let once = |status, used, refused| {
         let mut chain = known(status, used, refused);
-        if let Chain::Known { payment, .. } = &mut chain {
+        if let OrphanChainView::Known { payment, .. } = &mut chain {
             *payment = Payment::OnceAtTheEnd;
         }
         next(&orphan(chain), &id())

@@ -1,5 +1,5 @@
-//! What evidence said when it was looked at before. Until a claim rests on it, whoever holds the attestor's key can write it
-//! anew: who keeps the root that it once had finds out.
+//! What evidence said when it was looked at before. Until a claim rests on it, whoever holds the attestor's key can rewrite
+//! it: who keeps the root that it once had finds out.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 
 /// The newest root of each attestor of each job that was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Memory {
+pub(crate) struct KnownRoots {
     jobs: BTreeMap<String, BTreeMap<Address, Seen>>,
 }
 
@@ -26,7 +26,7 @@ struct Seen {
     time: Timestamp,
 }
 
-impl Memory {
+impl KnownRoots {
     /// Reads the file; there is none before the first time.
     pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
         let wrong = |why: String| Failure::input(format!("the state file {} can't be read: {why}", path.display()));

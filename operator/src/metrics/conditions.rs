@@ -31,7 +31,7 @@ impl Conditions {
         Self { gauges, known: Arc::default() }
     }
 
-    fn say(&self, kind: &'static str, namespace: &str, name: &str, conditions: &[Condition]) {
+    fn record(&self, kind: &'static str, namespace: &str, name: &str, conditions: &[Condition]) {
         let mut known = self.known();
         let before = known.entry((kind, namespace.to_owned(), name.to_owned())).or_default();
         let now: HashSet<String> = conditions.iter().map(|condition| condition.type_.clone()).collect();
@@ -88,15 +88,15 @@ impl Offers {
 }
 
 impl Metrics {
-    /// What a network says of itself.
-    pub(crate) fn network_says(&self, name: &str, conditions: &[Condition]) {
-        self.conditions.say("DepinNetwork", "", name, conditions);
+    /// Records what a network says of itself.
+    pub(crate) fn record_network(&self, name: &str, conditions: &[Condition]) {
+        self.conditions.record("DepinNetwork", "", name, conditions);
     }
 
-    /// What an offer says of itself.
-    pub(crate) fn offer_says(&self, offer: &GpuOffer, status: &GpuOfferStatus) {
+    /// Records what an offer says of itself.
+    pub(crate) fn record_offer(&self, offer: &GpuOffer, status: &GpuOfferStatus) {
         let (namespace, offer_name) = (offer.namespace().unwrap_or_default(), offer.name_any());
-        self.conditions.say("GpuOffer", &namespace, &offer_name, &status.conditions);
+        self.conditions.record("GpuOffer", &namespace, &offer_name, &status.conditions);
         let gpus = status.gpus.unwrap_or_default();
         let counts = [gpus.total, gpus.healthy, gpus.in_use, gpus.offered];
         for (state, count) in STATES.into_iter().zip(counts) {
@@ -149,14 +149,16 @@ mod tests {
                 "hawser_condition{{kind=\"DepinNetwork\",namespace=\"\",name=\"{name}\",condition=\"{condition}\"}} {value}"
             )
         };
-        metrics
-            .network_says("base", &conditions(&[("Ready", "False"), ("Connected", "Unknown"), ("Readable", "False")]));
-        metrics.network_says("other", &conditions(&[("Ready", "True")]));
+        metrics.record_network(
+            "base",
+            &conditions(&[("Ready", "False"), ("Connected", "Unknown"), ("Readable", "False")]),
+        );
+        metrics.record_network("other", &conditions(&[("Ready", "True")]));
         let text = metrics.text();
         for wanted in [line("base", "Ready", 0), line("base", "Connected", -1), line("other", "Ready", 1)] {
             assert!(text.contains(&wanted), "{wanted}: {text}");
         }
-        metrics.network_says("base", &conditions(&[("Ready", "True"), ("Connected", "True")]));
+        metrics.record_network("base", &conditions(&[("Ready", "True"), ("Connected", "True")]));
         let text = metrics.text();
         assert!(text.contains(&line("base", "Ready", 1)) && !text.contains("Readable"), "{text}");
         metrics.forget_network("base");
@@ -184,7 +186,7 @@ mod tests {
             (offer(json!({}), true), 1),
             (offer(json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}), false), 1),
         ] {
-            metrics.offer_says(&offer, &status);
+            metrics.record_offer(&offer, &status);
             let text = metrics.text();
             for (state, count) in [("total", 8), ("healthy", 7), ("in_use", 4), ("offered", 3)] {
                 let line = format!("hawser_offer_gpus{{namespace=\"t\",offer=\"h100\",state=\"{state}\"}} {count}");

@@ -14,7 +14,7 @@ use hawser_evm::gas_price_of;
 use hawser_market::{JobId, OfferId};
 use tokio::task::JoinSet;
 
-use super::{Market, Pages, Period, endpoint::answer, send};
+use super::{MarketClient, Pages, Period, endpoint::answer, send};
 use crate::failure::Failure;
 
 /// How many blocks of claims are held at once, at most.
@@ -43,7 +43,7 @@ pub(crate) struct FeeSince {
     pub(crate) fee: Fee,
 }
 
-impl Market {
+impl MarketClient {
     /// From the first block to look in to this one, or to the newest.
     pub(crate) async fn period(&self, to: Option<u64>) -> Result<Period, Failure> {
         let (from, head) = (self.from_block, self.head().await?);

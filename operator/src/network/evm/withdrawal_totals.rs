@@ -12,7 +12,7 @@ use crate::network::evm::Withdrawn;
 const APART: usize = 1_024;
 
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct WithdrawalTotals {
     /// What was withdrawn up to a block, and is not counted again.
     before: Withdrawn,
     until: u64,
@@ -22,7 +22,7 @@ pub(super) struct Tally {
     blocks: BTreeMap<u64, Withdrawn>,
 }
 
-impl Tally {
+impl WithdrawalTotals {
     /// Goes on from the sums of an earlier process.
     pub(super) const fn new(before: Withdrawn, until: u64, open: BTreeSet<u64>) -> Self {
         Self { before, until, open, blocks: BTreeMap::new() }
@@ -79,18 +79,18 @@ mod tests {
         Withdrawal { token: TOKEN, units: U256::from(units), block }
     }
 
-    fn sum(tally: &Tally) -> u64 {
-        tally.sums().get(&TOKEN).copied().unwrap_or_default().to()
+    fn sum(totals: &WithdrawalTotals) -> u64 {
+        totals.sums().get(&TOKEN).copied().unwrap_or_default().to()
     }
 
     /// An earlier process counted 5 units up to block 10, but for block 8, of which it is not known what is in it.
-    fn tally() -> Tally {
-        Tally::new(Withdrawn::from([(TOKEN, U256::from(5))]), 10, BTreeSet::from([8]))
+    fn totals() -> WithdrawalTotals {
+        WithdrawalTotals::new(Withdrawn::from([(TOKEN, U256::from(5))]), 10, BTreeSet::from([8]))
     }
 
     #[test]
     fn a_block_that_is_read_twice_counts_once_and_counts_as_it_was_read_last() {
-        let mut tally = tally();
+        let mut totals = totals();
         for (read, withdrawals, expected, why) in [
             (9..=10, vec![withdrawal(9, 100)], 5, "the earlier process counted it"),
             (8..=8, vec![withdrawal(8, 20)], 25, "the earlier process did not"),
@@ -100,38 +100,38 @@ mod tests {
             (20..=20, vec![], 28, "a node that has the block says that nothing is in it"),
             (20..=20, vec![withdrawal(20, 4), withdrawal(21, 64)], 32, "21 was not read"),
         ] {
-            tally.read(|number| read.contains(&number), &withdrawals);
-            assert_eq!(sum(&tally), expected, "{read:?}: {why}");
+            totals.read(|number| read.contains(&number), &withdrawals);
+            assert_eq!(sum(&totals), expected, "{read:?}: {why}");
         }
     }
 
     #[test]
     fn what_a_reorganisation_moves_counts_where_it_is_now() {
-        let mut tally = tally();
-        tally.read(|number| number == 12, &[withdrawal(12, 1)]);
-        tally.read(|number| number == 14, &[withdrawal(14, 2)]);
-        tally.step_back(13);
-        assert_eq!(sum(&tally), 6);
+        let mut totals = totals();
+        totals.read(|number| number == 12, &[withdrawal(12, 1)]);
+        totals.read(|number| number == 14, &[withdrawal(14, 2)]);
+        totals.step_back(13);
+        assert_eq!(sum(&totals), 6);
         // Nothing is said of the new block 14 at first.
-        tally.read(|number| number == 14, &[]);
-        tally.read(|number| number == 15, &[withdrawal(15, 2)]);
-        tally.read(|number| number == 14, &[]);
-        assert_eq!(sum(&tally), 8);
-        tally.step_back(3);
-        assert_eq!(sum(&tally), 5, "what an earlier process counted stays");
+        totals.read(|number| number == 14, &[]);
+        totals.read(|number| number == 15, &[withdrawal(15, 2)]);
+        totals.read(|number| number == 14, &[]);
+        assert_eq!(sum(&totals), 8);
+        totals.step_back(3);
+        assert_eq!(sum(&totals), 5, "what an earlier process counted stays");
     }
 
     #[test]
     fn however_many_blocks_there_are_few_are_kept_apart_and_the_sum_is_that_of_all() {
-        let mut tally = tally();
-        tally.read(|number| number == 8, &[withdrawal(8, 1)]);
+        let mut totals = totals();
+        totals.read(|number| number == 8, &[withdrawal(8, 1)]);
         let more = u64::try_from(APART).unwrap() + 10;
         for block in 11..11 + more {
-            tally.read(|number| number == block, &[withdrawal(block, 1)]);
+            totals.read(|number| number == block, &[withdrawal(block, 1)]);
         }
-        assert_eq!((tally.blocks.len(), sum(&tally)), (APART, 5 + 1 + more));
+        assert_eq!((totals.blocks.len(), sum(&totals)), (APART, 5 + 1 + more));
         // The block that the earlier process left open, and one of the first, are not counted again.
-        tally.read(|number| number == 8 || number == 12, &[withdrawal(8, 1), withdrawal(12, 1)]);
-        assert_eq!(sum(&tally), 5 + 1 + more);
+        totals.read(|number| number == 8 || number == 12, &[withdrawal(8, 1), withdrawal(12, 1)]);
+        assert_eq!(sum(&totals), 5 + 1 + more);
     }
 }

@@ -8,12 +8,12 @@ use std::{
 
 /// The container's termination message.
 #[derive(Debug)]
-pub(crate) struct LastWords {
+pub(crate) struct TerminationLog {
     path: PathBuf,
     written: String,
 }
 
-impl LastWords {
+impl TerminationLog {
     pub(crate) fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), written: String::new() }
     }
@@ -46,9 +46,9 @@ mod tests {
     fn a_message_takes_the_place_of_the_one_before_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("termination-log");
-        let mut words = LastWords::new(&path);
+        let mut log = TerminationLog::new(&path);
         for text in ["a long message", "short", "short", "longer"] {
-            words.write(text.to_owned()).unwrap();
+            log.write(text.to_owned()).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
     }
@@ -59,7 +59,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("termination-log");
         fs::write(&path, "what the meter before this one wrote").unwrap();
-        LastWords::new(&path).write("now".to_owned()).unwrap();
+        TerminationLog::new(&path).write("now".to_owned()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "now");
     }
 }

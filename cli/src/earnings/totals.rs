@@ -12,7 +12,7 @@ use crate::job::decimal;
 
 /// What claims are added up by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum By {
+pub(crate) enum GroupBy {
     /// One line per job
     Job,
     /// One line per offer
@@ -65,10 +65,10 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    fn new(by: By, first: &Claim) -> Self {
+    fn new(by: GroupBy, first: &Claim) -> Self {
         Self {
-            offer_id: (by != By::Token).then_some(first.offer_id),
-            job_id: (by == By::Job).then_some(first.job_id),
+            offer_id: (by != GroupBy::Token).then_some(first.offer_id),
+            job_id: (by == GroupBy::Job).then_some(first.job_id),
             token: first.token.clone(),
             claims: 0,
             first: first.time,
@@ -124,20 +124,20 @@ pub(crate) struct Gas {
     pub(crate) amount: U256,
 }
 
-/// All sums of one reading.
+/// All totals of one reading.
 #[derive(Debug)]
-pub(crate) struct Sums {
-    by: Option<By>,
+pub(crate) struct Totals {
+    by: Option<GroupBy>,
     groups: BTreeMap<(Option<OfferId>, Option<JobId>, Address), Group>,
-    pub(crate) totals: BTreeMap<Address, Total>,
+    pub(crate) per_token: BTreeMap<Address, Total>,
     gas: BTreeMap<Address, U256>,
 }
 
-impl Sums {
+impl Totals {
     /// Tokens without a claim have a total too.
-    pub(crate) fn new<'a>(by: Option<By>, tokens: impl Iterator<Item = &'a Token>) -> Self {
-        let totals = tokens.map(|token| (token.address, Total::new(token.clone()))).collect();
-        Self { by, groups: BTreeMap::new(), totals, gas: BTreeMap::new() }
+    pub(crate) fn new<'a>(by: Option<GroupBy>, tokens: impl Iterator<Item = &'a Token>) -> Self {
+        let per_token = tokens.map(|token| (token.address, Total::new(token.clone()))).collect();
+        Self { by, groups: BTreeMap::new(), per_token, gas: BTreeMap::new() }
     }
 
     pub(crate) fn add(&mut self, claim: &Claim) {
@@ -145,7 +145,7 @@ impl Sums {
             let group = Group::new(by, claim);
             self.groups.entry((group.offer_id, group.job_id, group.token.address)).or_insert(group).add(claim);
         }
-        let total = self.totals.entry(claim.token.address).or_insert_with(|| Total::new(claim.token.clone()));
+        let total = self.per_token.entry(claim.token.address).or_insert_with(|| Total::new(claim.token.clone()));
         total.claims += 1;
         total.sum.add(claim.sum);
         let gas = self.gas.entry(claim.gas_paid_by).or_default();
@@ -154,7 +154,7 @@ impl Sums {
 
     pub(crate) fn withdraw(&mut self, withdrawal: &Withdrawal) {
         let token = &withdrawal.token;
-        let total = self.totals.entry(token.address).or_insert_with(|| Total::new(token.clone()));
+        let total = self.per_token.entry(token.address).or_insert_with(|| Total::new(token.clone()));
         total.withdrawn = total.withdrawn.saturating_add(withdrawal.amount);
     }
 
@@ -162,6 +162,6 @@ impl Sums {
     pub(crate) fn finish(self) -> (Option<Vec<Group>>, Vec<Total>, Vec<Gas>) {
         let gas = self.gas.into_iter().map(|(paid_by, amount)| Gas { paid_by, amount });
         let groups = self.by.map(|_| self.groups.into_values().collect());
-        (groups, self.totals.into_values().collect(), gas.collect())
+        (groups, self.per_token.into_values().collect(), gas.collect())
     }
 }

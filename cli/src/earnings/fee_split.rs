@@ -45,7 +45,7 @@ pub(crate) fn single(claim: &UsageClaimed) -> Option<Share> {
 ///
 /// The market charges a fee of `floor(settled * bps / 10000)` on all that an offer ever paid, and a claim pays the
 /// difference. So each line's fee is the difference between the fees after and before that line: what the market would
-/// have charged had each job been claimed by itself, in this order. The parts add up to the claim's fee by themselves.
+/// have charged had each job been claimed alone, in this order. So the parts add up to the claim's fee.
 pub(crate) fn several(claim: &UsageClaimed, used_before: &[u64], before: Before) -> Option<Vec<Share>> {
     if used_before.len() != claim.settlements.len() {
         return None;

@@ -1,4 +1,4 @@
-//! Sums: exact to the unit, and to the wei.
+//! Totals: exact to the unit, and to the wei.
 
 use alloy::primitives::{B256, U256};
 use serde_json::{Value, json};
@@ -238,7 +238,8 @@ async fn the_gas_of_a_transaction_is_shared_with_the_other_provider_in_it() {
 async fn nobody_elses_address_has_earnings() {
     let stage = Stage::set().await;
     let nobody = B256::repeat_byte(7).to_string()[..42].to_owned();
-    earnings(stage.stranger(), &nobody, &[]).failed(1, &["is no provider", "cold key", "payout address"]);
+    earnings(stage.stranger(), &nobody, &[])
+        .failed(1, &["is not registered as a provider", "cold key", "payout address"]);
     stage.stranger().run(&["earnings"]).failed(2, &["no key"]);
     let own = stage.seller().run(&["earnings", "-o", "json"]).json();
     assert_eq!((&own["provider"], &own["claims"]), (&json!(stage.provider), &json!([])));

@@ -95,7 +95,7 @@ impl TokenReviewer for FakeTokenReviewer {
     }
 }
 
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) attestations: Attestations,
     pub(crate) url: String,
     pub(crate) ca: String,
@@ -107,7 +107,7 @@ pub(crate) struct World {
     serving: JoinHandle<()>,
 }
 
-impl World {
+impl Fixture {
     pub(crate) async fn new() -> Self {
         Self::behind(Fence::always()).await
     }
@@ -152,7 +152,7 @@ impl World {
         self.attestations.expect(expected.clone());
     }
 
-    /// What is expected of the world's own job, as another job's that has one member.
+    /// What is expected of the fixture's own job, as another job's that has one member.
     fn usual(&self, job: &JobRef) -> ExpectedJob {
         let members = vec![ExpectedMember::new(&job.name)];
         ExpectedJob { members, ..self.expected.lock().unwrap().clone() }
