@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use image::Images;
 pub use rules::{Limits, MAX_ARGS, MAX_COMMAND, MAX_ENV, MAX_ENV_NAME, MAX_IMAGE, Refusal, Resources};
-pub use spec::{MAX_SPEC_BYTES, SPEC_VERSION, SpecError};
+pub use spec::{MALFORMED, MAX_SPEC_BYTES, SPEC_VERSION, SpecError};
 
 /// How a workload runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,6 +16,11 @@ pub const SPEC_VERSION: u64 = 1;
 /// Longest public spec, in bytes: what the market logs.
 pub const MAX_SPEC_BYTES: usize = 4096;
 
+/// Why an order is declined whose public spec can't be read, in the market's log: what this release reads. One text for all,
+/// since the customer chooses what stands in the spec.
+pub const MALFORMED: &str = "Malformed: the public spec must be JSON of version 1 and kind Batch, with no other fields than version, \
+    kind, image, command, args, env, gpus, cpu, memory, storage";
+
 const FIELDS: [&str; 10] = ["version", "kind", "image", "command", "args", "env", "gpus", "cpu", "memory", "storage"];
 const ENV_FIELDS: [&str; 2] = ["name", "value"];
 
@@ -108,6 +113,16 @@ mod tests {
         let expected = r#"{"image":"r/i@sha256:0","args":["-x"],"env":[{"name":"A","value":"b"}],"gpus":2,"cpu":"2"}"#;
         assert_eq!(text, expected);
         assert_eq!(Workload::from_spec(&spec, 2), Ok(workload()));
+    }
+
+    #[test]
+    fn what_the_market_is_told_of_a_spec_that_is_not_known_says_what_is() {
+        let known = [format!("version {SPEC_VERSION}"), format!("kind {:?}", WorkloadKind::ALL[0])];
+        for word in known.iter().map(String::as_str).chain(FIELDS) {
+            assert!(MALFORMED.contains(word), "{word}");
+        }
+        assert!(MALFORMED.starts_with("Malformed: ") && MALFORMED.len() <= 200, "{}", MALFORMED.len());
+        assert_eq!(WorkloadKind::ALL.len(), 1, "name the new kind");
     }
 
     #[test]

@@ -76,11 +76,12 @@ impl Budget {
     }
 }
 
-/// What the market is told where a stranger chose the words of the reason, or they serve the provider alone: always the same, so that a hundred declines
-/// share a transaction, and nobody has the operator log a text of theirs. None: the reason's own message can be said.
+/// What the market is told where a stranger chose the words of the reason, or they serve the provider alone: always the
+/// same, so that a hundred declines share a transaction, and nobody has the operator log a text of theirs. None: the
+/// reason's own message can be said.
 pub(crate) fn fixed_words(reason: &Reason) -> Option<&'static str> {
     Some(match reason {
-        Reason::Malformed => "Malformed: the order's public spec can't be read as a workload",
+        Reason::Malformed => hawser_market::workload::MALFORMED,
         Reason::InvalidImage => "InvalidImage: the image is not an image reference",
         Reason::ImageNotAllowed => "ImageNotAllowed: the offer's spec.images does not allow the image",
         Reason::ForbiddenEnvironment => "ForbiddenEnvironment: a variable's name is refused",
