@@ -141,9 +141,9 @@ impl JobId {
         deposit(self.price(), self.gpus(), duration_seconds)
     }
 
-    /// Token units paid, fee included, once so many GPU-seconds were claimed: rounded down.
+    /// Token units paid, fee included, once so many GPU-seconds were claimed: see [`paid`].
     pub fn paid(self, gpu_seconds: u64) -> U256 {
-        U256::from(self.price()) * U256::from(gpu_seconds) / U256::from(SECONDS_PER_HOUR)
+        paid(self.price(), gpu_seconds)
     }
 
     fn part<const FROM: usize, const LEN: usize>(self) -> [u8; LEN] {
@@ -155,6 +155,11 @@ impl JobId {
 pub fn deposit(price: u128, gpus: u16, duration_seconds: u32) -> U256 {
     let gpu_seconds = u64::from(gpus) * u64::from(duration_seconds);
     (U256::from(price) * U256::from(gpu_seconds)).div_ceil(U256::from(SECONDS_PER_HOUR))
+}
+
+/// Token units paid at a price per GPU-hour, fee included, for so many GPU-seconds: rounded down.
+pub fn paid(price: u128, gpu_seconds: u64) -> U256 {
+    U256::from(price) * U256::from(gpu_seconds) / U256::from(SECONDS_PER_HOUR)
 }
 
 macro_rules! id {

@@ -141,11 +141,16 @@ impl Job {
 
     /// Most that the market pays for at a time: GPUs times the running time, up to the end.
     pub fn bound(&self, now: Timestamp) -> GpuSeconds {
-        let Some(started) = self.started else { return GpuSeconds::ZERO };
-        let until = self.end.map_or(now, |end| now.min(end));
-        let seconds = u64::try_from(until.as_second() - started.as_second()).unwrap_or(0);
-        GpuSeconds(seconds.saturating_mul(u64::from(self.id.gpus())))
+        most_used(self.id.gpus(), self.started, self.end, now)
     }
+}
+
+/// Most that so many GPUs can have been used since a job was started, up to its end.
+pub fn most_used(gpus: u16, started: Option<Timestamp>, end: Option<Timestamp>, now: Timestamp) -> GpuSeconds {
+    let Some(started) = started else { return GpuSeconds::ZERO };
+    let until = end.map_or(now, |end| now.min(end));
+    let seconds = u64::try_from(until.as_second() - started.as_second()).unwrap_or(0);
+    GpuSeconds(seconds.saturating_mul(u64::from(gpus)))
 }
 
 /// A second of the chain's clock; the last one that can be said if it lies beyond.

@@ -31,8 +31,8 @@ pub mod workload;
 
 pub use amount::{AmountError, COIN_DECIMALS, Token, Units, format_units, parse_units};
 pub use gpu_seconds::GpuSeconds;
-pub use ids::{JobId, OfferId, ParseIdError, deposit};
-pub use job::{AttestorTail, Job, JobStatus, UnknownStatus, timestamp};
+pub use ids::{JobId, OfferId, ParseIdError, deposit, paid};
+pub use job::{AttestorTail, Job, JobStatus, UnknownStatus, most_used, timestamp};
 pub use offer::{Offer, OfferTerms};
 pub use order::OrderRef;
 pub use skip_reason::SkipReason;

@@ -5,8 +5,6 @@ use jiff::Timestamp;
 
 use super::{JobId, Units};
 
-const SECONDS_PER_HOUR: u64 = 3600;
-
 /// A job as the network holds it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
@@ -48,14 +46,11 @@ impl Job {
 
     /// Token units paid, fee included, once so many GPU-seconds were claimed: rounded down.
     pub fn pays(&self, gpu_seconds: u64) -> Units {
-        Units::from(self.price) * Units::from(gpu_seconds) / Units::from(SECONDS_PER_HOUR)
+        hawser_market::paid(self.price, gpu_seconds)
     }
 
     /// Most that the network pays for at a time: GPUs times the running time, up to the end.
     pub fn bound(&self, now: Timestamp) -> GpuSeconds {
-        let Some(started) = self.started else { return GpuSeconds::ZERO };
-        let until = self.end.map_or(now, |end| now.min(end));
-        let seconds = u64::try_from(until.as_second() - started.as_second()).unwrap_or(0);
-        GpuSeconds(seconds.saturating_mul(u64::from(self.gpus)))
+        hawser_market::most_used(self.gpus, self.started, self.end, now)
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn too_small(deposit: &str, claim: Units) -> Option<String> {
 /// What the longest order for so many GPUs brings.
 pub(crate) fn most(spec: &GpuOfferSpec, price: u128, gpus: u16) -> Units {
     let gpu_seconds = u64::from(spec.limits.max_seconds) * u64::from(gpus);
-    Units::from(price).saturating_mul(Units::from(gpu_seconds)) / Units::from(3600)
+    hawser_market::paid(price, gpu_seconds)
 }
 
 #[cfg(test)]
