@@ -3,16 +3,18 @@
 //! `handshake` (a nonce, who is it?, from where does its evidence go on) -> `serve` (directives out, reports in, until either
 //! side has enough) -> what is still held back is stored.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use futures::FutureExt;
 use hawser_attestation::Digest;
+use hawser_market::JobId;
 use hawser_proto::attestation::{
     Ack, Hello, OperatorMessage, RejectReason, Report, SidecarMessage, operator_message, sidecar_message,
 };
 use tokio::{sync::mpsc, time::Instant};
 use tonic::{Status, Streaming};
-use tracing::Instrument;
+use tracing::field::{Empty, display};
+use tracing::{Instrument, Span, info_span};
 
 use super::{
     directives::SentDirectives,
@@ -54,10 +56,30 @@ impl<R: TokenReviewer> Conversation<R> {
 
     /// Runs for as long as both sides want. Who it is has to be said in the time that the visit allows.
     pub(super) async fn run(mut self) {
-        let peer = self.guard.peer();
-        if let Ok((proven, gpu_uuids, directives)) = self.handshake(peer).await {
-            let span = tracing::info_span!("attestation", %peer, job = %proven.member.job, attestor = %proven.attestor);
-            self.session(&proven, &gpu_uuids, directives).instrument(span).await;
+        // Filled in once the stream has said whose it is, and proved it.
+        let span = info_span!(
+            "attestation",
+            peer = %self.guard.peer(),
+            network = Empty,
+            offer = Empty,
+            job = Empty,
+            attestor = Empty
+        );
+        let whole = async {
+            if let Ok((proven, gpu_uuids, directives)) = self.handshake().await {
+                self.session(&proven, &gpu_uuids, directives).await;
+            }
+        };
+        whole.instrument(span).await;
+    }
+
+    /// What a line that is logged of the stream says of the job that it is about, by its own word.
+    fn name(&self, id: &[u8]) {
+        let Some(job) = Digest::try_from(id).ok().and_then(|id| self.attestations.by_id(JobId(id))) else { return };
+        let span = Span::current();
+        span.record("job", display(&job.job)).record("offer", &job.offer);
+        if let Some(network) = &job.network {
+            span.record("network", network);
         }
     }
 
@@ -74,24 +96,25 @@ impl<R: TokenReviewer> Conversation<R> {
     }
 
     /// Finds out who it is, and says where its evidence goes on.
-    async fn handshake(
-        &mut self,
-        peer: SocketAddr,
-    ) -> Result<(Proven, Vec<String>, mpsc::Receiver<OperatorMessage>), Over> {
+    async fn handshake(&mut self) -> Result<(Proven, Vec<String>, mpsc::Receiver<OperatorMessage>), Over> {
         let nonce = Digest::from(rand::random::<[u8; 32]>());
         self.answer(operator_message::Message::Hello(Hello { nonce: nonce.to_vec() })).await?;
         let first = self.messages.message().await;
         let Ok(Some(SidecarMessage { message: Some(first) })) = first else { return Err(Over) };
         self.guard.speaks();
+        match &first {
+            sidecar_message::Message::Enroll(enroll) => self.name(&enroll.job_id),
+            sidecar_message::Message::Resume(resume) => self.name(&resume.job_id),
+            _ => {}
+        }
         let proven = match self.prove(nonce, first).await {
             Ok(proven) => proven,
             Err((blame, refusal)) => {
-                let job = blame.as_ref().map(tracing::field::display);
                 if refusal.reason == RejectReason::UnknownJob {
                     // All of them come so to an operator that began while its network is away.
-                    tracing::info!(%peer, job, %refusal, "sidecar has to wait");
+                    tracing::info!(%refusal, "sidecar has to wait");
                 } else {
-                    tracing::warn!(%peer, job, %refusal, "sidecar refused");
+                    tracing::warn!(%refusal, "sidecar refused");
                 }
                 if let Some(job) = blame {
                     self.attestations.refused(&job, &refusal);
@@ -100,6 +123,7 @@ impl<R: TokenReviewer> Conversation<R> {
             }
         };
         self.guard.proven();
+        Span::current().record("attestor", display(proven.attestor));
         let stored = match self.attestations.stored_before(&proven).await {
             Ok(stored) => stored,
             Err(refusal) => return self.refuse(0, &refusal).await,

@@ -42,6 +42,10 @@ impl fmt::Display for MemberRef {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExpectedJob {
     pub job: JobRef,
+    /// Name of its `DepinNetwork`; none for a local job.
+    pub network: Option<String>,
+    /// Name of its `GpuOffer`.
+    pub offer: String,
     /// The market's id; for a local job `keccak256("namespace/name")`.
     pub id: JobId,
     /// The market that vouchers are made for; `Market::default()` for a local job.
@@ -52,7 +56,7 @@ pub struct ExpectedJob {
     pub pods: Vec<ExpectedPod>,
     /// Number of GPUs, of each member.
     pub gpus: u16,
-    /// `startJobs` is mined (a local job: the attestor is enrolled).
+    /// The network has the start (a local job: the attestor is enrolled).
     pub started: Option<StartedJob>,
     /// Who enrolled for the leader, as this operator or the job's status knows it.
     pub attestor: Option<Attestor>,
@@ -240,6 +244,8 @@ pub(super) mod tests {
     pub(in crate::attestation) fn unstarted(namespace: &str, name: &str, id: u8) -> ExpectedJob {
         ExpectedJob {
             job: JobRef { namespace: namespace.to_owned(), name: name.to_owned() },
+            network: None,
+            offer: "offer".to_owned(),
             id: JobId(Digest::repeat_byte(id)),
             market: Market::default(),
             members: Vec::new(),

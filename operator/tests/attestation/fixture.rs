@@ -122,6 +122,8 @@ impl Fixture {
         let (attestations, url, cancel, serving) = start(&directory, fence, tls.clone(), reviewer.clone()).await;
         let expected = Mutex::new(ExpectedJob {
             job: job(),
+            network: Some("network-1".to_owned()),
+            offer: "offer-1".to_owned(),
             id: id(),
             market: market(),
             members: vec![ExpectedMember::new("job-1")],

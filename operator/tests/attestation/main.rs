@@ -6,6 +6,7 @@ mod crowd;
 mod fenced;
 mod fixture;
 mod last_words;
+mod log;
 mod members;
 mod renewal;
 mod shared;

@@ -177,6 +177,8 @@ fn whole_second() -> Timestamp {
 fn expected() -> ExpectedJob {
     ExpectedJob {
         job: job(),
+        network: Some("network-1".to_owned()),
+        offer: "offer-1".to_owned(),
         id: id(),
         market: market(),
         members: vec![ExpectedMember::new("job-1")],

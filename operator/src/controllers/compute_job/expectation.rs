@@ -15,6 +15,8 @@ pub(crate) fn expected(seen: &JobObservation, job: JobRef) -> Option<ExpectedJob
     let (subject, started) = (seen.subject?, started(seen));
     Some(ExpectedJob {
         job,
+        network: seen.job.spec.source.as_ref().map(|source| source.network.clone()),
+        offer: seen.job.spec.offer_ref.clone(),
         id: subject.id,
         market: subject.market,
         // A member has one pod and that one meter: nobody has vouched for it before this one.
