@@ -104,3 +104,27 @@ fn a_call_is_read_over_several_lines_and_one_with_other_words_is_not() {
     assert_eq!(read("READY, ConditionStatus::False, reason, message)"), None);
     assert_eq!(read("1)"), None);
 }
+
+/// The words in backticks of a text.
+fn words(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn reasons_that_the_page_lists_by_hand_are_those_of_the_operator() {
+    let page = fs::read_to_string(root().join("docs/reference/conditions.md")).unwrap();
+    let (by_hand, rest) = page.split_once("<!-- table: begin -->").unwrap();
+    let reasons = rest.split_once("<!-- reasons: begin -->").unwrap().1;
+    let known: BTreeSet<&str> =
+        reasons.lines().filter_map(|row| words(row.split(" | ").next()?).first().copied()).collect();
+    let types: BTreeSet<String> = kinds().into_iter().map(|kind| kind.name).collect();
+    let rows = by_hand.lines().filter(|line| line.starts_with("| `")).map(words);
+    let (mut listed, mut unknown) = (0, Vec::new());
+    for row in rows {
+        assert!(types.contains(row[0]), "{} is no condition", row[0]);
+        listed += row.len() - 1;
+        unknown.extend(row[1..].iter().filter(|reason| !known.contains(**reason)).map(|reason| (*reason).to_owned()));
+    }
+    assert!(unknown.is_empty(), "docs/reference/conditions.md lists what is no reason: {unknown:?}");
+    assert!(listed > 30, "{listed}");
+}

@@ -62,14 +62,44 @@ fn no_module_of_the_operator_knows_an_evm_but_that_of_evm_networks() {
     assert!(evm.iter().any(|(_, text)| names(text)), "the folder has another name");
     let strays: Vec<_> = others.into_iter().filter(|(_, text)| names(text)).map(|(path, _)| path).collect();
     assert!(strays.is_empty(), "these speak an EVM's words; say it in those of operator/src/network: {strays:#?}");
-    let market =
-        |text: &str| ["use crate::network::evm", "crate::network::evm::"].iter().any(|path| text.contains(path));
+    // Also in braces: `use crate::network::{evm, ..}`.
+    let market = |text: &str| {
+        text.contains("network::evm")
+            || text.split("network::{").skip(1).any(|rest| {
+                let list = rest.split(';').next().unwrap_or_default();
+                list.split(|c: char| !c.is_alphanumeric() && c != '_').any(|name| name == "evm")
+            })
+    };
     let mut all = Vec::new();
     sources(&root().join("operator/src"), &mut all);
     let allowed = |path: &str| inside(path) || path.starts_with("operator/src/controllers/depin_network/evm/");
     let strays: Vec<_> =
         all.into_iter().filter(|(path, text)| !allowed(path) && market(text)).map(|(path, _)| path).collect();
     assert!(strays.is_empty(), "only what opens an EVM network may name it: {strays:#?}");
+}
+
+/// Customers' tools, operator and tests share them: they must run anywhere, and give the same answer each time.
+#[test]
+fn the_markets_words_know_no_cluster_and_do_no_io() {
+    let mut found = Vec::new();
+    sources(&root().join("market/src"), &mut found);
+    let outside = [
+        "kube::",
+        "k8s_openapi",
+        "hawser_crds",
+        "tokio",
+        "reqwest",
+        "std::fs",
+        "TcpStream",
+        "ToSocketAddrs",
+        "std::process",
+        "::now()",
+    ];
+    let strays: Vec<_> = found
+        .iter()
+        .flat_map(|(path, text)| outside.iter().filter(|word| text.contains(**word)).map(move |word| (path, word)))
+        .collect();
+    assert!(strays.is_empty(), "{strays:#?}");
 }
 
 #[test]
