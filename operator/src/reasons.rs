@@ -173,6 +173,7 @@ reasons! {
     StoreFails trouble "Mend the evidence store: the message has its words"
     Suspended fine "Nothing, or unset `spec.suspend`"
     Terminated fine "Nothing: somebody set `spec.terminate`"
+    TerminationByKubelet fine "Nothing: kubelet ended the pod, as its node was short of something or shut down. See the pod's events"
     TimeOutOfRange fine "Order for a time within `limits.minSeconds` and `limits.maxSeconds`"
     TimeUp fine "Nothing"
     TokenNotRead trouble "See the message: the endpoint can't read the token now"
@@ -217,6 +218,7 @@ impl Reason {
             | Self::PodInitializing
             | Self::RunContainerError
             | Self::StartError
+            | Self::TerminationByKubelet
             | Self::UnexpectedAdmissionError) => known,
             _ => Self::Kubernetes(word.to_owned()),
         }

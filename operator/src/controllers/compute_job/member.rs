@@ -32,7 +32,7 @@ pub(super) fn ended(pod: &PodState) -> Option<Outcome> {
 /// kubelet gave up the pod. Who made it do so is said better where somebody else did.
 fn given_up(pod: &PodState) -> Option<Outcome> {
     let (reason, message) = match &pod.disruption {
-        Some((reason, message)) if reason.as_str() != "TerminationByKubelet" => (reason, message),
+        Some((reason, message)) if *reason != Reason::TerminationByKubelet => (reason, message),
         _ => pod.given_up.as_ref().map(|(reason, message)| (reason, message))?,
     };
     conclude(OutcomeKind::Failed, reason.clone(), message)

@@ -88,7 +88,7 @@ fn not_accepted(seen: &JobObservation) -> Option<Outcome> {
         return if seen.is_local() { None } else { conclude(OutcomeKind::Declined, Reason::NoOffer, message) };
     };
     if let Err(refused) = policy::check(&seen.job, offer) {
-        return conclude(OutcomeKind::Declined, Reason::read(refused.reason), refused.message);
+        return conclude(OutcomeKind::Declined, refused.reason, refused.message);
     }
     let deposit = seen.job.spec.source.as_ref().map(|source| source.deposit.as_str());
     if let Some(why) = deposit.and_then(|deposit| worth::too_small(deposit, seen.policy.claim_cost)) {

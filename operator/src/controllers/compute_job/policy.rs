@@ -5,22 +5,23 @@ use hawser_crds::{ComputeJob, GpuOffer, Workload, WorkloadKind};
 use hawser_market::workload::{self as market, Images, Refusal, Resources};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use crate::reasons::Reason;
+
 /// Why an order is declined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
-    /// One `CamelCase` word.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// For the customer.
     pub message: String,
 }
 
-fn refused(reason: &'static str, message: impl Into<String>) -> Refused {
+fn refused(reason: Reason, message: impl Into<String>) -> Refused {
     Refused { reason, message: message.into() }
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        refused(refusal.reason(), refusal.to_string())
+        refused(Reason::read(refusal.reason()), refusal.to_string())
     }
 }
 
@@ -28,13 +29,13 @@ impl From<Refusal> for Refused {
 pub(crate) fn check(job: &ComputeJob, offer: &GpuOffer) -> Result<Resources, Refused> {
     let source = job.spec.source.as_ref();
     if let Some(why) = source.and_then(|s| s.malformed.as_deref()) {
-        return Err(refused("Malformed", why));
+        return Err(refused(Reason::Malformed, why));
     }
     let limits = &offer.spec.limits;
     if let Some(seconds) = source.map(|s| s.seconds).filter(|s| !(limits.min_seconds..=limits.max_seconds).contains(s))
     {
         return Err(refused(
-            "TimeOutOfRange",
+            Reason::TimeOutOfRange,
             format!("{seconds} s asked for, the offer takes {} to {} s", limits.min_seconds, limits.max_seconds),
         ));
     }
@@ -152,7 +153,7 @@ mod tests {
             (json!({"storage": "0"}), json!({}), "InvalidResources", "is 0"),
         ] {
             let got = check(&job(workload.clone(), source), &offer()).unwrap_err();
-            assert_eq!(got.reason, reason, "{workload}");
+            assert_eq!(got.reason.as_str(), reason, "{workload}");
             assert!(got.message.contains(message), "{}", got.message);
         }
     }
