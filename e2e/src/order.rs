@@ -43,13 +43,14 @@ impl Order {
         self.when(client, "is seen", wait::SOON, |_| true).await
     }
 
-    /// Waits until the customer's container runs.
+    /// Waits until the customer's container runs, or has run: a short program may be over before anybody looks.
     ///
     /// # Errors
     /// When the deadline passes; then with the objects of the namespace.
     pub async fn running(&self, client: &Client) -> Result<ComputeJob> {
         let running = |job: &ComputeJob| {
-            job.status.as_ref().is_some_and(|s| s.phase == Phase::Running && s.container_started_at.is_some())
+            let ran = |phase| matches!(phase, Phase::Running | Phase::Settling | Phase::Succeeded);
+            job.status.as_ref().is_some_and(|s| ran(s.phase) && s.container_started_at.is_some())
         };
         self.when(client, "is running", wait::SOON, running).await
     }
