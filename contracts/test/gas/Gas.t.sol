@@ -10,12 +10,18 @@ import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
 
 /// @notice What transactions cost, base fee and calldata included (`isolate` makes each call a transaction of its
-/// own). The figures are committed in `snapshots/ComputeMarket.json`; a drift of it fails in CI.
+/// own). The figures are committed in `snapshots/ComputeMarket.json`; a drift of it fails in CI. Tests fail above the
+/// aims; `tools/gas/aims.mjs` holds the receipts of a node to them too, and to that of a job's life, which isn't measured here.
 /// @dev The second claim of a job is measured, the one that is repeated while it runs.
 /// forge-config: default.isolate = true
 contract GasTest is MarketTest {
     string private constant GROUP = "ComputeMarket";
     uint256 private constant JOBS = 100;
+    /// Most that a further job of a batch may cost, whatever the price.
+    uint256 private constant START_AIM = 11_000;
+    uint256 private constant CLAIM_AIM = 11_700;
+    /// For jobs of one customer: another customer's credit is another slot.
+    uint256 private constant SETTLE_AIM = 17_000;
 
     JobId[] private jobs;
 
@@ -68,7 +74,7 @@ contract GasTest is MarketTest {
         uint256 one = snapshot("startJobs, 1 job");
         uint256 marginal = (fifty - one) / 49;
         vm.snapshotValue(GROUP, "startJobs, each further job", marginal);
-        vm.assertLe(marginal, 11_000, "gas of a further start");
+        vm.assertLe(marginal, START_AIM, "gas of a further start");
     }
 
     /// @dev What a further claim costs; the names in the snapshots end as told.
@@ -97,18 +103,18 @@ contract GasTest is MarketTest {
     }
 
     function test_ClaimCostsWithinTheTarget() public {
-        vm.assertLe(furtherClaim(""), 12_000, "gas of a further claim");
+        vm.assertLe(furtherClaim(""), CLAIM_AIM, "gas of a further claim");
     }
 
     function test_ClaimAtAnOddPriceOfSixDecimalsCostsWithinTheTarget() public {
         orderAt(1_234_567);
-        vm.assertLe(furtherClaim(", an odd price"), 12_000, "gas of a further claim");
+        vm.assertLe(furtherClaim(", an odd price"), CLAIM_AIM, "gas of a further claim");
     }
 
     /// @dev More bytes of the price, in each job's id, aren't zero.
-    function test_ClaimAtAPriceOfEighteenDecimalsCostsAHundredMore() public {
+    function test_ClaimAtAPriceOfEighteenDecimalsCostsWithinTheTarget() public {
         orderAt(2_345_678_901_234_567_891);
-        vm.assertLe(furtherClaim(", 18 decimals"), 12_100, "gas of a further claim in a token of 18 decimals");
+        vm.assertLe(furtherClaim(", 18 decimals"), CLAIM_AIM, "gas of a further claim in a token of 18 decimals");
     }
 
     /// @dev The last claim and the end of a job in one call; the names in the snapshots end as told.
@@ -136,12 +142,12 @@ contract GasTest is MarketTest {
     }
 
     function test_AClaimAndAnEndTogetherCostWithinTheTarget() public {
-        vm.assertLe(furtherEnd(""), 17_000, "gas of a further claim and end together");
+        vm.assertLe(furtherEnd(""), SETTLE_AIM, "gas of a further claim and end together");
     }
 
     function test_AClaimAndAnEndOfEighteenDecimalsCostWithinTheTarget() public {
         orderAt(2_345_678_901_234_567_891);
-        vm.assertLe(furtherEnd(", 18 decimals"), 17_000, "gas of a further claim and end together");
+        vm.assertLe(furtherEnd(", 18 decimals"), SETTLE_AIM, "gas of a further claim and end together");
     }
 
     function openByHash(string memory name, uint256 salt) private returns (uint256) {

@@ -150,6 +150,7 @@ async function aims(m) {
   const rest = gas["startJobs, each further job"] + gas["settle, each further job"];
   gas["a job's life, with a transfer"] = gas["openJob by hash, with a transfer"] + rest;
   gas["a job's life, from credit"] = gas["openJob by hash, from credit"] + rest;
+  gas["settle, each further job of another customer"] = await manyCustomers(m);
   return gas;
 }
 
@@ -181,7 +182,6 @@ export async function measureMarket(node, root) {
   gas["setOffer, new"] = await market.gas(operator, "setOffer", m.terms("another"), PRICE, 64, FOREVER, "{}");
   gas.updateOffer = await market.gas(operator, "updateOffer", m.offer, PRICE, 63, FOREVER);
   Object.assign(gas, await aims(m));
-  gas["settle, each further job of another customer"] = await manyCustomers(m);
   gas["openJob with 1 KiB of spec, from credit"] = (await m.order({ spec: workload })).gas;
 
   const signature = (key) => (order) => {
