@@ -69,9 +69,62 @@ abstract contract Actors is Stage {
         bool started = job.status == JobStatus.Running || job.status == JobStatus.Ended;
         vm.assertEq(done, open || (started && block.timestamp < job.refundableFrom) ? 1 : 0);
         if (done == 0) return;
+        noteStart(id, open, key);
+    }
+
+    function noteStart(JobId id, bool first, uint256 key) private {
         Model storage model = models[id];
-        if (open) (model.started, model.end) = (block.timestamp, block.timestamp + model.duration);
+        if (first) (model.started, model.end) = (block.timestamp, block.timestamp + model.duration);
         model.attestorKey = key;
+    }
+
+    /// @dev Orders and started jobs of two providers in one call of either, some of them twice, some without an attestor: each
+    /// of the caller's is started, or has the attestor that was named for it last, and nothing is done to the other's.
+    function startManyAtOnce(uint256 seed, bool rival) external {
+        if (jobs.length == 0) return;
+        (JobId[] memory ids, address[] memory attestors) = (new JobId[](8), new address[](8));
+        Job[] memory expected = new Job[](8);
+        uint256 due = 0;
+        for (uint256 i = 0; i < 8; ++i) {
+            uint256 random = uint256(keccak256(abi.encode(seed, i)));
+            ids[i] = mixed(random);
+            // Claims in the hostile token are signed by the first key.
+            uint256 key = (random >> 128) % (rival ? 2 : KEYS + 1);
+            if (key != 0) attestors[i] = vm.addr(key);
+            uint256 first = firstOf(ids, i);
+            if (first == i) expected[i] = market.job(ids[i]);
+            Job memory job = expected[first];
+            if (key == 0 || rival != (job.offerId == hostileOffer) || !canStart(job)) continue;
+            ++due;
+            noteStart(ids[i], job.status == JobStatus.Open, key);
+            if (job.status == JobStatus.Open) (job.status, job.started) = (JobStatus.Running, uint64(block.timestamp));
+            job.attestor = bytes12(uint96(uint160(attestors[i])));
+        }
+        vm.prank(rival ? address(hostile) : runner());
+        vm.assertEq(market.startJobs(ids, attestors), due);
+        for (uint256 i = 0; i < 8; ++i) {
+            (Job memory job, Job memory wanted) = (market.job(ids[i]), expected[firstOf(ids, i)]);
+            vm.assertEq(uint256(job.status), uint256(wanted.status));
+            vm.assertEq(job.started, wanted.started);
+            vm.assertEq(job.attestor, wanted.attestor);
+        }
+    }
+
+    function canStart(Job memory job) private view returns (bool) {
+        if (job.status == JobStatus.Open) return block.timestamp <= job.startDeadline;
+        return
+            (job.status == JobStatus.Running || job.status == JobStatus.Ended) && block.timestamp < job.refundableFrom;
+    }
+
+    /// @dev A job of either provider.
+    function mixed(uint256 random) private view returns (JobId) {
+        if (random % 2 == 0 || hostileJobs.length == 0) return jobs[(random >> 8) % jobs.length];
+        return hostileJobs[(random >> 8) % hostileJobs.length];
+    }
+
+    /// @dev Where in the list the id at a place stands first.
+    function firstOf(JobId[] memory ids, uint256 place) private pure returns (uint256 first) {
+        while (ids[first] != ids[place]) ++first;
     }
 
     function decline(uint256 which) external {
@@ -139,15 +192,10 @@ abstract contract Actors is Stage {
         uint256 due = 0;
         for (uint256 i = 0; i < 8; ++i) {
             uint256 random = uint256(keccak256(abi.encode(seed, i)));
-            ids[i] =
-                random % 2 == 0 ? jobs[(random >> 8) % jobs.length] : hostileJobs[(random >> 8) % hostileJobs.length];
+            ids[i] = mixed(random);
             before[i] = market.job(ids[i]);
-            bool first = true;
-            for (uint256 j = 0; j < i; ++j) {
-                if (ids[j] == ids[i]) first = false;
-            }
             bool mine = what % 3 == 0 || random % 2 == 0;
-            if (first && mine && isDue(before[i], what)) ++due;
+            if (firstOf(ids, i) == i && mine && isDue(before[i], what)) ++due;
         }
         vm.prank(what % 3 == 0 ? stranger : runner());
         uint256 done = what % 3 == 0

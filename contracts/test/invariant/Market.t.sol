@@ -28,7 +28,7 @@ contract MarketInvariants {
         begin();
     }
 
-    /// @dev A market at work: without credit and running jobs to begin with, few runs would come to a claim.
+    /// @dev A market at work: without credit, jobs and orders to begin with, few runs would come to a claim.
     function begin() private {
         for (uint256 i = 0; i < 2; ++i) {
             actors.payIn(i, i, 5e11);
@@ -42,6 +42,11 @@ contract MarketInvariants {
             if (i != 3) actors.start(i, i);
         }
         actors.passTime(600);
+        // And orders of both providers, not started yet.
+        for (uint256 i = 0; i < 4; ++i) {
+            actors.order(i, uint16(i), uint32(1500 * i), i / 2);
+            actors.orderInHostileToken();
+        }
     }
 
     /// @dev Read by forge: only the actors are called.

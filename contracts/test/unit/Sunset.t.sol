@@ -3,8 +3,10 @@ pragma solidity ^0.8.28;
 
 import {IComputeMarketErrors as Errors} from "../../src/interfaces/IComputeMarketErrors.sol";
 import {IComputeMarketEvents} from "../../src/interfaces/IComputeMarketEvents.sol";
+import {JobStatus} from "../../src/types/Job.sol";
 import {JobId} from "../../src/types/JobId.sol";
 import {OfferTerms} from "../../src/types/Offer.sol";
+import {LastVoucher} from "../../src/types/Voucher.sol";
 import {MarketTest} from "../support/MarketTest.sol";
 import {vm} from "../support/Vm.sol";
 
@@ -47,7 +49,7 @@ contract SunsetTest is MarketTest {
         update();
         vm.assertEq(market.offer(offerId).validUntil, T0 + 30 days);
         vm.warp(T0 + 30 days);
-        JobId last = open(1, 3600, "last");
+        open(1, 3600, "last");
         vm.warp(T0 + 30 days + 1);
         vm.expectRevert(abi.encodeWithSelector(Errors.OfferExpired.selector, offerId, T0 + 30 days));
         open(1, 3600, 0);
@@ -59,17 +61,78 @@ contract SunsetTest is MarketTest {
         offerId = post(t);
         vm.expectRevert(abi.encodeWithSelector(Errors.OfferExpired.selector, offerId, T0 + 30 days));
         open(1, 3600, 0);
+    }
 
-        // What was ordered by then runs, is topped up, claimed, ended and paid out.
-        offerId = last.offerId();
-        start(last);
+    /// @dev An hour before it, with the sunset announced and the offer as it was posted.
+    function runningAnHourBefore(bytes32 salt) private returns (JobId id) {
+        announce(uint64(T0 + 30 days));
+        vm.warp(T0 + 30 days - 3600);
+        id = open(2, 7200, salt);
+        start(id);
+    }
+
+    function test_AJobThatRunsThenIsToppedUpClaimedAndEndedAfterIt() public {
+        JobId id = runningAnHourBefore("running");
+        vm.warp(T0 + 30 days + 1);
         vm.prank(customer);
-        market.topUp(last, 3600);
-        vm.warp(block.timestamp + 7200);
-        vm.assertEq(claim(last, 7000), 1);
-        vm.assertEq(end(last, 0, 7000), 1);
+        market.topUp(id, 3600);
+        vm.assertEq(claim(id, 7202), 1);
+        startAs(id, stranger);
+        start(id);
+        vm.warp(T0 + 30 days + 7200);
+        vm.assertEq(claim(id, 21_600), 1);
+        vm.assertEq(end(id, 0, 21_600), 1);
+        assertStatus(id, JobStatus.Closed);
+        paidOutInFull(12e6);
+    }
+
+    function test_AJobThatRunsThenIsEndedEarlyAndSettledAfterIt() public {
+        JobId id = runningAnHourBefore("ended early");
+        vm.warp(T0 + 30 days + 1);
+        vm.prank(customer);
+        vm.assertEq(market.endJob(ref(id)), T0 + 30 days + 61);
+        vm.warp(T0 + 30 days + 61);
+        settled(id, 7322);
+        paidOutInFull(4_067_777);
+    }
+
+    /// @dev Not started yet when the last order was taken.
+    function test_WhatIsOrderedInTheLastSecondIsServedDeclinedOrRefundedAfterIt() public {
+        announce(uint64(T0 + 30 days));
+        vm.warp(T0 + 30 days);
+        (JobId served, JobId declined, JobId left) =
+            (open(2, 3600, "served"), open(1, 3600, "no"), open(1, 3600, "left"));
+        vm.warp(T0 + 30 days + 1);
+        start(served);
+        vm.prank(operator);
+        vm.assertEq(market.declineJobs(refs(one(declined)), "no"), 1);
+        vm.warp(T0 + 30 days + START_WINDOW + 1);
+        vm.assertEq(market.refund(refs(one(left))), 1);
+        vm.warp(T0 + 30 days + 3601);
+        settled(served, 7200);
+        paidOutInFull(4e6);
+    }
+
+    function settled(JobId id, uint64 gpuSeconds) private {
+        LastVoucher[] memory vouchers = one(last(sign(id, gpuSeconds), ref(id)));
+        vm.prank(operator);
+        vm.assertEq(market.settle(offerId, vouchers, noProofs()), 1);
+        assertStatus(id, JobStatus.Closed);
+    }
+
+    /// @dev Years later everybody has what is theirs: provider and sink so much together, the customer all the rest.
+    function paidOutInFull(uint256 earned) private {
+        vm.warp(T0 + 3650 days);
         vm.prank(operator);
         market.withdrawFor(provider, address(token));
+        market.sweepFees(sink, address(token));
+        if (creditOf(customer) != 0) {
+            vm.prank(customer);
+            market.withdraw(address(token), customer, type(uint256).max);
+        }
+        vm.assertEq(token.balanceOf(payout) + token.balanceOf(sink), earned);
+        vm.assertEq(token.balanceOf(customer), 1e12 - earned);
+        vm.assertEq(token.balanceOf(address(market)), 0);
     }
 
     function test_ItCanBeMovedOrTakenBackUntilItHasPassed() public {
