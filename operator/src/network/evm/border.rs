@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use alloy::primitives::U256;
+use alloy::primitives::{Address, U256};
 use futures::future::BoxFuture;
 use hawser_attestation::Market;
 use hawser_market::COIN_DECIMALS;
@@ -37,7 +37,7 @@ struct Resumed {
 
 /// A network as its object describes it, with the wallet that is to send.
 pub fn prepare(spec: EvmSpec, wallet: Wallet) -> Prepared {
-    let sender = sender(&spec, &wallet);
+    let sender = sender(wallet.address(), &spec);
     Prepared::new(sender, move |with| start(spec, wallet, with))
 }
 
@@ -58,8 +58,8 @@ fn learn(known: &mut super::Known, of_cluster: &Known, spec: &EvmSpec) {
     known.offers.extend(of_cluster.jobs.iter().filter_map(|id| Some(names::job_id(id).ok()?.offer_id())));
 }
 
-fn sender(spec: &EvmSpec, wallet: &Wallet) -> Sender {
-    Sender { account: wallet.address().to_checksum(None).into(), ledger: format!("chain {}", spec.chain_id) }
+fn sender(account: Address, spec: &EvmSpec) -> Sender {
+    Sender { account: account.to_checksum(None).into(), ledger: format!("chain {}", spec.chain_id) }
 }
 
 impl Resumed {
@@ -74,8 +74,7 @@ impl Network for Resumed {
     }
 
     fn wallet(&self) -> Sender {
-        let spec = self.network.spec();
-        Sender { account: self.network.wallet().to_checksum(None).into(), ledger: format!("chain {}", spec.chain_id) }
+        sender(self.network.wallet(), self.network.spec())
     }
 
     fn status(&self) -> NetworkStatus {
