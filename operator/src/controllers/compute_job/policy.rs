@@ -21,7 +21,20 @@ fn refused(reason: Reason, message: impl Into<String>) -> Refused {
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        refused(Reason::read(refusal.reason()), refusal.to_string())
+        let reason = match refusal {
+            Refusal::NoGpu => Reason::NoGpu,
+            Refusal::TooManyGpus { .. } => Reason::TooManyGpus,
+            Refusal::InvalidImage(_) => Reason::InvalidImage,
+            Refusal::ImageNotAllowed { .. } => Reason::ImageNotAllowed,
+            Refusal::TooLong { .. } => Reason::Malformed,
+            Refusal::ForbiddenEnvironment(_) => Reason::ForbiddenEnvironment,
+            Refusal::InvalidEnvironment(_) => Reason::InvalidEnvironment,
+            Refusal::InvalidResources { .. } => Reason::InvalidResources,
+            Refusal::ResourcesOverLimit { .. } => Reason::ResourcesOverLimit,
+            Refusal::InvalidLimit { .. } => Reason::InvalidLimit,
+        };
+        debug_assert_eq!(reason.as_str(), refusal.reason(), "customers read the market's word");
+        refused(reason, refusal.to_string())
     }
 }
 
