@@ -1,5 +1,9 @@
 //! Endpoints of a chain: checked before use, asked no more often than they let us, and left for the next one when they
 //! fail.
+//!
+//! A request of alloy's provider: `transport` -> the endpoint in use, once `examine` has found the right chain and contract
+//! there -> `endpoint` (its turn, within its budget) -> `wire` -> the answer. One that is late is asked of a second endpoint
+//! too, one that fails of the next. Beside that `watchdog` leaves an endpoint whose head stands still.
 
 use std::{
     sync::{

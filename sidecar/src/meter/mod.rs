@@ -1,4 +1,7 @@
 //! meter: samples, signs and reports what a job uses. `session` decides, everything else here is clock, files and wire.
+//!
+//! `key`, `journal` (what an earlier container left) -> `link` (a stream with the operator, over `dial`) -> its directives ->
+//! `session`. Each interval: `sampler` -> `evidence` (the next line and its voucher) -> `journal`, `termination_log`, `link`.
 
 mod clock;
 mod config;

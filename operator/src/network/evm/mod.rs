@@ -2,6 +2,11 @@
 //!
 //! Inside, everything is typed as the chain has it. `border` makes a [`Network`](super::Network) of it: there, and nowhere
 //! else, the operator's opaque names become ids, hashes and addresses, and come back as texts.
+//!
+//! Three ways lead through it. Orders: `head` (a new block) -> `orders` (its logs, once it is deep enough) -> `specs` -> whoever
+//! watches. Questions: `facts` (what is known and how old that is) -> `read` (many with one request). Actions: `queue` ->
+//! `sender` (batch, simulate, sign, broadcast, confirm; its page is at the head of that folder) -> `action` (how far it has
+//! come).
 
 mod action;
 mod border;
