@@ -49,6 +49,7 @@ macro_rules! reasons {
 }
 
 reasons! {
+    Abandoned trouble "Nothing: somebody gave the object up by its annotation; the message says what was owed"
     AllInUse fine "Nothing: everything is sold. To sell more, raise `capacity.max` or lower `capacity.reserve`"
     Available fine "Nothing"
     Bound fine "Nothing"
@@ -95,6 +96,7 @@ reasons! {
     InvalidLimit fine "Correct the offer's limits"
     InvalidResources fine "Order with quantities such as 4, 500m or 16Gi"
     InvalidSpec trouble "Correct the field that the message names"
+    JobObjectGone fine "Nothing: somebody removed the finalizer of the `ComputeJob`; its order was closed with what its meter had attested"
     Leaving fine "Wait for what the message names, or give it up on purpose"
     Local fine "Nothing: a local job owes nothing on chain"
     Low fine "Send coins for gas to `status.wallet.address`"
@@ -128,6 +130,7 @@ reasons! {
     NotOnChain fine "Nothing: the market holds nothing of the job"
     NotPosted fine "Mend what the message names; the offer is posted then"
     NotRestricted fine "Label the namespace `pod-security.kubernetes.io/enforce=restricted`"
+    NotSettled trouble "Find out who wrote `status.phase`: it is taken back, and the job is looked at"
     NotStartedInTime fine "See the message: it says what was in the way until the start deadline"
     NotTried fine "Wait for the offer's canary"
     NotVisible fine "Create the `RuntimeClass` nvidia if GPUs are to be sampled"
@@ -136,7 +139,9 @@ reasons! {
     OfferUnreadable trouble "Look at the conditions of the `GpuOffer`"
     OnChain fine "Nothing"
     OOMKilled fine "Order with more `workload.memory`"
+    OrderNotAdmitted trouble "Mend what the message quotes of the API server: a quota, a policy, a webhook, the operator's rights"
     OrdersNotRead fine "Use an endpoint that serves logs: the message has the endpoint's words"
+    OrphanedPod trouble "Find out who removed the finalizer of the pod's `ComputeJob`; what the pod used is claimed"
     PodDeleted fine "Nothing: somebody deleted the job's pod"
     PodFailed fine "See the pod's events"
     PodInitializing fine "Wait for the image"
@@ -185,6 +190,8 @@ reasons! {
     Unschedulable trouble "See the message: it has the scheduler's words"
     Updating fine "Nothing: a change is on its way to the market"
     VoucherAccepted fine "Nothing"
+    VoucherLost trouble "Nothing can be done: the message says what was not paid, and why"
+    VoucherRefused trouble "See the message: it says what was wrong with a report; the reports that follow count"
     Waiting fine "Wait"
     WaitingForAttestor fine "Wait. If it stays, see the log of the container meter"
     WaitingForChain fine "Wait for `startJobs` to be mined"

@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::compute_job::POD_FINALIZER;
 use super::{Error, Shared, Tried, status_writer};
+use crate::reasons::Reason;
 
 /// Set to `"true"` on a `GpuOffer`, `ComputeJob` or `DepinNetwork` that is being deleted.
 const ANNOTATION: &str = "hawser.dev/abandon";
@@ -111,7 +112,7 @@ pub(crate) fn of_network(network: &DepinNetwork, needed_by: Option<&str>) -> Str
 pub(crate) async fn write_down(shared: &Shared, kind: &'static str, about: &ObjectReference, what: &str) {
     warn!(kind, name = about.name, namespace = about.namespace, "abandoned by its annotation; {what}");
     shared.metrics.abandoned(kind).inc();
-    shared.events.emit(about, true, "Abandoned", "Abandon", what).await;
+    shared.events.emit(about, true, &Reason::Abandoned, "Abandon", what).await;
 }
 
 /// Lets a job's pods go with it: nobody waits for their last vouchers. `named`: what its members' are called, as far as that

@@ -9,6 +9,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tracing::warn;
 
 use super::conditions::is_trouble;
+use crate::reasons::Reason;
 
 /// Longest note that the API server takes, in bytes.
 const NOTE: usize = 1000;
@@ -44,24 +45,25 @@ impl Events {
     /// One event for each of these conditions.
     pub(crate) async fn conditions(&self, about: &ObjectReference, transitions: &[&Condition]) {
         for condition in transitions {
-            self.emit(about, is_trouble(condition), &condition.reason, &condition.type_, &condition.message).await;
+            let reason = Reason::read(&condition.reason);
+            self.emit(about, is_trouble(condition), &reason, &condition.type_, &condition.message).await;
         }
     }
 
     /// One event. An event that can't be written is no reason to stop.
-    pub(crate) async fn emit(&self, about: &ObjectReference, bad: bool, reason: &str, action: &str, note: &str) {
-        if reason.is_empty() {
+    pub(crate) async fn emit(&self, about: &ObjectReference, bad: bool, reason: &Reason, action: &str, note: &str) {
+        if reason.as_str().is_empty() {
             return;
         }
         let event = Event {
             type_: if bad { EventType::Warning } else { EventType::Normal },
-            reason: reason.to_owned(),
+            reason: reason.to_string(),
             note: Some(note[..note.floor_char_boundary(NOTE)].to_owned()),
             action: action.to_owned(),
             secondary: None,
         };
         if let Err(error) = self.recorder().publish(&event, about).await {
-            warn!(%error, reason, "an event could not be written");
+            warn!(%error, %reason, "an event could not be written");
         }
     }
 }

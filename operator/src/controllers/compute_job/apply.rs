@@ -23,6 +23,7 @@ use crate::controllers::watch::name_of;
 use crate::controllers::{Error, MANAGER, Shared, Tried, status_writer};
 use crate::network::{NetworkAction, Subject};
 use crate::objects::pod_state::PodState;
+use crate::reasons::Reason;
 
 /// Takes the steps.
 pub(crate) async fn apply(context: &JobContext, seen: &JobObservation, decision: &Decision) -> Result<(), Error> {
@@ -79,7 +80,7 @@ pub(crate) async fn announce(shared: &Shared, seen: &JobObservation, decision: &
         after.vouchers_rejected.saturating_sub(before.vouchers_rejected),
     );
     if let Some(why) = after.last_rejection.filter(|why| before.last_rejection.as_ref() != Some(why)) {
-        shared.events.emit(&about, true, "VoucherRefused", "Attest", &why).await;
+        shared.events.emit(&about, true, &Reason::VoucherRefused, "Attest", &why).await;
     }
 }
 

@@ -23,6 +23,7 @@ use crate::controllers::work::Name;
 use crate::controllers::{Error, MANAGER, Tried, migration, status_writer, unreadable};
 use crate::network::{JobId, JobStatus, Network, NetworkAction, OfferId, On, Order, OrderHandler};
 use crate::objects::{is_settled, order_of};
+use crate::reasons::Reason;
 
 /// So many orders are looked up, and so many jobs written, side by side.
 const SIDE_BY_SIDE: usize = 32;
@@ -157,7 +158,11 @@ impl<'a> Batch<'a> {
         let known = self.context.shared.offer(namespace, offer);
         if let Some(offer) = known.as_ref().and_then(|offer| offer.0.as_ref().ok()) {
             let note = format!("order {} is declined, as its ComputeJob can't be created: {said}", order.job);
-            self.context.shared.events.emit(&offer.object_ref(&()), true, "OrderNotAdmitted", "Decline", &note).await;
+            self.context
+                .shared
+                .events
+                .emit(&offer.object_ref(&()), true, &Reason::OrderNotAdmitted, "Decline", &note)
+                .await;
         }
     }
 }

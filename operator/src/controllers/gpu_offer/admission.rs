@@ -110,11 +110,7 @@ pub(crate) async fn look(
             (before, offer.admission.refused.clone())
         });
         if let (None, Some(refused)) = (&before, &now) {
-            context
-                .shared
-                .events
-                .emit(&offer.object_ref(&()), true, refused.reason.as_str(), "Admit", &refused.message)
-                .await;
+            context.shared.events.emit(&offer.object_ref(&()), true, &refused.reason, "Admit", &refused.message).await;
         }
         return now;
     }

@@ -25,10 +25,8 @@ use crate::network::{
     Payment, Subject, Units,
 };
 use crate::objects::pod_state::{self, PodState};
+use crate::reasons::Reason;
 use crate::settlement::plan::{self, Policy, Step};
-
-/// The end's reason on chain.
-const REASON: &str = "JobObjectGone";
 
 /// What is known of a pod that has no job.
 #[derive(Clone, Debug)]
@@ -117,12 +115,12 @@ fn next(orphan: &Orphan, id: &JobId) -> Next {
                     job: id.clone(),
                     order: orphan.order.clone(),
                     expect_used,
-                    reason: REASON.to_owned(),
+                    reason: Reason::JobObjectGone.to_string(),
                 }),
                 Step::Decline => Next::Ask(NetworkAction::Decline {
                     job: id.clone(),
                     order: orphan.order.clone(),
-                    reason: REASON.to_owned(),
+                    reason: Reason::JobObjectGone.to_string(),
                 }),
                 Step::Refund => Next::Ask(NetworkAction::Refund { job: id.clone(), order: orphan.order.clone() }),
                 Step::Done => Next::Release((counted > job.used.0 && job.status == JobStatus::Closed).then(|| {
@@ -194,7 +192,7 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
         Next::Delete => {
             let note =
                 "its ComputeJob is gone, its finalizer was removed by hand: the pod is ended, and what it used claimed";
-            shared.events.emit(&about, true, "OrphanedPod", "Sweep", note).await;
+            shared.events.emit(&about, true, &Reason::OrphanedPod, "Sweep", note).await;
             delete(&shared.client, meta).await?;
             Ok(false)
         }
@@ -214,7 +212,7 @@ pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) 
         }
         Next::Release(lost) => {
             if let Some(lost) = lost {
-                shared.events.emit(&about, true, "VoucherLost", "Sweep", &lost).await;
+                shared.events.emit(&about, true, &Reason::VoucherLost, "Sweep", &lost).await;
             }
             timers.forget(&job);
             status_writer::set_finalizer(&api, &pod, POD_FINALIZER, false).await?;

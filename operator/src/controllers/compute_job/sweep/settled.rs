@@ -19,6 +19,7 @@ use tracing::warn;
 use super::list;
 use crate::controllers::settled::{self, SettledStep};
 use crate::controllers::{Error, Shared, Tried};
+use crate::reasons::Reason;
 
 /// How often all of them are listed, at most.
 const EVERY: Duration = Duration::from_mins(10);
@@ -90,7 +91,7 @@ async fn attend(shared: &Shared, seen: &PartialObjectMeta<ComputeJob>, keep: Dur
             api.patch_status(&name, &PatchParams::default(), &Patch::Merge(&phase)).await.tried(what)?;
             let note = "status.phase says that the job is settled and status.settledAt does not: the phase is taken \
                         back, and the job is looked at";
-            shared.events.emit(&job.object_ref(&kind), true, "NotSettled", "Sweep", note).await;
+            shared.events.emit(&job.object_ref(&kind), true, &Reason::NotSettled, "Sweep", note).await;
             Ok(())
         }
     }

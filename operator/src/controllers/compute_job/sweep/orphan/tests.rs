@@ -62,7 +62,7 @@ fn a_pod_without_a_job_ends_is_paid_for_closed_and_let_go() {
         job: id(),
         order: order_of_job(),
         expect_used: GpuSeconds(60),
-        reason: REASON.to_owned(),
+        reason: Reason::JobObjectGone.to_string(),
     });
     assert_eq!(next(&running(60), &id()), end);
     assert_eq!(next(&orphan(known(JobStatus::Closed, 60, None)), &id()), Next::Release(None));
