@@ -1,6 +1,7 @@
 //! Transactions that an account without a key of its own sends, such as a Safe.
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, B256, U256};
+use hawser_contracts::ComputeMarket;
 use serde_json::{Value, json};
 
 use crate::{stage::Stage, until::until};
@@ -40,11 +41,31 @@ async fn a_safe_orders_ends_and_withdraws_by_batches_that_need_no_key() {
     assert_eq!(left, U256::ZERO, "exactly the deposit was allowed");
 
     stage.start(job).await;
+    let seconds = || async { stage.market.job(job.0).call().await.unwrap().duration };
+    let before = seconds().await;
+    send(&stage, &batch(&["topup", &job.to_string(), "--seconds", "300"])).await;
+    assert_eq!(seconds().await, before + 300);
     send(&stage, &batch(&["end", &job.to_string()])).await;
     let credit = || async { stage.market.credit(stage.customer, *stage.token.address()).call().await.unwrap() };
     assert!(credit().await > U256::ZERO);
     send(&stage, &batch(&["withdraw"])).await;
     assert_eq!(credit().await, U256::ZERO);
+}
+
+#[tokio::test]
+async fn a_safe_that_is_a_provider_sets_its_keys_and_its_floor() {
+    let stage = Stage::set().await;
+    let safe = stage.provider.to_string();
+    let batch = |args: &[&str]| stage.stranger().run(&[args, &["--calldata", &safe]].concat()).json();
+    let (hot, payout) = (Address::repeat_byte(0xA1), Address::repeat_byte(0xA2));
+    send(&stage, &batch(&["provider", "set", "--operator", &hot.to_string(), "--payout", &payout.to_string()])).await;
+    let asked = ComputeMarket::providerCall { account: stage.provider };
+    let set = stage.market.call_builder(&asked).call().await.unwrap();
+    assert_eq!((set.operator, set.payout), (hot, payout));
+    let token = *stage.token.address();
+    send(&stage, &batch(&["provider", "floor", "--token", &token.to_string(), "--price", "2.5"])).await;
+    let floor = stage.market.floor(stage.provider, token, B256::ZERO).call().await.unwrap();
+    assert_eq!(floor, 2_500_000);
 }
 
 #[tokio::test]
