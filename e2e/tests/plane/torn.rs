@@ -9,6 +9,7 @@ use hawser_attestation::{EvidenceRoot, Market, SignedVoucher, TerminationMessage
 use hawser_crds::ComputeJob;
 use hawser_e2e::wait;
 use hawser_market::{GpuSeconds, JobId};
+use hawser_proto::pod::{JOB_CONTAINER, METER_CONTAINER, env};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt;
@@ -98,10 +99,10 @@ fn pod(job: &ComputeJob, held: bool) -> Result<Pod> {
         },
         "spec": {
             "initContainers": [{
-                "name": "meter", "image": "none", "restartPolicy": "Always",
-                "env": [{"name": "HAWSER_JOB_ID", "value": ID.to_string()}],
+                "name": METER_CONTAINER, "image": "none", "restartPolicy": "Always",
+                "env": [{"name": env::JOB_ID, "value": ID.to_string()}],
             }],
-            "containers": [{"name": "job", "image": "none"}],
+            "containers": [{"name": JOB_CONTAINER, "image": "none"}],
         },
     }))?)
 }
@@ -113,7 +114,7 @@ async fn leave_voucher(pods: &Api<Pod>, pod: &str) -> Result<()> {
     let words = TerminationMessage { attestor: key.address(), voucher, sequence: 1, last: true, lines: Vec::new() };
     let ended = json!({"terminated": {"exitCode": 0, "message": words.to_text()?}});
     let meter = json!({
-        "name": "meter", "image": "none", "imageID": "none", "ready": false, "restartCount": 0, "state": ended,
+        "name": METER_CONTAINER, "image": "none", "imageID": "none", "ready": false, "restartCount": 0, "state": ended,
     });
     let status = json!({"status": {"initContainerStatuses": [meter]}});
     pods.patch_status(pod, &PatchParams::default(), &Patch::Merge(&status)).await?;

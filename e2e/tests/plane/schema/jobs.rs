@@ -75,6 +75,7 @@ pub(super) fn table() -> Table {
         made: MADE,
         changed: CHANGED,
         stored: json!({"offerRef": "o", "workload": {"kind": "Batch", "image": "i", "gpus": 1}, "terminate": false}),
+        defaults: &[(r#"{"workload": {"env": [{"name": "A"}]}}"#, "/workload/env/0/value", r#""""#)],
         status: json!({
             "phase": "Running", "reason": "Running", "node": "a", "usage": {"gpuSeconds": 45},
             "settlement": {"paid": "12", "claimed": "1.2", "pending": "0.3"},

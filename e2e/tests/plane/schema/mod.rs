@@ -33,6 +33,8 @@ struct Table {
     changed: &'static [Change],
     /// What is stored of the plain one.
     stored: Value,
+    /// Defaults of what the plain one leaves out: a change that has it, where a default then stands, and the default.
+    defaults: &'static [(&'static str, &'static str, &'static str)],
     /// A status, for the columns.
     status: Value,
     /// What `kubectl get` and `kubectl get -o wide` print: the head, and the object's line. Without the age.
@@ -96,6 +98,12 @@ async fn what_nobody_has_written_is_stored_as_the_defaults_say_and_kubectl_print
         let (api, kind) = (table.api(&scene), &table.kind.kind);
         let stored = api.create(&PostParams::default(), &table.object("plain", "{}")?).await?;
         ensure!(stored.data["spec"] == table.stored, "{kind}: stored is {:#}", stored.data["spec"]);
+        for (change, place, default) in table.defaults {
+            let dry = PostParams { dry_run: true, ..PostParams::default() };
+            let stored = api.create(&dry, &table.object("full", change)?).await.context(*change)?;
+            let found = stored.data["spec"].pointer(place);
+            ensure!(found == Some(&serde_json::from_str(default)?), "{kind} {change}: {place} is {found:?}");
+        }
         let status = Patch::Merge(json!({"status": table.status}));
         api.patch_status("plain", &PatchParams::default(), &status).await?;
         for (expected, args) in table.columns.iter().zip([&[][..], &["-o", "wide"]]) {

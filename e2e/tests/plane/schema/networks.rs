@@ -103,6 +103,8 @@ const CHANGED: &[Change] = &[
     ("{}", (r#"{"evm": null}"#, Some(ONE_KIND))),
 ];
 
+const KEYSTORE: &str = r#"{"evm": {"wallet": {"secretRef": null, "keystore": {"secretRef": {"name": "k"}, "passwordSecretRef": {"name": "p"}}}}}"#;
+
 pub(super) fn table() -> Table {
     let evm = json!({
         "rpcUrls": ["http://a"], "chainId": 1,
@@ -121,6 +123,21 @@ pub(super) fn table() -> Table {
         made: MADE,
         changed: CHANGED,
         stored: json!({"evm": stored}),
+        defaults: &[
+            (r#"{"settlement": {}}"#, "/settlement/intervalSeconds", "3600"),
+            (r#"{"settlement": {}}"#, "/settlement/minPayout", r#""0""#),
+            (r#"{"settlement": {"withdraw": {}}}"#, "/settlement/withdraw/intervalSeconds", "86400"),
+            (r#"{"settlement": {"withdraw": {}}}"#, "/settlement/withdraw/minAmount", r#""0""#),
+            (r#"{"evm": {"settlement": {"withdraw": {}}}}"#, "/evm/settlement/withdraw/intervalSeconds", "86400"),
+            (r#"{"evm": {"settlement": {"withdraw": {}}}}"#, "/evm/settlement/withdraw/minAmount", r#""0""#),
+            (
+                r#"{"evm": {"rpcUrls": null, "rpcUrlsSecretRef": {"name": "u"}}}"#,
+                "/evm/rpcUrlsSecretRef/key",
+                r#""rpcUrls""#,
+            ),
+            (KEYSTORE, "/evm/wallet/keystore/secretRef/key", r#""keystore.json""#),
+            (KEYSTORE, "/evm/wallet/keystore/passwordSecretRef/key", r#""password""#),
+        ],
         status: json!({
             "conditions": [{"type": "Ready", "status": "False", "reason": "Low", "message": "m",
                 "lastTransitionTime": "2026-01-01T00:00:00Z"}],

@@ -88,6 +88,7 @@ pub(super) fn table() -> Table {
         made: MADE,
         changed: CHANGED,
         stored,
+        defaults: &[],
         status: json!({
             "conditions": [{"type": "Ready", "status": "True", "reason": "AllInUse", "message": "m",
                 "lastTransitionTime": "2026-01-01T00:00:00Z"}],
