@@ -114,6 +114,7 @@ pub struct Header {
     /// Use vouched for by earlier attestors of the job: this one's count begins there.
     pub base_gpu_seconds: GpuSeconds,
     /// Whether this attestor can sample the GPUs.
+    #[serde(deserialize_with = "strict::named")]
     pub nvml: Nvml,
     /// `nvmlSystemGetDriverVersion`, where NVML is visible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -201,6 +202,6 @@ pub struct GpuSample {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Since when this GPU's time does not count, for as long as it is dead: when it answered last.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "strict::maybe_stopped")]
     pub stopped_at: Option<Timestamp>,
 }

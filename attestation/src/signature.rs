@@ -14,6 +14,9 @@ pub enum InvalidSignature {
     /// The recovery byte is not 27 or 28.
     #[error("the last byte of a signature is 27 or 28, here it is {0}")]
     RecoveryByte(u8),
+    /// `r` or `s` is not a number that a signature can have.
+    #[error("r and s of a signature are at least 1 and below the curve's order")]
+    OutOfRange,
     /// `s` is in the upper half of the curve's order: a second form of another signature.
     #[error("the signature's s is in the upper half of the curve's order (EIP-2): sign again")]
     HighS,
@@ -65,6 +68,7 @@ impl TryFrom<Signature> for VoucherSignature {
     type Error = InvalidSignature;
 
     fn try_from(signature: Signature) -> Result<Self, InvalidSignature> {
+        signature.to_k256().map_err(|_| InvalidSignature::OutOfRange)?;
         match signature.normalize_s() {
             Some(_) => Err(InvalidSignature::HighS),
             None => Ok(Self(signature)),

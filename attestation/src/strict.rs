@@ -4,7 +4,8 @@
 //! - A body is an object; so is each element of the list `gpus`. No field comes twice in an object, at whatever depth.
 //! - A number is a decimal integer without sign, fraction and exponent, below 2^64. A value that is not known is left out: there
 //!   is no `null`. This holds for unknown fields too.
-//! - A time is `2026-11-27T13:15:53.25Z`: RFC 3339, `T` and `Z`, at most three digits of a second.
+//! - A time is `2026-11-27T13:15:53.25Z`: RFC 3339, `T` and `Z`, at most three digits of a second (nine in `stoppedAt`), in a
+//!   year that the libraries of other languages have too.
 //! - Hexadecimal is `0x` and lower-case digits, of the length that the value has.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
@@ -12,7 +13,7 @@ use std::{borrow::Cow, collections::HashSet, fmt};
 use jiff::Timestamp;
 use serde::{
     Deserialize, Deserializer, Serializer,
-    de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor},
 };
 
 /// The list of samples in a report, and of nothing else.
@@ -135,6 +136,11 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::
     Cow::<'de, str>::deserialize(deserializer)
 }
 
+/// One of an enum's names: serde would also take an object of that name with an empty object in it.
+pub(crate) fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    T::deserialize(text(deserializer)?.into_deserializer())
+}
+
 /// `0x` and lower-case digits.
 pub(crate) mod hex {
     use std::str::FromStr;
@@ -152,17 +158,20 @@ pub(crate) mod hex {
 
 /// RFC 3339 in the one form that evidence has. What is written is cut to milliseconds: more digits would only cost room.
 pub(crate) mod time {
-    use super::{Deserializer, Serializer, Timestamp, de, text};
+    use super::{Deserializer, Serializer, Timestamp};
 
     pub(crate) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(*time))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        let text = text(deserializer)?;
-        super::parse_time(&text)
-            .ok_or_else(|| de::Error::custom(format_args!("{text:?} is not a time such as 2026-11-27T13:15:53.25Z")))
+        super::read_time(deserializer, 3)
     }
+}
+
+/// When a card stopped, where there may be no such time. The sidecar's clock has nine digits of a second.
+pub(crate) fn maybe_stopped<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    read_time(deserializer, 9).map(Some)
 }
 
 /// The same where there may be none.
@@ -182,7 +191,13 @@ pub(crate) mod maybe_time {
     }
 }
 
-fn parse_time(text: &str) -> Option<Timestamp> {
+fn read_time<'de, D: Deserializer<'de>>(deserializer: D, digits: usize) -> Result<Timestamp, D::Error> {
+    let text = text(deserializer)?;
+    parse_time(&text, digits)
+        .ok_or_else(|| de::Error::custom(format_args!("{text:?} is not a time such as 2026-11-27T13:15:53.25Z")))
+}
+
+fn parse_time(text: &str, digits: usize) -> Option<Timestamp> {
     let whole = text.strip_suffix('Z')?;
     let (seconds, fraction) = whole.split_once('.').map_or((whole, None), |(whole, part)| (whole, Some(part)));
     let pattern = b"dddd-dd-ddTdd:dd:dd";
@@ -191,7 +206,8 @@ fn parse_time(text: &str) -> Option<Timestamp> {
     if seconds.len() != pattern.len() || !seconds.bytes().zip(pattern).all(fits) || seconds.ends_with("60") {
         return None;
     }
-    if fraction.is_some_and(|part| !matches!(part.len(), 1..=3) || !part.bytes().all(|byte| byte.is_ascii_digit())) {
+    let fits = |part: &str| (1..=digits).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !fraction.is_none_or(fits) || seconds.starts_with("0000") || seconds.starts_with("9999") {
         return None;
     }
     text.parse().ok()
@@ -206,8 +222,10 @@ mod tests {
         for text in
             ["2026-11-27T13:15:53Z", "2026-11-27T13:15:53.2Z", "2026-11-27T13:15:53.250Z", "0001-01-01T00:00:00Z"]
         {
-            assert!(parse_time(text).is_some(), "{text}");
+            assert!(parse_time(text, 3).is_some(), "{text}");
         }
+        assert!(parse_time("2026-11-27T13:15:53.123456789Z", 9).is_some());
+        assert!(parse_time("2026-11-27T13:15:53.1234567890Z", 9).is_none());
         for text in [
             "20261127T131553.250Z",
             "2026-11-27 13:15:53.250Z",
@@ -226,9 +244,11 @@ mod tests {
             "2026-02-30T13:15:53Z",
             "+002026-11-27T13:15:53Z",
             "-002026-11-27T13:15:53Z",
+            "0000-12-31T23:59:59Z",
+            "9999-01-01T00:00:00Z",
             "",
         ] {
-            assert!(parse_time(text).is_none(), "{text}");
+            assert!(parse_time(text, 3).is_none(), "{text}");
         }
     }
 
