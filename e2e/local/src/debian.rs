@@ -52,6 +52,14 @@ pub fn promtool() -> Result<PathBuf> {
     find_program("promtool").context("Debian's package prometheus is installed, and promtool is not in PATH")
 }
 
+/// `python3`: the machine's own, else Debian's.
+pub fn python() -> Result<Command> {
+    if find_program("python3").is_none() {
+        require(&[Package { name: "python3", file: "bin/python3" }])?;
+    }
+    Ok(Command::new("python3"))
+}
+
 /// Python's pip: the machine's own, else Debian's.
 pub fn pip() -> Result<Command> {
     let pip = || {

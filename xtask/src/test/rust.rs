@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use hawser_local::{Layout, npm};
+use hawser_local::{Layout, debian, npm};
 
 use super::summary::{Expected, Summary, rust_harness};
 use crate::tools::{self, Crate};
@@ -31,6 +31,8 @@ pub(crate) fn tests(layout: &Layout, summary: &mut Summary) {
         programs = workspace::test_programs(layout)?;
         Ok(())
     });
+    // A reader of evidence is written in it.
+    summary.check("python3", || debian::python().map(drop));
     let Ok(toolchain) = npm::install(layout) else {
         return summary.check("npm tools", || npm::install(layout).map(drop));
     };
