@@ -10,11 +10,9 @@ use hawser_e2e::fixture::{JOBS, client, jobs};
 use hawser_e2e::installation::Installation;
 use hawser_e2e::order::Order;
 use hawser_e2e::{conditions, wait};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
-use serde_json::json;
+use kube::api::{Api, ListParams};
 
 use crate::lifecycle::{all_of_its_use_is_claimed, counts_on};
 use crate::node::Node;
@@ -42,10 +40,6 @@ async fn an_upgrade_from_the_release_before_and_a_rollback_lose_nothing_of_what_
 }
 
 async fn upgrade(scene: &Scene, then: &Installation, this: &Installation) -> Result<()> {
-    // There was no such role: its operator could start pods everywhere.
-    let bindings: Api<RoleBinding> = Api::namespaced(scene.client.clone(), &scene.namespace);
-    bindings.delete(JOBS, &DeleteParams::default()).await?;
-    names(scene).await?;
     let balances = scene.fixture.chain.balances().await?;
 
     let settled = scene.order(&scene.job_spec(1, 60, &sleep(3))).await?.order;
@@ -60,6 +54,7 @@ async fn upgrade(scene: &Scene, then: &Installation, this: &Installation) -> Res
     runs_on(scene, &old, &ran).await.context("after the upgrade")?;
     all_of_its_use_is_claimed(scene, &short).await.context("it ended during the upgrade")?;
     stays(scene, &offered).await?;
+    let bindings: Api<RoleBinding> = Api::namespaced(scene.client.clone(), &scene.namespace);
     let bound = bindings.list(&ListParams::default()).await?.items;
     ensure!(bound.iter().any(|b| b.role_ref.name == JOBS), "the operator lost its rights in {}", scene.namespace);
     let (new, runs) = long(scene, this).await.context("it was ordered after the upgrade")?;
@@ -105,18 +100,6 @@ async fn runs_on(scene: &Scene, placed: &Placed, ran: &Running) -> Result<()> {
     counts_on(scene, placed).await?;
     let runs = running(scene, &placed.order).await?;
     ensure!(runs == *ran, "{} ran as {ran:?}, and runs as {runs:?}", placed.order.name());
-    Ok(())
-}
-
-/// This cluster's DNS stands on the node. The release before let jobs ask DNS in pods only: its providers had to allow more.
-async fn names(scene: &Scene) -> Result<()> {
-    let ports = [json!({"protocol": "UDP", "port": 53}), json!({"protocol": "TCP", "port": 53})];
-    let policy: NetworkPolicy = serde_json::from_value(json!({
-        "metadata": {"name": "dns-of-the-node"},
-        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"ports": ports}]},
-    }))?;
-    let policies: Api<NetworkPolicy> = Api::namespaced(scene.client.clone(), &scene.namespace);
-    policies.create(&PostParams::default(), &policy).await?;
     Ok(())
 }
 
