@@ -55,6 +55,7 @@ abstract contract Stage is Lists {
     address public immutable agent = address(0x0A6E);
     uint32 internal delegation;
     mapping(uint256 day => uint256) internal spentOn;
+    mapping(bytes32 orderHash => bool) internal orderPlaced;
     mapping(address customer => mapping(uint256 salt => bool)) internal spentSalts;
     mapping(address customer => uint256 salt) internal lastSalt;
 
@@ -112,7 +113,9 @@ abstract contract Stage is Lists {
 
     function placed(JobId id, Order memory order, uint256 which) internal {
         jobs.push(id);
-        remember(id, order.customer, market.orderHashOf(order));
+        bytes32 hash = market.orderHashOf(order);
+        orderPlaced[hash] = true;
+        remember(id, order.customer, hash);
         Model storage model = models[id];
         (model.price, model.gpus, model.duration) = (prices[which % 2], order.gpus, order.duration);
     }
