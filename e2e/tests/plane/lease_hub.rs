@@ -10,9 +10,9 @@ use futures::future::BoxFuture;
 use hawser_attestation::{Market, SignedVoucher, digest};
 use hawser_market::AttestorTail;
 use hawser_operator::network::{
-    AccountId, ActionKey, ActionState, Backlog, Connection, GpuSeconds, Head, Job, JobId, JobStatus, Network,
-    NetworkAction, NetworkError, NetworkStatus, Offer, OfferId, OfferTerms, Order, OrderHandler, OrderRef, Payment,
-    Prepared, Profile, SpecError, Start, Subject, Token, TokenId, Units, Wallet,
+    AccountId, ActionKey, ActionState, Advice, Backlog, Connection, Costs, GpuSeconds, Head, Job, JobId, JobStatus,
+    Network, NetworkAction, NetworkError, NetworkStatus, Offer, OfferId, OfferTerms, Order, OrderHandler, OrderRef,
+    Payment, Prepared, Profile, SpecError, Start, Subject, Token, TokenId, Units, Wallet,
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, broadcast};
@@ -266,7 +266,8 @@ fn height() -> u64 {
 
 impl Network for LeaseHub {
     fn profile(&self) -> Profile {
-        Profile { depth: 0, payment: Payment::OnceAtTheEnd, longest_card: 100_000 }
+        let (depth, lapses_after) = (0, 0);
+        Profile { depth, payment: Payment::OnceAtTheEnd, longest_card: 100_000, most_gpus: u16::MAX, lapses_after }
     }
 
     fn wallet(&self) -> Wallet {
@@ -277,7 +278,7 @@ impl Network for LeaseHub {
         NetworkStatus {
             connection: Connection::Connected { endpoint: "the lease hub".to_owned() },
             identity: "the lease hub".to_owned(),
-            advice: String::new(),
+            advice: Advice::default(),
             head: self.head(),
             time: self.time_now(),
             time_now: self.time_now(),
@@ -291,6 +292,7 @@ impl Network for LeaseHub {
             cursor: None,
             withdrawn: std::collections::BTreeMap::new(),
             unread: Some(0),
+            catching_up: None,
             confirmation_lag: None,
             clock_in_sync: Some(true),
             clock_skew: Some(0),
@@ -326,8 +328,8 @@ impl Network for LeaseHub {
         Ok(format!("{} for {}", terms.name, terms.product).into())
     }
 
-    fn claim_cost(&self, _: &Token) -> Units {
-        Units::ZERO
+    fn costs(&self, _: &Token) -> Costs {
+        Costs::default()
     }
 
     fn job<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Job, NetworkError>> {

@@ -96,7 +96,7 @@ fn claimed(
     let Some(expected) = attestations.by_id(id) else {
         return Err(refuse(
             RejectReason::UnknownJob,
-            format!("no job {id} is expected: it is over, or its chain was not seen since this operator began"),
+            format!("no job {id} is expected: it is over, or its network was not seen since this operator began"),
         ));
     };
     let hash = session_proof_hash(expected.market, id, nonce);

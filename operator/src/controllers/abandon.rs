@@ -56,10 +56,10 @@ pub(crate) fn advise(conditions: &mut [Condition], kind: &str) {
 pub(crate) fn of_offer(offer: &GpuOffer, jobs: u32) -> String {
     let status = offer.status.clone().unwrap_or_default();
     let chain = status.on_chain.map_or_else(
-        || "nothing of it was seen on chain".to_owned(),
+        || "nothing of it was seen on the market".to_owned(),
         |on_chain| {
             format!(
-                "offer {} stands on chain with {} GPUs available and takes orders until Unix second {}, which nobody reads",
+                "offer {} stands on the market with {} GPUs available and takes orders until Unix second {}, which nobody reads",
                 on_chain.offer_id, on_chain.available, on_chain.valid_until
             )
         },

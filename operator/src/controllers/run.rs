@@ -11,7 +11,7 @@
 //! | an offer | the offer; others that sell the same GPUs, where it sells others now |
 //! | a namespace's labels, a `RuntimeClass`, what a network says of itself | all offers |
 //! | what a job that can't be read may hold | all offers |
-//! | an action on chain | its job or its offer |
+//! | an action that was asked for | its job or its offer |
 //! | what was attested of a job | the job |
 //!
 //! Whatever else happens in the cluster concerns nobody here. An offer is looked at when it is due and then at most once a

@@ -37,7 +37,7 @@ impl Looks {
             jobs: book.metric("jobs", "Jobs that are not settled, by status.phase; Unreadable where it can't be read"),
             to_running: book.durations(
                 "order_to_running_seconds",
-                "From an order's block to the start of the customer's program",
+                "From an order's time to the start of the customer's program",
                 WAITS,
             ),
             accepted: book.metric("vouchers_accepted", "Vouchers accepted, as far as written to the jobs' status"),

@@ -39,7 +39,7 @@ impl Money {
             ),
             credit: book.metric("credit_tokens", "Whole tokens claimed and not withdrawn"),
             withdrawn: book.metric("withdrawn_tokens", "Whole tokens sent to the payout address"),
-            token_info: book.metric("token_info", "1 for each token, with the symbol that its contract gives"),
+            token_info: book.metric("token_info", "1 for each token, with the symbol that it gives itself"),
             symbols: Arc::default(),
             offer_pending: book.metric(
                 "offer_pending_tokens",

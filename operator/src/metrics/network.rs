@@ -27,21 +27,21 @@ pub(super) struct Networks {
 impl Networks {
     pub(super) fn new(book: &mut Book) -> Self {
         Self {
-            orders: book.metric("orders", "Orders taken from the chain"),
-            actions: book.metric("actions", "Actions on chain that are mined, or that the market refused"),
+            orders: book.metric("orders", "Orders taken from the network"),
+            actions: book.metric("actions", "Actions that the network has done or refused"),
             connected: book.metric("network_connected", "1 where the network can be seen"),
-            head: book.metric("network_head_block", "Newest block"),
-            head_age: book.metric("network_head_age_seconds", "Age of the newest block"),
-            unread: book.metric("network_unread_blocks", "Confirmed blocks of which no orders were read yet"),
+            head: book.metric("network_head_block", "Height of the newest state"),
+            head_age: book.metric("network_head_age_seconds", "Age of the newest state"),
+            unread: book.metric("network_unread_blocks", "Confirmed states of which no orders were read yet"),
             balance: book.metric("wallet_balance", "Coins of the operator's wallet, in whole coins"),
-            gas_spent: book.metric("gas_spent", "Coins that the operator's wallet has paid for gas, in whole coins"),
+            gas_spent: book
+                .metric("gas_spent", "Coins that the operator's wallet has paid in transaction fees, in whole coins"),
             clock_skew: book.metric(
                 "clock_skew_seconds",
-                "Seconds by which the operator's clock was ahead of the newest block's time when it came",
+                "Seconds by which the operator's clock was ahead of the newest state's time when that came",
             ),
-            actions_queued: book.metric("actions_queued", "Actions that are to be sent or mined"),
-            actions_oldest: book
-                .metric("actions_oldest_seconds", "Age of the oldest action that is to be sent or mined"),
+            actions_queued: book.metric("actions_queued", "Actions that are not done yet, sent or not"),
+            actions_oldest: book.metric("actions_oldest_seconds", "Age of the oldest action that is not done yet"),
         }
     }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{Counted, Metrics, ServerOutcome};
 use crate::network::{
-    ActionKey, Backlog, Connection, Head, NetworkStatus, RequestCounter, RequestOutcome, Token, Units,
+    ActionKey, Advice, Backlog, Connection, Head, NetworkStatus, RequestCounter, RequestOutcome, Token, Units,
 };
 use crate::settlement::Pending;
 
@@ -59,7 +59,7 @@ pub(super) fn observed() -> NetworkStatus {
     NetworkStatus {
         connection: Connection::Connected { endpoint: String::new() },
         identity: String::new(),
-        advice: String::new(),
+        advice: Advice::default(),
         head: Some(Head { height: 1, time: Timestamp::UNIX_EPOCH }),
         time: None,
         time_now: None,
@@ -73,6 +73,7 @@ pub(super) fn observed() -> NetworkStatus {
         cursor: None,
         withdrawn: BTreeMap::new(),
         unread: Some(0),
+        catching_up: None,
         confirmation_lag: None,
         clock_in_sync: Some(true),
         clock_skew: Some(3),

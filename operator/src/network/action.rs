@@ -142,15 +142,15 @@ impl fmt::Display for ActionKey {
     }
 }
 
-/// How far an action has come. It is remembered for a while after it was mined or refused; then the chain is the record.
+/// How far an action has come. It is remembered for a while after it was done or refused; then the network is the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActionState<Tx = TransactionId> {
     /// Waits for the sender.
     Queued {
-        /// Why it was not sent yet, where something is in the way (no gas, fee above the cap, no endpoint).
+        /// Why it was not sent yet, where something is in the way (no coins, fee above the cap, no endpoint).
         waiting: Option<String>,
     },
-    /// Sent, not mined.
+    /// Sent, not done.
     Sent {
         /// The newest transaction that carries it; a replacement has another hash.
         tx: Tx,
@@ -158,10 +158,10 @@ pub enum ActionState<Tx = TransactionId> {
     /// Done.
     Mined {
         tx: Tx,
-        /// Number of its block.
+        /// The height at which it was done.
         block: u64,
     },
-    /// The chain is already as the action would make it: claimed, closed.
+    /// The network is already as the action would make it: claimed, closed.
     AlreadyDone {
         /// How it is.
         why: String,

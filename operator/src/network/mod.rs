@@ -37,7 +37,7 @@ pub use offer::{Offer, OfferPost, OfferTerms};
 pub use order::{Order, OrderRef};
 pub use requests::{RequestCounter, RequestOutcome, Uncounted};
 pub use start::{Known, OtherKinds, Prepared, Start, Wallet};
-pub use status::{Backlog, Connection, Disconnected, Head, NetworkStatus, SignerFault};
+pub use status::{Advice, Backlog, Connection, Disconnected, Head, NetworkStatus, SignerFault};
 pub use token::Token;
 
 /// Takes orders over. Where it fails, the same orders come again.
@@ -61,6 +61,15 @@ pub enum Payment {
     OnceAtTheEnd,
 }
 
+/// What transactions cost in units of a token; zero where that is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Costs {
+    /// One claim.
+    pub claim: Units,
+    /// All that an order needs from its start to its end, with one claim.
+    pub order: Units,
+}
+
 /// What never changes of a network in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -70,6 +79,10 @@ pub struct Profile {
     pub payment: Payment,
     /// Longest card of an offer, in bytes.
     pub longest_card: usize,
+    /// Most GPUs that it lets one order of an offer ask for.
+    pub most_gpus: u16,
+    /// What was sent, and is not done so many heights after nobody sends it any more, never will be.
+    pub lapses_after: u64,
 }
 
 /// A network in use: one per `DepinNetwork`.
@@ -104,8 +117,8 @@ pub trait Network: fmt::Debug + Send + Sync {
     /// Name of the offer with these terms.
     fn offer_id(&self, terms: &OfferTerms) -> Result<OfferId, SpecError>;
 
-    /// What the fees of one claim come to in units of a token; zero where that is not known.
-    fn claim_cost(&self, token: &Token) -> Units;
+    /// What is paid now for sending to it, in units of a token.
+    fn costs(&self, token: &Token) -> Costs;
 
     /// A job as the network holds it; [`JobStatus::None`] where there is none. That of a running job may be some seconds
     /// old, unless something has happened to it since; any other is the newest. Many who ask are answered with one request.

@@ -16,18 +16,18 @@ pub enum Disconnected {
     Connecting,
     /// No endpoint answers.
     Unreachable,
-    /// An endpoint answers with another chain id than the network's.
+    /// What answers is another network than the one that is written down.
     WrongChain,
-    /// There is no contract at the market's address.
+    /// The network is the right one, and has no market where one is written down.
     NoMarket,
-    /// Endpoints answer, and their newest block has been the same for too long.
+    /// Endpoints answer, and their newest state has been the same for too long.
     HeadStalled,
 }
 
 /// Whether the network can be seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Connection {
-    /// An endpoint with the right chain and the market answers and its head moves.
+    /// An endpoint of the right network with the market answers and its head moves.
     Connected {
         /// The endpoint without path, query or credentials: those can be secrets.
         endpoint: String,
@@ -46,6 +46,20 @@ impl Connection {
     pub const fn is_connected(&self) -> bool {
         matches!(self, Self::Connected { .. })
     }
+}
+
+/// Ways out of a network's troubles that only its kind knows: which of its fields to correct. Whoever says what is wrong puts
+/// them behind it; empty where there is nothing to correct.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Advice {
+    /// It can't be seen, or is another one than it should be; empty while all is well.
+    pub connection: String,
+    /// What was sent is not done for long.
+    pub sent: &'static str,
+    /// Orders are believed too late for an offer's start window.
+    pub confirmation: &'static str,
+    /// Not even an offer's biggest order pays its transactions.
+    pub cost: &'static str,
 }
 
 /// The newest state of the network that was ever seen.
@@ -79,10 +93,10 @@ pub enum SignerFault {
 pub struct NetworkStatus {
     /// Whether it can be seen now.
     pub connection: Connection,
-    /// What the endpoints must serve, in words: `chain 1 with the market at 0x...`.
+    /// What the endpoints must serve, in the network's words: `chain 1 with the market at 0x...`.
     pub identity: String,
-    /// What to do where they serve another one: which field to correct.
-    pub advice: String,
+    /// Ways out of its troubles.
+    pub advice: Advice,
     /// The newest state ever seen.
     pub head: Option<Head>,
     /// The network's time: that of its head. Where nothing is made without a transaction, what would be made next would say
@@ -94,7 +108,7 @@ pub struct NetworkStatus {
     pub wallet: AccountId,
     /// The wallet's coins, in their smallest unit.
     pub balance: Option<Units>,
-    /// What a few transactions cost now: a wallet with less is told of.
+    /// What a few transactions cost now: it is said of a wallet that it holds less.
     pub least_balance: Units,
     /// Digits after the point of the network's own coin.
     pub coin_decimals: u8,
@@ -110,6 +124,8 @@ pub struct NetworkStatus {
     pub withdrawn: BTreeMap<TokenId, Units>,
     /// States of the network that will stay and were not read yet; none before it was looked at.
     pub unread: Option<u64>,
+    /// That these are so many that new orders come late, and the way out; none while they do not.
+    pub catching_up: Option<String>,
     /// How long after it was placed an order is believed, at most, as far as that was measured.
     pub confirmation_lag: Option<Duration>,
     /// Whether this machine's clock agrees with the network's; none before a head came.

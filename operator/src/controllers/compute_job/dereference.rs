@@ -54,7 +54,7 @@ pub(crate) async fn market(source: Option<&OrderSource>, network: Option<&dyn Ne
         return MarketRead::Unknown(message);
     }
     let Some((head, time)) = status.head.zip(status.time) else {
-        return MarketRead::Unknown(format!("DepinNetwork {:?} has not seen a block yet", source.network));
+        return MarketRead::Unknown(format!("nothing of DepinNetwork {:?} was seen yet", source.network));
     };
     match network.job(id).await {
         Ok(job) => MarketRead::Read { job: Box::new(job), head, time, depth: network.profile().depth },
@@ -79,7 +79,8 @@ pub(crate) async fn dereference(
     let source = job.spec.source.as_ref();
     let (offer, offer_unreadable) = offer(job, shared);
     let token = token(offer.as_deref(), network).await;
-    let policy = policy(source, token.as_ref(), network, &shared.networks);
+    let costs = network.zip(token.as_ref()).map(|(network, token)| network.costs(token)).unwrap_or_default();
+    let policy = policy((source, token.as_ref()), network, costs.claim, &shared.networks);
     let pods = pods(job, may_be_started(&chain), shared).await?;
     let me = job_ref(job);
     let failing = failing(&pods, &shared.attestations.dead_cards(&me));
@@ -95,6 +96,7 @@ pub(crate) async fn dereference(
         offer,
         offer_unreadable,
         policy,
+        order_cost: costs.order,
         obstacle: network.and_then(|n| obstacle(n, &id)),
         unsettleable: network.is_some_and(|n| is_unsettleable(n, &id)),
         tx: network.and_then(|n| newest_tx(n, &id)),
@@ -199,19 +201,16 @@ async fn token(offer: Option<&GpuOffer>, network: Option<&dyn Network>) -> Optio
 
 /// When the job's use is claimed. Where the token can't be read, nothing is held back.
 fn policy(
-    source: Option<&OrderSource>,
-    token: Option<&Token>,
+    (source, token): (Option<&OrderSource>, Option<&Token>),
     network: Option<&dyn Network>,
+    claim_cost: Units,
     networks: &Networks,
 ) -> Policy {
     let settlement = source.and_then(|s| networks.settlement(&s.network)).unwrap_or_default();
     let interval = Duration::from_secs(settlement.interval_seconds);
     let payment = network.map_or(Payment::Cumulative, |network| network.profile().payment);
-    let (Some(network), Some(token)) = (network, token) else {
-        return Policy { payment, interval, least: Units::ZERO, claim_cost: Units::ZERO };
-    };
-    let least = token.parse_units(&settlement.min_payout).unwrap_or_default();
-    Policy { payment, interval, least, claim_cost: network.claim_cost(token) }
+    let least = token.filter(|_| network.is_some()).and_then(|token| token.parse_units(&settlement.min_payout).ok());
+    Policy { payment, interval, least: least.unwrap_or_default(), claim_cost }
 }
 
 const KEYS: [fn(JobId) -> ActionKey; 6] =

@@ -12,7 +12,7 @@ use super::lasting::Lasting;
 use super::members::Members;
 use crate::attestation::{Attested, Rejection, StreamHealth};
 use crate::controllers::allocation::Allocation;
-use crate::network::{ActionKey, Job, JobId, Subject, Token};
+use crate::network::{ActionKey, Job, JobId, Subject, Token, Units};
 use crate::objects::pod_state;
 use crate::reasons::Reason;
 use crate::settlement::plan::Policy;
@@ -41,6 +41,8 @@ pub(crate) struct JobObservation {
     /// Whether the GPUs are there, for a job that is not accepted yet: if not, why. None: not known yet.
     pub allocation: Allocation,
     pub policy: Policy,
+    /// Token units that its transactions cost from start to end; zero where that is not known.
+    pub order_cost: Units,
     /// What was heard of the pods' meters, also before they enrolled; none for a job that is not expected yet.
     pub heard: Option<StreamHealth>,
     /// Why the last words of a pod's meter could not be taken yet.

@@ -91,7 +91,7 @@ fn not_accepted(seen: &JobObservation) -> Option<Outcome> {
         return conclude(OutcomeKind::Declined, refused.reason, refused.message);
     }
     let deposit = seen.job.spec.source.as_ref().map(|source| source.deposit.as_str());
-    if let Some(why) = deposit.and_then(|deposit| worth::too_small(deposit, seen.policy.claim_cost)) {
+    if let Some(why) = deposit.and_then(|deposit| worth::too_small(deposit, seen.order_cost)) {
         return conclude(OutcomeKind::Declined, Reason::DepositTooSmall, why);
     }
     match &seen.allocation {
@@ -168,7 +168,7 @@ fn chain_says(seen: &JobObservation) -> Option<Outcome> {
         JobStatus::None => conclude(
             OutcomeKind::Reorged,
             Reason::Reorged,
-            "the chain no longer holds the order: a reorganisation took its block away",
+            "the network no longer holds the order: a reorganisation took it back",
         ),
         JobStatus::Closed => conclude(unserved(seen), Reason::ClosedOnChain, "the market has closed the job already"),
         JobStatus::Open if job.start_deadline.is_some_and(|deadline| time > deadline) => conclude(
@@ -223,14 +223,14 @@ fn known_time_up(seen: &JobObservation, why: &str) -> Option<Outcome> {
     let end = seen.paid_until();
     if let (Some(end), Some(now)) = (end, seen.chain_time) {
         let message =
-            format!("the time that was paid for until {end} is over, and the chain can't be seen since: {why}");
+            format!("the time that was paid for until {end} is over, and the network can't be seen since: {why}");
         return (now >= end).then(|| conclude(OutcomeKind::Completed, Reason::TimeUp, message))?;
     }
     // This process has seen no block, so it has no time that it may trust: the program gets all that was bought once more.
     let bought = seen.job.spec.source.as_ref().map_or(0, |source| i64::from(source.seconds));
     let known = end.map_or(bought, |end| end.as_second().saturating_sub(started.as_second()).max(bought));
     let longest = seen.offer.as_ref().map_or(known, |offer| known.min(offer.spec.limits.max_seconds.into()));
-    let message = format!("{longest} s were paid for, and the chain can't be seen since this operator began: {why}");
+    let message = format!("{longest} s were paid for, and the network can't be seen since this operator began: {why}");
     let ran = i64::try_from(seen.lasting.running.as_secs()).unwrap_or(i64::MAX);
     (ran >= longest).then(|| conclude(OutcomeKind::Completed, Reason::TimeUp, message))?
 }

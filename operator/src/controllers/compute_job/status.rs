@@ -314,13 +314,13 @@ fn settled(seen: &JobObservation, assessment: &Assessment, list: &mut Conditions
     if assessment.settled {
         if seen.stored().settled_at.is_none() {
             let (reason, message) = match &seen.chain {
-                ChainView::Local => (&Reason::Local, "a local job: nothing is owed on chain".to_owned()),
+                ChainView::Local => (&Reason::Local, "a local job: nothing is owed on a market".to_owned()),
                 ChainView::Known { job, .. } if job.status == JobStatus::None => {
                     (&Reason::NotOnChain, "the market holds nothing of this job".to_owned())
                 }
                 ChainView::Known { job, .. } => (
                     &Reason::Closed,
-                    format!("closed on chain: {} GPU-seconds paid with {} token units", job.used.0, job.paid),
+                    format!("closed on the market: {} GPU-seconds paid with {} token units", job.used.0, job.paid),
                 ),
                 ChainView::Unknown(why) => (&Reason::Closed, why.clone()),
             };

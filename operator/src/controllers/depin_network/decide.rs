@@ -59,7 +59,7 @@ pub(crate) fn decide<S, T>(
 pub(crate) fn wallet_in_use(other: Option<&str>, wallet: &Wallet) -> Option<Startup> {
     let (other, Wallet { account, ledger }) = (other?, wallet);
     let message = format!(
-        "DepinNetwork {other:?} already sends from wallet {account} on {ledger}, and two networks that share a wallet would conflict over nonces: configure a separate key for this one",
+        "DepinNetwork {other:?} already sends from wallet {account} on {ledger}, and two networks that share a wallet would replace each other's transactions: configure a separate key for this one",
     );
     Some(Startup::Refused { reason: Reason::WalletInUse, message })
 }
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(reason, Reason::WalletInUse);
         assert_eq!(
             message,
-            "DepinNetwork \"other\" already sends from wallet 0x07 on chain 7, and two networks that share a wallet would conflict over nonces: configure a separate key for this one"
+            "DepinNetwork \"other\" already sends from wallet 0x07 on chain 7, and two networks that share a wallet would replace each other's transactions: configure a separate key for this one"
         );
     }
 }

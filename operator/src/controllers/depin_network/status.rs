@@ -30,14 +30,12 @@ impl Startup {
     }
 }
 
-/// Confirmed blocks that may be unread: how far behind the head they lie is the chain's affair.
-const FAR_BEHIND: u64 = 256;
-/// What is to be sent may wait so long, and what is sent may take so long to be mined.
+/// What is to be sent may wait so long, and what is sent may take so long to be done.
 const NOTHING_SENT: Duration = Duration::from_secs(45);
-const NOT_MINED: Duration = Duration::from_mins(10);
+const NOT_DONE: Duration = Duration::from_mins(10);
 /// The measured lag is told in steps of so many seconds: it varies.
 const LAG_STEP: u64 = 10;
-/// The status says where the head is so often, in seconds: a write a block would be noise.
+/// The status says where the head is so often, in seconds: a write for each would be noise.
 const HEAD_EVERY: i64 = 15;
 
 /// Builds the next status. `needed_by`: what holds up a deletion.
@@ -123,6 +121,11 @@ fn newer(stored: Option<Head>, seen: Option<Head>) -> Option<Head> {
     }
 }
 
+/// What is wrong, and the network's own way out, if it knows one.
+fn advised(wrong: &str, advice: &str) -> String {
+    if advice.is_empty() { wrong.to_owned() } else { format!("{wrong}: {advice}") }
+}
+
 fn connected(observed: &NetworkStatus, list: &mut Conditions) {
     match &observed.connection {
         Connection::Connected { endpoint } => {
@@ -137,8 +140,9 @@ fn connected(observed: &NetworkStatus, list: &mut Conditions) {
             list.set(CONNECTED, ConditionStatus::Unknown, &Reason::Connecting, message.clone());
         }
         Connection::Disconnected { reason, message } => {
-            let advice = "check spec.evm.rpcUrls and the endpoints; running jobs go on meanwhile";
-            list.set(CONNECTED, ConditionStatus::False, &Reason::from(*reason), format!("{message}: {advice}"));
+            let why = advised(message, &observed.advice.connection);
+            let message = format!("{why}; running jobs go on meanwhile");
+            list.set(CONNECTED, ConditionStatus::False, &Reason::from(*reason), message);
         }
     }
 }
@@ -149,11 +153,11 @@ fn chain_matches(observed: &NetworkStatus, list: &mut Conditions) {
             list.set(CHAIN_MATCHES, ConditionStatus::True, &Reason::Matches, observed.identity.clone());
         }
         Connection::Disconnected { reason: Disconnected::WrongChain, message } => {
-            let message = format!("{message}: {}", observed.advice);
+            let message = advised(message, &observed.advice.connection);
             list.set(CHAIN_MATCHES, ConditionStatus::False, &Reason::WrongChain, message);
         }
         Connection::Disconnected { reason: Disconnected::NoMarket, message } => {
-            let message = format!("{message}: {}", observed.advice);
+            let message = advised(message, &observed.advice.connection);
             list.set(CHAIN_MATCHES, ConditionStatus::False, &Reason::NoMarket, message);
         }
         Connection::Disconnected { message, .. } => {
@@ -174,30 +178,35 @@ fn wallet_funded(observed: &NetworkStatus, list: &mut Conditions) {
             );
         }
         Some(Units::ZERO) => {
-            list.set(WALLET_FUNDED, ConditionStatus::False, &Reason::Empty, format!("send coins for gas to {wallet}"));
+            let message = format!("send coins for transaction fees to {wallet}");
+            list.set(WALLET_FUNDED, ConditionStatus::False, &Reason::Empty, message);
         }
         Some(balance) if balance < *least => {
             let (has, needs) = (format_units(balance, *coin_decimals), format_units(*least, *coin_decimals));
             let message = format!(
-                "{wallet} holds only {has} coins, not enough for gas (a few transactions cost {needs} now): top it up"
+                "{wallet} holds only {has} coins, not enough for transaction fees (a few transactions cost {needs} now): top it up"
             );
             list.set(WALLET_FUNDED, ConditionStatus::False, &Reason::Low, message);
         }
-        Some(_) => list.set(WALLET_FUNDED, ConditionStatus::True, &Reason::Funded, format!("{wallet} can pay for gas")),
+        Some(_) => {
+            let message = format!("{wallet} can pay transaction fees");
+            list.set(WALLET_FUNDED, ConditionStatus::True, &Reason::Funded, message);
+        }
     }
 }
 
 fn orders_watched(observed: &NetworkStatus, list: &mut Conditions) {
-    match (&observed.connection, &observed.orders_trouble, observed.unread) {
-        (Connection::Disconnected { .. }, ..) => {
+    let told = (&observed.orders_trouble, &observed.catching_up, observed.unread);
+    match (&observed.connection, told) {
+        (Connection::Disconnected { .. }, _) => {
             list.set(
                 ORDERS_WATCHED,
                 ConditionStatus::Unknown,
                 &Reason::NotConnected,
-                "orders are read again once the chain can be seen",
+                "orders are read again once the network can be seen",
             );
         }
-        (_, Some(why), _) => {
+        (_, (Some(why), ..)) => {
             list.set(
                 ORDERS_WATCHED,
                 ConditionStatus::False,
@@ -205,17 +214,13 @@ fn orders_watched(observed: &NetworkStatus, list: &mut Conditions) {
                 format!("{why}: it is tried again, and orders wait for as long as their start windows"),
             );
         }
-        (_, None, None) => {
-            list.set(ORDERS_WATCHED, ConditionStatus::Unknown, &Reason::Reading, "no block was read yet");
+        (_, (None, Some(why), _)) => {
+            list.set(ORDERS_WATCHED, ConditionStatus::Unknown, &Reason::CatchingUp, why.clone());
         }
-        (_, None, Some(unread)) if unread > FAR_BEHIND => {
-            let cursor = observed.cursor.as_ref().map_or(0, |cursor| cursor.block);
-            let message = format!(
-                "{unread} confirmed blocks after block {cursor} are still to be read: set spec.evm.startBlock where no order is older"
-            );
-            list.set(ORDERS_WATCHED, ConditionStatus::Unknown, &Reason::CatchingUp, message);
+        (_, (None, None, None)) => {
+            list.set(ORDERS_WATCHED, ConditionStatus::Unknown, &Reason::Reading, "nothing was read yet");
         }
-        (_, None, Some(_)) => {
+        (_, (None, None, Some(_))) => {
             list.set(
                 ORDERS_WATCHED,
                 ConditionStatus::True,
@@ -239,14 +244,13 @@ fn transactions_moving(observed: &NetworkStatus, backlog: &Backlog, list: &mut C
             NOTHING_SENT.as_secs()
         );
         list.set(TRANSACTIONS_MOVING, ConditionStatus::False, reason, message);
-    } else if *sent > 0 && *oldest >= NOT_MINED {
-        let message = format!(
-            "{sent} actions were sent, and one of them is not mined for more than {} min: raise spec.evm.gas.maxFeePerGasGwei or maxPriorityFeePerGasGwei if they are lower than what the chain asks",
-            NOT_MINED.as_secs() / 60
-        );
+    } else if *sent > 0 && *oldest >= NOT_DONE {
+        let minutes = NOT_DONE.as_secs() / 60;
+        let message = format!("{sent} actions were sent, and one of them is not done for more than {minutes} min");
+        let message = advised(&message, observed.advice.sent);
         list.set(TRANSACTIONS_MOVING, ConditionStatus::False, &Reason::NotMined, message);
     } else {
-        list.set(TRANSACTIONS_MOVING, ConditionStatus::True, &Reason::Moving, "what is to be done on chain gets there");
+        list.set(TRANSACTIONS_MOVING, ConditionStatus::True, &Reason::Moving, "what is to be sent is sent and done");
     }
 }
 
@@ -257,7 +261,7 @@ fn clock_in_sync(observed: &NetworkStatus, list: &mut Conditions) {
                 CLOCK_IN_SYNC,
                 ConditionStatus::Unknown,
                 &Reason::NoBlockSeen,
-                "no block has come yet to compare with",
+                "nothing of the network has come yet to compare with",
             );
         }
         (Some(true), _) => {
@@ -265,7 +269,7 @@ fn clock_in_sync(observed: &NetworkStatus, list: &mut Conditions) {
                 CLOCK_IN_SYNC,
                 ConditionStatus::True,
                 &Reason::InSync,
-                "this cluster's clock and the chain's agree",
+                "this cluster's clock and the network's agree",
             );
         }
         // Without the running number, which would be an event each time.
@@ -273,7 +277,7 @@ fn clock_in_sync(observed: &NetworkStatus, list: &mut Conditions) {
             let (reason, direction) =
                 if skew > 0 { (&Reason::ClockAhead, "ahead of") } else { (&Reason::ClockBehind, "behind") };
             let message = format!(
-                "the operator's clock is far {direction} the time of new blocks (metric hawser_clock_skew_seconds): check NTP on its node, and the endpoint"
+                "the operator's clock is far {direction} the network's (metric hawser_clock_skew_seconds): check NTP on its node, and the endpoint"
             );
             list.set(CLOCK_IN_SYNC, ConditionStatus::False, reason, message);
         }

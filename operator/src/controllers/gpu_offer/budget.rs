@@ -1,4 +1,4 @@
-//! What declining strangers' orders may cost. An order costs a stranger some gas and, declined, the operator some: beyond
+//! What declining strangers' orders may cost. An order costs a stranger a fee and, declined, the operator one: beyond
 //! a budget it is left to its start deadline, where the customer gets everything back without the operator. Pure.
 
 use std::collections::BTreeMap;
@@ -88,7 +88,7 @@ pub(crate) fn fixed_words(reason: &Reason) -> Option<&'static str> {
         Reason::InvalidEnvironment => "InvalidEnvironment: a variable's name is none",
         Reason::InvalidResources => "InvalidResources: cpu, memory or storage is not a quantity above 0",
         Reason::OfferUnreadable => "OfferUnreadable: the provider can't serve this offer now",
-        Reason::DepositTooSmall => "DepositTooSmall: the deposit does not pay the order's own gas",
+        Reason::DepositTooSmall => "DepositTooSmall: the deposit does not pay the order's own transaction fees",
         _ => return None,
     })
 }

@@ -99,9 +99,6 @@ fn posted_card(offer: &GpuOffer, seen: &OfferObservation) -> Option<String> {
     seen.posted_card.clone().or_else(stored)
 }
 
-/// Most GPUs of one order that the market keeps of an offer.
-const MOST_GPUS: u16 = (1 << 15) - 1;
-
 /// What has to be said on chain.
 fn actions(offer: &GpuOffer, seen: &OfferObservation, statement: &Statement, may_post: bool) -> Vec<NetworkAction> {
     let OfferOnMarket::Read(read) = &seen.market else { return Vec::new() };
@@ -109,7 +106,7 @@ fn actions(offer: &GpuOffer, seen: &OfferObservation, statement: &Statement, may
         read.earlier.iter().filter_map(|earlier| publish::withdraw(Some(earlier), seen.chain_time)).collect();
     actions.extend(match (&statement.obstacle, &read.asked) {
         (None, Ok((wanted, _))) => {
-            let wanted = Wanted { available: statement.available.min(MOST_GPUS), ..wanted.clone() };
+            let wanted = Wanted { available: statement.available.min(read.most_gpus), ..wanted.clone() };
             let posted = posted_card(offer, seen);
             publish::actions(&wanted, read.chain.as_ref(), posted.as_deref(), may_post, seen.chain_time)
         }

@@ -51,6 +51,7 @@ pub(crate) fn read(change: impl FnOnce(&mut Read)) -> OfferOnMarket {
         open: Vec::new(),
         asked: Ok((wanted, token)),
         refused: None,
+        most_gpus: 7_000,
     };
     change(&mut read);
     OfferOnMarket::Read(Box::new(read))
@@ -111,6 +112,15 @@ fn an_offer_is_posted_updated_lowered_or_withdrawn_by_what_is_seen_and_what_is_t
             &[],
             RISING,
         ),
+        (
+            "more are free than one order may ask for",
+            read(|r| (r.chain, r.most_gpus) = (Some(chain(&terms(4), 5)), 7)),
+            told(8),
+            false,
+            &["say 7"],
+            AWAITED,
+        ),
+        ("all that one order may ask for are told", read(|r| r.most_gpus = 8), told(9), false, &[], STEADY),
         (
             "earlier terms sell",
             read(|r| r.earlier = vec![chain(&terms(9), 3)]),

@@ -68,13 +68,15 @@ pub(crate) struct TermsSeen {
     pub missed: Vec<Missed>,
 }
 
-/// Earlier terms take no orders at this block.
+/// Earlier terms take no orders at this height.
 #[derive(Clone, Debug)]
 pub(crate) struct Missed {
     pub id: OfferId,
-    /// A transaction about them is not mined yet.
+    /// A transaction about them is not done yet.
     pub on_its_way: bool,
     pub head: u64,
+    /// So many heights later one that nobody sends any more never will be.
+    pub lapses_after: u64,
 }
 
 /// The market's record, and what is wanted of it.
@@ -89,6 +91,8 @@ pub(crate) struct Read {
     pub asked: Result<(Wanted, Token), Obstacle>,
     /// What the market or the wallet said against the last action.
     pub refused: Option<String>,
+    /// Most GPUs that the network lets one order ask for.
+    pub most_gpus: u16,
 }
 
 /// Reads the rest. What is remembered of earlier terms is not changed yet: `observe` does that.
@@ -153,8 +157,8 @@ fn why_none(offer: &GpuOffer, inventory: &SharedInventory) -> String {
 
 fn worth_of(offer: &GpuOffer, read: &Read, network: &dyn Network, largest: u16) -> Option<Worth> {
     let (wanted, token) = read.asked.as_ref().ok().filter(|_| largest > 0)?;
-    let gas = worth::gas_of_order(network.claim_cost(token));
-    Some(Worth { brings: worth::most(&offer.spec, wanted.price, largest), gas })
+    let (cost, advice) = (network.costs(token).order, network.status().advice.cost);
+    Some(Worth { brings: worth::most(&offer.spec, wanted.price, largest), cost, advice })
 }
 
 async fn market(
@@ -174,7 +178,7 @@ async fn market(
         // Its time is not known either.
         return OfferOnMarket::Unknown(
             Reason::NetworkUnavailable,
-            format!("no block of DepinNetwork {name:?} was seen yet"),
+            format!("nothing of DepinNetwork {name:?} was seen yet"),
         );
     }
     let terms = terms::terms(offer, &context.shared.cluster);
@@ -202,6 +206,7 @@ async fn read(
     Ok(Read {
         asked: asked(offer, (&id, terms, sunset), &context.shared, network).await,
         refused: refused(network, &id),
+        most_gpus: network.profile().most_gpus,
         id,
         chain,
         earlier,
@@ -233,7 +238,8 @@ async fn earlier(
         }
         let Some(head) = network.head() else { continue };
         let on_its_way = leave::is_on_its_way(network, id);
-        terms_seen.missed.push(Missed { id: id.clone(), on_its_way, head: head.height });
+        let lapses_after = network.profile().lapses_after;
+        terms_seen.missed.push(Missed { id: id.clone(), on_its_way, head: head.height, lapses_after });
     }
     Ok((earlier, open))
 }
@@ -244,13 +250,14 @@ async fn asked(
     shared: &Shared,
     network: &dyn Network,
 ) -> Result<(Wanted, Token), Obstacle> {
-    terms::start_window(&offer.spec, network.status().confirmation_lag)?;
+    let status = network.status();
+    terms::start_window(&offer.spec, status.confirmation_lag, &status.advice)?;
     // The offer itself was read a moment ago: it is the token.
     let token = network.token(&terms.token).await.map_err(|error| {
         if let Some(never) = terms::not_a_token(&error) {
             return Obstacle::new(Reason::NotAToken, never.to_string());
         }
-        let message = format!("spec.price.token {} can't be read as an ERC-20 token: {error}", terms.token);
+        let message = format!("spec.price.token {} can't be read as a token: {error}", terms.token);
         Obstacle::passing(Reason::TokenNotRead, message)
     })?;
     let card = shared.inventory.read(|inventory| {

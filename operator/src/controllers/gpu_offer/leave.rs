@@ -144,13 +144,13 @@ pub(crate) async fn read(stake: &Stake, shared: &Shared) -> StakeRead {
             StakeRead::Never
         } else {
             StakeRead::Unknown(format!(
-                "it stands on chain, and DepinNetwork {name:?} does not run: see its conditions"
+                "it stands on the market, and DepinNetwork {name:?} does not run: see its conditions"
             ))
         };
     };
     if network.head().is_none() && !stake.seen.is_empty() {
         // By no block nothing is closed, and no order read.
-        return StakeRead::Unknown(format!("no block of DepinNetwork {name:?} was seen yet"));
+        return StakeRead::Unknown(format!("nothing of DepinNetwork {name:?} was seen yet"));
     }
     let was_asked = |id: &OfferId| network.action(&ActionKey::Offer(id.clone())).is_some();
     let on_its_way = stake.ids().any(|id| is_on_its_way(&*network, id));

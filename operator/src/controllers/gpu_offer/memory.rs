@@ -21,10 +21,6 @@ use crate::controllers::work::{Backoffs, Name};
 use crate::network::{JobId, OfferId, On};
 use crate::reasons::Reason;
 
-/// A post that is not mined after so many blocks, though nobody sends it any more, is not mined at all: the wallet's other
-/// transactions have taken its nonce.
-const MISSED: u64 = 256;
-
 /// What a look at an offer has at hand.
 pub(crate) struct OfferContext {
     pub shared: Arc<Shared>,
@@ -53,7 +49,7 @@ pub(crate) struct Remembered {
     since: Option<(Reason, Instant)>,
     /// Earlier terms that were seen to take no orders: they never will again while they are not the present ones.
     closed: HashSet<OfferId>,
-    /// Those that were to be posted and do not stand on chain, and the block at which they were first missed.
+    /// Those that were to be posted and do not stand on the market, and the height at which they were first missed.
     missed: HashMap<OfferId, u64>,
     /// What an earlier process had spent was read.
     learnt: bool,
@@ -156,7 +152,7 @@ impl Remembered {
         self.closed.insert(id.clone());
     }
 
-    /// Of earlier terms one takes no orders at this block.
+    /// Of earlier terms one takes no orders at this height.
     pub(crate) fn note_missed(&mut self, id: &OfferId, on_its_way: bool, head: u64) {
         let since = self.missed.entry(id.clone()).or_insert(head);
         if on_its_way {
@@ -164,10 +160,10 @@ impl Remembered {
         }
     }
 
-    /// Whether the post of such a one, or an update that gives it GPUs, may be mined yet, also one of an earlier process, of
-    /// which nothing is known.
-    pub(crate) fn may_come(&self, id: &OfferId, head: u64) -> bool {
-        self.missed.get(id).is_none_or(|since| head.saturating_sub(*since) < MISSED)
+    /// Whether the post of such a one, or an update that gives it GPUs, may be done yet, also one of an earlier process, of
+    /// which nothing is known. `lapses_after`: so many heights later it never will be.
+    pub(crate) fn may_come(&self, id: &OfferId, head: u64, lapses_after: u64) -> bool {
+        self.missed.get(id).is_none_or(|since| head.saturating_sub(*since) < lapses_after)
     }
 }
 
@@ -332,14 +328,14 @@ mod tests {
             (a, true, 100, true),
             (a, true, 900, true),
             (a, false, 1_000, true),
-            (a, false, 1_155, true),
-            (b, false, 1_155, true),
-            (a, false, 1_156, false),
-            (b, false, 1_156, true),
+            (a, false, 1_055, true),
+            (b, false, 1_055, true),
+            (a, false, 1_056, false),
+            (b, false, 1_056, true),
             (b, false, 100, true),
         ] {
             offer.note_missed(id, on_its_way, head);
-            assert_eq!(offer.may_come(id, head), may, "{id} {on_its_way} {head}");
+            assert_eq!(offer.may_come(id, head, 156), may, "{id} {on_its_way} {head}");
         }
     }
 

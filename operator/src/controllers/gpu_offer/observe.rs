@@ -25,7 +25,7 @@ pub(crate) fn note(offer: &GpuOffer, seen: &mut OfferObservation, memory: &Offer
         remembered.note_present(present);
         for missed in &seen.terms_seen.missed {
             remembered.note_missed(&missed.id, missed.on_its_way, missed.head);
-            if !remembered.may_come(&missed.id, missed.head) {
+            if !remembered.may_come(&missed.id, missed.head, missed.lapses_after) {
                 remembered.note_closed(&missed.id);
                 closed.push(&missed.id);
             }

@@ -13,12 +13,12 @@ fn earlier_terms_that_take_no_orders_for_long_are_not_looked_at_any_more_until_t
         let open = memory.peek("", "o", |offer| offer.open([earlier.clone()], &id(&terms(4))));
         (!read.open.is_empty(), !open.is_empty())
     };
-    for (head, on_its_way, open) in [(100, false, true), (300, true, true), (555, false, true), (556, false, false)] {
-        let missed = vec![Missed { id: earlier.clone(), on_its_way, head }];
-        assert_eq!(look(Some(present.clone()), missed), (open, open), "block {head}");
+    let missed = |on_its_way, head| vec![Missed { id: earlier.clone(), on_its_way, head, lapses_after: 20 }];
+    for (head, on_its_way, open) in [(100, false, true), (300, true, true), (319, false, true), (320, false, false)] {
+        assert_eq!(look(Some(present.clone()), missed(on_its_way, head)), (open, open), "at {head}");
     }
     // What the market can't be asked about now is not taken down.
-    assert_eq!(look(None, vec![Missed { id: earlier.clone(), on_its_way: true, head: 900 }]), (true, false));
+    assert_eq!(look(None, missed(true, 900)), (true, false));
     assert_eq!(look(Some(earlier.clone()), Vec::new()), (true, true), "its owner went back to them");
 }
 

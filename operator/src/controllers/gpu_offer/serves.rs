@@ -43,12 +43,14 @@ impl From<OfferSpecError> for Obstacle {
     }
 }
 
-/// What an offer's biggest order brings, and what its gas costs, in token units.
+/// What an offer's biggest order brings, and what its transactions cost, in token units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Worth {
     pub brings: Units,
     /// Zero where it is not known.
-    pub gas: Units,
+    pub cost: Units,
+    /// What else to correct where it costs more: of the network.
+    pub advice: &'static str,
 }
 
 /// What is in the way of every order; none where orders can be served.
@@ -145,15 +147,15 @@ fn not_taken(NotTaken { reason, message }: &NotTaken) -> Obstacle {
     Obstacle::passing(reason.clone(), message)
 }
 
-/// Not even the biggest order pays its own gas.
-fn pays(worth: Worth) -> Option<Obstacle> {
-    if worth.gas.is_zero() || worth.brings >= worth.gas {
+/// Not even the biggest order pays its own transactions.
+fn pays(Worth { brings, cost, advice }: Worth) -> Option<Obstacle> {
+    if cost.is_zero() || brings >= cost {
         return None;
     }
+    let or = if advice.is_empty() { String::new() } else { format!(", or {advice}") };
     let message = format!(
-        "the longest order for all that is free brings {} token units, and its gas costs {} now: raise price.perGpuHour \
-         or limits.maxSeconds, or correct spec.evm.gas.tokensPerCoin of the network",
-        worth.brings, worth.gas
+        "the longest order for all that is free brings {brings} token units, and its transaction fees are {cost} now: raise \
+         price.perGpuHour or limits.maxSeconds{or}"
     );
     Some(Obstacle::passing(Reason::PriceBelowGas, message))
 }
@@ -202,7 +204,9 @@ mod tests {
     #[test]
     fn nothing_is_offered_while_anything_that_an_order_needs_is_missing() {
         let none = || (json!({}), json!({}));
-        let worth = |brings: u64, gas: u64| Some(Worth { brings: Units::from(brings), gas: Units::from(gas) });
+        let worth = |brings: u64, cost: u64| {
+            Some(Worth { brings: Units::from(brings), cost: Units::from(cost), ..Worth::default() })
+        };
         let leaving = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
         let kata = json!({"isolation": {"runtimeClassName": "kata"}});
         let names = NetworkReadiness::Missing(vec!["local".to_owned(), "main2".to_owned()]);
@@ -260,7 +264,7 @@ mod tests {
     fn nothing_is_offered_while_the_api_server_would_not_take_an_order_and_what_is_known_without_asking_goes_first() {
         let no = |reason: &str| NotTaken { reason: Reason::read(reason), message: "exceeded quota: team".to_owned() };
         let (plain, suspended) = (offer(json!({}), json!({})), offer(json!({"suspend": true}), json!({})));
-        let cheap = Some(Worth { brings: Units::from(9), gas: Units::from(10) });
+        let cheap = Some(Worth { brings: Units::from(9), cost: Units::from(10), ..Worth::default() });
         let unlabelled = Around { restricted: false, ..around() };
         for (offer, around, refused, worth, reason, words) in [
             (&plain, around(), Some(no("PodRefused")), None, "PodRefused", "the pod of an order for one GPU: exceeded"),

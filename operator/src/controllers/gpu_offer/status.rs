@@ -249,7 +249,8 @@ fn ready(statement: &Statement, sells: u32, sold_out: bool, stays: Option<&str>,
         }
         Some(c) => list.repeat(READY, ConditionStatus::False, c),
         None if sells == 0 => {
-            let message = "GPUs are free again: the market is told after a while, since each time costs gas";
+            let message =
+                "GPUs are free again: the market is told after a while, since each time costs transaction fees";
             list.set(READY, ConditionStatus::False, &Reason::Rising, message);
         }
         None => list.set(READY, ConditionStatus::True, &Reason::Ready, "customers can order"),

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::inventory::CARD_LABELS;
 use crate::inventory::NodeFacts;
-use crate::network::{NetworkError, OfferTerms, SpecError, TokenId};
+use crate::network::{Advice, NetworkError, OfferTerms, SpecError, TokenId};
 use hawser_market::parse_units;
 use hawser_market::workload::quantity::{self, Amount};
 
@@ -81,7 +81,7 @@ pub(crate) fn limits(spec: &GpuOfferSpec) -> Result<(), OfferSpecError> {
 const LONGEST_MARGIN: Duration = Duration::from_mins(1);
 
 /// Refuses a start window that is over before an order is believed, or so soon after that nothing can be started.
-pub(crate) fn start_window(spec: &GpuOfferSpec, lag: Option<Duration>) -> Result<(), OfferSpecError> {
+pub(crate) fn start_window(spec: &GpuOfferSpec, lag: Option<Duration>, advice: &Advice) -> Result<(), OfferSpecError> {
     let window = u64::from(spec.limits.start_window_seconds);
     let least = lag.map_or(0, |lag| (lag + lag.min(LONGEST_MARGIN)).as_secs());
     if window >= least {
@@ -90,15 +90,16 @@ pub(crate) fn start_window(spec: &GpuOfferSpec, lag: Option<Duration>) -> Result
     let lag = lag.unwrap_or_default().as_secs();
     // Steps of minutes, so that the words stay while what is measured varies.
     let least = least.div_ceil(60) * 60;
+    let or = if advice.confirmation.is_empty() { String::new() } else { format!(", or {}", advice.confirmation) };
     let message = format!(
-        "{window} s are too short: with spec.evm.confirmations of DepinNetwork {} an order is believed up to {lag} s after \
-         its block, so set startWindowSeconds to at least {least}, or fewer confirmations",
+        "{window} s are too short: an order on DepinNetwork {} is believed up to {lag} s after it was placed, so set \
+         startWindowSeconds to at least {least}{or}",
         spec.network_ref
     );
     Err(OfferSpecError { field: "spec.limits.startWindowSeconds", message })
 }
 
-/// An address without an ERC-20 token: nothing can be sold for it.
+/// A name that no token has: nothing can be sold for it.
 pub(crate) fn not_a_token(error: &NetworkError) -> Option<OfferSpecError> {
     let NetworkError::NotAToken(_) = error else { return None };
     Some(OfferSpecError { field: "spec.price.token", message: format!("NotAToken: {error}") })
@@ -112,7 +113,7 @@ pub(crate) fn price(spec: &GpuOfferSpec, decimals: u8) -> Result<u128, OfferSpec
     units.try_into().map_err(|_| wrong(format!("{text} is more than the market can hold")))
 }
 
-/// What customers read of the offer in the chain's log: the provider's own words, what the labels of its first node say
+/// What customers read of the offer in the market's log: the provider's own words, what the labels of its first node say
 /// of the cards, and where the evidence of its jobs lies. No longer than `longest` bytes.
 pub(crate) fn card(
     offer: &GpuOffer,
@@ -218,20 +219,23 @@ mod tests {
             (600, Some(1200), Some(1260)),
             (1260, Some(1200), None),
         ] {
-            let mut spec = spec("1");
-            spec.limits.start_window_seconds = window;
-            let refusal = start_window(&spec, lag.map(Duration::from_secs)).err().map(|error| error.to_string());
-            let expected = least.map(|least| format!("set startWindowSeconds to at least {least}, or"));
-            match (&refusal, expected) {
-                (None, None) => {}
-                (Some(said), Some(expected)) => assert!(said.contains(&expected), "{said}"),
-                other => panic!("{window} {lag:?}: {other:?}"),
+            for (confirmation, or) in [("", ""), ("believe sooner", ", or believe sooner")] {
+                let mut spec = spec("1");
+                spec.limits.start_window_seconds = window;
+                let advice = Advice { confirmation, ..Advice::default() };
+                let refusal = start_window(&spec, lag.map(Duration::from_secs), &advice);
+                let expected = least.map(|least| format!("so set startWindowSeconds to at least {least}{or}"));
+                match (refusal.err().map(|error| error.to_string()), expected) {
+                    (None, None) => {}
+                    (Some(said), Some(expected)) => assert!(said.ends_with(&expected), "{said}"),
+                    other => panic!("{window} {lag:?}: {other:?}"),
+                }
             }
         }
     }
 
     #[test]
-    fn only_an_address_without_a_token_is_refused_for_good() {
+    fn only_a_name_that_no_token_has_is_refused_for_good() {
         let refused = not_a_token(&NetworkError::NotAToken("0x07 is no token".to_owned())).unwrap().to_string();
         assert_eq!(refused, "spec.price.token: NotAToken: 0x07 is no token");
         assert_eq!(not_a_token(&NetworkError::Unavailable("away".to_owned())), None);

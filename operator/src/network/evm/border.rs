@@ -14,9 +14,9 @@ use super::{
     Checkpoint, Cursor, EvmNetwork, EvmOrder, EvmSpec, EvmStatus, Wallet, WalletError, WeiPerGas, checkpoint, names,
 };
 use crate::network::{
-    ActionKey, ActionState, Backlog, Head, Job, JobId, Known, Network, NetworkAction, NetworkError, NetworkStatus,
-    Offer, OfferId, OfferTerms, OrderHandler, Payment, Prepared, Profile, SignerFault, SpecError, Start, Subject,
-    Token, TokenId, Units, Wallet as Sender,
+    ActionKey, ActionState, Advice, Backlog, Connection, Costs, Disconnected, Head, Job, JobId, Known, Network,
+    NetworkAction, NetworkError, NetworkStatus, Offer, OfferId, OfferTerms, OrderHandler, Payment, Prepared, Profile,
+    SignerFault, SpecError, Start, Subject, Token, TokenId, Units, Wallet as Sender,
 };
 
 /// Longest card of an offer, in bytes: what the market logs.
@@ -26,6 +26,15 @@ const LOW_GAS: u64 = 1_000_000;
 /// Gas of a claim that goes alone in its transaction, about (docs/reference/gas.md). In a batch it is a fifth of that; the
 /// dearer case is assumed.
 const CLAIM_GAS: u64 = 60_000;
+/// The same of an order's `startJobs`, `claim` and `endJobs`.
+const ORDER_GAS: u64 = 150_000;
+/// Most GPUs of one order that the market keeps of an offer.
+const MOST_GPUS: u16 = (1 << 15) - 1;
+/// What is not mined after so many blocks, though nobody sends it any more, is not mined at all: the wallet's other transactions
+/// have taken its nonce.
+const LAPSES_AFTER: u64 = 256;
+/// Confirmed blocks that may be unread: how far behind the head they lie is the chain's affair.
+const FAR_BEHIND: u64 = 256;
 const WEI_PER_COIN: u64 = 1_000_000_000_000_000_000;
 
 /// A network that goes on from where an earlier process has stopped.
@@ -70,7 +79,13 @@ impl Resumed {
 
 impl Network for Resumed {
     fn profile(&self) -> Profile {
-        Profile { depth: self.network.spec().depth(), payment: Payment::Cumulative, longest_card: LONGEST_CARD }
+        Profile {
+            depth: self.network.spec().depth(),
+            payment: Payment::Cumulative,
+            longest_card: LONGEST_CARD,
+            most_gpus: MOST_GPUS,
+            lapses_after: LAPSES_AFTER,
+        }
     }
 
     fn wallet(&self) -> Sender {
@@ -112,11 +127,11 @@ impl Network for Resumed {
         Ok(names::of_offer(spec.offer_id(&names::terms(terms, spec)?)))
     }
 
-    fn claim_cost(&self, token: &Token) -> Units {
+    fn costs(&self, token: &Token) -> Costs {
         let units = self.network.spec().tokens_per_coin.as_deref();
         let units = units.and_then(|text| token.parse_units(text).ok()).unwrap_or_default();
         let base_fee = self.network.observed().borrow().head.and_then(|head| head.base_fee).unwrap_or_default();
-        gas_cost(units, WeiPerGas(base_fee.into()))
+        costs(units, WeiPerGas(base_fee.into()))
     }
 
     fn job<'a>(&'a self, id: &'a JobId) -> BoxFuture<'a, Result<Job, NetworkError>> {
@@ -177,11 +192,8 @@ impl Network for Resumed {
 fn described(status: EvmStatus, spec: &EvmSpec, now: Instant) -> NetworkStatus {
     NetworkStatus {
         identity: format!("chain {} with the market at {}", spec.chain_id, spec.market.to_checksum(None)),
-        advice: format!(
-            "spec.evm.chainId is {}, and spec.evm.market {}: correct them, or the endpoint",
-            spec.chain_id,
-            spec.market.to_checksum(None)
-        ),
+        advice: advice(&status.connection, spec),
+        catching_up: catching_up(status.unread, status.cursor.map(|at| at.number)),
         head: Resumed::head_of(&status),
         time: status.chain_time(now),
         time_now: status.time_now(now),
@@ -221,10 +233,40 @@ fn least_balance(base_fee: Option<u64>) -> U256 {
     U256::from(LOW_GAS).saturating_mul(U256::from(base_fee.unwrap_or_default()))
 }
 
-/// What the gas of a claim costs in token units, where a coin of the chain is worth `units_per_coin` of them.
-fn gas_cost(units_per_coin: U256, fee: WeiPerGas) -> U256 {
-    let wei = U256::from(CLAIM_GAS).saturating_mul(U256::from(fee.0));
-    wei.saturating_mul(units_per_coin) / U256::from(WEI_PER_COIN)
+/// What gas costs in token units, where a coin of the chain is worth `units_per_coin` of them.
+fn costs(units_per_coin: U256, fee: WeiPerGas) -> Costs {
+    let cost = |gas: u64| {
+        let wei = U256::from(gas).saturating_mul(U256::from(fee.0));
+        wei.saturating_mul(units_per_coin) / U256::from(WEI_PER_COIN)
+    };
+    Costs { claim: cost(CLAIM_GAS), order: cost(ORDER_GAS) }
+}
+
+/// Which fields of `spec.evm` to look at.
+fn advice(connection: &Connection, spec: &EvmSpec) -> Advice {
+    let connection = match connection {
+        Connection::Connected { .. } => String::new(),
+        Connection::Disconnected { reason: Disconnected::WrongChain | Disconnected::NoMarket, .. } => format!(
+            "spec.evm.chainId is {}, and spec.evm.market {}: correct them, or the endpoint",
+            spec.chain_id,
+            spec.market.to_checksum(None)
+        ),
+        Connection::Disconnected { .. } => "check spec.evm.rpcUrls and the endpoints".to_owned(),
+    };
+    Advice {
+        connection,
+        sent: "raise spec.evm.gas.maxFeePerGasGwei or maxPriorityFeePerGasGwei if they are lower than what the chain asks",
+        confirmation: "have orders believed after fewer blocks (spec.evm.confirmations of the network)",
+        cost: "correct spec.evm.gas.tokensPerCoin of the network",
+    }
+}
+
+/// That confirmed blocks are read that may hold orders long over; none while few are unread.
+fn catching_up(unread: Option<u64>, cursor: Option<u64>) -> Option<String> {
+    let (unread, cursor) = (unread.filter(|unread| *unread > FAR_BEHIND)?, cursor.unwrap_or_default());
+    Some(format!(
+        "{unread} confirmed blocks after block {cursor} are still to be read: set spec.evm.startBlock where no order is older"
+    ))
 }
 
 #[cfg(test)]
@@ -242,7 +284,48 @@ mod tests {
     fn gas_is_counted_in_tokens() {
         // 60,000 gas at 2 gwei are 0.00012 coins; at 3000 tokens of 6 decimals a coin, 0.36 tokens.
         let units_per_coin = U256::from(3_000_000_000_u64);
-        assert_eq!(gas_cost(units_per_coin, WeiPerGas::from_gwei(2)), U256::from(360_000));
-        assert_eq!(gas_cost(U256::ZERO, WeiPerGas::from_gwei(2)), U256::ZERO);
+        let expected = Costs { claim: U256::from(360_000), order: U256::from(900_000) };
+        assert_eq!(costs(units_per_coin, WeiPerGas::from_gwei(2)), expected);
+        assert_eq!(costs(U256::ZERO, WeiPerGas::from_gwei(2)), Costs::default());
+    }
+
+    #[test]
+    fn many_unread_blocks_are_told_with_the_field_that_skips_them() {
+        for (unread, cursor, far) in
+            [(None, Some(4), false), (Some(0), None, false), (Some(256), Some(4), false), (Some(257), Some(4), true)]
+        {
+            let told = catching_up(unread, cursor);
+            assert_eq!(told.is_some(), far, "{unread:?} {cursor:?}");
+            let words = "257 confirmed blocks after block 4 are still to be read: set spec.evm.startBlock where";
+            assert!(told.is_none_or(|told| told.starts_with(words)), "{unread:?}");
+        }
+    }
+
+    #[test]
+    fn the_field_to_correct_depends_on_why_the_chain_is_not_seen() {
+        let spec = spec();
+        let lost = |reason| Connection::Disconnected { reason, message: String::new() };
+        for (connection, words) in [
+            (Connection::Connected { endpoint: String::new() }, ""),
+            (lost(Disconnected::Unreachable), "check spec.evm.rpcUrls and the endpoints"),
+            (lost(Disconnected::HeadStalled), "check spec.evm.rpcUrls and the endpoints"),
+            (lost(Disconnected::WrongChain), "spec.evm.chainId is 31337, and spec.evm.market 0x"),
+            (lost(Disconnected::NoMarket), "spec.evm.chainId is 31337, and spec.evm.market 0x"),
+        ] {
+            let advice = advice(&connection, &spec).connection;
+            assert!(advice.starts_with(words) && advice.is_empty() == words.is_empty(), "{connection:?}: {advice}");
+        }
+    }
+
+    fn spec() -> EvmSpec {
+        let evm: hawser_crds::EvmNetwork = serde_json::from_value(serde_json::json!({
+            "rpcUrls": ["http://127.0.0.1:8545"],
+            "chainId": 31337,
+            "market": "0x5FbDB2315678afecb367f032d93F642f64180aa3",
+            "provider": "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266",
+            "wallet": {"secretRef": {"name": "wallet"}},
+        }))
+        .unwrap();
+        EvmSpec::try_from(&evm).unwrap()
     }
 }

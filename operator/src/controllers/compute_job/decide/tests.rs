@@ -103,6 +103,7 @@ fn seen(chain: ChainView) -> JobObservation {
         attested: Vec::new(),
         offer_unreadable: false,
         allocation: Allocation::Allocated,
+        order_cost: Units::ZERO,
         policy: Policy {
             payment: Payment::Cumulative,
             interval: Duration::from_hours(1),

@@ -5,13 +5,17 @@ use hawser_crds::Cursor;
 use super::*;
 use crate::controllers::conditions::transitions;
 use crate::controllers::depin_network::test_network as resource;
-use crate::network::{self, SignerFault};
+use crate::network::{self, Advice, SignerFault};
 
 fn observed(connection: Connection, balance: Option<u64>) -> NetworkStatus {
     NetworkStatus {
         connection,
         identity: "chain 31337 with the market at 0x01".to_owned(),
-        advice: "spec.evm.chainId is 31337: correct it".to_owned(),
+        advice: Advice {
+            connection: "correct spec.other.url".to_owned(),
+            sent: "raise spec.other.fees",
+            ..Advice::default()
+        },
         head: None,
         time: None,
         time_now: None,
@@ -25,6 +29,7 @@ fn observed(connection: Connection, balance: Option<u64>) -> NetworkStatus {
         cursor: Some(at(4)),
         withdrawn: BTreeMap::new(),
         unread: Some(0),
+        catching_up: None,
         confirmation_lag: None,
         clock_in_sync: None,
         clock_skew: None,
@@ -50,18 +55,44 @@ fn said(status: &DepinNetworkStatus, kind: &str) -> (String, String) {
 }
 
 #[test]
-fn how_far_final_blocks_lie_behind_the_head_is_no_trouble_and_unread_ones_are() {
+fn how_far_what_is_final_lies_behind_the_head_is_no_trouble_and_what_the_network_calls_far_is() {
     let head = network::Head { height: 10_000, time: Timestamp::UNIX_EPOCH };
-    for (unread, cursor, expected) in [
-        (None, Some(4), ("Unknown", "Reading")),
-        (Some(0), None, ("True", "Watching")),
-        (Some(0), Some(4), ("True", "Watching")),
-        (Some(256), Some(4), ("True", "Watching")),
-        (Some(257), Some(4), ("Unknown", "CatchingUp")),
+    for (unread, catching_up, cursor, expected) in [
+        (None, None, Some(4), ("Unknown", "Reading")),
+        (Some(0), None, None, ("True", "Watching")),
+        (Some(0), None, Some(4), ("True", "Watching")),
+        (Some(9_000), None, Some(4), ("True", "Watching")),
+        (Some(9), Some("9 are much here".to_owned()), Some(4), ("Unknown", "CatchingUp")),
     ] {
-        let seen = NetworkStatus { unread, cursor: cursor.map(at), head: Some(head), ..good() };
-        let (status, reason) = said(&look(&resource(), seen, Backlog::default()), ORDERS_WATCHED);
-        assert_eq!((status.as_str(), reason.as_str()), expected, "{unread:?} {cursor:?}");
+        let words = catching_up.clone().unwrap_or_default();
+        let seen = NetworkStatus { unread, catching_up, cursor: cursor.map(at), head: Some(head), ..good() };
+        let status = look(&resource(), seen, Backlog::default());
+        let (word, reason) = said(&status, ORDERS_WATCHED);
+        assert_eq!((word.as_str(), reason.as_str()), expected, "{unread:?} {cursor:?}");
+        assert!(find(&status.conditions, ORDERS_WATCHED).unwrap().message.starts_with(&words), "{words}");
+    }
+}
+
+#[test]
+fn the_way_out_of_a_trouble_is_the_networks_own_and_is_left_out_where_it_knows_none() {
+    let stuck = || Backlog { sent: 1, oldest: NOT_DONE, ..Backlog::default() };
+    let lost = |reason| NetworkStatus { connection: disconnected(reason), ..good() };
+    for (seen, backlog, kind, words, advice, rest) in [
+        (lost(Disconnected::Unreachable), Backlog::default(), CONNECTED, "m", "correct spec.other.url", "; running"),
+        (lost(Disconnected::WrongChain), Backlog::default(), CHAIN_MATCHES, "m", "correct spec.other.url", ""),
+        (lost(Disconnected::NoMarket), Backlog::default(), CHAIN_MATCHES, "m", "correct spec.other.url", ""),
+        (good(), stuck(), TRANSACTIONS_MOVING, "not done for more than 10 min", "raise spec.other.fees", ""),
+    ] {
+        for (advises, expected) in [(true, format!("{words}: {advice}{rest}")), (false, format!("{words}{rest}"))] {
+            let mut seen = seen.clone();
+            if !advises {
+                seen.advice = Advice::default();
+            }
+            let status = look(&resource(), seen, backlog.clone());
+            let message = &find(&status.conditions, kind).unwrap().message;
+            assert!(message.contains(&expected) && !message.ends_with(": "), "{message}");
+            assert_eq!(message.contains("spec."), advises, "{message}");
+        }
     }
 }
 
@@ -224,7 +255,7 @@ fn where_final_blocks_lie_twenty_minutes_behind_a_network_is_ready_and_withdraws
         ("all that is final was read", behind.clone(), Backlog::default(), true, true),
         (
             "a start block far behind",
-            NetworkStatus { unread: Some(9_000), ..behind.clone() },
+            NetworkStatus { catching_up: Some("9000 are unread".to_owned()), ..behind.clone() },
             Backlog::default(),
             false,
             true,
@@ -237,7 +268,7 @@ fn where_final_blocks_lie_twenty_minutes_behind_a_network_is_ready_and_withdraws
             true,
         ),
         ("something waits", behind.clone(), stuck, false, true),
-        ("no gas", NetworkStatus { balance: Some(Units::ZERO), ..behind.clone() }, Backlog::default(), false, true),
+        ("no coins", NetworkStatus { balance: Some(Units::ZERO), ..behind.clone() }, Backlog::default(), false, true),
         (
             "another chain",
             NetworkStatus { connection: disconnected(Disconnected::WrongChain), ..behind },
@@ -256,14 +287,14 @@ fn where_final_blocks_lie_twenty_minutes_behind_a_network_is_ready_and_withdraws
 fn a_wallet_with_less_than_a_few_transactions_cost_is_told_of_before_it_is_empty() {
     for (balance, status_of, reason, words) in [
         (None, "Unknown", "NotConnected", "is not known"),
-        (Some(0), "False", "Empty", "send coins for gas to 0x00"),
+        (Some(0), "False", "Empty", "send coins for transaction fees to 0x00"),
         (
             Some(4),
             "False",
             "Low",
-            "0x00 holds only 0.04 coins, not enough for gas (a few transactions cost 0.05 now): top it up",
+            "0x00 holds only 0.04 coins, not enough for transaction fees (a few transactions cost 0.05 now): top it up",
         ),
-        (Some(5), "True", "Funded", "0x00 can pay"),
+        (Some(5), "True", "Funded", "0x00 can pay transaction fees"),
     ] {
         let seen = NetworkStatus {
             balance: balance.map(Units::from),

@@ -25,12 +25,11 @@ fn a_jobs_money_stands_in_its_status_as_its_offers_and_its_networks_does() {
 }
 
 #[test]
-fn an_order_that_does_not_pay_its_own_gas_is_declined_before_it_starts_in_words_that_many_can_share() {
-    // The deposit in the job's spec, against two and a half claims' worth of gas.
+fn an_order_that_does_not_pay_its_own_transactions_is_declined_before_it_starts_in_words_that_many_can_share() {
     let deposit: u64 = job().spec.source.unwrap().deposit.parse().unwrap();
-    for (claim, declined) in [(0, false), (deposit * 2 / 5, false), (deposit, true)] {
+    for (cost, declined) in [(0, false), (deposit, false), (deposit + 1, true)] {
         let mut look = seen(known(chain(JobStatus::Open)));
-        look.policy.claim_cost = Units::from(claim);
+        look.order_cost = Units::from(cost);
         let decision = decide(&look);
         let words: Vec<&str> = decision
             .actions
@@ -39,8 +38,11 @@ fn an_order_that_does_not_pay_its_own_gas_is_declined_before_it_starts_in_words_
                 |action| if let NetworkAction::Decline { reason, .. } = action { Some(reason.as_str()) } else { None },
             )
             .collect();
-        let expected: &[&str] =
-            if declined { &["DepositTooSmall: the deposit does not pay the order's own gas"] } else { &[] };
-        assert_eq!(words, expected, "a claim costs {claim}");
+        let expected: &[&str] = if declined {
+            &["DepositTooSmall: the deposit does not pay the order's own transaction fees"]
+        } else {
+            &[]
+        };
+        assert_eq!(words, expected, "its transactions cost {cost}");
     }
 }
