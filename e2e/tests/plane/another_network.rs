@@ -19,6 +19,7 @@ use hawser_operator::tls;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -48,12 +49,8 @@ async fn an_order_lives_its_whole_life_on_a_network_that_is_no_evm_chain() -> Re
 }
 
 async fn lives(scene: &Scene, hub: &LeaseHub, ca: &str) -> Result<()> {
-    let networks: Api<DepinNetwork> = Api::all(scene.client.clone());
-    wait::until("the network is Ready", START, async || {
-        let said = networks.get("hub").await?.status.unwrap_or_default().conditions;
-        Ok(if conditions::is_true(&said, condition::READY) { Ok(()) } else { Err(conditions::text(&said)) })
-    })
-    .await?;
+    is_ready(scene, true).await?;
+    speaks_its_own_words(scene, hub).await?;
     are_for_sale(scene, hub, 2).await?;
 
     // One that nobody can start in time: the hub waits for seconds, whatever an EVM market would.
@@ -89,6 +86,28 @@ async fn lives(scene: &Scene, hub: &LeaseHub, ca: &str) -> Result<()> {
     ensure!(refunded == paid_back + deposit - earned, "what is not earned goes back: {earned}, {refunded}, {deposit}");
     let settlement = status.settlement.context("what was paid")?;
     ensure!(settlement.paid.as_deref() == Some(earned.to_string().as_str()), "{settlement:?}");
+    Ok(())
+}
+
+/// Waits until the network is Ready, or is not; gives what its conditions say.
+async fn is_ready(scene: &Scene, ready: bool) -> Result<Vec<Condition>> {
+    let networks: Api<DepinNetwork> = Api::all(scene.client.clone());
+    wait::until(if ready { "the network is Ready" } else { "the network is not Ready" }, START, async || {
+        let said = networks.get("hub").await?.status.unwrap_or_default().conditions;
+        Ok(if conditions::is_true(&said, condition::READY) == ready { Ok(said) } else { Err(conditions::text(&said)) })
+    })
+    .await
+}
+
+/// Its conditions say what it says itself, and name no field of another kind of network.
+async fn speaks_its_own_words(scene: &Scene, hub: &LeaseHub) -> Result<()> {
+    hub.shut(true);
+    let said = conditions::text(&is_ready(scene, false).await?);
+    hub.shut(false);
+    let own = "nobody answers at the counter: ask for its hours; running jobs go on meanwhile";
+    ensure!(said.contains(own), "{said}");
+    let all = format!("{said}; {}", conditions::text(&is_ready(scene, true).await?));
+    ensure!(!["spec.evm", "gas", " block", "chain 3"].iter().any(|word| all.contains(word)), "{all}");
     Ok(())
 }
 

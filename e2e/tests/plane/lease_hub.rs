@@ -1,16 +1,18 @@
 //! A network that is no EVM chain, for tests: a hub that leases GPUs. Orders are handed to it, and no log is read; a job is
 //! called `lease/7#alpha`; it pays once, when a lease is closed; and it says itself how long it waits for a lease to be started.
 
+mod lease;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use hawser_attestation::{Market, SignedVoucher, digest};
+use hawser_attestation::{Market, digest};
 use hawser_market::AttestorTail;
 use hawser_operator::network::{
-    AccountId, ActionKey, ActionState, Advice, Backlog, Connection, Costs, GpuSeconds, Head, Job, JobId, JobStatus,
+    AccountId, ActionKey, ActionState, Advice, Backlog, Connection, Costs, Disconnected, GpuSeconds, Head, Job, JobId,
     Network, NetworkAction, NetworkError, NetworkStatus, Offer, OfferId, OfferTerms, Order, OrderHandler, OrderRef,
     Payment, Prepared, Profile, SpecError, Start, Subject, Token, TokenId, Units, Wallet,
 };
@@ -18,8 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
-/// So long after its end a lease can be closed with pay.
-const CLAIMS: SignedDuration = SignedDuration::from_mins(30);
+use lease::{Lease, counted};
 
 /// The hub.
 #[derive(Clone)]
@@ -43,46 +44,8 @@ struct Ledger {
     credit: Units,
     refunded: Units,
     receipts: u64,
-}
-
-struct Lease {
-    order: Order,
-    placed: Timestamp,
-    /// So long the hub waits for a start.
-    patience: SignedDuration,
-    started: Option<(Timestamp, AttestorTail)>,
-    /// GPU-seconds and units that it was closed with.
-    closed: Option<(GpuSeconds, Units)>,
-}
-
-impl Lease {
-    fn job(&self) -> Job {
-        let (order, open) = (&self.order, self.closed.is_none());
-        let started = self.started.map(|(at, _)| at);
-        let end = started.map(|at| at + SignedDuration::from_secs(order.duration_seconds.into())).filter(|_| open);
-        let (used, paid) = self.closed.unwrap_or_default();
-        Job {
-            id: order.job.clone(),
-            status: match (&self.closed, end) {
-                (Some(_), _) => JobStatus::Closed,
-                (None, None) => JobStatus::Open,
-                (None, Some(end)) if end <= Timestamp::now() => JobStatus::Ended,
-                (None, Some(_)) => JobStatus::Running,
-            },
-            attestor: self.started.map(|(_, attestor)| attestor),
-            gpus: order.gpus,
-            price: order.price,
-            duration_seconds: if open { order.duration_seconds } else { 0 },
-            start_deadline: started.is_none().then(|| self.placed + self.patience),
-            started,
-            end,
-            ending: false,
-            refundable_from: end.map(|end| end + CLAIMS),
-            used,
-            deposit: if open { order.deposit } else { paid },
-            paid,
-        }
-    }
+    /// Nobody answers at its counter.
+    is_shut: bool,
 }
 
 impl Ledger {
@@ -146,16 +109,6 @@ impl Ledger {
         self.credit += paid;
         self.refunded += lease.order.deposit - paid;
     }
-}
-
-/// What a lease is closed with: what its attestor has signed for, up to what can have been used.
-fn counted(lease: &Lease, voucher: &SignedVoucher, subject: Subject) -> Result<GpuSeconds, String> {
-    let signer = voucher.attestor(subject.market).map_err(|error| error.to_string())?;
-    let job = lease.job();
-    if voucher.job != subject.id || !job.is_attestor(signer) {
-        return Err("the voucher is not of the lease's attestor".to_owned());
-    }
-    Ok(voucher.gpu_seconds.min(job.bound(Timestamp::now())))
 }
 
 /// Evidence needs 32 bytes: a hash of the lease's name.
@@ -234,6 +187,11 @@ impl LeaseHub {
         format!("the hub was asked for {:?}\nand did {:?}", ledger.asked, ledger.done)
     }
 
+    /// From now on it can be seen, or can't.
+    pub(crate) fn shut(&self, is_shut: bool) {
+        self.ledger().is_shut = is_shut;
+    }
+
     /// What it owes the provider, and what it gave back to customers.
     pub(crate) fn money(&self) -> (Units, Units) {
         let ledger = self.ledger();
@@ -275,10 +233,16 @@ impl Network for LeaseHub {
     }
 
     fn status(&self) -> NetworkStatus {
+        let connection = if self.ledger().is_shut {
+            let (reason, message) = (Disconnected::Unreachable, "nobody answers at the counter".to_owned());
+            Connection::Disconnected { reason, message }
+        } else {
+            Connection::Connected { endpoint: "the lease hub".to_owned() }
+        };
         NetworkStatus {
-            connection: Connection::Connected { endpoint: "the lease hub".to_owned() },
+            connection,
             identity: "the lease hub".to_owned(),
-            advice: Advice::default(),
+            advice: Advice { connection: "ask for its hours".to_owned(), ..Advice::default() },
             head: self.head(),
             time: self.time_now(),
             time_now: self.time_now(),
