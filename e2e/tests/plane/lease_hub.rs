@@ -210,7 +210,7 @@ impl fmt::Debug for LeaseHub {
 }
 
 fn wallet() -> Wallet {
-    Wallet { account: "provider@hub-1".into(), ledger: "the lease hub".to_owned() }
+    Wallet { account: "provider@hub-1".into(), sends_to: "the lease hub".to_owned() }
 }
 
 /// `lease/7#alpha` -> `lease-7-alpha`.

@@ -18,7 +18,7 @@ const END_TOLERANCE: Duration = Duration::from_secs(4);
 
 /// So long after the end of the customer's container a last voucher that is too high may still come into bounds: where
 /// the node's clock is ahead, so is kubelet's word of that end.
-const LAST_WORDS_WITHIN: Duration = Duration::from_mins(1);
+const LAST_VOUCHER_WITHIN: Duration = Duration::from_mins(1);
 /// What a clock is believed to be wrong by, where it alone would explain a count that is too high.
 const FARTHEST_CLOCK: Duration = Duration::from_hours(1);
 
@@ -97,8 +97,8 @@ pub(super) fn check_last_voucher(
 ) -> Result<(), Refusal> {
     check_voucher(expected, attestor, base, voucher, now).map_err(|refusal| {
         let mends = match expected.ended {
-            Some(ended) => now < later(ended, LAST_WORDS_WITHIN),
-            None => voucher.gpu_seconds <= most(expected, base, later(now, LAST_WORDS_WITHIN)),
+            Some(ended) => now < later(ended, LAST_VOUCHER_WITHIN),
+            None => voucher.gpu_seconds <= most(expected, base, later(now, LAST_VOUCHER_WITHIN)),
         };
         if refusal.reason == RejectReason::OutOfBounds && mends {
             return Refusal::new(RejectReason::Unavailable, format!("{}; it is read again", refusal.message));

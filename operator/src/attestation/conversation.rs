@@ -54,7 +54,7 @@ impl<R: TokenReviewer> Conversation<R> {
         Self { attestations, reviewer, messages, answers, guard }
     }
 
-    /// Runs for as long as both sides want. Who it is has to be said in the time that the visit allows.
+    /// Runs for as long as both sides want. Who it is has to be said in the time that the connection has for that.
     pub(super) async fn run(mut self) {
         // Filled in once the stream has said whose it is, and proved it.
         let span = info_span!(

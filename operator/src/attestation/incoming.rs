@@ -119,7 +119,7 @@ async fn first_bytes(mut tcp: TcpStream, peer: SocketAddr, permit: Permit) -> Op
     Some(Arrived { tcp, peer, knock })
 }
 
-/// A connection that ends with its visit.
+/// A connection that ends with its time limit.
 pub(super) struct Connection {
     tcp: TcpStream,
     over: Pin<Box<WaitForCancellationFutureOwned>>,

@@ -222,7 +222,7 @@ impl Guard {
         }
     }
 
-    /// Ends the visit of who has not proved anything in time.
+    /// Ends the connection of who has not proved anything in time.
     pub(super) fn show_out_in_time(&self) {
         let guard: Weak<Inner> = Arc::downgrade(&self.0);
         tokio::spawn(async move {

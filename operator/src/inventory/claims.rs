@@ -10,7 +10,7 @@ use super::{Concerned, Inventory, JobFacts, Line, Sells, Unbound};
 use crate::inventory::{Candidate, Priority};
 use crate::network::{JobId, On};
 use crate::objects::Name;
-use crate::settlement::Pending;
+use crate::settlement::Unclaimed;
 
 /// What a job wants or holds.
 #[derive(PartialEq, Eq)]
@@ -142,8 +142,8 @@ impl Inventory {
     }
 
     /// What the jobs of an offer have earned and is not claimed.
-    pub(crate) fn pending(&self, offer: &Name) -> Pending {
-        let mut sum = Pending::default();
+    pub(crate) fn pending(&self, offer: &Name) -> Unclaimed {
+        let mut sum = Unclaimed::default();
         let jobs = self.lines.get(offer).into_iter().flat_map(|line| &line.jobs);
         jobs.filter_map(|name| self.jobs.get(name)).for_each(|job| sum.join(job.pending));
         sum

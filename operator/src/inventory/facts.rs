@@ -18,7 +18,7 @@ use crate::network::{JobId, On};
 use crate::objects::pod_state::{self, PodState};
 use crate::objects::{Name, OFFER_LABEL, is_settled, order_of, ranges_of};
 use crate::reasons::Reason;
-use crate::settlement::Pending;
+use crate::settlement::Unclaimed;
 
 /// Labels, sorted by key.
 type Labels = [(Arc<str>, Arc<str>)];
@@ -248,7 +248,7 @@ pub(crate) struct JobFacts {
     pub order: Option<u64>,
     /// What it wants or holds; none for a job that is over.
     pub claim: Option<Claim>,
-    pub pending: Pending,
+    pub pending: Unclaimed,
     /// It can't be read.
     pub unread: bool,
 }
@@ -283,7 +283,7 @@ impl JobFacts {
             gpus: c.gpus,
             members: c.pods,
         });
-        let mut pending = Pending::default();
+        let mut pending = Unclaimed::default();
         pending.add(job);
         let network = job.spec.source.as_ref().map(|source| source.network.clone());
         let order = job.spec.source.as_ref().map(|source| order_key(&order_of(source)));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::facts::{Claim, order_key};
 use super::*;
 use crate::network::{JobId, On, Units};
-use crate::settlement::Pending;
+use crate::settlement::Unclaimed;
 
 mod members;
 
@@ -271,7 +271,7 @@ fn a_change_of_a_jobs_pod_concerns_the_job_and_its_offer_only_when_it_gets_a_nod
 fn a_change_of_a_job_concerns_those_who_sell_the_same_gpus_where_its_claim_changes() {
     let rivals = &["all", "pool"][..];
     let owing = |units: u64| {
-        let pending = Pending { units: Units::from(units), lost_at: None };
+        let pending = Unclaimed { units: Units::from(units), lost_at: None };
         Some(JobFacts { pending, ..job("pool", false, 2) })
     };
     let over = Some(JobFacts { claim: None, ..job("pool", false, 2) });

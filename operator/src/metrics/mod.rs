@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
     use crate::network::{Backlog, NetworkStatus, Token};
-    use crate::settlement::Pending;
+    use crate::settlement::Unclaimed;
 
     #[test]
     fn metrics_carry_the_prefix_and_their_labels() {
@@ -153,7 +153,7 @@ mod tests {
         let one = Units::from(1);
         for name in ["one", "two"] {
             metrics.network(name, &observed, &backlog, Timestamp::UNIX_EPOCH);
-            metrics.earnings(name, &token, Pending::default(), one, one);
+            metrics.earnings(name, &token, Unclaimed::default(), one, one);
         }
         let text = metrics.text();
         assert!(text.contains("hawser_actions_queued{network=\"one\"} 3"), "{text}");
@@ -172,7 +172,7 @@ mod tests {
         }))
         .unwrap();
         let token = Token { id: "0x".into(), symbol: "tUSD".to_owned(), decimals: 6 };
-        let pending = Pending { units: Units::from(1_500_000), lost_at: None };
+        let pending = Unclaimed { units: Units::from(1_500_000), lost_at: None };
         metrics.offer(&offer, &token, pending, Units::from(20_250_000));
         let labels = "{network=\"base\",namespace=\"t\",offer=\"h100\",token=\"0x\"}";
         let text = metrics.text();
@@ -193,11 +193,11 @@ mod tests {
         let (a, b) = ("0x01", "0x02");
         let token = |id: &str, symbol: &str| Token { id: id.into(), symbol: symbol.to_owned(), decimals: 0 };
         let pending =
-            |second| Pending { units: Units::from(9), lost_at: Some(Timestamp::from_second(second).unwrap()) };
+            |second| Unclaimed { units: Units::from(9), lost_at: Some(Timestamp::from_second(second).unwrap()) };
         metrics.earnings("n", &token(a, "USDC"), pending(9_000), Units::ZERO, Units::ZERO);
-        metrics.earnings("n", &token(b, ""), Pending::default(), Units::ZERO, Units::ZERO);
-        metrics.earnings("n", &token(b, "USDC"), Pending::default(), Units::ZERO, Units::ZERO);
-        metrics.earnings("n", &token(b, ""), Pending::default(), Units::ZERO, Units::ZERO);
+        metrics.earnings("n", &token(b, ""), Unclaimed::default(), Units::ZERO, Units::ZERO);
+        metrics.earnings("n", &token(b, "USDC"), Unclaimed::default(), Units::ZERO, Units::ZERO);
+        metrics.earnings("n", &token(b, ""), Unclaimed::default(), Units::ZERO, Units::ZERO);
         let text = metrics.text();
         let series = |name: &str| text.lines().filter(|line| line.starts_with(&format!("{name}{{"))).count();
         let of = |token: &str, more: &str| format!("{{network=\"n\",token=\"{token}\"{more}}}");

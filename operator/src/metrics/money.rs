@@ -12,7 +12,7 @@ use super::Metrics;
 use super::book::{Book, Decimal, Number};
 use super::labels::{OfferLabels, TokenInfo, TokenLabels};
 use crate::network::{Token, Units};
-use crate::settlement::Pending;
+use crate::settlement::Unclaimed;
 
 #[derive(Clone, Debug)]
 pub(super) struct Money {
@@ -104,7 +104,7 @@ impl Money {
 
 impl Metrics {
     /// What was earned in a token.
-    pub(crate) fn earnings(&self, network: &str, token: &Token, pending: Pending, credit: Units, withdrawn: Units) {
+    pub(crate) fn earnings(&self, network: &str, token: &Token, pending: Unclaimed, credit: Units, withdrawn: Units) {
         let label = TokenLabels { network: network.to_owned(), token: token.id.to_string() };
         let all = &self.money;
         all.name_token(&label, &token.symbol);
@@ -116,7 +116,7 @@ impl Metrics {
 
     /// What the jobs of an offer were attested, and what was claimed for them. There is no such metric of a job: jobs come
     /// and go without end, and each would be a series that stays.
-    pub(crate) fn offer(&self, offer: &GpuOffer, token: &Token, pending: Pending, claimed: Units) {
+    pub(crate) fn offer(&self, offer: &GpuOffer, token: &Token, pending: Unclaimed, claimed: Units) {
         let (namespace, name) = (offer.namespace().unwrap_or_default(), offer.name_any());
         let label = OfferLabels {
             network: offer.spec.network_ref.clone(),

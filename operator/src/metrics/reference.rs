@@ -15,7 +15,7 @@ use super::{Counted, Metrics, ServerOutcome};
 use crate::network::{
     ActionKey, Advice, Backlog, Connection, Head, NetworkStatus, RequestCounter, RequestOutcome, Token, Units,
 };
-use crate::settlement::Pending;
+use crate::settlement::Unclaimed;
 
 /// With something of everything.
 fn filled() -> Metrics {
@@ -31,13 +31,13 @@ fn filled() -> Metrics {
     metrics.action("base", &ActionKey::Start("job".into()), true);
     metrics.network("base", &observed(), &Backlog::default(), Timestamp::UNIX_EPOCH);
     let token = Token { id: "0x".into(), symbol: "USDC".to_owned(), decimals: 6 };
-    metrics.earnings("base", &token, Pending::default(), Units::from(1), Units::from(1));
+    metrics.earnings("base", &token, Unclaimed::default(), Units::from(1), Units::from(1));
     let offer: GpuOffer = serde_json::from_value(json!({
         "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "h100", "namespace": "t"},
         "spec": {"networkRef": "base", "gpu": {"product": "p"}, "price": {"perGpuHour": "1", "token": "0x"}}
     }))
     .unwrap();
-    metrics.offer(&offer, &token, Pending::default(), Units::from(1));
+    metrics.offer(&offer, &token, Unclaimed::default(), Units::from(1));
     let ready = Condition {
         type_: "Ready".to_owned(),
         status: "True".to_owned(),

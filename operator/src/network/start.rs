@@ -13,7 +13,7 @@ use crate::fence::Fence;
 pub struct Wallet {
     pub account: AccountId,
     /// What it sends to, in words: `chain 1`.
-    pub ledger: String,
+    pub sends_to: String,
 }
 
 /// What is known to be the provider's, so that none of its orders is passed over.

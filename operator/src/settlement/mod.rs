@@ -1,7 +1,7 @@
 //! What to do next about a job's money, and what is still to be claimed. Pure: [`plan`] names the step, the job's controller
 //! takes it.
 
-mod pending;
 pub mod plan;
+mod unclaimed;
 
-pub(crate) use pending::Pending;
+pub(crate) use unclaimed::Unclaimed;

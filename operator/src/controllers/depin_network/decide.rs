@@ -57,9 +57,9 @@ pub(crate) fn decide<S, T>(
 
 /// Why a network does not start with this wallet; none where no other one sends from it.
 pub(crate) fn wallet_in_use(other: Option<&str>, wallet: &Wallet) -> Option<Startup> {
-    let (other, Wallet { account, ledger }) = (other?, wallet);
+    let (other, Wallet { account, sends_to }) = (other?, wallet);
     let message = format!(
-        "DepinNetwork {other:?} already sends from wallet {account} on {ledger}, and two networks that share a wallet would replace each other's transactions: configure a separate key for this one",
+        "DepinNetwork {other:?} already sends from wallet {account} on {sends_to}, and two networks that share a wallet would replace each other's transactions: configure a separate key for this one",
     );
     Some(Startup::Refused { reason: Reason::WalletInUse, message })
 }
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn two_networks_do_not_send_from_one_wallet() {
-        let wallet = Wallet { account: "0x07".into(), ledger: "chain 7".to_owned() };
+        let wallet = Wallet { account: "0x07".into(), sends_to: "chain 7".to_owned() };
         assert_eq!(wallet_in_use(None, &wallet), None);
         let Some(Startup::Refused { reason, message }) = wallet_in_use(Some("other"), &wallet) else {
             panic!("it is refused");

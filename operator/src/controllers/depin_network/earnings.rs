@@ -12,7 +12,7 @@ use crate::controllers::packed::Packed;
 use crate::controllers::{Shared, unreadable};
 use crate::inventory::JobFacts;
 use crate::network::{ActionKey, ActionState, Network, NetworkAction, NetworkError, Token, TokenId, Units};
-use crate::settlement::Pending;
+use crate::settlement::Unclaimed;
 use hawser_market::{format_units, parse_units};
 
 /// What the network has earned now, and the withdrawals that are due. Each token stands for itself: one that can't be read
@@ -49,12 +49,12 @@ pub(crate) async fn read(
 /// Offers can write one token in several ways: the network says which name is whose. Where it can't, what stands there is
 /// the name.
 fn by_name(
-    asked: Vec<(TokenId, Pending, Result<Token, NetworkError>)>,
-) -> BTreeMap<TokenId, (Pending, Result<Token, NetworkError>)> {
-    let mut tokens: BTreeMap<_, (Pending, _)> = BTreeMap::new();
+    asked: Vec<(TokenId, Unclaimed, Result<Token, NetworkError>)>,
+) -> BTreeMap<TokenId, (Unclaimed, Result<Token, NetworkError>)> {
+    let mut tokens: BTreeMap<_, (Unclaimed, _)> = BTreeMap::new();
     for (spelled, pending, token) in asked {
         let id = token.as_ref().map_or(spelled, |token| token.id.clone());
-        let (sum, _) = tokens.entry(id).or_insert_with(|| (Pending::default(), token));
+        let (sum, _) = tokens.entry(id).or_insert_with(|| (Unclaimed::default(), token));
         sum.join(pending);
     }
     tokens
@@ -63,7 +63,7 @@ fn by_name(
 async fn read_token(
     network: &dyn Network,
     token: Token,
-    pending: Pending,
+    pending: Unclaimed,
     withdrawn: Units,
 ) -> Result<Seen, NetworkError> {
     let credit = network.credit(&token.id).await?;
@@ -109,9 +109,9 @@ fn unread(before: Option<&Earnings>, error: &NetworkError) -> Option<Earnings> {
 }
 
 /// Tokens of the network's offers, and those that were earned in before.
-fn by_token(name: &str, stored: &[Earnings], shared: &Shared) -> BTreeMap<TokenId, Pending> {
-    let mut tokens: BTreeMap<TokenId, Pending> =
-        stored.iter().map(|earnings| (TokenId::from(&earnings.token), Pending::default())).collect();
+fn by_token(name: &str, stored: &[Earnings], shared: &Shared) -> BTreeMap<TokenId, Unclaimed> {
+    let mut tokens: BTreeMap<TokenId, Unclaimed> =
+        stored.iter().map(|earnings| (TokenId::from(&earnings.token), Unclaimed::default())).collect();
     for offer in readable(&shared.offers.store.state()) {
         if offer.spec.network_ref == name {
             tokens.entry(TokenId::from(&offer.spec.price.token)).or_default();
@@ -136,7 +136,7 @@ fn token_of(job: &Packed, facts: &JobFacts, shared: &Shared) -> Option<TokenId> 
 
 /// One token, as it was read.
 struct Seen {
-    pending: Pending,
+    pending: Unclaimed,
     token: Token,
     credit: Units,
     withdrawn: Units,
@@ -189,7 +189,7 @@ mod tests {
 
     fn seen(credit: u64) -> Seen {
         Seen {
-            pending: Pending { units: Units::from(1_500_000), lost_at: Some(at(90)) },
+            pending: Unclaimed { units: Units::from(1_500_000), lost_at: Some(at(90)) },
             token: token("tUSD"),
             credit: Units::from(credit),
             withdrawn: Units::from(7_250_000),
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_token_that_is_written_in_two_ways_is_one_and_one_that_the_network_can_not_name_keeps_what_stands_there() {
-        let pending = |units: u64, second| Pending { units: Units::from(units), lost_at: Some(at(second)) };
+        let pending = |units: u64, second| Unclaimed { units: Units::from(units), lost_at: Some(at(second)) };
         let away = NetworkError::Unavailable("away".to_owned());
         let asked = vec![
             ("0xAb".into(), pending(1, 9), Ok(token("0xAb"))),

@@ -10,7 +10,7 @@ use crate::controllers::gpu_offer::terms::valid_until;
 use crate::inventory::{Capacity, Offered};
 use crate::network::{GpuSeconds, Offer, OfferTerms, Token, Units};
 use crate::reasons::Reason;
-use crate::settlement::Pending;
+use crate::settlement::Unclaimed;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -64,7 +64,7 @@ pub(crate) fn seen(market: OfferOnMarket) -> OfferObservation {
         why_none: String::new(),
         jobs: 0,
         unreadable: 0,
-        pending: Pending::default(),
+        pending: Unclaimed::default(),
         market,
         terms_seen: TermsSeen::default(),
         posted_card: Some(card_hash("{}")),

@@ -19,7 +19,7 @@ use crate::controllers::{Shared, unreadable};
 use crate::inventory::{self, Capacity, Offered, Sells, SharedInventory};
 use crate::network::{ActionKey, ActionState, Network, NetworkError, Offer, OfferId, OfferTerms, Token};
 use crate::reasons::Reason;
-use crate::settlement::Pending;
+use crate::settlement::Unclaimed;
 
 /// Everything that a decision about an offer rests on.
 pub(crate) struct OfferObservation {
@@ -32,7 +32,7 @@ pub(crate) struct OfferObservation {
     /// Jobs that can't be read and may be the offer's.
     pub unreadable: u32,
     /// What its jobs have earned and is not claimed.
-    pub pending: Pending,
+    pub pending: Unclaimed,
     pub market: OfferOnMarket,
     /// What was seen of each of its terms, to be taken down.
     pub terms_seen: TermsSeen,

@@ -68,7 +68,7 @@ fn learn(known: &mut super::Known, of_cluster: &Known, spec: &EvmSpec) {
 }
 
 fn sender(account: Address, spec: &EvmSpec) -> Sender {
-    Sender { account: account.to_checksum(None).into(), ledger: format!("chain {}", spec.chain_id) }
+    Sender { account: account.to_checksum(None).into(), sends_to: format!("chain {}", spec.chain_id) }
 }
 
 impl Resumed {

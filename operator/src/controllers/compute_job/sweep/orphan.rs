@@ -154,7 +154,7 @@ fn policy(payment: Payment) -> Policy {
 }
 
 /// Takes the next step with a pod that has no job; gives whether nothing is left to be done.
-pub(super) async fn attend(context: &JobContext, meta: &PartialObjectMeta<Pod>) -> Result<bool, Error> {
+pub(super) async fn reconcile(context: &JobContext, meta: &PartialObjectMeta<Pod>) -> Result<bool, Error> {
     let shared = &context.shared;
     let (namespace, name) = (meta.namespace().ok_or(Error::Unnamed("namespace"))?, meta.name_any());
     let api: Api<Pod> = Api::namespaced(shared.client.clone(), &namespace);

@@ -66,7 +66,7 @@ async fn sweep(context: &JobContext, waits: &mut Waits) -> usize {
         if waits.get(&name).is_some_and(|until| Instant::now() < *until) {
             continue;
         }
-        let wait = match attend(context, &name).await {
+        let wait = match reconcile(context, &name).await {
             Ok(Left::Waits(wait)) => wait,
             Ok(Left::Orphan) => {
                 left += 1;
@@ -90,14 +90,14 @@ enum Left {
     Orphan,
 }
 
-async fn attend(context: &JobContext, (namespace, name): &Name) -> Result<Left, Error> {
+async fn reconcile(context: &JobContext, (namespace, name): &Name) -> Result<Left, Error> {
     let client = &context.shared.client;
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let pod = api.get_metadata_opt(name).await.tried(|| format!("pod {name}"))?;
     let ours = pod.and_then(|pod| Some((owner(&pod).filter(|_| pod.labels().contains_key(JOB_LABEL))?, pod)));
     let Some((owner, pod)) = ours else { return Ok(Left::Waits(LIVES)) };
     let Some(job) = job(client, &owner).await? else {
-        let done = orphan::attend(context, &pod).await?;
+        let done = orphan::reconcile(context, &pod).await?;
         return Ok(if done { Left::Waits(EVERY) } else { Left::Orphan });
     };
     let since = job.0.ok().as_ref().and_then(settled_since);

@@ -50,7 +50,7 @@ async fn sweep(shared: &Shared, keep: Duration) -> Result<(), Error> {
         if is_watched(shared, &job) || !settled::is_to_be_seen(&job, keep, Timestamp::now()) {
             continue;
         }
-        if let Err(error) = attend(shared, &job, keep).await {
+        if let Err(error) = reconcile(shared, &job, keep).await {
             warn!(job = job.name_any(), namespace = job.namespace(), %error, "a settled job can't be seen to; it is later");
         }
         tokio::time::sleep(PACE).await;
@@ -64,7 +64,7 @@ fn is_watched(shared: &Shared, job: &PartialObjectMeta<ComputeJob>) -> bool {
 }
 
 /// Takes the next step with one, as the API server has it now.
-async fn attend(shared: &Shared, seen: &PartialObjectMeta<ComputeJob>, keep: Duration) -> Result<(), Error> {
+async fn reconcile(shared: &Shared, seen: &PartialObjectMeta<ComputeJob>, keep: Duration) -> Result<(), Error> {
     let (namespace, name) = (seen.namespace().ok_or(Error::Unnamed("namespace"))?, seen.name_any());
     let kind = ApiResource::erase::<ComputeJob>(&());
     // Without a type: it may be one that this operator can't read.

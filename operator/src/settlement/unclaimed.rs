@@ -7,14 +7,14 @@ use crate::network::Units;
 
 /// Use that is attested and not claimed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Pending {
+pub(crate) struct Unclaimed {
     /// Token units.
     pub units: Units,
     /// When the first of it is lost.
     pub lost_at: Option<Timestamp>,
 }
 
-impl Pending {
+impl Unclaimed {
     /// Adds what a job's status says to be unclaimed.
     pub(crate) fn add(&mut self, job: &ComputeJob) {
         let Some(settlement) = job.status.as_ref().and_then(|s| s.settlement.as_ref()) else { return };
@@ -53,10 +53,10 @@ mod tests {
 
     #[test]
     fn pending_is_summed_over_jobs_and_names_the_first_loss() {
-        let mut pending = Pending::default();
+        let mut pending = Unclaimed::default();
         for (unclaimed, until) in [("10", 500), ("0", 1), ("32", 400), ("nonsense", 2)] {
             pending.add(&job(unclaimed, until));
         }
-        assert_eq!(pending, Pending { units: Units::from(42), lost_at: Some(at(400)) });
+        assert_eq!(pending, Unclaimed { units: Units::from(42), lost_at: Some(at(400)) });
     }
 }
