@@ -16,7 +16,7 @@ use crate::{
     error::{Error, FailureKind, Reason, Trouble},
     label,
     options::EndpointOptions,
-    recorder::{Call, Outcome, Recorder},
+    recorder::{Call, CallOutcome, Recorder},
     wire::{Fault, Wire},
 };
 
@@ -100,12 +100,12 @@ pub(crate) enum Disposition {
     Late(Trouble),
 }
 
-fn outcome<R>(answer: &Result<R, Fault>) -> Outcome {
+fn outcome<R>(answer: &Result<R, Fault>) -> CallOutcome {
     match answer {
-        Ok(_) => Outcome::Ok,
-        Err(Fault::Refused(_) | Fault::Null) => Outcome::Refused,
-        Err(Fault::Limited { .. }) => Outcome::Limited,
-        Err(Fault::Broken(..)) => Outcome::Failed,
+        Ok(_) => CallOutcome::Ok,
+        Err(Fault::Refused(_) | Fault::Null) => CallOutcome::Refused,
+        Err(Fault::Limited { .. }) => CallOutcome::Limited,
+        Err(Fault::Broken(..)) => CallOutcome::Failed,
     }
 }
 
@@ -258,11 +258,11 @@ mod tests {
         let limited = Fault::Limited { after: None, status: None, words: String::new() };
         let refused = Fault::Refused(ErrorPayload { code: 3, message: "reverted".into(), data: None });
         for (answer, expected) in [
-            (Ok(()), Outcome::Ok),
-            (Err(refused), Outcome::Refused),
-            (Err(Fault::Null), Outcome::Refused),
-            (Err(limited), Outcome::Limited),
-            (Err(Fault::Broken(FailureKind::NoAnswer, String::new())), Outcome::Failed),
+            (Ok(()), CallOutcome::Ok),
+            (Err(refused), CallOutcome::Refused),
+            (Err(Fault::Null), CallOutcome::Refused),
+            (Err(limited), CallOutcome::Limited),
+            (Err(Fault::Broken(FailureKind::NoAnswer, String::new())), CallOutcome::Failed),
         ] {
             assert_eq!(outcome(&answer), expected, "{answer:?}");
         }

@@ -40,6 +40,6 @@ pub use label::label;
 pub use options::{ClientProfile, EndpointOptions, Expected, Names, Options};
 pub use pool::Pool;
 pub use price::gas_price_of;
-pub use recorder::{Outcome, Recorder};
+pub use recorder::{CallOutcome, Recorder};
 pub use token::{TokenMetadata, token_metadata};
 pub use watchdog::{HeadHealth, StallLimit, Watchdog};

@@ -8,7 +8,7 @@ use std::{
 
 /// What became of a request to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CallOutcome {
     /// It was answered.
     Ok,
     /// It was answered with an error of the node or of a contract.
@@ -24,7 +24,7 @@ pub enum Outcome {
 /// Is told of each request to an endpoint when it is over.
 pub trait Recorder: fmt::Debug + Send + Sync {
     /// A request to `endpoint`, which is its label, came to this after so long.
-    fn record(&self, endpoint: &str, outcome: Outcome, took: Duration);
+    fn record(&self, endpoint: &str, outcome: CallOutcome, took: Duration);
 }
 
 /// Counts nothing.
@@ -32,7 +32,7 @@ pub trait Recorder: fmt::Debug + Send + Sync {
 pub(crate) struct NoopRecorder;
 
 impl Recorder for NoopRecorder {
-    fn record(&self, _: &str, _: Outcome, _: Duration) {}
+    fn record(&self, _: &str, _: CallOutcome, _: Duration) {}
 }
 
 /// A request that is under way; it is counted when this is dropped.
@@ -41,15 +41,15 @@ pub(crate) struct Call<'a> {
     recorder: &'a Arc<dyn Recorder>,
     endpoint: &'a str,
     since: Instant,
-    outcome: Outcome,
+    outcome: CallOutcome,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn begin(recorder: &'a Arc<dyn Recorder>, endpoint: &'a str) -> Self {
-        Self { recorder, endpoint, since: Instant::now(), outcome: Outcome::Dropped }
+        Self { recorder, endpoint, since: Instant::now(), outcome: CallOutcome::Dropped }
     }
 
-    pub(crate) fn ended(mut self, outcome: Outcome) {
+    pub(crate) fn ended(mut self, outcome: CallOutcome) {
         self.outcome = outcome;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hawser_evm::{Outcome, Recorder};
+use hawser_evm::{CallOutcome, Recorder};
 
 use crate::network::{RequestCounter, RequestOutcome};
 
@@ -11,13 +11,13 @@ use crate::network::{RequestCounter, RequestOutcome};
 pub(super) struct CountRequests(pub(super) Arc<dyn RequestCounter>);
 
 impl Recorder for CountRequests {
-    fn record(&self, endpoint: &str, outcome: Outcome, took: Duration) {
+    fn record(&self, endpoint: &str, outcome: CallOutcome, took: Duration) {
         let outcome = match outcome {
-            Outcome::Ok => RequestOutcome::Ok,
-            Outcome::Refused => RequestOutcome::Refused,
-            Outcome::Limited => RequestOutcome::Limited,
-            Outcome::Failed => RequestOutcome::Failed,
-            Outcome::Dropped => RequestOutcome::Dropped,
+            CallOutcome::Ok => RequestOutcome::Ok,
+            CallOutcome::Refused => RequestOutcome::Refused,
+            CallOutcome::Limited => RequestOutcome::Limited,
+            CallOutcome::Failed => RequestOutcome::Failed,
+            CallOutcome::Dropped => RequestOutcome::Dropped,
         };
         self.0.count(endpoint, outcome, took);
     }
