@@ -38,7 +38,7 @@ impl Milestone {
 /// How a closed job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum Outcome {
+pub(crate) enum JobOutcome {
     /// The provider turned the order down; everything came back.
     Declined,
     /// The provider ended it; what was used is paid.
@@ -50,7 +50,7 @@ pub(crate) enum Outcome {
     Refunded,
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for JobOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Declined => "Declined",
@@ -78,7 +78,7 @@ pub(crate) struct JobView {
     /// None where the order is not in the blocks that were looked at.
     pub(crate) customer: Option<Address>,
     pub(crate) status: JobStatus,
-    pub(crate) outcome: Option<Outcome>,
+    pub(crate) outcome: Option<JobOutcome>,
     /// What the provider said when it declined or ended the job.
     pub(crate) reason: Option<String>,
     pub(crate) gpus: u16,
@@ -133,10 +133,10 @@ impl JobView {
     pub(crate) fn new(job: &Job, history: &History, offer: &Sold) -> Self {
         let id = job.id;
         let (outcome, said) = match &history.closing {
-            Some(Closing::Declined(reason)) => (Some(Outcome::Declined), Some(reason)),
-            Some(Closing::Ended(reason)) => (Some(Outcome::Ended), Some(reason)),
-            Some(Closing::Settled) => (Some(Outcome::Settled), history.end_reason.as_ref()),
-            Some(Closing::Refunded) => (Some(Outcome::Refunded), history.end_reason.as_ref()),
+            Some(Closing::Declined(reason)) => (Some(JobOutcome::Declined), Some(reason)),
+            Some(Closing::Ended(reason)) => (Some(JobOutcome::Ended), Some(reason)),
+            Some(Closing::Settled) => (Some(JobOutcome::Settled), history.end_reason.as_ref()),
+            Some(Closing::Refunded) => (Some(JobOutcome::Refunded), history.end_reason.as_ref()),
             None => (None, history.end_reason.as_ref()),
         };
         Self {

@@ -25,7 +25,7 @@ const NOT_SHOWN: &str = "that the GPUs are real: in the tier metered the provide
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-enum Outcome {
+enum VerifyResult {
     Ok,
     Warnings,
     Wrong,
@@ -35,7 +35,7 @@ enum Outcome {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Verified {
-    result: Outcome,
+    result: VerifyResult,
     /// Nothing is wrong; there may be warnings, unless they are wrong (`--strict`).
     ok: bool,
     /// The chain was not asked.
@@ -130,14 +130,14 @@ impl Verified {
     ) -> Self {
         let Judgement { claims, problems, warnings } = judgement;
         let result = match (problems.is_empty(), warnings.is_empty()) {
-            (false, _) => Outcome::Wrong,
-            (true, true) => Outcome::Ok,
-            (true, false) if strict => Outcome::Wrong,
-            (true, false) => Outcome::Warnings,
+            (false, _) => VerifyResult::Wrong,
+            (true, true) => VerifyResult::Ok,
+            (true, false) if strict => VerifyResult::Wrong,
+            (true, false) => VerifyResult::Warnings,
         };
         Self {
             result,
-            ok: result != Outcome::Wrong,
+            ok: result != VerifyResult::Wrong,
             offline: record.is_none(),
             job_id: summary.job_id,
             problems,
@@ -153,16 +153,18 @@ impl Verified {
         let count = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
         let warnings = count(self.warnings.len(), "warning");
         match self.result {
-            Outcome::Ok => Ok(()),
-            Outcome::Warnings => Err(Failure::Warned(format!("nothing in the evidence is wrong, with {warnings}"))),
-            Outcome::Wrong if self.problems.is_empty() => {
+            VerifyResult::Ok => Ok(()),
+            VerifyResult::Warnings => {
+                Err(Failure::Warned(format!("nothing in the evidence is wrong, with {warnings}")))
+            }
+            VerifyResult::Wrong if self.problems.is_empty() => {
                 Err(Failure::refused(format!("the evidence has {warnings}, which --strict doesn't accept")))
             }
-            Outcome::Wrong if self.offline => Err(Failure::refused(format!(
+            VerifyResult::Wrong if self.offline => Err(Failure::refused(format!(
                 "the evidence contradicts itself: {}",
                 count(self.problems.len(), "problem")
             ))),
-            Outcome::Wrong => Err(Failure::refused(format!(
+            VerifyResult::Wrong => Err(Failure::refused(format!(
                 "the evidence is not confirmed by the chain: {}",
                 count(self.problems.len(), "problem")
             ))),
@@ -171,11 +173,11 @@ impl Verified {
 
     fn result(&self) -> &'static str {
         match (self.result, self.offline) {
-            (Outcome::Ok, false) => "ok",
-            (Outcome::Ok, true) => "ok on its own; not compared with the chain",
-            (Outcome::Warnings, false) => "ok, with warnings",
-            (Outcome::Warnings, true) => "ok on its own, with warnings; not compared with the chain",
-            (Outcome::Wrong, _) => "WRONG",
+            (VerifyResult::Ok, false) => "ok",
+            (VerifyResult::Ok, true) => "ok on its own; not compared with the chain",
+            (VerifyResult::Warnings, false) => "ok, with warnings",
+            (VerifyResult::Warnings, true) => "ok on its own, with warnings; not compared with the chain",
+            (VerifyResult::Wrong, _) => "WRONG",
         }
     }
 }

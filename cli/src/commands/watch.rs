@@ -10,7 +10,7 @@ use crate::{
     args::WaitOptions,
     chain::MarketClient,
     failure::Failure,
-    job::{JobView, Milestone, Outcome, second},
+    job::{JobOutcome, JobView, Milestone, second},
     output::progress,
 };
 
@@ -108,10 +108,10 @@ fn verdict(view: &JobView) -> Result<(), Failure> {
     let back = view.token.show(view.returned);
     let reason = view.reason.as_deref().unwrap_or("no reason given");
     match view.outcome {
-        Some(Outcome::Declined) => Err(Failure::refused(format!(
+        Some(JobOutcome::Declined) => Err(Failure::refused(format!(
             "the provider declined the order ({reason}): {back} came back as credit, order again or `hawser withdraw`"
         ))),
-        Some(Outcome::Refunded) if view.started == 0 => Err(Failure::refused(format!(
+        Some(JobOutcome::Refunded) if view.started == 0 => Err(Failure::refused(format!(
             "the job was not started in time: {back} came back as credit, order again or `hawser withdraw`"
         ))),
         Some(outcome) if has_failed(outcome, view.reason.as_deref()) => Err(Failure::refused(format!(
@@ -123,11 +123,11 @@ fn verdict(view: &JobView) -> Result<(), Failure> {
 
 /// Whether a provider ended a job for another reason than that it was over. A last voucher closes one without any, and a
 /// reason is that of an end which was announced before.
-fn has_failed(outcome: Outcome, reason: Option<&str>) -> bool {
+fn has_failed(outcome: JobOutcome, reason: Option<&str>) -> bool {
     match outcome {
-        Outcome::Ended => !reason.is_some_and(is_completed),
-        Outcome::Settled => reason.is_some_and(|reason| !is_completed(reason)),
-        Outcome::Declined | Outcome::Refunded => false,
+        JobOutcome::Ended => !reason.is_some_and(is_completed),
+        JobOutcome::Settled => reason.is_some_and(|reason| !is_completed(reason)),
+        JobOutcome::Declined | JobOutcome::Refunded => false,
     }
 }
 
@@ -209,8 +209,8 @@ mod tests {
             (Some("TimeUp"), false, false),
             (Some("Error: the program ended with exit code 3"), true, true),
         ] {
-            assert_eq!(has_failed(Outcome::Ended, reason), ended, "{reason:?}");
-            assert_eq!(has_failed(Outcome::Settled, reason), settled, "{reason:?}");
+            assert_eq!(has_failed(JobOutcome::Ended, reason), ended, "{reason:?}");
+            assert_eq!(has_failed(JobOutcome::Settled, reason), settled, "{reason:?}");
         }
     }
 
