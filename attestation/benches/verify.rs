@@ -11,7 +11,7 @@ use std::time::Instant;
 use alloy::primitives::{Address, B256};
 use alloy::signers::local::PrivateKeySigner;
 use hawser_attestation::{
-    Body, EvidenceRoot, GpuSample, Header, Line, Market, Nvml, Reader, Report, SignedVoucher, Tier, Version, Wanted,
+    Body, EvidenceRoot, GpuSample, Header, Line, MarketId, Nvml, Reader, Report, SignedVoucher, Tier, Version, Wanted,
 };
 use hawser_market::{GpuSeconds, JobId};
 use jiff::{SignedDuration, Timestamp};
@@ -43,7 +43,7 @@ fn main() {
 /// Of the lines every so many is signed, and the last one; the others carry the signature before theirs, as nobody looks at it.
 fn write(path: &Path, reports: u64, each: u64) {
     let key = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
-    let (market, job) = (Market { chain_id: 31337, address: Address::repeat_byte(9) }, JobId(B256::repeat_byte(7)));
+    let (market, job) = (MarketId { chain_id: 31337, address: Address::repeat_byte(9) }, JobId(B256::repeat_byte(7)));
     let start = Timestamp::from_second(1_700_000_000).unwrap();
     let at = |second: u64| start + SignedDuration::from_secs(i64::try_from(second).unwrap());
     let uuid = "GPU-5f1c8a3e-0000-4000-8000-000000000001".to_owned();

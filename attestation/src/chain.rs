@@ -4,8 +4,9 @@
 //! root_0 = 0 ──header──> root_1 ──report 1──> root_2 ──report 2──> ...
 //! ```
 //!
-//! [`Chain::open`] takes the header, [`Chain::follow`] a report. Each line must be signed by the attestor over the root that the line
-//! leads to, continue the sequence, and count no less than the line before and no more than the time that has passed.
+//! [`EvidenceChain::open`] takes the header, [`EvidenceChain::follow`] a report. Each line must be signed by the attestor over the
+//! root that the line leads to, continue the sequence, and count no less than the line before and no more than the time that has
+//! passed.
 
 use std::time::Duration;
 
@@ -103,7 +104,7 @@ fn listed(uuids: &[String]) -> String {
 
 /// One attestor's evidence, checked line by line as it grows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Chain {
+pub struct EvidenceChain {
     header: Header,
     sequence: u64,
     root: EvidenceRoot,
@@ -112,7 +113,7 @@ pub struct Chain {
     voucher: SignedVoucher,
 }
 
-impl Chain {
+impl EvidenceChain {
     /// Begins with an attestor's header.
     pub fn open(line: &Line) -> Result<Self, ChainError> {
         let Body::Header(header) = line.read_body()? else {

@@ -5,7 +5,7 @@ use hawser_market::{GpuSeconds, JobId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{EvidenceRoot, Market, Tier, Unknown, Version, VoucherSignature, format, strict};
+use crate::{EvidenceRoot, MarketId, Tier, Unknown, Version, VoucherSignature, format, strict};
 
 /// Longest line of evidence, in bytes: room for the samples of 128 GPUs.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -128,8 +128,8 @@ pub struct Header {
 
 impl Header {
     /// The market that the attestor's vouchers are for.
-    pub fn market(&self) -> Market {
-        Market { chain_id: self.chain_id, address: self.market }
+    pub fn market(&self) -> MarketId {
+        MarketId { chain_id: self.chain_id, address: self.market }
     }
 }
 

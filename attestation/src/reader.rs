@@ -6,7 +6,7 @@ use alloy::primitives::Address;
 use hawser_market::JobId;
 
 use crate::{
-    Body, Chain, ChainError, EvidenceError, EvidenceRoot, Header, Line, MAX_EVIDENCE_BYTES, MAX_LINE_BYTES,
+    Body, ChainError, EvidenceChain, EvidenceError, EvidenceRoot, Header, Line, MAX_EVIDENCE_BYTES, MAX_LINE_BYTES,
     ParseLineError, Report, Summary, gaps::Gaps,
 };
 
@@ -40,7 +40,7 @@ pub struct Reader {
 #[derive(Debug)]
 struct Reading {
     summary: Summary,
-    chain: Chain,
+    chain: EvidenceChain,
     gaps: Gaps,
 }
 
@@ -111,7 +111,7 @@ impl Reader {
                 Body::Header(_) => {}
             }
         }
-        let chain = Chain::open(&line).map_err(chain_error)?;
+        let chain = EvidenceChain::open(&line).map_err(chain_error)?;
         self.check_asked(number, chain.header())?;
         match self.reading.as_mut() {
             Some(reading) => {
@@ -142,7 +142,7 @@ impl Reader {
 }
 
 impl Reading {
-    fn begin(line: usize, chain: Chain) -> Result<Self, EvidenceError> {
+    fn begin(line: usize, chain: EvidenceChain) -> Result<Self, EvidenceError> {
         let base = chain.header().base_gpu_seconds;
         if base.0 != 0 {
             return Err(EvidenceError::Missing { line, base, had: hawser_market::GpuSeconds::ZERO });

@@ -7,7 +7,9 @@ use hawser_market::{GpuSeconds, JobId};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{Chain, EvidenceRoot, Finding, FindingKind, Header, Market, Nvml, Report, Tier, Version, finding};
+use crate::{
+    EvidenceChain, EvidenceRoot, Finding, FindingKind, Header, MarketId, Nvml, Report, Tier, Version, finding,
+};
 
 /// What verified evidence says. To be compared with the chain: the attestors that the market named, and for each claim
 /// the root in its log ([`Summary::vouched`]).
@@ -21,7 +23,7 @@ pub struct Summary {
     /// The job.
     pub job_id: JobId,
     /// The market that the vouchers are for.
-    pub market: Market,
+    pub market: MarketId,
     /// Number of the job's GPUs.
     pub gpus: u16,
     /// The attestors in order.
@@ -195,7 +197,7 @@ impl Summary {
     }
 
     /// Takes over where a chain stands after one more line.
-    pub(crate) fn note(&mut self, chain: &Chain, keep: bool) {
+    pub(crate) fn note(&mut self, chain: &EvidenceChain, keep: bool) {
         let (voucher, time) = (chain.voucher(), chain.time());
         self.add_time(time);
         self.gpu_seconds = voucher.gpu_seconds;

@@ -71,12 +71,12 @@ mod tests {
     use alloy::{primitives::B256, signers::local::PrivateKeySigner};
 
     use super::*;
-    use crate::{EvidenceRoot, Market};
+    use crate::{EvidenceRoot, MarketId};
     use hawser_market::{GpuSeconds, JobId};
 
     fn message(lines: usize, bytes: usize) -> TerminationMessage {
         let key = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
-        let (market, job) = (Market::default(), JobId(B256::repeat_byte(7)));
+        let (market, job) = (MarketId::default(), JobId(B256::repeat_byte(7)));
         let root = EvidenceRoot(B256::repeat_byte(0xff));
         let voucher = SignedVoucher::sign(&key, market, job, GpuSeconds(u64::MAX), root).unwrap();
         let line = |n: usize| Line { body: format!("{n:0bytes$}"), signature: voucher.signature };

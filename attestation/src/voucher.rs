@@ -8,7 +8,7 @@ use alloy::{
 use hawser_market::{GpuSeconds, JobId, UsageVoucher};
 use serde::{Deserialize, Serialize};
 
-use crate::{EvidenceRoot, InvalidSignature, Market, VoucherSignature};
+use crate::{EvidenceRoot, InvalidSignature, MarketId, VoucherSignature};
 
 /// An attestor's word on a job's use so far: cumulative, so only the newest matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ impl SignedVoucher {
     /// Signs with the attestor's key.
     pub fn sign(
         key: &PrivateKeySigner,
-        market: Market,
+        market: MarketId,
         job: JobId,
         gpu_seconds: GpuSeconds,
         evidence_root: EvidenceRoot,
@@ -39,13 +39,13 @@ impl SignedVoucher {
     }
 
     /// Address of the key that signed this voucher for this market.
-    pub fn attestor(&self, market: Market) -> Result<Address, InvalidSignature> {
+    pub fn attestor(&self, market: MarketId) -> Result<Address, InvalidSignature> {
         let hash = signing_hash(market, self.job, self.gpu_seconds, self.evidence_root);
         self.signature.signer(hash)
     }
 }
 
-fn signing_hash(market: Market, job: JobId, used: GpuSeconds, root: EvidenceRoot) -> B256 {
+fn signing_hash(market: MarketId, job: JobId, used: GpuSeconds, root: EvidenceRoot) -> B256 {
     UsageVoucher::new(job, used.0, root.0).eip712_signing_hash(&market.domain())
 }
 
@@ -75,8 +75,8 @@ mod tests {
         .unwrap()
     }
 
-    fn market() -> Market {
-        Market { chain_id: 31337, address: Address::repeat_byte(9) }
+    fn market() -> MarketId {
+        MarketId { chain_id: 31337, address: Address::repeat_byte(9) }
     }
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_voucher_for_another_market_or_count_names_somebody_else() {
         let key = PrivateKeySigner::random();
-        let other_market = Market { chain_id: 1, ..market() };
+        let other_market = MarketId { chain_id: 1, ..market() };
         assert_ne!(voucher(&key).attestor(other_market), Ok(key.address()));
         let more = SignedVoucher { gpu_seconds: GpuSeconds(13), ..voucher(&key) };
         assert_ne!(more.attestor(market()), Ok(key.address()));

@@ -7,7 +7,7 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use hawser_attestation::{
-    Body, ChainError, EvidenceError, EvidenceRoot, GpuSample, Header, Line, Market, Nvml, Reader, Report,
+    Body, ChainError, EvidenceError, EvidenceRoot, GpuSample, Header, Line, MarketId, Nvml, Reader, Report,
     SignedVoucher, Summary, Tier, Version, Wanted, verify,
 };
 use hawser_market::{GpuSeconds, JobId};
@@ -26,8 +26,8 @@ struct Attestor {
     lines: Vec<Line>,
 }
 
-fn market() -> Market {
-    Market { chain_id: 31337, address: Address::repeat_byte(9) }
+fn market() -> MarketId {
+    MarketId { chain_id: 31337, address: Address::repeat_byte(9) }
 }
 
 fn job() -> JobId {

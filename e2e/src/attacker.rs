@@ -9,7 +9,7 @@ use alloy::signers::SignerSync as _;
 use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, Result, bail};
 use futures::StreamExt as _;
-use hawser_attestation::{Body, Chain, EvidenceRoot, Line, Market, SignedVoucher, session_proof_hash};
+use hawser_attestation::{Body, EvidenceChain, EvidenceRoot, Line, MarketId, SignedVoucher, session_proof_hash};
 use hawser_local::Layout;
 use hawser_market::{GpuSeconds, JobId};
 use hawser_proto::attestation::attestation_client::AttestationClient;
@@ -31,7 +31,7 @@ const SERVICE: &str = "hawser-attestation";
 #[derive(Debug)]
 pub struct Attacker {
     key: PrivateKeySigner,
-    market: Market,
+    market: MarketId,
     job: JobId,
     ca: String,
     port: u16,
@@ -44,7 +44,7 @@ impl Attacker {
     ///
     /// # Errors
     /// When the cluster is not the local one, or meter has no key yet.
-    pub async fn of_pod(client: &Client, namespace: &str, uid: &str, market: Market, job: JobId) -> Result<Self> {
+    pub async fn of_pod(client: &Client, namespace: &str, uid: &str, market: MarketId, job: JobId) -> Result<Self> {
         let key = std::fs::read_to_string(key_file(uid)?).context("meter's key can't be read")?;
         let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
         let ca = maps.get("hawser-attestation-ca").await?.data.unwrap_or_default().remove("ca.crt");
@@ -158,9 +158,9 @@ pub fn reason(rejected: &Rejected) -> RejectReason {
     RejectReason::try_from(rejected.reason).unwrap_or(RejectReason::Unspecified)
 }
 
-fn chain(evidence: &[Line]) -> Result<Chain> {
+fn chain(evidence: &[Line]) -> Result<EvidenceChain> {
     let (header, reports) = evidence.split_first().context("no evidence")?;
-    let mut chain = Chain::open(header)?;
+    let mut chain = EvidenceChain::open(header)?;
     for report in reports {
         chain.follow(report)?;
     }

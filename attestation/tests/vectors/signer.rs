@@ -7,7 +7,7 @@ use alloy::{
     primitives::{Address, B256, U256, uint},
     signers::local::PrivateKeySigner,
 };
-use hawser_attestation::{EvidenceRoot, Line, Market, SignedVoucher};
+use hawser_attestation::{EvidenceRoot, Line, MarketId, SignedVoucher};
 use hawser_market::{GpuSeconds, JobId};
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ pub(crate) const ORDER: U256 = uint!(0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6A
 pub(crate) struct Signer {
     key: PrivateKeySigner,
     job: JobId,
-    market: Market,
+    market: MarketId,
     root: EvidenceRoot,
     pub(crate) text: String,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Signer {
 impl Signer {
     pub(crate) fn new(seed: u8) -> Self {
         let key = PrivateKeySigner::from_bytes(&B256::repeat_byte(seed)).unwrap();
-        let market = Market { chain_id: 31337, address: Address::repeat_byte(9) };
+        let market = MarketId { chain_id: 31337, address: Address::repeat_byte(9) };
         Self { key, job: JobId(B256::repeat_byte(7)), market, root: EvidenceRoot::EMPTY, text: String::new() }
     }
 

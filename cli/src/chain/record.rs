@@ -5,7 +5,7 @@ use alloy::{
     rpc::types::{Filter, Log},
     sol_types::{SolEvent, SolEventInterface},
 };
-use hawser_attestation::Market;
+use hawser_attestation::MarketId;
 use hawser_contracts::ComputeMarket::{ComputeMarketEvents as Event, OfferSet, UsageClaimed};
 use hawser_market::{JobId, JobStatus, OfferId};
 
@@ -33,7 +33,7 @@ pub(crate) struct Claimed {
 /// A job that was started, as the chain has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
-    pub(crate) market: Market,
+    pub(crate) market: MarketId,
     pub(crate) gpu_class: B256,
     pub(crate) gpus: u16,
     pub(crate) status: JobStatus,
@@ -89,7 +89,7 @@ impl MarketClient {
         let now = self.now().await?;
         let here = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
         Ok(Record {
-            market: Market { chain_id: self.chain_id(), address: self.address() },
+            market: MarketId { chain_id: self.chain_id(), address: self.address() },
             gpu_class: offer.terms.gpuClass,
             gpus: id.gpus(),
             status: job.status,

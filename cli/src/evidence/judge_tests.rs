@@ -5,7 +5,7 @@ use alloy::{
     signers::local::PrivateKeySigner,
 };
 use hawser_attestation::{
-    Body, EvidenceRoot, GpuSample, Header, Line, Market, Nvml, Reader, Report, SignedVoucher, Tier, Version, Wanted,
+    Body, EvidenceRoot, GpuSample, Header, Line, MarketId, Nvml, Reader, Report, SignedVoucher, Tier, Version, Wanted,
 };
 use hawser_market::{GpuSeconds, JobId, JobStatus};
 use jiff::{SignedDuration, Timestamp};
@@ -106,7 +106,7 @@ fn chain(evidence: &Summary) -> Record {
     let claimed = evidence.gpu_seconds.0.min(2 * u64::try_from(LENGTH).unwrap());
     let root = evidence.vouchers.last().unwrap().evidence_root.0;
     Record {
-        market: Market { chain_id: 1, address: Address::repeat_byte(9) },
+        market: MarketId { chain_id: 1, address: Address::repeat_byte(9) },
         gpu_class: class,
         gpus: 2,
         status: JobStatus::Closed,
@@ -307,7 +307,7 @@ fn every_difference_from_the_chain_is_wrong() {
     let named = |seed: u8| Named { attestor: key(seed).address(), at: chain_second(0) };
     let claim = |used, root: B256, second| Claimed { used, root, at: chain_second(second) };
     let (root, early) = (honest.claims[0].root, evidence.vouchers[1].evidence_root.0);
-    let other = Market { chain_id: 2, ..honest.market };
+    let other = MarketId { chain_id: 2, ..honest.market };
     for (chain, part) in [
         (Record { market: other, ..honest.clone() }, "is for the market"),
         (Record { gpus: 4, ..honest.clone() }, "of 2 GPUs, 4 were ordered"),

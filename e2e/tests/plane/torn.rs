@@ -5,7 +5,7 @@ use std::time::Duration;
 use alloy::primitives::B256;
 use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, Result, ensure};
-use hawser_attestation::{EvidenceRoot, Market, SignedVoucher, TerminationMessage};
+use hawser_attestation::{EvidenceRoot, MarketId, SignedVoucher, TerminationMessage};
 use hawser_crds::ComputeJob;
 use hawser_e2e::wait;
 use hawser_market::{GpuSeconds, JobId};
@@ -110,7 +110,7 @@ fn pod(job: &ComputeJob, held: bool) -> Result<Pod> {
 /// What kubelet keeps of a meter that has counted a minute.
 async fn leave_voucher(pods: &Api<Pod>, pod: &str) -> Result<()> {
     let key = PrivateKeySigner::from_slice(&[3; 32])?;
-    let voucher = SignedVoucher::sign(&key, Market::default(), ID, GpuSeconds(60), EvidenceRoot(B256::ZERO))?;
+    let voucher = SignedVoucher::sign(&key, MarketId::default(), ID, GpuSeconds(60), EvidenceRoot(B256::ZERO))?;
     let words = TerminationMessage { attestor: key.address(), voucher, sequence: 1, last: true, lines: Vec::new() };
     let ended = json!({"terminated": {"exitCode": 0, "message": words.to_text()?}});
     let meter = json!({

@@ -1,6 +1,6 @@
 use alloy::primitives::Address;
 use anyhow::{Context, Result, ensure};
-use hawser_attestation::{Line, Market, evidence_path};
+use hawser_attestation::{Line, MarketId, evidence_path};
 use hawser_e2e::attacker::{Attacker, reason};
 use hawser_e2e::wait;
 use hawser_proto::attestation::{RejectReason, Rejected};
@@ -18,7 +18,7 @@ async fn forged_replayed_and_exaggerated_reports_are_refused_and_told() -> Resul
         let attestor: Address = status.attestor.context("no attestor in the status")?.parse()?;
         let pods = placed.order.pods(&scene.client).await?;
         let uid = pods.first().and_then(ResourceExt::uid).context("the job has no pod")?;
-        let market = Market { chain_id: scene.fixture.chain.chain_id, address: scene.fixture.chain.market };
+        let market = MarketId { chain_id: scene.fixture.chain.chain_id, address: scene.fixture.chain.market };
         let attacker = Attacker::of_pod(&scene.client, &scene.namespace, &uid, market, placed.order.id).await?;
 
         wait::until("a report is stored", wait::SOON, async || {

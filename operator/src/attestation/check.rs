@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use hawser_attestation::{
-    Attestor, Chain, ChainError, Digest, EvidenceRoot, Header, Line, Market, SignedVoucher, TOLERANCE, VoucherSignature,
+    Attestor, ChainError, Digest, EvidenceChain, EvidenceRoot, Header, Line, MarketId, SignedVoucher, TOLERANCE,
+    VoucherSignature,
 };
 use hawser_market::GpuSeconds;
 use hawser_proto::attestation::{RejectReason, Report};
@@ -25,7 +26,7 @@ const FARTHEST_CLOCK: Duration = Duration::from_hours(1);
 /// A report that counts: the evidence with it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Checked {
-    pub(super) chain: Chain,
+    pub(super) chain: EvidenceChain,
     pub(super) line: Line,
 }
 
@@ -34,13 +35,13 @@ pub(super) fn check_report(
     expected: &ExpectedMeter,
     attestor: Attestor,
     gpu_uuids: &[String],
-    stored: Option<&Chain>,
+    stored: Option<&EvidenceChain>,
     report: &Report,
     now: Timestamp,
 ) -> Result<Checked, Refusal> {
     check_started(expected, attestor)?;
     let voucher = check_signature(expected, attestor, report)?;
-    let next = stored.map_or(0, Chain::next_sequence);
+    let next = stored.map_or(0, EvidenceChain::next_sequence);
     if report.sequence < next {
         let message = format!("line {} is stored already, the next one is {next}", report.sequence);
         return Err(Refusal::new(RejectReason::Stale, message));
@@ -49,12 +50,12 @@ pub(super) fn check_report(
         let message = format!("line {} came, the next one is {next}: lines are missing", report.sequence);
         return Err(Refusal::new(RejectReason::BrokenChain, message));
     }
-    let root = stored.map_or(EvidenceRoot::EMPTY, Chain::root).then(&report.body);
+    let root = stored.map_or(EvidenceRoot::EMPTY, EvidenceChain::root).then(&report.body);
     if root != voucher.evidence_root {
         let message = format!("line {next} leads to root {root}, the report says {}", voucher.evidence_root);
         return Err(Refusal::new(RejectReason::BrokenChain, message));
     }
-    let had = stored.map_or(GpuSeconds::ZERO, Chain::gpu_seconds);
+    let had = stored.map_or(GpuSeconds::ZERO, EvidenceChain::gpu_seconds);
     if voucher.gpu_seconds < had {
         let message = format!("{} GPU-seconds after {had}: use is cumulative", voucher.gpu_seconds);
         return Err(Refusal::new(RejectReason::Stale, message));
@@ -108,9 +109,9 @@ pub(super) fn check_last_voucher(
 }
 
 /// A line out of a termination message, as the next of the evidence.
-pub(super) fn follow(stored: Option<&Chain>, line: &Line) -> Result<Chain, Refusal> {
+pub(super) fn follow(stored: Option<&EvidenceChain>, line: &Line) -> Result<EvidenceChain, Refusal> {
     let followed = match stored {
-        None => Chain::open(line),
+        None => EvidenceChain::open(line),
         Some(chain) => {
             let mut chain = chain.clone();
             chain.follow(line).map(|_| chain)
@@ -183,7 +184,7 @@ fn check_header(
         return wrong("jobId", header.job_id.to_string(), expected.id.to_string());
     }
     if header.market() != expected.market {
-        let words = |market: Market| format!("{} of chain {}", market.address, market.chain_id);
+        let words = |market: MarketId| format!("{} of chain {}", market.address, market.chain_id);
         return wrong("market", words(header.market()), words(expected.market));
     }
     if header.attestor != attestor {

@@ -1,4 +1,4 @@
-use hawser_attestation::{AttestorKey, Body, GpuSample, Market, Nvml, Tier, Version};
+use hawser_attestation::{AttestorKey, Body, GpuSample, MarketId, Nvml, Tier, Version};
 use hawser_market::{AttestorTail, JobId};
 
 use super::{
@@ -30,7 +30,7 @@ fn expected() -> ExpectedMeter {
     ExpectedMeter {
         member: MemberRef { job, pod: "job-1".to_owned() },
         id: JobId(Digest::repeat_byte(7)),
-        market: Market { chain_id: 31337, address: MARKET },
+        market: MarketId { chain_id: 31337, address: MARKET },
         gpus: 2,
         started: Some(at(NOW - 110)),
         leads: true,
@@ -67,15 +67,15 @@ fn signed(before: EvidenceRoot, sequence: u64, body: &Body, count: u64) -> Repor
     Report { sequence, body, gpu_seconds: count, evidence_root: root.0.to_vec(), signature }
 }
 
-fn check(expected: &ExpectedMeter, stored: Option<&Chain>, report: &Report) -> Result<Checked, Refusal> {
+fn check(expected: &ExpectedMeter, stored: Option<&EvidenceChain>, report: &Report) -> Result<Checked, Refusal> {
     check_report(expected, key().address(), &uuids(), stored, report, at(NOW))
 }
 
-fn opened() -> Chain {
+fn opened() -> EvidenceChain {
     check(&expected(), None, &signed(EvidenceRoot::EMPTY, 0, &Body::Header(header()), 50)).unwrap().chain
 }
 
-fn report(chain: &Chain, count: u64) -> Report {
+fn report(chain: &EvidenceChain, count: u64) -> Report {
     let body = Body::Report(hawser_attestation::Report {
         sequence: chain.next_sequence(),
         previous: chain.root(),

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::TryStreamExt;
-use hawser_attestation::{Attestor, Chain, Line, ParseLineError, evidence_path, evidence_prefix};
+use hawser_attestation::{Attestor, EvidenceChain, Line, ParseLineError, evidence_path, evidence_prefix};
 use hawser_market::JobId;
 use jiff::Timestamp;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
@@ -168,7 +168,8 @@ impl EvidenceStore {
         let open = self.read(job, attestor, last).await?;
         let newest = open.trim_end().rsplit('\n').next().unwrap_or_default();
         let newest = parse(newest, &directory)?;
-        let chain = if newest == header { Chain::open(&header) } else { Chain::resume(&header, &newest) };
+        let chain =
+            if newest == header { EvidenceChain::open(&header) } else { EvidenceChain::resume(&header, &newest) };
         let chain = chain.map_err(|error| changed(&directory, &error))?;
         Ok(Stored { chain: Some(chain), file: last, bytes: open.into_bytes() })
     }
@@ -216,14 +217,14 @@ pub(super) struct File {
 /// An attestor's evidence as the store holds it: its head, and the file that the next line goes to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stored {
-    pub(super) chain: Option<Chain>,
+    pub(super) chain: Option<EvidenceChain>,
     file: u32,
     bytes: Vec<u8>,
 }
 
 impl Stored {
     /// The same with these lines added, and the files that make it so.
-    pub(super) fn with(&self, chain: Chain, lines: &[Line]) -> (Self, Vec<File>) {
+    pub(super) fn with(&self, chain: EvidenceChain, lines: &[Line]) -> (Self, Vec<File>) {
         let mut next = Self { chain: Some(chain), file: self.file, bytes: self.bytes.clone() };
         let mut files = Vec::new();
         for line in lines {
@@ -240,7 +241,7 @@ impl Stored {
     }
 
     pub(super) fn next_sequence(&self) -> u64 {
-        self.chain.as_ref().map_or(0, Chain::next_sequence)
+        self.chain.as_ref().map_or(0, EvidenceChain::next_sequence)
     }
 
     /// The newest line; `None` where nothing is stored, or it can't be read.

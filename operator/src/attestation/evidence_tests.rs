@@ -13,7 +13,7 @@ use crate::fence::Moment;
 const JOB: JobId = JobId(Digest::repeat_byte(7));
 
 struct Meter {
-    chain: Option<Chain>,
+    chain: Option<EvidenceChain>,
     lines: Vec<Line>,
 }
 
@@ -22,8 +22,8 @@ fn key() -> AttestorKey {
 }
 
 /// The line that a meter adds to what it has said, and the chain with it.
-pub(in crate::attestation) fn next_line(said: Option<&Chain>, last: bool) -> (Chain, Line) {
-    let market = hawser_attestation::Market::default();
+pub(in crate::attestation) fn next_line(said: Option<&EvidenceChain>, last: bool) -> (EvidenceChain, Line) {
+    let market = hawser_attestation::MarketId::default();
     let body = match said {
         None => Body::Header(Header {
             version: Version::V1,
@@ -51,10 +51,10 @@ pub(in crate::attestation) fn next_line(said: Option<&Chain>, last: bool) -> (Ch
         }),
     };
     let body = serde_json::to_string(&body).unwrap();
-    let root = said.map_or(EvidenceRoot::EMPTY, Chain::root).then(body.as_bytes());
+    let root = said.map_or(EvidenceRoot::EMPTY, EvidenceChain::root).then(body.as_bytes());
     let signature = SignedVoucher::sign(&key(), market, JOB, GpuSeconds::ZERO, root).unwrap().signature;
     let line = Line { body, signature };
-    let Some(mut chain) = said.cloned() else { return (Chain::open(&line).unwrap(), line) };
+    let Some(mut chain) = said.cloned() else { return (EvidenceChain::open(&line).unwrap(), line) };
     chain.follow(&line).unwrap();
     (chain, line)
 }

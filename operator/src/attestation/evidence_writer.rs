@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hawser_attestation::{Attestor, Chain, Line};
+use hawser_attestation::{Attestor, EvidenceChain, Line};
 use tokio::time::Instant;
 
 use super::evidence::Stored;
@@ -25,7 +25,7 @@ pub(super) struct Open {
     /// Lines that follow what is stored. Nothing of them counts or is confirmed yet.
     held: Vec<Line>,
     /// With the held lines.
-    head: Option<Chain>,
+    head: Option<EvidenceChain>,
     spare: u32,
     counted: Instant,
 }
@@ -37,7 +37,7 @@ impl Open {
     }
 
     /// The evidence that the next line has to follow.
-    pub(super) fn head(&self) -> Option<&Chain> {
+    pub(super) fn head(&self) -> Option<&EvidenceChain> {
         self.head.as_ref()
     }
 
@@ -45,7 +45,7 @@ impl Open {
         &self.held
     }
 
-    pub(super) fn hold(&mut self, chain: Chain, line: Line) {
+    pub(super) fn hold(&mut self, chain: EvidenceChain, line: Line) {
         self.head = Some(chain);
         self.held.push(line);
     }
@@ -55,7 +55,7 @@ impl Open {
         if self.held.is_empty() {
             return false;
         }
-        let finished = self.head.as_ref().is_some_and(Chain::finished);
+        let finished = self.head.as_ref().is_some_and(EvidenceChain::finished);
         self.spend(now) || finished || self.held.len() >= HELD
     }
 
@@ -139,6 +139,6 @@ mod tests {
         add(&mut open, true);
         assert!(open.is_due(start));
         let open = write(open);
-        assert!(open.stored.chain.as_ref().is_some_and(Chain::finished));
+        assert!(open.stored.chain.as_ref().is_some_and(EvidenceChain::finished));
     }
 }

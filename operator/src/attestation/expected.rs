@@ -3,7 +3,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use hawser_attestation::{Attestor, Market, SignedVoucher};
+use hawser_attestation::{Attestor, MarketId, SignedVoucher};
 use hawser_market::{AttestorTail, GpuSeconds, JobId};
 use jiff::Timestamp;
 
@@ -48,8 +48,8 @@ pub struct ExpectedJob {
     pub offer: String,
     /// The market's id; for a local job `keccak256("namespace/name")`.
     pub id: JobId,
-    /// The market that vouchers are made for; `Market::default()` for a local job.
-    pub market: Market,
+    /// The market that vouchers are made for; `MarketId::default()` for a local job.
+    pub market: MarketId,
     /// All its members, whether their pods are there or not. The first leads: the market knows its attestor alone.
     pub members: Vec<ExpectedMember>,
     /// The job's present pods, one a member; none before they were created and after they are gone.
@@ -113,7 +113,7 @@ pub struct StartedJob {
 pub(super) struct ExpectedMeter {
     pub(super) member: MemberRef,
     pub(super) id: JobId,
-    pub(super) market: Market,
+    pub(super) market: MarketId,
     pub(super) gpus: u16,
     /// When the job was started.
     pub(super) started: Option<Timestamp>,
@@ -247,7 +247,7 @@ pub(super) mod tests {
             network: None,
             offer: "offer".to_owned(),
             id: JobId(Digest::repeat_byte(id)),
-            market: Market::default(),
+            market: MarketId::default(),
             members: Vec::new(),
             pods: Vec::new(),
             gpus: 1,

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use hawser_attestation::{Body, Chain, Line, TOLERANCE};
+use hawser_attestation::{Body, EvidenceChain, Line, TOLERANCE};
 use jiff::Timestamp;
 
 use super::expected::MemberRef;
@@ -54,7 +54,7 @@ pub(super) struct Shown {
 
 impl Shown {
     /// `chain`: the evidence with this line.
-    pub(super) fn by(chain: &Chain, line: &Line) -> Option<Self> {
+    pub(super) fn by(chain: &EvidenceChain, line: &Line) -> Option<Self> {
         let since = chain.header().time;
         let (at, cards) = match line.read_body().ok()? {
             Body::Header(header) => (header.time, header.gpu_uuids),

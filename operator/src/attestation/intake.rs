@@ -1,6 +1,6 @@
 //! Takes reports: checks them, stores their evidence, and only then lets them count.
 
-use hawser_attestation::{Chain, Line, SignedVoucher, TerminationMessage};
+use hawser_attestation::{EvidenceChain, Line, SignedVoucher, TerminationMessage};
 use hawser_market::GpuSeconds;
 use hawser_proto::attestation::{RejectReason, Report};
 use jiff::Timestamp;
@@ -32,7 +32,7 @@ type Locked<'a> = MutexGuard<'a, Option<Box<Open>>>;
 
 impl Attestations {
     /// Evidence of an attestor that just proved itself, as the store has it: the sidecar goes on from there.
-    pub(super) async fn stored_before(&self, proven: &Proven) -> Result<Option<Chain>, Refusal> {
+    pub(super) async fn stored_before(&self, proven: &Proven) -> Result<Option<EvidenceChain>, Refusal> {
         let Some((_, writer)) = self.expected(&proven.member) else { return Err(unknown_job(&proven.member.job)) };
         let mut writer = writer.lock().await;
         self.write_held(&mut writer, proven).await?;
@@ -196,7 +196,7 @@ impl Attestations {
 }
 
 /// The evidence with those of the lines that follow it; lines that it holds already are passed over.
-fn continued(mut chain: Option<Chain>, lines: &[Line]) -> Result<(Option<Chain>, Vec<Line>), Refusal> {
+fn continued(mut chain: Option<EvidenceChain>, lines: &[Line]) -> Result<(Option<EvidenceChain>, Vec<Line>), Refusal> {
     let mut new = Vec::new();
     for line in lines {
         match (follow(chain.as_ref(), line), new.is_empty()) {
@@ -211,7 +211,7 @@ fn continued(mut chain: Option<Chain>, lines: &[Line]) -> Result<(Option<Chain>,
     Ok((chain, new))
 }
 
-fn base(expected: &ExpectedMeter, chain: Option<&Chain>) -> GpuSeconds {
+fn base(expected: &ExpectedMeter, chain: Option<&EvidenceChain>) -> GpuSeconds {
     chain.map_or(expected.base_gpu_seconds, |chain| chain.header().base_gpu_seconds)
 }
 

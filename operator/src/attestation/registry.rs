@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use hawser_attestation::{Attestor, Chain, Knock, Pass, SignedVoucher, digest};
+use hawser_attestation::{Attestor, EvidenceChain, Knock, Pass, SignedVoucher, digest};
 use hawser_market::{AttestorTail, JobId};
 use hawser_proto::attestation::RejectReason;
 use jiff::Timestamp;
@@ -262,7 +262,14 @@ impl Attestations {
     }
 
     /// The evidence of a member's attestor grew by so many reports, or was found in the store.
-    pub(super) fn advanced(&self, member: &MemberRef, attestor: Attestor, chain: &Chain, reports: u64, now: Timestamp) {
+    pub(super) fn advanced(
+        &self,
+        member: &MemberRef,
+        attestor: Attestor,
+        chain: &EvidenceChain,
+        reports: u64,
+        now: Timestamp,
+    ) {
         let notable = self.change(member, |known| {
             let mut notable = false;
             let attested = known.attested_or(attestor);

@@ -23,7 +23,7 @@ mod token;
 use std::{fmt, sync::Arc};
 
 use futures::future::BoxFuture;
-use hawser_attestation::Market;
+use hawser_attestation::MarketId;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
@@ -47,7 +47,7 @@ pub type OrderHandler = Arc<dyn Fn(Vec<Order>) -> BoxFuture<'static, Result<(), 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject {
     /// In whose EIP-712 domain vouchers are signed.
-    pub market: Market,
+    pub market: MarketId,
     /// The 32 bytes that stand for the job.
     pub id: hawser_market::JobId,
 }

@@ -339,7 +339,7 @@ mod tests {
         let key = hawser_attestation::AttestorKey::from_slice(&[3; 32]).unwrap();
         let voucher = hawser_attestation::SignedVoucher::sign(
             &key,
-            hawser_attestation::Market::default(),
+            hawser_attestation::MarketId::default(),
             hawser_market::JobId(hawser_attestation::Digest::ZERO),
             hawser_market::GpuSeconds(7),
             hawser_attestation::EvidenceRoot::EMPTY,

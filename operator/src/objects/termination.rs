@@ -16,7 +16,7 @@ pub(crate) fn left(container: &ContainerStatus) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use hawser_attestation::{AttestorKey, Digest, EvidenceRoot, Market, SignedVoucher};
+    use hawser_attestation::{AttestorKey, Digest, EvidenceRoot, MarketId, SignedVoucher};
     use hawser_market::{GpuSeconds, JobId};
     use serde_json::json;
 
@@ -25,7 +25,7 @@ mod tests {
     fn message(sequence: u64, last: bool) -> String {
         let key = AttestorKey::from_bytes(&Digest::repeat_byte(1)).unwrap();
         let (job, root) = (JobId(Digest::repeat_byte(7)), EvidenceRoot(Digest::ZERO));
-        let voucher = SignedVoucher::sign(&key, Market::default(), job, GpuSeconds(sequence), root).unwrap();
+        let voucher = SignedVoucher::sign(&key, MarketId::default(), job, GpuSeconds(sequence), root).unwrap();
         let lines = Vec::new();
         TerminationMessage { attestor: key.address(), voucher, sequence, last, lines }.to_text().unwrap()
     }

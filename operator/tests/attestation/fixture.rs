@@ -11,7 +11,7 @@ use std::{
 
 use alloy::primitives::{Address, B256};
 use futures::StreamExt;
-use hawser_attestation::{Market, evidence_path, evidence_prefix};
+use hawser_attestation::{MarketId, evidence_path, evidence_prefix};
 use hawser_market::{AttestorTail, JobId};
 use hawser_operator::attestation::{
     Attestations, Attested, EvidenceStore, ExpectedJob, ExpectedMember, ExpectedPod, JobRef, MemberRef, Rejection,
@@ -38,8 +38,8 @@ pub(crate) fn id() -> JobId {
     JobId(B256::repeat_byte(0x17))
 }
 
-pub(crate) fn market() -> Market {
-    Market { chain_id: 31337, address: Address::repeat_byte(9) }
+pub(crate) fn market() -> MarketId {
+    MarketId { chain_id: 31337, address: Address::repeat_byte(9) }
 }
 
 pub(crate) fn gpu_uuids() -> Vec<String> {

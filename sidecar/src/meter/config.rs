@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use alloy::primitives::Address;
 use clap::Args;
-use hawser_attestation::Market;
+use hawser_attestation::MarketId;
 use hawser_market::JobId;
 use hawser_proto::pod;
 use jiff::SignedDuration;
@@ -48,8 +48,8 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    pub(super) fn market(&self) -> Market {
-        Market { chain_id: self.chain_id, address: self.market }
+    pub(super) fn market(&self) -> MarketId {
+        MarketId { chain_id: self.chain_id, address: self.market }
     }
 
     pub(super) fn operator(&self) -> io::Result<Operator> {

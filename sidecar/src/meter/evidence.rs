@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use alloy::signers::local::PrivateKeySigner;
 use hawser_attestation::{
-    Body, Chain, ChainError, EvidenceRoot, Header, Line, Report, SignError, SignedVoucher, TerminationMessage,
+    Body, ChainError, EvidenceChain, EvidenceRoot, Header, Line, Report, SignError, SignedVoucher, TerminationMessage,
 };
 use hawser_market::GpuSeconds;
 use hawser_proto::attestation as proto;
@@ -36,7 +36,7 @@ impl PendingLine {
 pub(crate) struct Evidence {
     header: Line,
     last: Line,
-    chain: Chain,
+    chain: EvidenceChain,
     pending: VecDeque<PendingLine>,
 }
 
@@ -74,7 +74,7 @@ impl Evidence {
         let root = EvidenceRoot::EMPTY.then(body.as_bytes());
         let signature = SignedVoucher::sign(key, market, job, base, root)?.signature;
         let line = Line { body, signature };
-        let chain = Chain::open(&line)?;
+        let chain = EvidenceChain::open(&line)?;
         let pending = PendingLine { sequence: 0, gpu_seconds: base, root, line: line.clone() };
         Ok(Self { header: line.clone(), last: line, chain, pending: [pending].into() })
     }
@@ -104,7 +104,7 @@ impl Evidence {
         &self.pending
     }
 
-    pub(crate) fn chain(&self) -> &Chain {
+    pub(crate) fn chain(&self) -> &EvidenceChain {
         &self.chain
     }
 
@@ -129,7 +129,7 @@ impl TryFrom<Kept> for Evidence {
 
     fn try_from(kept: Kept) -> Result<Self, ChainError> {
         let Kept { header, last, pending } = kept;
-        let chain = if header == last { Chain::open(&header)? } else { Chain::resume(&header, &last)? };
+        let chain = if header == last { EvidenceChain::open(&header)? } else { EvidenceChain::resume(&header, &last)? };
         Ok(Self { header, last, chain, pending })
     }
 }

@@ -7,7 +7,7 @@ use alloy::{
     signers::{SignerSync, local::PrivateKeySigner},
 };
 use hawser_attestation::{
-    Header, Knock, Market, Nvml, Pass, Report, TerminationMessage, Tier, Version, session_proof_hash,
+    Header, Knock, MarketId, Nvml, Pass, Report, TerminationMessage, Tier, Version, session_proof_hash,
 };
 use hawser_market::{GpuSeconds, JobId};
 use hawser_proto::attestation::{
@@ -45,7 +45,7 @@ const STRETCH: usize = 256;
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) id: JobId,
-    pub(crate) market: Market,
+    pub(crate) market: MarketId,
     pub(crate) gpus: u16,
     pub(crate) gpu_uuids: Vec<String>,
     pub(crate) nvml: Nvml,

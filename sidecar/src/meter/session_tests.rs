@@ -19,7 +19,7 @@ fn millis(second: i64) -> u64 {
 fn job() -> Job {
     Job {
         id: JobId(B256::repeat_byte(7)),
-        market: Market { chain_id: 31337, address: Address::repeat_byte(9) },
+        market: MarketId { chain_id: 31337, address: Address::repeat_byte(9) },
         gpus: 2,
         gpu_uuids: vec!["GPU-a".to_owned(), "GPU-b".to_owned()],
         nvml: Nvml::Visible,

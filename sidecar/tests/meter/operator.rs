@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr, path::Path, sync::Mutex, time::Duration};
 
 use alloy::primitives::{Address, B256};
-use hawser_attestation::{Market, evidence_path, evidence_prefix};
+use hawser_attestation::{MarketId, evidence_path, evidence_prefix};
 use hawser_market::{AttestorTail, GpuSeconds, JobId};
 use hawser_operator::attestation::{
     Attestations, Attested, EvidenceStore, ExpectedJob, ExpectedMember, ExpectedPod, JobRef, MemberRef, ReviewError,
@@ -31,8 +31,8 @@ pub(crate) fn id() -> JobId {
     JobId(B256::repeat_byte(0x17))
 }
 
-pub(crate) fn market() -> Market {
-    Market { chain_id: 31337, address: Address::repeat_byte(9) }
+pub(crate) fn market() -> MarketId {
+    MarketId { chain_id: 31337, address: Address::repeat_byte(9) }
 }
 
 /// Stands in for the API server: knows one token.

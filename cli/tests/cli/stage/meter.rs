@@ -2,7 +2,7 @@
 
 use alloy::primitives::B256;
 use hawser_attestation::{
-    Body, EvidenceRoot, GpuSample, Header, Line, Market, Nvml, Report, SignedVoucher, Tier, Version,
+    Body, EvidenceRoot, GpuSample, Header, Line, MarketId, Nvml, Report, SignedVoucher, Tier, Version,
 };
 use hawser_market::{GpuSeconds, JobId};
 use jiff::{SignedDuration, Timestamp};
@@ -43,8 +43,8 @@ impl<'a> Meter<'a> {
         meter
     }
 
-    fn market(&self) -> Market {
-        Market { chain_id: self.stage.chain_id, address: *self.stage.market.address() }
+    fn market(&self) -> MarketId {
+        MarketId { chain_id: self.stage.chain_id, address: *self.stage.market.address() }
     }
 
     /// Reports full use of both GPUs after so many seconds; the root that a claim of it names.

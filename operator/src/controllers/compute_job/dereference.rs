@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hawser_attestation::{Market, digest};
+use hawser_attestation::{MarketId, digest};
 use hawser_crds::{ComputeJob, GpuOffer, OrderSource};
 use jiff::{SignedDuration, Timestamp, Unit};
 use k8s_openapi::api::core::v1::Pod;
@@ -134,7 +134,7 @@ fn subject(job: &ComputeJob, network: Option<&dyn Network>) -> Option<Subject> {
     if let Some(source) = &job.spec.source {
         return network?.subject(&JobId::from(&source.job_id)).ok();
     }
-    Some(Subject { market: Market::default(), id: hawser_market::JobId(digest(job_ref(job).to_string())) })
+    Some(Subject { market: MarketId::default(), id: hawser_market::JobId(digest(job_ref(job).to_string())) })
 }
 
 /// The offer, and whether there is one that can't be read.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use alloy::primitives::{Address, U256};
 use futures::future::BoxFuture;
-use hawser_attestation::Market;
+use hawser_attestation::MarketId;
 use hawser_market::COIN_DECIMALS;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
@@ -111,7 +111,7 @@ impl Network for Resumed {
 
     fn subject(&self, job: &JobId) -> Result<Subject, NetworkError> {
         let spec = self.network.spec();
-        Ok(Subject { market: Market { chain_id: spec.chain_id, address: spec.market }, id: names::job_id(job)? })
+        Ok(Subject { market: MarketId { chain_id: spec.chain_id, address: spec.market }, id: names::job_id(job)? })
     }
 
     fn offer_of(&self, job: &JobId) -> Option<OfferId> {

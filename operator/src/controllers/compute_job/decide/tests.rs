@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use hawser_attestation::{Attestor, AttestorKey, Digest, EvidenceRoot, Market, SignedVoucher};
+use hawser_attestation::{Attestor, AttestorKey, Digest, EvidenceRoot, MarketId, SignedVoucher};
 use hawser_crds::{ComputeJob, GpuOffer, VoucherRecord};
 use hawser_market::AttestorTail;
 use jiff::SignedDuration;
@@ -39,7 +39,7 @@ fn id() -> JobId {
 }
 
 fn subject() -> Subject {
-    Subject { market: Market::default(), id: hawser_market::JobId(Digest::repeat_byte(7)) }
+    Subject { market: MarketId::default(), id: hawser_market::JobId(Digest::repeat_byte(7)) }
 }
 
 fn order() -> OrderRef {

@@ -1,4 +1,4 @@
-use hawser_attestation::{Attestor, AttestorKey, Digest, EvidenceRoot, Market};
+use hawser_attestation::{Attestor, AttestorKey, Digest, EvidenceRoot, MarketId};
 use hawser_market::AttestorTail;
 use jiff::Timestamp;
 use serde_json::json;
@@ -45,7 +45,7 @@ fn order_of_job() -> OrderRef {
 fn orphan(chain: OrphanChainView) -> Orphan {
     let key = AttestorKey::from_slice(&[3; 32]).unwrap();
     let (signed, root) = (hawser_market::JobId(Digest::repeat_byte(7)), EvidenceRoot(Digest::ZERO));
-    let voucher = SignedVoucher::sign(&key, Market::default(), signed, GpuSeconds(60), root).unwrap();
+    let voucher = SignedVoucher::sign(&key, MarketId::default(), signed, GpuSeconds(60), root).unwrap();
     let (voucher, order) = (Some(voucher), order_of_job());
     Orphan { deleted: true, has_finalizer: true, leads: true, is_terminated: true, voucher, order, chain }
 }
@@ -169,7 +169,7 @@ fn the_voucher_of_an_orphan_is_claimed_with_its_jobs_end_where_its_network_pays_
 
 #[test]
 fn an_annotation_that_names_another_job_than_the_one_that_meter_signs_for_is_not_gone_by() {
-    let subject = |byte| Subject { market: Market::default(), id: hawser_market::JobId(Digest::repeat_byte(byte)) };
+    let subject = |byte| Subject { market: MarketId::default(), id: hawser_market::JobId(Digest::repeat_byte(byte)) };
     let signed = subject(7).id.to_string();
     assert!(is_signed_for(&Ok(subject(7)), &signed));
     assert!(!is_signed_for(&Ok(subject(8)), &signed));
