@@ -11,6 +11,9 @@ pub(crate) enum Failure {
     /// The market, the token or the node refused, or what was asked for did not come about.
     #[error("{0}")]
     Refused(String),
+    /// This machine failed: its output, a file that is written, its random numbers.
+    #[error("{0}")]
+    Local(String),
     /// It is right as far as it goes; what should be looked at was printed.
     #[error("{0}")]
     Warned(String),
@@ -41,6 +44,10 @@ impl Failure {
         Self::Refused(text.into())
     }
 
+    pub(crate) fn local(text: impl Into<String>) -> Self {
+        Self::Local(text.into())
+    }
+
     pub(crate) fn unsettled(what: impl Into<String>) -> Self {
         Self::Unsettled { what: what.into(), advice: "look before you send it again".to_owned() }
     }
@@ -60,7 +67,7 @@ impl Failure {
             Self::Input(_) => 2,
             Self::Warned(_) => 3,
             Self::Stopped(_) => 130,
-            Self::Refused(_) | Self::Unreachable(_) | Self::Unsettled { .. } | Self::Drafted => 1,
+            Self::Refused(_) | Self::Local(_) | Self::Unreachable(_) | Self::Unsettled { .. } | Self::Drafted => 1,
         }
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn document(document: &impl Serialize) -> Result<(), Failure> {
 
 fn as_json(result: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string_pretty(result)
-        .map_err(|error| Failure::refused(format!("the result can't be written as JSON: {error}")))
+        .map_err(|error| Failure::local(format!("the result can't be written as JSON: {error}")))
 }
 
 /// One line of a result that is printed as it is found out; whether anybody still reads.
@@ -59,7 +59,7 @@ pub(crate) fn line(text: &str) -> Result<ControlFlow<()>, Failure> {
     match writeln!(io::stdout().lock(), "{text}") {
         // `hawser offers | head` closes the pipe early: that is no failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
-        Err(error) => Err(Failure::refused(format!("stdout can't be written: {error}"))),
+        Err(error) => Err(Failure::local(format!("stdout can't be written: {error}"))),
         Ok(()) => Ok(ControlFlow::Continue(())),
     }
 }

@@ -39,8 +39,7 @@ impl KnownRoots {
 
     /// Writes it in one step: one that is cut off would forget everything.
     pub(crate) fn save(&self, path: &Path) -> Result<(), Failure> {
-        let failed =
-            |why: String| Failure::refused(format!("the state file {} can't be written: {why}", path.display()));
+        let failed = |why: String| Failure::local(format!("the state file {} can't be written: {why}", path.display()));
         let text = serde_json::to_vec_pretty(self).map_err(|error| failed(error.to_string()))?;
         let mut beside = path.as_os_str().to_owned();
         beside.push(".new");

@@ -49,7 +49,7 @@ impl OrderDraft {
         let salt = match args.salt {
             Some(salt) => salt,
             None => B256::try_random()
-                .map_err(|error| Failure::refused(format!("the system gives no random numbers: {error}")))?,
+                .map_err(|error| Failure::local(format!("the system gives no random numbers: {error}")))?,
         };
         Ok(Self { offer, gpus, seconds, max_price, salt, may_be_sent: args.salt.is_some(), workload })
     }
