@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tonic::transport::Uri;
 
-use super::kept::Kept;
+use super::worker::Worker;
 
 /// How long one of several addresses may take.
 const ONE_ADDRESS: Duration = Duration::from_secs(2);
@@ -24,12 +24,12 @@ type Addresses = io::Result<Vec<SocketAddr>>;
 
 /// Finds the operator's addresses.
 #[derive(Clone, Debug)]
-pub(crate) struct Resolver(Arc<Kept<Name, Addresses>>);
+pub(crate) struct Resolver(Arc<Worker<Name, Addresses>>);
 
 impl Resolver {
     pub(crate) fn start() -> io::Result<Self> {
         let look = |(host, port): Name| Ok((host.as_str(), port).to_socket_addrs()?.collect());
-        Ok(Self(Arc::new(Kept::start("resolver", look)?)))
+        Ok(Self(Arc::new(Worker::start("resolver", look)?)))
     }
 
     async fn addresses(&self, host: &str, port: u16) -> Addresses {

@@ -42,7 +42,7 @@ pub(crate) struct Evidence {
 
 /// The same to be written down.
 #[derive(Debug, Serialize)]
-pub(crate) struct Keeping<'a> {
+pub(crate) struct EvidenceToStore<'a> {
     header: &'a Line,
     last: &'a Line,
     pending: &'a VecDeque<PendingLine>,
@@ -50,7 +50,7 @@ pub(crate) struct Keeping<'a> {
 
 /// The same as it was written down.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct StoredEvidence {
     header: Line,
     last: Line,
     pending: VecDeque<PendingLine>,
@@ -119,16 +119,16 @@ impl Evidence {
         }
     }
 
-    pub(crate) fn keeping(&self) -> Keeping<'_> {
-        Keeping { header: &self.header, last: &self.last, pending: &self.pending }
+    pub(crate) fn keeping(&self) -> EvidenceToStore<'_> {
+        EvidenceToStore { header: &self.header, last: &self.last, pending: &self.pending }
     }
 }
 
-impl TryFrom<Kept> for Evidence {
+impl TryFrom<StoredEvidence> for Evidence {
     type Error = ChainError;
 
-    fn try_from(kept: Kept) -> Result<Self, ChainError> {
-        let Kept { header, last, pending } = kept;
+    fn try_from(kept: StoredEvidence) -> Result<Self, ChainError> {
+        let StoredEvidence { header, last, pending } = kept;
         let chain = if header == last { EvidenceChain::open(&header)? } else { EvidenceChain::resume(&header, &last)? };
         Ok(Self { header, last, chain, pending })
     }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    evidence::{Evidence, Keeping, Kept},
+    evidence::{Evidence, EvidenceToStore, StoredEvidence},
     outage::Outages,
     session::Restored,
 };
@@ -43,7 +43,7 @@ struct Written {
     begin: Option<Timestamp>,
     #[serde(default)]
     outages: Outages,
-    evidence: Option<Kept>,
+    evidence: Option<StoredEvidence>,
 }
 
 /// The same where it lies: after an outage it is long, and a copy would cost as much again.
@@ -53,7 +53,7 @@ struct Writing<'a> {
     pass: Option<B256>,
     begin: Option<Timestamp>,
     outages: &'a Outages,
-    evidence: Option<Keeping<'a>>,
+    evidence: Option<EvidenceToStore<'a>>,
 }
 
 impl Journal {

@@ -8,13 +8,13 @@ mod config;
 mod dial;
 mod evidence;
 mod journal;
-mod kept;
 mod key;
 mod link;
 mod outage;
 mod sampler;
 mod session;
 mod termination_log;
+mod worker;
 
 use std::{fs, future, time::Duration};
 

@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use nvml_wrapper::Nvml;
 use tokio::sync::oneshot;
 
-use super::kept::Kept;
+use super::worker::Worker;
 use crate::cards::{self, Reading};
 
 /// How long NVML may take: a card that fell off the bus can hang a call for good.
@@ -14,14 +14,16 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Reads the job's cards without letting a driver that hangs stop the count.
 #[derive(Debug)]
 pub(crate) struct Sampler {
-    nvml: Option<Kept<Vec<String>, Vec<Reading>>>,
+    nvml: Option<Worker<Vec<String>, Vec<Reading>>>,
     running: Option<oneshot::Receiver<Vec<Reading>>>,
 }
 
 impl Sampler {
     pub(crate) fn start(nvml: Option<Nvml>) -> io::Result<Self> {
         let read = |nvml: Nvml| {
-            Kept::start("nvml", move |uuids: Vec<String>| uuids.iter().map(|uuid| cards::sample(&nvml, uuid)).collect())
+            Worker::start("nvml", move |uuids: Vec<String>| {
+                uuids.iter().map(|uuid| cards::sample(&nvml, uuid)).collect()
+            })
         };
         Ok(Self { nvml: nvml.map(read).transpose()?, running: None })
     }

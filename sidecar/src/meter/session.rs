@@ -84,13 +84,13 @@ pub(crate) struct Session {
     key: PrivateKeySigner,
     restored: Restored,
     /// The present stream; none before the operator took us.
-    stream: Option<Stream>,
+    stream: Option<OpenStream>,
     stop: Option<Timestamp>,
     terminating: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Stream {
+struct OpenStream {
     /// Sequence to send next.
     next: u64,
     /// When the operator took us.
@@ -158,7 +158,7 @@ impl Session {
         if let Ok(pass) = B256::try_from(ack.pass.as_slice()) {
             self.restored.pass = Some(Pass(pass));
         }
-        self.stream.get_or_insert(Stream { next, since: now });
+        self.stream.get_or_insert(OpenStream { next, since: now });
         if let Some(evidence) = &mut self.restored.evidence {
             evidence.confirmed(next);
         }

@@ -359,7 +359,7 @@ fn a_restarted_container_goes_on_with_the_same_chain() {
     let mut before = running();
     reported(&mut before, 10);
     let kept = serde_json::to_string(&before.restored().evidence.as_ref().unwrap().keeping()).unwrap();
-    let kept: crate::meter::evidence::Kept = serde_json::from_str(&kept).unwrap();
+    let kept: crate::meter::evidence::StoredEvidence = serde_json::from_str(&kept).unwrap();
     let evidence = Some(Evidence::try_from(kept).unwrap());
     let restored = Restored { evidence, ..before.restored().clone() };
     let mut session = Session::new(job(), key(), restored);

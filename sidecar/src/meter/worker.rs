@@ -11,12 +11,12 @@ use tokio::sync::oneshot;
 
 /// Answers one question after another.
 #[derive(Debug)]
-pub(crate) struct Kept<Q, A> {
+pub(crate) struct Worker<Q, A> {
     questions: mpsc::Sender<(Q, oneshot::Sender<A>)>,
     _thread: JoinHandle<()>,
 }
 
-impl<Q: Send + 'static, A: Send + 'static> Kept<Q, A> {
+impl<Q: Send + 'static, A: Send + 'static> Worker<Q, A> {
     pub(crate) fn start(name: &str, mut answer: impl FnMut(Q) -> A + Send + 'static) -> io::Result<Self> {
         let (questions, asked) = mpsc::channel::<(Q, oneshot::Sender<A>)>();
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
@@ -47,10 +47,10 @@ mod tests {
 
     #[tokio::test]
     async fn every_question_is_answered_by_the_one_thread() {
-        let kept = Kept::start("kept", |n: u32| (n + 1, thread::current().id())).unwrap();
+        let worker = Worker::start("worker", |n: u32| (n + 1, thread::current().id())).unwrap();
         let mut threads = HashSet::new();
         for n in 0..10 {
-            let (answer, thread) = kept.ask(n).await.unwrap();
+            let (answer, thread) = worker.ask(n).await.unwrap();
             assert_eq!(answer, n + 1);
             threads.insert(thread);
         }
@@ -61,15 +61,15 @@ mod tests {
     async fn a_question_that_nobody_waits_for_any_more_is_passed_over() {
         let (go, gone) = mpsc::channel::<()>();
         let mut asked = Vec::new();
-        let kept = Kept::start("kept", move |n: u32| {
+        let worker = Worker::start("worker", move |n: u32| {
             let _ = gone.recv();
             asked.push(n);
             asked.clone()
         });
-        let kept = kept.unwrap();
-        let first = kept.ask(1);
-        drop(kept.ask(2));
-        let third = kept.ask(3);
+        let worker = worker.unwrap();
+        let first = worker.ask(1);
+        drop(worker.ask(2));
+        let third = worker.ask(3);
         drop(go);
         assert_eq!((first.await.unwrap(), third.await.unwrap()), (vec![1], vec![1, 3]));
     }
