@@ -22,7 +22,7 @@ pub fn title(namespace: &str) -> String {
 }
 
 /// A network, a namespace, and what the operator's log says of them. Never fails: what can't be read is said in its place.
-pub async fn scene(client: &Client, network: &str, namespace: &str) -> String {
+pub async fn testbed(client: &Client, network: &str, namespace: &str) -> String {
     let said = match Api::<DepinNetwork>::all(client.clone()).get(network).await {
         Ok(network) => conditions::text(&network.status.unwrap_or_default().conditions),
         Err(error) => error.to_string(),

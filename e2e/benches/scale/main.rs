@@ -6,9 +6,9 @@ mod market;
 mod objects;
 mod page;
 mod process;
-mod scene;
 mod store;
 mod stored;
+mod testbed;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use hawser_e2e::wait;
 use market::Placed;
 use page::Figures;
 use process::Operator;
-use scene::Scene;
+use testbed::Testbed;
 
 /// Where the operator is.
 pub(crate) const SYSTEM: &str = "hawser-system";
@@ -88,14 +88,14 @@ async fn main() -> Result<()> {
     let began = Instant::now();
     let step = |what: &str| eprintln!("{:>4} s  {what}", began.elapsed().as_secs());
 
-    let mut scene = Scene::new(size, &options.operator, &step).await?;
-    let mut figures = Figures { bytes: scene.bytes, size, profile: options.profile.clone(), ..Figures::default() };
+    let mut testbed = Testbed::new(size, &options.operator, &step).await?;
+    let mut figures = Figures { bytes: testbed.bytes, size, profile: options.profile.clone(), ..Figures::default() };
 
     step("the operator starts among all of it");
-    let operator = first_step(&mut scene, &options, "first", &mut figures.start).await?;
+    let operator = first_step(&mut testbed, &options, "first", &mut figures.start).await?;
     figures.memory_at_start = operator.memory()?;
     step(&format!("{:?}, {:?}", figures.start, figures.memory_at_start));
-    let churn = churn::Churn::start(&scene.client, size);
+    let churn = churn::Churn::start(&testbed.client, size);
     watched(&operator, options.settle, &step).await?;
 
     let (cpu, at) = (operator.processor()?, Instant::now());
@@ -113,14 +113,14 @@ async fn main() -> Result<()> {
     ));
 
     step("another replica stands by");
-    let other = Operator::start(&options.operator, &scene.plane, options.logs.as_deref(), "other")?;
+    let other = Operator::start(&options.operator, &testbed.plane, options.logs.as_deref(), "other")?;
     figures.stands_by = other.stands_by().await?;
     figures.peak = figures.peak.max(operator.memory()?.peak);
     step(&format!("{:?}, {:?}; the leader stops", figures.stands_by, other.memory()?));
     let at = Instant::now();
     operator.stop().await?;
-    let order = order(&mut scene).await?;
-    accepted(&scene, &order).await.with_context(|| other.tail())?;
+    let order = order(&mut testbed).await?;
+    accepted(&testbed, &order).await.with_context(|| other.tail())?;
     figures.hand_over = at.elapsed();
 
     step(&format!("{:?}; it stops too, and the operator starts again", figures.hand_over));
@@ -129,18 +129,18 @@ async fn main() -> Result<()> {
         figures.peak = figures.peak.max(operator.memory()?.peak);
         operator.stop().await?;
         let mut restart = page::Start::default();
-        operator = first_step(&mut scene, &options, "again", &mut restart).await?;
+        operator = first_step(&mut testbed, &options, "again", &mut restart).await?;
         figures.memory_at_restart = operator.memory()?;
         step(&format!("{restart:?}, {:?}", figures.memory_at_restart));
         figures.restarts.push(restart);
     }
 
-    let before = scene.jobs().await?;
+    let before = testbed.jobs().await?;
     step(&format!("a burst of {} orders on {before} jobs", size.burst));
-    let placed = scene.order(size.burst).await?;
+    let placed = testbed.order(size.burst).await?;
     let at = Instant::now();
     wait::until("each order of the burst has its ComputeJob", BURST, async || {
-        let now = scene.jobs().await?;
+        let now = testbed.jobs().await?;
         Ok(if now >= before + placed.len() { Ok(()) } else { Err(format!("{} more", now - before)) })
     })
     .await
@@ -163,25 +163,25 @@ async fn main() -> Result<()> {
 }
 
 /// Starts the operator with an order waiting, and measures until it leads and until it has taken the order up.
-async fn first_step(scene: &mut Scene, options: &Options, run: &str, took: &mut page::Start) -> Result<Operator> {
-    let order = order(scene).await?;
-    let operator = Operator::start(&options.operator, &scene.plane, options.logs.as_deref(), run)?;
+async fn first_step(testbed: &mut Testbed, options: &Options, run: &str, took: &mut page::Start) -> Result<Operator> {
+    let order = order(testbed).await?;
+    let operator = Operator::start(&options.operator, &testbed.plane, options.logs.as_deref(), run)?;
     took.leads = operator.leads().await?;
-    accepted(scene, &order).await.with_context(|| operator.tail())?;
+    accepted(testbed, &order).await.with_context(|| operator.tail())?;
     took.first_step = operator.began.elapsed();
     Ok(operator)
 }
 
 /// An order that is mined.
-async fn order(scene: &mut Scene) -> Result<Order> {
-    let placed = scene.order(1).await?;
+async fn order(testbed: &mut Testbed) -> Result<Order> {
+    let placed = testbed.order(1).await?;
     let fresh: &Placed = placed.first().context("no order was placed")?;
     Ok(Order::new(fresh.id, &objects::tenant(fresh.offer)))
 }
 
 /// Waits until an order is accepted and its job's status written.
-async fn accepted(scene: &Scene, order: &Order) -> Result<()> {
-    let written = order.when(&scene.client, "is accepted", FIRST_STEP, |job| {
+async fn accepted(testbed: &Testbed, order: &Order) -> Result<()> {
+    let written = order.when(&testbed.client, "is accepted", FIRST_STEP, |job| {
         job.status.as_ref().is_some_and(|status| status.pod.is_some() || status.phase == hawser_crds::Phase::Starting)
     });
     written.await.map(drop)

@@ -10,46 +10,46 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::replica::Replica;
-use crate::scene::{OFFERS, START, SYSTEM, Scene};
+use crate::testbed::{OFFERS, START, SYSTEM, Testbed};
 
 const BOUND: &str = "bound";
 const PRODUCT: &str = "fine";
 
 #[tokio::test]
 async fn an_offer_says_what_the_api_server_would_refuse_of_an_order_before_one_has_come() -> Result<()> {
-    let scene = Scene::new().await?;
+    let testbed = Testbed::new().await?;
     let class = json!({"metadata": {"name": "hawser-job"}, "value": -1000, "preemptionPolicy": "Never"});
-    let classes: Api<PriorityClass> = Api::all(scene.client.clone());
+    let classes: Api<PriorityClass> = Api::all(testbed.client.clone());
     classes.create(&PostParams::default(), &serde_json::from_value(class)?).await?;
-    node(&scene).await?;
-    scene.namespace(BOUND).await?;
-    quota(&scene, BOUND, "0").await?;
-    quota(&scene, OFFERS, "1").await?;
+    node(&testbed).await?;
+    testbed.namespace(BOUND).await?;
+    quota(&testbed, BOUND, "0").await?;
+    quota(&testbed, OFFERS, "1").await?;
     for namespace in [OFFERS, BOUND] {
-        enforce(&scene, namespace).await?;
-        offer(&scene, namespace).await?;
+        enforce(&testbed, namespace).await?;
+        offer(&testbed, namespace).await?;
     }
 
-    let mut replica = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    let mut replica = Replica::start(&testbed.plane, SYSTEM, "one", testbed.plane.address())?;
     replica.says("leading", START).await?;
     let told = wait::until("the offer's event quotes the quota", START, async || {
-        let told = refusals(&scene, BOUND).await?;
+        let told = refusals(&testbed, BOUND).await?;
         Ok(if told.is_empty() { Err("no event") } else { Ok(told) })
     });
     let told = told.await.with_context(|| replica.tail())?;
     ensure!(told.len() == 1 && told[0].contains("exceeded quota"), "{told:?}");
     ensure!(told[0].contains("requests.nvidia.com/gpu=1"), "it says how much an order asks for: {told:?}");
     wait::until("the other offer was looked at, to its end", START, async || {
-        let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), OFFERS);
+        let offers: Api<GpuOffer> = Api::namespaced(testbed.client.clone(), OFFERS);
         Ok(if offers.get("offer").await?.status.is_some() { Ok(()) } else { Err("no status") })
     })
     .await
     .with_context(|| replica.tail())?;
-    let made: Api<ServiceAccount> = Api::namespaced(scene.client.clone(), OFFERS);
+    let made: Api<ServiceAccount> = Api::namespaced(testbed.client.clone(), OFFERS);
     ensure!(made.get_opt("hawser-job").await?.is_some(), "without its account no pod would be taken");
-    let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), OFFERS);
+    let offers: Api<GpuOffer> = Api::namespaced(testbed.client.clone(), OFFERS);
     offers.delete("offer", &DeleteParams::default()).await?;
-    let cas: Api<ConfigMap> = Api::namespaced(scene.client.clone(), OFFERS);
+    let cas: Api<ConfigMap> = Api::namespaced(testbed.client.clone(), OFFERS);
     wait::until("the account and the CA go with the namespace's last offer", START, async || {
         let stays =
             made.get_opt("hawser-job").await?.is_some() || cas.get_opt("hawser-attestation-ca").await?.is_some();
@@ -58,10 +58,10 @@ async fn an_offer_says_what_the_api_server_would_refuse_of_an_order_before_one_h
     .await
     .with_context(|| replica.tail())?;
     replica.stops(START).await?;
-    let others = refusals(&scene, OFFERS).await?;
+    let others = refusals(&testbed, OFFERS).await?;
     ensure!(others.is_empty(), "an order for one GPU fits into that quota: {others:?}");
     for namespace in [OFFERS, BOUND] {
-        let pods: Api<Pod> = Api::namespaced(scene.client.clone(), namespace);
+        let pods: Api<Pod> = Api::namespaced(testbed.client.clone(), namespace);
         let made = pods.list(&ListParams::default()).await?;
         ensure!(made.iter().all(|pod| pod.metadata.name.as_deref() == Some("hawser-canary-offer")), "{made:?}");
     }
@@ -69,16 +69,16 @@ async fn an_offer_says_what_the_api_server_would_refuse_of_an_order_before_one_h
 }
 
 /// Reasons and notes of warnings that an order's pod would be refused.
-async fn refusals(scene: &Scene, namespace: &str) -> Result<Vec<String>> {
-    let events: Api<Event> = Api::namespaced(scene.client.clone(), namespace);
+async fn refusals(testbed: &Testbed, namespace: &str) -> Result<Vec<String>> {
+    let events: Api<Event> = Api::namespaced(testbed.client.clone(), namespace);
     let all = events.list(&ListParams::default()).await?;
     let refused = all.into_iter().filter(|event| event.reason.as_deref() == Some("PodRefused"));
     Ok(refused.filter_map(|event| event.note).collect())
 }
 
 /// Two GPUs.
-pub(crate) async fn node(scene: &Scene) -> Result<()> {
-    let nodes: Api<Node> = Api::all(scene.client.clone());
+pub(crate) async fn node(testbed: &Testbed) -> Result<()> {
+    let nodes: Api<Node> = Api::all(testbed.client.clone());
     let amounts = json!({"cpu": "8", "memory": "64Gi", "pods": "10", "nvidia.com/gpu": "2"});
     let node = json!({
         "apiVersion": "v1", "kind": "Node",
@@ -96,8 +96,8 @@ pub(crate) async fn node(scene: &Scene) -> Result<()> {
 }
 
 /// A quota as it is once it was counted, which nobody does here.
-async fn quota(scene: &Scene, namespace: &str, gpus: &str) -> Result<()> {
-    let quotas: Api<ResourceQuota> = Api::namespaced(scene.client.clone(), namespace);
+async fn quota(testbed: &Testbed, namespace: &str, gpus: &str) -> Result<()> {
+    let quotas: Api<ResourceQuota> = Api::namespaced(testbed.client.clone(), namespace);
     let hard = json!({"requests.nvidia.com/gpu": gpus});
     let quota = json!({"metadata": {"name": "bounds"}, "spec": {"hard": hard}});
     quotas.create(&PostParams::default(), &serde_json::from_value(quota)?).await?;
@@ -106,15 +106,15 @@ async fn quota(scene: &Scene, namespace: &str, gpus: &str) -> Result<()> {
     Ok(())
 }
 
-async fn enforce(scene: &Scene, namespace: &str) -> Result<()> {
-    let namespaces: Api<Namespace> = Api::all(scene.client.clone());
+async fn enforce(testbed: &Testbed, namespace: &str) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(testbed.client.clone());
     let label = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
     namespaces.patch(namespace, &PatchParams::default(), &Patch::Merge(&label)).await?;
     Ok(())
 }
 
-pub(crate) async fn offer(scene: &Scene, namespace: &str) -> Result<()> {
-    let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), namespace);
+pub(crate) async fn offer(testbed: &Testbed, namespace: &str) -> Result<()> {
+    let offers: Api<GpuOffer> = Api::namespaced(testbed.client.clone(), namespace);
     let offer = json!({
         "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "offer"},
         "spec": {

@@ -7,7 +7,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use crate::replica::Replica;
-use crate::scene::{START, SYSTEM, Scene};
+use crate::testbed::{START, SYSTEM, Testbed};
 
 /// Fifty a second.
 const PACE: Duration = Duration::from_millis(20);
@@ -16,13 +16,13 @@ const SOON: Duration = Duration::from_secs(15);
 
 #[tokio::test]
 async fn an_offer_is_looked_at_while_pods_of_nobodys_change_fifty_times_a_second() -> Result<()> {
-    let scene = Scene::new().await?;
-    let mut replica = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    let testbed = Testbed::new().await?;
+    let mut replica = Replica::start(&testbed.plane, SYSTEM, "one", testbed.plane.address())?;
     replica.says("leading", START).await?;
-    scene.work_is_done("offer", 1, START).await.with_context(|| replica.tail())?;
+    testbed.work_is_done("offer", 1, START).await.with_context(|| replica.tail())?;
 
-    scene.pod("chatty").await?;
-    let pods = scene.pods();
+    testbed.pod("chatty").await?;
+    let pods = testbed.pods();
     let chatter = tokio::spawn(async move {
         let mut ticks = tokio::time::interval(PACE);
         for count in 0_u64.. {
@@ -34,7 +34,7 @@ async fn an_offer_is_looked_at_while_pods_of_nobodys_change_fifty_times_a_second
         }
     });
     for price in 2..=4 {
-        let took = scene.work_is_done("offer", price, SOON).await.with_context(|| replica.tail())?;
+        let took = testbed.work_is_done("offer", price, SOON).await.with_context(|| replica.tail())?;
         println!("among fifty changes a second a change of the price was seen within {took:.1?}");
     }
     ensure!(!chatter.is_finished(), "the changes ended early: nothing was tested");

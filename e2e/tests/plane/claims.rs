@@ -9,26 +9,26 @@ use serde_json::json;
 
 use crate::admission::{node, offer};
 use crate::replica::Replica;
-use crate::scene::{OFFERS, START, SYSTEM, Scene};
+use crate::testbed::{OFFERS, START, SYSTEM, Testbed};
 
 #[tokio::test]
 async fn an_offer_sells_no_card_that_claims_hand_out_too() -> Result<()> {
-    let scene = Scene::new().await?;
-    node(&scene).await?;
-    let slices: Api<ResourceSlice> = Api::all(scene.client.clone());
+    let testbed = Testbed::new().await?;
+    node(&testbed).await?;
+    let slices: Api<ResourceSlice> = Api::all(testbed.client.clone());
     // Compute domains hand out no cards.
     slice(&slices, "compute-domain.nvidia.com").await?;
-    offer(&scene, OFFERS).await?;
-    let mut replica = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    offer(&testbed, OFFERS).await?;
+    let mut replica = Replica::start(&testbed.plane, SYSTEM, "one", testbed.plane.address())?;
     replica.says("leading", START).await?;
-    sells(&scene, 2, "no GPU can be sold, of two").await.with_context(|| replica.tail())?;
+    sells(&testbed, 2, "no GPU can be sold, of two").await.with_context(|| replica.tail())?;
 
     slice(&slices, "gpu.nvidia.com").await?;
-    let why = sells(&scene, 0, "GPUs are sold that claims hand out").await.with_context(|| replica.tail())?;
+    let why = sells(&testbed, 0, "GPUs are sold that claims hand out").await.with_context(|| replica.tail())?;
     ensure!(why.contains("node node (2 GPUs)") && why.contains("ResourceClaims"), "{why}");
 
     slices.delete("gpu.nvidia.com", &DeleteParams::default()).await?;
-    sells(&scene, 2, "no GPU can be sold though claims hand out none").await.with_context(|| replica.tail())?;
+    sells(&testbed, 2, "no GPU can be sold though claims hand out none").await.with_context(|| replica.tail())?;
     replica.stops(START).await?;
     Ok(())
 }
@@ -47,8 +47,8 @@ async fn slice(slices: &Api<ResourceSlice>, driver: &str) -> Result<()> {
 }
 
 /// Waits until so many of the node's GPUs can be sold; gives what is said of them.
-async fn sells(scene: &Scene, healthy: u32, otherwise: &'static str) -> Result<String> {
-    let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), OFFERS);
+async fn sells(testbed: &Testbed, healthy: u32, otherwise: &'static str) -> Result<String> {
+    let offers: Api<GpuOffer> = Api::namespaced(testbed.client.clone(), OFFERS);
     wait::until("the offer counts its GPUs", START, async || {
         let status = offers.get("offer").await?.status.unwrap_or_default();
         let counted = status.gpus.is_some_and(|gpus| (gpus.total, gpus.healthy) == (2, healthy));

@@ -8,13 +8,13 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
 use crate::replica::Replica;
-use crate::scene::{START, SYSTEM, Scene};
+use crate::testbed::{START, SYSTEM, Testbed};
 
 #[tokio::test]
 async fn an_operator_that_is_newer_than_its_definitions_says_so_and_waits() -> Result<()> {
-    let scene = Scene::bare().await?;
-    scene.pod("one").await?;
-    let mut one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    let testbed = Testbed::bare().await?;
+    testbed.pod("one").await?;
+    let mut one = Replica::start(&testbed.plane, SYSTEM, "one", testbed.plane.address())?;
     one.not_ready("CustomResourceDefinition computejobs.hawser.dev is not installed", START).await?;
 
     for (_, mut definition) in definitions() {
@@ -25,7 +25,7 @@ async fn an_operator_that_is_newer_than_its_definitions_says_so_and_waits() -> R
             let status = fields.get_mut("status").and_then(|status| status.properties.as_mut()).context("no status")?;
             ensure!(status.remove("observedGeneration").is_some(), "the field has another name");
         }
-        scene.define(&definition).await?;
+        testbed.define(&definition).await?;
     }
     let old = "CustomResourceDefinition gpuoffers.hawser.dev is older than this operator, it lacks \
                .status.observedGeneration: upgrade the chart hawser-crds";
@@ -33,17 +33,17 @@ async fn an_operator_that_is_newer_than_its_definitions_says_so_and_waits() -> R
     ensure!(one.metric("hawser_definitions_outdated").await? == "1");
     ensure!(one.metric("hawser_leading").await? == "0");
     wait::until("an event on its pod says so", START, async || {
-        let events = Api::<Event>::namespaced(scene.client.clone(), SYSTEM).list(&ListParams::default()).await?;
+        let events = Api::<Event>::namespaced(testbed.client.clone(), SYSTEM).list(&ListParams::default()).await?;
         let told = events.iter().any(|event| event.note.as_ref().is_some_and(|note| note.contains(old)));
         Ok(if told { Ok(()) } else { Err(format!("{} events", events.items.len())) })
     })
     .await?;
 
     for (_, definition) in definitions() {
-        scene.define(&definition).await?;
+        testbed.define(&definition).await?;
     }
     one.says("leading", START).await?;
-    scene.work_is_done("offer", 1, START).await.with_context(|| one.tail())?;
+    testbed.work_is_done("offer", 1, START).await.with_context(|| one.tail())?;
     ensure!(one.metric("hawser_definitions_outdated").await? == "0");
     one.stops(Duration::from_secs(10)).await?;
     Ok(())

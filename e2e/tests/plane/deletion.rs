@@ -8,16 +8,16 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::replica::Replica;
-use crate::scene::{OFFERS, START, SYSTEM, Scene};
+use crate::testbed::{OFFERS, START, SYSTEM, Testbed};
 
 #[tokio::test]
 async fn an_offer_whose_network_does_not_exist_says_which_there_are_and_goes_when_deleted() -> Result<()> {
-    let scene = Scene::new().await?;
-    scene.price("mistyped", 1).await?;
-    scene.pod("one").await?;
-    let one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    let testbed = Testbed::new().await?;
+    testbed.price("mistyped", 1).await?;
+    testbed.pod("one").await?;
+    let one = Replica::start(&testbed.plane, SYSTEM, "one", testbed.plane.address())?;
     one.says("leading", START).await?;
-    let offers = scene.offers();
+    let offers = testbed.offers();
     wait::until("the offer says that there is no such network", START, async || {
         let said = offers.get("mistyped").await?.status.unwrap_or_default().conditions;
         let missing = said.iter().any(|c| c.type_ == condition::READY && c.reason == "NoNetwork");
@@ -32,12 +32,12 @@ async fn an_offer_whose_network_does_not_exist_says_which_there_are_and_goes_whe
 #[tokio::test]
 async fn a_network_that_never_answers_again_stays_for_an_offer_on_it_until_it_is_given_up_by_annotation() -> Result<()>
 {
-    let scene = Scene::new().await?;
-    let networks: Api<DepinNetwork> = Api::all(scene.client.clone());
-    networks.create(&PostParams::default(), &network(&scene).await?).await?;
-    posted(&scene).await?;
-    scene.pod("one").await?;
-    let one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    let testbed = Testbed::new().await?;
+    let networks: Api<DepinNetwork> = Api::all(testbed.client.clone());
+    networks.create(&PostParams::default(), &network(&testbed).await?).await?;
+    posted(&testbed).await?;
+    testbed.pod("one").await?;
+    let one = Replica::start(&testbed.plane, SYSTEM, "one", testbed.plane.address())?;
     one.says("leading", START).await?;
     wait::until("the network is held by a finalizer", START, async || {
         let held = networks.get("none").await?.metadata.finalizers.is_some();
@@ -59,7 +59,7 @@ async fn a_network_that_never_answers_again_stays_for_an_offer_on_it_until_it_is
     networks.patch("none", &PatchParams::default(), &Patch::Merge(&abandon)).await?;
     wait::gone(&networks, "none", START).await.with_context(|| one.tail())?;
 
-    let events: Api<Event> = Api::all(scene.client.clone());
+    let events: Api<Event> = Api::all(testbed.client.clone());
     wait::until("what was given up is told", START, async || {
         let told = events.list(&ListParams::default()).await?.items;
         let abandoned = told.iter().any(|event| event.reason.as_deref() == Some("Abandoned"));
@@ -69,8 +69,8 @@ async fn a_network_that_never_answers_again_stays_for_an_offer_on_it_until_it_is
 }
 
 /// One that nobody answers for.
-async fn network(scene: &Scene) -> Result<DepinNetwork> {
-    let secrets: Api<Secret> = Api::namespaced(scene.client.clone(), SYSTEM);
+async fn network(testbed: &Testbed) -> Result<DepinNetwork> {
+    let secrets: Api<Secret> = Api::namespaced(testbed.client.clone(), SYSTEM);
     let key = json!({"metadata": {"name": "wallet"}, "stringData": {"privateKey": format!("0x{}", "01".repeat(32))}});
     secrets.create(&PostParams::default(), &serde_json::from_value(key)?).await?;
     let address = format!("0x{}", "11".repeat(20));
@@ -84,9 +84,9 @@ async fn network(scene: &Scene) -> Result<DepinNetwork> {
 }
 
 /// An offer on it that an earlier operator has posted.
-async fn posted(scene: &Scene) -> Result<()> {
-    scene.price("posted", 1).await?;
-    let offers: Api<GpuOffer> = scene.offers();
+async fn posted(testbed: &Testbed) -> Result<()> {
+    testbed.price("posted", 1).await?;
+    let offers: Api<GpuOffer> = testbed.offers();
     let finalizer = json!({"metadata": {"finalizers": ["hawser.dev/offer"]}});
     offers.patch("posted", &PatchParams::default(), &Patch::Merge(&finalizer)).await?;
     let on_chain = json!({"status": {"conditions": [], "onChain": {

@@ -6,12 +6,12 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::replica::Replica;
-use crate::scene::{OFFERS, START, SYSTEM, Scene};
+use crate::testbed::{OFFERS, START, SYSTEM, Testbed};
 
 #[tokio::test]
 async fn a_second_job_that_somebody_writes_for_an_order_is_refused_and_goes_when_deleted() -> Result<()> {
-    let scene = Scene::new().await?;
-    let jobs: Api<ComputeJob> = Api::namespaced(scene.client.clone(), OFFERS);
+    let testbed = Testbed::new().await?;
+    let jobs: Api<ComputeJob> = Api::namespaced(testbed.client.clone(), OFFERS);
     let address = format!("0x{}", "11".repeat(20));
     for name in ["first", "second"] {
         let job = json!({
@@ -30,8 +30,8 @@ async fn a_second_job_that_somebody_writes_for_an_order_is_refused_and_goes_when
     // Its network, which is not there, would tell of two that wait which is the operator's own.
     let accepted = json!({"status": {"acceptedAt": "2026-01-01T00:00:00Z"}});
     jobs.patch_status("first", &PatchParams::default(), &Patch::Merge(&accepted)).await?;
-    scene.pod("one").await?;
-    let one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    testbed.pod("one").await?;
+    let one = Replica::start(&testbed.plane, SYSTEM, "one", testbed.plane.address())?;
     one.says("leading", START).await?;
     let message = wait::until("the second job says that the order is the first one's", START, async || {
         let said = jobs.get("second").await?.status.unwrap_or_default().conditions;

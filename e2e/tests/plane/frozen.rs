@@ -6,18 +6,18 @@ use anyhow::{Context, Result, ensure};
 use hawser_e2e::relay::Relay;
 
 use crate::replica::Replica;
-use crate::scene::{START, SYSTEM, Scene};
+use crate::testbed::{START, SYSTEM, Testbed};
 
 #[tokio::test]
 async fn work_goes_on_within_half_a_minute_of_all_connections_dying() -> Result<()> {
-    let scene = Scene::new().await?;
-    let relay = Relay::start(scene.plane.address()).await?;
-    let mut replica = Replica::start(&scene.plane, SYSTEM, "one", relay.address())?;
+    let testbed = Testbed::new().await?;
+    let relay = Relay::start(testbed.plane.address()).await?;
+    let mut replica = Replica::start(&testbed.plane, SYSTEM, "one", relay.address())?;
     replica.says("leading", START).await?;
-    scene.work_is_done("offer", 1, START).await.with_context(|| replica.tail())?;
+    testbed.work_is_done("offer", 1, START).await.with_context(|| replica.tail())?;
 
     relay.freeze();
-    let took = scene.work_is_done("offer", 2, Duration::from_secs(30)).await.with_context(|| replica.tail())?;
+    let took = testbed.work_is_done("offer", 2, Duration::from_secs(30)).await.with_context(|| replica.tail())?;
     println!("after all connections died, work went on within {took:.1?}");
     replica.says("leading", Duration::from_secs(5)).await?;
     replica.stops(Duration::from_secs(10)).await?;
@@ -26,11 +26,11 @@ async fn work_goes_on_within_half_a_minute_of_all_connections_dying() -> Result<
 
 #[tokio::test]
 async fn a_standby_is_ready_while_it_could_lead_and_leads_after_a_hung_server_is_back() -> Result<()> {
-    let scene = Scene::new().await?;
-    let (first, second) = (Relay::start(scene.plane.address()).await?, Relay::start(scene.plane.address()).await?);
-    let mut leader = Replica::start(&scene.plane, SYSTEM, "one", first.address())?;
+    let testbed = Testbed::new().await?;
+    let (first, second) = (Relay::start(testbed.plane.address()).await?, Relay::start(testbed.plane.address()).await?);
+    let mut leader = Replica::start(&testbed.plane, SYSTEM, "one", first.address())?;
     leader.says("leading", START).await?;
-    let standby = Replica::start(&scene.plane, SYSTEM, "two", second.address())?;
+    let standby = Replica::start(&testbed.plane, SYSTEM, "two", second.address())?;
     standby.says("standing by", START).await?;
     ensure!(standby.metric("hawser_leading").await? == "0", "both lead");
 
@@ -49,23 +49,23 @@ async fn a_standby_is_ready_while_it_could_lead_and_leads_after_a_hung_server_is
     println!("a leader before a hung server ended after {took:.1?}");
     ensure!(status.code() == Some(1), "it ended with {status}");
     standby.says("leading", Duration::from_secs(20)).await?;
-    scene.work_is_done("offer", 1, Duration::from_secs(30)).await.with_context(|| standby.tail())?;
+    testbed.work_is_done("offer", 1, Duration::from_secs(30)).await.with_context(|| standby.tail())?;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_slow_server_costs_nobody_the_lease() -> Result<()> {
-    let scene = Scene::new().await?;
-    let relay = Relay::start(scene.plane.address()).await?;
-    let mut replica = Replica::start(&scene.plane, SYSTEM, "one", relay.address())?;
+    let testbed = Testbed::new().await?;
+    let relay = Relay::start(testbed.plane.address()).await?;
+    let mut replica = Replica::start(&testbed.plane, SYSTEM, "one", relay.address())?;
     replica.says("leading", START).await?;
     relay.slow(Duration::from_millis(300));
     for price in 1..=3 {
-        scene.work_is_done("offer", price, START).await.with_context(|| replica.tail())?;
+        testbed.work_is_done("offer", price, START).await.with_context(|| replica.tail())?;
     }
     relay.cut();
     relay.heal();
-    scene.work_is_done("offer", 4, Duration::from_secs(30)).await.with_context(|| replica.tail())?;
+    testbed.work_is_done("offer", 4, Duration::from_secs(30)).await.with_context(|| replica.tail())?;
     replica.says("leading", Duration::from_secs(5)).await?;
     replica.stops(Duration::from_secs(10)).await?;
     Ok(())

@@ -9,20 +9,20 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::replica::Replica;
-use crate::scene::{START, SYSTEM, Scene};
+use crate::testbed::{START, SYSTEM, Testbed};
 
 #[tokio::test]
 async fn a_network_of_a_kind_that_only_a_newer_operator_knows_says_what_this_one_knows_and_goes_when_deleted()
 -> Result<()> {
-    let scene = Scene::new().await?;
+    let testbed = Testbed::new().await?;
     let found = definitions().into_iter().find(|(_, definition)| definition.spec.names.kind == "DepinNetwork");
     let (_, mut newer) = found.context("no DepinNetwork")?;
     let schema = newer.spec.versions[0].schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
     let fields = schema.and_then(|schema| schema.properties.as_mut()).context("no schema")?;
     let spec = fields.get_mut("spec").context("no spec")?;
     (spec.x_kubernetes_validations, spec.x_kubernetes_preserve_unknown_fields) = (None, Some(true));
-    scene.define(&newer).await?;
-    let networks: Api<DepinNetwork> = Api::all(scene.client.clone());
+    testbed.define(&newer).await?;
+    let networks: Api<DepinNetwork> = Api::all(testbed.client.clone());
     let network = json!({
         "apiVersion": "hawser.dev/v1alpha1", "kind": "DepinNetwork", "metadata": {"name": "newer"},
         "spec": {"ocean": {"url": "http://127.0.0.1:9"}}
@@ -33,8 +33,8 @@ async fn a_network_of_a_kind_that_only_a_newer_operator_knows_says_what_this_one
     })
     .await?;
 
-    scene.pod("one").await?;
-    let mut one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    testbed.pod("one").await?;
+    let mut one = Replica::start(&testbed.plane, SYSTEM, "one", testbed.plane.address())?;
     one.says("leading", START).await?;
     let message = wait::until("the network says that its kind is not known", START, async || {
         let said = networks.get("newer").await?.status.unwrap_or_default().conditions;

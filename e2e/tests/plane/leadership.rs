@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use nix::sys::signal::Signal;
 
 use crate::replica::Replica;
-use crate::scene::{START, SYSTEM, Scene};
+use crate::testbed::{START, SYSTEM, Testbed};
 
 /// What is promised, of a leader that is asked to stop and of one that dies. The quickest of so many tries counts: the machine
 /// may be busy with other tests.
@@ -20,12 +20,12 @@ const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn a_leader_that_stops_hands_over_and_one_that_dies_is_replaced() -> Result<()> {
-    let scene = Scene::new().await?;
-    scene.pod("first").await?;
-    let mut leader = Replica::start(&scene.plane, SYSTEM, "first", scene.plane.address())?;
+    let testbed = Testbed::new().await?;
+    testbed.pod("first").await?;
+    let mut leader = Replica::start(&testbed.plane, SYSTEM, "first", testbed.plane.address())?;
     leader.says("leading", START).await?;
-    is_marked(&scene, "first").await?;
-    scene.work_is_done("offer", 1, START).await.with_context(|| leader.tail())?;
+    is_marked(&testbed, "first").await?;
+    testbed.work_is_done("offer", 1, START).await.with_context(|| leader.tail())?;
     let mut price = 1;
     for (signal, promised) in [(Signal::SIGTERM, HAND_OVER), (Signal::SIGKILL, TAKE_OVER)] {
         let mut took = Vec::new();
@@ -36,7 +36,7 @@ async fn a_leader_that_stops_hands_over_and_one_that_dies_is_replaced() -> Resul
                 leader.tail()
             );
             price += 1;
-            took.push(replaced(&scene, &mut leader, signal, price).await?);
+            took.push(replaced(&testbed, &mut leader, signal, price).await?);
         }
         println!("after {signal} another one led within {took:.1?}");
     }
@@ -44,27 +44,27 @@ async fn a_leader_that_stops_hands_over_and_one_that_dies_is_replaced() -> Resul
 }
 
 /// Puts another replica in the leader's place; gives how long nobody led.
-async fn replaced(scene: &Scene, leader: &mut Replica, signal: Signal, price: u32) -> Result<Duration> {
+async fn replaced(testbed: &Testbed, leader: &mut Replica, signal: Signal, price: u32) -> Result<Duration> {
     let name = format!("replica-{price}");
-    scene.pod(&name).await?;
-    let next = Replica::start(&scene.plane, SYSTEM, &name, scene.plane.address())?;
+    testbed.pod(&name).await?;
+    let next = Replica::start(&testbed.plane, SYSTEM, &name, testbed.plane.address())?;
     next.says("standing by", START).await?;
     let began = Instant::now();
     leader.signal(signal)?;
     next.says("leading", START).await?;
-    is_marked(scene, &name).await?;
+    is_marked(testbed, &name).await?;
     let took = began.elapsed();
     let (status, _) = leader.ended(SOON).await?;
     ensure!(status.success() || signal == Signal::SIGKILL, "it ended with {status}\n{}", leader.tail());
-    scene.work_is_done("offer", price, START).await.with_context(|| next.tail())?;
+    testbed.work_is_done("offer", price, START).await.with_context(|| next.tail())?;
     *leader = next;
     Ok(took)
 }
 
 /// The Service leads to this pod, and to no other.
-async fn is_marked(scene: &Scene, pod: &str) -> Result<()> {
+async fn is_marked(testbed: &Testbed, pod: &str) -> Result<()> {
     wait::until("the leader's pod is marked", SOON, async || {
-        let marked = scene.marked().await?;
+        let marked = testbed.marked().await?;
         Ok(if marked == [pod] { Ok(()) } else { Err(format!("{marked:?}")) })
     })
     .await
@@ -72,18 +72,18 @@ async fn is_marked(scene: &Scene, pod: &str) -> Result<()> {
 
 #[tokio::test]
 async fn a_leader_that_slept_through_its_lease_writes_nothing_when_it_wakes_up() -> Result<()> {
-    let scene = Scene::new().await?;
-    let server = scene.plane.address();
-    let mut one = Replica::start(&scene.plane, SYSTEM, "one", server)?;
+    let testbed = Testbed::new().await?;
+    let server = testbed.plane.address();
+    let mut one = Replica::start(&testbed.plane, SYSTEM, "one", server)?;
     one.says("leading", START).await?;
-    let two = Replica::start(&scene.plane, SYSTEM, "two", server)?;
+    let two = Replica::start(&testbed.plane, SYSTEM, "two", server)?;
     two.says("standing by", START).await?;
     // It falls asleep over work, and wakes up over more.
     let mut price = 0;
     let mut busy = async || -> Result<()> {
         for offer in ["a", "b", "c", "d"] {
             price += 1;
-            scene.price(offer, price).await?;
+            testbed.price(offer, price).await?;
         }
         Ok(())
     };
@@ -97,7 +97,7 @@ async fn a_leader_that_slept_through_its_lease_writes_nothing_when_it_wakes_up()
     for _ in 0..5 {
         busy().await?;
     }
-    scene.work_is_done("e", 1, SOON).await.with_context(|| two.tail())?;
+    testbed.work_is_done("e", 1, SOON).await.with_context(|| two.tail())?;
 
     let woken = Timestamp::now();
     one.signal(Signal::SIGCONT)?;
@@ -108,8 +108,8 @@ async fn a_leader_that_slept_through_its_lease_writes_nothing_when_it_wakes_up()
     println!("the old leader ended {took:.1?} after it woke up");
     ensure!(status.code() == Some(1), "it ended with {status}\n{}", one.tail());
     // The new leader's work is in the log by now, so what the old one asked for is too.
-    scene.work_is_done("e", 2, SOON).await.with_context(|| two.tail())?;
-    let requests = scene.plane.requests()?;
+    testbed.work_is_done("e", 2, SOON).await.with_context(|| two.tail())?;
+    let requests = testbed.plane.requests()?;
     let of = |name: &str, since: Timestamp| {
         let requests = requests.iter().filter(move |request| request.user == name);
         requests

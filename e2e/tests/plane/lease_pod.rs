@@ -21,7 +21,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::scene::START;
+use crate::testbed::START;
 
 /// So long meter may take to stop.
 const WIND_UP: Duration = Duration::from_secs(30);

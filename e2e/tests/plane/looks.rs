@@ -11,30 +11,30 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use crate::replica::Replica;
-use crate::scene::{START, SYSTEM, Scene};
+use crate::testbed::{START, SYSTEM, Testbed};
 
 const LOOKS: &str = "hawser_reconciles_total{kind=\"GpuOffer\"}";
 
 #[tokio::test]
 async fn a_look_at_an_offer_reads_nothing_of_the_api_server() -> Result<()> {
-    let scene = Scene::new().await?;
-    scene.pod("one").await?;
-    let mut one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    let testbed = Testbed::new().await?;
+    testbed.pod("one").await?;
+    let mut one = Replica::start(&testbed.plane, SYSTEM, "one", testbed.plane.address())?;
     one.says("leading", START).await?;
     let offers = ["a", "b", "c", "d"];
     for offer in offers {
-        scene.work_is_done(offer, 1, START).await.with_context(|| one.tail())?;
+        testbed.work_is_done(offer, 1, START).await.with_context(|| one.tail())?;
     }
     let (before, since) = (looks(&one).await?, Timestamp::now());
     for price in 2..=11 {
         for offer in offers {
-            scene.work_is_done(offer, price, START).await.with_context(|| one.tail())?;
+            testbed.work_is_done(offer, price, START).await.with_context(|| one.tail())?;
         }
     }
     let looks = looks(&one).await? - before;
     ensure!(looks >= 40, "each change of a price is a look: {looks}");
     let mut asked = BTreeMap::<(String, String), u64>::new();
-    for request in scene.plane.requests()?.into_iter().filter(|request| request.user == "one") {
+    for request in testbed.plane.requests()?.into_iter().filter(|request| request.user == "one") {
         if request.at.parse::<Timestamp>().is_ok_and(|at| at >= since) {
             *asked.entry((request.verb, request.resource)).or_default() += 1;
         }
@@ -56,9 +56,9 @@ async fn looks(replica: &Replica) -> Result<u64> {
 
 #[tokio::test]
 async fn what_an_earlier_process_has_spent_for_an_offer_stays_in_its_status() -> Result<()> {
-    let scene = Scene::new().await?;
-    scene.pod("one").await?;
-    scene.price("offer", 1).await?;
+    let testbed = Testbed::new().await?;
+    testbed.pod("one").await?;
+    testbed.price("offer", 1).await?;
     // As the operator has written it, in its own name: half of the updates and of the declines are gone.
     let back = |hours| Timestamp::from_second((Timestamp::now() + SignedDuration::from_hours(hours)).as_second());
     let spent = Spending { updates_full_at: Some(Time(back(8)?)), declines_full_at: Some(Time(back(4)?)) };
@@ -67,12 +67,12 @@ async fn what_an_earlier_process_has_spent_for_an_offer_stays_in_its_status() ->
         "status": {"spending": spent},
     });
     let as_the_operator = PatchParams::apply("hawser").force();
-    scene.offers().patch_status("offer", &as_the_operator, &Patch::Apply(&body)).await?;
+    testbed.offers().patch_status("offer", &as_the_operator, &Patch::Apply(&body)).await?;
     for price in [2, 3] {
-        let mut one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+        let mut one = Replica::start(&testbed.plane, SYSTEM, "one", testbed.plane.address())?;
         one.says("leading", START).await?;
-        scene.work_is_done("offer", price, START).await.with_context(|| one.tail())?;
-        let offer: GpuOffer = scene.offers().get("offer").await?;
+        testbed.work_is_done("offer", price, START).await.with_context(|| one.tail())?;
+        let offer: GpuOffer = testbed.offers().get("offer").await?;
         let kept = offer.status.and_then(|status| status.spending);
         ensure!(kept.as_ref() == Some(&spent), "{kept:?} is not {spent:?}");
         one.stops(Duration::from_secs(10)).await?;

@@ -17,10 +17,15 @@ mod lease_hub;
 mod lease_pod;
 mod looks;
 mod replica;
-mod scene;
 mod schema;
 mod settled;
 mod stopping;
+mod testbed;
 mod torn;
 mod unreadable;
 mod upgrade;
+
+/// What `another_network` calls the testbed.
+mod scene {
+    pub(crate) use crate::testbed::{OFFERS, START, SYSTEM, Testbed as Scene};
+}

@@ -11,7 +11,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::replica::Replica;
-use crate::scene::{OFFERS, START, SYSTEM, Scene};
+use crate::testbed::{OFFERS, START, SYSTEM, Testbed};
 
 /// What the operator puts on a job that it settles.
 const FINALIZER: &str = "hawser.dev/settlement";
@@ -25,13 +25,13 @@ const SWEPT: Duration = Duration::from_mins(3);
 #[tokio::test]
 async fn a_settled_job_is_let_go_and_deleted_when_its_time_is_over_and_a_live_one_is_never_taken_for_it() -> Result<()>
 {
-    let scene = Scene::new().await?;
-    scene.pod("one").await?;
-    let jobs: Api<ComputeJob> = Api::namespaced(scene.client.clone(), OFFERS);
+    let testbed = Testbed::new().await?;
+    testbed.pod("one").await?;
+    let jobs: Api<ComputeJob> = Api::namespaced(testbed.client.clone(), OFFERS);
     for (name, terminate) in [("waits", false), ("ended", true)] {
         write(&jobs, name, &[], terminate).await?;
     }
-    let mut one = Replica::start_with(&scene.plane, SYSTEM, "one", scene.plane.address(), &[KEPT])?;
+    let mut one = Replica::start_with(&testbed.plane, SYSTEM, "one", testbed.plane.address(), &[KEPT])?;
     one.says("leading", START).await?;
     wait::until("the job that has ended is settled and let go", START, async || {
         let ended = jobs.get("ended").await?;
@@ -53,7 +53,7 @@ async fn a_settled_job_is_let_go_and_deleted_when_its_time_is_over_and_a_live_on
     phase(&jobs, "waits", Phase::Failed, None).await?;
     write(&jobs, "older", &[FINALIZER], false).await?;
     phase(&jobs, "older", Phase::Succeeded, Some(Timestamp::now())).await?;
-    let mut one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    let mut one = Replica::start(&testbed.plane, SYSTEM, "one", testbed.plane.address())?;
     one.says("leading", START).await?;
     in_memory(&one, 0).await?;
     is_live_again(&jobs, &one).await?;

@@ -4,30 +4,30 @@ use anyhow::Result;
 use hawser_e2e::relay::Relay;
 
 use crate::replica::Replica;
-use crate::scene::{START, Scene};
+use crate::testbed::{START, Testbed};
 
 /// Less than the grace of its pod.
 const GRACE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn a_replica_that_is_asked_to_stop_does_so_in_every_state() -> Result<()> {
-    let scene = Scene::new().await?;
+    let testbed = Testbed::new().await?;
     for namespace in ["unborn", "standing", "leading", "hung"] {
-        scene.namespace(namespace).await?;
+        testbed.namespace(namespace).await?;
     }
-    let [away, pair, hung] = [start(&scene).await?, start(&scene).await?, start(&scene).await?];
-    let server = scene.plane.address();
+    let [away, pair, hung] = [start(&testbed).await?, start(&testbed).await?, start(&testbed).await?];
+    let server = testbed.plane.address();
 
     away.hang();
-    let mut unborn = Replica::start(&scene.plane, "unborn", "unborn", away.address())?;
-    let mut leader = Replica::start(&scene.plane, "leading", "leader", server)?;
-    let mut first = Replica::start(&scene.plane, "standing", "first", server)?;
-    let mut hung_leader = Replica::start(&scene.plane, "hung", "hung-leader", hung.address())?;
+    let mut unborn = Replica::start(&testbed.plane, "unborn", "unborn", away.address())?;
+    let mut leader = Replica::start(&testbed.plane, "leading", "leader", server)?;
+    let mut first = Replica::start(&testbed.plane, "standing", "first", server)?;
+    let mut hung_leader = Replica::start(&testbed.plane, "hung", "hung-leader", hung.address())?;
     leader.says("leading", START).await?;
     first.says("leading", START).await?;
     hung_leader.says("leading", START).await?;
-    let mut standby = Replica::start(&scene.plane, "standing", "standby", server)?;
-    let mut cut_off = Replica::start(&scene.plane, "standing", "cut-off", pair.address())?;
+    let mut standby = Replica::start(&testbed.plane, "standing", "standby", server)?;
+    let mut cut_off = Replica::start(&testbed.plane, "standing", "cut-off", pair.address())?;
     standby.says("standing by", START).await?;
     cut_off.says("standing by", START).await?;
     unborn.not_ready("the API server has not answered yet", START).await?;
@@ -45,6 +45,6 @@ async fn a_replica_that_is_asked_to_stop_does_so_in_every_state() -> Result<()> 
     Ok(())
 }
 
-async fn start(scene: &Scene) -> Result<Relay> {
-    Relay::start(scene.plane.address()).await
+async fn start(testbed: &Testbed) -> Result<Relay> {
+    Relay::start(testbed.plane.address()).await
 }

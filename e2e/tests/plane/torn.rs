@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::replica::Replica;
-use crate::scene::{OFFERS, START, SYSTEM, Scene};
+use crate::testbed::{OFFERS, START, SYSTEM, Testbed};
 
 const ID: JobId = JobId(B256::repeat_byte(0x22));
 /// Pods are looked through once a minute.
@@ -27,10 +27,10 @@ const SWEPT: Duration = Duration::from_mins(3);
 #[tokio::test]
 async fn of_a_job_that_was_torn_away_its_pod_says_what_is_lost_and_that_of_a_settled_one_goes_in_silence() -> Result<()>
 {
-    let scene = Scene::new().await?;
-    scene.pod("one").await?;
-    let jobs: Api<ComputeJob> = Api::namespaced(scene.client.clone(), OFFERS);
-    let pods: Api<Pod> = Api::namespaced(scene.client.clone(), OFFERS);
+    let testbed = Testbed::new().await?;
+    testbed.pod("one").await?;
+    let jobs: Api<ComputeJob> = Api::namespaced(testbed.client.clone(), OFFERS);
+    let pods: Api<Pod> = Api::namespaced(testbed.client.clone(), OFFERS);
     let address = format!("0x{}", "11".repeat(20));
     let order = json!({
         "network": "none", "jobId": ID.to_string(), "customer": address, "seconds": 60, "deposit": "1", "price": "1", "block": 1,
@@ -47,7 +47,7 @@ async fn of_a_job_that_was_torn_away_its_pod_says_what_is_lost_and_that_of_a_set
     // With a pod it was accepted, though there is no such offer any more.
     pods.create(&PostParams::default(), &pod(&jobs.get("torn").await?, true)?).await?;
     leave_voucher(&pods, "torn").await?;
-    let mut one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    let mut one = Replica::start(&testbed.plane, SYSTEM, "one", testbed.plane.address())?;
     one.says("leading", START).await?;
     wait::until("one job is held and the other one settled and let go", START, async || {
         let (torn, settled) = (jobs.get("torn").await?, jobs.get("settled").await?);
@@ -69,7 +69,7 @@ async fn of_a_job_that_was_torn_away_its_pod_says_what_is_lost_and_that_of_a_set
     for pod in ["torn", "settled"] {
         wait::gone(&pods, pod, SWEPT).await.with_context(|| one.tail())?;
     }
-    let said = said(&scene, "torn").await?;
+    let said = said(&testbed, "torn").await?;
     let is_lost = |(reason, note): &(String, String)| {
         reason == "VoucherLost" && note.contains("60 GPU-seconds can't be claimed") && note.contains("\"none\"")
     };
@@ -78,7 +78,7 @@ async fn of_a_job_that_was_torn_away_its_pod_says_what_is_lost_and_that_of_a_set
         "{said:?}\n{}",
         one.tail()
     );
-    let quiet = self::said(&scene, "settled").await?;
+    let quiet = self::said(&testbed, "settled").await?;
     ensure!(quiet.is_empty(), "a settled job's pod is no orphan: {quiet:?}");
     one.stops(Duration::from_secs(10)).await?;
     Ok(())
@@ -122,8 +122,8 @@ async fn leave_voucher(pods: &Api<Pod>, pod: &str) -> Result<()> {
 }
 
 /// Reasons and notes of what is said of a pod.
-async fn said(scene: &Scene, pod: &str) -> Result<Vec<(String, String)>> {
-    let events: Api<Event> = Api::namespaced(scene.client.clone(), OFFERS);
+async fn said(testbed: &Testbed, pod: &str) -> Result<Vec<(String, String)>> {
+    let events: Api<Event> = Api::namespaced(testbed.client.clone(), OFFERS);
     let all = events.list(&ListParams::default()).await?;
     let about = all.into_iter().filter(|event| {
         let regarding = event.regarding.as_ref();

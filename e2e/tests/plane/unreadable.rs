@@ -9,7 +9,7 @@ use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParam
 use serde_json::{Value, json};
 
 use crate::replica::Replica;
-use crate::scene::{OFFERS, START, SYSTEM, Scene};
+use crate::testbed::{OFFERS, START, SYSTEM, Testbed};
 
 /// One more than the operator can read.
 const LARGE: u64 = 1 << 32;
@@ -17,10 +17,10 @@ const LARGE: u64 = 1 << 32;
 #[tokio::test]
 async fn an_offer_that_was_stored_under_older_definitions_and_can_not_be_read_says_so_and_goes_when_deleted()
 -> Result<()> {
-    let scene = Scene::new().await?;
-    loosened(&scene, "GpuOffer", &["capacity", "reserve"], |field| field.format = Some("int64".to_owned())).await?;
+    let testbed = Testbed::new().await?;
+    loosened(&testbed, "GpuOffer", &["capacity", "reserve"], |field| field.format = Some("int64".to_owned())).await?;
     let resource = ApiResource::erase::<GpuOffer>(&());
-    let offers: Api<DynamicObject> = Api::namespaced_with(scene.client.clone(), OFFERS, &resource);
+    let offers: Api<DynamicObject> = Api::namespaced_with(testbed.client.clone(), OFFERS, &resource);
     let offer = json!({
         "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "older"},
         "spec": {
@@ -32,16 +32,16 @@ async fn an_offer_that_was_stored_under_older_definitions_and_can_not_be_read_sa
     });
     stored(&offers, &offer).await?;
     for (_, definition) in definitions() {
-        scene.define(&definition).await?;
+        testbed.define(&definition).await?;
     }
 
-    scene.pod("one").await?;
-    let mut one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    testbed.pod("one").await?;
+    let mut one = Replica::start(&testbed.plane, SYSTEM, "one", testbed.plane.address())?;
     one.says("leading", START).await?;
     let message = is_unreadable(&offers, "older").await.with_context(|| one.tail())?;
     ensure!(message.contains(&LARGE.to_string()), "the message does not name the value: {message}");
     ensure!(one.metric("hawser_unreadable_objects{kind=\"GpuOffer\"}").await? == "1");
-    scene.work_is_done("readable", 1, START).await.with_context(|| one.tail())?;
+    testbed.work_is_done("readable", 1, START).await.with_context(|| one.tail())?;
 
     offers.delete("older", &DeleteParams::default()).await?;
     wait::gone(&offers, "older", START).await.with_context(|| one.tail())?;
@@ -53,17 +53,17 @@ async fn an_offer_that_was_stored_under_older_definitions_and_can_not_be_read_sa
 /// With the finalizers that an operator put there when it could read them.
 #[tokio::test]
 async fn a_job_and_a_network_that_can_not_be_read_say_so_and_go_when_deleted() -> Result<()> {
-    let scene = Scene::new().await?;
+    let testbed = Testbed::new().await?;
     let large = |field: &mut JSONSchemaProps| (field.format, field.maximum) = (Some("int64".to_owned()), None);
-    loosened(&scene, "ComputeJob", &["workload", "gpus"], large).await?;
-    loosened(&scene, "DepinNetwork", &["evm", "settlement", "maxBatch"], large).await?;
+    loosened(&testbed, "ComputeJob", &["workload", "gpus"], large).await?;
+    loosened(&testbed, "DepinNetwork", &["evm", "settlement", "maxBatch"], large).await?;
     let job = json!({"offerRef": "none", "workload": {"image": "none", "gpus": LARGE}});
     let address = format!("0x{}", "11".repeat(20));
     let network = json!({"evm": {
         "rpcUrls": ["http://127.0.0.1:9"], "chainId": 1, "market": address, "provider": address,
         "wallet": {"secretRef": {"name": "none", "key": "none"}}, "settlement": {"maxBatch": LARGE},
     }});
-    let client = || scene.client.clone();
+    let client = || testbed.client.clone();
     let older = [
         (
             "ComputeJob",
@@ -79,11 +79,11 @@ async fn a_job_and_a_network_that_can_not_be_read_say_so_and_go_when_deleted() -
         stored(api, &object).await?;
     }
     for (_, definition) in definitions() {
-        scene.define(&definition).await?;
+        testbed.define(&definition).await?;
     }
 
-    scene.pod("one").await?;
-    let mut one = Replica::start(&scene.plane, SYSTEM, "one", scene.plane.address())?;
+    testbed.pod("one").await?;
+    let mut one = Replica::start(&testbed.plane, SYSTEM, "one", testbed.plane.address())?;
     one.says("leading", START).await?;
     for (kind, _, _, api) in &older {
         let metric = format!("hawser_unreadable_objects{{kind=\"{kind}\"}}");
@@ -91,7 +91,7 @@ async fn a_job_and_a_network_that_can_not_be_read_say_so_and_go_when_deleted() -
         ensure!(message.contains(&LARGE.to_string()), "the message does not name the value: {message}");
         ensure!(one.metric(&metric).await? == "1", "{metric}");
         if *kind == "ComputeJob" {
-            stays_known_whatever_its_phase_says(&scene, api, &one).await?;
+            stays_known_whatever_its_phase_says(&testbed, api, &one).await?;
         }
         api.delete("older", &DeleteParams::default()).await?;
         wait::gone(api, "older", START).await.with_context(|| one.tail())?;
@@ -108,9 +108,9 @@ async fn a_job_and_a_network_that_can_not_be_read_say_so_and_go_when_deleted() -
 }
 
 /// Somebody writes a phase of settled jobs on it: it leaves what is watched, and is asked about.
-async fn stays_known_whatever_its_phase_says(scene: &Scene, api: &Api<DynamicObject>, one: &Replica) -> Result<()> {
+async fn stays_known_whatever_its_phase_says(testbed: &Testbed, api: &Api<DynamicObject>, one: &Replica) -> Result<()> {
     let asked = || {
-        let requests = scene.plane.requests()?.into_iter();
+        let requests = testbed.plane.requests()?.into_iter();
         let asked = requests.filter(|it| it.user == one.name && it.verb == "get" && it.resource == "computejobs");
         Ok::<_, anyhow::Error>(asked.count())
     };
@@ -149,11 +149,11 @@ async fn is_unreadable(api: &Api<DynamicObject>, name: &str) -> Result<String> {
 }
 
 /// Installs the definition of a kind that takes more in a field of its spec than this operator reads.
-async fn loosened(scene: &Scene, kind: &str, path: &[&str], loosen: impl Fn(&mut JSONSchemaProps)) -> Result<()> {
+async fn loosened(testbed: &Testbed, kind: &str, path: &[&str], loosen: impl Fn(&mut JSONSchemaProps)) -> Result<()> {
     let (_, mut definition) =
         definitions().into_iter().find(|(_, d)| d.spec.names.kind == kind).with_context(|| format!("no {kind}"))?;
     loosen(field(&mut definition, path)?);
-    scene.define(&definition).await
+    testbed.define(&definition).await
 }
 
 fn field<'a>(definition: &'a mut CustomResourceDefinition, path: &[&str]) -> Result<&'a mut JSONSchemaProps> {

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::scene::{OFFER, Placed, Scene, sleep};
+use crate::testbed::{OFFER, Placed, Testbed, sleep};
 
 /// Of each of three kinds: fifty a second in all.
 const PACE: Duration = Duration::from_millis(60);
@@ -29,50 +29,50 @@ const ASKED: Duration = Duration::from_secs(40);
 
 #[tokio::test]
 async fn what_is_asked_for_reaches_the_chain_while_pods_nodes_and_jobs_change_fifty_times_a_second() -> Result<()> {
-    Scene::with_gpus("busy", 2, async |scene| {
-        let (first, second) = (running(scene).await?, running(scene).await?);
-        let noise = Noise::start(scene).await?;
+    Testbed::with_gpus("busy", 2, async |testbed| {
+        let (first, second) = (running(testbed).await?, running(testbed).await?);
+        let noise = Noise::start(testbed).await?;
 
-        change(scene, json!({"price": {"perGpuHour": "3.6"}})).await?;
-        let dearer = scene.fixture.chain.units("3.6").await?;
-        reaches("a price", ASKED, async || Ok(U256::from(offered(scene).await?.price) == dearer)).await?;
+        change(testbed, json!({"price": {"perGpuHour": "3.6"}})).await?;
+        let dearer = testbed.fixture.chain.units("3.6").await?;
+        reaches("a price", ASKED, async || Ok(U256::from(offered(testbed).await?.price) == dearer)).await?;
 
-        Customer::first(&scene.fixture).hawser(&["end", &first.order.id.to_string()]).await?;
-        reaches("a customer's end", wait::SOON, async || has_ended(scene, &first).await).await?;
+        Customer::first(&testbed.fixture).hawser(&["end", &first.order.id.to_string()]).await?;
+        reaches("a customer's end", wait::SOON, async || has_ended(testbed, &first).await).await?;
 
-        jobs(&scene.client, &scene.namespace).delete(&second.order.name(), &DeleteParams::default()).await?;
-        reaches("a deletion", wait::SOON, async || has_ended(scene, &second).await).await?;
+        jobs(&testbed.client, &testbed.namespace).delete(&second.order.name(), &DeleteParams::default()).await?;
+        reaches("a deletion", wait::SOON, async || has_ended(testbed, &second).await).await?;
 
-        reaches("what is free again", wait::SOON, async || Ok(offered(scene).await?.available == 2)).await?;
-        change(scene, json!({"suspend": true})).await?;
-        reaches("a suspension", ASKED, async || Ok(offered(scene).await?.available == 0)).await?;
+        reaches("what is free again", wait::SOON, async || Ok(offered(testbed).await?.available == 2)).await?;
+        change(testbed, json!({"suspend": true})).await?;
+        reaches("a suspension", ASKED, async || Ok(offered(testbed).await?.available == 0)).await?;
         noise.stop()
     })
     .await
 }
 
-async fn running(scene: &Scene) -> Result<Placed> {
-    let placed = scene.order(&scene.job_spec(1, 600, &sleep(580))).await?;
-    placed.order.running(&scene.client).await?;
-    placed.order.attested(&scene.client).await?;
+async fn running(testbed: &Testbed) -> Result<Placed> {
+    let placed = testbed.order(&testbed.job_spec(1, 600, &sleep(580))).await?;
+    placed.order.running(&testbed.client).await?;
+    placed.order.attested(&testbed.client).await?;
     Ok(placed)
 }
 
-async fn change(scene: &Scene, spec: Value) -> Result<()> {
-    let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), &scene.namespace);
+async fn change(testbed: &Testbed, spec: Value) -> Result<()> {
+    let offers: Api<GpuOffer> = Api::namespaced(testbed.client.clone(), &testbed.namespace);
     offers.patch(OFFER, &PatchParams::default(), &Patch::Merge(json!({ "spec": spec }))).await?;
     Ok(())
 }
 
-async fn offered(scene: &Scene) -> Result<hawser_contracts::ComputeMarket::Offer> {
-    let chain = &scene.fixture.chain;
+async fn offered(testbed: &Testbed) -> Result<hawser_contracts::ComputeMarket::Offer> {
+    let chain = &testbed.fixture.chain;
     let market = chain.market_as(&chain.actors.owner)?;
-    Ok(market.offer(scene.offer.parse::<OfferId>()?.0).call().await?)
+    Ok(market.offer(testbed.offer.parse::<OfferId>()?.0).call().await?)
 }
 
 /// Its pod is over and what it used was claimed: nothing of its deposit is held any more.
-async fn has_ended(scene: &Scene, placed: &Placed) -> Result<bool> {
-    Ok(is(&scene.fixture.chain.job(placed.order.id).await?, JobStatus::Closed))
+async fn has_ended(testbed: &Testbed, placed: &Placed) -> Result<bool> {
+    Ok(is(&testbed.fixture.chain.job(placed.order.id).await?, JobStatus::Closed))
 }
 
 /// Waits until something is so on chain, and says how long it took.
@@ -94,10 +94,12 @@ struct Noise {
 }
 
 impl Noise {
-    async fn start(scene: &Scene) -> Result<Self> {
-        let (pods, jobs) =
-            (Api::<Pod>::namespaced(scene.client.clone(), &scene.namespace), jobs(&scene.client, &scene.namespace));
-        let nodes: Api<Node> = Api::all(scene.client.clone());
+    async fn start(testbed: &Testbed) -> Result<Self> {
+        let (pods, jobs) = (
+            Api::<Pod>::namespaced(testbed.client.clone(), &testbed.namespace),
+            jobs(&testbed.client, &testbed.namespace),
+        );
+        let nodes: Api<Node> = Api::all(testbed.client.clone());
         pods.create(&PostParams::default(), &waiting()?).await?;
         jobs.create(&PostParams::default(), &of_no_offer()?).await?;
         let node =

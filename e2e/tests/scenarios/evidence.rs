@@ -5,7 +5,7 @@ use hawser_e2e::wait;
 use hawser_local::Layout;
 use hawser_local::nvidia::{Double, Gpu};
 
-use crate::scene::{Scene, sleep};
+use crate::testbed::{Testbed, sleep};
 
 /// A figure that no idle double shows.
 const UTILIZATION: u32 = 73;
@@ -13,18 +13,18 @@ const UTILIZATION: u32 = 73;
 #[tokio::test]
 #[ignore = "not run here: it changes what the NVML double's cards read"]
 async fn the_evidence_holds_samples_of_exactly_the_jobs_cards() -> Result<()> {
-    Scene::with_gpus("evidence", 2, async |scene| {
-        let placed = scene.order(&scene.job_spec(2, 180, &sleep(25))).await?;
-        let status = placed.order.running(&scene.client).await?.status.unwrap_or_default();
+    Testbed::with_gpus("evidence", 2, async |testbed| {
+        let placed = testbed.order(&testbed.job_spec(2, 180, &sleep(25))).await?;
+        let status = placed.order.running(&testbed.client).await?.status.unwrap_or_default();
         let cards = status.gpu_uuids.clone();
         ensure!(cards.len() == 2, "the status names {cards:?} for a job of 2 GPUs");
         let busy = Busy::set(&cards)?;
-        let job = placed.order.over(&scene.client).await?;
+        let job = placed.order.over(&testbed.client).await?;
         drop(busy);
 
         let url =
             job.status.unwrap_or_default().usage.unwrap_or_default().evidence.context("no evidence in the status")?;
-        let verified = Customer::first(&scene.fixture).verify(&url).await?;
+        let verified = Customer::first(&testbed.fixture).verify(&url).await?;
         ensure!(verified["ok"] == true, "{verified}");
         let seen = verified["evidence"]["gpuSamples"].as_array().context("no samples in the evidence")?;
         let mut uuids: Vec<_> = seen.iter().filter_map(|gpu| gpu["uuid"].as_str()).collect();
@@ -68,9 +68,9 @@ impl Drop for Busy {
 
 #[tokio::test]
 async fn a_flipped_byte_of_evidence_is_found() -> Result<()> {
-    Scene::with_gpus("tampered", 1, async |scene| {
-        let placed = scene.order(&scene.job_spec(1, 60, &sleep(8))).await?;
-        let job = placed.order.over(&scene.client).await?;
+    Testbed::with_gpus("tampered", 1, async |testbed| {
+        let placed = testbed.order(&testbed.job_spec(1, 60, &sleep(8))).await?;
+        let job = placed.order.over(&testbed.client).await?;
         let status = job.status.unwrap_or_default();
         let attestor: Address = status.attestor.context("no attestor in the status")?.parse()?;
         let url = status.usage.unwrap_or_default().evidence.context("no evidence in the status")?;
@@ -85,7 +85,7 @@ async fn a_flipped_byte_of_evidence_is_found() -> Result<()> {
             Ok(if answer.status().is_success() { Ok(answer.text().await?) } else { Err(answer.status().to_string()) })
         })
         .await?;
-        let customer = Customer::first(&scene.fixture);
+        let customer = Customer::first(&testbed.fixture);
         std::fs::write(&file, &text)?;
         let path = file.to_str().context("a path that is not UTF-8")?;
         ensure!(customer.verify(path).await?["ok"] == true, "the evidence does not hold as it is");

@@ -6,32 +6,34 @@ use hawser_e2e::wait;
 use hawser_proto::attestation::{RejectReason, Rejected};
 use kube::ResourceExt;
 
-use crate::scene::{Placed, Scene, sleep};
+use crate::testbed::{Placed, Testbed, sleep};
 
 #[tokio::test]
 #[ignore = "not run here: it takes meter's key out of kubelet's folder on this machine"]
 async fn forged_replayed_and_exaggerated_reports_are_refused_and_told() -> Result<()> {
-    Scene::with_gpus("forgery", 1, async |scene| {
-        let placed = scene.order(&scene.job_spec(1, 120, &sleep(45))).await?;
-        placed.order.running(&scene.client).await?;
-        let status = placed.order.attested(&scene.client).await?.status.unwrap_or_default();
+    Testbed::with_gpus("forgery", 1, async |testbed| {
+        let placed = testbed.order(&testbed.job_spec(1, 120, &sleep(45))).await?;
+        placed.order.running(&testbed.client).await?;
+        let status = placed.order.attested(&testbed.client).await?.status.unwrap_or_default();
         let attestor: Address = status.attestor.context("no attestor in the status")?.parse()?;
-        let pods = placed.order.pods(&scene.client).await?;
+        let pods = placed.order.pods(&testbed.client).await?;
         let uid = pods.first().and_then(ResourceExt::uid).context("the job has no pod")?;
-        let market = MarketId { chain_id: scene.fixture.chain.chain_id, address: scene.fixture.chain.market };
-        let attacker = Attacker::of_pod(&scene.client, &scene.namespace, &uid, market, placed.order.id).await?;
+        let market = MarketId { chain_id: testbed.fixture.chain.chain_id, address: testbed.fixture.chain.market };
+        let attacker = Attacker::of_pod(&testbed.client, &testbed.namespace, &uid, market, placed.order.id).await?;
 
         wait::until("a report is stored", wait::SOON, async || {
-            let lines = evidence(scene, &placed, attestor).await?.len();
+            let lines = evidence(testbed, &placed, attestor).await?.len();
             Ok(if lines > 1 { Ok(()) } else { Err(format!("{lines} lines of evidence")) })
         })
         .await?;
-        refused(RejectReason::BadSignature, async || attacker.forged(&evidence(scene, &placed, attestor).await?).await)
-            .await?;
-        refused(RejectReason::Stale, async || attacker.replayed(&evidence(scene, &placed, attestor).await?).await)
+        refused(RejectReason::BadSignature, async || {
+            attacker.forged(&evidence(testbed, &placed, attestor).await?).await
+        })
+        .await?;
+        refused(RejectReason::Stale, async || attacker.replayed(&evidence(testbed, &placed, attestor).await?).await)
             .await?;
         refused(RejectReason::OutOfBounds, async || {
-            attacker.exaggerated(&evidence(scene, &placed, attestor).await?).await
+            attacker.exaggerated(&evidence(testbed, &placed, attestor).await?).await
         })
         .await?;
 
@@ -39,12 +41,12 @@ async fn forged_replayed_and_exaggerated_reports_are_refused_and_told() -> Resul
             let usage = job.status.as_ref().and_then(|status| status.usage.clone()).unwrap_or_default();
             usage.vouchers_rejected >= 3 && usage.last_rejection.is_some()
         };
-        placed.order.when(&scene.client, "tells of three refusals", wait::SOON, told).await?;
-        placed.order.over(&scene.client).await?;
-        let used = scene.fixture.chain.job(placed.order.id).await?.used;
+        placed.order.when(&testbed.client, "tells of three refusals", wait::SOON, told).await?;
+        placed.order.over(&testbed.client).await?;
+        let used = testbed.fixture.chain.job(placed.order.id).await?.used;
         ensure!(used < 100, "{used} GPU-seconds were claimed for 45 s on one GPU");
-        let after = scene.books().await?;
-        placed.order.assert_settled(&scene.fixture, &placed.before, &after, placed.deposit).await?;
+        let after = testbed.books().await?;
+        placed.order.assert_settled(&testbed.fixture, &placed.before, &after, placed.deposit).await?;
         Ok(())
     })
     .await
@@ -63,9 +65,9 @@ async fn refused(wanted: RejectReason, mut attack: impl AsyncFnMut() -> Result<O
     .await
 }
 
-async fn evidence(scene: &Scene, placed: &Placed, attestor: Address) -> Result<Vec<Line>> {
+async fn evidence(testbed: &Testbed, placed: &Placed, attestor: Address) -> Result<Vec<Line>> {
     let path = evidence_path(placed.order.id, attestor, 0);
-    let url = format!("{}/evidence/{path}", scene.fixture.environment.s3_url);
+    let url = format!("{}/evidence/{path}", testbed.fixture.environment.s3_url);
     let text = reqwest::get(url).await?.error_for_status()?.text().await?;
     text.lines().map(|line| Ok(Line::parse(line)?)).collect()
 }

@@ -11,8 +11,8 @@ use kube::{Client, ResourceExt};
 use serde_json::json;
 
 use crate::lifecycle::settles_to_the_last_unit;
-use crate::scene::{Scene, sleep};
 use crate::tenants::canary_is_over;
+use crate::testbed::{Testbed, sleep};
 
 const NAME: &str = "injected";
 /// Kubelet tells of containers by their names' order: this one comes first.
@@ -23,15 +23,15 @@ const PROXY: &str = "a-proxy";
 async fn a_container_that_the_cluster_adds_to_every_pod_keeps_no_gpu_and_costs_nobody_anything() -> Result<()> {
     let client = fixture::client().await?;
     inject(&client).await?;
-    Scene::with_gpus(NAME, 1, async |scene| {
+    Testbed::with_gpus(NAME, 1, async |testbed| {
         // The canary has ended though the proxy beside it runs on.
-        canary_is_over(scene).await?;
-        let placed = scene.order(&scene.job_spec(1, 120, &sleep(12))).await?;
-        placed.order.running(&scene.client).await?;
-        for pod in placed.order.pods(&scene.client).await? {
+        canary_is_over(testbed).await?;
+        let placed = testbed.order(&testbed.job_spec(1, 120, &sleep(12))).await?;
+        placed.order.running(&testbed.client).await?;
+        for pod in placed.order.pods(&testbed.client).await? {
             ensure!(is_injected(&pod), "{} has no container {PROXY}", pod.name_any());
         }
-        settles_to_the_last_unit(scene, &placed).await
+        settles_to_the_last_unit(testbed, &placed).await
     })
     .await?;
     let params = DeleteParams::default();
@@ -40,7 +40,7 @@ async fn a_container_that_the_cluster_adds_to_every_pod_keeps_no_gpu_and_costs_n
     Ok(())
 }
 
-/// Has the API server add a container to each pod of the scene's namespace.
+/// Has the API server add a container to each pod of the testbed's namespace.
 async fn inject(client: &Client) -> Result<()> {
     let policy: MutatingAdmissionPolicy = serde_json::from_value(json!({
         "metadata": {"name": NAME},

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, PostParams};
 use serde_json::json;
 
-use crate::scene::Scene;
+use crate::testbed::Testbed;
 
 /// What a stranger's program would try first: API server, by its Service and by the node, and kubelet.
 fn forbidden() -> [(String, u16); 3] {
@@ -24,20 +24,20 @@ fn reaches_none() -> String {
 async fn a_job_reaches_nothing_of_the_cluster_whether_it_may_reach_the_internet_or_not() -> Result<()> {
     for (name, egress) in [("nowhere", Egress::None), ("outside", Egress::Internet)] {
         let may_ask_dns = egress == Egress::Internet;
-        Scene::offering(
+        Testbed::offering(
             name,
             1,
             |spec| spec.isolation.egress = egress,
-            async |scene| {
-                a_pod_of_nobody_reaches_it(scene).await?;
+            async |testbed| {
+                a_pod_of_nobody_reaches_it(testbed).await?;
                 let dns = format!("nslookup kubernetes.default.svc.cluster.local {DNS_SERVICE}");
                 let script = if may_ask_dns {
                     format!("{} ; {dns} || exit 8", reaches_none())
                 } else {
                     format!("{} ; if {dns}; then exit 8; fi", reaches_none())
                 };
-                let placed = scene.order(&scene.job_spec(1, 120, &script)).await?;
-                let status = placed.order.over(&scene.client).await?.status.unwrap_or_default();
+                let placed = testbed.order(&testbed.job_spec(1, 120, &script)).await?;
+                let status = placed.order.over(&testbed.client).await?.status.unwrap_or_default();
                 ensure!(status.phase == Phase::Succeeded, "exit code 9: it reached the cluster; 8: DNS. {status:?}");
                 Ok(())
             },
@@ -48,8 +48,8 @@ async fn a_job_reaches_nothing_of_the_cluster_whether_it_may_reach_the_internet_
 }
 
 /// The same program in a pod that no policy selects does reach it: that a job can't is its policy's doing.
-async fn a_pod_of_nobody_reaches_it(scene: &Scene) -> Result<()> {
-    let pods: Api<Pod> = Api::namespaced(scene.client.clone(), &scene.namespace);
+async fn a_pod_of_nobody_reaches_it(testbed: &Testbed) -> Result<()> {
+    let pods: Api<Pod> = Api::namespaced(testbed.client.clone(), &testbed.namespace);
     let pod = serde_json::from_value(json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "nobody"},
         "spec": {
@@ -59,7 +59,7 @@ async fn a_pod_of_nobody_reaches_it(scene: &Scene) -> Result<()> {
                 "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}
             },
             "containers": [{
-                "name": "nobody", "image": scene.fixture.environment.povray_image,
+                "name": "nobody", "image": testbed.fixture.environment.povray_image,
                 "command": ["/bin/sh", "-c", reaches_none()],
                 "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
             }],

@@ -19,6 +19,6 @@ mod permissions;
 mod programs;
 mod quotas;
 mod refusals;
-mod scene;
 mod served;
 mod tenants;
+mod testbed;

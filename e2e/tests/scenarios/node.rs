@@ -1,4 +1,4 @@
-//! The EVM node that a scene is on.
+//! The EVM node that a testbed is on.
 
 use alloy::primitives::Bytes;
 use anyhow::Result;
@@ -9,7 +9,7 @@ use hawser_e2e::geth::Geth;
 use hawser_e2e::operator;
 use hawser_local::network::HOST;
 
-/// Ends with its scene, unless it is somebody else's.
+/// Ends with its testbed, unless it is somebody else's.
 pub(crate) enum Node {
     Anvil(Anvil),
     /// One whose market has the code of another release.

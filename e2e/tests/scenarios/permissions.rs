@@ -8,7 +8,7 @@ use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client, ResourceExt};
 use tokio::process::Command;
 
-use crate::scene::{Scene, sleep};
+use crate::testbed::{Testbed, sleep};
 
 const ACCOUNT: &str = "system:serviceaccount:hawser-system:hawser-operator";
 /// What a person who took over the operator's pod would try first.
@@ -46,9 +46,9 @@ const RARE: [(&str, &str); 9] = [
 
 #[tokio::test]
 async fn the_operators_account_may_not_do_what_an_intruder_would_try_first() -> Result<()> {
-    Scene::with_gpus("intruder", 1, async |scene| {
+    Testbed::with_gpus("intruder", 1, async |testbed| {
         // That it may do these shows that the questions are asked about the right account.
-        for question in [&["list", "nodes"][..], &["create", "pods", "--namespace", &scene.namespace]] {
+        for question in [&["list", "nodes"][..], &["create", "pods", "--namespace", &testbed.namespace]] {
             let may = answer(question).await?;
             ensure!(may == "yes", "may the operator {question:?}? {may}");
         }
@@ -75,15 +75,15 @@ async fn answer(question: &[&str]) -> Result<String> {
 #[tokio::test]
 #[ignore = "not run here: it reads the API server's audit log"]
 async fn the_operators_account_can_do_nothing_that_it_has_no_use_for() -> Result<()> {
-    Scene::with_gpus("permissions", 1, async |scene| {
-        everything_that_it_does(scene).await?;
+    Testbed::with_gpus("permissions", 1, async |testbed| {
+        everything_that_it_does(testbed).await?;
         let requests = audit::requests(ACCOUNT)?;
         // With a namespace go the rights in it.
-        let alive = alive(&scene.client).await?;
+        let alive = alive(&testbed.client).await?;
         let counts = |request: &&audit::Request| request.namespace().is_empty() || alive.contains(request.namespace());
         let forbidden: Vec<_> = requests.iter().filter(|request| request.was_forbidden()).filter(counts).collect();
         ensure!(forbidden.is_empty(), "the operator asked for what it may not: {forbidden:?}");
-        let granted = audit::granted(&scene.client, SYSTEM, "hawser-operator", JOBS).await?;
+        let granted = audit::granted(&testbed.client, SYSTEM, "hawser-operator", JOBS).await?;
         let unused: Vec<_> = granted
             .iter()
             .filter(|permission| !requests.iter().any(|request| request.needs(permission)))
@@ -104,11 +104,11 @@ async fn alive(client: &Client) -> Result<HashSet<String>> {
 }
 
 /// An order to its end, and one that is deleted while it runs.
-async fn everything_that_it_does(scene: &Scene) -> Result<()> {
-    scene.order(&scene.job_spec(1, 60, &sleep(2))).await?.order.over(&scene.client).await?;
-    let cut = scene.order(&scene.job_spec(1, 120, &sleep(100))).await?;
-    cut.order.running(&scene.client).await?;
-    let api = jobs(&scene.client, &scene.namespace);
+async fn everything_that_it_does(testbed: &Testbed) -> Result<()> {
+    testbed.order(&testbed.job_spec(1, 60, &sleep(2))).await?.order.over(&testbed.client).await?;
+    let cut = testbed.order(&testbed.job_spec(1, 120, &sleep(100))).await?;
+    cut.order.running(&testbed.client).await?;
+    let api = jobs(&testbed.client, &testbed.namespace);
     api.delete(&cut.order.name(), &DeleteParams::default()).await?;
     wait::gone(&api, &cut.order.name(), wait::SOON).await
 }

@@ -8,61 +8,61 @@ use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::json;
 
 use crate::lifecycle::settles_to_the_last_unit;
-use crate::scene::{Scene, sleep};
 use crate::tenants::canary_is_over;
+use crate::testbed::{Testbed, sleep};
 
 /// As much as the quick start for a provider says.
 #[tokio::test]
 async fn a_job_fits_into_a_quota_of_just_what_it_needs_beside_limits_for_each_container() -> Result<()> {
-    Scene::with_gpus("quota", 1, async |scene| {
-        canary_is_over(scene).await?;
+    Testbed::with_gpus("quota", 1, async |testbed| {
+        canary_is_over(testbed).await?;
         // The program's own limits are 200m, 256Mi and 256Mi.
         let hard = json!({
             "requests.nvidia.com/gpu": "1", "requests.cpu": "2200m", "requests.memory": "768Mi",
             "limits.cpu": "2200m", "limits.memory": "768Mi", "limits.ephemeral-storage": "768Mi", "pods": "1",
         });
-        quotas(scene).create(&PostParams::default(), &quota(&hard)?).await?;
+        quotas(testbed).create(&PostParams::default(), &quota(&hard)?).await?;
         let limits = json!({
             "type": "Container", "min": {"cpu": "10m", "memory": "32Mi"},
             "default": {"cpu": "500m", "memory": "256Mi"}, "defaultRequest": {"cpu": "100m", "memory": "64Mi"},
         });
-        ranges(scene).create(&PostParams::default(), &range(&limits)?).await?;
-        let placed = scene.order(&scene.job_spec(1, 60, &sleep(5))).await?;
-        settles_to_the_last_unit(scene, &placed).await
+        ranges(testbed).create(&PostParams::default(), &range(&limits)?).await?;
+        let placed = testbed.order(&testbed.job_spec(1, 60, &sleep(5))).await?;
+        settles_to_the_last_unit(testbed, &placed).await
     })
     .await
 }
 
 #[tokio::test]
 async fn a_quota_and_a_limit_range_that_refuse_a_job_are_quoted_and_once_they_are_gone_it_runs() -> Result<()> {
-    Scene::with_gpus("refusing", 1, async |scene| {
-        canary_is_over(scene).await?;
-        quotas(scene).create(&PostParams::default(), &quota(&json!({"requests.nvidia.com/gpu": "0"}))?).await?;
+    Testbed::with_gpus("refusing", 1, async |testbed| {
+        canary_is_over(testbed).await?;
+        quotas(testbed).create(&PostParams::default(), &quota(&json!({"requests.nvidia.com/gpu": "0"}))?).await?;
         let limits = json!({"type": "Container", "min": {"cpu": "50m", "memory": "64Mi"}});
-        ranges(scene).create(&PostParams::default(), &range(&limits)?).await?;
-        let placed = scene.order(&scene.job_spec(1, 60, &sleep(5))).await?;
+        ranges(testbed).create(&PostParams::default(), &range(&limits)?).await?;
+        let placed = testbed.order(&testbed.job_spec(1, 60, &sleep(5))).await?;
         let quotes = async |words: &str| {
             let what = format!("says that its pod is refused: {words}");
             let told = |job: &ComputeJob| is_refused(job, words);
-            placed.order.when(&scene.client, &what, wait::SOON, told).await
+            placed.order.when(&testbed.client, &what, wait::SOON, told).await
         };
         quotes("minimum cpu usage per Container is 50m").await.context("the limit range")?;
-        ranges(scene).delete(NAME, &DeleteParams::default()).await?;
+        ranges(testbed).delete(NAME, &DeleteParams::default()).await?;
         quotes("exceeded quota").await.context("the quota")?;
-        quotas(scene).delete(NAME, &DeleteParams::default()).await?;
-        settles_to_the_last_unit(scene, &placed).await
+        quotas(testbed).delete(NAME, &DeleteParams::default()).await?;
+        settles_to_the_last_unit(testbed, &placed).await
     })
     .await
 }
 
 const NAME: &str = "bounds";
 
-fn quotas(scene: &Scene) -> Api<ResourceQuota> {
-    Api::namespaced(scene.client.clone(), &scene.namespace)
+fn quotas(testbed: &Testbed) -> Api<ResourceQuota> {
+    Api::namespaced(testbed.client.clone(), &testbed.namespace)
 }
 
-fn ranges(scene: &Scene) -> Api<LimitRange> {
-    Api::namespaced(scene.client.clone(), &scene.namespace)
+fn ranges(testbed: &Testbed) -> Api<LimitRange> {
+    Api::namespaced(testbed.client.clone(), &testbed.namespace)
 }
 
 fn quota(hard: &serde_json::Value) -> Result<ResourceQuota> {

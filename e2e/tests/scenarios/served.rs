@@ -10,10 +10,10 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::node::Node;
-use crate::scene::{OFFER, Scene};
 use crate::tenants::{available, change, run, says};
+use crate::testbed::{OFFER, Testbed};
 
-/// The class that this scene's pods run under, and that nobody else needs.
+/// The class that this testbed's pods run under, and that nobody else needs.
 const CLASS: &str = "e2e-served";
 /// Wei per gas at which a wallet with [`LITTLE`] pays for a transaction or two.
 const FEE: u128 = 20_000_000_000;
@@ -28,16 +28,16 @@ async fn while_anything_that_an_order_needs_is_missing_the_market_is_told_of_no_
     // An earlier run may have left it.
     _ = classes.delete(CLASS, &DeleteParams::default()).await;
     classes.create(&PostParams::default(), &class()?).await?;
-    Scene::on(
+    Testbed::on(
         Node::anvil,
         "served",
         1,
         |spec| spec.isolation.runtime_class_name = Some(CLASS.to_owned()),
-        async |scene| {
-            without_the_label(scene).await?;
-            without_the_class(scene, &classes).await?;
-            without_coins(scene).await?;
-            with_a_window_that_is_over_before_an_order_is_believed(scene).await
+        async |testbed| {
+            without_the_label(testbed).await?;
+            without_the_class(testbed, &classes).await?;
+            without_coins(testbed).await?;
+            with_a_window_that_is_over_before_an_order_is_believed(testbed).await
         },
     )
     .await?;
@@ -50,55 +50,55 @@ fn class() -> Result<RuntimeClass> {
     Ok(serde_json::from_value(class)?)
 }
 
-fn offers(scene: &Scene) -> Api<GpuOffer> {
-    Api::namespaced(scene.client.clone(), &scene.namespace)
+fn offers(testbed: &Testbed) -> Api<GpuOffer> {
+    Api::namespaced(testbed.client.clone(), &testbed.namespace)
 }
 
-async fn without_the_label(scene: &Scene) -> Result<()> {
-    let namespaces: Api<Namespace> = Api::all(Client::clone(&scene.client));
+async fn without_the_label(testbed: &Testbed) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(Client::clone(&testbed.client));
     let unlabelled = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": null}}});
-    namespaces.patch(&scene.namespace, &PatchParams::default(), &Patch::Merge(&unlabelled)).await?;
-    let told = says(&offers(scene), condition::READY, "False", "NotRestricted").await?;
-    available(scene, 0).await?;
+    namespaces.patch(&testbed.namespace, &PatchParams::default(), &Patch::Merge(&unlabelled)).await?;
+    let told = says(&offers(testbed), condition::READY, "False", "NotRestricted").await?;
+    available(testbed, 0).await?;
     let (_, command) = told.message.split_once("label it: ").context("there is no command")?;
     run(command).await?;
-    available(scene, 1).await
+    available(testbed, 1).await
 }
 
-async fn without_the_class(scene: &Scene, classes: &Api<RuntimeClass>) -> Result<()> {
+async fn without_the_class(testbed: &Testbed, classes: &Api<RuntimeClass>) -> Result<()> {
     classes.delete(CLASS, &DeleteParams::default()).await?;
-    let told = says(&offers(scene), condition::READY, "False", "RuntimeClassMissing").await?;
+    let told = says(&offers(testbed), condition::READY, "False", "RuntimeClassMissing").await?;
     ensure!(told.message.contains(CLASS), "{}", told.message);
-    available(scene, 0).await?;
+    available(testbed, 0).await?;
     classes.create(&PostParams::default(), &class()?).await?;
-    available(scene, 1).await
+    available(testbed, 1).await
 }
 
 /// The last of its coins go into telling the market that nothing is for sale.
-async fn without_coins(scene: &Scene) -> Result<()> {
-    let chain = &scene.fixture.chain;
+async fn without_coins(testbed: &Testbed) -> Result<()> {
+    let chain = &testbed.fixture.chain;
     chain.set_balance(&chain.actors.operator, LITTLE).await?;
     wait::until("the market is told of no GPU", wait::SOON, async || {
         // It falls from block to block.
         chain.set_next_base_fee(FEE).await?;
-        let told = chain.available(&scene.offer).await?;
+        let told = chain.available(&testbed.offer).await?;
         Ok(if told == 0 { Ok(()) } else { Err(format!("{told}")) })
     })
     .await?;
-    let told = says(&offers(scene), condition::READY, "False", "NetworkNotReady").await?;
+    let told = says(&offers(testbed), condition::READY, "False", "NetworkNotReady").await?;
     ensure!(told.message.contains("top it up"), "{}", told.message);
     chain.set_balance(&chain.actors.operator, MUCH).await?;
-    available(scene, 1).await
+    available(testbed, 1).await
 }
 
 /// Orders are believed when they are safe: on anvil 32 blocks later, which is a minute.
-async fn with_a_window_that_is_over_before_an_order_is_believed(scene: &Scene) -> Result<()> {
-    network::confirm(&scene.client, scene.fixture.network(), Confirmations::Tag(Finality::Safe)).await?;
-    let offers = offers(scene);
+async fn with_a_window_that_is_over_before_an_order_is_believed(testbed: &Testbed) -> Result<()> {
+    network::confirm(&testbed.client, testbed.fixture.network(), Confirmations::Tag(Finality::Safe)).await?;
+    let offers = offers(testbed);
     change(&offers, json!({"limits": {"startWindowSeconds": 60}})).await?;
     let told = says(&offers, condition::READY, "False", "InvalidSpec").await?;
     ensure!(told.message.contains("spec.limits.startWindowSeconds"), "{}", told.message);
-    available(scene, 0).await?;
+    available(testbed, 0).await?;
     let (_, least) =
         told.message.split_once("startWindowSeconds to at least ").context("it does not say what to set")?;
     let (least, _) = least.split_once(',').context("it does not say what to set")?;
@@ -106,10 +106,10 @@ async fn with_a_window_that_is_over_before_an_order_is_believed(scene: &Scene) -
     wait::until("the offer is for sale again", wait::SOON, async || {
         let offer = offers.get(OFFER).await?.status.unwrap_or_default();
         let stands = offer.on_chain.context("it stands nowhere")?.offer_id;
-        let told = scene.fixture.chain.available(&stands).await.unwrap_or(0);
+        let told = testbed.fixture.chain.available(&stands).await.unwrap_or(0);
         Ok(if told == 1 { Ok(()) } else { Err(format!("{told} GPUs of {stands}")) })
     })
     .await?;
     // It would leave only when that is safe too.
-    scene.fixture.restore(&scene.client).await
+    testbed.fixture.restore(&testbed.client).await
 }

@@ -14,31 +14,31 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::scene::{OFFER, Scene};
+use crate::testbed::{OFFER, Testbed};
 
 #[tokio::test]
 #[ignore = "not run here: a cluster of somebody else may not enforce NetworkPolicies"]
 async fn an_offer_finds_out_whether_its_network_policy_is_enforced_and_sells_nothing_where_it_is_not() -> Result<()> {
-    Scene::with_gpus("canary", 1, async |scene| {
-        let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    Testbed::with_gpus("canary", 1, async |testbed| {
+        let offers: Api<GpuOffer> = Api::namespaced(testbed.client.clone(), &testbed.namespace);
         let isolated = says(&offers, condition::NETWORK_ISOLATED, "True", "Enforced").await?;
         for tried in [":8080", "198.19.0.1:443", ":10250"] {
             ensure!(isolated.message.contains(tried), "{tried} was not tried: {}", isolated.message);
         }
-        nothing_is_left_of_it(scene).await?;
+        nothing_is_left_of_it(testbed).await?;
 
         // Policies add up: another one that allows everything undoes the offer's own.
-        let policies: Api<NetworkPolicy> = Api::namespaced(scene.client.clone(), &scene.namespace);
+        let policies: Api<NetworkPolicy> = Api::namespaced(testbed.client.clone(), &testbed.namespace);
         policies.create(&PostParams::default(), &everything_out()?).await?;
         change(&offers, json!({"isolation": {"egress": "None"}})).await?;
         let open = says(&offers, condition::NETWORK_ISOLATED, "False", "NotEnforced").await?;
         ensure!(open.message.contains(":8080"), "{}", open.message);
         let ready = says(&offers, condition::READY, "False", "NotEnforced").await?;
         ensure!(ready.message.contains("acceptReachable: [Cluster]"), "{}", ready.message);
-        available(scene, 0).await?;
+        available(testbed, 0).await?;
 
         change(&offers, json!({"isolation": {"acceptReachable": ["Cluster", "Node"]}})).await?;
-        available(scene, 1).await?;
+        available(testbed, 1).await?;
 
         policies.delete(&everything_out()?.name_any(), &DeleteParams::default()).await?;
         change(&offers, json!({"isolation": {"egress": "Internet", "acceptReachable": null}})).await?;
@@ -50,14 +50,14 @@ async fn an_offer_finds_out_whether_its_network_policy_is_enforced_and_sells_not
 
 #[tokio::test]
 async fn an_offer_where_the_operator_has_no_rights_says_which_command_grants_them() -> Result<()> {
-    Scene::with_gpus("rights", 1, async |scene| {
-        let other = format!("{}-elsewhere", scene.namespace);
-        scene.fixture.tenant(&scene.client, &other).await?;
-        let bindings: Api<RoleBinding> = Api::namespaced(scene.client.clone(), &other);
+    Testbed::with_gpus("rights", 1, async |testbed| {
+        let other = format!("{}-elsewhere", testbed.namespace);
+        testbed.fixture.tenant(&testbed.client, &other).await?;
+        let bindings: Api<RoleBinding> = Api::namespaced(testbed.client.clone(), &other);
         bindings.delete(JOBS, &DeleteParams::default()).await?;
 
-        let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), &other);
-        let mut spec = scene.fixture.offer_spec();
+        let offers: Api<GpuOffer> = Api::namespaced(testbed.client.clone(), &other);
+        let mut spec = testbed.fixture.offer_spec();
         spec.capacity.max = Some(1);
         offers.create(&PostParams::default(), &GpuOffer::new(OFFER, spec)).await?;
         let denied = says(&offers, condition::READY, "False", "NoRights").await?;
@@ -72,7 +72,7 @@ async fn an_offer_where_the_operator_has_no_rights_says_which_command_grants_the
             Ok(if ready { Ok(()) } else { Err(conditions::text(&told)) })
         })
         .await?;
-        fixture::remove_tenant(&scene.client, &other).await
+        fixture::remove_tenant(&testbed.client, &other).await
     })
     .await
 }
@@ -111,28 +111,28 @@ pub(crate) async fn change(offers: &Api<GpuOffer>, spec: Value) -> Result<()> {
 }
 
 /// Waits until the market says that so many GPUs can be ordered.
-pub(crate) async fn available(scene: &Scene, gpus: u16) -> Result<()> {
+pub(crate) async fn available(testbed: &Testbed, gpus: u16) -> Result<()> {
     wait::until(&format!("the market says that {gpus} GPUs are available"), wait::SOON, async || {
-        let told = scene.fixture.chain.available(&scene.offer).await?;
+        let told = testbed.fixture.chain.available(&testbed.offer).await?;
         Ok(if told == gpus { Ok(()) } else { Err(format!("{told}")) })
     })
     .await
 }
 
 /// The offer's first canary has told something and is gone: for an hour it needs no room.
-pub(crate) async fn canary_is_over(scene: &Scene) -> Result<()> {
-    let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), &scene.namespace);
+pub(crate) async fn canary_is_over(testbed: &Testbed) -> Result<()> {
+    let offers: Api<GpuOffer> = Api::namespaced(testbed.client.clone(), &testbed.namespace);
     wait::until("the canary has told what it reached", wait::SOON, async || {
         let told = status(&offers).await?.conditions;
         let known = told.iter().any(|c| c.type_ == condition::NETWORK_ISOLATED && c.status != "Unknown");
         Ok(if known { Ok(()) } else { Err(conditions::text(&told)) })
     })
     .await?;
-    nothing_is_left_of_it(scene).await
+    nothing_is_left_of_it(testbed).await
 }
 
-async fn nothing_is_left_of_it(scene: &Scene) -> Result<()> {
-    let pods: Api<Pod> = Api::namespaced(scene.client.clone(), &scene.namespace);
+async fn nothing_is_left_of_it(testbed: &Testbed) -> Result<()> {
+    let pods: Api<Pod> = Api::namespaced(testbed.client.clone(), &testbed.namespace);
     wait::until("the canary is gone", wait::SOON, async || {
         let names: Vec<_> = pods.list(&ListParams::default()).await?.iter().map(ResourceExt::name_any).collect();
         Ok(if names.is_empty() { Ok(()) } else { Err(names.join(", ")) })

@@ -80,7 +80,7 @@ impl Lagging {
 }
 
 /// A node with an order in its newest block, watched through an endpoint whose late node does not have that block.
-struct Scene {
+struct Testbed {
     node: Node,
     proxy: Arc<Proxy>,
     network: EvmNetwork,
@@ -90,7 +90,7 @@ struct Scene {
     stops: Vec<DropGuard>,
 }
 
-impl Scene {
+impl Testbed {
     async fn start(hashless: bool, turns: Turns) -> Self {
         let node = Node::start().await;
         let (poster, posts) = node.network();
@@ -139,54 +139,54 @@ impl Scene {
 
 #[tokio::test]
 async fn a_node_that_lags_and_says_nothing_of_a_range_has_no_order_passed_over() {
-    let scene = Scene::start(true, Turns::Pairs).await;
-    scene.is_read("the order is read though the late node was asked first").await;
-    assert_eq!(scene.nothing(), 2, "the late node told nothing of the logs, and then of the block");
-    assert_eq!(scene.network.observed().borrow().orders_trouble, None);
+    let testbed = Testbed::start(true, Turns::Pairs).await;
+    testbed.is_read("the order is read though the late node was asked first").await;
+    assert_eq!(testbed.nothing(), 2, "the late node told nothing of the logs, and then of the block");
+    assert_eq!(testbed.network.observed().borrow().orders_trouble, None);
 }
 
 #[tokio::test]
 async fn a_node_that_lags_is_not_taken_for_an_endpoint_that_knows_ranges_only() {
-    let scene = Scene::start(false, Turns::Pairs).await;
-    scene.is_read("the order is read though the late node was asked first").await;
-    let next = scene.node.order(scene.offer, 3).await;
-    scene.node.mine(2).await;
-    scene.node.until("the order after it is read", async || scene.seen.jobs().contains(&next).then_some(())).await;
-    assert_eq!(scene.nothing(), 2, "the late node refused the logs, and then had no such block");
-    assert_eq!(scene.count(|lagging| lagging.by_number), 0, "logs are still asked for by their block's hash");
+    let testbed = Testbed::start(false, Turns::Pairs).await;
+    testbed.is_read("the order is read though the late node was asked first").await;
+    let next = testbed.node.order(testbed.offer, 3).await;
+    testbed.node.mine(2).await;
+    testbed.node.until("the order after it is read", async || testbed.seen.jobs().contains(&next).then_some(())).await;
+    assert_eq!(testbed.nothing(), 2, "the late node refused the logs, and then had no such block");
+    assert_eq!(testbed.count(|lagging| lagging.by_number), 0, "logs are still asked for by their block's hash");
 }
 
 #[tokio::test]
 async fn an_order_that_only_the_late_node_was_asked_for_is_read_once_its_block_is_deep() {
-    let scene = Scene::start(true, Turns::Logs).await;
-    scene.node.until("the late node told nothing", async || (scene.nothing() > 0).then_some(())).await;
-    scene.node.mine(40).await;
-    scene.is_read("the order is read with the blocks around it").await;
-    assert_eq!(scene.seen.jobs().len(), 2, "each once");
+    let testbed = Testbed::start(true, Turns::Logs).await;
+    testbed.node.until("the late node told nothing", async || (testbed.nothing() > 0).then_some(())).await;
+    testbed.node.mine(40).await;
+    testbed.is_read("the order is read with the blocks around it").await;
+    assert_eq!(testbed.seen.jobs().len(), 2, "each once");
 }
 
 #[tokio::test]
 async fn an_order_that_only_the_late_node_was_asked_for_is_read_by_the_process_that_comes_after() {
-    let mut scene = Scene::start(true, Turns::Logs).await;
-    let (block, observed) = scene.is_passed_over().await;
-    scene.stops.clear();
-    scene.network.stopped().await;
+    let mut testbed = Testbed::start(true, Turns::Logs).await;
+    let (block, observed) = testbed.is_passed_over().await;
+    testbed.stops.clear();
+    testbed.network.stopped().await;
     let past = Checkpoint {
         cursor: observed.cursor.map(Cursor::from),
         doubtful: observed.doubtful,
-        known: Known { offers: [scene.offer].into(), ..Known::default() },
+        known: Known { offers: [testbed.offer].into(), ..Known::default() },
         ..Checkpoint::default()
     };
-    let (after, _stop) = start_again(scene.network.spec().clone(), &past);
-    scene.seen = Seen::watch(&after, past.cursor);
+    let (after, _stop) = start_again(testbed.network.spec().clone(), &past);
+    testbed.seen = Seen::watch(&after, past.cursor);
     let has_seen = after.observed();
-    scene.node.until("it has looked", async || has_seen.borrow().unread.map(drop)).await;
+    testbed.node.until("it has looked", async || has_seen.borrow().unread.map(drop)).await;
     assert!(has_seen.borrow().doubtful.contains(&block), "what is stored meanwhile still names the block");
-    scene.node.mine(40).await;
-    scene.is_read("the order is read with the blocks around it").await;
+    testbed.node.mine(40).await;
+    testbed.is_read("the order is read with the blocks around it").await;
     let settled = async || (!has_seen.borrow().doubtful.contains(&block)).then_some(());
-    scene.node.until("the block is not doubted any more", settled).await;
-    assert_eq!(scene.seen.jobs(), [scene.job], "once");
+    testbed.node.until("the block is not doubted any more", settled).await;
+    assert_eq!(testbed.seen.jobs(), [testbed.job], "once");
 }
 
 #[tokio::test]

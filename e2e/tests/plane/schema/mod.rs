@@ -14,7 +14,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::scene::{OFFERS, Scene};
+use crate::testbed::{OFFERS, Testbed};
 
 /// A merge patch of the kind's plain spec, and words of the refusal; none: it is taken.
 type Case = (&'static str, Option<&'static str>);
@@ -47,10 +47,10 @@ fn tables() -> [Table; 3] {
 
 #[tokio::test]
 async fn each_rule_of_the_definitions_refuses_what_it_forbids_in_its_own_words_and_nothing_else() -> Result<()> {
-    let scene = Scene::new().await?;
+    let testbed = Testbed::new().await?;
     let mut said = BTreeSet::new();
     for table in tables() {
-        let api = table.api(&scene);
+        let api = table.api(&testbed);
         let (dry, applied) = (PostParams { dry_run: true, ..PostParams::default() }, PostParams::default());
         for (change, refusal) in table.made {
             let made = api.create(&dry, &table.object("new", change)?).await;
@@ -77,9 +77,9 @@ async fn each_rule_of_the_definitions_refuses_what_it_forbids_in_its_own_words_a
 /// As programs write it that have a field for everything.
 #[tokio::test]
 async fn null_is_taken_as_what_is_absent() -> Result<()> {
-    let scene = Scene::new().await?;
+    let testbed = Testbed::new().await?;
     let table = networks::table();
-    let (api, dry) = (table.api(&scene), PostParams { dry_run: true, ..PostParams::default() });
+    let (api, dry) = (table.api(&testbed), PostParams { dry_run: true, ..PostParams::default() });
     for (path, refusal) in networks::NULLS {
         let mut object =
             table.object("new", r#"{"settlement": {}, "evm": {"settlement": {"intervalSeconds": 3600}}}"#)?;
@@ -93,9 +93,9 @@ async fn null_is_taken_as_what_is_absent() -> Result<()> {
 
 #[tokio::test]
 async fn what_nobody_has_written_is_stored_as_the_defaults_say_and_kubectl_prints_the_columns() -> Result<()> {
-    let scene = Scene::new().await?;
+    let testbed = Testbed::new().await?;
     for table in tables() {
-        let (api, kind) = (table.api(&scene), &table.kind.kind);
+        let (api, kind) = (table.api(&testbed), &table.kind.kind);
         let stored = api.create(&PostParams::default(), &table.object("plain", "{}")?).await?;
         ensure!(stored.data["spec"] == table.stored, "{kind}: stored is {:#}", stored.data["spec"]);
         for (change, place, default) in table.defaults {
@@ -107,7 +107,7 @@ async fn what_nobody_has_written_is_stored_as_the_defaults_say_and_kubectl_print
         let status = Patch::Merge(json!({"status": table.status}));
         api.patch_status("plain", &PatchParams::default(), &status).await?;
         for (expected, args) in table.columns.iter().zip([&[][..], &["-o", "wide"]]) {
-            let printed = scene.plane.kubectl(&[&["get", "-n", OFFERS, &table.kind.plural], args].concat())?;
+            let printed = testbed.plane.kubectl(&[&["get", "-n", OFFERS, &table.kind.plural], args].concat())?;
             let lines: Vec<Vec<&str>> = printed.lines().map(cells).collect();
             ensure!(lines == expected, "{kind} {args:?}: {printed}");
         }
@@ -124,8 +124,8 @@ fn cells(line: &str) -> Vec<&str> {
 }
 
 impl Table {
-    fn api(&self, scene: &Scene) -> Api<DynamicObject> {
-        let client = scene.client.clone();
+    fn api(&self, testbed: &Testbed) -> Api<DynamicObject> {
+        let client = testbed.client.clone();
         if self.namespaced {
             Api::namespaced_with(client, OFFERS, &self.kind)
         } else {

@@ -8,22 +8,22 @@ use jiff::Timestamp;
 
 use crate::lifecycle::counts_on;
 use crate::programs::settled;
-use crate::scene::{Scene, sleep};
+use crate::testbed::{Testbed, sleep};
 
 #[tokio::test]
 #[ignore = "not run here: it takes a card of the NVML double off the bus"]
 async fn a_card_that_dies_under_a_job_stops_the_count_and_ends_the_job_with_the_reason() -> Result<()> {
-    Scene::with_gpus("dying", 1, async |scene| {
-        let placed = scene.order(&scene.job_spec(1, 300, &sleep(280))).await?;
-        let status = placed.order.running(&scene.client).await?.status.unwrap_or_default();
-        placed.order.attested(&scene.client).await?;
-        counts_on(scene, &placed).await?;
+    Testbed::with_gpus("dying", 1, async |testbed| {
+        let placed = testbed.order(&testbed.job_spec(1, 300, &sleep(280))).await?;
+        let status = placed.order.running(&testbed.client).await?.status.unwrap_or_default();
+        placed.order.attested(&testbed.client).await?;
+        counts_on(testbed, &placed).await?;
         let began = status.container_started_at.context("a program that runs began")?.0;
         let [card] = status.gpu_uuids.as_slice() else { anyhow::bail!("{:?}", status.gpu_uuids) };
         let lost = Lost::lose(Gpu::Uuid(card.clone()))?;
         let until_then = Timestamp::now().duration_since(began).as_secs();
 
-        let status = settled(scene, &placed, Phase::Failed).await?;
+        let status = settled(testbed, &placed, Phase::Failed).await?;
         drop(lost);
         ensure!(status.reason.as_deref() == Some("GpuLost"), "{status:?}");
         let counted = i64::try_from(status.usage.unwrap_or_default().gpu_seconds)?;

@@ -5,29 +5,29 @@ use hawser_e2e::endpoint::Moment;
 use hawser_e2e::{operator, wait};
 
 use crate::faults::{all_succeed, behind_an_endpoint};
-use crate::scene::sleep;
+use crate::testbed::sleep;
 
 #[tokio::test]
 #[ignore = "not run here: only the local cluster's pods reach the endpoint"]
 async fn an_operator_that_dies_at_any_moment_of_a_transaction_starts_once_and_claims_once() -> Result<()> {
-    behind_an_endpoint("deaths", 3, async |scene, endpoint| {
-        let before = scene.fixture.chain.balances().await?;
+    behind_an_endpoint("deaths", 3, async |testbed, endpoint| {
+        let before = testbed.fixture.chain.balances().await?;
         let mut orders = Vec::new();
         for moment in [Moment::BeforeSent, Moment::Sent, Moment::Mined] {
             let mut starting = endpoint.catch(startJobsCall::SELECTOR, moment);
             // Longer than no operator is there: the first death meets a job that is to start, the second one that is to be paid.
-            let order = scene.order(&scene.job_spec(1, 300, &sleep(30))).await?.order;
+            let order = testbed.order(&testbed.job_spec(1, 300, &sleep(30))).await?.order;
             starting.came(wait::SOON).await?;
             let mut claiming = endpoint.catch(settleCall::SELECTOR, moment);
-            operator::kill(&scene.client).await?;
+            operator::kill(&testbed.client).await?;
             claiming.came(wait::SOON).await?;
-            operator::kill(&scene.client).await?;
-            order.over(&scene.client).await?;
-            let starts = scene.fixture.chain.starts(order.id).await?;
+            operator::kill(&testbed.client).await?;
+            order.over(&testbed.client).await?;
+            let starts = testbed.fixture.chain.starts(order.id).await?;
             ensure!(starts == 1, "{moment:?}: the order was started {starts} times");
             orders.push(order);
         }
-        all_succeed(scene, &before, &orders.iter().collect::<Vec<_>>()).await?;
+        all_succeed(testbed, &before, &orders.iter().collect::<Vec<_>>()).await?;
         Ok(())
     })
     .await

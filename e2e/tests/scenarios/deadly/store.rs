@@ -7,34 +7,34 @@ use hawser_e2e::network;
 use hawser_local::Cluster;
 
 use crate::lifecycle::{all_of_its_use_is_claimed, counts_on};
-use crate::scene::{Scene, sleep};
+use crate::testbed::{Testbed, sleep};
 
 const S3: &str = "s3";
 
 #[tokio::test]
 #[ignore = "not run here: it stops the local cluster's S3 server"]
 async fn an_evidence_store_that_is_away_is_told_and_not_a_line_is_lost() -> Result<()> {
-    Scene::with_gpus("store", 1, async |scene| {
-        let placed = scene.order(&scene.job_spec(1, 900, &sleep(900))).await?;
-        placed.order.running(&scene.client).await?;
-        placed.order.attested(&scene.client).await?;
-        counts_on(scene, &placed).await?;
+    Testbed::with_gpus("store", 1, async |testbed| {
+        let placed = testbed.order(&testbed.job_spec(1, 900, &sleep(900))).await?;
+        placed.order.running(&testbed.client).await?;
+        placed.order.attested(&testbed.client).await?;
+        counts_on(testbed, &placed).await?;
 
         let away = Away::stop()?;
-        let network = scene.fixture.network();
-        let told = network::says(&scene.client, network, condition::EVIDENCE_STORED, "StoreFails").await?;
+        let network = testbed.fixture.network();
+        let told = network::says(&testbed.client, network, condition::EVIDENCE_STORED, "StoreFails").await?;
         ensure!(told.contains("meters keep it"), "{told}");
         // Nobody ends a job for that.
-        placed.order.running(&scene.client).await?;
+        placed.order.running(&testbed.client).await?;
         drop(away);
 
-        network::says(&scene.client, network, condition::EVIDENCE_STORED, "Stored").await?;
-        counts_on(scene, &placed).await?;
-        Customer::first(&scene.fixture).hawser(&["end", &placed.order.id.to_string()]).await?;
+        network::says(&testbed.client, network, condition::EVIDENCE_STORED, "Stored").await?;
+        counts_on(testbed, &placed).await?;
+        Customer::first(&testbed.fixture).hawser(&["end", &placed.order.id.to_string()]).await?;
         // Kubelet counts as much as was claimed, and the evidence is one chain.
-        all_of_its_use_is_claimed(scene, &placed.order).await?;
-        let after = scene.books().await?;
-        placed.order.assert_settled(&scene.fixture, &placed.before, &after, placed.deposit).await?;
+        all_of_its_use_is_claimed(testbed, &placed.order).await?;
+        let after = testbed.books().await?;
+        placed.order.assert_settled(&testbed.fixture, &placed.before, &after, placed.deposit).await?;
         Ok(())
     })
     .await

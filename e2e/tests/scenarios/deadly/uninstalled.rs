@@ -7,18 +7,18 @@ use hawser_e2e::{operator, wait};
 use kube::api::{Api, DeleteParams};
 
 use crate::lifecycle::{counts_on, settles_to_the_last_unit};
-use crate::scene::{OFFER, Scene, installation, sleep};
+use crate::testbed::{OFFER, Testbed, installation, sleep};
 
 #[tokio::test]
 async fn charts_uninstalled_in_either_order_under_a_running_job_lose_nothing_and_let_go_once_they_are_back()
 -> Result<()> {
-    Scene::with_gpus("uninstalled", 1, async |scene| {
-        let placed = scene.order(&scene.job_spec(1, 900, &sleep(900))).await?;
-        placed.order.running(&scene.client).await?;
-        placed.order.attested(&scene.client).await?;
-        let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    Testbed::with_gpus("uninstalled", 1, async |testbed| {
+        let placed = testbed.order(&testbed.job_spec(1, 900, &sleep(900))).await?;
+        placed.order.running(&testbed.client).await?;
+        placed.order.attested(&testbed.client).await?;
+        let offers: Api<GpuOffer> = Api::namespaced(testbed.client.clone(), &testbed.namespace);
         for releases in [["hawser-crds", "hawser"], ["hawser", "hawser-crds"]] {
-            Installation::uninstall(&scene.client, releases).await?;
+            Installation::uninstall(&testbed.client, releases).await?;
             // What is sold stays on record, though nobody looks after it.
             offers.delete(OFFER, &DeleteParams::default()).await?;
             let waits = offers.get(OFFER).await?;
@@ -26,14 +26,16 @@ async fn charts_uninstalled_in_either_order_under_a_running_job_lose_nothing_and
                 waits.metadata.deletion_timestamp.is_some(),
                 "an offer with a running job went without its operator"
             );
-            jobs(&scene.client, &scene.namespace).get(&placed.order.name()).await?;
+            jobs(&testbed.client, &testbed.namespace).get(&placed.order.name()).await?;
 
-            installation().await?.install_again(&scene.client).await?;
-            operator::leads(&scene.client).await?;
-            counts_on(scene, &placed).await.with_context(|| format!("{releases:?} were uninstalled, and are back"))?;
+            installation().await?.install_again(&testbed.client).await?;
+            operator::leads(&testbed.client).await?;
+            counts_on(testbed, &placed)
+                .await
+                .with_context(|| format!("{releases:?} were uninstalled, and are back"))?;
         }
-        Customer::first(&scene.fixture).hawser(&["end", &placed.order.id.to_string()]).await?;
-        settles_to_the_last_unit(scene, &placed).await?;
+        Customer::first(&testbed.fixture).hawser(&["end", &placed.order.id.to_string()]).await?;
+        settles_to_the_last_unit(testbed, &placed).await?;
         wait::gone(&offers, OFFER, wait::SOON).await
     })
     .await

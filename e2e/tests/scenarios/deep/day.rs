@@ -23,7 +23,7 @@ use serde_json::json;
 use tokio::sync::Mutex;
 
 use crate::faults::behind_an_endpoint;
-use crate::scene::{OFFER, Scene, sleep};
+use crate::testbed::{OFFER, Testbed, sleep};
 
 const ORDERS: usize = 200;
 /// Several, so that what each may tell the market in a day lasts for its share of the orders.
@@ -62,34 +62,34 @@ async fn two_hundred_orders_on_a_bad_day_leave_no_token_unaccounted_for() -> Res
     let seed = std::env::var("HAWSER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     println!("HAWSER_SEED={seed} draws the same faults again");
     let begun = Instant::now();
-    behind_an_endpoint("day", GPUS, async |scene, endpoint| {
-        network::confirm(&scene.client, scene.fixture.network(), Confirmations::Blocks(DEEPEST)).await?;
-        for customer in [&scene.fixture.chain.actors.customer, &scene.fixture.chain.actors.rival] {
-            scene.fixture.chain.allow(customer).await?;
+    behind_an_endpoint("day", GPUS, async |testbed, endpoint| {
+        network::confirm(&testbed.client, testbed.fixture.network(), Confirmations::Blocks(DEEPEST)).await?;
+        for customer in [&testbed.fixture.chain.actors.customer, &testbed.fixture.chain.actors.rival] {
+            testbed.fixture.chain.allow(customer).await?;
         }
-        let offers = offers(scene).await?;
-        let before = scene.fixture.chain.balances().await?;
+        let offers = offers(testbed).await?;
+        let before = testbed.fixture.chain.balances().await?;
         let (over, quiet) = (AtomicBool::new(false), Mutex::new(()));
         let customers = async {
-            let orders = customers(scene, &offers, &quiet, &mut Chance(seed)).await;
+            let orders = customers(testbed, &offers, &quiet, &mut Chance(seed)).await;
             over.store(true, Ordering::Relaxed);
             orders
         };
         let mut drawn = Chance(!seed);
-        let faults = bad_day(scene, endpoint, &quiet, &mut drawn, &over);
+        let faults = bad_day(testbed, endpoint, &quiet, &mut drawn, &over);
         let (orders, faults) = tokio::try_join!(customers, faults)?;
 
-        let total = scene.fixture.chain.assert_all_settled(&before, &orders).await?;
+        let total = testbed.fixture.chain.assert_all_settled(&before, &orders).await?;
         let mut ends = BTreeMap::<String, usize>::new();
         for id in &orders {
-            let order = Order::new(*id, &scene.namespace);
-            let status = order.over(&scene.client).await?.status.unwrap_or_default();
+            let order = Order::new(*id, &testbed.namespace);
+            let status = order.over(&testbed.client).await?.status.unwrap_or_default();
             *ends.entry(format!("{:?} {}", status.phase, status.reason.unwrap_or_default())).or_default() += 1;
-            let pods = order.pods(&scene.client).await?.len();
+            let pods = order.pods(&testbed.client).await?.len();
             ensure!(pods <= 1, "{pods} pods of {}", order.name());
-            ensure!(scene.fixture.chain.claims(*id).await? <= 1, "the use of {id} was claimed more than once");
+            ensure!(testbed.fixture.chain.claims(*id).await? <= 1, "the use of {id} was claimed more than once");
         }
-        let all = jobs(&scene.client, &scene.namespace).list(&ListParams::default()).await?.items;
+        let all = jobs(&testbed.client, &testbed.namespace).list(&ListParams::default()).await?.items;
         ensure!(all.len() == orders.len(), "{} ComputeJobs of {} orders", all.len(), orders.len());
         println!("{total:?} in {} s\nends: {ends:#?}\nfaults: {faults:#?}", begun.elapsed().as_secs());
         ensure!(ends.keys().any(|end| end.starts_with("Succeeded")), "nothing succeeded");
@@ -124,14 +124,14 @@ impl Sent {
     }
 }
 
-/// The scene's own offer and others beside it; gives their ids on chain.
-async fn offers(scene: &Scene) -> Result<Vec<FixedBytes<8>>> {
+/// The testbed's own offer and others beside it; gives their ids on chain.
+async fn offers(testbed: &Testbed) -> Result<Vec<FixedBytes<8>>> {
     let mut ids = Vec::new();
     for number in 0..OFFERS {
         let name = if number == 0 { OFFER.to_owned() } else { format!("{OFFER}-{number}") };
-        let mut spec = scene.fixture.offer_spec();
+        let mut spec = testbed.fixture.offer_spec();
         (spec.capacity.max, spec.pull.timeout_seconds) = (Some(EACH), 180);
-        let offer = scene.fixture.publish(&scene.client, &scene.namespace, &name, spec).await?;
+        let offer = testbed.fixture.publish(&testbed.client, &testbed.namespace, &name, spec).await?;
         let on_chain = offer.status.and_then(|status| status.on_chain).context("the offer does not stand on chain")?;
         ids.push(on_chain.offer_id.parse::<OfferId>()?.0);
     }
@@ -140,12 +140,12 @@ async fn offers(scene: &Scene) -> Result<Vec<FixedBytes<8>>> {
 
 /// Two customers who order again and again, and want more than there is; returns when every order is closed.
 async fn customers(
-    scene: &Scene,
+    testbed: &Testbed,
     offers: &[FixedBytes<8>],
     quiet: &Mutex<()>,
     chance: &mut Chance,
 ) -> Result<Vec<JobId>> {
-    let chain = &scene.fixture.chain;
+    let chain = &testbed.fixture.chain;
     let mut offers = offers.iter().copied().cycle();
     let (mut closed, mut reverted) = (Vec::new(), 0);
     let mut open: Vec<Sent> = Vec::new();
@@ -170,7 +170,7 @@ async fn customers(
             continue;
         }
         let customer = if chance.below(2) == 0 { &chain.actors.customer } else { &chain.actors.rival };
-        let spec = spec(scene, gpus, chance);
+        let spec = spec(testbed, gpus, chance);
         let offer = offers.next().context("there is no offer")?;
         let order = RawOrder { offer, gpus, seconds: 120, spec: spec.as_bytes() };
         let sent = {
@@ -191,15 +191,15 @@ async fn customers(
 }
 
 /// What customers run: mostly what succeeds.
-fn spec(scene: &Scene, gpus: u16, chance: &mut Chance) -> String {
-    let image = &scene.fixture.environment.povray_image;
+fn spec(testbed: &Testbed, gpus: u16, chance: &mut Chance) -> String {
+    let image = &testbed.fixture.environment.povray_image;
     let script = |script: String| {
         let command = format!("trap 'exit 143' TERM; {script}");
         json!({ "image": image, "gpus": gpus, "command": ["/bin/sh", "-c"], "args": [command] }).to_string()
     };
     match chance.below(20) {
         0 => "not JSON".to_owned(),
-        1 => json!({ "image": format!("{}/no/such", scene.fixture.environment.registry), "gpus": gpus }).to_string(),
+        1 => json!({ "image": format!("{}/no/such", testbed.fixture.environment.registry), "gpus": gpus }).to_string(),
         2 | 3 => script("exit 3".to_owned()),
         _ => script(sleep(1 + u32::try_from(chance.below(8)).unwrap_or(0))),
     }
@@ -207,17 +207,17 @@ fn spec(scene: &Scene, gpus: u16, chance: &mut Chance) -> String {
 
 /// One fault after the other, each with a pause for recovery, until the orders are over.
 async fn bad_day(
-    scene: &Scene,
+    testbed: &Testbed,
     endpoint: &mut Endpoint,
     quiet: &Mutex<()>,
     chance: &mut Chance,
     over: &AtomicBool,
 ) -> Result<BTreeMap<String, usize>> {
-    let chain = &scene.fixture.chain;
+    let chain = &testbed.fixture.chain;
     let mut faults = BTreeMap::<String, usize>::new();
     while !over.load(Ordering::Relaxed) {
         tokio::time::sleep(chance.seconds(2, 12)).await;
-        forget_refusals(scene).await?;
+        forget_refusals(testbed).await?;
         let fault = match chance.below(12) {
             0..=2 => {
                 let depth = 1 + chance.below(DEEPEST);
@@ -225,9 +225,9 @@ async fn bad_day(
                 chain.reorganise(depth).await?;
                 format!("reorganisation of {depth}")
             }
-            3 | 4 => trouble(scene, endpoint, chance).await?,
+            3 | 4 => trouble(testbed, endpoint, chance).await?,
             5 => {
-                operator::kill(&scene.client).await?;
+                operator::kill(&testbed.client).await?;
                 "operator killed".to_owned()
             }
             6 => {
@@ -242,11 +242,11 @@ async fn bad_day(
                 "fees that rose five-hundredfold".to_owned()
             }
             8 => {
-                operator::kill_leader(&scene.client).await?;
+                operator::kill_leader(&testbed.client).await?;
                 "leader killed".to_owned()
             }
             9 => {
-                drop(operator::freeze_leader(&scene.client).await?);
+                drop(operator::freeze_leader(&testbed.client).await?);
                 "leader that slept past its lease".to_owned()
             }
             10 => {
@@ -273,8 +273,8 @@ async fn bad_day(
 
 /// What an administrator does once a card is back: the offer's condition says that a pod which kubelet refused keeps its node
 /// from being sold until it is gone.
-async fn forget_refusals(scene: &Scene) -> Result<()> {
-    let pods: Api<Pod> = Api::namespaced(scene.client.clone(), &scene.namespace);
+async fn forget_refusals(testbed: &Testbed) -> Result<()> {
+    let pods: Api<Pod> = Api::namespaced(testbed.client.clone(), &testbed.namespace);
     for pod in pods.list(&ListParams::default()).await? {
         let reason = pod.status.as_ref().and_then(|status| status.reason.as_deref());
         if reason == Some("UnexpectedAdmissionError") && pod.metadata.deletion_timestamp.is_none() {
@@ -287,8 +287,8 @@ async fn forget_refusals(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-async fn trouble(scene: &Scene, endpoint: &mut Endpoint, chance: &mut Chance) -> Result<String> {
-    let head = scene.fixture.chain.head().await?;
+async fn trouble(testbed: &Testbed, endpoint: &mut Endpoint, chance: &mut Chance) -> Result<String> {
+    let head = testbed.fixture.chain.head().await?;
     let all = [
         Trouble::Away,
         Trouble::TooManyRequests,

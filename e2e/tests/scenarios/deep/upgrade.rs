@@ -16,7 +16,7 @@ use kube::api::{Api, ListParams};
 
 use crate::lifecycle::{all_of_its_use_is_claimed, counts_on};
 use crate::node::Node;
-use crate::scene::{OFFER, Placed, Scene, installation, sleep};
+use crate::testbed::{OFFER, Placed, Testbed, installation, sleep};
 
 /// The steps are those of `docs/upgrade.md`.
 #[tokio::test]
@@ -30,8 +30,8 @@ async fn an_upgrade_from_the_release_before_and_a_rollback_lose_nothing_of_what_
         Installation::erase(&client).await?;
         then.install_again(&client).await?;
         let market = before.market()?;
-        let play = async |scene: &Scene| upgrade(scene, &then, this).await;
-        Scene::on(async || Node::before(market).await, "upgraded", 3, |_| (), play).await
+        let play = async |testbed: &Testbed| upgrade(testbed, &then, this).await;
+        Testbed::on(async || Node::before(market).await, "upgraded", 3, |_| (), play).await
     };
     let upgraded = Box::pin(upgraded).await;
     // For the tests that follow.
@@ -39,66 +39,66 @@ async fn an_upgrade_from_the_release_before_and_a_rollback_lose_nothing_of_what_
     upgraded.and(again)
 }
 
-async fn upgrade(scene: &Scene, then: &Installation, this: &Installation) -> Result<()> {
-    let balances = scene.fixture.chain.balances().await?;
+async fn upgrade(testbed: &Testbed, then: &Installation, this: &Installation) -> Result<()> {
+    let balances = testbed.fixture.chain.balances().await?;
 
-    let settled = scene.order(&scene.job_spec(1, 60, &sleep(3))).await?.order;
-    all_of_its_use_is_claimed(scene, &settled).await?;
-    let (old, ran) = long(scene, then).await?;
+    let settled = testbed.order(&testbed.job_spec(1, 60, &sleep(3))).await?.order;
+    all_of_its_use_is_claimed(testbed, &settled).await?;
+    let (old, ran) = long(testbed, then).await?;
     // It ends while one operator goes and the other comes.
-    let short = scene.order(&scene.job_spec(1, 120, &sleep(15))).await?.order;
-    short.running(&scene.client).await?;
-    let offered = offer(scene).await?;
+    let short = testbed.order(&testbed.job_spec(1, 120, &sleep(15))).await?.order;
+    short.running(&testbed.client).await?;
+    let offered = offer(testbed).await?;
 
-    this.upgrade(&scene.client).await?;
-    runs_on(scene, &old, &ran).await.context("after the upgrade")?;
-    all_of_its_use_is_claimed(scene, &short).await.context("it ended during the upgrade")?;
-    stays(scene, &offered).await?;
-    let bindings: Api<RoleBinding> = Api::namespaced(scene.client.clone(), &scene.namespace);
+    this.upgrade(&testbed.client).await?;
+    runs_on(testbed, &old, &ran).await.context("after the upgrade")?;
+    all_of_its_use_is_claimed(testbed, &short).await.context("it ended during the upgrade")?;
+    stays(testbed, &offered).await?;
+    let bindings: Api<RoleBinding> = Api::namespaced(testbed.client.clone(), &testbed.namespace);
     let bound = bindings.list(&ListParams::default()).await?.items;
-    ensure!(bound.iter().any(|b| b.role_ref.name == JOBS), "the operator lost its rights in {}", scene.namespace);
-    let (new, runs) = long(scene, this).await.context("it was ordered after the upgrade")?;
+    ensure!(bound.iter().any(|b| b.role_ref.name == JOBS), "the operator lost its rights in {}", testbed.namespace);
+    let (new, runs) = long(testbed, this).await.context("it was ordered after the upgrade")?;
 
     // Back again, and forth.
-    then.roll_back(&scene.client).await?;
+    then.roll_back(&testbed.client).await?;
     for (placed, as_before) in [(&old, &ran), (&new, &runs)] {
-        runs_on(scene, placed, as_before).await.context("after the rollback")?;
+        runs_on(testbed, placed, as_before).await.context("after the rollback")?;
     }
-    this.upgrade(&scene.client).await?;
+    this.upgrade(&testbed.client).await?;
     for (placed, as_before) in [(&old, &ran), (&new, &runs)] {
-        runs_on(scene, placed, as_before).await.context("after the second upgrade")?;
-        Customer::first(&scene.fixture).hawser(&["end", &placed.order.id.to_string()]).await?;
-        all_of_its_use_is_claimed(scene, &placed.order).await.context("it ran through all of it")?;
+        runs_on(testbed, placed, as_before).await.context("after the second upgrade")?;
+        Customer::first(&testbed.fixture).hawser(&["end", &placed.order.id.to_string()]).await?;
+        all_of_its_use_is_claimed(testbed, &placed.order).await.context("it ran through all of it")?;
     }
-    stays(scene, &offered).await?;
+    stays(testbed, &offered).await?;
 
     let orders = [&settled, &old.order, &short, &new.order];
-    let total = scene.fixture.chain.assert_all_settled(&balances, &orders.map(|order| order.id)).await?;
+    let total = testbed.fixture.chain.assert_all_settled(&balances, &orders.map(|order| order.id)).await?;
     println!("{total:?}");
     for order in orders {
-        let starts = scene.fixture.chain.starts(order.id).await?;
+        let starts = testbed.fixture.chain.starts(order.id).await?;
         ensure!(starts == 1, "{} was started {starts} times", order.name());
     }
-    let all = jobs(&scene.client, &scene.namespace).list(&ListParams::default()).await?.items;
+    let all = jobs(&testbed.client, &testbed.namespace).list(&ListParams::default()).await?.items;
     ensure!(all.len() == orders.len(), "{} ComputeJobs of {} orders", all.len(), orders.len());
     Ok(())
 }
 
 /// An order that runs for longer than the test, with the meter of this installation.
-async fn long(scene: &Scene, installation: &Installation) -> Result<(Placed, Running)> {
-    let placed = scene.order(&scene.job_spec(1, 1800, &sleep(1800))).await?;
-    placed.order.running(&scene.client).await?;
-    placed.order.attested(&scene.client).await?;
-    let runs = running(scene, &placed.order).await?;
+async fn long(testbed: &Testbed, installation: &Installation) -> Result<(Placed, Running)> {
+    let placed = testbed.order(&testbed.job_spec(1, 1800, &sleep(1800))).await?;
+    placed.order.running(&testbed.client).await?;
+    placed.order.attested(&testbed.client).await?;
+    let runs = running(testbed, &placed.order).await?;
     let meter = installation.environment.sidecar_image.as_str();
     ensure!(runs.containers.values().any(|(image, _)| image == meter), "no container runs {meter}: {runs:?}");
     Ok((placed, runs))
 }
 
 /// What runs is the same, and is counted.
-async fn runs_on(scene: &Scene, placed: &Placed, ran: &Running) -> Result<()> {
-    counts_on(scene, placed).await?;
-    let runs = running(scene, &placed.order).await?;
+async fn runs_on(testbed: &Testbed, placed: &Placed, ran: &Running) -> Result<()> {
+    counts_on(testbed, placed).await?;
+    let runs = running(testbed, &placed.order).await?;
     ensure!(runs == *ran, "{} ran as {ran:?}, and runs as {runs:?}", placed.order.name());
     Ok(())
 }
@@ -111,8 +111,8 @@ struct Running {
     containers: BTreeMap<String, (String, i32)>,
 }
 
-async fn running(scene: &Scene, order: &Order) -> Result<Running> {
-    let pods = order.pods(&scene.client).await?;
+async fn running(testbed: &Testbed, order: &Order) -> Result<Running> {
+    let pods = order.pods(&testbed.client).await?;
     let [pod] = pods.as_slice() else { anyhow::bail!("{} pods of {}", pods.len(), order.name()) };
     ensure!(pod.metadata.deletion_timestamp.is_none(), "the pod of {} is being deleted", order.name());
     let spec = pod.spec.as_ref().context("a pod without a spec")?;
@@ -128,15 +128,15 @@ async fn running(scene: &Scene, order: &Order) -> Result<Running> {
     Ok(Running { pod: pod.uid().context("a pod without a uid")?, containers: containers.collect() })
 }
 
-async fn offer(scene: &Scene) -> Result<GpuOfferStatus> {
-    let offers: Api<GpuOffer> = Api::namespaced(scene.client.clone(), &scene.namespace);
+async fn offer(testbed: &Testbed) -> Result<GpuOfferStatus> {
+    let offers: Api<GpuOffer> = Api::namespaced(testbed.client.clone(), &testbed.namespace);
     Ok(offers.get(OFFER).await?.status.unwrap_or_default())
 }
 
 /// The offer on the market is the same one, and sells again.
-async fn stays(scene: &Scene, offered: &GpuOfferStatus) -> Result<()> {
+async fn stays(testbed: &Testbed, offered: &GpuOfferStatus) -> Result<()> {
     wait::until("the offer is Ready under its old id", wait::SOON, async || {
-        let now = offer(scene).await?;
+        let now = offer(testbed).await?;
         let ready = conditions::is_true(&now.conditions, condition::READY);
         let same = now.on_chain.as_ref().map(|on| &on.offer_id) == offered.on_chain.as_ref().map(|on| &on.offer_id);
         Ok(if ready && same {

@@ -13,38 +13,38 @@ use hawser_e2e::network;
 use hawser_e2e::order::Order;
 use hawser_local::network::HOST;
 
-use crate::scene::Scene;
+use crate::testbed::Testbed;
 
-/// A scene whose operator reaches the chain only through an endpoint that can have troubles; the customers don't.
+/// A testbed whose operator reaches the chain only through an endpoint that can have troubles; the customers don't.
 pub(crate) async fn behind_an_endpoint(
     name: &str,
     gpus: u32,
-    test: impl AsyncFnOnce(&Scene, &mut Endpoint) -> Result<()>,
+    test: impl AsyncFnOnce(&Testbed, &mut Endpoint) -> Result<()>,
 ) -> Result<()> {
     // A program may have to wait for an operator that died or cannot see the chain.
     let patient = |spec: &mut GpuOfferSpec| spec.pull.timeout_seconds = 180;
-    Scene::offering(name, gpus, patient, async |scene| {
-        let mut endpoint = Endpoint::start(HOST.into(), &scene.fixture.chain.rpc_url).await?;
-        network::reach_through(&scene.client, scene.fixture.network(), &endpoint.url()).await?;
-        test(scene, &mut endpoint).await?;
-        // The endpoint ends here, and the scene is settled after it.
-        scene.fixture.restore(&scene.client).await
+    Testbed::offering(name, gpus, patient, async |testbed| {
+        let mut endpoint = Endpoint::start(HOST.into(), &testbed.fixture.chain.rpc_url).await?;
+        network::reach_through(&testbed.client, testbed.fixture.network(), &endpoint.url()).await?;
+        test(testbed, &mut endpoint).await?;
+        // The endpoint ends here, and the testbed is settled after it.
+        testbed.fixture.restore(&testbed.client).await
     })
     .await
 }
 
 /// Every order's program succeeded, ran once, and was paid to the last unit.
-pub(crate) async fn all_succeed(scene: &Scene, before: &Balances, orders: &[&Order]) -> Result<()> {
+pub(crate) async fn all_succeed(testbed: &Testbed, before: &Balances, orders: &[&Order]) -> Result<()> {
     for order in orders {
-        let status = order.over(&scene.client).await?.status.unwrap_or_default();
+        let status = order.over(&testbed.client).await?.status.unwrap_or_default();
         ensure!(status.phase == Phase::Succeeded, "{}: {status:?}", order.name());
-        let pods = order.pods(&scene.client).await?.len();
+        let pods = order.pods(&testbed.client).await?.len();
         ensure!(pods <= 1, "{pods} pods of {}", order.name());
-        let claims = scene.fixture.chain.claims(order.id).await?;
+        let claims = testbed.fixture.chain.claims(order.id).await?;
         ensure!(claims == 1, "the use of {} was claimed {claims} times", order.name());
     }
     let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
-    let total = scene.fixture.chain.assert_all_settled(before, &ids).await?;
+    let total = testbed.fixture.chain.assert_all_settled(before, &ids).await?;
     ensure!(total.gpu_seconds > 0, "nothing was paid for: {total:?}");
     Ok(())
 }

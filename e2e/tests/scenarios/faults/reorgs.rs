@@ -9,7 +9,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 
 use super::{all_succeed, has_ended};
-use crate::scene::{Placed, Scene, sleep};
+use crate::testbed::{Placed, Testbed, sleep};
 
 /// As deep as orders must lie before they are believed.
 const DEEPEST: u64 = 6;
@@ -19,21 +19,21 @@ const DEEP: u64 = 10;
 #[tokio::test]
 #[ignore = "not run here: it reorganises the chain of the local cluster's anvil"]
 async fn an_order_is_run_and_paid_once_though_its_open_start_and_claim_are_taken_back_at_every_depth() -> Result<()> {
-    Scene::with_gpus("reorgs", 2, async |scene| {
-        network::confirm(&scene.client, scene.fixture.network(), Confirmations::Blocks(DEEPEST)).await?;
-        offer_is_out_of_reach(scene, DEEPEST).await?;
-        let before = scene.fixture.chain.balances().await?;
-        let placed = scene.order(&scene.job_spec(2, 600, &sleep(60))).await?;
-        let ordered = scene.fixture.chain.order_transaction(placed.order.id).await?;
-        taken_back_at_every_depth(scene, &placed, Some(&ordered), |job| !is(job, JobStatus::None)).await?;
+    Testbed::with_gpus("reorgs", 2, async |testbed| {
+        network::confirm(&testbed.client, testbed.fixture.network(), Confirmations::Blocks(DEEPEST)).await?;
+        offer_is_out_of_reach(testbed, DEEPEST).await?;
+        let before = testbed.fixture.chain.balances().await?;
+        let placed = testbed.order(&testbed.job_spec(2, 600, &sleep(60))).await?;
+        let ordered = testbed.fixture.chain.order_transaction(placed.order.id).await?;
+        taken_back_at_every_depth(testbed, &placed, Some(&ordered), |job| !is(job, JobStatus::None)).await?;
 
-        placed.order.running(&scene.client).await?;
-        taken_back_at_every_depth(scene, &placed, None, |job| is(job, JobStatus::Running)).await?;
-        ensure!(was_told(scene, &placed, "StartUndone").await?, "no event told that the start was undone");
+        placed.order.running(&testbed.client).await?;
+        taken_back_at_every_depth(testbed, &placed, None, |job| is(job, JobStatus::Running)).await?;
+        ensure!(was_told(testbed, &placed, "StartUndone").await?, "no event told that the start was undone");
 
-        placed.order.when(&scene.client, "has ended", wait::SOON, has_ended).await?;
-        taken_back_at_every_depth(scene, &placed, None, |job| job.used > 0).await?;
-        all_succeed(scene, &before, &[&placed.order]).await?;
+        placed.order.when(&testbed.client, "has ended", wait::SOON, has_ended).await?;
+        taken_back_at_every_depth(testbed, &placed, None, |job| job.used > 0).await?;
+        all_succeed(testbed, &before, &[&placed.order]).await?;
         Ok(())
     })
     .await
@@ -41,8 +41,8 @@ async fn an_order_is_run_and_paid_once_though_its_open_start_and_claim_are_taken
 
 /// Waits until no reorganisation of this depth takes the offer itself back: an order that comes again before the offer does
 /// reverts, and its customer would have to place another one.
-async fn offer_is_out_of_reach(scene: &Scene, depth: u64) -> Result<()> {
-    let chain = &scene.fixture.chain;
+async fn offer_is_out_of_reach(testbed: &Testbed, depth: u64) -> Result<()> {
+    let chain = &testbed.fixture.chain;
     let posted = chain.head().await?;
     wait::until("the offer lies deep", wait::SOON, async || {
         let head = chain.head().await?;
@@ -53,12 +53,12 @@ async fn offer_is_out_of_reach(scene: &Scene, depth: u64) -> Result<()> {
 
 /// Each time it holds again it is taken back, one block deeper than before; an order comes again from its customer.
 async fn taken_back_at_every_depth(
-    scene: &Scene,
+    testbed: &Testbed,
     placed: &Placed,
     ordered: Option<&Bytes>,
     holds: impl Fn(&ComputeMarket::Job) -> bool,
 ) -> Result<()> {
-    let (chain, id) = (&scene.fixture.chain, placed.order.id);
+    let (chain, id) = (&testbed.fixture.chain, placed.order.id);
     for depth in 1..=DEEPEST {
         let what = format!("what a reorganisation of {depth} blocks is to take back is on the chain");
         wait::until(&what, wait::SOON, async || {
@@ -88,38 +88,38 @@ async fn taken_back_at_every_depth(
 #[tokio::test]
 #[ignore = "not run here: it reorganises the chain of the local cluster's anvil"]
 async fn an_order_that_is_lost_is_given_up_and_taken_anew_when_it_comes_back() -> Result<()> {
-    Scene::with_gpus("lost", 2, async |scene| {
-        let chain = &scene.fixture.chain;
+    Testbed::with_gpus("lost", 2, async |testbed| {
+        let chain = &testbed.fixture.chain;
         let before = chain.balances().await?;
-        let placed = scene.order(&scene.job_spec(2, 120, &sleep(5))).await?;
+        let placed = testbed.order(&testbed.job_spec(2, 120, &sleep(5))).await?;
         let ordered = chain.order_transaction(placed.order.id).await?;
         // Believed after one block, and gone with more than one.
-        placed.order.seen(&scene.client).await?;
+        placed.order.seen(&testbed.client).await?;
         ensure!(
             chain.undo(placed.order.id, DEEP, |job| !is(job, JobStatus::None)).await?,
             "the order lies too deep already"
         );
 
-        let lost = placed.order.over(&scene.client).await?.status.unwrap_or_default();
+        let lost = placed.order.over(&testbed.client).await?.status.unwrap_or_default();
         ensure!((lost.phase, lost.reason.as_deref()) == (Phase::Failed, Some("Reorged")), "{lost:?}");
         let failed = lost.conditions.iter().find(|c| c.type_ == condition::FAILED);
         ensure!(failed.is_some_and(|c| c.message.contains("reorganisation")), "{}", conditions::text(&lost.conditions));
         ensure!(chain.balances().await? == before, "an order that the chain does not hold has cost something");
 
-        scene.offers(2).await?;
+        testbed.offers(2).await?;
         chain.send_again(&ordered).await?;
         let succeeded =
             |job: &hawser_crds::ComputeJob| job.status.as_ref().is_some_and(|s| s.phase == Phase::Succeeded);
-        placed.order.when(&scene.client, "has come back and succeeded", wait::SOON, succeeded).await?;
-        all_succeed(scene, &before, &[&placed.order]).await?;
+        placed.order.when(&testbed.client, "has come back and succeeded", wait::SOON, succeeded).await?;
+        all_succeed(testbed, &before, &[&placed.order]).await?;
         Ok(())
     })
     .await
 }
 
 /// An event of the order's `ComputeJob` had this reason.
-async fn was_told(scene: &Scene, placed: &Placed, reason: &str) -> Result<bool> {
-    let events: Api<Event> = Api::namespaced(scene.client.clone(), &scene.namespace);
+async fn was_told(testbed: &Testbed, placed: &Placed, reason: &str) -> Result<bool> {
+    let events: Api<Event> = Api::namespaced(testbed.client.clone(), &testbed.namespace);
     let name = placed.order.name();
     let all = events.list(&ListParams::default()).await?;
     Ok(all.iter().any(|event| {

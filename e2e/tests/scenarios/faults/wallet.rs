@@ -9,7 +9,7 @@ use hawser_e2e::wait;
 use hawser_market::JobStatus;
 
 use super::{all_succeed, behind_an_endpoint};
-use crate::scene::{Scene, sleep};
+use crate::testbed::{Testbed, sleep};
 
 /// Far above what a transaction of a quiet chain offers.
 const DEAR: u128 = 500_000_000_000;
@@ -18,11 +18,11 @@ const QUIET: u128 = 1_000_000_000;
 #[tokio::test]
 #[ignore = "not run here: only the local cluster's pods reach the endpoint"]
 async fn a_start_that_the_fees_have_left_behind_is_replaced() -> Result<()> {
-    behind_an_endpoint("stuck", 1, async |scene, endpoint| {
-        let chain = &scene.fixture.chain;
+    behind_an_endpoint("stuck", 1, async |testbed, endpoint| {
+        let chain = &testbed.fixture.chain;
         let before = chain.balances().await?;
         let mut starting = endpoint.catch(startJobsCall::SELECTOR, Moment::BeforeSent);
-        let order = scene.order(&scene.job_spec(1, 300, &sleep(5))).await?.order;
+        let order = testbed.order(&testbed.job_spec(1, 300, &sleep(5))).await?.order;
         starting.came(wait::SOON).await?;
         chain.leave_behind(startJobsCall::SELECTOR, DEAR, || starting.release()).await?;
         wait::until("the job is started in spite of the fees", wait::SOON, async || {
@@ -35,7 +35,7 @@ async fn a_start_that_the_fees_have_left_behind_is_replaced() -> Result<()> {
         let versions = endpoint.sent(startJobsCall::SELECTOR);
         ensure!(versions > 1, "the start was sent in {versions} version: it was never left behind");
         ensure!(chain.starts(order.id).await? == 1, "it was started more than once");
-        all_succeed(scene, &before, &[&order]).await?;
+        all_succeed(testbed, &before, &[&order]).await?;
         Ok(())
     })
     .await
@@ -43,8 +43,8 @@ async fn a_start_that_the_fees_have_left_behind_is_replaced() -> Result<()> {
 
 #[tokio::test]
 async fn another_sender_of_the_wallets_key_only_delays() -> Result<()> {
-    Scene::with_gpus("another-sender", 2, async |scene| {
-        let chain = &scene.fixture.chain;
+    Testbed::with_gpus("another-sender", 2, async |testbed| {
+        let chain = &testbed.fixture.chain;
         let before = chain.balances().await?;
         let other = tokio::spawn({
             let chain = chain.clone();
@@ -63,12 +63,12 @@ async fn another_sender_of_the_wallets_key_only_delays() -> Result<()> {
                 }
             }
         });
-        let first = scene.order(&scene.job_spec(1, 300, &sleep(8))).await?.order;
-        let second = scene.order(&scene.job_spec(1, 300, &sleep(8))).await?.order;
+        let first = testbed.order(&testbed.job_spec(1, 300, &sleep(8))).await?.order;
+        let second = testbed.order(&testbed.job_spec(1, 300, &sleep(8))).await?.order;
         let wallet = &chain.actors.operator;
         let told = async {
             let transactions = chain.transactions(wallet).await?;
-            all_succeed(scene, &before, &[&first, &second]).await?;
+            all_succeed(testbed, &before, &[&first, &second]).await?;
             Ok::<_, anyhow::Error>(chain.transactions(wallet).await? - transactions)
         }
         .await;

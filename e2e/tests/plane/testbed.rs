@@ -19,19 +19,19 @@ pub(crate) const OFFERS: &str = "offers";
 pub(crate) const START: Duration = Duration::from_mins(1);
 
 /// A control plane with what an operator needs, and no way to it but the tests' own.
-pub(crate) struct Scene {
+pub(crate) struct Testbed {
     pub(crate) plane: Plane,
     pub(crate) client: Client,
 }
 
-impl Scene {
+impl Testbed {
     /// With the definitions of this build.
     pub(crate) async fn new() -> Result<Self> {
-        let scene = Self::bare().await?;
+        let testbed = Self::bare().await?;
         for (_, definition) in definitions() {
-            scene.define(&definition).await?;
+            testbed.define(&definition).await?;
         }
-        Ok(scene)
+        Ok(testbed)
     }
 
     /// Without any definitions.
@@ -41,10 +41,10 @@ impl Scene {
         _ = rustls::crypto::ring::default_provider().install_default();
         let file = Kubeconfig::read_from(plane.kubeconfig("tests", plane.address())?)?;
         let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-        let scene = Self { plane, client: Client::try_from(config)? };
-        scene.namespace(SYSTEM).await?;
-        scene.namespace(OFFERS).await?;
-        Ok(scene)
+        let testbed = Self { plane, client: Client::try_from(config)? };
+        testbed.namespace(SYSTEM).await?;
+        testbed.namespace(OFFERS).await?;
+        Ok(testbed)
     }
 
     pub(crate) async fn namespace(&self, name: &str) -> Result<()> {

@@ -41,7 +41,7 @@ const LOOKS: &str = "hawser_reconciles_total{kind=\"ComputeJob\"}";
 const UNCHECKED: &str = "--feature-gates=DetectCacheInconsistency=false";
 
 /// Everything that the operator works on.
-pub(crate) struct Scene {
+pub(crate) struct Testbed {
     pub(crate) plane: Plane,
     pub(crate) client: Client,
     /// What was written, in bytes of JSON.
@@ -51,7 +51,7 @@ pub(crate) struct Scene {
     _anvil: Anvil,
 }
 
-impl Scene {
+impl Testbed {
     /// Built up with the help of the operator itself, which publishes the offers and shows how a job and its pod look.
     pub(crate) async fn new(size: Size, program: &Path, step: &impl Fn(&str)) -> Result<Self> {
         step("a control plane and a chain");

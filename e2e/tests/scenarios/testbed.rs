@@ -1,4 +1,4 @@
-//! What the tests have in common: one installation for all, and for each a fixture of its own: a chain with a market, a
+//! What the tests have in common: one installation for all, and for each a testbed of its own: a chain with a market, a
 //! `DepinNetwork`, a namespace with an offer, and some of the cluster's GPUs. So they run side by side.
 
 use std::io::Write as _;
@@ -25,11 +25,11 @@ static INSTALLATION: OnceCell<Result<Installation, String>> = OnceCell::const_ne
 const GPUS: u32 = 14;
 static FREE: Semaphore = Semaphore::const_new(GPUS as usize);
 
-/// Name of each scene's `GpuOffer`.
+/// Name of each testbed's `GpuOffer`.
 pub(crate) const OFFER: &str = "gpus";
 
 /// One test's corner of the cluster.
-pub(crate) struct Scene {
+pub(crate) struct Testbed {
     pub(crate) fixture: Fixture,
     pub(crate) client: Client,
     pub(crate) namespace: String,
@@ -37,8 +37,8 @@ pub(crate) struct Scene {
     pub(crate) offer: String,
 }
 
-impl Scene {
-    /// Plays `test` where an offer has `gpus` GPUs.
+impl Testbed {
+    /// Runs `test` where an offer has `gpus` GPUs.
     pub(crate) async fn with_gpus(name: &str, gpus: u32, test: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
         Self::offering(name, gpus, |_| (), test).await
     }
@@ -53,7 +53,7 @@ impl Scene {
         Self::on(Node::anvil, name, gpus, change, test).await
     }
 
-    /// The same on any EVM node. An error says which scene it was, and what stood in it.
+    /// The same on any EVM node. An error says which testbed it was, and what stood in it.
     pub(crate) async fn on(
         node: impl AsyncFnOnce() -> Result<Node>,
         name: &str,
@@ -63,21 +63,21 @@ impl Scene {
     ) -> Result<()> {
         let installation = installation().await?;
         let came = Instant::now();
-        // On a chain that scenes have to share they share the operator's wallet too: one after the other.
+        // On a chain that testbeds have to share they share the operator's wallet too: one after the other.
         let _held = FREE.acquire_many(if operator::is_local() { gpus } else { GPUS }).await?;
         let begun = Instant::now();
         let place = Place { client: client().await?, name: format!("e2e-{name}") };
         let node = node().await?;
-        let played = async {
+        let run = async {
             let change = |spec: &mut GpuOfferSpec| {
                 spec.capacity.max = Some(gpus);
                 change(spec);
             };
-            let scene = place.set(installation, node.deploy().await?, change).await?;
-            test(&scene).await?;
+            let testbed = place.set(installation, node.deploy().await?, change).await?;
+            test(&testbed).await?;
             place.clear().await
         };
-        let told = Box::pin(played).await;
+        let told = Box::pin(run).await;
         let told = match told {
             Ok(()) => Ok(()),
             Err(error) => Err(place.leave(error).await),
@@ -124,7 +124,7 @@ impl Scene {
     }
 }
 
-/// Where a scene is played: the name of its namespace and of its network.
+/// Where a testbed is set up: the name of its namespace and of its network.
 struct Place {
     client: Client,
     name: String,
@@ -136,14 +136,14 @@ impl Place {
         installation: &Installation,
         chain: Chain,
         change: impl FnOnce(&mut GpuOfferSpec),
-    ) -> Result<Scene> {
+    ) -> Result<Testbed> {
         let fixture = installation.fixture(&self.client, &self.name, chain).await?;
         fixture.tenant(&self.client, &self.name).await?;
         let mut spec = fixture.offer_spec();
         change(&mut spec);
         let offer = fixture.publish(&self.client, &self.name, OFFER, spec).await?;
         let on_chain = offer.status.and_then(|status| status.on_chain).context("the offer does not stand on chain")?;
-        Ok(Scene { fixture, client: self.client.clone(), namespace: self.name.clone(), offer: on_chain.offer_id })
+        Ok(Testbed { fixture, client: self.client.clone(), namespace: self.name.clone(), offer: on_chain.offer_id })
     }
 
     /// Nothing of it is left: what holds GPUs, or settles, is waited for.
@@ -155,9 +155,9 @@ impl Place {
     /// Explains what went wrong, and leaves without settling anything where the chain goes with the test.
     async fn leave(&self, error: Error) -> Error {
         let said = format!("{error:#}");
-        let objects = explain::scene(&self.client, &self.name, &self.name).await;
+        let objects = explain::testbed(&self.client, &self.name, &self.name).await;
         let error = if said.contains(&explain::title(&self.name)) { error } else { error.context(objects) };
-        let error = error.context(format!("scene {}", self.name));
+        let error = error.context(format!("testbed {}", self.name));
         if !operator::is_local() {
             return error;
         }
