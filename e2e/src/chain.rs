@@ -1,5 +1,5 @@
 //! The EVM side of a run: who the actors are, the market and the token they
-//! trade in, and what stands on the books.
+//! trade in, and what the market credits to each side.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ pub struct Chain {
 
 /// Token units credited to each side, now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Books {
+pub struct Credits {
     /// The provider's credit.
     pub provider: U256,
     /// The customer's credit.
@@ -175,9 +175,9 @@ impl Chain {
     ///
     /// # Errors
     /// When the node doesn't answer.
-    pub async fn books(&self, customer: &Account) -> Result<Books> {
+    pub async fn credits(&self, customer: &Account) -> Result<Credits> {
         let market = self.market_as(&self.actors.owner)?;
-        Ok(Books {
+        Ok(Credits {
             provider: market.credit(self.actors.provider.address, self.token).call().await?,
             customer: market.credit(customer.address, self.token).call().await?,
             fee: self.fees().await?,
@@ -232,8 +232,8 @@ impl Chain {
     pub async fn assert_solvent(&self, open_deposits: U256) -> Result<()> {
         let token = self.token_as(&self.actors.owner)?;
         let held = token.balanceOf(self.market).call().await?;
-        let customer = self.books(&self.actors.customer).await?;
-        let rival = self.books(&self.actors.rival).await?.customer;
+        let customer = self.credits(&self.actors.customer).await?;
+        let rival = self.credits(&self.actors.rival).await?.customer;
         let owed = customer.provider + customer.customer + customer.fee + rival + open_deposits;
         ensure!(held == owed, "the market holds {held} token units and owes {owed}");
         Ok(())

@@ -11,7 +11,7 @@ use kube::{Api, Client, ResourceExt};
 use hawser_crds::{ComputeJob, Phase};
 use hawser_market::JobId;
 
-use crate::chain::Books;
+use crate::chain::Credits;
 use crate::fixture::{Fixture, explained, jobs};
 use crate::{conditions, wait};
 
@@ -124,8 +124,8 @@ impl Order {
     pub async fn assert_settled(
         &self,
         fixture: &Fixture,
-        before: &Books,
-        after: &Books,
+        before: &Credits,
+        after: &Credits,
         deposit: U256,
     ) -> Result<Split> {
         let job = fixture.chain.job(self.id).await?;

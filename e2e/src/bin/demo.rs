@@ -62,7 +62,7 @@ async fn story(options: &Options) -> Result<()> {
     };
     let order = Order::new(customer.order(&spec).await?, NAMESPACE);
     let ordered = Instant::now();
-    let before = fixture.chain.books(customer.account()).await?;
+    let before = fixture.chain.credits(customer.account()).await?;
     let deposit = order.id.deposit(spec.seconds);
     step(&format!("a customer ordered 2 GPUs for 300 s: job {}, deposit {deposit}", order.id));
 
@@ -79,7 +79,7 @@ async fn story(options: &Options) -> Result<()> {
     order.attested(&kube).await?;
     step("the first voucher was accepted");
     let job = order.over(&kube).await?;
-    let after = fixture.chain.books(customer.account()).await?;
+    let after = fixture.chain.credits(customer.account()).await?;
     let phase = job.status.as_ref().map(|status| status.phase).unwrap_or_default();
     step(&format!("{} is over: {phase:?}", job.name_any()));
 

@@ -50,7 +50,7 @@ async fn runs_off(name: &str, seconds: i64, reason: &str) -> Result<()> {
 async fn settled(testbed: &Testbed, placed: &Placed, phase: Phase) -> Result<ComputeJobStatus> {
     let status = placed.order.over(&testbed.client).await?.status.unwrap_or_default();
     ensure!(status.phase == phase, "{status:?}");
-    let after = testbed.books().await?;
+    let after = testbed.credits().await?;
     placed.order.assert_settled(&testbed.fixture, &placed.before, &after, placed.deposit).await?;
     Ok(status)
 }

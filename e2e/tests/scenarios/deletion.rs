@@ -83,7 +83,7 @@ async fn running(testbed: &Testbed) -> Result<Placed> {
 }
 
 async fn paid_for_what_ran(testbed: &Testbed, placed: &Placed) -> Result<()> {
-    let after = testbed.books().await?;
+    let after = testbed.credits().await?;
     let split = placed.order.assert_settled(&testbed.fixture, &placed.before, &after, placed.deposit).await?;
     ensure!(!split.provider.is_zero(), "the provider was paid nothing for a job that ran");
     ensure!(!split.customer.is_zero(), "the customer got nothing back for a job that was cut short");

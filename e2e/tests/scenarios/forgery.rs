@@ -45,7 +45,7 @@ async fn forged_replayed_and_exaggerated_reports_are_refused_and_told() -> Resul
         placed.order.over(&testbed.client).await?;
         let used = testbed.fixture.chain.job(placed.order.id).await?.used;
         ensure!(used < 100, "{used} GPU-seconds were claimed for 45 s on one GPU");
-        let after = testbed.books().await?;
+        let after = testbed.credits().await?;
         placed.order.assert_settled(&testbed.fixture, &placed.before, &after, placed.deposit).await?;
         Ok(())
     })

@@ -40,7 +40,7 @@ async fn settles_after_a_block(testbed: &Testbed) -> Result<()> {
 /// The operator sends what was earned to the payout address, and says so.
 async fn earnings_are_paid_out(testbed: &Testbed) -> Result<()> {
     let chain = &testbed.fixture.chain;
-    let (earned, held) = (testbed.books().await?.provider, chain.held(chain.actors.payout.address).await?);
+    let (earned, held) = (testbed.credits().await?.provider, chain.held(chain.actors.payout.address).await?);
     network::withdraw(&testbed.client, testbed.fixture.network(), &Withdraw::default()).await?;
     wait::until("status.earnings says what was withdrawn", wait::SOON, async || {
         let told = told(testbed).await?.context("no earnings")?;
@@ -49,7 +49,7 @@ async fn earnings_are_paid_out(testbed: &Testbed) -> Result<()> {
         Ok(if right { Ok(()) } else { Err(format!("{earned} units were earned, and it says {told:?}")) })
     })
     .await?;
-    ensure!(testbed.books().await?.provider.is_zero(), "there is credit left");
+    ensure!(testbed.credits().await?.provider.is_zero(), "there is credit left");
     ensure!(chain.held(chain.actors.payout.address).await? == held + earned, "the payout address did not get it");
     let wallet =
         network::status(&testbed.client, testbed.fixture.network()).await?.wallet.context("no wallet in the status")?;
@@ -95,7 +95,7 @@ async fn earnings_agree(testbed: &Testbed) -> Result<()> {
         let Some(earned) = told(testbed).await? else {
             return Ok(Err(format!("there are no earnings in {}", chain.token)));
         };
-        let owed = testbed.books().await?.provider;
+        let owed = testbed.credits().await?.provider;
         let (credit, pending) = (chain.units(&earned.credit).await?, chain.units(&earned.pending).await?);
         let agree = credit == owed && !owed.is_zero() && pending == U256::ZERO;
         Ok(if agree { Ok(()) } else { Err(format!("the market owes {owed} units, and it says {earned:?}")) })

@@ -20,7 +20,7 @@ async fn an_order_runs_is_attested_paid_and_refunded_to_the_last_unit() -> Resul
 pub(crate) async fn settles_to_the_last_unit(testbed: &Testbed, placed: &Placed) -> Result<()> {
     let usage = all_of_its_use_is_claimed(testbed, &placed.order).await?;
     ensure!(usage.vouchers_rejected == 0, "{usage:?}");
-    let after = testbed.books().await?;
+    let after = testbed.credits().await?;
     placed.order.assert_settled(&testbed.fixture, &placed.before, &after, placed.deposit).await?;
     testbed.fixture.chain.assert_solvent(alloy::primitives::U256::ZERO).await
 }

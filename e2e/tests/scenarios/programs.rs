@@ -56,7 +56,7 @@ async fn an_images_environment_steers_neither_loaders_nor_nvidias_runtime() -> R
 pub(crate) async fn settled(testbed: &Testbed, placed: &Placed, phase: Phase) -> Result<ComputeJobStatus> {
     let status = placed.order.over(&testbed.client).await?.status.unwrap_or_default();
     ensure!(status.phase == phase, "{status:?}");
-    let after = testbed.books().await?;
+    let after = testbed.credits().await?;
     let split = placed.order.assert_settled(&testbed.fixture, &placed.before, &after, placed.deposit).await?;
     ensure!(!split.provider.is_zero(), "nothing was paid: {split:?}, {status:?}");
     let evidence = status.usage.clone().unwrap_or_default().evidence.context("no evidence in the status")?;

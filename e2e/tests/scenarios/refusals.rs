@@ -15,14 +15,14 @@ use crate::testbed::{Placed, Testbed, sleep};
 #[tokio::test]
 async fn an_order_for_more_gpus_than_are_offered_reverts_on_chain() -> Result<()> {
     Testbed::with_gpus("toomany", 2, async |testbed| {
-        let before = testbed.books().await?;
+        let before = testbed.credits().await?;
         let refused = Customer::first(&testbed.fixture).order(&testbed.job_spec(3, 60, "true")).await;
         let said = format!("{:#}", refused.err().unwrap_or_else(|| anyhow::anyhow!("the order was taken")));
         ensure!(
             said.contains("the order asks for 3 GPUs and the offer has 2 available"),
             "refused in other words: {said}"
         );
-        ensure!(testbed.books().await? == before, "a reverted order moved tokens");
+        ensure!(testbed.credits().await? == before, "a reverted order moved tokens");
         Ok(())
     })
     .await
@@ -125,7 +125,7 @@ async fn a_malformed_spec_is_declined_with_its_reason_and_the_next_order_runs() 
                 "{what} was declined without a reason"
             );
             ensure!(declined_with_a_reason(testbed, &placed).await?, "{what} was declined on chain without a reason");
-            let after = testbed.books().await?;
+            let after = testbed.credits().await?;
             let split = placed.order.assert_settled(&testbed.fixture, &placed.before, &after, placed.deposit).await?;
             ensure!(split.customer == placed.deposit, "{what}: not everything went back: {split:?}");
         }
@@ -140,12 +140,12 @@ async fn a_malformed_spec_is_declined_with_its_reason_and_the_next_order_runs() 
 /// Opens an order with any spec; its deposit comes out of the customer's credit first.
 async fn open(testbed: &Testbed, account: &Account, gpus: u16, spec: &[u8]) -> Result<Placed> {
     testbed.offers(gpus).await?;
-    let before = testbed.fixture.chain.books(account).await?;
+    let before = testbed.fixture.chain.credits(account).await?;
     let order = RawOrder { offer: FixedBytes::from_hex(&testbed.offer)?, gpus, seconds: 60, spec };
     let id = testbed.fixture.chain.open_job(account, &order).await?;
     let mut placed = Placed { order: Order::new(id, &testbed.namespace), before, deposit: id.deposit(60) };
-    // What came out of the credit is not on the books any more when the order stands.
-    placed.before = testbed.fixture.chain.books(account).await?;
+    // What came out of the credit is not in it any more once the order stands.
+    placed.before = testbed.fixture.chain.credits(account).await?;
     Ok(placed)
 }
 
@@ -155,7 +155,7 @@ async fn ends_badly(testbed: &Testbed, spec: &serde_json::Value, phase: Phase, r
     let job = placed.order.when(&testbed.client, &format!("is {phase:?}"), Duration::from_mins(4), over).await?;
     let status = job.status.unwrap_or_default();
     ensure!(status.reason.as_deref() == Some(reason), "{status:?}");
-    let after = testbed.books().await?;
+    let after = testbed.credits().await?;
     placed.order.assert_settled(&testbed.fixture, &placed.before, &after, placed.deposit).await?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use alloy::primitives::U256;
 use anyhow::{Context, Error, Result, anyhow};
 use hawser_crds::GpuOfferSpec;
-use hawser_e2e::chain::{Books, Chain};
+use hawser_e2e::chain::{Chain, Credits};
 use hawser_e2e::customer::{Customer, JobSpec};
 use hawser_e2e::fixture::{Fixture, client};
 use hawser_e2e::installation::Installation;
@@ -105,8 +105,8 @@ impl Testbed {
         self.offers(spec.gpus).await?;
         let customer = Customer::first(&self.fixture);
         let id = customer.order(spec).await?;
-        // What the deposit took out of the customer's credit is not on the books any more.
-        let before = self.books().await?;
+        // What the deposit took out of the customer's credit is not in it any more.
+        let before = self.credits().await?;
         Ok(Placed { order: Order::new(id, &self.namespace), before, deposit: id.deposit(spec.seconds) })
     }
 
@@ -119,8 +119,8 @@ impl Testbed {
         .await
     }
 
-    pub(crate) async fn books(&self) -> Result<Books> {
-        self.fixture.chain.books(&self.fixture.chain.actors.customer).await
+    pub(crate) async fn credits(&self) -> Result<Credits> {
+        self.fixture.chain.credits(&self.fixture.chain.actors.customer).await
     }
 }
 
@@ -168,10 +168,10 @@ impl Place {
     }
 }
 
-/// An order, and what stood on the books once its deposit was taken (out of the customer's credit first).
+/// An order, and what was credited to each side once its deposit was taken (out of the customer's credit first).
 pub(crate) struct Placed {
     pub(crate) order: Order,
-    pub(crate) before: Books,
+    pub(crate) before: Credits,
     pub(crate) deposit: U256,
 }
 

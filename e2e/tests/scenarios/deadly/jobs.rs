@@ -92,7 +92,7 @@ async fn a_program_that_begins_and_ends_while_no_operator_is_there_is_paid() -> 
 async fn settles(testbed: &Testbed, placed: &Placed, phase: Phase) -> Result<()> {
     let status = placed.order.over(&testbed.client).await?.status.unwrap_or_default();
     ensure!(status.phase == phase, "{status:?}");
-    let after = testbed.books().await?;
+    let after = testbed.credits().await?;
     placed.order.assert_settled(&testbed.fixture, &placed.before, &after, placed.deposit).await?;
     let used = testbed.fixture.chain.job(placed.order.id).await?.used;
     let vouched = status.usage.unwrap_or_default().gpu_seconds;

@@ -33,7 +33,7 @@ async fn an_evidence_store_that_is_away_is_told_and_not_a_line_is_lost() -> Resu
         Customer::first(&testbed.fixture).hawser(&["end", &placed.order.id.to_string()]).await?;
         // Kubelet counts as much as was claimed, and the evidence is one chain.
         all_of_its_use_is_claimed(testbed, &placed.order).await?;
-        let after = testbed.books().await?;
+        let after = testbed.credits().await?;
         placed.order.assert_settled(&testbed.fixture, &placed.before, &after, placed.deposit).await?;
         Ok(())
     })

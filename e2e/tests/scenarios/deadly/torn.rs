@@ -37,7 +37,7 @@ async fn a_pod_whose_jobs_finalizer_was_removed_by_hand_goes_and_what_it_used_is
             Ok(left.first().map_or(Ok(()), |pod| Err(format!("its finalizers are {:?}", pod.metadata.finalizers))))
         })
         .await?;
-        let after = testbed.books().await?;
+        let after = testbed.credits().await?;
         let split = placed.order.assert_settled(&testbed.fixture, &placed.before, &after, placed.deposit).await?;
         ensure!(!split.provider.is_zero(), "nothing was paid for a job that ran: {split:?}");
         let starts = testbed.fixture.chain.starts(placed.order.id).await?;

@@ -32,7 +32,7 @@ async fn an_order_seen_again_from_an_old_cursor_gives_one_job_and_one_pod() -> R
         ensure!(pods.len() == 1, "{} pods of one order", pods.len());
         let job = placed.order.over(&testbed.client).await?;
         ensure!(job.status.unwrap_or_default().phase == Phase::Succeeded);
-        let after = testbed.books().await?;
+        let after = testbed.credits().await?;
         placed.order.assert_settled(&testbed.fixture, &placed.before, &after, placed.deposit).await?;
         Ok(())
     })
