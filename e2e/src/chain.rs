@@ -16,8 +16,6 @@ use anyhow::{Context, Result, ensure};
 use hawser_contracts::{ComputeMarket, TestToken};
 use hawser_market::{JobId, OfferId};
 
-use crate::reorg;
-
 /// Most that an order pays for gas, in wei: more than tests let fees rise to.
 const DEAR: u128 = 1_000_000_000_000;
 /// What it tips, in wei per gas.
@@ -283,19 +281,6 @@ impl Chain {
         let Some(receipt) = node.get_transaction_receipt(tx).await? else { return Ok(false) };
         let head = node.get_block_number().await?;
         Ok(!receipt.status() && receipt.block_number.is_some_and(|block| block + depth <= head))
-    }
-
-    /// Holds blocks back while `act` sends transactions, and then mines all of them in one.
-    ///
-    /// # Errors
-    /// `act`'s own, or when the node is no anvil that mines by time.
-    pub async fn in_one_block<T>(&self, act: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
-        reorg::held(&self.node()?, async || {
-            let done = act().await;
-            reorg::mine(&self.node()?).await?;
-            done
-        })
-        .await
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reorganisations of anvil's chain: its newest blocks are replaced by others.
+//! Reorganisations of anvil's chain: its newest blocks are replaced by others, or held back.
 
 use std::collections::BTreeMap;
 
@@ -109,6 +109,19 @@ impl Chain {
         Ok(())
     }
 
+    /// Holds blocks back while `act` sends transactions, and then mines all of them in one.
+    ///
+    /// # Errors
+    /// `act`'s own, or when the node is no anvil that mines by time.
+    pub async fn in_one_block<T>(&self, act: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
+        held(&self.node()?, async || {
+            let done = act().await;
+            mine(&self.node()?).await?;
+            done
+        })
+        .await
+    }
+
     /// Base fee of the next block, in wei per gas; anvil lets it fall again from there.
     ///
     /// # Errors
@@ -196,7 +209,7 @@ async fn pool(node: &DynProvider) -> Result<Vec<(Address, Value)>> {
 }
 
 /// Holds blocks back while `act` makes its own.
-pub(crate) async fn held<T>(node: &DynProvider, act: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
+async fn held<T>(node: &DynProvider, act: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
     let seconds: Option<u64> = node.raw_request("anvil_getIntervalMining".into(), ()).await?;
     let seconds = seconds.context("the EVM node mines no blocks by time (anvil --block-time)")?;
     node.raw_request::<_, Value>("evm_setIntervalMining".into(), [0]).await?;
@@ -206,7 +219,7 @@ pub(crate) async fn held<T>(node: &DynProvider, act: impl AsyncFnOnce() -> Resul
     done
 }
 
-pub(crate) async fn mine(node: &DynProvider) -> Result<()> {
+async fn mine(node: &DynProvider) -> Result<()> {
     node.raw_request::<_, Value>("evm_mine".into(), ()).await?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use hawser_e2e::relay::Relay;
+use hawser_e2e::doubles::relay::Relay;
 
 use crate::replica::Replica;
 use crate::testbed::{START, SYSTEM, Testbed};

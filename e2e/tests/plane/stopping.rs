@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use hawser_e2e::relay::Relay;
+use hawser_e2e::doubles::relay::Relay;
 
 use crate::replica::Replica;
 use crate::testbed::{START, Testbed};

@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use hawser_crds::{GpuOfferSpec, Phase};
 use hawser_e2e::chain::{Account, RawOrder, mined};
 use hawser_e2e::customer::Customer;
+use hawser_e2e::doubles::slow_registry::SlowRegistry;
 use hawser_e2e::order::Order;
-use hawser_e2e::slow_registry::SlowRegistry;
 use serde_json::json;
 
 use crate::testbed::{Placed, Testbed, sleep};

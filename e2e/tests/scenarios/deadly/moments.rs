@@ -1,7 +1,7 @@
 use alloy::sol_types::SolCall as _;
 use anyhow::{Result, ensure};
 use hawser_contracts::ComputeMarket::{settleCall, startJobsCall};
-use hawser_e2e::endpoint::Moment;
+use hawser_e2e::doubles::endpoint::Moment;
 use hawser_e2e::{operator, wait};
 
 use crate::faults::{all_succeed, behind_an_endpoint};

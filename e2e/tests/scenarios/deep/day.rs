@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use hawser_crds::Confirmations;
 use hawser_e2e::balances::is;
 use hawser_e2e::chain::{Chain, RawOrder};
-use hawser_e2e::endpoint::{Endpoint, Trouble};
+use hawser_e2e::doubles::endpoint::{Endpoint, Trouble};
 use hawser_e2e::fixture::jobs;
 use hawser_e2e::order::Order;
 use hawser_e2e::{network, operator};

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use hawser_crds::condition;
-use hawser_e2e::endpoint::{Endpoint, Trouble};
+use hawser_e2e::doubles::endpoint::{Endpoint, Trouble};
 use hawser_e2e::{network, wait};
 
 use super::{all_succeed, behind_an_endpoint};

@@ -8,7 +8,7 @@ mod wallet;
 use anyhow::{Result, ensure};
 use hawser_crds::{ComputeJob, GpuOfferSpec, Phase};
 use hawser_e2e::balances::Balances;
-use hawser_e2e::endpoint::Endpoint;
+use hawser_e2e::doubles::endpoint::Endpoint;
 use hawser_e2e::network;
 use hawser_e2e::order::Order;
 use hawser_local::network::HOST;

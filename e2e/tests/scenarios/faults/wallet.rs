@@ -4,7 +4,7 @@ use alloy::sol_types::SolCall as _;
 use anyhow::{Result, ensure};
 use hawser_contracts::ComputeMarket::startJobsCall;
 use hawser_e2e::balances::is;
-use hawser_e2e::endpoint::Moment;
+use hawser_e2e::doubles::endpoint::Moment;
 use hawser_e2e::wait;
 use hawser_market::JobStatus;
 
