@@ -1,4 +1,4 @@
-//! Many at the door: strangers who may not keep meters out, and meters who must all get in.
+//! Many connections at once: strangers who may not keep meters out, and meters who must all get in.
 
 use std::{net::IpAddr, sync::atomic::Ordering, time::Duration};
 

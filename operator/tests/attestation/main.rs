@@ -5,12 +5,12 @@
 mod crowd;
 mod fenced;
 mod fixture;
-mod last_words;
 mod log;
 mod members;
 mod renewal;
 mod shared;
 mod sidecar;
+mod termination_message;
 mod until;
 
 use hawser_attestation::verify;

@@ -38,7 +38,7 @@ async fn a_card_that_is_sold_twice_is_paid_for_once_and_both_jobs_are_named() {
     let counted = |fixture: &Fixture, job| fixture.attested_of(job).voucher.unwrap().gpu_seconds;
     assert_eq!((counted(&fixture, &first), counted(&fixture, &second)), (GpuSeconds(30), GpuSeconds(10)));
 
-    // Its last words count as little, also when the other one is over: its count holds the time of both.
+    // Its termination message counts as little, also when the other one is over: its count holds the time of both.
     fixture.attestations.forget(&first);
     after.resume(&fixture).await.acked();
     after.report(40).await.refused(RejectReason::CardShared, "tenants/many-1");

@@ -81,7 +81,7 @@ impl Answer {
 }
 
 impl Sidecar {
-    pub(crate) fn new(_world: &Fixture) -> Self {
+    pub(crate) fn new(_fixture: &Fixture) -> Self {
         Self {
             key: PrivateKeySigner::random(),
             job: id(),

@@ -20,7 +20,7 @@ use hawser_operator::network::evm::{Connection, Disconnected, EvmNetwork, JobSta
 use serde_json::{Value, json};
 
 use crate::{
-    line::{Seen, open},
+    lifecycle::{Seen, open},
     node::{Node, start},
     proxy::Proxy,
 };

@@ -11,7 +11,7 @@ use hawser_operator::network::evm::{Action, ActionState, JobStatus};
 use serde_json::json;
 
 use crate::{
-    line::{Seen, open},
+    lifecycle::{Seen, open},
     node::{CHAIN_ID, Node, OPERATOR, assert_mined, signer},
 };
 

@@ -8,7 +8,7 @@ use hawser_operator::network::Uncounted;
 use hawser_operator::network::evm::{Action, ActionState, Checkpoint, EvmNetwork, JobStatus};
 use tokio_util::sync::CancellationToken;
 
-use crate::line::open;
+use crate::lifecycle::open;
 use crate::node::{Node, assert_mined, wallet};
 use crate::proxy::Proxy;
 

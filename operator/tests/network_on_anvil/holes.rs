@@ -7,7 +7,7 @@ use hawser_operator::network::evm::{Checkpoint, Connection, Cursor};
 use serde_json::{Value, json};
 
 use crate::{
-    line::Seen,
+    lifecycle::Seen,
     node::{Node, start, start_again},
     proxy::{Proxy, number},
 };

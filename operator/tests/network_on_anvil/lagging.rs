@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::DropGuard;
 
 use crate::{
-    line::{Seen, earn},
+    lifecycle::{Seen, earn},
     node::{Node, start, start_again},
     proxy::{Proxy, number},
 };

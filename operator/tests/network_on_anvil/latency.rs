@@ -13,7 +13,7 @@ use hawser_operator::network::evm::{Action, ActionState, Cursor, EvmNetwork};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    line::Seen,
+    lifecycle::Seen,
     node::{Node, start},
     proxy::Proxy,
 };

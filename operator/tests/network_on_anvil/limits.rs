@@ -10,7 +10,7 @@ use hawser_market::JobId;
 use hawser_operator::network::evm::{Action, EvmNetwork, JobStatus};
 
 use crate::{
-    line::Seen,
+    lifecycle::Seen,
     node::{Node, start},
     proxy::Proxy,
 };

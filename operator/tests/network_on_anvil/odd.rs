@@ -8,7 +8,7 @@ use hawser_operator::network::evm::{Action, Connection, EvmError, JobStatus};
 use serde_json::json;
 
 use crate::{
-    line::{Seen, earn, open},
+    lifecycle::{Seen, earn, open},
     node::{Node, PAYOUT, assert_mined, start},
     proxy::{Proxy, number},
 };

@@ -13,7 +13,7 @@ use hawser_operator::{
 };
 
 use crate::{
-    line::{claim, open},
+    lifecycle::{claim, open},
     node::{GPUS, Node, assert_mined, start},
 };
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::{
-    line::{claim, open},
+    lifecycle::{claim, open},
     node::{Node, OPERATOR, assert_mined, signer, start_with},
 };
 

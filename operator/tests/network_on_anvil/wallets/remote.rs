@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{posts_starts_and_claims, trouble, waits};
 use crate::{
-    line::open,
+    lifecycle::open,
     node::{Node, OPERATOR, assert_mined, signer, start_with},
 };
 

@@ -1,4 +1,4 @@
-//! An order's whole line.
+//! An order's life: from the offer that it is for to its settlement.
 
 use std::sync::{Arc, Mutex};
 

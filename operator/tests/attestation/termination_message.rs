@@ -41,7 +41,7 @@ async fn a_termination_message_brings_the_voucher_and_its_evidence() {
 
 /// Kubelet's clock says when the container began and ended; the operator's own says how late it is.
 #[tokio::test]
-async fn the_last_words_of_a_node_whose_clock_is_ahead_are_heard_when_their_time_has_come() {
+async fn the_termination_message_of_a_node_whose_clock_is_ahead_is_taken_when_its_time_has_come() {
     let fixture = Fixture::new().await;
     let mut sidecar = fixture.running_sidecar(26).await;
     sidecar.header(0).await.acked();
@@ -50,12 +50,12 @@ async fn the_last_words_of_a_node_whose_clock_is_ahead_are_heard_when_their_time
     let refusal = read(&fixture, &text).await.unwrap_err();
     assert_eq!(refusal.reason, RejectReason::Unavailable, "{refusal}");
     assert!(refusal.message.contains(" s ahead of the operator's"), "{refusal}");
-    let heard = until("the last words are taken", async || read(&fixture, &text).await.ok()).await;
+    let heard = until("the termination message is taken", async || read(&fixture, &text).await.ok()).await;
     assert_eq!(heard.gpu_seconds, GpuSeconds(60));
 }
 
 #[tokio::test]
-async fn last_words_that_are_too_much_are_refused_for_good_a_minute_after_the_end() {
+async fn a_termination_message_that_counts_too_much_is_refused_for_good_a_minute_after_the_end() {
     let fixture = Fixture::new().await;
     let mut sidecar = fixture.running_sidecar(100).await;
     sidecar.header(0).await.acked();
