@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Ledger} from "./Ledger.sol";
+import {TokenFlow} from "./TokenFlow.sol";
 
 /// @title What is stored of what others may spend of an account's credit
 /// @notice A delegation is never taken from the list: orders that were placed by it are its principal's for ever.
-abstract contract Delegations is Ledger {
+abstract contract Delegations is TokenFlow {
     struct StoredDelegation {
         address principal;
         uint40 until;

@@ -3,12 +3,12 @@ pragma solidity ^0.8.28;
 
 import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {Price} from "../libraries/Price.sol";
-import {Ledger} from "./Ledger.sol";
+import {TokenFlow} from "./TokenFlow.sol";
 
 /// @title The market's fee
 /// @notice A provider takes an order knowing what of it will be paid to the fee sink. So a raise is announced for longer
 /// than any order that was placed before it can still be claimed, and no job has to remember its fee.
-abstract contract Fees is Ledger, Ownable2Step {
+abstract contract Fees is TokenFlow, Ownable2Step {
     using Price for uint256;
 
     /// @dev One slot, the only one that a claim reads for the fee.

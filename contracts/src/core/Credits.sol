@@ -2,11 +2,11 @@
 pragma solidity ^0.8.28;
 
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
-import {Ledger} from "../base/Ledger.sol";
+import {TokenFlow} from "../base/TokenFlow.sol";
 import {IMarketCredits} from "../interfaces/IMarketCredits.sol";
 
 /// @title How credit comes and goes
-abstract contract Credits is Ledger, IMarketCredits {
+abstract contract Credits is TokenFlow, IMarketCredits {
     /// @inheritdoc IMarketCredits
     function permit(address token, uint256 value, uint256 deadline, uint8 v, bytes32 r, bytes32 s) external {
         // Where there is no code the call itself would revert, before there is anything to catch.

@@ -7,11 +7,11 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {Offers} from "./Offers.sol";
 
-/// @title Credits: what accounts are owed, and how tokens come in and go out
+/// @title Token flow: what accounts are owed, and how tokens come in and go out
 /// @notice No order, claim, end or refund sends tokens: they credit. So a receiver that can't receive blocks nobody but
 /// itself. Tokens leave by `_send` alone, to whom the account names, to a provider's payout address, or to a fee sink. They
 /// come by `_pull`, and by Permit2 (`OrdersFor`). These three are guarded against calls that come back.
-abstract contract Ledger is Offers, ReentrancyGuardTransient {
+abstract contract TokenFlow is Offers, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
     mapping(address account => mapping(address token => uint256)) internal _credits;
