@@ -40,7 +40,7 @@ fn main() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Of the lines every so many is signed, and the last one; the others carry the signature before theirs, as nobody looks at it.
+/// One line in `each` is signed, and the last one; the others carry the signature before theirs, as nobody looks at it.
 fn write(path: &Path, reports: u64, each: u64) {
     let key = PrivateKeySigner::from_bytes(&B256::repeat_byte(1)).unwrap();
     let (market, job) = (MarketId { chain_id: 31337, address: Address::repeat_byte(9) }, JobId(B256::repeat_byte(7)));

@@ -39,7 +39,7 @@ pub enum ChainError {
     WrongSigner {
         /// The attestor.
         attestor: Address,
-        /// Whose signature it is, as far as can be told.
+        /// Whose signature it is, as far as it can be recovered.
         found: Address,
     },
     /// The signature has no signer at all.

@@ -40,7 +40,7 @@ pub struct Finding {
 
 /// Hotter, a GPU has switched itself off long ago.
 const HOTTEST_CELSIUS: u32 = 150;
-/// No card draws so much.
+/// No card draws this much.
 const MOST_MILLIWATTS: u32 = 10_000_000;
 /// No clock runs as fast.
 const FASTEST_MHZ: u32 = 10_000;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 /// Longer gaps count as this one: meters report at least each five minutes.
 const MOST_SECONDS: usize = 3600;
 
-/// How often there was a gap of so many seconds.
+/// How often there was a gap of this many seconds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gaps {
     counts: Vec<u64>,

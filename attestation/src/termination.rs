@@ -7,7 +7,7 @@ use crate::{Line, SignedVoucher};
 
 /// What Kubernetes keeps of a container's termination message at most, in bytes.
 pub const MAX_TERMINATION_BYTES: usize = 4096;
-/// What meter writes of it. Kubelet divides 12 KiB by all containers of a pod and cuts what is longer: so many bytes
+/// What meter writes of it. Kubelet divides 12 KiB by all containers of a pod and cuts what is longer: this many bytes
 /// survive with six containers, where the job's own are three and others may be injected.
 const WRITTEN_BYTES: usize = 2048;
 

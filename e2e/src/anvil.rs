@@ -30,7 +30,7 @@ impl Anvil {
         Self::start_off(address, 0).await
     }
 
-    /// The same with a clock that is so many seconds ahead of this machine's.
+    /// The same with a clock that is this many seconds ahead of this machine's.
     ///
     /// # Errors
     /// As for [`start`](Self::start).

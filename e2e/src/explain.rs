@@ -16,7 +16,7 @@ use crate::fixture::SYSTEM;
 const LINES_READ: i64 = 20_000;
 const LINES_SHOWN: usize = 60;
 
-/// The first line of what is told of a namespace.
+/// The first line of what is said of a namespace.
 pub fn title(namespace: &str) -> String {
     format!("--- namespace {namespace}\n")
 }

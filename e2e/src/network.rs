@@ -23,7 +23,7 @@ pub(crate) const WALLET_SECRET: &str = "hawser-wallet";
 pub(crate) const WALLET_KEY: &str = "privateKey";
 const READY_AFTER: Duration = wait::SOON;
 
-/// Makes the network `name` anew and waits until it is Ready.
+/// Recreates the network `name` and waits until it is Ready.
 ///
 /// # Errors
 /// When an earlier one doesn't go, or this one is not Ready in time.
@@ -55,7 +55,7 @@ fn spec(chain: &Chain) -> DepinNetworkSpec {
     }
 }
 
-/// Says anew how deep an order must lie, and waits until the network is Ready with that.
+/// Changes how deep an order must lie, and waits until the network is Ready with that.
 ///
 /// # Errors
 /// When it is not Ready in time.

@@ -55,7 +55,7 @@ impl Order {
         self.when(client, "is running", wait::SOON, running).await
     }
 
-    /// Waits until so many vouchers were accepted or so many GPU-seconds stand in the status.
+    /// Waits until this many vouchers were accepted or this many GPU-seconds stand in the status.
     ///
     /// # Errors
     /// When the deadline passes; then with the objects of the namespace.

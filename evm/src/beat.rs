@@ -48,7 +48,7 @@ impl Beat {
         self.asked = Some(asked);
     }
 
-    /// A look showed a new block, which is to come so long after the one before where blocks come regularly.
+    /// A look showed a new block, which is to come this long after the one before where blocks come regularly.
     pub(crate) fn came(&mut self, asked: Instant, since: Option<Duration>) {
         let seen = Born { after: self.asked, by: asked };
         let expected = self.born.zip(since).map(|(before, since)| before.then(since));

@@ -14,7 +14,7 @@ use crate::error::Error;
 pub struct BlockSpan {
     width: u64,
     widest: u64,
-    /// So many answers in a row double it.
+    /// This many answers in a row double it.
     patience: u32,
     answered: u32,
 }
@@ -25,7 +25,7 @@ impl BlockSpan {
         Self { width: widest, widest, patience: 1, answered: 0 }
     }
 
-    /// Doubled only after so many answers in a row.
+    /// Doubled only after this many answers in a row.
     #[must_use]
     pub const fn doubled_after(self, answers: u32) -> Self {
         Self { patience: answers, ..self }
@@ -62,7 +62,7 @@ struct Ranges {
 }
 
 impl Ranges {
-    /// After so many answers in a row a range that was refused once is doubled again: one dense stretch of the chain must
+    /// After this many answers in a row a range that was refused once is doubled again: one dense stretch of the chain must
     /// not make all of the rest slow.
     const PATIENCE: u32 = 8;
 

@@ -31,9 +31,9 @@ impl Class {
 const FREE: f64 = 50.0;
 /// What was sent in this time makes the rate that was too high.
 const WINDOW: f64 = 5.0;
-/// Of the rate that was refused so much is kept.
+/// The share of the refused rate that is kept.
 const KEPT: f64 = 0.75;
-/// Each answer raises the rate by so many requests a second.
+/// Each answer raises the rate by this many requests a second.
 const RISE: f64 = 0.015;
 
 /// How an endpoint that limits us is dealt with.
@@ -46,7 +46,7 @@ pub(crate) struct Limits {
     longest_pause: Duration,
     /// Longest `Retry-After` that is believed: it is tried again after that in any case.
     longest_word: Duration,
-    /// An endpoint that refuses everything for so long, and so often, is as good as none.
+    /// An endpoint that refuses everything for this long, and so often, is as good as none.
     hopeless_after: Duration,
     hopeless_refusals: u32,
 }

@@ -22,11 +22,11 @@ use crate::{
     transport::Transport,
 };
 
-/// An endpoint whose newest block is so much older than what others show tells of a past that is over.
+/// An endpoint whose newest block is this much older than what others show is out of date.
 const MOST_BEHIND: u64 = 30;
 /// A block that lies so far in the future is not believed where another endpoint shows one that doesn't.
 pub(crate) const MOST_AHEAD: u64 = 60;
-/// What an endpoint has shown counts for so long against others.
+/// What an endpoint has shown counts for this long against others.
 const REMEMBERED: Duration = Duration::from_mins(1);
 
 impl Inner {

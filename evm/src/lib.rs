@@ -12,7 +12,7 @@
 //! | Why was there no answer? | [`Error`], and for each endpoint its [`Trouble`] |
 //! | How are many blocks' logs read? | [`LogPages`], over a [`BlockSpan`] that halves where it is refused |
 //! | Does the chain move? | [`Watchdog`] over [`Head`]s |
-//! | What became of the requests? | each is told to a [`Recorder`] |
+//! | What became of the requests? | each is reported to a [`Recorder`] |
 
 mod beat;
 mod block;

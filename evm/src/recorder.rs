@@ -21,9 +21,9 @@ pub enum CallOutcome {
     Dropped,
 }
 
-/// Is told of each request to an endpoint when it is over.
+/// Counts each request to an endpoint once it is over.
 pub trait Recorder: fmt::Debug + Send + Sync {
-    /// A request to `endpoint`, which is its label, came to this after so long.
+    /// A request to `endpoint`, which is its label, ended so and took this long.
     fn record(&self, endpoint: &str, outcome: CallOutcome, took: Duration);
 }
 

@@ -18,16 +18,16 @@ const IDLE: Duration = Duration::from_millis(1500);
 const LONGEST: Duration = Duration::from_secs(15);
 /// Blocks that come regularly, and no faster than this, are looked at one by one.
 const FOLLOWED: Duration = Duration::from_secs(1);
-/// Block times that are remembered; so many of them say how regular blocks come.
+/// Block times that are remembered; this many of them say how regular blocks come.
 const REMEMBERED: usize = 9;
 const ENOUGH: usize = 4;
 
 /// When a head that doesn't move is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StallLimit {
-    /// After so many block times (as measured on the chain) ...
+    /// After this many block times (as measured on the chain) ...
     pub blocks: u32,
-    /// ... but not before so long: a fast chain pauses now and then.
+    /// ... but not before this time: a fast chain pauses now and then.
     pub at_least: Duration,
 }
 

@@ -38,7 +38,7 @@ impl fmt::Display for AmountError {
 
 impl std::error::Error for AmountError {}
 
-/// Smallest units of a decimal number of whole tokens with so many decimals: `2.25` of a token with 6 is 2250000.
+/// Smallest units of a decimal number of whole tokens with this many decimals: `2.25` of a token with 6 is 2250000.
 pub fn parse_units(text: &str, decimals: u8) -> Result<U256, AmountError> {
     let wrong = |why| AmountError { text: text.chars().take(80).collect(), why };
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

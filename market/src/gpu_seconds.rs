@@ -13,7 +13,7 @@ impl GpuSeconds {
     /// No use.
     pub const ZERO: Self = Self(0);
 
-    /// So many GPUs for so long, rounded down: nobody pays for a second that has not passed.
+    /// This many GPUs for this long, rounded down: nobody pays for a second that has not passed.
     pub fn elapsed(gpus: u16, time: Duration) -> Self {
         let millis = time.as_millis().saturating_mul(u128::from(gpus));
         Self(u64::try_from(millis / 1000).unwrap_or(u64::MAX))

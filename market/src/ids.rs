@@ -136,12 +136,12 @@ impl JobId {
         format!("job-{}", hex::encode(&keccak256(self.0)[..8]))
     }
 
-    /// Token units that the market holds for so many seconds of this job: see [`deposit`].
+    /// Token units that the market holds for this many seconds of this job: see [`deposit`].
     pub fn deposit(self, duration_seconds: u32) -> U256 {
         deposit(self.price(), self.gpus(), duration_seconds)
     }
 
-    /// Token units paid, fee included, once so many GPU-seconds were claimed: see [`paid`].
+    /// Token units paid, fee included, once this many GPU-seconds were claimed: see [`paid`].
     pub fn paid(self, gpu_seconds: u64) -> U256 {
         paid(self.price(), gpu_seconds)
     }
@@ -157,7 +157,7 @@ pub fn deposit(price: u128, gpus: u16, duration_seconds: u32) -> U256 {
     (U256::from(price) * U256::from(gpu_seconds)).div_ceil(U256::from(SECONDS_PER_HOUR))
 }
 
-/// Token units paid at a price per GPU-hour, fee included, for so many GPU-seconds: rounded down.
+/// Token units paid at a price per GPU-hour, fee included, for this many GPU-seconds: rounded down.
 pub fn paid(price: u128, gpu_seconds: u64) -> U256 {
     U256::from(price) * U256::from(gpu_seconds) / U256::from(SECONDS_PER_HOUR)
 }

@@ -64,7 +64,7 @@ impl fmt::Display for JobStatus {
     }
 }
 
-/// The last 12 bytes of an attestor's address: so much of it the market keeps. `JobStarted` and `AttestorRotated` have it whole.
+/// The last 12 bytes of an attestor's address: the market keeps no more of it. `JobStarted` and `AttestorRotated` have it whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttestorTail(pub FixedBytes<12>);
 
@@ -145,7 +145,7 @@ impl Job {
     }
 }
 
-/// Most that so many GPUs can have been used since a job was started, up to its end.
+/// Most that this many GPUs can have been used since a job was started, up to its end.
 pub fn most_used(gpus: u16, started: Option<Timestamp>, end: Option<Timestamp>, now: Timestamp) -> GpuSeconds {
     let Some(started) = started else { return GpuSeconds::ZERO };
     let until = end.map_or(now, |end| now.min(end));

@@ -9,7 +9,7 @@ use hawser_contracts::ComputeMarket;
 use crate::{JobId, eip712_domain};
 
 /// Whose an order is and the network's hash of it. The market stores neither: both are hashed into the job's id, and
-/// whatever credits a customer is told them again. The default is nobody's.
+/// whatever credits a customer is given them again. The default is nobody's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct OrderRef {
     /// Who may end the job, and is credited what comes back.

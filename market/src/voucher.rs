@@ -29,7 +29,7 @@ mod eip712 {
 }
 
 impl UsageVoucher {
-    /// Voucher for so many GPU-seconds since the job's start.
+    /// Voucher for this many GPU-seconds since the job's start.
     pub fn new(job: JobId, gpu_seconds: u64, evidence_root: B256) -> Self {
         Self { jobId: job.0, gpuSeconds: U256::from(gpu_seconds), evidenceRoot: evidence_root }
     }

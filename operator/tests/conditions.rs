@@ -1,6 +1,6 @@
 //! `docs/reference/conditions.md` has every condition, and the reasons that stand in the operator's source.
 //!
-//! `HAWSER_WRITE_DOCS=1 cargo test -p hawser-operator --test conditions` writes the page's table anew.
+//! `HAWSER_WRITE_DOCS=1 cargo test -p hawser-operator --test conditions` writes the page's table again.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 

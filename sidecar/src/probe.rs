@@ -9,7 +9,7 @@ use nvml_wrapper::{Nvml, error::NvmlError};
 
 use crate::cards::{self, Card};
 
-/// What probe is told.
+/// What probe is given by its pod.
 #[derive(Args)]
 pub(crate) struct Config {
     /// Number of GPUs that the job has
@@ -20,7 +20,7 @@ pub(crate) struct Config {
     gpu_dir: PathBuf,
 }
 
-/// Why the job's GPUs can't be told.
+/// Why the job's GPUs can't be found out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProbeError {
     #[error(

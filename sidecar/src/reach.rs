@@ -11,7 +11,7 @@ use clap::Args;
 use hawser_attestation::Reach;
 use hawser_proto::pod;
 
-/// What the canary is told.
+/// What the canary is given by its pod.
 #[derive(Args)]
 pub(crate) struct Config {
     /// Address of the attestation service, which every job may reach
@@ -37,7 +37,7 @@ pub(crate) struct Config {
     termination_log: PathBuf,
 }
 
-/// Why nothing can be told.
+/// Why there is no result.
 #[derive(Debug, thiserror::Error)]
 #[error("can't write {path}: {error}")]
 pub(crate) struct ReachError {
@@ -49,7 +49,7 @@ pub(crate) struct ReachError {
 const ANSWER: Duration = Duration::from_secs(2);
 /// Between two tries at one address.
 const PAUSE: Duration = Duration::from_secs(1);
-/// So many tries in a row must fail before an address counts as out of reach: one may fail by chance.
+/// This many tries in a row must fail before an address counts as out of reach: one may fail by chance.
 const MISSES: u32 = 2;
 
 /// How addresses are tried.

@@ -131,7 +131,7 @@ pub(crate) fn unknown(value: &str) -> String {
     with_report(COUNT, &format!(r#""a":{value},{COUNT}"#))
 }
 
-/// The header of an attestor that goes on from so many GPU-seconds, with something written otherwise.
+/// The header of an attestor that goes on from this many GPU-seconds, with something written otherwise.
 pub(crate) fn taking_over(seed: u8, base: u64, changes: &[Change<'_>]) -> Signer {
     let signer = Signer::new(seed);
     let header = changed(&signer.header(), &[(NO_BASE, &format!(r#""baseGpuSeconds":{base}"#))]);
@@ -144,14 +144,14 @@ pub(crate) fn taken_over(from: &str, to: &str) -> String {
     honest().text + &taking_over(2, 10, &[(from, to)]).text
 }
 
-/// Two attestors, and so many GPU-seconds in the report of the second.
+/// Two attestors, and this many GPU-seconds in the report of the second.
 pub(crate) fn taken_over_and_counted(count: u64) -> String {
     let second = taking_over(2, 10, &[]);
     let report = changed(&second.report(), &[(COUNT, &format!(r#""gpuSeconds":{count}"#))]);
     honest().text + &second.sign(&report, count).text
 }
 
-/// Evidence whose last line has so many bytes without its line feed.
+/// Evidence whose last line has this many bytes without its line feed.
 pub(crate) fn with_a_line_of(bytes: usize) -> String {
     let shortest = unknown("\"\"").lines().last().unwrap().len();
     unknown(&format!("\"{}\"", "x".repeat(bytes - shortest)))

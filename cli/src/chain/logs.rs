@@ -17,7 +17,7 @@ impl Pages<'_> {
 }
 
 impl MarketClient {
-    /// Logs of a period, at most so many blocks at a time.
+    /// Logs of a period, at most this many blocks at a time.
     pub(super) fn pages(&self, filter: Filter, period: Period, longest: u64) -> Pages<'_> {
         Pages(LogPages::new(&self.provider, filter, period.from..=period.to, longest))
     }

@@ -61,7 +61,7 @@ impl MarketClient {
         let mut known = BTreeMap::new();
         for id in ids {
             if let Some(delegation) = id.delegation() {
-                // The market reads whose it is from the delegation, and looks at nothing that it is told.
+                // The market reads whose it is from the delegation, and looks at nothing else.
                 let delegation = self.contract.delegationOf(delegation.get()).call().await;
                 let customer = delegation.map_err(|error| send::call_failure(error, None))?.principal;
                 known.insert(*id, OrderRef { customer, hash: B256::ZERO });

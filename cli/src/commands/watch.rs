@@ -17,7 +17,7 @@ use crate::{
 /// About a block of a fast chain: asking more often shows nothing more.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// A node that fails so many times in a row is reported; a blip isn't.
+/// A node that fails this many times in a row is reported; a blip isn't.
 const FAILURES: u32 = 15;
 
 /// The job as it stands at the end, and whether that is what the customer hoped for.
@@ -35,7 +35,7 @@ pub(crate) async fn from_order(market: &MarketClient, id: JobId) -> Result<Watch
     follow(market, id, first, WaitOptions::ENDLESS).await
 }
 
-/// Whoever stops watching (Ctrl-C) is told that nothing else stops.
+/// Tells whoever stops watching (Ctrl-C) that nothing else stops.
 pub(crate) async fn unless_stopped(
     id: JobId,
     watched: impl Future<Output = Result<Watched, Failure>>,

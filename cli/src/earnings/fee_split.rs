@@ -76,7 +76,7 @@ fn adds_up(claim: &UsageClaimed, shares: &[Share]) -> bool {
         && claim.fee <= claim.paid
 }
 
-/// One of so many equal parts of a cost. What can't be shared falls to the first of them, a wei to each.
+/// One of this many equal parts of a cost. What can't be shared falls to the first of them, a wei to each.
 pub(crate) fn gas_share(cost: U256, position: u64, parts: u64) -> U256 {
     let (each, rest) = cost.div_rem(U256::from(parts.max(1)));
     each + U256::from(u8::from(U256::from(position) < rest))

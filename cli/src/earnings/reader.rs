@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
         Ok(token)
     }
 
-    /// Hands each claim on as it is read, in the order of the chain, until it is told that this is enough.
+    /// Hands each claim on as it is read, in the order of the chain, until `each` says that this is enough.
     pub(crate) async fn claims(
         &mut self,
         mut each: impl FnMut(Claim) -> Result<ControlFlow<()>, Failure>,

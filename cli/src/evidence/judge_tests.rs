@@ -136,7 +136,7 @@ fn an_honest_story_has_neither_problems_nor_warnings() {
     assert_eq!(judge(&evidence, None), Judgement::default());
 }
 
-/// Moves all of a story by so many seconds.
+/// Moves all of a story by this many seconds.
 fn moved(header: &mut Header, reports: &mut [Report], seconds: i64) {
     let by = SignedDuration::from_secs(seconds);
     header.time += by;

@@ -12,7 +12,7 @@ use crate::chain::Record;
 const SKEW: Duration = Duration::from_mins(1);
 /// Meters report each second at most, and each five minutes at least.
 const INTERVALS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
-/// So many intervals without a report are a gap.
+/// This many intervals without a report are a gap.
 const GAP: u32 = 3;
 
 /// What can't have been so.

@@ -62,7 +62,7 @@ impl Scalar {
 }
 
 impl WorkloadFile {
-    /// The workload of an order for so many GPUs; otherwise the field, what is wrong with it, and the way out.
+    /// The workload of an order for this many GPUs; otherwise the field, what is wrong with it, and the way out.
     pub(super) fn for_gpus(self, gpus: u16) -> Result<Workload, String> {
         let env = match self.env {
             Environment::Map(map) => {

@@ -39,7 +39,7 @@ struct Options {
     /// How the program was built, for the page
     #[arg(long, default_value = "release")]
     profile: String,
-    /// A cluster so many times smaller, for trying it out
+    /// A cluster this many times smaller, for trying it out
     #[arg(long, default_value_t = 1)]
     divide: usize,
     /// Seconds for which the steady state is measured

@@ -39,7 +39,7 @@ fn uid(kind: u32, number: usize) -> String {
     format!("3f2504e0-{kind:04x}-41d3-9a0c-{number:012x}")
 }
 
-/// So long ago, as the API server writes times.
+/// This long ago, as the API server writes times.
 fn ago(seconds: i64) -> String {
     let then = Timestamp::now().checked_sub(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::UNIX_EPOCH);
     then.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

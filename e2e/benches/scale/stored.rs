@@ -61,7 +61,7 @@ struct ObjectMeta {
     namespace: String,
 }
 
-/// Stores all objects of a kind anew in protobuf, as a migration of the storage does. They are read before the first is written:
+/// Stores all objects of a kind again in protobuf, as a migration of the storage does. They are read before the first is written:
 /// the API server keeps an old state for its pages for a minute alone.
 pub(crate) async fn in_protobuf(client: &Client, store: &Store, kind: &str, list: &str, under: &str) -> Result<()> {
     let (mut objects, mut next) = (Vec::new(), String::new());

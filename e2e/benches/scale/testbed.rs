@@ -36,7 +36,7 @@ const SOON: Duration = Duration::from_mins(3);
 /// How many looks at jobs there were; there is one job.
 const LOOKS: &str = "hawser_reconciles_total{kind=\"ComputeJob\"}";
 
-/// Every five minutes the API server compares its cache with all that etcd has (KEP-4988, from 1.34 on). With so much on two
+/// Every five minutes the API server compares its cache with all that etcd has (KEP-4988, from 1.34 on). With this much on two
 /// cores it answers nobody meanwhile, for longer than a leader has to renew its lease.
 const UNCHECKED: &str = "--feature-gates=DetectCacheInconsistency=false";
 
@@ -226,7 +226,7 @@ async fn pattern(client: &Client, market: &Market, operator: &Operator, first: &
     let jobs: Api<ComputeJob> = Api::namespaced(client.clone(), &namespace);
     order.when(client, "runs", SOON, |job| job.status.as_ref().is_some_and(|s| s.phase == Phase::Running)).await?;
     let mut before = (None, 0.0);
-    // A meter that never comes is told after two minutes.
+    // A meter that never comes is reported after two minutes.
     wait::until("its meter is missed, and it is looked at twice and nothing is written", 2 * SOON, async || {
         let (job, looks) = (jobs.get(&name).await?, operator.metric(LOOKS).await?);
         let version = job.resource_version();

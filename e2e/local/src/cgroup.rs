@@ -88,7 +88,7 @@ impl Cgroup<'_> {
         Ok(())
     }
 
-    /// Gives it the weight of so many processes that are in no such group.
+    /// Gives it the weight of this many processes that are in no such group.
     pub(crate) fn weigh(self, processes: u64) -> Result<()> {
         for hierarchy in hierarchies()? {
             for (file, one) in [("cpu.shares", 1024), ("cpu.weight", 100)] {

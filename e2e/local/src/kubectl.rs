@@ -34,7 +34,7 @@ pub(crate) fn wait_until_usable(layout: &Layout) -> Result<()> {
     })
 }
 
-/// Returns when pods can have so many GPUs: kubelet says so a while after the device plugin has registered.
+/// Returns when pods can have this many GPUs: kubelet says so a while after the device plugin has registered.
 pub(crate) fn wait_until_allocatable(layout: &Layout, gpus: u32) -> Result<()> {
     let allocatable = r"jsonpath={.status.allocatable.nvidia\.com/gpu}";
     let args = ["get", "node", NODE_NAME, "--output", allocatable];

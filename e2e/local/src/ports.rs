@@ -1,4 +1,4 @@
-//! Ports for programs that are told on which to listen.
+//! Ports for programs that take theirs as an option.
 //!
 //! A port that the kernel gave is one that it gives again: before the program binds it, it may be the source of somebody's
 //! connection. These lie below the range that sources come from, and each process of ours begins elsewhere.

@@ -128,7 +128,7 @@ fn the_cluster_comes_up_after_any_crash_and_leaves_nothing_behind() {
     supervisor.stop("anvil").unwrap();
     assert!(!names_of_those_that_run().contains(&"anvil".to_owned()));
     supervisor.start("anvil").unwrap();
-    assert!(block(0) >= 3, "the chain began anew");
+    assert!(block(0) >= 3, "the chain began again");
 
     // Up after a crash of the way up itself: some directories, no processes.
     Cluster::down().unwrap();

@@ -20,7 +20,7 @@ enum Way {
     Hung,
     /// Connections are cut, new ones too.
     Cut,
-    /// Each portion of bytes waits for so long.
+    /// Each portion of bytes waits for this long.
     Slow(Duration),
 }
 
@@ -66,7 +66,7 @@ impl Relay {
         self.address
     }
 
-    /// Connections that are open now never move again, and nobody is told: their peer acknowledges, or is gone. New ones are
+    /// Connections that are open now never move again, and nobody notices: their peer acknowledges, or is gone. New ones are
     /// as good as ever.
     pub fn freeze(&self) {
         let frozen = *self.connections.borrow();
@@ -83,7 +83,7 @@ impl Relay {
         self.set(Way::Cut);
     }
 
-    /// Each portion of bytes waits for so long.
+    /// Each portion of bytes waits for this long.
     pub fn slow(&self, by: Duration) {
         self.set(Way::Slow(by));
     }

@@ -46,7 +46,7 @@ async fn slice(slices: &Api<ResourceSlice>, driver: &str) -> Result<()> {
     Ok(())
 }
 
-/// Waits until so many of the node's GPUs can be sold; gives what is said of them.
+/// Waits until this many of the node's GPUs can be sold; gives what is said of them.
 async fn sells(testbed: &Testbed, healthy: u32, otherwise: &'static str) -> Result<String> {
     let offers: Api<GpuOffer> = Api::namespaced(testbed.client.clone(), OFFERS);
     wait::until("the offer counts its GPUs", START, async || {

@@ -60,7 +60,7 @@ async fn a_network_that_never_answers_again_stays_for_an_offer_on_it_until_it_is
     wait::gone(&networks, "none", START).await.with_context(|| one.tail())?;
 
     let events: Api<Event> = Api::all(testbed.client.clone());
-    wait::until("what was given up is told", START, async || {
+    wait::until("what was given up is reported", START, async || {
         let told = events.list(&ListParams::default()).await?.items;
         let abandoned = told.iter().any(|event| event.reason.as_deref() == Some("Abandoned"));
         Ok(if abandoned { Ok(()) } else { Err(format!("{} events", told.len())) })

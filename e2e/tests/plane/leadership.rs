@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use crate::replica::Replica;
 use crate::testbed::{START, SYSTEM, Testbed};
 
-/// What is promised, of a leader that is asked to stop and of one that dies. The quickest of so many tries counts: the machine
+/// What is promised, of a leader that is asked to stop and of one that dies. The quickest of this many tries counts: the machine
 /// may be busy with other tests.
 const HAND_OVER: Duration = Duration::from_secs(2);
 const TAKE_OVER: Duration = Duration::from_secs(20);

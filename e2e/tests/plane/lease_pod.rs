@@ -23,7 +23,7 @@ use tokio::process::{Child, Command};
 
 use crate::testbed::START;
 
-/// So long meter may take to stop.
+/// How long meter may take to stop.
 const WIND_UP: Duration = Duration::from_secs(30);
 
 /// A job's pod on the only node.
@@ -71,7 +71,7 @@ impl LeasePod {
 
     /// Starts the customer's container once meter lets it.
     pub(crate) async fn begins(&self) -> Result<()> {
-        wait::until("meter is told that the job was started", wait::SOON, async || {
+        wait::until("meter learns that the job was started", wait::SOON, async || {
             let status = self.command(STARTED_COMMAND).stderr(Stdio::null()).status().await?;
             let log = std::fs::read_to_string(self.volume("log"))?;
             Ok(if status.success() { Ok(()) } else { Err(format!("meter says {log}")) })

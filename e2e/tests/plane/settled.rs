@@ -17,7 +17,7 @@ use crate::testbed::{OFFERS, START, SYSTEM, Testbed};
 const FINALIZER: &str = "hawser.dev/settlement";
 /// And what it leaves on a settled one.
 const SETTLED_AT: &str = "hawser.dev/settled-at";
-/// So long the first operator keeps a settled job, and all of them are looked through as often.
+/// How long the first operator keeps a settled job; it looks through all of them as often.
 const KEPT: &str = "--job-retention-seconds=30";
 /// Until the next time that they are looked through.
 const SWEPT: Duration = Duration::from_mins(3);
@@ -105,7 +105,7 @@ async fn is_live_again(jobs: &Api<ComputeJob>, one: &Replica) -> Result<()> {
     .with_context(|| one.tail())
 }
 
-/// Waits until so many jobs are held, all of them pending.
+/// Waits until this many jobs are held, all of them pending.
 async fn in_memory(one: &Replica, count: usize) -> Result<()> {
     wait::until(&format!("{count} jobs are in memory"), START, async || {
         let mut held = Vec::new();

@@ -84,7 +84,7 @@ async fn of_a_job_that_was_torn_away_its_pod_says_what_is_lost_and_that_of_a_set
     Ok(())
 }
 
-/// A job's pod as an operator makes it, of which this one reads so much.
+/// A job's pod as an operator makes it, of which this one reads this much.
 fn pod(job: &ComputeJob, held: bool) -> Result<Pod> {
     let owner = json!({
         "apiVersion": "hawser.dev/v1alpha1", "kind": "ComputeJob", "name": job.name_any(), "uid": job.uid(),

@@ -24,7 +24,7 @@ async fn where_the_operators_clock_is_ahead_orders_run_and_end_by_the_chains() -
     runs_off("fast", -OFF, "ClockAhead").await
 }
 
-/// The chain's clock is so many seconds ahead of the cluster's.
+/// The chain's clock is this many seconds ahead of the cluster's.
 async fn runs_off(name: &str, seconds: i64, reason: &str) -> Result<()> {
     Testbed::on(
         async || Node::off(seconds).await,

@@ -69,7 +69,7 @@ async fn what_a_lost_chain_holds_goes_once_its_money_is_given_up_by_annotation()
         let events: Api<Event> = Api::namespaced(testbed.client.clone(), &testbed.namespace);
         let told: Vec<_> = events.list(&ListParams::default()).await?.items;
         let told: Vec<_> = told.iter().filter(|event| event.reason.as_deref() == Some("Abandoned")).collect();
-        ensure!(told.len() == 2, "what was given up is told in {} events", told.len());
+        ensure!(told.len() == 2, "what was given up is reported in {} events", told.len());
         endpoint.set(Trouble::None).await
     })
     .await

@@ -28,7 +28,7 @@ impl Node {
         Ok(Self::Given(Environment::read()?.rpc_url))
     }
 
-    /// The usual one with a clock that is so many seconds ahead of the cluster's.
+    /// The usual one with a clock that is this many seconds ahead of the cluster's.
     pub(crate) async fn off(seconds: i64) -> Result<Self> {
         Ok(Self::Anvil(Anvil::start_off(HOST.into(), seconds).await?))
     }

@@ -37,7 +37,7 @@ const RARE: [(&str, &str); 9] = [
     ("create configmaps", "by the first job of a namespace, in its apply"),
     ("create networkpolicies.networking.k8s.io", "by each job, in its apply"),
     ("update secrets hawser-attestation-tls", "when the certificate is about to expire"),
-    ("get computejobs.hawser.dev", "when an order is told twice, and when a cache may be behind"),
+    ("get computejobs.hawser.dev", "when an order comes twice, and when a cache may be behind"),
     ("delete serviceaccounts hawser-job", "when the last offer of a namespace goes"),
     ("delete configmaps hawser-attestation-ca", "when the last offer of a namespace goes"),
     ("delete computejobs.hawser.dev", "when a settled job was kept for jobRetentionSeconds"),

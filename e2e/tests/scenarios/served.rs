@@ -1,4 +1,4 @@
-//! What is sold can be served: what an order would need is taken away, and the market is told of no GPU until it is back.
+//! What is sold can be served: what an order would need is taken away, and no GPU is offered on the market until it is back.
 
 use anyhow::{Context, Result, ensure};
 use hawser_crds::{Confirmations, Finality, GpuOffer, condition};
@@ -78,7 +78,7 @@ async fn without_the_class(testbed: &Testbed, classes: &Api<RuntimeClass>) -> Re
 async fn without_coins(testbed: &Testbed) -> Result<()> {
     let chain = &testbed.fixture.chain;
     chain.set_balance(&chain.actors.operator, LITTLE).await?;
-    wait::until("the market is told of no GPU", wait::SOON, async || {
+    wait::until("no GPU is offered on the market", wait::SOON, async || {
         // It falls from block to block.
         chain.set_next_base_fee(FEE).await?;
         let told = chain.available(&testbed.offer).await?;

@@ -110,7 +110,7 @@ pub(crate) async fn change(offers: &Api<GpuOffer>, spec: Value) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the market says that so many GPUs can be ordered.
+/// Waits until the market says that this many GPUs can be ordered.
 pub(crate) async fn available(testbed: &Testbed, gpus: u16) -> Result<()> {
     wait::until(&format!("the market says that {gpus} GPUs are available"), wait::SOON, async || {
         let told = testbed.fixture.chain.available(&testbed.offer).await?;

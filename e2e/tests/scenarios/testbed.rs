@@ -110,7 +110,7 @@ impl Testbed {
         Ok(Placed { order: Order::new(id, &self.namespace), before, deposit: id.deposit(spec.seconds) })
     }
 
-    /// Waits until so many GPUs can be ordered: what an earlier order held is offered again a block or two after its end.
+    /// Waits until this many GPUs can be ordered: what an earlier order held is offered again a block or two after its end.
     pub(crate) async fn offers(&self, gpus: u16) -> Result<()> {
         wait::until("the offer has GPUs available", wait::SOON, async || {
             let available = self.fixture.chain.available(&self.offer).await?;

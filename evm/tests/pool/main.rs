@@ -1,4 +1,4 @@
-//! Pools over endpoints that do as they are told, and what is nowhere but in this crate.
+//! Pools over endpoints that answer as a test says, and what is nowhere but in this crate.
 
 #![allow(
     clippy::unwrap_used,

@@ -195,7 +195,7 @@ impl Fixture {
         self.attestations.expect(ExpectedJob { job, pods: pod.into_iter().collect(), ..usual });
     }
 
-    /// One of many jobs whose meter is enrolled and may report: its evidence and its count begin so many seconds ago.
+    /// One of many jobs whose meter is enrolled and may report: its evidence and its count begin this many seconds ago.
     pub(crate) async fn running_one_of_many(&self, n: u8, seconds_ago: i64) -> (JobRef, Sidecar) {
         let (job, id) = self.expect_one_of_many(n);
         let mut sidecar = Sidecar::of(id, self);

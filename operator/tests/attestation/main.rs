@@ -273,7 +273,7 @@ async fn reports_that_are_held_back_are_stored_when_their_meter_is_gone() {
     let fixture = Fixture::new().await;
     let mut sidecar = fixture.running_sidecar(300).await;
     sidecar.header(0).await.acked();
-    // So many are stored one by one.
+    // This many are stored one by one.
     for count in 1..60 {
         sidecar.report(count).await.acked();
     }

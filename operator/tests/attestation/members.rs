@@ -20,7 +20,7 @@ fn expect_two(fixture: &Fixture) -> [Sidecar; 2] {
     [Sidecar::new(fixture), Sidecar::new(fixture).with_cards(["GPU-c", "GPU-d"])]
 }
 
-/// Both have enrolled, the job is started with the first one's attestor, and both began so many seconds ago.
+/// Both have enrolled, the job is started with the first one's attestor, and both began this many seconds ago.
 async fn two_running(fixture: &Fixture, seconds_ago: i64) -> [Sidecar; 2] {
     let [mut first, mut second] = expect_two(fixture);
     second.enroll(fixture, "token of job-1-1").await.acked();

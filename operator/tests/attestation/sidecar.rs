@@ -1,4 +1,4 @@
-//! A sidecar that does what it is told, also what a real one never would.
+//! A sidecar that does what a test says, also what a real one never would.
 
 use std::{io, net::IpAddr, time::Duration};
 

@@ -227,7 +227,7 @@ async fn orders_that_cannot_be_read_are_told_and_read_later() {
     let job = open(&node, &network, 1).await;
     node.mine(2).await;
     let trouble = async || network.observed().borrow().orders_trouble.clone();
-    let why = node.until("the trouble is told", trouble).await;
+    let why = node.until("the trouble is reported", trouble).await;
     assert!(why.contains("logs are not served on this plan"), "{why}");
     troubles.logless.store(false, Ordering::SeqCst);
     node.until("the order is seen", async || (seen.jobs() == [job]).then_some(())).await;

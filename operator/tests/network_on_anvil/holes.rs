@@ -170,7 +170,7 @@ async fn an_endpoint_that_lags_is_asked_little_for_blocks_that_it_does_not_have(
         let (network, _stop) = start_again(spec, &Checkpoint { cursor: Some(cursor), ..Checkpoint::default() });
         Seen::watch(&network, Some(cursor));
         // That is so after five looks.
-        node.until("the trouble is told", async || network.observed().borrow().orders_trouble.clone()).await;
+        node.until("the trouble is reported", async || network.observed().borrow().orders_trouble.clone()).await;
         let by_number = proxy.counts.lock().unwrap().get("eth_getBlockByNumber").copied().unwrap_or_default();
         // Five before the head, then one at each look, and six once where later blocks may be there.
         let most = if counts_to > 0 { 5 + 6 } else { 5 + 6 + 6 };

@@ -205,7 +205,7 @@ async fn a_withdrawal_that_a_reorganisation_moves_to_a_block_of_which_the_late_n
     let before = node.rpc("evm_snapshot", json!([])).await;
     let withdraw = Action::Withdraw { provider: network.spec().provider, token: node.token };
     poster.request(withdraw.clone());
-    // The node mines it by itself: the block is to be near the head when it is read anew.
+    // The node mines it by itself: the block is to be near the head when it is read again.
     let mined = async || match poster.action(&withdraw.key())? {
         ActionState::Mined { tx, block } => Some((tx, block)),
         _ => None,
@@ -225,7 +225,7 @@ async fn a_withdrawal_that_a_reorganisation_moves_to_a_block_of_which_the_late_n
     node.until("it is mined again", async || (node.block().await == block).then_some(())).await;
     node.mine(8).await;
     let doubted = async || network.observed().borrow().doubtful.contains(&block).then_some(());
-    node.until("the block is read anew, and the late node says nothing of it", doubted).await;
+    node.until("the block is read again, and the late node says nothing of it", doubted).await;
     assert_eq!(sum(), U256::ZERO, "what the chain had before is not the chain's any more");
     node.mine(40).await;
     let settled = async || (!network.observed().borrow().doubtful.contains(&block)).then_some(());

@@ -19,7 +19,7 @@ use crate::{
 const JOB_EVERY: Duration = Duration::from_secs(10);
 const OFFER_EVERY: Duration = Duration::from_mins(1);
 const EARNINGS_EVERY: Duration = Duration::from_secs(15);
-/// So long requests are counted.
+/// How long requests are counted.
 const COUNTED: Duration = Duration::from_secs(40);
 
 /// Asks what the controllers ask, each job at a time of its own.
@@ -55,7 +55,7 @@ struct Running {
     seen: Seen,
 }
 
-/// A network behind an endpoint that counts, with so many running jobs.
+/// A network behind an endpoint that counts, with this many running jobs.
 async fn running(jobs: u8) -> Running {
     let node = Node::start().await;
     let (poster, stop) = node.network();

@@ -138,7 +138,7 @@ impl Node {
         }
     }
 
-    /// Makes a block each so many seconds, transactions or not.
+    /// Makes a block every `seconds`, transactions or not.
     pub async fn mines_each(&self, seconds: u64) {
         self.stop_mining().await;
         self.rpc("evm_setIntervalMining", json!([seconds])).await;
@@ -174,7 +174,7 @@ impl Node {
         id
     }
 
-    /// Orders as the customer with each of the salts in one block, and posts the text of the workload where it is told to.
+    /// Orders as the customer with each of the salts in one block, and posts the text of the workload where that is asked for.
     pub async fn order_in_one_block(&self, offer: OfferId, orders: &[(u8, bool)]) -> Vec<JobId> {
         self.stop_mining().await;
         let (mut jobs, mut txs) = (Vec::new(), Vec::new());

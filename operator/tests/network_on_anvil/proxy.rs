@@ -30,7 +30,7 @@ pub struct Proxy {
     /// Requests in a thousand seconds that are let through; 0: any.
     pub limit: AtomicU64,
     bucket: Mutex<Option<(f64, Instant)>>,
-    /// What is safe and final lies so many blocks behind the head; 0: as the node has it.
+    /// What is safe and final lies this many blocks behind the head; 0: as the node has it.
     pub final_behind: AtomicU64,
     /// Seconds that are added to the time of each block.
     pub ahead: AtomicI64,

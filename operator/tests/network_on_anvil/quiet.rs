@@ -72,7 +72,7 @@ async fn a_quiet_chain_is_no_trouble_until_a_transaction_of_ours_is_not_mined() 
 
     node.stop_mining().await;
     network.request(Action::Start { job, attestor: Address::repeat_byte(5) });
-    node.until("the head that does not move is told", async || {
+    node.until("the head that does not move is reported", async || {
         let stalled = |c: &Connection| matches!(c, Connection::Disconnected { reason: Disconnected::HeadStalled, .. });
         stalled(&network.observed().borrow().connection).then_some(())
     })

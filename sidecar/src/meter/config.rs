@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 
 use super::link::Operator;
 
-/// What meter is told by its pod.
+/// What meter is given by its pod.
 #[derive(Args)]
 pub(crate) struct Config {
     /// The operator's attestation service, e.g. `https://hawser-attestation.hawser.svc:9443`

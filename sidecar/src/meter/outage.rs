@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cards::{Life, Reading};
 
-/// So long may a driver say nothing before its cards are taken for dead. A driver that is busy is slow at times, also
+/// How long a driver may say nothing before its cards are taken for dead. A driver that is busy is slow at times, also
 /// because a tenant makes it so; one that hangs for good has lost a card as a rule.
 const SILENCE: SignedDuration = SignedDuration::from_secs(60);
 

@@ -1,4 +1,4 @@
-//! What meter does next, without clock, files or network: it is told the time and what came, and says what to do.
+//! What meter does next, without clock, files or network: given the time and what came, it says what to do.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::cards::Reading;
 
-/// So much of the newest time stands in no report but the last: kubelet looks once a second whether a container still runs,
+/// This much of the newest time is in no report but the last: kubelet looks once a second whether a container still runs,
 /// later where many pods start at once, and until its word comes the customer would pay for seconds after the program's end.
 const UNSEEN: SignedDuration = SignedDuration::from_secs(5);
 /// After SIGTERM, how long to wait for the operator to say when the customer's container ended: it knows from kubelet,
@@ -37,7 +37,7 @@ const WAIT_FOR_DELIVERY: SignedDuration = SignedDuration::from_secs(8);
 const WAIT_FOR_LATE_DELIVERY: SignedDuration = SignedDuration::from_secs(3);
 /// Reports on the way that the operator has not confirmed.
 const WINDOW: usize = 64;
-/// With so many reports unconfirmed the interval is doubled, with twice as many it is three times as long, and so on:
+/// With this many reports unconfirmed the interval is doubled, with twice as many it is three times as long, and so on:
 /// the operator may stay away for weeks, and memory is small.
 const STRETCH: usize = 256;
 

@@ -26,7 +26,7 @@ fn records(text: &str) -> Vec<Vec<String>> {
     records
 }
 
-/// Whole tokens as units of so many decimals.
+/// Whole tokens as units of this many decimals.
 fn units(whole: &str, decimals: usize) -> U256 {
     let (whole, fraction) = whole.split_once('.').unwrap_or((whole, ""));
     format!("{whole}{fraction:0<decimals$}").parse().unwrap()

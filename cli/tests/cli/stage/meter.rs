@@ -47,7 +47,7 @@ impl<'a> Meter<'a> {
         MarketId { chain_id: self.stage.chain_id, address: *self.stage.market.address() }
     }
 
-    /// Reports full use of both GPUs after so many seconds; the root that a claim of it names.
+    /// Reports full use of both GPUs after this many seconds; the root that a claim of it names.
     pub(crate) fn report(&mut self, second: u32, last: bool) -> B256 {
         let sample = |uuid: &str, percent| GpuSample {
             uuid: uuid.to_owned(),

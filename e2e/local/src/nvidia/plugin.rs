@@ -10,7 +10,7 @@ use crate::process::{Ready, Spec};
 /// The component's name.
 pub(super) const NAME: &str = "nvidia-device-plugin";
 
-/// The device plugin writes its CDI specification here, and can't be told otherwise.
+/// The device plugin writes its CDI specification here, and has no option for another place.
 const SPECIFICATION: &str = "/var/run/cdi/k8s.device-plugin.nvidia.com-gpu.json";
 
 /// It is ready when it has registered: it writes the specification just before.

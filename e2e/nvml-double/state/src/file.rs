@@ -20,7 +20,7 @@ pub const FILE_BYTES: usize = 16 * 1024;
 /// First word of the file. The digit is the version of what follows.
 const MAGIC: &str = "nvml-double-state-1";
 
-/// A write takes microseconds. A file that is not whole for so long was left by a killed writer.
+/// A write takes microseconds. A file that is not whole for this long was left by a killed writer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Why a state could not be read or written.

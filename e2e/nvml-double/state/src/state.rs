@@ -10,7 +10,7 @@ use crate::selector::{Gpu, NotAGpu};
 /// Most cards on one machine: their PCI buses must fit into one segment.
 pub const MAX_CARDS: u32 = 14;
 
-/// How many Xids the state remembers. Older ones are lost to a waiter that sleeps so long.
+/// How many Xids the state remembers. Older ones are lost to a waiter that sleeps for this long.
 const XIDS_KEPT: usize = 32;
 
 /// Xid that the driver reports when a card fell off the bus.

@@ -69,7 +69,7 @@ async fn taken_back_at_every_depth(
             if chain.undo(id, depth, &holds).await? {
                 return Ok(Ok(()));
             }
-            // A block came in between. Now it is done anew, and lies less deep.
+            // A block came in between. Now it is done again, and lies less deep.
             chain.reorganise(DEEPEST).await?;
             Ok(Err("it lay too deep already".to_owned()))
         })
