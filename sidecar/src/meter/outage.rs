@@ -12,10 +12,10 @@ const SILENCE: SignedDuration = SignedDuration::from_secs(60);
 
 /// Of each card, in the order of the evidence's header.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Outages(Vec<Card>);
+pub(crate) struct Outages(Vec<CardOutage>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Card {
+struct CardOutage {
     /// When it answered last.
     answered: Option<Timestamp>,
     /// Since when it is dead.
@@ -28,14 +28,14 @@ impl Outages {
     /// Takes what was read, and says in each sample since when the card's time does not count. A card is dead from
     /// its last answer on: nobody can know that it did anything after it.
     pub(crate) fn read(&mut self, readings: Vec<Reading>, begin: Option<Timestamp>, at: Timestamp) -> Vec<GpuSample> {
-        self.0.resize(readings.len(), Card::default());
+        self.0.resize(readings.len(), CardOutage::default());
         let cards = self.0.iter_mut().zip(readings);
         cards.map(|(card, reading)| card.read(reading, begin, at)).collect()
     }
 
     /// Milliseconds of all cards from `begin` to `end` that do not count.
     pub(crate) fn lost_millis(&self, begin: Timestamp, end: Timestamp) -> u64 {
-        let lost = |card: &Card| {
+        let lost = |card: &CardOutage| {
             let open = card.stopped.map_or(0, |stopped| millis(stopped.max(begin), end));
             card.lost_millis.saturating_add(open)
         };
@@ -43,7 +43,7 @@ impl Outages {
     }
 }
 
-impl Card {
+impl CardOutage {
     fn read(&mut self, reading: Reading, begin: Option<Timestamp>, at: Timestamp) -> GpuSample {
         let answered = *self.answered.get_or_insert(at);
         let dead = match reading.life {
