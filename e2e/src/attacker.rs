@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
-use crate::fixture::SYSTEM;
+use crate::cluster::SYSTEM;
 
 const SERVICE: &str = "hawser-attestation";
 

@@ -3,14 +3,15 @@
 
 use std::fmt::Write as _;
 
+use anyhow::Result;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, ListParams, LogParams};
 use kube::{Client, ResourceExt};
 
 use hawser_crds::{ComputeJob, DepinNetwork, GpuOffer};
 
+use crate::cluster::SYSTEM;
 use crate::conditions;
-use crate::fixture::SYSTEM;
 
 /// Lines of the operator's log that are looked through, and that are shown.
 const LINES_READ: i64 = 20_000;
@@ -111,5 +112,16 @@ async fn logs(text: &mut String, client: &Client, namespace: &str) {
                 _ = writeln!(text, "log {}/{}:\n{log}", pod.name_any(), container.name);
             }
         }
+    }
+}
+
+/// Adds what stands in `namespace` to an error.
+///
+/// # Errors
+/// `result`'s own.
+pub async fn explained<T>(client: &Client, namespace: &str, result: Result<T>) -> Result<T> {
+    match result {
+        Ok(value) => Ok(value),
+        Err(error) => Err(error.context(self::namespace(client, namespace).await)),
     }
 }

@@ -3,34 +3,23 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::Client;
-use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use hawser_crds::{
-    Attestation, Capacity, ComputeJob, GpuOffer, GpuOfferSpec, GpuSelector, Images, Isolation, Limits, Price, Pull,
-    condition,
+    Attestation, Capacity, GpuOffer, GpuOfferSpec, GpuSelector, Images, Isolation, Limits, Price, Pull, condition,
 };
 
 use crate::chain::Chain;
+use crate::cluster::{FIELD_MANAGER, JOBS, RESOURCE, SYSTEM, apply_namespace, is_not_found};
 use crate::environment::Environment;
-use crate::installation::Installation;
-use crate::{conditions, explain, network, wait};
-
-/// Where the operator is installed.
-pub const SYSTEM: &str = "hawser-system";
-/// The `ClusterRole` of the operator that counts in namespaces with offers, and its `RoleBinding` there.
-pub const JOBS: &str = "hawser-jobs";
-/// Name of the demo's `DepinNetwork`.
-pub const NETWORK: &str = "local";
-/// What the device plugin calls them.
-pub(crate) const RESOURCE: &str = "nvidia.com/gpu";
-pub(crate) const FIELD_MANAGER: &str = "hawser-e2e";
-pub(crate) const TENANT_LABEL: &str = "hawser.dev/e2e";
+use crate::explain::explained;
+use crate::{conditions, network, wait};
 
 /// A cluster with Hawser on it and a market of its own.
 #[derive(Clone, Debug)]
@@ -46,19 +35,6 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// The demo's: the charts, a fresh market on the environment's chain, and the network [`NETWORK`] on it.
-    ///
-    /// # Errors
-    /// Says which step failed, with the state of the operator's namespace.
-    pub async fn install(progress: &impl Fn(&str)) -> Result<Self> {
-        let installation = Installation::install(progress).await?;
-        let chain = Chain::deploy(&installation.environment.rpc_url).await?;
-        progress(&format!("market {} deployed, provider registered", chain.market));
-        let fixture = installation.fixture(&client().await?, NETWORK, chain).await?;
-        progress(&format!("DepinNetwork {NETWORK} is Ready"));
-        Ok(fixture)
-    }
-
     /// Name of the `DepinNetwork` that offers are on.
     pub fn network(&self) -> &str {
         &self.network
@@ -149,25 +125,6 @@ fn jobs_binding() -> Result<RoleBinding> {
     }))?)
 }
 
-/// A client for the cluster that `KUBECONFIG` names.
-///
-/// # Errors
-/// When there is none.
-pub async fn client() -> Result<Client> {
-    Client::try_default().await.context("no Kubernetes API server: KUBECONFIG must name the cluster under test")
-}
-
-/// Adds what stands in `namespace` to an error.
-///
-/// # Errors
-/// `result`'s own.
-pub async fn explained<T>(client: &Client, namespace: &str, result: Result<T>) -> Result<T> {
-    match result {
-        Ok(value) => Ok(value),
-        Err(error) => Err(error.context(explain::namespace(client, namespace).await)),
-    }
-}
-
 /// Deletes a tenant's namespace if it is there, and waits until it is gone: its jobs are settled, its offer is withdrawn.
 ///
 /// # Errors
@@ -180,30 +137,4 @@ pub async fn remove_tenant(client: &Client, name: &str) -> Result<()> {
     }
     let gone = wait::gone(&namespaces, name, Duration::from_mins(4)).await;
     explained(client, name, gone).await
-}
-
-/// There is no such object.
-pub fn is_not_found(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.is_not_found())
-}
-
-pub(crate) async fn apply_namespace(client: &Client, name: &str, tenant: bool) -> Result<()> {
-    let mut labels = BTreeMap::from([("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned())]);
-    if tenant {
-        labels.insert(TENANT_LABEL.to_owned(), "true".to_owned());
-    }
-    let namespace = Namespace {
-        metadata: ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() },
-        ..Namespace::default()
-    };
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    match namespaces.create(&PostParams::default(), &namespace).await {
-        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-        other => other.map(drop).map_err(Into::into),
-    }
-}
-
-/// The jobs of a namespace.
-pub fn jobs(client: &Client, namespace: &str) -> Api<ComputeJob> {
-    Api::namespaced(client.clone(), namespace)
 }

@@ -10,10 +10,10 @@ use serde_json::json;
 
 use crate::before::Before;
 use crate::chain::{Actors, Chain};
+use crate::cluster::{FIELD_MANAGER, RESOURCE, SYSTEM, TENANT_LABEL, apply_namespace, client, is_not_found, jobs};
 use crate::environment::Environment;
-use crate::fixture::{
-    FIELD_MANAGER, Fixture, RESOURCE, SYSTEM, TENANT_LABEL, apply_namespace, client, explained, is_not_found, jobs,
-};
+use crate::explain::explained;
+use crate::fixture::Fixture;
 use crate::network::{WALLET_KEY, WALLET_SECRET};
 use crate::{bucket, network, operator, run, wait};
 

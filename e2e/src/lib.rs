@@ -8,6 +8,7 @@ pub mod balances;
 pub mod before;
 pub mod bucket;
 pub mod chain;
+pub mod cluster;
 pub mod conditions;
 pub mod customer;
 pub mod doubles;

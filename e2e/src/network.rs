@@ -14,7 +14,8 @@ use hawser_crds::{
 };
 
 use crate::chain::Chain;
-use crate::fixture::{SYSTEM, explained, is_not_found, jobs};
+use crate::cluster::{SYSTEM, is_not_found, jobs};
+use crate::explain::explained;
 use crate::{conditions, wait};
 
 /// The Secret with the operator's hot key.

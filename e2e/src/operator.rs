@@ -11,7 +11,7 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use serde_json::json;
 
-use crate::fixture::{SYSTEM, is_not_found};
+use crate::cluster::{SYSTEM, is_not_found};
 use crate::wait;
 
 const SELECTOR: &str = "app.kubernetes.io/name=hawser";

@@ -12,7 +12,9 @@ use hawser_crds::{ComputeJob, Phase};
 use hawser_market::JobId;
 
 use crate::chain::Credits;
-use crate::fixture::{Fixture, explained, jobs};
+use crate::cluster::jobs;
+use crate::explain::explained;
+use crate::fixture::Fixture;
 use crate::{conditions, wait};
 
 /// An order in its namespace.

@@ -8,13 +8,18 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use hawser_crds::Phase;
+use hawser_e2e::chain::Chain;
+use hawser_e2e::cluster::client;
 use hawser_e2e::customer::{Customer, JobSpec};
-use hawser_e2e::fixture::{Fixture, client};
+use hawser_e2e::fixture::Fixture;
+use hawser_e2e::installation::Installation;
 use hawser_e2e::order::{Order, kubelet_gpu_seconds};
 use hawser_e2e::report::DemoReport;
-use kube::ResourceExt;
+use kube::{Client, ResourceExt};
 
 const NAMESPACE: &str = "demo";
+/// Name of its `DepinNetwork`.
+const NETWORK: &str = "local";
 
 #[derive(Debug, Parser)]
 struct Options {
@@ -38,12 +43,22 @@ async fn main() -> ExitCode {
     }
 }
 
+/// The charts, a fresh market on the environment's chain, and a network on it.
+async fn installed(kube: &Client, step: &impl Fn(&str)) -> Result<Fixture> {
+    let installation = Installation::install(step).await?;
+    let chain = Chain::deploy(&installation.environment.rpc_url).await?;
+    step(&format!("market {} deployed, provider registered", chain.market));
+    let fixture = installation.fixture(kube, NETWORK, chain).await?;
+    step(&format!("DepinNetwork {NETWORK} is Ready"));
+    Ok(fixture)
+}
+
 async fn story(options: &Options) -> Result<()> {
     let begun = Instant::now();
     let step = |text: &str| println!("{:>7.1} s  {text}", begun.elapsed().as_secs_f32());
 
-    let fixture = Fixture::install(&step).await?;
     let kube = client().await?;
+    let fixture = installed(&kube, &step).await?;
     fixture.tenant(&kube, NAMESPACE).await?;
     let offer = fixture.publish(&kube, NAMESPACE, "h100", fixture.offer_spec()).await?;
     let status = offer.status.unwrap_or_default();

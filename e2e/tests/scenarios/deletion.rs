@@ -1,7 +1,7 @@
 use anyhow::{Result, ensure};
 use hawser_crds::{GpuOffer, Phase, condition};
+use hawser_e2e::cluster::jobs;
 use hawser_e2e::doubles::endpoint::Trouble;
-use hawser_e2e::fixture::jobs;
 use hawser_e2e::{conditions, network, wait};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};

@@ -3,7 +3,7 @@ use std::time::Duration;
 use alloy::primitives::U256;
 use anyhow::{Context, Result, ensure};
 use hawser_crds::{Confirmations, Earnings, Finality, GpuOffer, Withdraw, condition};
-use hawser_e2e::fixture::jobs;
+use hawser_e2e::cluster::jobs;
 use hawser_e2e::{conditions, network, wait};
 use kube::api::{Api, DeleteParams};
 

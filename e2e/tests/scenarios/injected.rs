@@ -2,8 +2,8 @@
 //! to leave jobs alone.
 
 use anyhow::{Result, ensure};
+use hawser_e2e::cluster;
 use hawser_e2e::environment::Environment;
-use hawser_e2e::fixture;
 use k8s_openapi::api::admissionregistration::v1beta1::{MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
@@ -21,7 +21,7 @@ const PROXY: &str = "a-proxy";
 #[tokio::test]
 #[ignore = "not run here: a cluster of somebody else may not know the policy that adds a container"]
 async fn a_container_that_the_cluster_adds_to_every_pod_keeps_no_gpu_and_costs_nobody_anything() -> Result<()> {
-    let client = fixture::client().await?;
+    let client = cluster::client().await?;
     inject(&client).await?;
     Testbed::with_gpus(NAME, 1, async |testbed| {
         // The canary has ended though the proxy beside it runs on.

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use anyhow::{Result, ensure};
-use hawser_e2e::fixture::{JOBS, SYSTEM, jobs};
+use hawser_e2e::cluster::{JOBS, SYSTEM, jobs};
 use hawser_e2e::{audit, wait};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, ListParams};

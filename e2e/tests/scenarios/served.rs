@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use hawser_crds::{Confirmations, Finality, GpuOffer, condition};
-use hawser_e2e::{fixture, network, wait};
+use hawser_e2e::{cluster, network, wait};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::node::v1::RuntimeClass;
 use kube::Client;
@@ -24,7 +24,7 @@ const MUCH: u128 = 1_000_000_000_000_000_000_000;
 #[ignore = "not run here: it sets the balance of the operator's wallet"]
 async fn while_anything_that_an_order_needs_is_missing_the_market_is_told_of_no_gpu_and_the_offer_says_why()
 -> Result<()> {
-    let classes: Api<RuntimeClass> = Api::all(fixture::client().await?);
+    let classes: Api<RuntimeClass> = Api::all(cluster::client().await?);
     // An earlier run may have left it.
     _ = classes.delete(CLASS, &DeleteParams::default()).await;
     classes.create(&PostParams::default(), &class()?).await?;

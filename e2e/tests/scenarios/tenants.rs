@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use hawser_crds::{GpuOffer, GpuOfferStatus, condition};
-use hawser_e2e::fixture::JOBS;
+use hawser_e2e::cluster::JOBS;
 use hawser_e2e::{conditions, fixture, wait};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::networking::v1::NetworkPolicy;

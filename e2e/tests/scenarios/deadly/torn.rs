@@ -1,7 +1,7 @@
 //! Somebody tears a job away from an operator that isn't there to settle it.
 
 use anyhow::{Context, Result, ensure};
-use hawser_e2e::fixture::jobs;
+use hawser_e2e::cluster::jobs;
 use hawser_e2e::{operator, wait};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;

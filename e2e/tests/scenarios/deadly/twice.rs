@@ -1,6 +1,6 @@
 use anyhow::{Context, Result, ensure};
 use hawser_crds::{DepinNetwork, Phase};
-use hawser_e2e::fixture::jobs;
+use hawser_e2e::cluster::jobs;
 use hawser_e2e::{operator, wait};
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::json;

@@ -1,7 +1,7 @@
 use anyhow::{Context, Result, ensure};
 use hawser_crds::GpuOffer;
+use hawser_e2e::cluster::jobs;
 use hawser_e2e::customer::Customer;
-use hawser_e2e::fixture::jobs;
 use hawser_e2e::installation::Installation;
 use hawser_e2e::{operator, wait};
 use kube::api::{Api, DeleteParams};
