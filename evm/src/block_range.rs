@@ -15,20 +15,20 @@ pub struct BlockSpan {
     width: u64,
     widest: u64,
     /// This many answers in a row double it.
-    patience: u32,
+    answers_to_double: u32,
     answered: u32,
 }
 
 impl BlockSpan {
     /// The widest is tried first.
     pub const fn new(widest: u64) -> Self {
-        Self { width: widest, widest, patience: 1, answered: 0 }
+        Self { width: widest, widest, answers_to_double: 1, answered: 0 }
     }
 
     /// Doubled only after this many answers in a row.
     #[must_use]
     pub const fn doubled_after(self, answers: u32) -> Self {
-        Self { patience: answers, ..self }
+        Self { answers_to_double: answers, ..self }
     }
 
     /// Blocks in the next range.
@@ -46,7 +46,7 @@ impl BlockSpan {
     /// A request was answered.
     pub fn answered(&mut self) {
         self.answered += 1;
-        if self.answered >= self.patience {
+        if self.answered >= self.answers_to_double {
             (self.width, self.answered) = (self.width.saturating_mul(2).min(self.widest), 0);
         }
     }
@@ -64,10 +64,10 @@ struct Ranges {
 impl Ranges {
     /// After this many answers in a row a range that was refused once is doubled again: one dense stretch of the chain must
     /// not make all of the rest slow.
-    const PATIENCE: u32 = 8;
+    const ANSWERS_TO_DOUBLE: u32 = 8;
 
     fn new(period: &RangeInclusive<u64>, longest: u64) -> Self {
-        let span = BlockSpan::new(longest.max(1)).doubled_after(Self::PATIENCE);
+        let span = BlockSpan::new(longest.max(1)).doubled_after(Self::ANSWERS_TO_DOUBLE);
         Self { next: Some(*period.start()), last: *period.end(), span }
     }
 
@@ -190,7 +190,7 @@ mod tests {
             ranges.span.refused(&range);
         }
         assert_eq!(ranges.span.width(), 1);
-        for _ in 0..Ranges::PATIENCE * 6 {
+        for _ in 0..Ranges::ANSWERS_TO_DOUBLE * 6 {
             let range = ranges.current().unwrap();
             ranges.answered(&range);
         }

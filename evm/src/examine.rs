@@ -55,7 +55,7 @@ impl Inner {
     }
 
     async fn examine(&self, endpoint: &Arc<Endpoint>) -> Result<(), Trouble> {
-        let provider = &Transport::one(Arc::clone(endpoint), Class::First, self.profile.check_patience).provider();
+        let provider = &Transport::one(Arc::clone(endpoint), Class::First, self.profile.check_timeout).provider();
         let id = provider.get_chain_id().await.map_err(trouble)?;
         *self.answered_chain_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
         if let Some(message) = self.other_chain(id) {

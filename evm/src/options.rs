@@ -79,9 +79,9 @@ pub struct ClientProfile {
     /// An answer that takes longer is asked of a second endpoint too.
     pub(crate) hedge_after: Duration,
     /// How long a request of each class waits for its turn.
-    pub(crate) patience: [Duration; 3],
+    pub(crate) queue_timeout: [Duration; 3],
     /// How long an endpoint that limits our requests may take to be checked.
-    pub(crate) check_patience: Duration,
+    pub(crate) check_timeout: Duration,
     pub(crate) limits: Limits,
     /// How often all endpoints are tried again, ever later, if what is wrong with them may pass. If 0, one more endpoint than
     /// there are is tried at once.
@@ -98,8 +98,8 @@ impl ClientProfile {
         request_timeout: Duration::from_secs(10),
         // Usual answers take a tenth of it.
         hedge_after: Duration::from_millis(1500),
-        patience: [Duration::from_mins(1), Duration::from_secs(30), Duration::from_secs(20)],
-        check_patience: Duration::from_secs(20),
+        queue_timeout: [Duration::from_mins(1), Duration::from_secs(30), Duration::from_secs(20)],
+        check_timeout: Duration::from_secs(20),
         limits: Limits::SERVICE,
         retries: 0,
         waits_again: true,
@@ -108,8 +108,8 @@ impl ClientProfile {
     pub const COMMAND: Self = Self {
         connect_timeout: Duration::from_secs(10),
         request_timeout: Duration::from_secs(30),
-        patience: [Duration::from_mins(5); 3],
-        check_patience: Duration::from_mins(5),
+        queue_timeout: [Duration::from_mins(5); 3],
+        check_timeout: Duration::from_mins(5),
         limits: Limits::COMMAND,
         retries: 3,
         waits_again: false,
@@ -122,7 +122,7 @@ impl ClientProfile {
         Self { request_timeout, ..self }
     }
 
-    pub(crate) const fn patience(&self, class: Class) -> Duration {
-        self.patience[class.place()]
+    pub(crate) const fn queue_timeout(&self, class: Class) -> Duration {
+        self.queue_timeout[class.place()]
     }
 }

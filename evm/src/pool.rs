@@ -79,7 +79,7 @@ impl Inner {
     ///
     /// An error that the endpoint answers with is handed back as [`Error::Answer`].
     pub(crate) async fn ask(&self, class: Class, request: &SerializedRequest) -> Result<Box<RawValue>, Error> {
-        let end = Instant::now() + self.profile.patience(class);
+        let end = Instant::now() + self.profile.queue_timeout(class);
         let (mut troubles, mut elsewhere, mut backoff) = (0, false, Backoff::new(self.profile));
         let mut vain: Option<Unavailable> = None;
         let mut unheard: Option<Unavailable> = None;
@@ -168,7 +168,8 @@ impl Inner {
         for (index, endpoint) in self.endpoints.iter().enumerate() {
             let good = index != current && (endpoint.trouble().is_none() || self.check(endpoint).await);
             if good
-                && let Ok(answer) = endpoint.ask(class, Instant::now() + self.profile.patience(class), request).await
+                && let Ok(answer) =
+                    endpoint.ask(class, Instant::now() + self.profile.queue_timeout(class), request).await
             {
                 return Ok(answer);
             }

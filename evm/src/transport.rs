@@ -54,8 +54,8 @@ impl Transport {
         Self { target: Target::Others(inner), class: Some(class) }
     }
 
-    pub(crate) const fn one(endpoint: Arc<Endpoint>, class: Class, patience: Duration) -> Self {
-        Self { target: Target::One(endpoint, patience), class: Some(class) }
+    pub(crate) const fn one(endpoint: Arc<Endpoint>, class: Class, timeout: Duration) -> Self {
+        Self { target: Target::One(endpoint, timeout), class: Some(class) }
     }
 
     pub(crate) fn provider(self) -> RootProvider {
@@ -67,7 +67,7 @@ impl Transport {
         match &self.target {
             Target::Pool(inner) => inner.ask(class, request).await,
             Target::Others(inner) => inner.second_opinion(class, request).await,
-            Target::One(endpoint, patience) => ask_one(endpoint, class, *patience, request).await,
+            Target::One(endpoint, timeout) => ask_one(endpoint, class, *timeout, request).await,
         }
     }
 
@@ -81,10 +81,10 @@ impl Transport {
 async fn ask_one(
     endpoint: &Endpoint,
     class: Class,
-    patience: Duration,
+    timeout: Duration,
     request: &SerializedRequest,
 ) -> Result<Box<RawValue>, Error> {
-    let end = Instant::now() + patience;
+    let end = Instant::now() + timeout;
     loop {
         let trouble = match endpoint.ask(class, end, request).await {
             Ok(answer) => return Ok(answer),

@@ -75,7 +75,7 @@ impl Watchdog {
             if head.block.number < newest.block.number || (same_height && head.block.hash == newest.block.hash) {
                 self.beat.missed(asked);
                 let since = now.duration_since(newest.seen);
-                if since < self.patience() {
+                if since < self.stall_after() {
                     return HeadHealth::Same;
                 }
                 // Whatever showed the newest is not heard of any more, and this one's head moves: it is the chain's.
@@ -102,7 +102,7 @@ impl Watchdog {
     }
 
     /// How long a head may stay the same.
-    pub fn patience(&self) -> Duration {
+    pub fn stall_after(&self) -> Duration {
         self.block_time().saturating_mul(self.limit.blocks).max(self.limit.at_least)
     }
 
@@ -209,16 +209,16 @@ mod tests {
         let (mut dog, t) = (Watchdog::new(LIMIT), Instant::now());
         dog.see(head(4, 4, 100, t), t, t);
         dog.see(head(1_000_000, 5, 102, t), t, t);
-        let patience = dog.patience();
+        let stall_after = dog.stall_after();
         let mut at = |number: u64, after: Duration| {
             let head = head(number, 9, 104, t + after);
             dog.see(head, head.seen, head.seen)
         };
-        assert_eq!(at(6, patience.saturating_sub(ms(1))), HeadHealth::Same);
-        assert_eq!(at(7, patience), HeadHealth::Stalled, "it may be one that lags");
-        assert_eq!(at(7, patience + ms(1)), HeadHealth::Stalled, "it stands still");
-        assert_eq!(at(8, patience + ms(2)), HeadHealth::Moved);
-        assert_eq!(at(9, patience + ms(3)), HeadHealth::Moved);
+        assert_eq!(at(6, stall_after.saturating_sub(ms(1))), HeadHealth::Same);
+        assert_eq!(at(7, stall_after), HeadHealth::Stalled, "it may be one that lags");
+        assert_eq!(at(7, stall_after + ms(1)), HeadHealth::Stalled, "it stands still");
+        assert_eq!(at(8, stall_after + ms(2)), HeadHealth::Moved);
+        assert_eq!(at(9, stall_after + ms(3)), HeadHealth::Moved);
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         for number in 0..20_u8 {
             dog.see(head(number.into(), number, 100, t), t, t);
         }
-        assert_eq!(dog.patience(), LIMIT.at_least);
+        assert_eq!(dog.stall_after(), LIMIT.at_least);
         assert_eq!((dog.pause(true, t), dog.pause(false, t)), (SHORTEST_PAUSE, IDLE));
     }
 
@@ -292,6 +292,6 @@ mod tests {
     fn nothing_is_known_of_a_chain_at_first() {
         let dog = Watchdog::new(LIMIT);
         assert_eq!(dog.pause(false, Instant::now()), LONGEST_PAUSE);
-        assert_eq!(dog.patience(), Duration::from_mins(2));
+        assert_eq!(dog.stall_after(), Duration::from_mins(2));
     }
 }

@@ -58,11 +58,11 @@ struct Pace {
     answer: Duration,
     pause: Duration,
     /// A policy may hold only some seconds after the pod has begun: what answers before that is no verdict.
-    patience: Duration,
+    timeout: Duration,
 }
 
 pub(crate) fn run(config: &Config) -> Result<(), ReachError> {
-    let pace = Pace { answer: ANSWER, pause: PAUSE, patience: Duration::from_secs(config.seconds) };
+    let pace = Pace { answer: ANSWER, pause: PAUSE, timeout: Duration::from_secs(config.seconds) };
     let reach = look(config, pace);
     tracing::info!(?reach, "what this pod can connect to");
     let written = serde_json::to_vec(&reach).map_err(io::Error::from);
@@ -112,7 +112,7 @@ fn is_mounted(mounts: &str, path: &str) -> bool {
 
 /// Whether something answers in time: a pod may have no way out in its first moments.
 fn answers_at_last(address: SocketAddr, pace: Pace) -> bool {
-    let end = Instant::now() + pace.patience;
+    let end = Instant::now() + pace.timeout;
     loop {
         if answers(address, pace.answer) {
             return true;
@@ -124,9 +124,9 @@ fn answers_at_last(address: SocketAddr, pace: Pace) -> bool {
     }
 }
 
-/// Whether an address goes on answering until the patience is over.
+/// Whether an address goes on answering until the timeout.
 fn answers_to_the_end(address: SocketAddr, pace: Pace) -> bool {
-    let end = Instant::now() + pace.patience;
+    let end = Instant::now() + pace.timeout;
     let mut tries = Tries::default();
     loop {
         if tries.are_over(answers(address, pace.answer)) {
@@ -166,7 +166,7 @@ mod tests {
     const QUICK: Pace = Pace {
         answer: Duration::from_millis(200),
         pause: Duration::from_millis(20),
-        patience: Duration::from_millis(300),
+        timeout: Duration::from_millis(300),
     };
 
     fn listener() -> (TcpListener, SocketAddr) {
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn an_address_that_stops_answering_is_held_though_it_answered_at_first() {
         let (early, address) = listener();
-        let patient = Pace { patience: Duration::from_mins(5), ..QUICK };
+        let patient = Pace { timeout: Duration::from_mins(5), ..QUICK };
         let tried = thread::spawn(move || answers_to_the_end(address, patient));
         // It has answered: only then the policy holds.
         drop(early.accept().unwrap());

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Long enough for a loaded two-core machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(100);
 /// A port that was free a moment ago may be taken by the time it is used.
 const TRIES: usize = 3;
@@ -119,7 +119,7 @@ impl Plane {
             directory,
         };
         let kubeconfig = plane.kubeconfig("administrator", address)?;
-        let ready = poll(PATIENCE, LOOK, || {
+        let ready = poll(TIMEOUT, LOOK, || {
             if let Some(status) = plane.api_server.0.try_wait()? {
                 bail!("kube-apiserver ended with {status}\n{}", plane.log("kube-apiserver"));
             }
@@ -131,7 +131,7 @@ impl Plane {
         match ready {
             Some(()) => Ok(plane),
             None => {
-                bail!("kube-apiserver was not ready after {} s\n{}", PATIENCE.as_secs(), plane.log("kube-apiserver"))
+                bail!("kube-apiserver was not ready after {} s\n{}", TIMEOUT.as_secs(), plane.log("kube-apiserver"))
             }
         }
     }

@@ -7,13 +7,13 @@ use std::{
 
 use anyhow::Result;
 
-/// Looks again until there is something to see, at least once; `None` when `patience` is over.
+/// Looks again until there is something to see, at least once; `None` when `timeout` is over.
 pub(crate) fn poll<T>(
-    patience: Duration,
+    timeout: Duration,
     every: Duration,
     mut look: impl FnMut() -> Result<Option<T>>,
 ) -> Result<Option<T>> {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     loop {
         let seen = look()?;
         if seen.is_some() || Instant::now() > deadline {

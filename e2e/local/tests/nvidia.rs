@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 const NAMESPACE: &str = "nvidia-check";
 /// Of the local cluster.
 const GPUS: u32 = 14;
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// One card as a container saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Check {
         let log = BufReader::new(kubectl.stdout.take().unwrap());
         let (sender, lines) = mpsc::channel();
         let reader = thread::spawn(move || log.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut last = String::new();
         let found = loop {
             match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -82,7 +82,7 @@ impl Check {
     }
 
     fn wait(&self, object: &str, condition: &str) {
-        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+        let timeout = format!("--timeout={}s", TIMEOUT.as_secs());
         output(&mut self.kubectl(&["wait", object, "--namespace", NAMESPACE, condition, &timeout])).unwrap();
     }
 

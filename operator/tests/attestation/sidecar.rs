@@ -32,7 +32,7 @@ use tower::service_fn;
 
 use crate::fixture::{self, Fixture, gpu_uuids, id, market};
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) struct Sidecar {
     key: PrivateKeySigner,
@@ -184,7 +184,7 @@ impl Sidecar {
         self.stream = Some((sender, stream));
         let (_, stream) = self.stream.as_mut()?;
         // An end before Hello: it lost its seat to another.
-        let message = timeout(PATIENCE, stream.message()).await.expect("the operator answers in time").ok()??;
+        let message = timeout(TIMEOUT, stream.message()).await.expect("the operator answers in time").ok()??;
         match message.message? {
             operator_message::Message::Hello(hello) => Some(B256::from_slice(&hello.nonce)),
             other => panic!("Hello comes first, not {other:?}"),
@@ -342,7 +342,7 @@ impl Sidecar {
 
     async fn next_message(&mut self) -> operator_message::Message {
         let (_, stream) = self.stream.as_mut().unwrap();
-        let message = timeout(PATIENCE, stream.message()).await.expect("the operator answers in time");
+        let message = timeout(TIMEOUT, stream.message()).await.expect("the operator answers in time");
         message.unwrap().expect("the stream is open").message.unwrap()
     }
 }

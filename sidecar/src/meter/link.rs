@@ -29,9 +29,9 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 /// An operator whose machine is gone, or that stands still, closes no connection. Both together are less than its lease
 /// lasts: when another one leads, meter knocks already.
 const PING_EVERY: Duration = Duration::from_secs(5);
-const PING_PATIENCE: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// For two addresses, each with its own limit, and TLS.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(6);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Where the operator is.
 #[derive(Clone, Debug)]
@@ -155,9 +155,9 @@ async fn converse(
 async fn connect(operator: &mut Operator, knock: Option<Knock>) -> Result<Channel, LinkError> {
     let endpoint = Endpoint::from_shared(operator.url.clone())?
         .tls_config(ClientTlsConfig::new().ca_certificate(operator.certificate()?))?
-        .connect_timeout(CONNECT_PATIENCE)
+        .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_PATIENCE)
+        .keep_alive_timeout(PING_TIMEOUT)
         .keep_alive_while_idle(true);
     let resolver = operator.resolver.clone();
     Ok(endpoint.connect_with_connector(service_fn(move |uri: Uri| dial(resolver.clone(), knock, uri))).await?)

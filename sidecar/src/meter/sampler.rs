@@ -9,7 +9,7 @@ use super::worker::Worker;
 use crate::cards::{self, Reading};
 
 /// How long NVML may take: a card that fell off the bus can hang a call for good.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Reads the job's cards without letting a driver that hangs stop the count.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Sampler {
         // It was visible when the evidence began, and meter's container was started again since.
         let Some(nvml) = &self.nvml else { return silent(uuids, "NVML is not visible any more") };
         let running = self.running.get_or_insert_with(|| nvml.ask(uuids.to_vec()));
-        match tokio::time::timeout(PATIENCE, running).await {
+        match tokio::time::timeout(TIMEOUT, running).await {
             Ok(done) => {
                 self.running = None;
                 done.unwrap_or_else(|_| silent(uuids, "NVML failed: its thread has ended"))

@@ -235,7 +235,7 @@ impl Session {
         let times = 1 + evidence.pending().len() / STRETCH;
         let interval = self.job.interval.saturating_mul(i32::try_from(times).unwrap_or(i32::MAX));
         let regular = evidence.chain().time().saturating_add(interval).unwrap_or(Timestamp::MAX);
-        Some(self.patience().map_or(regular, |until| regular.min(until)))
+        Some(self.wait_deadline().map_or(regular, |until| regular.min(until)))
     }
 
     /// Makes a report; the last one where the end is known, or nobody is there who would tell it.
@@ -274,11 +274,11 @@ impl Session {
     }
 
     fn last_is_due(&self, now: Timestamp) -> bool {
-        self.stop.is_some() || self.patience().is_some_and(|until| now >= until)
+        self.stop.is_some() || self.wait_deadline().is_some_and(|until| now >= until)
     }
 
     /// Until when an ending pod waits for the operator's word on the program's begin and end.
-    fn patience(&self) -> Option<Timestamp> {
+    fn wait_deadline(&self) -> Option<Timestamp> {
         let at = self.terminating?;
         Some(match (self.restored.begin, self.stream) {
             (Some(_), None) => at,

@@ -24,13 +24,13 @@ use crate::{
     operator::{Operator, TOKEN, id, market},
 };
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Waits for a condition, with a deadline.
 pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !condition() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {TIMEOUT:?}: {what}");
         sleep(Duration::from_millis(20)).await;
     }
 }
@@ -201,7 +201,7 @@ impl Pod {
 
     async fn wait(&mut self) -> ExitStatus {
         let mut meter = self.meter.take().unwrap();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = meter.try_wait().unwrap() {
                 return status;

@@ -21,7 +21,7 @@ pub const FILE_BYTES: usize = 16 * 1024;
 const MAGIC: &str = "nvml-double-state-1";
 
 /// A write takes microseconds. A file that is not whole for this long was left by a killed writer.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why a state could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ impl StateFile {
     }
 
     fn read_from(&self, file: &File) -> Result<State, FileError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut bytes = vec![0; FILE_BYTES];
         loop {
             let whole = match file.read_exact_at(&mut bytes, 0) {

@@ -117,7 +117,7 @@ impl Poller {
                 let message = format!(
                     "its newest block is still {}, for more than {} s",
                     head.block.number,
-                    self.watchdog.patience().as_secs(),
+                    self.watchdog.stall_after().as_secs(),
                 );
                 network.pool.demote(&message);
                 disconnected(&network, &network.pool.unavailable());
@@ -132,7 +132,7 @@ impl Poller {
         let sent = lock(&self.network.queue).oldest_sent();
         self.watchdog.regular().is_some_and(|time| time >= Duration::from_secs(1))
             || self.network.pool.is_behind_others(head.block.number)
-            || sent.is_some_and(|sent| sent.elapsed() >= self.watchdog.patience())
+            || sent.is_some_and(|sent| sent.elapsed() >= self.watchdog.stall_after())
     }
 
     fn same(&self) {
