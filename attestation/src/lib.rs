@@ -35,7 +35,7 @@ pub use chain::{ChainError, EvidenceChain, TOLERANCE};
 pub use finding::{Finding, FindingKind};
 pub use format::{Tier, Unknown, Version};
 pub use line::{Body, GpuSample, Header, Line, MAX_LINE_BYTES, Nvml, ParseLineError, Report};
-pub use market::{Market, MarketId};
+pub use market::MarketId;
 pub use pass::{Knock, Pass};
 pub use path::{attestor_folder, evidence_file, evidence_path, evidence_prefix};
 pub use proof::session_proof_hash;

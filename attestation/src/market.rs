@@ -14,10 +14,6 @@ pub struct MarketId {
     pub address: Address,
 }
 
-/// An earlier name of [`MarketId`].
-#[doc(hidden)]
-pub type Market = MarketId;
-
 impl MarketId {
     /// EIP-712 domain that signatures are made in.
     pub fn domain(&self) -> Eip712Domain {

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::node;
 use crate::lease_hub::LeaseHub;
 use crate::lease_pod::LeasePod;
-use crate::scene::{OFFERS, START, SYSTEM, Scene};
+use crate::testbed::{OFFERS, START, SYSTEM, Testbed};
 
 /// Per GPU-hour; a token of the hub has two digits.
 const PRICE: u128 = 7200;
@@ -40,40 +40,40 @@ const SECONDS: u32 = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_lives_its_whole_life_on_a_network_that_is_no_evm_chain() -> Result<()> {
-    let scene = scene().await?;
+    let testbed = testbed().await?;
     let hub = LeaseHub::default();
-    let operator = Operator::start(&scene, &hub).await?;
-    let lived = lives(&scene, &hub, &operator.ca).await;
+    let operator = Operator::start(&testbed, &hub).await?;
+    let lived = lives(&testbed, &hub, &operator.ca).await;
     operator.stop().await?;
     lived.with_context(|| hub.story())
 }
 
-async fn lives(scene: &Scene, hub: &LeaseHub, ca: &str) -> Result<()> {
-    is_ready(scene, true).await?;
-    speaks_its_own_words(scene, hub).await?;
-    are_for_sale(scene, hub, 2).await?;
+async fn lives(testbed: &Testbed, hub: &LeaseHub, ca: &str) -> Result<()> {
+    is_ready(testbed, true).await?;
+    speaks_its_own_words(testbed, hub).await?;
+    are_for_sale(testbed, hub, 2).await?;
 
     // One that nobody can start in time: the hub waits for seconds, whatever an EVM market would.
     let (patience, void) = (SignedDuration::from_secs(8), "lease/6#alpha");
     let paid_back = hub.order(void, (1, SECONDS), patience, &spec(1)).context("an offer")?;
-    let given_up = over(scene, "lease-6-alpha").await?;
+    let given_up = over(testbed, "lease-6-alpha").await?;
     ensure!(given_up.reason.as_deref() == Some("NotStartedInTime"), "{given_up:?}");
     ensure!(hub.money() == (Units::ZERO, paid_back), "it was paid back: {:?}", hub.money());
     let asked = hub.asked_of(&void.into());
     ensure!(!asked.iter().any(|key| matches!(key, ActionKey::Start(_) | ActionKey::Settle(_))), "{asked:?}");
 
-    are_for_sale(scene, hub, 2).await?;
+    are_for_sale(testbed, hub, 2).await?;
     let (job, name) = ("lease/7#alpha", "lease-7-alpha");
     let deposit = hub.order(job, (2, SECONDS), SignedDuration::from_secs(90), &spec(2)).context("an offer")?;
-    let pods: Api<Pod> = Api::namespaced(scene.client.clone(), OFFERS);
+    let pods: Api<Pod> = Api::namespaced(testbed.client.clone(), OFFERS);
     wait::until("its pod is made", START, async || {
-        Ok(if pods.get_opt(name).await?.is_some() { Ok(()) } else { Err(said(scene, name).await?) })
+        Ok(if pods.get_opt(name).await?.is_some() { Ok(()) } else { Err(said(testbed, name).await?) })
     })
     .await?;
-    let pod = LeasePod::run(&scene.client, OFFERS, name, "node", ca).await?;
+    let pod = LeasePod::run(&testbed.client, OFFERS, name, "node", ca).await?;
     pod.begins().await?;
     pod.ends().await?;
-    let status = over(scene, name).await?;
+    let status = over(testbed, name).await?;
     ensure!((status.outcome, status.phase) == (Some(Outcome::Completed), Phase::Succeeded), "{status:?}");
 
     let asked = hub.asked_of(&job.into());
@@ -90,8 +90,8 @@ async fn lives(scene: &Scene, hub: &LeaseHub, ca: &str) -> Result<()> {
 }
 
 /// Waits until the network is Ready, or is not; gives what its conditions say.
-async fn is_ready(scene: &Scene, ready: bool) -> Result<Vec<Condition>> {
-    let networks: Api<DepinNetwork> = Api::all(scene.client.clone());
+async fn is_ready(testbed: &Testbed, ready: bool) -> Result<Vec<Condition>> {
+    let networks: Api<DepinNetwork> = Api::all(testbed.client.clone());
     wait::until(if ready { "the network is Ready" } else { "the network is not Ready" }, START, async || {
         let said = networks.get("hub").await?.status.unwrap_or_default().conditions;
         Ok(if conditions::is_true(&said, condition::READY) == ready { Ok(said) } else { Err(conditions::text(&said)) })
@@ -100,43 +100,43 @@ async fn is_ready(scene: &Scene, ready: bool) -> Result<Vec<Condition>> {
 }
 
 /// Its conditions say what it says itself, and name no field of another kind of network.
-async fn speaks_its_own_words(scene: &Scene, hub: &LeaseHub) -> Result<()> {
+async fn speaks_its_own_words(testbed: &Testbed, hub: &LeaseHub) -> Result<()> {
     hub.shut(true);
-    let said = conditions::text(&is_ready(scene, false).await?);
+    let said = conditions::text(&is_ready(testbed, false).await?);
     hub.shut(false);
     let own = "nobody answers at the counter: ask for its hours; running jobs go on meanwhile";
     ensure!(said.contains(own), "{said}");
-    let all = format!("{said}; {}", conditions::text(&is_ready(scene, true).await?));
+    let all = format!("{said}; {}", conditions::text(&is_ready(testbed, true).await?));
     ensure!(!["spec.evm", "gas", " block", "chain 3"].iter().any(|word| all.contains(word)), "{all}");
     Ok(())
 }
 
 /// Waits until the hub has been told of so many GPUs.
-async fn are_for_sale(scene: &Scene, hub: &LeaseHub, gpus: u16) -> Result<()> {
+async fn are_for_sale(testbed: &Testbed, hub: &LeaseHub, gpus: u16) -> Result<()> {
     wait::until(&format!("{gpus} GPUs are for sale"), wait::SOON, async || {
-        let offer = scene.offers().get("offer").await?.status.unwrap_or_default().conditions;
+        let offer = testbed.offers().get("offer").await?.status.unwrap_or_default().conditions;
         let available = hub.available();
         Ok(if available == Some(gpus) { Ok(()) } else { Err(format!("{available:?}; {}", conditions::text(&offer))) })
     })
     .await
 }
 
-fn jobs(scene: &Scene) -> Api<ComputeJob> {
-    Api::namespaced(scene.client.clone(), OFFERS)
+fn jobs(testbed: &Testbed) -> Api<ComputeJob> {
+    Api::namespaced(testbed.client.clone(), OFFERS)
 }
 
 /// What stands in a job's status, for people.
-async fn said(scene: &Scene, name: &str) -> Result<String> {
-    let Some(job) = jobs(scene).get_opt(name).await? else { return Ok("there is no ComputeJob".to_owned()) };
+async fn said(testbed: &Testbed, name: &str) -> Result<String> {
+    let Some(job) = jobs(testbed).get_opt(name).await? else { return Ok("there is no ComputeJob".to_owned()) };
     let status = job.status.unwrap_or_default();
     Ok(format!("{:?}: {}", status.phase, conditions::text(&status.conditions)))
 }
 
 /// Waits until a job is settled.
-async fn over(scene: &Scene, name: &str) -> Result<ComputeJobStatus> {
+async fn over(testbed: &Testbed, name: &str) -> Result<ComputeJobStatus> {
     wait::until(&format!("{name} is settled"), wait::SOON, async || {
-        let status = jobs(scene).get_opt(name).await?.and_then(|job| job.status).unwrap_or_default();
-        if status.settled_at.is_some() { Ok(Ok(status)) } else { Ok(Err(said(scene, name).await?)) }
+        let status = jobs(testbed).get_opt(name).await?.and_then(|job| job.status).unwrap_or_default();
+        if status.settled_at.is_some() { Ok(Ok(status)) } else { Ok(Err(said(testbed, name).await?)) }
     })
     .await
 }
@@ -146,8 +146,8 @@ fn spec(gpus: u32) -> String {
 }
 
 /// A node with two GPUs, an offer of them, and a network of a kind that this release's definitions do not have.
-async fn scene() -> Result<Scene> {
-    let scene = Scene::bare().await?;
+async fn testbed() -> Result<Testbed> {
+    let testbed = Testbed::bare().await?;
     for (_, mut definition) in definitions() {
         if definition.name_any().starts_with("depinnetworks.") {
             for version in &mut definition.spec.versions {
@@ -157,19 +157,19 @@ async fn scene() -> Result<Scene> {
                 spec.context("a schema of spec")?.x_kubernetes_validations = None;
             }
         }
-        scene.define(&definition).await?;
+        testbed.define(&definition).await?;
     }
     let class = json!({"metadata": {"name": "hawser-job"}, "value": -1000, "preemptionPolicy": "Never"});
-    let classes: Api<PriorityClass> = Api::all(scene.client.clone());
+    let classes: Api<PriorityClass> = Api::all(testbed.client.clone());
     classes.create(&PostParams::default(), &serde_json::from_value(class)?).await?;
-    node(&scene).await?;
+    node(&testbed).await?;
     let label = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
-    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(scene.client.clone());
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(testbed.client.clone());
     namespaces.patch(OFFERS, &PatchParams::default(), &Patch::Merge(&label)).await?;
     let network = json!({
         "apiVersion": "hawser.dev/v1alpha1", "kind": "DepinNetwork", "metadata": {"name": "hub"}, "spec": {},
     });
-    let networks: Api<DepinNetwork> = Api::all(scene.client.clone());
+    let networks: Api<DepinNetwork> = Api::all(testbed.client.clone());
     networks.patch("hub", &PatchParams::apply("tests").force(), &Patch::Apply(&network)).await?;
     let offer = json!({
         "apiVersion": "hawser.dev/v1alpha1", "kind": "GpuOffer", "metadata": {"name": "offer"},
@@ -180,8 +180,8 @@ async fn scene() -> Result<Scene> {
             "limits": {"minSeconds": 10},
         },
     });
-    scene.offers().patch("offer", &PatchParams::apply("tests").force(), &Patch::Apply(&offer)).await?;
-    Ok(scene)
+    testbed.offers().patch("offer", &PatchParams::apply("tests").force(), &Patch::Apply(&offer)).await?;
+    Ok(testbed)
 }
 
 /// The operator in this process, which is alone and leads.
@@ -194,11 +194,11 @@ struct Operator {
 }
 
 impl Operator {
-    async fn start(scene: &Scene, hub: &LeaseHub) -> Result<Self> {
+    async fn start(testbed: &Testbed, hub: &LeaseHub) -> Result<Self> {
         let (fence, metrics, cancel) = (Fence::always(), Metrics::default(), CancellationToken::new());
         let contacts = [Contact::default(), Contact::default()];
         let work = Health::new(fence.clone(), contacts.clone()).work();
-        let file = Kubeconfig::read_from(scene.plane.kubeconfig("operator", scene.plane.address())?)?;
+        let file = Kubeconfig::read_from(testbed.plane.kubeconfig("operator", testbed.plane.address())?)?;
         let kubernetes = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
         let [_, contact] = contacts;
         let client = connect(kubernetes, Use::work(fence.clone(), contact, metrics.server_calls()))?;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use hawser_attestation::{Market, digest};
+use hawser_attestation::{MarketId, digest};
 use hawser_market::AttestorTail;
 use hawser_operator::network::{
     AccountId, ActionKey, ActionState, Advice, Backlog, Connection, Costs, Disconnected, GpuSeconds, Head, Job, JobId,
@@ -113,7 +113,7 @@ impl Ledger {
 
 /// Evidence needs 32 bytes: a hash of the lease's name.
 pub(crate) fn subject(job: &JobId) -> Subject {
-    Subject { market: Market::default(), id: hawser_market::JobId(digest(job.as_str())) }
+    Subject { market: MarketId::default(), id: hawser_market::JobId(digest(job.as_str())) }
 }
 
 fn whole_now() -> Timestamp {

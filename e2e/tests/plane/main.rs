@@ -24,8 +24,3 @@ mod testbed;
 mod torn;
 mod unreadable;
 mod upgrade;
-
-/// What `another_network` calls the testbed.
-mod scene {
-    pub(crate) use crate::testbed::{OFFERS, START, SYSTEM, Testbed as Scene};
-}

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Lines that are shown of the beginning and of the end. An error of a test begins with the scene and what stood in it, and ends
+/// Lines that are shown of the beginning and of the end. An error of a test begins with the testbed and what stood in it, and ends
 /// with its cause.
 const FIRST: usize = 3;
 const LAST: usize = 12;
@@ -85,10 +85,10 @@ mod tests {
 
     #[test]
     fn what_failed_tests_said_is_found_in_the_output_of_rusts_harness() {
-        let output = "test a::b ... FAILED\ntest c ... FAILED\n\nfailures:\n\n---- a::b stdout ----\nError: scene x\n\nCaused by:\n    \
+        let output = "test a::b ... FAILED\ntest c ... FAILED\n\nfailures:\n\n---- a::b stdout ----\nError: testbed x\n\nCaused by:\n    \
             7 is not 8\n\n---- c stdout ----\npanicked\n\n\nfailures:\n    a::b\n    c\n\ntest result: FAILED. 1 passed; 2 failed\n";
         let expected =
-            [failure("a::b", &["Error: scene x", "Caused by:", "    7 is not 8"]), failure("c", &["panicked"])];
+            [failure("a::b", &["Error: testbed x", "Caused by:", "    7 is not 8"]), failure("c", &["panicked"])];
         assert_eq!(told(output), expected);
         assert_eq!(told("test result: ok. 2 passed; 0 failed\n"), []);
     }
