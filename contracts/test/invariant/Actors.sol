@@ -223,7 +223,7 @@ abstract contract Actors is Stage {
     }
 
     /// @dev Signed by its customer and placed by a stranger, from credit; each salt serves once, and none that was cancelled.
-    /// An order that its customer has placed has its job: its signature makes no second one.
+    /// An order that its customer has placed has its job: its signature makes no second one at that price.
     function orderSigned(uint256 which, uint16 gpus, uint32 duration, uint256 by, bool again) external {
         if (jobs.length >= MOST_JOBS || market.floor(provider, address(token), 0) != 1) return;
         Order memory order_ = asked(which, by, gpus, duration);
@@ -231,7 +231,8 @@ abstract contract Actors is Stage {
         bytes memory signature = signed(order_, customerKeys[by % 2]);
         uint256 price = (prices[which % 2] * order_.gpus * order_.duration + 3599) / 3600;
         uint256 before = market.credit(order_.customer, address(token));
-        bool spent = spentSalts[order_.customer][order_.salt] || orderPlaced[market.orderHashOf(order_)];
+        bool spent =
+            spentSalts[order_.customer][order_.salt] || orderPlaced[market.orderHashOf(order_)][prices[which % 2]];
         bool good = before >= price && !spent;
         vm.prank(stranger);
         try market.openJobSigned(order_, "", signature) returns (JobId id) {

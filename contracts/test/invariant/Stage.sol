@@ -55,7 +55,8 @@ abstract contract Stage is Lists {
     address public immutable agent = address(0x0A6E);
     uint32 internal delegation;
     mapping(uint256 day => uint256) internal spentOn;
-    mapping(bytes32 orderHash => bool) internal orderPlaced;
+    /// An order at another price is another job, to which its signature is good.
+    mapping(bytes32 orderHash => mapping(uint256 price => bool)) internal orderPlaced;
     mapping(address customer => mapping(uint256 salt => bool)) internal spentSalts;
     mapping(address customer => uint256 salt) internal lastSalt;
 
@@ -114,7 +115,7 @@ abstract contract Stage is Lists {
     function placed(JobId id, Order memory order, uint256 which) internal {
         jobs.push(id);
         bytes32 hash = market.orderHashOf(order);
-        orderPlaced[hash] = true;
+        orderPlaced[hash][prices[which % 2]] = true;
         remember(id, order.customer, hash);
         Model storage model = models[id];
         (model.price, model.gpus, model.duration) = (prices[which % 2], order.gpus, order.duration);
