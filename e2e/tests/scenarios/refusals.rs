@@ -100,11 +100,13 @@ async fn a_registry_that_drips_bytes_holds_no_gpu_for_longer_than_the_pull_may_t
 async fn a_malformed_spec_is_declined_with_its_reason_and_the_next_order_runs() -> Result<()> {
     Testbed::with_gpus("malformed", 1, async |testbed| {
         let image = &testbed.fixture.environment.povray_image;
-        let specs: [(&str, Vec<u8>); 7] = [
+        let specs: [(&str, Vec<u8>); 9] = [
             // The market logs no text then.
             ("nothing", Vec::new()),
             ("not JSON", b"\xff\xfe{".to_vec()),
             ("negative", json!({ "image": image, "gpus": -1 }).to_string().into_bytes()),
+            ("unknown version", json!({ "version": 2, "image": image, "gpus": 1 }).to_string().into_bytes()),
+            ("unknown kind", json!({ "kind": "Array", "image": image, "gpus": 1 }).to_string().into_bytes()),
             ("unknown field", json!({ "image": image, "gpus": 1, "hostNetwork": true }).to_string().into_bytes()),
             (
                 "NVIDIA_ in env",
