@@ -195,7 +195,7 @@ async fn a_new_operator_goes_on_from_the_stored_evidence() {
     sidecar
         .resume(&fixture)
         .await
-        .refused(RejectReason::UnknownJob, "its chain was not seen since this operator began");
+        .refused(RejectReason::UnknownJob, "its network was not seen since this operator began");
     fixture.expect_all();
     assert_eq!(sidecar.resume(&fixture).await.acked(), 2);
     assert_eq!(fixture.attested().voucher.unwrap().gpu_seconds, GpuSeconds(20));
