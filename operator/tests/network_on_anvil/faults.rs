@@ -37,7 +37,8 @@ async fn a_nonce_taken_by_another_sender_of_the_key_is_made_up_for() {
     let (network, _stop) = node.network();
     let job = open(&node, &network, 1).await;
     node.stop_mining().await;
-    let nonce = node.nonce(network.observed().borrow().wallet).await;
+    let wallet = network.observed().borrow().wallet;
+    let nonce = node.nonce(wallet).await;
     let start = Action::Start { job, attestor: Address::repeat_byte(5) };
     network.request(start.clone());
     node.until("it is sent", async || matches!(network.action(&start.key())?, ActionState::Sent { .. }).then_some(()))
@@ -83,7 +84,8 @@ async fn a_transaction_that_the_fees_have_left_behind_is_replaced() {
     let (network, _stop) = node.network();
     let job = open(&node, &network, 1).await;
     node.stop_mining().await;
-    let nonce = node.nonce(network.observed().borrow().wallet).await;
+    let wallet = network.observed().borrow().wallet;
+    let nonce = node.nonce(wallet).await;
     let start = Action::Start { job, attestor: Address::repeat_byte(5) };
     network.request(start.clone());
     let first = node
@@ -106,7 +108,7 @@ async fn a_transaction_that_the_fees_have_left_behind_is_replaced() {
     let tx = assert_mined(&node.until_mining(&network, &start.key()).await);
     assert_ne!(tx, first);
     assert_eq!(tx, replaced);
-    assert_eq!(node.nonce(network.observed().borrow().wallet).await, nonce + 1, "one nonce for all its versions");
+    assert_eq!(node.nonce(wallet).await, nonce + 1, "one nonce for all its versions");
 }
 
 #[tokio::test]
